@@ -1,0 +1,16 @@
+//! The API contract of the movie service, generated from `proto/`.
+//!
+//! Both sides of the wire depend on this crate and on nothing of each other, so they cannot drift:
+//! * [`MovieData`], [`MovieId`], [`Empty`] — the messages;
+//! * [`movie_client::MovieClient`] — the stub, which a client calls;
+//! * [`movie_server::Movie`] and [`movie_server::MovieServer`] — the trait that a servicer
+//!   implements, and what registers it with a server;
+//! * [`FILE_DESCRIPTOR_SET`] — the contract as data, for reflection.
+//!
+//! Everything under `src/generated/` is written by `cargo xtask regen-proto`; edit `proto/` and run
+//! that command instead. A test of this crate fails while the two differ.
+
+/// The `google.protobuf.FileDescriptorSet` of every file in `proto/` and what they import, encoded.
+pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/descriptor_set.bin");
+
+include!("generated/movie.rs");

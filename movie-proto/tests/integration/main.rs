@@ -1,0 +1,6 @@
+//! Tests of the API contract.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod course_contract;
+mod generated_code;

@@ -1,0 +1,23 @@
+//! Runs the project's automation.
+
+use clap::Parser;
+use xtask::{regen_proto, root};
+
+/// The project's automation.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Generate `movie-proto/src/generated/` from `proto/`.
+    RegenProto {
+        /// Change nothing; fail if a generated file is stale, missing or left over.
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Command::parse() {
+        Command::RegenProto { check: false } => regen_proto::write(&root()),
+        Command::RegenProto { check: true } => regen_proto::check(&root()),
+    }
+}
