@@ -1,0 +1,190 @@
+//! One movie as the bytes that travel: a gRPC length-prefixed message that holds a `MovieData`.
+//!
+//! ```text
+//! ┌────────────┬──────────────────────┬────────────────────────────────────────────────┐
+//! │ 0 (1 byte) │ length (4, big-end.) │ title = 1, rating = 2, director = 3, id = 4    │
+//! └────────────┴──────────────────────┴────────────────────────────────────────────────┘
+//! ```
+//!
+//! The prefix is that of the gRPC over HTTP/2 protocol ("Length-Prefixed-Message"), uncompressed. The
+//! message is what any protobuf library writes: fields in the order of their numbers, those with
+//! default values left out.
+
+use std::iter;
+
+use bytes::BufMut;
+
+/// The length of the prefix.
+pub const PREFIX: usize = 5;
+
+/// The frame of a `MovieData` without any field set.
+pub const EMPTY: &[u8] = &[0; PREFIX];
+
+/// The largest message, in bytes: what gRPC clients accept unless told otherwise.
+pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+
+// A tag is a field's number and its wire type: 2 means a length and that many bytes, 5 means four bytes.
+const TITLE: u8 = 1 << 3 | 2;
+const RATING: u8 = 2 << 3 | 5;
+const DIRECTOR: u8 = 3 << 3 | 2;
+const ID: u8 = 4 << 3 | 2;
+
+/// A movie, borrowed from wherever its text is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Movie<'a> {
+    /// The title.
+    pub title: &'a str,
+    /// The rating from 0 to 10; 0 also means that there is none.
+    pub rating: f32,
+    /// The director; empty if not known.
+    pub director: &'a str,
+    /// The id; unique in a catalogue and not empty.
+    pub id: &'a str,
+}
+
+impl<'a> Movie<'a> {
+    /// Appends the frame of this movie to `out`.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.put_bytes(0, PREFIX);
+        put_text(TITLE, self.title, out);
+        // By bits, as the protobuf libraries do: -0.0 is not the default.
+        if self.rating.to_bits() != 0 {
+            out.put_u8(RATING);
+            out.put_f32_le(self.rating);
+        }
+        put_text(DIRECTOR, self.director, out);
+        put_text(ID, self.id, out);
+        let length = u32::try_from(out.len() - start - PREFIX).unwrap_or(u32::MAX);
+        out[start + 1..start + PREFIX].copy_from_slice(&length.to_be_bytes());
+    }
+
+    /// Reads the movie back from a frame that [`Movie::encode`] wrote.
+    #[must_use]
+    pub fn decode(frame: &'a [u8]) -> Self {
+        let mut movie = Self::default();
+        let text = |value: &'a [u8]| str::from_utf8(value).unwrap_or_default();
+        for (tag, value) in fields(frame) {
+            match tag {
+                TITLE => movie.title = text(value),
+                RATING => movie.rating = f32::from_le_bytes(value.try_into().unwrap_or_default()),
+                DIRECTOR => movie.director = text(value),
+                ID => movie.id = text(value),
+                _ => {}
+            }
+        }
+        movie
+    }
+
+    /// Returns at most how many bytes the message takes.
+    pub(super) fn max_message_len(&self) -> usize {
+        // Each text has a tag and a length of at most five bytes; the rating takes five in all.
+        self.title.len() + self.director.len() + self.id.len() + 3 * 6 + 5
+    }
+}
+
+/// Returns the id in a frame that [`Movie::encode`] wrote.
+pub(super) fn id(frame: &[u8]) -> &[u8] {
+    fields(frame).find(|(tag, _)| *tag == ID).map_or(&[], |(_, value)| value)
+}
+
+/// Walks over the fields of a frame: tag and value.
+fn fields(frame: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    let mut rest = frame.get(PREFIX..).unwrap_or_default();
+    iter::from_fn(move || {
+        let (&tag, mut after) = rest.split_first()?;
+        let length = if tag == RATING { size_of::<f32>() } else { take_varint(&mut after)? };
+        let (value, next) = after.split_at_checked(length)?;
+        rest = next;
+        Some((tag, value))
+    })
+}
+
+fn put_text(tag: u8, text: &str, out: &mut Vec<u8>) {
+    if !text.is_empty() {
+        out.put_u8(tag);
+        put_varint(text.len(), out);
+        out.put_slice(text.as_bytes());
+    }
+}
+
+/// Puts a length: seven bits a byte, the least significant first, the top bit set while more follow.
+#[expect(clippy::cast_possible_truncation, reason = "seven bits fit a byte")]
+fn put_varint(mut value: usize, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.put_u8((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
+/// Takes what [`put_varint`] put off the front of `bytes`.
+fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
+    let mut value = 0;
+    for shift in (0..usize::BITS).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= usize::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use movie_proto::MovieData;
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use super::*;
+
+    fn encoded(movie: &MovieData) -> Vec<u8> {
+        let MovieData { title, rating, director, id } = movie;
+        let mut frame = Vec::new();
+        Movie { title, rating: *rating, director, id }.encode(&mut frame);
+        frame
+    }
+
+    fn any_movie() -> impl Strategy<Value = MovieData> {
+        // Lengths around 128, where a length grows from one byte to two.
+        let text = || prop_oneof![".{0,20}", "[a-é]{60,140}"];
+        (text(), prop_oneof![Just(0.0), Just(-0.0), any::<f32>()], text(), text())
+            .prop_map(|(title, rating, director, id)| MovieData { title, rating, director, id })
+    }
+
+    proptest! {
+        #[test]
+        fn a_frame_is_the_prefix_and_the_bytes_that_prost_writes(movie in any_movie()) {
+            let message = movie.encode_to_vec();
+            let mut expected = vec![0];
+            expected.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+            expected.extend(message);
+            prop_assert_eq!(encoded(&movie), expected);
+        }
+
+        #[test]
+        fn a_decoded_frame_is_the_movie_that_was_encoded(movie in any_movie()) {
+            let frame = encoded(&movie);
+            let decoded = Movie::decode(&frame);
+            prop_assert_eq!(decoded.title, &movie.title);
+            prop_assert_eq!(decoded.rating.to_bits(), movie.rating.to_bits());
+            prop_assert_eq!(decoded.director, &movie.director);
+            prop_assert_eq!(decoded.id, &movie.id);
+            prop_assert_eq!(id(&frame), movie.id.as_bytes());
+            prop_assert!(frame.len() <= PREFIX + decoded.max_message_len());
+        }
+
+        #[test]
+        fn bytes_that_are_not_a_frame_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Movie::decode(&bytes);
+            let _ = id(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_movie_without_any_field_is_the_empty_frame() {
+        assert_eq!(encoded(&MovieData::default()), EMPTY);
+    }
+}

@@ -1,0 +1,218 @@
+//! Loads a JSON database: `{"movies": [{"id": …, "title": …, "rating": …, "director": …}, …]}`.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, Unexpected, Visitor};
+
+use super::window::{Lend, Position, Window, WindowError};
+use crate::catalogue::{Builder, Movie, Snapshot};
+
+/// Why a database could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The file is not a database.
+    #[error("{path}:{at}: {message}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        at: Position,
+        /// Which movie, what was found and what was expected.
+        message: String,
+    },
+}
+
+/// Loads the movies of a JSON file, reading it piece by piece.
+///
+/// # Errors
+///
+/// [`LoadError`] if the file cannot be read, or is not a database.
+pub fn load(path: &Path) -> Result<Snapshot, LoadError> {
+    let file = File::open(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+    read(file).map_err(|error| match error {
+        WindowError::Read(source) => LoadError::Read { path: path.to_owned(), source },
+        WindowError::Json { at, message } => LoadError::Invalid { path: path.to_owned(), at, message },
+    })
+}
+
+fn read(source: impl Read) -> Result<Snapshot, WindowError> {
+    let mut window = Window::new(source);
+    let mut movies = None;
+    expect(&mut window, b'{', "`{\"movies\": [...]}`")?;
+    let mut more = !next_is(&mut window, b'}')?;
+    while more {
+        let key: String = window.take_owned()?;
+        expect(&mut window, b':', "`:`")?;
+        if key != "movies" {
+            window.take_owned::<IgnoredAny>()?;
+        } else if movies.is_none() {
+            movies = Some(list(&mut window)?);
+        } else {
+            return Err(window.unexpected("one list `movies`, not a second"));
+        }
+        more = another(&mut window, b'}')?;
+    }
+    if window.peek()?.is_some() {
+        return Err(window.unexpected("the end of the file"));
+    }
+    movies.ok_or_else(|| window.unexpected("a list `movies` in the object: `{\"movies\": [...]}`"))
+}
+
+/// Takes the list of movies.
+fn list<R: Read>(window: &mut Window<R>) -> Result<Snapshot, WindowError> {
+    expect(window, b'[', "a list of movies: `[`")?;
+    let mut movies = Builder::default();
+    let mut more = !next_is(window, b']')?;
+    while more {
+        window.peek()?;
+        let pushed = window
+            .take::<Entry<'_>, ()>(|entry| movies.push(&entry.movie()).map_err(|error| error.to_string()));
+        pushed.map_err(|error| name_movie(error, movies.len() + 1, window))?;
+        more = another(window, b']')?;
+    }
+    movies.finish().map_err(|error| window.invalid(error.to_string()))
+}
+
+/// Takes `byte`, or fails with what was `expected`.
+fn expect<R: Read>(window: &mut Window<R>, byte: u8, expected: &str) -> Result<(), WindowError> {
+    if next_is(window, byte)? { Ok(()) } else { Err(window.unexpected(expected)) }
+}
+
+/// Takes the comma before another item, or the `end` of the items.
+fn another<R: Read>(window: &mut Window<R>, end: u8) -> Result<bool, WindowError> {
+    if next_is(window, b',')? {
+        return Ok(true);
+    }
+    expect(window, end, &format!("`,` or `{}`", char::from(end))).map(|()| false)
+}
+
+/// Takes `byte` if it is next.
+fn next_is<R: Read>(window: &mut Window<R>, byte: u8) -> Result<bool, WindowError> {
+    let is_next = window.peek()? == Some(byte);
+    if is_next {
+        window.take_byte();
+    }
+    Ok(is_next)
+}
+
+/// Adds to an error which movie it is about: its number in the list and, if that can be read, its id or title.
+fn name_movie<R: Read>(error: WindowError, number: usize, window: &mut Window<R>) -> WindowError {
+    let WindowError::Json { at, message } = error else { return error };
+    let fields: serde_json::Value = window.take_owned().unwrap_or_default();
+    let name = ["id", "title"].into_iter().find_map(|key| {
+        let text = fields.get(key)?.as_str().filter(|text| !text.is_empty())?;
+        Some(format!(" ({key} `{}`)", shortened(&text.escape_debug().to_string(), 80)))
+    });
+    let message = format!("movie {number}{}: {}", name.unwrap_or_default(), shortened(&message, 300));
+    WindowError::Json { at, message }
+}
+
+fn shortened(text: &str, characters: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+/// A movie in the file. Keys that are not here are passed over.
+#[derive(Deserialize)]
+struct Entry<'a> {
+    #[serde(default, borrow, deserialize_with = "title")]
+    title: Cow<'a, str>,
+    #[serde(default, deserialize_with = "rating")]
+    rating: f32,
+    #[serde(default, borrow, deserialize_with = "director")]
+    director: Cow<'a, str>,
+    #[serde(default, borrow, deserialize_with = "id")]
+    id: Cow<'a, str>,
+}
+
+impl Entry<'_> {
+    fn movie(&self) -> Movie<'_> {
+        Movie { title: &self.title, rating: self.rating, director: &self.director, id: &self.id }
+    }
+}
+
+impl Lend for Entry<'_> {
+    type Lent<'a> = Entry<'a>;
+}
+
+fn title<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+    deserializer.deserialize_str(Text("title"))
+}
+
+fn director<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+    deserializer.deserialize_str(Text("director"))
+}
+
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
+    deserializer.deserialize_str(Text("id"))
+}
+
+fn rating<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    deserializer.deserialize_any(Rating)
+}
+
+/// Reads a string, borrowed where JSON needs no unescaping; holds the key, for errors.
+struct Text(&'static str);
+
+impl<'de> Visitor<'de> for Text {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` to be a string", self.0)
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+/// Reads a rating.
+struct Rating;
+
+impl Visitor<'_> for Rating {
+    type Value = f32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`rating` to be a number from 0 to 10")
+    }
+
+    fn visit_f64<E: Error>(self, rating: f64) -> Result<f32, E> {
+        if (0.0..=10.0).contains(&rating) {
+            #[expect(clippy::cast_possible_truncation, reason = "the contract's rating is a float")]
+            Ok(rating as f32)
+        } else {
+            Err(E::invalid_value(Unexpected::Float(rating), &self))
+        }
+    }
+
+    fn visit_u64<E: Error>(self, rating: u64) -> Result<f32, E> {
+        u8::try_from(rating)
+            .ok()
+            .filter(|rating| *rating <= 10)
+            .map(f32::from)
+            .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(rating), &self))
+    }
+
+    fn visit_i64<E: Error>(self, rating: i64) -> Result<f32, E> {
+        Err(E::invalid_value(Unexpected::Signed(rating), &self))
+    }
+}

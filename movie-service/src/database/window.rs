@@ -1,0 +1,201 @@
+//! A JSON text read through a window that moves along the file.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Deserializer;
+use serde_json::error::Category;
+
+/// What the window holds at first. It grows when a single value is longer.
+const SIZE: usize = 256 * 1024;
+
+/// Takes values off the front of a JSON text of any length, in memory for one value at a time. Strings are
+/// lent from the window wherever JSON needs no unescaping.
+#[derive(Debug)]
+pub(super) struct Window<R> {
+    source: R,
+    buffer: Vec<u8>,
+    /// Where in `buffer` the text not yet taken begins.
+    taken: usize,
+    /// Whether `buffer` ends where the text ends.
+    ended: bool,
+    /// Where in the text `buffer` begins.
+    origin: Position,
+}
+
+/// A place in a text: line and column, counted from 1, columns in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+/// Why a value could not be taken.
+#[derive(Debug)]
+pub(super) enum WindowError {
+    /// The source failed.
+    Read(io::Error),
+    /// The text is not what was expected.
+    Json {
+        /// Where.
+        at: Position,
+        /// What was found and what was expected.
+        message: String,
+    },
+}
+
+impl<R: Read> Window<R> {
+    pub(super) fn new(source: R) -> Self {
+        let origin = Position { line: 1, column: 1 };
+        Self { source, buffer: Vec::new(), taken: 0, ended: false, origin }
+    }
+
+    /// Returns where the text not yet taken begins.
+    pub(super) fn position(&self) -> Position {
+        self.origin.after(&self.buffer[..self.taken])
+    }
+
+    /// Returns the next byte that is not white space, without taking it; `None` at the end.
+    pub(super) fn peek(&mut self) -> Result<Option<u8>, WindowError> {
+        loop {
+            let rest = &self.buffer[self.taken..];
+            match rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
+                Some(blank) => {
+                    self.taken += blank;
+                    return Ok(Some(self.buffer[self.taken]));
+                }
+                None if self.ended => {
+                    self.taken = self.buffer.len();
+                    return Ok(None);
+                }
+                None => {
+                    self.taken = self.buffer.len();
+                    self.fill()?;
+                }
+            }
+        }
+    }
+
+    /// Takes the byte that [`Self::peek`] returned.
+    pub(super) fn take_byte(&mut self) {
+        self.taken = (self.taken + 1).min(self.buffer.len());
+    }
+
+    /// Takes a value that borrows nothing.
+    pub(super) fn take_owned<T: DeserializeOwned>(&mut self) -> Result<T, WindowError> {
+        self.take::<Owned<T>, T>(Ok)
+    }
+
+    /// Takes a value and passes it to `with`, while what it borrows is still there. If `with` says what is
+    /// wrong with it, that is an error at the start of the value, which is not taken.
+    pub(super) fn take<T: Lend, O>(
+        &mut self,
+        with: impl FnOnce(T::Lent<'_>) -> Result<O, String>,
+    ) -> Result<O, WindowError> {
+        loop {
+            if self.taken < self.buffer.len() {
+                let rest = &self.buffer[self.taken..];
+                let mut values = Deserializer::from_slice(rest).into_iter::<T::Lent<'_>>();
+                let value = values.next();
+                let length = values.byte_offset();
+                match value {
+                    // What reaches the end of the window may go on after it.
+                    Some(Ok(value)) if length < rest.len() || self.ended => {
+                        let output = with(value).map_err(|message| self.invalid(message))?;
+                        self.taken += length;
+                        return Ok(output);
+                    }
+                    Some(Err(error)) if self.ended || error.classify() != Category::Eof => {
+                        return Err(self.error(&error));
+                    }
+                    Some(_) | None => {}
+                }
+            }
+            if self.ended {
+                return Err(self.unexpected("a value"));
+            }
+            self.fill()?;
+        }
+    }
+
+    /// The error that says what is next instead of `expected`.
+    pub(super) fn unexpected(&self, expected: &str) -> WindowError {
+        let found = match self.buffer.get(self.taken) {
+            Some(byte) => format!("found `{}`", char::from(*byte).escape_default()),
+            None => "the file ends here".to_owned(),
+        };
+        self.invalid(format!("{found}, expected {expected}"))
+    }
+
+    /// The error that says what is wrong with what is next.
+    pub(super) fn invalid(&self, message: String) -> WindowError {
+        WindowError::Json { at: self.position(), message }
+    }
+
+    fn error(&self, error: &serde_json::Error) -> WindowError {
+        let start = self.position();
+        let column = error.column().max(1);
+        let at = match error.line() {
+            0 | 1 => Position { line: start.line, column: start.column + column - 1 },
+            line => Position { line: start.line + line - 1, column },
+        };
+        // serde_json counts from the start of the window; the position goes in front, for the whole file.
+        let text = error.to_string();
+        let suffix = format!(" at line {} column {}", error.line(), error.column());
+        let message = text.strip_suffix(&suffix).unwrap_or(&text).to_owned();
+        WindowError::Json { at, message }
+    }
+
+    /// Moves the window on: drops what was taken, and reads more.
+    fn fill(&mut self) -> Result<(), WindowError> {
+        self.origin = self.position();
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
+        // A window that holds only the start of a value doubles, so that long values are not read over and over.
+        let room = SIZE.max(self.buffer.len());
+        let read = self
+            .source
+            .by_ref()
+            .take(room as u64)
+            .read_to_end(&mut self.buffer)
+            .map_err(WindowError::Read)?;
+        self.ended = read < room;
+        Ok(())
+    }
+}
+
+/// A type to take that may borrow from the window.
+pub(super) trait Lend {
+    /// The type, borrowing for `'a`.
+    type Lent<'a>: Deserialize<'a>;
+}
+
+/// Lends a type that borrows nothing.
+struct Owned<T>(PhantomData<T>);
+
+impl<T: DeserializeOwned> Lend for Owned<T> {
+    type Lent<'a> = T;
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+impl Position {
+    /// Returns the position after `text`.
+    fn after(self, text: &[u8]) -> Self {
+        match memchr::memrchr(b'\n', text) {
+            None => Self { column: self.column + text.len(), ..self },
+            Some(last) => {
+                Self { line: self.line + memchr::memchr_iter(b'\n', text).count(), column: text.len() - last }
+            }
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! The line `Movie found!` on standard output, off the path of the calls.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// What is printed for each hit.
+const LINE: &[u8] = b"Movie found!\n";
+
+/// Hits beyond this many that wait to be printed are not printed.
+const MOST_WAITING: u64 = 100_000;
+
+/// The least time between two writes, so that under load many lines go out in one.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// How long [`Found::flush`] waits for a reader.
+const FLUSH: Duration = Duration::from_millis(500);
+
+/// Prints a line for each hit, or nothing.
+///
+/// All lines are the same, so what waits to be printed is only a number: a reader that stalls or goes away
+/// costs neither time nor memory, only lines.
+#[derive(Clone, Debug)]
+pub struct Found(Option<Arc<Printer>>);
+
+#[derive(Debug)]
+struct Printer {
+    waiting: Arc<AtomicU64>,
+    thread: JoinHandle<()>,
+}
+
+impl Found {
+    /// Prints nothing.
+    #[must_use]
+    pub fn quiet() -> Self {
+        Self(None)
+    }
+
+    /// Prints to `out`, on a thread of its own.
+    ///
+    /// # Errors
+    ///
+    /// If the thread cannot be started.
+    pub fn printing_to(out: impl Write + Send + 'static) -> io::Result<Self> {
+        let waiting = Arc::new(AtomicU64::new(0));
+        let to_print = waiting.clone();
+        let thread = thread::Builder::new().name("movie-found".into()).spawn(move || {
+            // The reader went away: there is nobody left to print for.
+            let _gone = print(&to_print, out);
+        })?;
+        Ok(Self(Some(Arc::new(Printer { waiting, thread }))))
+    }
+
+    /// Has one line printed, soon.
+    pub fn announce(&self) {
+        if let Some(printer) = &self.0
+            && printer.waiting.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            printer.thread.thread().unpark();
+        }
+    }
+
+    /// Waits a moment for the last lines to be printed. Blocks; for the end of the process.
+    pub fn flush(&self) {
+        let Some(printer) = &self.0 else { return };
+        let end = Instant::now() + FLUSH;
+        while printer.waiting.load(Ordering::Acquire) > 0
+            && !printer.thread.is_finished()
+            && Instant::now() < end
+        {
+            thread::sleep(PAUSE);
+        }
+    }
+}
+
+/// Prints what waits until `out` fails.
+fn print(waiting: &AtomicU64, mut out: impl Write) -> io::Result<()> {
+    let block = LINE.repeat(1024);
+    loop {
+        let all = waiting.load(Ordering::Relaxed);
+        if all == 0 {
+            thread::park();
+            continue;
+        }
+        let mut lines = usize::try_from(all.min(MOST_WAITING)).unwrap_or(usize::MAX);
+        while lines > 0 {
+            let some = lines.min(block.len() / LINE.len());
+            out.write_all(&block[..some * LINE.len()])?;
+            lines -= some;
+        }
+        out.flush()?;
+        thread::sleep(PAUSE);
+        // Only now, so that `flush` and `announce` see lines as waiting until they are out.
+        waiting.fetch_sub(all, Ordering::Release);
+    }
+}

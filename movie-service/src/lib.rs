@@ -1,0 +1,17 @@
+//! Serves the movie catalogue over gRPC. In reading order:
+//!
+//! * [`config`] — the flags and environment variables;
+//! * [`database`] — where the movies come from;
+//! * [`catalogue`] — the movies in memory, encoded as they travel. Knows nothing of JSON, tonic or tokio;
+//! * [`servicer`] — answers the calls of the contract from the catalogue;
+//! * [`found`] — the line `Movie found!` on standard output;
+//! * [`server`] — the way of a connection, from the listener to the servicer;
+//! * [`shutdown`] — when to stop.
+
+pub mod catalogue;
+pub mod config;
+pub mod database;
+pub mod found;
+pub mod server;
+pub mod servicer;
+pub mod shutdown;

@@ -1,0 +1,54 @@
+//! The movie service: load, listen, serve.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use movie_service::catalogue::Catalogue;
+use movie_service::config::Config;
+use movie_service::found::Found;
+use movie_service::{database, server, shutdown};
+use tracing::info;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not `eprintln!`: it panics when nobody reads.
+            let _ = writeln!(io::stderr(), "error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn run() -> anyhow::Result<()> {
+    let config = Config::from_env()?;
+    let levels = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
+    let on_terminal = io::stderr().is_terminal();
+    tracing_subscriber::fmt()
+        .with_writer(io::stderr)
+        .with_ansi(on_terminal)
+        .with_target(false)
+        .with_env_filter(levels)
+        .init();
+
+    let movies = database::load(&config.database)
+        .context("cannot load the database; name another file with --database FILE")?;
+    let listener = server::listen(config.listen).with_context(|| {
+        format!(
+            "cannot listen on {}; stop what uses it or choose another with --listen ADDRESS",
+            config.listen
+        )
+    })?;
+    let found = if config.quiet { Found::quiet() } else { Found::printing_to(io::stdout())? };
+    let shutdown = shutdown::requested()?;
+
+    info!("serving {} movies from {} on {}", movies.len(), config.database.display(), listener.local_addr()?);
+    server::serve(listener, Arc::new(Catalogue::new(movies)), found.clone(), shutdown).await?;
+    found.flush();
+    info!("stopped");
+    Ok(())
+}

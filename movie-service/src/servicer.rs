@@ -1,0 +1,56 @@
+//! The servicer of the course's contract: takes a call, asks the catalogue, answers.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use movie_proto::movie_server;
+use movie_proto::{Empty, MovieData, MovieId};
+use tokio_stream::Stream;
+use tonic::{Request, Response, Status};
+
+use crate::catalogue::{Catalogue, Movie};
+use crate::found::Found;
+
+/// Answers the calls of the `Movie` service.
+#[derive(Clone, Debug)]
+pub struct MovieServicer {
+    catalogue: Arc<Catalogue>,
+    found: Found,
+}
+
+impl MovieServicer {
+    /// Answers from `catalogue` and tells `found` of each hit.
+    #[must_use]
+    pub fn new(catalogue: Arc<Catalogue>, found: Found) -> Self {
+        Self { catalogue, found }
+    }
+}
+
+#[tonic::async_trait]
+impl movie_server::Movie for MovieServicer {
+    async fn get_movie_by_id(&self, request: Request<MovieId>) -> Result<Response<MovieData>, Status> {
+        let id = request.into_inner().id;
+        let movie = self.catalogue.read(|movies| movies.get(&id).map(MovieData::from));
+        if movie.is_some() {
+            self.found.announce();
+        }
+        Ok(Response::new(movie.unwrap_or_default()))
+    }
+
+    type GetListMoviesStream = Pin<Box<dyn Stream<Item = Result<MovieData, Status>> + Send>>;
+
+    async fn get_list_movies(
+        &self,
+        _: Request<Empty>,
+    ) -> Result<Response<Self::GetListMoviesStream>, Status> {
+        let movies = self.catalogue.snapshot().into_movies(|movie| Ok(MovieData::from(movie)));
+        Ok(Response::new(Box::pin(tokio_stream::iter(movies))))
+    }
+}
+
+impl From<Movie<'_>> for MovieData {
+    fn from(movie: Movie<'_>) -> Self {
+        let Movie { title, rating, director, id } = movie;
+        Self { title: title.to_owned(), rating, director: director.to_owned(), id: id.to_owned() }
+    }
+}
