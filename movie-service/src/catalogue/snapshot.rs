@@ -36,10 +36,10 @@ pub enum Change<'a> {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
     /// The id is empty.
-    #[error("`id` is empty, expected text that no other movie has")]
+    #[error("`id` is missing or empty, expected text that no other movie has")]
     NoId,
     /// The title is empty.
-    #[error("`title` is empty, expected the name of the movie")]
+    #[error("`title` is missing or empty, expected the name of the movie")]
     NoTitle,
     /// The movie does not fit a message.
     #[error("the movie takes {0} bytes, expected at most {MAX_MESSAGE} (what gRPC clients accept)")]

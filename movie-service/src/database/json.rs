@@ -12,6 +12,9 @@ use serde::de::{Deserializer, Error, IgnoredAny, Unexpected, Visitor};
 use super::window::{Lend, Position, Window, WindowError};
 use crate::catalogue::{Builder, Movie, Snapshot};
 
+/// How much of the file is in memory at a time: little enough for the processor's cache.
+const WINDOW: usize = 256 * 1024;
+
 /// Why a database could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -42,14 +45,13 @@ pub enum LoadError {
 /// [`LoadError`] if the file cannot be read, or is not a database.
 pub fn load(path: &Path) -> Result<Snapshot, LoadError> {
     let file = File::open(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
-    read(file).map_err(|error| match error {
+    read(Window::new(file, WINDOW)).map_err(|error| match error {
         WindowError::Read(source) => LoadError::Read { path: path.to_owned(), source },
         WindowError::Json { at, message } => LoadError::Invalid { path: path.to_owned(), at, message },
     })
 }
 
-fn read(source: impl Read) -> Result<Snapshot, WindowError> {
-    let mut window = Window::new(source);
+fn read(mut window: Window<impl Read>) -> Result<Snapshot, WindowError> {
     let mut movies = None;
     expect(&mut window, b'{', "`{\"movies\": [...]}`")?;
     let mut more = !next_is(&mut window, b'}')?;
@@ -61,6 +63,7 @@ fn read(source: impl Read) -> Result<Snapshot, WindowError> {
         } else if movies.is_none() {
             movies = Some(list(&mut window)?);
         } else {
+            window.peek()?;
             return Err(window.unexpected("one list `movies`, not a second"));
         }
         more = another(&mut window, b'}')?;
@@ -129,6 +132,7 @@ fn shortened(text: &str, characters: usize) -> Cow<'_, str> {
 
 /// A movie in the file. Keys that are not here are passed over.
 #[derive(Deserialize)]
+#[serde(expecting = "a movie: `{...}`")]
 struct Entry<'a> {
     #[serde(default, borrow, deserialize_with = "title")]
     title: Cow<'a, str>,
@@ -216,3 +220,6 @@ impl Visitor<'_> for Rating {
         Err(E::invalid_value(Unexpected::Signed(rating), &self))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,14 +9,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Deserializer;
 use serde_json::error::Category;
 
-/// What the window holds at first. It grows when a single value is longer.
-const SIZE: usize = 256 * 1024;
-
 /// Takes values off the front of a JSON text of any length, in memory for one value at a time. Strings are
 /// lent from the window wherever JSON needs no unescaping.
 #[derive(Debug)]
 pub(super) struct Window<R> {
     source: R,
+    /// How many bytes to read at a time.
+    size: usize,
     buffer: Vec<u8>,
     /// Where in `buffer` the text not yet taken begins.
     taken: usize,
@@ -50,9 +49,10 @@ pub(super) enum WindowError {
 }
 
 impl<R: Read> Window<R> {
-    pub(super) fn new(source: R) -> Self {
+    /// Opens a window of `size` bytes on a text. It grows when a single value is longer.
+    pub(super) fn new(source: R, size: usize) -> Self {
         let origin = Position { line: 1, column: 1 };
-        Self { source, buffer: Vec::new(), taken: 0, ended: false, origin }
+        Self { source, size, buffer: Vec::new(), taken: 0, ended: false, origin }
     }
 
     /// Returns where the text not yet taken begins.
@@ -97,6 +97,7 @@ impl<R: Read> Window<R> {
         &mut self,
         with: impl FnOnce(T::Lent<'_>) -> Result<O, String>,
     ) -> Result<O, WindowError> {
+        let mut looked_ahead = false;
         loop {
             if self.taken < self.buffer.len() {
                 let rest = &self.buffer[self.taken..];
@@ -110,9 +111,11 @@ impl<R: Read> Window<R> {
                         self.taken += length;
                         return Ok(output);
                     }
-                    Some(Err(error)) if self.ended || error.classify() != Category::Eof => {
+                    Some(Err(error)) if self.ended || (looked_ahead && error.classify() != Category::Eof) => {
                         return Err(self.error(&error));
                     }
+                    // serde_json says where it is by the byte after, which may not be here yet.
+                    Some(Err(error)) => looked_ahead = error.classify() != Category::Eof,
                     Some(_) | None => {}
                 }
             }
@@ -157,7 +160,7 @@ impl<R: Read> Window<R> {
         self.buffer.drain(..self.taken);
         self.taken = 0;
         // A window that holds only the start of a value doubles, so that long values are not read over and over.
-        let room = SIZE.max(self.buffer.len());
+        let room = self.size.max(self.buffer.len());
         let read = self
             .source
             .by_ref()

@@ -1,0 +1,192 @@
+//! Commands, their output and their exit codes.
+
+use std::process::Stdio;
+
+use movie_proto::movie_server::{Movie, MovieServer};
+use movie_proto::{Empty, MovieData, MovieId};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status};
+
+use crate::service::{Outcome, client, outcome, start};
+
+const COURSE: &str = r#"----- GetMovieByID -----
+title: "The Martian"
+rating: 8.199999809265137
+director: "Ridley Scott"
+id: "a8034f44-aee4-44cf-b32c-74cf452aaaae"
+
+----- GetListMovies -----
+Movie called The Good Dinosaur
+Movie called The Night Before
+Movie called Creed
+Movie called Victor Frankenstein
+Movie called The Danish Girl
+Movie called Spectre
+Movie called The Martian
+"#;
+
+fn printed(stdout: &str) -> Outcome {
+    Outcome { code: Some(0), stdout: stdout.into(), stderr: String::new() }
+}
+
+fn assert_fails(outcome: &Outcome, parts: &[&str]) {
+    let Outcome { code, stdout, stderr } = outcome;
+    assert_eq!((*code, stdout.as_str()), (Some(1), ""));
+    assert!(
+        stderr.starts_with("error: ") && stderr.trim_end().lines().count() == 1,
+        "not one line: {stderr}"
+    );
+    for part in parts {
+        assert!(stderr.contains(part), "{part:?} is missing: {stderr}");
+    }
+}
+
+#[tokio::test]
+async fn without_arguments_it_prints_exactly_what_the_course_prints() {
+    let address = start("movies.json");
+    assert_eq!(outcome(&mut client(&address)).await, printed(COURSE));
+}
+
+#[tokio::test]
+async fn the_address_can_be_an_environment_variable_a_name_or_a_url() {
+    let port = start("movies.json").port();
+    for address in
+        [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("http://localhost:{port}/")]
+    {
+        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_movie-client"));
+        assert_eq!(outcome(command.env("MOVIE_ADDRESS", address)).await, printed(COURSE));
+    }
+}
+
+#[tokio::test]
+async fn get_prints_the_movie() {
+    let address = start("films.json");
+    let paisa =
+        "title: \"Paisà\"\nrating: 8.300000190734863\ndirector: \"Roberto Rossellini\"\nid: \"tt0038823\"\n";
+    assert_eq!(outcome(client(&address).args(["get", "tt0038823"])).await, printed(paisa));
+}
+
+#[tokio::test]
+async fn get_of_an_unknown_id_is_one_line_that_names_it_and_exit_code_1() {
+    let address = start("movies.json");
+    assert_fails(&outcome(client(&address).args(["get", "no\nsuch"])).await, &[r"`no\nsuch`"]);
+}
+
+#[tokio::test]
+async fn list_prints_every_title_in_the_order_of_the_service() {
+    let address = start("films.json");
+    let text = include_str!("../../../databases/films.json");
+    let titles = text.lines().filter_map(|line| line.strip_prefix("{\"title\": \"")?.split("\", \"").next());
+    // JSON escapes quotes, and nothing else that is in these titles.
+    let lines: Vec<String> =
+        titles.map(|title| format!("Movie called {}\n", title.replace("\\\"", "\""))).collect();
+    let expected = lines.concat();
+    assert_eq!(lines.len(), 17_470);
+    assert_eq!(outcome(client(&address).arg("list")).await, printed(&expected));
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_ends_it_quietly() {
+    let address = start("films.json");
+    let mut child =
+        client(&address).arg("list").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "Movie called Abe Lincoln in Illinois");
+    drop(lines);
+    let output = child.wait_with_output().await.unwrap();
+    assert_eq!((output.status.code(), output.stderr), (Some(0), Vec::new()));
+}
+
+#[tokio::test]
+async fn a_service_that_is_not_there_is_one_line_that_names_the_address_and_says_what_to_start() {
+    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let outcome = outcome(&mut client(&nobody)).await;
+    assert_fails(&outcome, &[&nobody.to_string(), "refused", "cargo run -p movie-service"]);
+}
+
+#[tokio::test]
+async fn a_service_that_never_answers_is_given_up() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    assert_fails(
+        &outcome(&mut client(&address)).await,
+        &[&address.to_string(), "no answer within 4 seconds"],
+    );
+}
+
+#[tokio::test]
+async fn what_is_no_address_is_named() {
+    for address in ["localhost", "localhost:port", "http://", "localhost:3001/path", "a b:1"] {
+        assert_fails(&outcome(&mut client(&address)).await, &[address, "HOST:PORT"]);
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_command_is_named_and_exit_code_2() {
+    let outcome = outcome(client(&"localhost:1").arg("gte")).await;
+    assert_eq!(outcome.code, Some(2));
+    assert!(outcome.stderr.contains("gte"), "{}", outcome.stderr);
+}
+
+/// A service whose list prints one title and then goes on as the test says.
+struct Scripted(Then);
+
+#[derive(Clone, Copy)]
+enum Then {
+    Wait,
+    Fail,
+}
+
+#[tonic::async_trait]
+impl Movie for Scripted {
+    async fn get_movie_by_id(&self, _: Request<MovieId>) -> Result<Response<MovieData>, Status> {
+        Err(Status::resource_exhausted("too many\ncalls"))
+    }
+
+    type GetListMoviesStream = std::pin::Pin<Box<dyn Stream<Item = Result<MovieData, Status>> + Send>>;
+
+    async fn get_list_movies(
+        &self,
+        _: Request<Empty>,
+    ) -> Result<Response<Self::GetListMoviesStream>, Status> {
+        let first = tokio_stream::once(Ok(MovieData { title: "First".into(), ..MovieData::default() }));
+        Ok(Response::new(match self.0 {
+            Then::Wait => Box::pin(first.chain(tokio_stream::pending())),
+            Then::Fail => Box::pin(first.chain(tokio_stream::once(Err(Status::data_loss("disk on fire"))))),
+        }))
+    }
+}
+
+async fn scripted(then: Then) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tonic::transport::Server::builder().add_service(MovieServer::new(Scripted(then)));
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    address
+}
+
+#[tokio::test]
+async fn a_title_is_printed_when_it_arrives_not_when_the_list_ends() {
+    let address = scripted(Then::Wait).await;
+    let mut child = client(&address).arg("list").stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next_line().await.unwrap().unwrap(), "Movie called First");
+}
+
+#[tokio::test]
+async fn an_error_in_the_middle_of_a_list_comes_after_what_was_listed() {
+    let address = scripted(Then::Fail).await;
+    let Outcome { code, stdout, stderr } = outcome(client(&address).arg("list")).await;
+    assert_eq!((code, stdout.as_str()), (Some(1), "Movie called First\n"));
+    assert_eq!(stderr, format!("error: {address} answered DataLoss: disk on fire\n"));
+}
+
+#[tokio::test]
+async fn a_refused_call_is_one_line_with_code_and_message() {
+    let address = scripted(Then::Fail).await;
+    let outcome = outcome(client(&address).args(["get", "7"])).await;
+    assert_fails(&outcome, &[&address.to_string(), "ResourceExhausted", r"too many\ncalls"]);
+}

@@ -1,0 +1,216 @@
+//! What the loader takes and what it refuses.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn read_all(text: &str, window: usize) -> Result<Snapshot, String> {
+    read(Window::new(text.as_bytes(), window)).map_err(|error| match error {
+        WindowError::Json { at, message } => format!("{at}: {message}"),
+        WindowError::Read(error) => error.to_string(),
+    })
+}
+
+fn titles(text: &str) -> Vec<String> {
+    read_all(text, 1024).unwrap().movies().map(|movie| movie.title.to_owned()).collect()
+}
+
+fn error(text: &str) -> String {
+    // Wherever the window ends, the error is the same.
+    let error = read_all(text, 1024).unwrap_err();
+    for window in 1..text.len() {
+        assert_eq!(read_all(text, window).unwrap_err(), error, "window of {window}");
+    }
+    error
+}
+
+#[test]
+fn movies_keep_the_order_of_the_file() {
+    assert_eq!(titles(r#"{"movies": [{"id": "2", "title": "b"}, {"id": "1", "title": "a"}]}"#), ["b", "a"]);
+}
+
+#[test]
+fn a_file_may_hold_no_movies() {
+    assert!(read_all(r#" { "movies" : [ ] } "#, 1024).unwrap().is_empty());
+}
+
+#[test]
+fn unknown_keys_are_passed_over() {
+    let text = r#"{"version": 12, "movies": [{"id": "1", "year": 1940, "title": "a", "genres": ["x", {}]}], "z": {"movies": 1}}"#;
+    assert_eq!(titles(text), ["a"]);
+}
+
+#[test]
+fn a_missing_rating_or_director_is_empty() {
+    let movies = read_all(r#"{"movies": [{"id": "1", "title": "a"}]}"#, 1024).unwrap();
+    assert_eq!(movies.get("1"), Some(Movie { id: "1", title: "a", rating: 0.0, director: "" }));
+}
+
+#[test]
+fn text_may_be_escaped_or_not() {
+    let movies =
+        read_all(r#"{"movies": [{"id": "\u00e9", "title": "\"Amélie\" \ud83d\ude00"}]}"#, 7).unwrap();
+    assert_eq!(movies.get("é").unwrap().title, "\"Amélie\" 😀");
+}
+
+#[test]
+fn a_missing_or_empty_id_or_title_is_an_error_that_names_the_movie() {
+    assert_eq!(
+        error("{\"movies\": [\n  {\"id\": \"1\", \"title\": \"a\"},\n  {\"title\": \"b\"}]}"),
+        "3:3: movie 2 (title `b`): `id` is missing or empty, expected text that no other movie has"
+    );
+    assert_eq!(
+        error(r#"{"movies": [{"id": "7", "title": ""}]}"#),
+        "1:13: movie 1 (id `7`): `title` is missing or empty, expected the name of the movie"
+    );
+}
+
+#[test]
+fn a_second_movie_with_an_id_is_an_error_that_names_both() {
+    assert_eq!(
+        error(r#"{"movies": [{"id": "7", "title": "a"}, {"id": "7", "title": "b"}]}"#),
+        "1:40: movie 2 (id `7`): `a` has the id `7` already, expected every id once"
+    );
+}
+
+#[test]
+fn ids_and_titles_must_be_strings() {
+    assert_eq!(
+        error(r#"{"movies": [{"id": 7, "title": "a"}]}"#),
+        "1:20: movie 1 (title `a`): invalid type: integer `7`, expected `id` to be a string"
+    );
+    assert_eq!(
+        error(r#"{"movies": [{"id": "7", "title": null}]}"#),
+        "1:37: movie 1 (id `7`): invalid type: null, expected `title` to be a string"
+    );
+}
+
+#[test]
+fn a_rating_is_a_number_from_0_to_10() {
+    for rating in ["0", "10", "0.0", "10.0", "7.25", "1e1", "-0.0"] {
+        read_all(&format!(r#"{{"movies": [{{"id": "1", "title": "a", "rating": {rating}}}]}}"#), 1024)
+            .unwrap();
+    }
+    for rating in ["-0.1", "10.01", "11", "-1", "\"7\"", "null", "true", "[]", "{}"] {
+        let error = error(&format!(r#"{{"movies": [{{"id": "1", "title": "a", "rating": {rating}}}]}}"#));
+        assert!(error.starts_with("1:"), "{error}");
+        assert!(error.contains(": movie 1 (id `1`): invalid "), "{error}");
+        assert!(error.ends_with(", expected `rating` to be a number from 0 to 10"), "{error}");
+    }
+    let too_large = error(r#"{"movies": [{"id": "1", "title": "a", "rating": 1e999}]}"#);
+    assert_eq!(too_large, "1:53: movie 1: number out of range");
+}
+
+#[test]
+fn broken_json_is_an_error_that_says_where_and_what_was_expected() {
+    for (text, expected) in [
+        ("", "1:1: the file ends here, expected `{\"movies\": [...]}`"),
+        ("[]", "1:1: found `[`, expected `{\"movies\": [...]}`"),
+        ("{}", "1:3: the file ends here, expected a list `movies` in the object: `{\"movies\": [...]}`"),
+        ("{\n\"movies\" []}", "2:10: found `[`, expected `:`"),
+        ("{\"movies\": {}}", "1:12: found `{`, expected a list of movies: `[`"),
+        ("{\"movies\": []", "1:14: the file ends here, expected `,` or `}`"),
+        ("{\"movies\": []} x", "1:16: found `x`, expected the end of the file"),
+        ("{\"movies\": [], \"movies\": []}", "1:26: found `[`, expected one list `movies`, not a second"),
+        ("{\"movies\": [5]}", "1:13: movie 1: invalid type: integer `5`, expected a movie: `{...}`"),
+        ("{\"movies\": [\n{\"id\": \"1\", \"title\": \"a\"} {", "2:27: found `{`, expected `,` or `]`"),
+        ("{\"movies\": [{\"id\": \"1\", \"title\": \"a\"},]}", "1:39: movie 2: expected value"),
+        ("{\"movies\": [{\"id\": \"1\",\n \"title\"", "2:8: movie 1: EOF while parsing an object"),
+        ("{\"movies\": [{\"id\": \"1\", \"id\": \"2\"}]}", "1:28: movie 1 (id `2`): duplicate field `id`"),
+    ] {
+        assert_eq!(error(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn an_error_is_one_line_of_bounded_length_whatever_the_movie_holds() {
+    let long = "x\\n".repeat(10_000);
+    let error =
+        read_all(&format!(r#"{{"movies": [{{"id": "{long}", "title": "a", "rating": "{long}"}}]}}"#), 64);
+    let error = error.unwrap_err();
+    assert!(!error.contains('\n') && error.len() < 600, "{error}");
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_an_error() {
+    let text = b"{\"movies\": [{\"id\": \"\xff\", \"title\": \"a\"}]}";
+    let Err(WindowError::Json { at, message }) = read(Window::new(text.as_slice(), 16)) else { panic!() };
+    assert_eq!((at.line, message.as_str()), (1, "movie 1: invalid unicode code point"));
+}
+
+#[test]
+fn a_movie_larger_than_a_message_may_be_is_an_error() {
+    let title = "x".repeat(crate::catalogue::frame::MAX_MESSAGE);
+    let error = read_all(&format!(r#"{{"movies": [{{"id": "1", "title": "{title}"}}]}}"#), 1024).unwrap_err();
+    assert!(error.contains("movie 1 (id `1`): the movie takes 4194"), "{error}");
+}
+
+/// A database of a million movies that is written while it is read.
+struct Million {
+    next: usize,
+    line: Vec<u8>,
+    most_asked_for: usize,
+}
+
+impl Read for Million {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        self.most_asked_for = self.most_asked_for.max(out.len());
+        if self.line.is_empty() {
+            self.line = match self.next {
+                0 => br#"{"movies": [{"id": "0", "title": "Movie 0"}"#.to_vec(),
+                1..1_000_000 => {
+                    format!(",\n{{\"id\": \"{0}\", \"title\": \"Movie {0}\"}}", self.next).into_bytes()
+                }
+                1_000_000 => b"]}".to_vec(),
+                _ => return Ok(0),
+            };
+            self.next += 1;
+        }
+        let length = out.len().min(self.line.len());
+        out[..length].copy_from_slice(&self.line[..length]);
+        self.line.drain(..length);
+        Ok(length)
+    }
+}
+
+#[test]
+fn a_million_movies_load_from_a_window_that_stays_small() {
+    let mut file = Million { next: 0, line: Vec::new(), most_asked_for: 0 };
+    let Ok(movies) = read(Window::new(&mut file, WINDOW)) else { panic!() };
+    assert_eq!(movies.len(), 1_000_000);
+    assert_eq!(movies.get("999999").unwrap().title, "Movie 999999");
+    assert!(file.most_asked_for <= 2 * WINDOW, "{}", file.most_asked_for);
+}
+
+proptest! {
+    #[test]
+    fn where_the_window_ends_makes_no_difference(
+        movies in proptest::collection::vec((".{1,9}", 0..=10u8, ".{0,9}"), 0..9),
+        window in 1..99usize,
+    ) {
+        let movies: Vec<_> = movies
+            .iter()
+            .enumerate()
+            .map(|(id, (title, rating, director))| serde_json::json!({
+                "extra": [title, {"n": rating}], "title": title, "rating": rating, "director": director, "id": id.to_string(),
+            }))
+            .collect();
+        let text = serde_json::json!({"before": 10, "movies": movies, "after": 10}).to_string();
+        let snapshot = read_all(&text, window).unwrap();
+        let loaded: Vec<_> = snapshot
+            .movies()
+            .map(|movie| (movie.title.into(), movie.rating.into(), movie.director.into(), movie.id.into()))
+            .collect();
+        let expected: Vec<_> = movies
+            .iter()
+            .map(|movie| (movie["title"].clone(), movie["rating"].as_f64().into(), movie["director"].clone(), movie["id"].clone()))
+            .collect::<Vec<(serde_json::Value, serde_json::Value, serde_json::Value, serde_json::Value)>>();
+        prop_assert_eq!(loaded, expected);
+    }
+
+    #[test]
+    fn no_text_makes_the_loader_panic(text in "[\\[\\]{}:,\"a-c\\\\ 0-9.\n-]{0,60}", window in 1..9usize) {
+        let _ = read_all(&format!("{{\"movies\": [{text}"), window);
+        let _ = read_all(&text, window);
+    }
+}

@@ -1,0 +1,120 @@
+//! Start, flags, errors and signals.
+
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
+use std::path::Path;
+
+use movie_proto::{Empty, MovieId};
+
+use crate::process::{self, Service, bare_command, command, database, outcome};
+
+#[test]
+fn the_start_line_says_where_it_listens_how_many_movies_and_from_where() {
+    let service = Service::start("movies.json");
+    let expected =
+        format!("INFO serving 7 movies from {} on {}\n", database("movies.json").display(), service.address);
+    assert!(service.start_line.ends_with(&expected), "{}", service.start_line);
+    assert_ne!(service.address.port(), 0);
+}
+
+#[test]
+fn flags_can_be_given_as_environment_variables() {
+    let mut command = bare_command();
+    command
+        .env("MOVIE_LISTEN", "127.0.0.1:0")
+        .env("MOVIE_DATABASE", database("films.json"))
+        .env("MOVIE_QUIET", "1");
+    let service = Service::run(&mut command);
+    assert!(service.start_line.contains("serving 17470 movies"), "{}", service.start_line);
+}
+
+#[tokio::test]
+async fn the_unspecified_address_takes_ipv6_and_ipv4() {
+    let mut command = bare_command();
+    command.args(["--listen", "[::]:0", "--database"]).arg(database("movies.json"));
+    let service = Service::run(&mut command);
+    let mut addresses = vec![(Ipv4Addr::LOCALHOST, service.address.port()).into()];
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_ok() {
+        addresses.push((Ipv6Addr::LOCALHOST, service.address.port()).into());
+    } else {
+        eprintln!("skipped over IPv6: this machine has none");
+    }
+    for address in addresses {
+        process::stub(address).await.get_movie_by_id(MovieId::default()).await.unwrap();
+    }
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let (status, stdout, stderr) = outcome(bare_command().arg("--help"));
+    assert!(status.success() && stderr.is_empty());
+    for word in
+        ["--listen", "MOVIE_LISTEN", "[::]:3001", "--database", "MOVIE_DATABASE", "--quiet", "MOVIE_QUIET"]
+    {
+        assert!(stdout.contains(word), "{word} is missing: {stdout}");
+    }
+    let (status, stdout, _) = outcome(bare_command().arg("--version"));
+    assert!(status.success());
+    assert_eq!(stdout, concat!("movie-service ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+/// Asserts that a command fails with one line that holds `parts`, and prints nothing else.
+fn assert_fails(command: &mut std::process::Command, parts: &[&str]) {
+    let (status, stdout, stderr) = outcome(command);
+    assert!(!status.success());
+    assert_eq!(stdout, "");
+    assert!(
+        stderr.starts_with("error: ") && stderr.trim_end().lines().count() == 1,
+        "not one line: {stderr}"
+    );
+    for part in parts {
+        assert!(stderr.contains(part), "{part:?} is missing: {stderr}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_one_line_that_names_it_and_says_what_to_do() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let mut command = bare_command();
+    command.args(["--listen", &address, "--database"]).arg(database("movies.json"));
+    assert_fails(&mut command, &[&address, "in use", "--listen"]);
+}
+
+#[test]
+fn a_missing_database_is_one_line_that_names_it_and_says_what_to_do() {
+    assert_fails(&mut command(Path::new("no/such.json")), &["no/such.json", "No such file", "--database"]);
+}
+
+#[test]
+fn a_folder_as_database_is_one_line_that_names_it() {
+    assert_fails(&mut command(&database("")), &["databases", "directory"]);
+}
+
+#[test]
+fn a_broken_database_is_one_line_with_file_line_column_movie_and_what_was_expected() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("broken.json");
+    std::fs::write(&path, "{\"movies\": [\n{\"id\": \"1\", \"title\": \"a\", \"rating\": 11}\n]}").unwrap();
+    let parts =
+        ["broken.json:2:38: movie 1 (id `1`)", "`11`", "expected `rating` to be a number from 0 to 10"];
+    assert_fails(&mut command(&path), &parts);
+}
+
+#[test]
+fn an_unknown_flag_or_a_bad_value_is_one_line_that_names_it_and_says_what_to_do() {
+    assert_fails(bare_command().arg("--lisen"), &["--lisen", "--help"]);
+    assert_fails(bare_command().args(["--listen", "here"]), &["here", "--listen", "--help"]);
+    assert_fails(bare_command().env("MOVIE_LISTEN", "there"), &["there", "--listen", "--help"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn ctrl_c_and_sigterm_end_it_with_exit_code_0_also_while_a_client_is_connected() {
+    for signal in ["INT", "TERM"] {
+        let mut service = Service::start("movies.json");
+        let mut stub = service.stub().await;
+        stub.get_list_movies(Empty {}).await.unwrap();
+        service.signal(signal);
+        assert!(service.wait().await.success(), "after SIG{signal}");
+    }
+}

@@ -1,0 +1,84 @@
+//! The line `Movie found!` on standard output.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+
+use movie_proto::movie_client::MovieClient;
+use movie_proto::{Empty, MovieId};
+use tonic::transport::Channel;
+
+use crate::process::{Service, command, database};
+
+const ID: &str = "267eedb8-0f5d-42d5-8f43-72426b9fb3e6";
+
+async fn hit(stub: &mut MovieClient<Channel>) {
+    let movie = stub.get_movie_by_id(MovieId { id: ID.into() }).await.unwrap().into_inner();
+    assert_eq!(movie.title, "Creed");
+}
+
+fn service() -> Command {
+    command(&database("movies.json"))
+}
+
+/// Makes hits, misses and a list, stops the service and returns what it printed.
+async fn printed(command: &mut Command, hits: usize) -> String {
+    let mut service = Service::run(command);
+    let mut stub = service.stub().await;
+    for _ in 0..hits {
+        hit(&mut stub).await;
+        stub.get_movie_by_id(MovieId { id: "nope".into() }).await.unwrap();
+    }
+    let mut list = stub.get_list_movies(Empty {}).await.unwrap().into_inner();
+    while list.message().await.unwrap().is_some() {}
+    let mut stdout = service.stdout();
+    service.signal("TERM");
+    assert!(service.wait().await.success());
+    let mut printed = String::new();
+    stdout.read_to_string(&mut printed).unwrap();
+    printed
+}
+
+#[tokio::test]
+async fn each_hit_prints_the_line_and_nothing_else_prints_anything() {
+    assert_eq!(printed(&mut service(), 50).await, "Movie found!\n".repeat(50));
+}
+
+#[tokio::test]
+async fn the_line_is_out_soon_after_the_call() {
+    let mut service = Service::start("movies.json");
+    hit(&mut service.stub().await).await;
+    let mut line = [0; 13];
+    service.stdout().read_exact(&mut line).unwrap();
+    assert_eq!(&line, b"Movie found!\n");
+}
+
+#[tokio::test]
+async fn quiet_prints_nothing() {
+    assert_eq!(printed(service().arg("--quiet"), 5).await, "");
+    assert_eq!(printed(service().env("MOVIE_QUIET", "true"), 5).await, "");
+}
+
+#[tokio::test]
+async fn a_reader_that_stalls_slows_and_ends_nothing() {
+    // A pipe holds 64 KiB, which is 5,041 lines: nobody reads them.
+    let mut service = Service::run(service().stdout(Stdio::piped()));
+    let mut stub = service.stub().await;
+    for _ in 0..8_000 {
+        hit(&mut stub).await;
+    }
+    service.signal("TERM");
+    assert!(service.wait().await.success());
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_ends_nothing() {
+    let mut service = Service::start("movies.json");
+    drop(service.stdout());
+    let mut stub = service.stub().await;
+    for _ in 0..100 {
+        hit(&mut stub).await;
+    }
+    assert!(service.is_running());
+    service.signal("TERM");
+    assert!(service.wait().await.success());
+}

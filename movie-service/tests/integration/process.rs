@@ -1,0 +1,117 @@
+//! The service as a process of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use movie_proto::movie_client::MovieClient;
+use tonic::transport::{Channel, Endpoint};
+
+/// How long anything may take before a test gives up. Not a measure of speed: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running service; killed when it is dropped.
+pub(crate) struct Service {
+    child: Child,
+    /// Kept open, so that the service can go on logging.
+    _stderr: BufReader<ChildStderr>,
+    /// The line that it logs at start.
+    pub(crate) start_line: String,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+}
+
+/// Returns a database of the workspace.
+pub(crate) fn database(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../databases").join(name)
+}
+
+/// Returns the command that runs the service on a free port of the loopback interface.
+pub(crate) fn command(database: &Path) -> Command {
+    let mut command = bare_command();
+    command.args(["--listen", "127.0.0.1:0", "--database"]).arg(database);
+    command
+}
+
+/// Returns the command that runs the service without any arguments.
+pub(crate) fn bare_command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_movie-service"));
+    for variable in ["MOVIE_LISTEN", "MOVIE_DATABASE", "MOVIE_QUIET", "RUST_LOG"] {
+        command.env_remove(variable);
+    }
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+impl Service {
+    /// Runs the service over a database of the workspace.
+    pub(crate) fn start(name: &str) -> Self {
+        Self::run(&mut command(&database(name)))
+    }
+
+    /// Runs a command and waits until the service says where it listens.
+    pub(crate) fn run(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut start_line = String::new();
+        stderr.read_line(&mut start_line).unwrap();
+        let address = start_line.rsplit(' ').next().and_then(|address| address.trim().parse().ok());
+        let address = address.unwrap_or_else(|| panic!("the service did not start: {start_line}"));
+        Self { child, _stderr: stderr, start_line, address }
+    }
+
+    /// Connects a stub.
+    pub(crate) async fn stub(&self) -> MovieClient<Channel> {
+        stub(self.address).await
+    }
+
+    /// Takes the end of the pipe that standard output goes to.
+    pub(crate) fn stdout(&mut self) -> impl Read + Send + use<> {
+        self.child.stdout.take().unwrap()
+    }
+
+    /// Sends a signal, by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) async fn wait(&mut self) -> ExitStatus {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < end, "the process did not end");
+            // The test's clients live on this thread, and are to see that the service goes.
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Returns whether the process still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Connects a stub.
+pub(crate) async fn stub(address: SocketAddr) -> MovieClient<Channel> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+    MovieClient::new(endpoint.connect().await.unwrap())
+}
+
+/// Runs a command that is to end by itself; returns its status, standard output and standard error.
+pub(crate) fn outcome(command: &mut Command) -> (ExitStatus, String, String) {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    (status, String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
