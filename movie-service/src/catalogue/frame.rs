@@ -58,7 +58,7 @@ impl<'a> Movie<'a> {
         out[start + 1..start + PREFIX].copy_from_slice(&length.to_be_bytes());
     }
 
-    /// Reads the movie back from a frame that [`Movie::encode`] wrote.
+    /// Reads the movie back from a frame of a catalogue.
     #[must_use]
     pub fn decode(frame: &'a [u8]) -> Self {
         let mut movie = Self::default();
@@ -75,14 +75,19 @@ impl<'a> Movie<'a> {
         movie
     }
 
-    /// Returns at most how many bytes the message takes.
+    /// Returns the most bytes that the frame takes.
+    pub(super) fn max_frame_len(&self) -> usize {
+        PREFIX + self.max_message_len()
+    }
+
+    /// Returns the most bytes that the message takes.
     pub(super) fn max_message_len(&self) -> usize {
         // Each text has a tag and a length of at most five bytes; the rating takes five in all.
         self.title.len() + self.director.len() + self.id.len() + 3 * 6 + 5
     }
 }
 
-/// Returns the id in a frame that [`Movie::encode`] wrote.
+/// Returns the id in a frame of a catalogue.
 pub(super) fn id(frame: &[u8]) -> &[u8] {
     fields(frame).find(|(tag, _)| *tag == ID).map_or(&[], |(_, value)| value)
 }
@@ -174,7 +179,7 @@ mod tests {
             prop_assert_eq!(decoded.director, &movie.director);
             prop_assert_eq!(decoded.id, &movie.id);
             prop_assert_eq!(id(&frame), movie.id.as_bytes());
-            prop_assert!(frame.len() <= PREFIX + decoded.max_message_len());
+            prop_assert!(frame.len() <= decoded.max_frame_len());
         }
 
         #[test]

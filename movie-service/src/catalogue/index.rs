@@ -2,9 +2,11 @@
 
 use std::hash::BuildHasher;
 
+use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
 
 use super::cow_vec::CowVec;
+use super::segment::SLOTS;
 
 /// Number of shards. A change copies one: at 10 million movies that is 20 KiB.
 const SHARDS: usize = 4096;
@@ -15,20 +17,20 @@ pub(super) struct Place(u32);
 
 impl Place {
     /// The number of segments that a place can tell apart.
-    pub(super) const MAX_SEGMENTS: usize = 1 << 24;
+    pub(super) const MAX_SEGMENTS: usize = 1 << (u32::BITS - SLOTS.trailing_zeros());
 
-    #[expect(clippy::cast_possible_truncation, reason = "24 bits and 8 bits fit 32")]
+    #[expect(clippy::cast_possible_truncation, reason = "within these bounds it fits")]
     pub(super) fn new(segment: usize, slot: usize) -> Self {
-        debug_assert!(segment < Self::MAX_SEGMENTS && slot < super::segment::SLOTS);
-        Self((segment << 8 | slot) as u32)
+        debug_assert!(segment < Self::MAX_SEGMENTS && slot < SLOTS);
+        Self((segment * SLOTS + slot) as u32)
     }
 
     pub(super) fn segment(self) -> usize {
-        self.0 as usize >> 8
+        self.0 as usize / SLOTS
     }
 
     pub(super) fn slot(self) -> usize {
-        self.0 as usize & 0xff
+        self.0 as usize % SLOTS
     }
 }
 
@@ -43,29 +45,21 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Makes an index with room for about `movies`.
-    pub(super) fn with_capacity(movies: usize) -> Self {
-        // Shards fill unevenly: four standard deviations more than the mean is enough for all of them.
-        let mean = movies.div_ceil(SHARDS);
-        let room = if movies < SHARDS { 0 } else { mean + 4 * mean.isqrt() };
-        Self {
-            shards: (0..SHARDS).map(|_| HashTable::with_capacity(room)).collect(),
-            hasher: DefaultHashBuilder::default(),
-        }
-    }
-
     /// Returns the place whose id, as `id_at` reads it, is `id`.
     pub(super) fn find<'a>(&self, id: &[u8], id_at: impl Fn(Place) -> &'a [u8]) -> Option<Place> {
         let hash = self.hasher.hash_one(id);
         self.shards[shard(hash)].find(hash, |place| id_at(*place) == id).copied()
     }
 
-    /// Adds a place. No place with this id may be there yet.
-    pub(super) fn insert<'a>(&mut self, id: &[u8], place: Place, id_at: impl Fn(Place) -> &'a [u8]) {
-        let Self { shards, hasher } = self;
-        let hash = hasher.hash_one(id);
-        let table = shards.make_mut(shard(hash));
-        table.insert_unique(hash, place, |place| hasher.hash_one(id_at(*place)));
+    /// Adds a place, or returns the one that is there with the same id.
+    pub(super) fn insert<'a>(
+        &mut self,
+        id: &[u8],
+        place: Place,
+        id_at: impl Fn(Place) -> &'a [u8],
+    ) -> Result<(), Place> {
+        let hash = self.hasher.hash_one(id);
+        insert(self.shards.make_mut(shard(hash)), &self.hasher, (id, hash), place, id_at)
     }
 
     /// Removes a place that is there.
@@ -73,6 +67,68 @@ impl Index {
         let hash = self.hasher.hash_one(id);
         if let Ok(entry) = self.shards.make_mut(shard(hash)).find_entry(hash, |other| *other == place) {
             entry.remove();
+        }
+    }
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        IndexBuilder::default().finish()
+    }
+}
+
+/// An [`Index`] in the making, which has no clones to spare.
+#[derive(Debug)]
+pub(super) struct IndexBuilder {
+    shards: Vec<HashTable<Place>>,
+    hasher: DefaultHashBuilder,
+}
+
+impl IndexBuilder {
+    /// Makes room for about so many movies in all, so that tables need not grow one step after the other.
+    pub(super) fn reserve<'a>(&mut self, movies: usize, id_at: impl Fn(Place) -> &'a [u8]) {
+        // Shards fill unevenly: four standard deviations above the mean is enough for nearly all of them.
+        let mean = movies.div_ceil(SHARDS);
+        let room = mean + 4 * mean.isqrt();
+        for table in &mut self.shards {
+            table.reserve(room.saturating_sub(table.len()), |place| self.hasher.hash_one(id_at(*place)));
+        }
+    }
+
+    /// Adds a place, or returns the one that is there with the same id.
+    pub(super) fn insert<'a>(
+        &mut self,
+        id: &[u8],
+        place: Place,
+        id_at: impl Fn(Place) -> &'a [u8],
+    ) -> Result<(), Place> {
+        let hash = self.hasher.hash_one(id);
+        insert(&mut self.shards[shard(hash)], &self.hasher, (id, hash), place, id_at)
+    }
+
+    pub(super) fn finish(self) -> Index {
+        Index { shards: self.shards.into_iter().collect(), hasher: self.hasher }
+    }
+}
+
+impl Default for IndexBuilder {
+    fn default() -> Self {
+        Self { shards: vec![HashTable::new(); SHARDS], hasher: DefaultHashBuilder::default() }
+    }
+}
+
+fn insert<'a>(
+    table: &mut HashTable<Place>,
+    hasher: &DefaultHashBuilder,
+    (id, hash): (&[u8], u64),
+    place: Place,
+    id_at: impl Fn(Place) -> &'a [u8],
+) -> Result<(), Place> {
+    match table.entry(hash, |other| id_at(*other) == id, |other| hasher.hash_one(id_at(*other))) {
+        Entry::Occupied(entry) => Err(*entry.get()),
+        Entry::Vacant(entry) => {
+            entry.insert(place);
+            Ok(())
         }
     }
 }

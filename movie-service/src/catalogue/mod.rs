@@ -1,24 +1,28 @@
 //! The movies in memory, encoded as they travel. Knows nothing of JSON, tonic or tokio.
 //!
 //! * [`frame`] — one movie as bytes ready to send;
-//! * [`segment`] — up to 256 of them in one buffer;
-//! * [`index`] — where the movie with an id is;
-//! * [`cow_vec`] — what makes a changed copy of all that cheap;
-//! * [`snapshot`] — the catalogue at one revision, made of the above; it never changes;
+//! * `segment` — some hundred of them in one buffer;
+//! * `index` — where the movie with an id is;
+//! * `cow_vec` — what makes a changed copy of all that cheap;
+//! * `snapshot` — the catalogue at one revision, made of the above; it never changes;
+//! * `change` — what can be changed, and what no catalogue may hold;
 //! * [`Catalogue`] — the snapshot that is current, and how it is followed by the next.
 
+mod change;
 mod cow_vec;
 pub mod frame;
 mod index;
 mod segment;
-pub mod snapshot;
+mod snapshot;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
+pub use self::change::{Change, ChangeError};
 pub use self::frame::Movie;
-pub use self::snapshot::{Builder, Change, ChangeError, Snapshot};
+pub use self::segment::{Draft, Segment};
+pub use self::snapshot::{Builder, Snapshot};
 
 /// The movies of the service.
 ///

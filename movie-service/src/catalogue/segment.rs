@@ -1,21 +1,23 @@
-//! Up to [`SLOTS`] movies in one buffer of ready frames.
+//! Some hundred movies in one buffer of ready frames.
 
 use bytes::Bytes;
 
+use super::change::{ChangeError, check};
 use super::frame::Movie;
 
-/// The most movies in one segment; a slot's number fits a byte.
-pub(super) const SLOTS: usize = 256;
+/// The most movies in one segment.
+pub(super) const SLOTS: usize = 512;
 
-/// A segment that has this many bytes takes no more movies.
-const FULL: usize = 64 * 1024;
+/// The most bytes in one segment, unless a single movie is larger: two DATA frames of the size that HTTP/2 starts
+/// with, and a size that allocators do not round up by much.
+const FULL: usize = 2 * 16 * 1024;
 
 /// Movies in listing order, one a slot, their frames one after the other.
 ///
-/// It never changes; a change makes a new segment through a [`Draft`]. A deleted movie leaves an empty
+/// It never changes; a change makes a new one. A deleted movie leaves an empty
 /// slot, so that the others keep their place.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Segment {
+pub struct Segment {
     frames: Bytes,
     /// Where each slot ends in `frames`; it starts where the one before it ends.
     ends: Box<[u32]>,
@@ -40,13 +42,14 @@ impl Segment {
     }
 
     /// Returns how many slots there are, the empty ones included.
-    pub(super) fn slots(&self) -> usize {
+    #[must_use]
+    pub fn slots(&self) -> usize {
         self.ends.len()
     }
 
-    /// Returns whether another movie belongs into the next segment.
-    pub(super) fn is_full(&self) -> bool {
-        is_full(&self.ends, &self.frames)
+    /// Returns whether `movie` belongs into the next segment.
+    pub(super) fn is_full_for(&self, movie: &Movie<'_>) -> bool {
+        is_full(&self.ends, &self.frames, movie)
     }
 
     /// Returns a segment like this one in which `slot` holds `movie`, or nothing.
@@ -69,7 +72,7 @@ impl Segment {
 
 /// A segment in the making.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Draft {
+pub struct Draft {
     frames: Vec<u8>,
     ends: Vec<u32>,
 }
@@ -80,33 +83,26 @@ impl Draft {
         Self { frames: segment.frames.to_vec(), ends: segment.ends.to_vec() }
     }
 
-    /// Appends a movie and returns its slot.
-    ///
-    /// The draft must not be full.
-    pub(super) fn push(&mut self, movie: &Movie<'_>) -> usize {
+    /// Appends a movie, if there is room for it.
+    pub(super) fn append(&mut self, movie: &Movie<'_>) {
         movie.encode(&mut self.frames);
         self.ends.push(offset(self.frames.len()));
-        self.ends.len() - 1
     }
 
-    /// Returns the frame in a slot.
-    pub(super) fn frame(&self, slot: usize) -> &[u8] {
-        let (start, end) = range(&self.ends, slot);
-        &self.frames[start..end]
-    }
-
-    /// Returns whether another movie belongs into the next segment.
-    pub(super) fn is_full(&self) -> bool {
-        is_full(&self.ends, &self.frames)
-    }
-
-    /// Returns how many movies there are.
-    pub(super) fn slots(&self) -> usize {
-        self.ends.len()
+    /// Appends a movie. If it does not fit, returns the segment of those before it, and starts anew with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError`] if no catalogue may hold the movie.
+    pub fn push(&mut self, movie: &Movie<'_>) -> Result<Option<Segment>, ChangeError> {
+        check(movie)?;
+        let full = is_full(&self.ends, &self.frames, movie).then(|| self.finish());
+        self.append(movie);
+        Ok(full)
     }
 
     /// Makes the segment, in buffers of exactly its size, and starts anew.
-    pub(super) fn finish(&mut self) -> Segment {
+    pub fn finish(&mut self) -> Segment {
         let segment =
             Segment { frames: Bytes::copy_from_slice(&self.frames), ends: self.ends.as_slice().into() };
         self.frames.clear();
@@ -115,8 +111,8 @@ impl Draft {
     }
 }
 
-fn is_full(ends: &[u32], frames: &[u8]) -> bool {
-    ends.len() >= SLOTS || frames.len() >= FULL
+fn is_full(ends: &[u32], frames: &[u8], movie: &Movie<'_>) -> bool {
+    ends.len() >= SLOTS || (!frames.is_empty() && frames.len() + movie.max_frame_len() > FULL)
 }
 
 fn range(ends: &[u32], slot: usize) -> (usize, usize) {
@@ -124,7 +120,7 @@ fn range(ends: &[u32], slot: usize) -> (usize, usize) {
     (start, ends[slot] as usize)
 }
 
-/// Narrows an offset: 256 movies of at most 4 MiB each stay below 4 GiB.
+/// Narrows an offset: 512 movies of at most 4 MiB each stay below 4 GiB.
 fn offset(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("a segment holds at most 256 movies of 4 MiB")
+    u32::try_from(bytes).expect("a segment holds at most 512 movies of 4 MiB")
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::change::{Change, ChangeError, check};
 use super::cow_vec::CowVec;
-use super::frame::{self, MAX_MESSAGE, Movie};
-use super::index::{Index, Place};
+use super::frame::{self, Movie};
+use super::index::{Index, IndexBuilder, Place};
 use super::segment::{Draft, SLOTS, Segment};
 
 /// The movies at one revision. It never changes, so whoever holds it reads a consistent state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     revision: u64,
     len: usize,
@@ -19,45 +20,6 @@ pub struct Snapshot {
     slots: usize,
     segments: CowVec<Segment>,
     index: Index,
-}
-
-/// One change to the movies.
-#[derive(Clone, Copy, Debug)]
-pub enum Change<'a> {
-    /// Adds a movie, at the end of the listing order.
-    Insert(Movie<'a>),
-    /// Replaces the movie that has the same id; it keeps its place in the listing order.
-    Update(Movie<'a>),
-    /// Removes the movie that has this id.
-    Delete(&'a str),
-}
-
-/// Why a movie could not be added, changed or removed.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ChangeError {
-    /// The id is empty.
-    #[error("`id` is missing or empty, expected text that no other movie has")]
-    NoId,
-    /// The title is empty.
-    #[error("`title` is missing or empty, expected the name of the movie")]
-    NoTitle,
-    /// The movie does not fit a message.
-    #[error("the movie takes {0} bytes, expected at most {MAX_MESSAGE} (what gRPC clients accept)")]
-    TooLarge(usize),
-    /// There is a movie with this id already.
-    #[error("`{title}` has the id `{id}` already, expected every id once")]
-    Exists {
-        /// The id.
-        id: String,
-        /// The title of the movie that has it.
-        title: String,
-    },
-    /// No movie has this id.
-    #[error("no movie has the id `{0}`")]
-    NotFound(String),
-    /// There is no room for another place.
-    #[error("the catalogue is full, expected at most 4 billion movies")]
-    Full,
 }
 
 impl Snapshot {
@@ -162,19 +124,18 @@ impl Snapshot {
 
     fn insert(&mut self, movie: &Movie<'_>) -> Result<(), ChangeError> {
         check(movie)?;
-        if let Some(other) = self.get(movie.id) {
-            return Err(exists(&other));
-        }
-        let last = self.segments.len().checked_sub(1).filter(|last| !self.segments[*last].is_full());
+        let last = self.segments.len().checked_sub(1).filter(|last| !self.segments[*last].is_full_for(movie));
         let segment = match last {
             Some(last) => last,
-            None => self.push(Segment::default())?,
+            None => push(&mut self.segments, Segment::default())?,
         };
-        let mut draft = Draft::of(&self.segments[segment]);
-        let slot = draft.push(movie);
-        *self.segments.make_mut(segment) = draft.finish();
         let Self { segments, index, .. } = self;
-        index.insert(movie.id.as_bytes(), Place::new(segment, slot), |place| id_at(segments, place));
+        let place = Place::new(segment, segments[segment].slots());
+        let inserted = index.insert(movie.id.as_bytes(), place, |place| frame::id(frame_at(segments, place)));
+        inserted.map_err(|place| exists(frame_at(segments, place)))?;
+        let mut draft = Draft::of(&segments[segment]);
+        draft.append(movie);
+        *segments.make_mut(segment) = draft.finish();
         self.len += 1;
         self.slots += 1;
         Ok(())
@@ -199,17 +160,7 @@ impl Snapshot {
     }
 
     fn find(&self, id: &[u8]) -> Option<Place> {
-        self.index.find(id, |place| id_at(&self.segments, place))
-    }
-
-    /// Appends a segment and returns its number.
-    fn push(&mut self, segment: Segment) -> Result<usize, ChangeError> {
-        let number = self.segments.len();
-        if number == Place::MAX_SEGMENTS {
-            return Err(ChangeError::Full);
-        }
-        self.segments.push(segment);
-        Ok(number)
+        self.index.find(id, |place| frame::id(frame_at(&self.segments, place)))
     }
 
     /// Returns whether so many slots are empty that a copy without them pays.
@@ -217,107 +168,77 @@ impl Snapshot {
         self.slots > 2 * self.len + 16 * SLOTS
     }
 
+    /// Returns the same movies without empty slots.
     fn compacted(&self) -> Result<Self, ChangeError> {
-        let mut builder = Builder::with_capacity(self.len);
+        let (mut draft, mut builder) = (Draft::default(), Builder::default());
+        builder.reserve(self.len);
         for movie in self.movies() {
-            builder.push(&movie)?;
+            if let Some(segment) = draft.push(&movie)? {
+                builder.push(segment).map_err(|(_, error)| error)?;
+            }
         }
-        Ok(builder.finish()?.at_revision(self.revision))
-    }
-}
-
-impl Default for Snapshot {
-    fn default() -> Self {
-        Self { revision: 0, len: 0, slots: 0, segments: CowVec::default(), index: Index::with_capacity(0) }
+        builder.push(draft.finish()).map_err(|(_, error)| error)?;
+        Ok(builder.finish().at_revision(self.revision))
     }
 }
 
 /// Makes a snapshot from many movies, faster than a change for each would.
 #[derive(Debug, Default)]
 pub struct Builder {
-    snapshot: Snapshot,
-    /// The segment that follows those of `snapshot`.
-    draft: Draft,
+    len: usize,
+    segments: CowVec<Segment>,
+    index: IndexBuilder,
 }
 
 impl Builder {
-    /// Starts with room for about `movies`.
-    #[must_use]
-    pub fn with_capacity(movies: usize) -> Self {
-        let snapshot = Snapshot { index: Index::with_capacity(movies), ..Snapshot::default() };
-        Self { snapshot, draft: Draft::default() }
+    /// Makes room for about so many movies in all.
+    pub fn reserve(&mut self, movies: usize) {
+        let Self { segments, index, .. } = self;
+        index.reserve(movies, |place| frame::id(frame_at(segments, place)));
     }
 
-    /// Adds a movie at the end of the listing order.
+    /// Adds the movies of a segment of a [`Draft`], at the end of the listing order.
     ///
     /// # Errors
     ///
-    /// [`ChangeError`] if the movie cannot be added; it is as if it had not been pushed.
-    pub fn push(&mut self, movie: &Movie<'_>) -> Result<(), ChangeError> {
-        check(movie)?;
-        if self.draft.is_full() {
-            self.snapshot.push(self.draft.finish())?;
+    /// The first slot whose movie cannot be added, and why. The builder is of no use then.
+    pub fn push(&mut self, segment: Segment) -> Result<(), (usize, ChangeError)> {
+        let slots = segment.slots();
+        let number = push(&mut self.segments, segment).map_err(|error| (0, error))?;
+        let Self { segments, index, .. } = self;
+        let id_at = |place| frame::id(frame_at(segments, place));
+        for slot in 0..slots {
+            let place = Place::new(number, slot);
+            let inserted = index.insert(id_at(place), place, id_at);
+            inserted.map_err(|other| (slot, exists(frame_at(segments, other))))?;
         }
-        let Self { snapshot, draft } = self;
-        let Snapshot { segments, index, .. } = snapshot;
-        let frame_at = |place: Place| match segments.get(place.segment()) {
-            Some(segment) => segment.frame(place.slot()),
-            None => draft.frame(place.slot()),
-        };
-        let id = movie.id.as_bytes();
-        if let Some(place) = index.find(id, |place| frame::id(frame_at(place))) {
-            return Err(exists(&Movie::decode(frame_at(place))));
-        }
-        index.insert(id, Place::new(segments.len(), draft.slots()), |place| frame::id(frame_at(place)));
-        draft.push(movie);
-        snapshot.len += 1;
-        snapshot.slots += 1;
+        self.len += slots;
         Ok(())
     }
 
-    /// Returns how many movies were added.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.snapshot.len
-    }
-
-    /// Returns whether no movie was added.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.snapshot.is_empty()
-    }
-
     /// Returns the movies added.
-    ///
-    /// # Errors
-    ///
-    /// [`ChangeError::Full`] if there are too many.
-    pub fn finish(mut self) -> Result<Snapshot, ChangeError> {
-        if self.draft.slots() > 0 {
-            self.snapshot.push(self.draft.finish())?;
-        }
-        Ok(self.snapshot)
+    #[must_use]
+    pub fn finish(self) -> Snapshot {
+        let Self { len, segments, index } = self;
+        Snapshot { revision: 0, len, slots: len, segments, index: index.finish() }
     }
 }
 
-fn id_at(segments: &CowVec<Segment>, place: Place) -> &[u8] {
-    frame::id(segments[place.segment()].frame(place.slot()))
+/// Appends a segment and returns its number.
+fn push(segments: &mut CowVec<Segment>, segment: Segment) -> Result<usize, ChangeError> {
+    let number = segments.len();
+    if number == Place::MAX_SEGMENTS {
+        return Err(ChangeError::Full);
+    }
+    segments.push(segment);
+    Ok(number)
 }
 
-/// Refuses what no catalogue may hold.
-fn check(movie: &Movie<'_>) -> Result<(), ChangeError> {
-    if movie.id.is_empty() {
-        return Err(ChangeError::NoId);
-    }
-    if movie.title.is_empty() {
-        return Err(ChangeError::NoTitle);
-    }
-    if movie.max_message_len() > MAX_MESSAGE {
-        return Err(ChangeError::TooLarge(movie.max_message_len()));
-    }
-    Ok(())
+fn frame_at(segments: &CowVec<Segment>, place: Place) -> &[u8] {
+    segments[place.segment()].frame(place.slot())
 }
 
-fn exists(other: &Movie<'_>) -> ChangeError {
+fn exists(frame: &[u8]) -> ChangeError {
+    let other = Movie::decode(frame);
     ChangeError::Exists { id: other.id.to_owned(), title: other.title.to_owned() }
 }

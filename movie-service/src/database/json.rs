@@ -4,16 +4,22 @@ use std::borrow::Cow;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::{mem, thread};
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, Unexpected, Visitor};
 
 use super::window::{Lend, Position, Window, WindowError};
-use crate::catalogue::{Builder, Movie, Snapshot};
+use crate::catalogue::{Builder, Draft, Movie, Segment, Snapshot};
 
 /// How much of the file is in memory at a time: little enough for the processor's cache.
 const WINDOW: usize = 256 * 1024;
+
+/// How many batches of encoded movies may wait to be indexed.
+const WAITING: usize = 8;
 
 /// Why a database could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -45,13 +51,15 @@ pub enum LoadError {
 /// [`LoadError`] if the file cannot be read, or is not a database.
 pub fn load(path: &Path) -> Result<Snapshot, LoadError> {
     let file = File::open(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
-    read(Window::new(file, WINDOW)).map_err(|error| match error {
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    read(Window::new(file, WINDOW), length).map_err(|error| match error {
         WindowError::Read(source) => LoadError::Read { path: path.to_owned(), source },
         WindowError::Json { at, message } => LoadError::Invalid { path: path.to_owned(), at, message },
     })
 }
 
-fn read(mut window: Window<impl Read>) -> Result<Snapshot, WindowError> {
+/// Reads a database of about `length` bytes.
+fn read(mut window: Window<impl Read>, length: u64) -> Result<Snapshot, WindowError> {
     let mut movies = None;
     expect(&mut window, b'{', "`{\"movies\": [...]}`")?;
     let mut more = !next_is(&mut window, b'}')?;
@@ -61,7 +69,7 @@ fn read(mut window: Window<impl Read>) -> Result<Snapshot, WindowError> {
         if key != "movies" {
             window.take_owned::<IgnoredAny>()?;
         } else if movies.is_none() {
-            movies = Some(list(&mut window)?);
+            movies = Some(list(&mut window, length)?);
         } else {
             window.peek()?;
             return Err(window.unexpected("one list `movies`, not a second"));
@@ -74,19 +82,78 @@ fn read(mut window: Window<impl Read>) -> Result<Snapshot, WindowError> {
     movies.ok_or_else(|| window.unexpected("a list `movies` in the object: `{\"movies\": [...]}`"))
 }
 
-/// Takes the list of movies.
-fn list<R: Read>(window: &mut Window<R>) -> Result<Snapshot, WindowError> {
+/// Takes the list of movies. This thread reads and encodes, another one indexes what is encoded.
+fn list<R: Read>(window: &mut Window<R>, length: u64) -> Result<Snapshot, WindowError> {
+    let (batches, received) = mpsc::sync_channel(WAITING);
+    thread::scope(|scope| {
+        let indexing = scope.spawn(|| index(received));
+        let encoded = encode(window, length, &batches);
+        drop(batches);
+        // What is wrong with the movies that were encoded comes before what ended that.
+        let indexed = indexing.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        encoded.map(|()| indexed)
+    })
+}
+
+/// Some movies, encoded.
+struct Batch {
+    segment: Segment,
+    /// Where in the file each movie starts.
+    starts: Vec<Position>,
+    /// How many movies to expect in all.
+    expected: usize,
+}
+
+/// Sends the movies of the list in batches, until the list ends or nobody receives them.
+fn encode<R: Read>(
+    window: &mut Window<R>,
+    length: u64,
+    batches: &mpsc::SyncSender<Batch>,
+) -> Result<(), WindowError> {
     expect(window, b'[', "a list of movies: `[`")?;
-    let mut movies = Builder::default();
+    let (mut draft, mut starts, mut number) = (Draft::default(), Vec::new(), 0);
+    let send = |segment, starts: &mut Vec<_>, number: u64, taken: u64| {
+        // The rest of the file is like its start, or the tables grow one step after the other.
+        let expected = number.saturating_mul(length) / taken.max(1);
+        let expected = usize::try_from(expected).unwrap_or_default();
+        batches.send(Batch { segment, starts: mem::take(starts), expected }).is_ok()
+    };
     let mut more = !next_is(window, b']')?;
     while more {
         window.peek()?;
+        let start = window.position();
         let pushed = window
-            .take::<Entry<'_>, ()>(|entry| movies.push(&entry.movie()).map_err(|error| error.to_string()));
-        pushed.map_err(|error| name_movie(error, movies.len() + 1, window))?;
+            .take::<Entry<'_>, _>(|entry| draft.push(&entry.movie()).map_err(|error| error.to_string()));
+        let full = pushed.map_err(|error| name_movie(error, number + 1, window))?;
+        if let Some(segment) = full
+            && !send(segment, &mut starts, number, window.taken())
+        {
+            return Ok(());
+        }
+        starts.push(start);
+        number += 1;
         more = another(window, b']')?;
     }
-    movies.finish().map_err(|error| window.invalid(error.to_string()))
+    send(draft.finish(), &mut starts, number, window.taken());
+    Ok(())
+}
+
+/// Makes a snapshot of the movies of all batches.
+fn index(batches: mpsc::Receiver<Batch>) -> Result<Snapshot, WindowError> {
+    let (mut movies, mut number, mut reserved) = (Builder::default(), 0, 0);
+    for Batch { segment, starts, expected } in batches {
+        if expected > reserved {
+            // A little more, so that a better guess later does not move everything once again.
+            reserved = expected + expected / 8;
+            movies.reserve(reserved);
+        }
+        movies.push(segment).map_err(|(slot, error)| {
+            let message = format!("movie {}: {}", number + slot + 1, shortened(&error.to_string(), 300));
+            WindowError::Json { at: starts[slot], message }
+        })?;
+        number += starts.len();
+    }
+    Ok(movies.finish())
 }
 
 /// Takes `byte`, or fails with what was `expected`.
@@ -112,7 +179,7 @@ fn next_is<R: Read>(window: &mut Window<R>, byte: u8) -> Result<bool, WindowErro
 }
 
 /// Adds to an error which movie it is about: its number in the list and, if that can be read, its id or title.
-fn name_movie<R: Read>(error: WindowError, number: usize, window: &mut Window<R>) -> WindowError {
+fn name_movie<R: Read>(error: WindowError, number: u64, window: &mut Window<R>) -> WindowError {
     let WindowError::Json { at, message } = error else { return error };
     let fields: serde_json::Value = window.take_owned().unwrap_or_default();
     let name = ["id", "title"].into_iter().find_map(|key| {

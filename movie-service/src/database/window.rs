@@ -21,8 +21,10 @@ pub(super) struct Window<R> {
     taken: usize,
     /// Whether `buffer` ends where the text ends.
     ended: bool,
-    /// Where in the text `buffer` begins.
-    origin: Position,
+    /// Where in the text that is.
+    position: Position,
+    /// How many bytes of the text are before that.
+    passed: u64,
 }
 
 /// A place in a text: line and column, counted from 1, columns in bytes.
@@ -51,39 +53,36 @@ pub(super) enum WindowError {
 impl<R: Read> Window<R> {
     /// Opens a window of `size` bytes on a text. It grows when a single value is longer.
     pub(super) fn new(source: R, size: usize) -> Self {
-        let origin = Position { line: 1, column: 1 };
-        Self { source, size, buffer: Vec::new(), taken: 0, ended: false, origin }
+        let position = Position { line: 1, column: 1 };
+        Self { source, size, buffer: Vec::new(), taken: 0, ended: false, position, passed: 0 }
     }
 
     /// Returns where the text not yet taken begins.
     pub(super) fn position(&self) -> Position {
-        self.origin.after(&self.buffer[..self.taken])
+        self.position
+    }
+
+    /// Returns how many bytes of the text were taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.passed
     }
 
     /// Returns the next byte that is not white space, without taking it; `None` at the end.
     pub(super) fn peek(&mut self) -> Result<Option<u8>, WindowError> {
         loop {
             let rest = &self.buffer[self.taken..];
-            match rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')) {
-                Some(blank) => {
-                    self.taken += blank;
-                    return Ok(Some(self.buffer[self.taken]));
-                }
-                None if self.ended => {
-                    self.taken = self.buffer.len();
-                    return Ok(None);
-                }
-                None => {
-                    self.taken = self.buffer.len();
-                    self.fill()?;
-                }
+            let blank = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+            self.advance(blank.unwrap_or(rest.len()));
+            if blank.is_some() || self.ended {
+                return Ok(self.buffer.get(self.taken).copied());
             }
+            self.fill()?;
         }
     }
 
     /// Takes the byte that [`Self::peek`] returned.
     pub(super) fn take_byte(&mut self) {
-        self.taken = (self.taken + 1).min(self.buffer.len());
+        self.advance(1);
     }
 
     /// Takes a value that borrows nothing.
@@ -95,34 +94,44 @@ impl<R: Read> Window<R> {
     /// wrong with it, that is an error at the start of the value, which is not taken.
     pub(super) fn take<T: Lend, O>(
         &mut self,
-        with: impl FnOnce(T::Lent<'_>) -> Result<O, String>,
+        mut with: impl FnMut(T::Lent<'_>) -> Result<O, String>,
     ) -> Result<O, WindowError> {
         let mut looked_ahead = false;
         loop {
-            if self.taken < self.buffer.len() {
-                let rest = &self.buffer[self.taken..];
-                let mut values = Deserializer::from_slice(rest).into_iter::<T::Lent<'_>>();
-                let value = values.next();
-                let length = values.byte_offset();
-                match value {
-                    // What reaches the end of the window may go on after it.
-                    Some(Ok(value)) if length < rest.len() || self.ended => {
-                        let output = with(value).map_err(|message| self.invalid(message))?;
-                        self.taken += length;
-                        return Ok(output);
-                    }
-                    Some(Err(error)) if self.ended || (looked_ahead && error.classify() != Category::Eof) => {
-                        return Err(self.error(&error));
-                    }
-                    // serde_json says where it is by the byte after, which may not be here yet.
-                    Some(Err(error)) => looked_ahead = error.classify() != Category::Eof,
-                    Some(_) | None => {}
+            match self.try_take::<T, O>(&mut with, &mut looked_ahead)? {
+                Some((output, length)) => {
+                    self.advance(length);
+                    return Ok(output);
                 }
+                None => self.fill()?,
             }
-            if self.ended {
-                return Err(self.unexpected("a value"));
+        }
+    }
+
+    /// Reads a value and its length from what is in the window; `None` if more is needed to be sure.
+    fn try_take<T: Lend, O>(
+        &self,
+        with: &mut impl FnMut(T::Lent<'_>) -> Result<O, String>,
+        looked_ahead: &mut bool,
+    ) -> Result<Option<(O, usize)>, WindowError> {
+        let rest = &self.buffer[self.taken..];
+        let mut values = Deserializer::from_slice(rest).into_iter::<T::Lent<'_>>();
+        match values.next() {
+            // What reaches the end of the window may go on after it.
+            Some(Ok(value)) if values.byte_offset() < rest.len() || self.ended => {
+                let output = with(value).map_err(|message| self.invalid(message))?;
+                Ok(Some((output, values.byte_offset())))
             }
-            self.fill()?;
+            Some(Err(error)) if self.ended || (*looked_ahead && error.classify() != Category::Eof) => {
+                Err(self.error(&error))
+            }
+            Some(Err(error)) => {
+                // serde_json says where it is by the byte after, which may not be here yet.
+                *looked_ahead = error.classify() != Category::Eof;
+                Ok(None)
+            }
+            None if self.ended => Err(self.unexpected("a value")),
+            Some(Ok(_)) | None => Ok(None),
         }
     }
 
@@ -154,9 +163,14 @@ impl<R: Read> Window<R> {
         WindowError::Json { at, message }
     }
 
+    fn advance(&mut self, bytes: usize) {
+        self.position = self.position.after(&self.buffer[self.taken..self.taken + bytes]);
+        self.passed += bytes as u64;
+        self.taken += bytes;
+    }
+
     /// Moves the window on: drops what was taken, and reads more.
     fn fill(&mut self) -> Result<(), WindowError> {
-        self.origin = self.position();
         self.buffer.drain(..self.taken);
         self.taken = 0;
         // A window that holds only the start of a value doubles, so that long values are not read over and over.

@@ -2,9 +2,15 @@
 //!
 //! * [`listen`] — opens the listener;
 //! * [`serve`] — accepts connections and hands each to the worker that has fewest;
-//! * [`worker`] — a thread with a runtime of its own, one a core, that serves the connections it is handed;
-//! * [`service`] — what a worker does with a call: which answers are made where.
+//! * `worker` — a thread with a runtime of its own, one a core, that serves the connections it is handed;
+//! * `gather` — writes of a connection, gathered into few system calls;
+//! * `service` — what is done with a call: the fast way, or the generated code;
+//! * `fast` — the fast way of the two calls of the `Movie` service;
+//! * `body` — bodies of requests and answers.
 
+mod body;
+mod fast;
+mod gather;
 mod listen;
 mod service;
 mod worker;

@@ -3,21 +3,25 @@
 //! A call never leaves the thread of its connection: nothing is stolen, locked or woken across cores, which
 //! measured a quarter to a third less CPU a call than the work-stealing runtime.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::TcpStream;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::thread;
 
+use hyper::rt::Executor;
 use hyper::server::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::GRACE;
+use super::gather::Gather;
 use super::service::Services;
 
 /// A running worker.
@@ -112,18 +116,43 @@ async fn serve(connection: Connection, services: Services, mut stopping: watch::
         Ok(stream) => stream,
         Err(error) => return debug!(%error, "lost a connection before its first byte"),
     };
+    let gather = Gather::new(stream);
     let mut connection =
-        pin!(http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), services));
-    let stopping = async { stopping.wait_for(|stopping| *stopping).await.map(drop) };
-    let result = tokio::select! {
-        biased;
-        result = connection.as_mut() => result,
-        _ = stopping => {
+        pin!(http2::Builder::new(Inline).serve_connection(TokioIo::new(gather.clone()), services));
+    let mut stopping = pin!(async { stopping.wait_for(|stopping| *stopping).await.map(drop) });
+    let mut draining = false;
+    let ended = poll_fn(|cx| {
+        if !draining && stopping.as_mut().poll(cx).is_ready() {
+            draining = true;
             connection.as_mut().graceful_shutdown();
-            connection.await
         }
-    };
-    if let Err(error) = result {
+        let ended = connection.as_mut().poll(cx);
+        match gather.poll_send(cx) {
+            Poll::Ready(Err(error)) if ended.is_pending() => {
+                debug!(%error, "a connection was lost");
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(_) | Poll::Pending => ended,
+        }
+    });
+    if let Err(error) = ended.await {
         debug!(error = &error as &dyn std::error::Error, "a connection failed");
+    }
+}
+
+/// Runs what hyper spawns for each call.
+///
+/// Most calls can be answered when they arrive, so each is polled once on the spot; only one that has to wait
+/// becomes a task.
+#[derive(Clone, Copy)]
+struct Inline;
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Inline {
+    fn execute(&self, call: F) {
+        let mut call = Box::pin(call);
+        // A waker that does nothing: polling it again, as a task, is what wakes it.
+        if call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            tokio::spawn(call);
+        }
     }
 }

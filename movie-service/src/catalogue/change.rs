@@ -1,0 +1,56 @@
+//! What can be changed, and what no catalogue may hold.
+
+use super::frame::{MAX_MESSAGE, Movie};
+
+/// One change to the movies.
+#[derive(Clone, Copy, Debug)]
+pub enum Change<'a> {
+    /// Adds a movie, at the end of the listing order.
+    Insert(Movie<'a>),
+    /// Replaces the movie that has the same id; it keeps its place in the listing order.
+    Update(Movie<'a>),
+    /// Removes the movie that has this id.
+    Delete(&'a str),
+}
+
+/// Why a movie could not be added, changed or removed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChangeError {
+    /// The id is empty.
+    #[error("`id` is missing or empty, expected text that no other movie has")]
+    NoId,
+    /// The title is empty.
+    #[error("`title` is missing or empty, expected the name of the movie")]
+    NoTitle,
+    /// The movie does not fit a message.
+    #[error("the movie takes {0} bytes, expected at most {MAX_MESSAGE} (what gRPC clients accept)")]
+    TooLarge(usize),
+    /// There is a movie with this id already.
+    #[error("`{title}` has the id `{id}` already, expected every id once")]
+    Exists {
+        /// The id.
+        id: String,
+        /// The title of the movie that has it.
+        title: String,
+    },
+    /// No movie has this id.
+    #[error("no movie has the id `{0}`")]
+    NotFound(String),
+    /// There is no room for another place.
+    #[error("the catalogue is full, expected at most 8 million segments")]
+    Full,
+}
+
+/// Refuses what no catalogue may hold.
+pub(super) fn check(movie: &Movie<'_>) -> Result<(), ChangeError> {
+    if movie.id.is_empty() {
+        return Err(ChangeError::NoId);
+    }
+    if movie.title.is_empty() {
+        return Err(ChangeError::NoTitle);
+    }
+    if movie.max_message_len() > MAX_MESSAGE {
+        return Err(ChangeError::TooLarge(movie.max_message_len()));
+    }
+    Ok(())
+}
