@@ -1,5 +1,7 @@
 //! Runs the project's automation.
 
+use std::process::ExitCode;
+
 use clap::Parser;
 use xtask::{regen_proto, root};
 
@@ -15,9 +17,17 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    match Command::parse() {
+fn main() -> ExitCode {
+    let done = match Command::parse() {
         Command::RegenProto { check: false } => regen_proto::write(&root()),
         Command::RegenProto { check: true } => regen_proto::check(&root()),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not returned from `main`, which would bury the reason under a backtrace where those are on.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
