@@ -2,6 +2,8 @@
 //!
 //! It is a library too, so that `movie-proto` can test that its generated code is fresh.
 
+pub mod interop;
+mod program;
 pub mod regen_proto;
 
 use std::path::{Path, PathBuf};

@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{regen_proto, root};
+use xtask::{interop, regen_proto, root};
 
 /// The project's automation.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    /// Check that the service and the client work with Python programs at the other end.
+    Interop,
     /// Generate `movie-proto/src/generated/` from `proto/`.
     RegenProto {
         /// Change nothing; fail if a generated file is stale, missing or left over.
@@ -19,6 +21,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Command::parse() {
+        Command::Interop => interop::check(&root()),
         Command::RegenProto { check: false } => regen_proto::write(&root()),
         Command::RegenProto { check: true } => regen_proto::check(&root()),
     };

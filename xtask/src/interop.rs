@@ -1,0 +1,333 @@
+//! `cargo xtask interop`: the service and the client with Python, the course's language, at the other end.
+//!
+//! The Python programs are in `xtask/interop/`; what they need is installed into `target/interop/`. Whole
+//! outputs are compared, of every movie, with what the database says or with what the Python programs print
+//! when they talk to each other.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde::Deserialize;
+
+use crate::program::{self, Output, Program};
+
+/// The course's database.
+const MOVIES: &str = "movies.json";
+/// Thousands of movies, with titles and directors in many scripts, some without a rating or director.
+const FILMS: &str = "films.json";
+
+/// How long a program may take to get ready, and to do its work. Far more than any needs.
+const LIMIT: Duration = Duration::from_mins(2);
+/// How long it may take to install Python packages, which come over the network.
+const INSTALL_LIMIT: Duration = Duration::from_mins(10);
+
+/// Ids that no movie has.
+const UNKNOWN: [&str; 2] = ["no-such-movie", ""];
+
+/// A movie as a database has it, read without any code of the service.
+#[derive(Deserialize)]
+struct Movie {
+    title: String,
+    #[serde(default)]
+    rating: f32,
+    #[serde(default)]
+    director: String,
+    id: String,
+}
+
+/// Where the programs are that talk to each other.
+struct Programs {
+    root: PathBuf,
+    /// Our own programs.
+    built: PathBuf,
+    /// What the Python programs need, and the input of those that read any.
+    python: PathBuf,
+}
+
+/// A running server.
+struct Server {
+    program: Program,
+    address: String,
+}
+
+/// Makes every pair of the service, the client and their Python counterparts talk to each other.
+///
+/// # Errors
+///
+/// If an answer differs: the error shows the first line that does. Also if a program cannot be built, installed
+/// or started, fails or takes too long.
+pub fn check(root: &Path) -> Result<()> {
+    let programs = Programs::prepare(root)?;
+    course(&programs)?;
+    rust_service(&programs, MOVIES)?;
+    rust_service(&programs, FILMS)?;
+    rust_client(&programs, FILMS)
+}
+
+/// The course's two programs print the same if either is replaced by ours.
+fn course(programs: &Programs) -> Result<()> {
+    let python = programs.python_server(MOVIES)?;
+    let rust = programs.rust_service(MOVIES)?;
+    let expected = run(&mut programs.python_client(&python))?;
+    let pairs = [
+        ("python client, rust service", programs.python_client(&rust)),
+        ("rust client, python server", programs.rust_client(&python)),
+        ("rust client, rust service", programs.rust_client(&rust)),
+    ];
+    for (pair, mut client) in pairs {
+        let check = format!("{pair}, {MOVIES}");
+        compare(&check, &expected, &run(&mut client)?)?;
+        println!("{check}: the course's output, every line equal");
+    }
+    Ok(())
+}
+
+/// The Python client gets from our service what is in the database.
+fn rust_service(programs: &Programs, database: &str) -> Result<()> {
+    let movies = programs.movies(database)?;
+    let server = programs.rust_service(database)?;
+    let check = format!("python client, rust service, {database}");
+    let expected: String = movies.iter().map(fields).collect();
+
+    let listed = run(programs.python_client(&server).arg("list"))?;
+    compare(&format!("{check}, GetListMovies"), &expected, &listed)?;
+
+    let ids = programs.input(movies.iter().map(|movie| movie.id.as_str()))?;
+    let found = run(programs.python_client(&server).arg("get").stdin(ids))?;
+    compare(&format!("{check}, GetMovieByID"), &expected, &found)?;
+    println!("{check}: {} movies, every field equal", movies.len());
+
+    let unknown = run(programs.python_client(&server).arg("get").stdin(programs.input(UNKNOWN)?))?;
+    compare(&format!("{check}, unknown ids"), &"\t0.0\t\t\n".repeat(UNKNOWN.len()), &unknown)?;
+    println!("{check}: unknown ids, an empty movie each and status OK");
+
+    // Only a service that has stopped has printed all its lines.
+    let service = server.program.stop(LIMIT)?;
+    ensure!(service.status.success(), "the rust service stopped with {}\n{}", service.status, service.stderr);
+    compare(
+        &format!("rust service, {database}, its output"),
+        &"Movie found!\n".repeat(movies.len()),
+        &service.stdout,
+    )?;
+    println!("{check}: {} movies found, `Movie found!` as often", movies.len());
+    Ok(())
+}
+
+/// Our client prints what is in the database of a Python server.
+fn rust_client(programs: &Programs, database: &str) -> Result<()> {
+    let movies = programs.movies(database)?;
+    let server = programs.python_server(database)?;
+    let check = format!("rust client, python server, {database}");
+
+    // What our client prints is compared with what Python prints, which has to be right itself.
+    let expected: String = movies.iter().map(fields).collect();
+    let listed = run(programs.python_client(&server).arg("list"))?;
+    compare(&format!("python client, python server, {database}, GetListMovies"), &expected, &listed)?;
+
+    let titles: String = movies.iter().flat_map(|movie| ["Movie called ", &movie.title, "\n"]).collect();
+    compare(&format!("{check}, list"), &titles, &run(programs.rust_client(&server).arg("list"))?)?;
+    println!("{check}: list, {} titles equal", movies.len());
+
+    let sample: Vec<&str> = sample(&movies).collect();
+    let input = programs.input(sample.iter().copied())?;
+    let expected = run(programs.python_client(&server).arg("text").stdin(input))?;
+    let printed = sample.iter().map(|id| run(programs.rust_client(&server).args(["get", id])));
+    compare(&format!("{check}, get"), &expected, &printed.collect::<Result<String>>()?)?;
+    println!("{check}: get, {} movies printed as python prints them", sample.len());
+
+    for id in UNKNOWN {
+        let client = Program::start(programs.rust_client(&server).args(["get", id]))?;
+        let Output { status, stdout, stderr } = client.finish(LIMIT)?;
+        // What it says counts, too: the exit status is the same if the call fails.
+        let expected = format!("exit status: 1\nerror: no movie has the id `{id}`\n");
+        compare(&format!("{check}, get"), &expected, &format!("{status}\n{stdout}{stderr}"))?;
+    }
+    println!("{check}: get, unknown ids, exit status 1");
+    Ok(())
+}
+
+/// Returns the ids of the movies that are most likely to be printed wrong, and of every hundredth.
+fn sample(movies: &[Movie]) -> impl Iterator<Item = &str> {
+    movies.iter().enumerate().filter_map(|(number, Movie { title, director, id, .. })| {
+        let is_special = !title.is_ascii() || title.contains('"') || director.is_empty();
+        (is_special || number.is_multiple_of(100)).then_some(id.as_str())
+    })
+}
+
+/// The line that the Python client prints for a movie.
+fn fields(movie: &Movie) -> String {
+    let Movie { title, rating, director, id } = movie;
+    // Widened, a float is printed with enough digits to tell it from every other.
+    format!("{title}\t{:?}\t{director}\t{id}\n", f64::from(*rating))
+}
+
+/// Fails with the first line that differs.
+fn compare(check: &str, expected: &str, actual: &str) -> Result<()> {
+    let (mut expected, mut actual) = (expected.split_inclusive('\n'), actual.split_inclusive('\n'));
+    for number in 1.. {
+        match (expected.next(), actual.next()) {
+            (None, None) => break,
+            (expected, actual) if expected == actual => {}
+            (expected, actual) => {
+                // Quoted, so that what cannot be seen can be told apart, too.
+                let show = |line: Option<&str>| line.map_or("the end".to_owned(), |line| format!("{line:?}"));
+                let (expected, actual) = (show(expected), show(actual));
+                bail!("{check}: line {number} differs\n  expected: {expected}\n  actual:   {actual}")
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run(command: &mut Command) -> Result<String> {
+    program::run(command, LIMIT)
+}
+
+/// Where a database is, from the root of the workspace.
+fn path(database: &str) -> String {
+    format!("databases/{database}")
+}
+
+impl Programs {
+    /// Builds our programs, and installs what the others need.
+    fn prepare(root: &Path) -> Result<Self> {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let build =
+            Command::new(cargo).args(["build", "-p", "movie-service", "-p", "movie-client"]).status()?;
+        ensure!(build.success(), "the service and the client do not build");
+        // Cargo puts what it builds beside this program, whatever its settings say.
+        let folder = env::current_exe()?.parent().context("this program is in no folder")?.to_owned();
+        let programs =
+            Self { root: root.to_owned(), python: folder.with_file_name("interop"), built: folder };
+        programs.install_python()?;
+        Ok(programs)
+    }
+
+    /// Makes the virtual environment, unless it is there, and generates the stubs.
+    fn install_python(&self) -> Result<()> {
+        let venv = self.python.join("venv");
+        let has_pip = run(self.venv_python().args(["-m", "pip", "--version"])).is_ok();
+        if !has_pip {
+            run(self.command("python3").args(["-c", "import ensurepip, venv"])).map_err(|_| {
+                anyhow::anyhow!(
+                    "no python3 with its module venv; install them, on Debian: apt-get install python3-venv"
+                )
+            })?;
+            run(self.command("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+        }
+        // Without any effect, and without the network, if all is there.
+        let mut pip = self.venv_python();
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        program::run(pip.args(["--requirement", "xtask/interop/requirements.txt"]), INSTALL_LIMIT)?;
+
+        let stubs = self.python.join("stubs");
+        fs::create_dir_all(&stubs).with_context(|| format!("create {}", stubs.display()))?;
+        let mut protoc = self.venv_python();
+        protoc.args(["-m", "grpc_tools.protoc", "--proto_path=proto", "movie.proto"]);
+        run(protoc.arg("--python_out").arg(&stubs).arg("--grpc_python_out").arg(&stubs))?;
+        Ok(())
+    }
+
+    fn rust_service(&self, database: &str) -> Result<Server> {
+        let mut service = self.command(self.built.join("movie-service"));
+        Server::start(service.args(["--listen", "127.0.0.1:0", "--database", &path(database)]))
+    }
+
+    fn rust_client(&self, server: &Server) -> Command {
+        let mut client = self.command(self.built.join("movie-client"));
+        client.args(["--address", &server.address]);
+        client
+    }
+
+    fn python_server(&self, database: &str) -> Result<Server> {
+        Server::start(self.venv_python().args(["xtask/interop/server.py", &path(database)]))
+    }
+
+    fn python_client(&self, server: &Server) -> Command {
+        let mut client = self.venv_python();
+        client.args(["xtask/interop/client.py", &server.address]);
+        client
+    }
+
+    fn venv_python(&self) -> Command {
+        let mut python = self.command(self.python.join("venv/bin/python"));
+        python.env("PYTHONPATH", self.python.join("stubs"));
+        // Whatever the locale is, as Rust does.
+        python.env("PYTHONUTF8", "1");
+        // Only what goes wrong; gRPC would tell of more.
+        python.env("GRPC_VERBOSITY", "ERROR");
+        // No proxy belongs between two programs on one machine.
+        python.env("no_grpc_proxy", "127.0.0.1");
+        python
+    }
+
+    /// Prepares to run a program, without the settings from outside that would change what it does.
+    fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(&self.root).stdin(Stdio::null());
+        command.env_remove("MOVIE_QUIET").env_remove("RUST_LOG");
+        command
+    }
+
+    /// Returns the movies of a database.
+    fn movies(&self, database: &str) -> Result<Vec<Movie>> {
+        #[derive(Deserialize)]
+        struct Database {
+            movies: Vec<Movie>,
+        }
+
+        let path = path(database);
+        let text = fs::read(self.root.join(&path)).with_context(|| format!("read {path}"))?;
+        let Database { movies } = serde_json::from_slice(&text).with_context(|| format!("read {path}"))?;
+        Ok(movies)
+    }
+
+    /// Returns ids, one a line, as the input of a program.
+    fn input<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> io::Result<File> {
+        let path = self.python.join("ids");
+        let lines: String = ids.into_iter().flat_map(|id| [id, "\n"]).collect();
+        fs::write(&path, lines)?;
+        File::open(path)
+    }
+}
+
+impl Server {
+    /// Starts a server and waits until it says where it listens.
+    fn start(command: &mut Command) -> Result<Self> {
+        let program = Program::start(command)?;
+        let line = program.wait_for("serving ", LIMIT)?;
+        let (_, address) =
+            line.trim_end().rsplit_once(" on ").with_context(|| format!("no address in {line:?}"))?;
+        Ok(Self { address: address.to_owned(), program })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_shown_by_its_first_line_quoted() {
+        let error = compare("films", "a\nPaisà\nc\n", "a\nPaisa\u{300}\nd\n").unwrap_err().to_string();
+        let expected = r#"films: line 2 differs
+  expected: "Paisà\n"
+  actual:   "Paisa\u{300}\n""#;
+        assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn an_output_that_ends_early_or_late_differs() {
+        let error = compare("films", "a\n", "").unwrap_err().to_string();
+        assert!(error.contains("line 1 differs\n  expected: \"a\\n\"\n  actual:   the end"), "{error}");
+        let error = compare("films", "a\n", "a\na").unwrap_err().to_string();
+        assert!(error.contains("line 2 differs\n  expected: the end\n  actual:   \"a\""), "{error}");
+        compare("films", "a\n", "a").unwrap_err();
+        compare("films", "a\n", "a\n").unwrap();
+    }
+}
