@@ -1,0 +1,44 @@
+//! Which crate of the workspace depends on which.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::files::members;
+
+/// Returns what is wrong with a drawing of the crates and of the arrows from each to those that it depends on.
+pub(crate) fn check(drawing: &str) -> Result<(), String> {
+    let crates = members();
+    let words: Vec<&str> = drawing.split_whitespace().collect();
+    let drawn = words.iter().copied().filter(|word| !["──▶", "◀──"].contains(word)).map(str::to_owned);
+    if drawn.collect::<BTreeSet<_>>() != crates {
+        return Err(format!("the crates of the workspace are {crates:?}"));
+    }
+    let arrows: BTreeSet<(String, String)> = words
+        .windows(3)
+        .filter_map(|three| match three {
+            [from, "──▶", to] | [to, "◀──", from] => Some(((*from).to_owned(), (*to).to_owned())),
+            _ => None,
+        })
+        .collect();
+    let dependencies: BTreeSet<_> = crates
+        .iter()
+        .flat_map(|from| dependencies(from).into_iter().map(move |to| (from.clone(), to)))
+        .filter(|(_, to)| crates.contains(to))
+        .collect();
+    if arrows != dependencies {
+        return Err(format!("the dependencies between the crates are {dependencies:?}"));
+    }
+    Ok(())
+}
+
+/// Returns the crates in the section `[dependencies]` of a crate's manifest.
+fn dependencies(name: &str) -> Vec<String> {
+    let manifest = fs::read_to_string(xtask::root().join(name).join("Cargo.toml")).unwrap();
+    manifest
+        .lines()
+        .skip_while(|line| *line != "[dependencies]")
+        .skip(1)
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| Some(line.split_once([' ', '.', '='])?.0.to_owned()))
+        .collect()
+}

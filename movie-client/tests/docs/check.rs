@@ -1,0 +1,230 @@
+//! Checks a document, part by part, as a reader follows it.
+
+use std::ops::Range;
+
+use movie_proto::MovieData;
+use movie_service::database;
+
+use crate::command::Command;
+use crate::files::Files;
+use crate::markdown::{self, Kind};
+use crate::service::Service;
+use crate::{arrows, wire};
+
+/// A line that stands for lines left out.
+const ELLIPSIS: &str = "…";
+
+/// What is wrong in a part of a document, and how many lines below the part's first.
+type Wrong = (usize, String);
+
+/// Returns what is wrong in a document: file, line, the first line of the block, and what was expected.
+pub(crate) fn problems(name: &str, document: &str) -> Vec<String> {
+    let mut reader = Reader { document: name.to_owned(), files: Files::new(), service: None };
+    let lines: Vec<&str> = document.lines().collect();
+    let wrong = markdown::parts(document).into_iter().filter_map(|part| {
+        let (below, what) = reader.follow(&part.kind).err()?;
+        Some(format!("{name}:{}: {what}\n  in: {}", part.line + below, lines[part.line - 1]))
+    });
+    wrong.collect()
+}
+
+/// Whoever follows a document, and how far that got.
+struct Reader {
+    document: String,
+    files: Files,
+    service: Option<Service>,
+}
+
+impl Reader {
+    fn follow(&mut self, part: &Kind) -> Result<(), Wrong> {
+        match part {
+            Kind::Block { info, lines } => self.block(info, lines),
+            Kind::Code(code) => self.code(code).map_err(above),
+            Kind::Link(target) => self.link(target).map_err(above),
+            Kind::Unreadable(what) => Err(above(format!("unverified: {what}"))),
+        }
+    }
+
+    fn block(&mut self, info: &str, lines: &[String]) -> Result<(), Wrong> {
+        let words: Vec<&str> = info.split_whitespace().flat_map(|word| word.splitn(2, '=')).collect();
+        match words.as_slice() {
+            ["console"] => self.console(lines),
+            ["diff", "file", path] => self.change(path, lines),
+            [language, "file", path] if *language == language_of(path) => self.quote(path, lines),
+            [language, "new", path] if *language == language_of(path) => self.create(path, lines),
+            ["text", "movie", id] => self.bytes(id, lines),
+            ["text", "arrows"] => arrows::check(&lines.join("\n")).map_err(above),
+            _ => Err(above(format!(
+                "unverified block `{info}`: no check is known for it in movie-client/tests/docs/check.rs"
+            ))),
+        }
+    }
+
+    /// The lines of the block are in the file.
+    fn quote(&self, path: &str, lines: &[String]) -> Result<(), Wrong> {
+        let file = self.files.read(path).map_err(above)?;
+        let file: Vec<&str> = file.lines().collect();
+        let mut from = 0;
+        for range in pieces(lines)? {
+            let piece: Vec<&str> = lines[range.clone()].iter().map(String::as_str).collect();
+            let place = find(&file, from, &piece);
+            from = place.map_err(|line| not_in(path, piece[line], range.start + line))?.end;
+        }
+        Ok(())
+    }
+
+    /// The block is a file that the reader creates, and what the finished exercise has there.
+    fn create(&self, path: &str, lines: &[String]) -> Result<(), Wrong> {
+        let finished = self.files.finished(path).map_err(above)?;
+        same(lines, &finished, &format!("the finished {path} has"))?;
+        self.files.change(path, &finished);
+        Ok(())
+    }
+
+    /// The block is a change that the reader makes to a file, and it fits the file.
+    fn change(&self, path: &str, lines: &[String]) -> Result<(), Wrong> {
+        let file = self.files.read(path).map_err(above)?;
+        let mut file: Vec<&str> = file.lines().collect();
+        let mut from = 0;
+        for range in pieces(lines)? {
+            let (mut before, mut origins, mut after) = (Vec::new(), Vec::new(), Vec::new());
+            for (index, line) in range.clone().zip(&lines[range.clone()]) {
+                let (sign, text) = line.split_at_checked(1).unwrap_or((" ", ""));
+                if !matches!(sign, " " | "-" | "+") {
+                    return Err((index + 1, "a line of a change starts with ` `, `-` or `+`".to_owned()));
+                }
+                if sign != "+" {
+                    before.push(text);
+                    origins.push(index);
+                }
+                if sign != "-" {
+                    after.push(text);
+                }
+            }
+            if before.is_empty() || before == after {
+                return Err((range.start + 1, "no line says where, or no line changes".to_owned()));
+            }
+            let place = find(&file, from, &before);
+            let place = place.map_err(|line| not_in(path, before[line], origins[line]))?;
+            from = place.start + after.len();
+            file.splice(place, after);
+        }
+        self.files.change(path, &(file.join("\n") + "\n"));
+        Ok(())
+    }
+
+    /// The block is the movie that has this id, as it travels.
+    fn bytes(&self, id: &str, lines: &[String]) -> Result<(), Wrong> {
+        let file = self.files.find("databases/movies.json").map_err(above)?;
+        let movies = database::load(&file).map_err(|error| above(error.to_string()))?;
+        let movie = movies.get(id).ok_or_else(|| above(format!("no movie has the id `{id}`")))?;
+        same(lines, &wire::dump(&MovieData::from(movie)), "the bytes are")
+    }
+
+    /// The commands work, and print what the block says. What a command prints may be left out if it works.
+    fn console(&mut self, lines: &[String]) -> Result<(), Wrong> {
+        let mut rest = (1..).zip(lines).peekable();
+        while let Some((below, line)) = rest.next() {
+            let command =
+                line.strip_prefix("$ ").ok_or_else(|| (below, "expected `$ ` and a command".to_owned()))?;
+            let mut printed = Vec::new();
+            while let Some((_, line)) = rest.next_if(|(_, line)| !line.starts_with("$ ")) {
+                printed.push(line.clone());
+            }
+            let command = Command::parse(command, &self.files).map_err(|what| (below, what))?;
+            let outcome = command.run(&self.files, &mut self.service).map_err(|what| (below, what))?;
+            if !printed.is_empty() {
+                same(&printed, &outcome.output, "the command prints")
+                    .map_err(|(deeper, what)| (below + deeper, what))?;
+            } else if !outcome.success {
+                return Err((below, format!("the command fails: {}", outcome.output)));
+            }
+        }
+        Ok(())
+    }
+
+    /// Commands, paths of files and paths of calls are real.
+    fn code(&self, code: &str) -> Result<(), String> {
+        let ends = [".rs", ".proto", ".json", ".toml", ".md"];
+        if code.starts_with("cargo ") || code.starts_with("git ") {
+            Command::parse(code, &self.files).map(drop)
+        } else if code.starts_with('/') {
+            let generated = self.files.read("movie-proto/src/generated/movie.rs")?;
+            let exercise = self.files.finished("movie-proto/src/generated/exercise.v1.rs")?;
+            let end = if code.ends_with(['/', '.']) { "" } else { "\"" };
+            let called = (generated + &exercise).contains(&format!("\"{code}{end}"));
+            called.then_some(()).ok_or_else(|| format!("no call has the path `{code}`"))
+        } else if code.contains('/') || ends.iter().any(|end| code.ends_with(end)) {
+            let path = code.trim_end_matches('/');
+            let found = self.files.find(path).map(drop);
+            if self.files.has_finished(path) { Ok(()) } else { found }
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What a link leads to is there, unless that is another site.
+    fn link(&self, target: &str) -> Result<(), String> {
+        let path = target.split('#').next().unwrap_or_default();
+        let document = xtask::root().join(&self.document);
+        let leads_out = target.starts_with("https://");
+        let is_there = leads_out || document.parent().is_some_and(|folder| folder.join(path).exists());
+        is_there.then_some(()).ok_or_else(|| format!("the link leads nowhere: {target}"))
+    }
+}
+
+fn above(what: String) -> Wrong {
+    (0, what)
+}
+
+fn language_of(path: &str) -> &str {
+    match path.rsplit_once('.') {
+        Some((_, "rs")) => "rust",
+        Some((_, end)) => end,
+        None => "text",
+    }
+}
+
+/// Cuts lines where some are left out.
+fn pieces(lines: &[String]) -> Result<Vec<Range<usize>>, Wrong> {
+    let mut start = 0;
+    let mut pieces = Vec::new();
+    for piece in lines.split(|line| line.trim() == ELLIPSIS) {
+        if !piece.is_empty() {
+            pieces.push(start..start + piece.len());
+        }
+        start += piece.len() + 1;
+    }
+    if pieces.is_empty() { Err(above("the block is empty".to_owned())) } else { Ok(pieces) }
+}
+
+/// Returns where in a file `piece` is, or the first line of it that is not where the lines before it are.
+fn find(file: &[&str], from: usize, piece: &[&str]) -> Result<Range<usize>, usize> {
+    let fitting = |start: usize| file[start..].iter().zip(piece).take_while(|(a, b)| a == b).count();
+    // The last of equals is what `max_by_key` returns: the first place in the file.
+    let start = (from..file.len()).rev().max_by_key(|start| fitting(*start)).unwrap_or(from);
+    let fits = fitting(start);
+    if fits == piece.len() { Ok(start..start + fits) } else { Err(fits) }
+}
+
+fn not_in(path: &str, line: &str, index: usize) -> Wrong {
+    (index + 1, format!("{path} does not have the line `{line}` there"))
+}
+
+/// Compares the lines of a block with the text that they should be.
+fn same(lines: &[String], text: &str, expected: &str) -> Result<(), Wrong> {
+    let mut texts = text.lines();
+    for (below, line) in (1..).zip(lines) {
+        match texts.next() {
+            Some(text) if text == line => {}
+            other => {
+                let text = other.map_or("no more lines".to_owned(), |text| format!("`{text}`"));
+                return Err((below, format!("the block has `{line}`, {expected} {text}")));
+            }
+        }
+    }
+    match texts.next() {
+        None => Ok(()),
+        Some(text) => Err((lines.len(), format!("the block ends here, {expected} `{text}`"))),
+    }
+}

@@ -1,0 +1,126 @@
+//! The commands that a document may show.
+
+use std::process;
+
+use clap::Parser;
+use movie_client::args::Args;
+use movie_service::config::Config;
+
+use crate::files::{Files, members};
+use crate::service::Service;
+
+/// A command that is known to work as far as that can be told without running it.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Runs the service.
+    Serve(Config),
+    /// Runs the client with these arguments.
+    Call(Vec<String>),
+    /// Takes too long to be run, or prints help. That what it names is there is what is checked.
+    Known,
+    /// Generates code from the contract.
+    Generate,
+    /// Compares the generated code with the contract.
+    CheckGenerated,
+    /// Undoes the changes to a file.
+    Restore(String),
+}
+
+/// What a command printed.
+pub(crate) struct Outcome {
+    pub(crate) success: bool,
+    pub(crate) output: String,
+}
+
+impl Command {
+    /// Reads a command line.
+    pub(crate) fn parse(line: &str, files: &Files) -> Result<Self, String> {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words.as_slice() {
+            ["cargo", "run", "-p", package] => Self::program(files, package, &[]),
+            ["cargo", "run", "-p", package, "--", args @ ..] => Self::program(files, package, args),
+            ["cargo", "test", "--workspace"] | ["cargo", "doc", "--workspace", "--no-deps", "--open"] => {
+                Ok(Self::Known)
+            }
+            ["cargo", "test", "-p", package] if members().contains(*package) => Ok(Self::Known),
+            ["cargo", "test", "-p", package, "--test", name] if members().contains(*package) => {
+                files.find(&format!("{package}/tests/{name}.rs")).map(|_| Self::Known)
+            }
+            ["cargo", "xtask", args @ ..] => Self::xtask(files, args),
+            ["git", "restore", path] => files.find(path).map(|_| Self::Restore((*path).to_owned())),
+            _ => Err(format!("unverified command `{line}`: teach it to movie-client/tests/docs/command.rs")),
+        }
+    }
+
+    fn program(files: &Files, package: &str, args: &[&str]) -> Result<Self, String> {
+        files.find(&format!("{package}/src/main.rs"))?;
+        let words = [&[package], args].concat();
+        let parsed = match package {
+            "movie-service" => Config::try_parse_from(words).map(Self::Serve),
+            "movie-client" => Args::try_parse_from(words)
+                .map(|_| Self::Call(args.iter().map(|&arg| arg.to_owned()).collect())),
+            _ => return Err(format!("unverified program `{package}`")),
+        };
+        parsed.or_else(|error| if error.use_stderr() { Err(error.to_string()) } else { Ok(Self::Known) })
+    }
+
+    fn xtask(files: &Files, args: &[&str]) -> Result<Self, String> {
+        let known = |path: &str, text: &str| {
+            let is_known = files.read(path)?.contains(text);
+            is_known.then_some(()).ok_or_else(|| format!("`{text}` is not in {path}"))
+        };
+        known(".cargo/config.toml", "\nxtask = \"run ")?;
+        known("xtask/src/main.rs", "\n    RegenProto {")?;
+        match args {
+            [] => Ok(Self::Known),
+            ["regen-proto"] => Ok(Self::Generate),
+            ["regen-proto", "--check"] => {
+                known("xtask/src/main.rs", "\n        check: bool,")?;
+                Ok(Self::CheckGenerated)
+            }
+            _ => Err(format!("unverified command `cargo xtask {}`", args.join(" "))),
+        }
+    }
+
+    /// Runs the command: on `files`, and with `service` for the service that a command before it started.
+    pub(crate) fn run(self, files: &Files, service: &mut Option<Service>) -> Result<Outcome, String> {
+        match self {
+            Self::Serve(config) => {
+                // On a free port in place of the one that the command names, which may be in use.
+                *service = Some(Service::start(&files.find(&config.database.to_string_lossy())?)?);
+                Ok(Outcome::silent())
+            }
+            Self::Call(args) => {
+                let service = service.as_ref().ok_or("no command before this one starts the service")?;
+                let output = process::Command::new(env!("CARGO_BIN_EXE_movie-client"))
+                    .args(args)
+                    .args(["--address", &service.address.to_string()])
+                    .output()
+                    .map_err(|error| error.to_string())?;
+                let text = [output.stdout, output.stderr].concat();
+                Ok(Outcome { success: output.status.success(), output: String::from_utf8(text).unwrap() })
+            }
+            Self::Known => Ok(Outcome::silent()),
+            Self::Generate => Ok(Outcome::of_xtask(&xtask::regen_proto::write(files.workspace()))),
+            Self::CheckGenerated => Ok(Outcome::of_xtask(&xtask::regen_proto::check(files.workspace()))),
+            Self::Restore(path) => {
+                files.restore(&path)?;
+                Ok(Outcome::silent())
+            }
+        }
+    }
+}
+
+impl Outcome {
+    fn silent() -> Self {
+        Self { success: true, output: String::new() }
+    }
+
+    /// What `cargo xtask` makes of a result: `main` returns it.
+    fn of_xtask(result: &anyhow::Result<()>) -> Self {
+        match result {
+            Ok(()) => Self::silent(),
+            Err(error) => Self { success: false, output: format!("Error: {error}\n") },
+        }
+    }
+}

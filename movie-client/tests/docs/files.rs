@@ -1,0 +1,104 @@
+//! The files that a document speaks of, as they are at that point of it.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use tempfile::TempDir;
+
+/// Where the finished files of the tutorial's exercise are kept, under the paths that they get.
+const FINISHED: &str = "docs/exercise";
+
+/// The files of the repository, and over them those that the document changes: in a folder of its own,
+/// so that the repository stays as it is.
+pub(crate) struct Files {
+    changed: TempDir,
+}
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        let changed = tempfile::tempdir().unwrap();
+        // What the generation of code reads and writes has to be there as a whole.
+        for folder in ["proto", "movie-proto/src/generated"] {
+            copy(&xtask::root().join(folder), &changed.path().join(folder));
+        }
+        Self { changed }
+    }
+
+    /// Returns the folder in which code is generated.
+    pub(crate) fn workspace(&self) -> &Path {
+        self.changed.path()
+    }
+
+    /// Returns where a file or folder is.
+    pub(crate) fn find(&self, path: &str) -> Result<PathBuf, String> {
+        let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
+        let places = [self.changed.path().join(path), xtask::root().join(path)];
+        let found = places.into_iter().find(|place| inside && place.exists());
+        found.ok_or_else(|| format!("there is no `{path}`"))
+    }
+
+    pub(crate) fn read(&self, path: &str) -> Result<String, String> {
+        fs::read_to_string(self.find(path)?).map_err(|error| format!("read {path}: {error}"))
+    }
+
+    /// Replaces a file.
+    pub(crate) fn change(&self, path: &str, text: &str) {
+        let place = self.changed.path().join(path);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::write(place, text).unwrap();
+    }
+
+    /// Undoes the changes to a file of the repository.
+    pub(crate) fn restore(&self, path: &str) -> Result<(), String> {
+        let original = fs::read_to_string(xtask::root().join(path));
+        self.change(path, &original.map_err(|error| format!("read {path}: {error}"))?);
+        Ok(())
+    }
+
+    /// Returns a file as the exercise arrives at it.
+    pub(crate) fn finished(&self, path: &str) -> Result<String, String> {
+        self.read(&format!("{FINISHED}/{path}"))
+    }
+
+    /// Says whether the exercise arrives at such a file or folder.
+    pub(crate) fn has_finished(&self, path: &str) -> bool {
+        self.find(&format!("{FINISHED}/{path}")).is_ok()
+    }
+
+    /// Says which finished file that the exercise generates is not what the generation gives.
+    pub(crate) fn check_finished_generated(&self) -> Result<(), String> {
+        let folder = "movie-proto/src/generated";
+        for entry in fs::read_dir(xtask::root().join(FINISHED).join(folder)).unwrap() {
+            let path = format!("{folder}/{}", entry.unwrap().file_name().display());
+            let fresh = self.read(&path)?;
+            if fresh != self.finished(&path)? {
+                let place = std::env::temp_dir().join("fresh-exercise.rs");
+                fs::write(&place, fresh).unwrap();
+                return Err(format!("{FINISHED}/{path} is stale; replace it by {}", place.display()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Returns the members of the workspace: their folders, which have the names of the crates.
+pub(crate) fn members() -> BTreeSet<String> {
+    let manifest = fs::read_to_string(xtask::root().join("Cargo.toml")).unwrap();
+    let (_, list) = manifest.split_once("\nmembers = [").unwrap();
+    let (list, _) = list.split_once(']').unwrap();
+    list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Checks that `README.md` and `docs/tutorial.md` say what is true: every block, command, path and link.
+//!
+//! A document is followed from top to bottom, as a reader would. What stands behind the three backticks says how
+//! a block is checked; a block that nothing checks is an error.
+//!
+//! | block | check |
+//! |---|---|
+//! | `rust file=PATH`, also proto, json, toml | its lines are in the file, in this order; `…` stands for others |
+//! | `proto new=PATH`, also rust | it is what the finished exercise in `docs/exercise/` has there |
+//! | `diff file=PATH` | it fits the file, which has the change from then on |
+//! | `console` | each `$ ` line is a command that is run, or known; what it prints is the lines after it |
+//! | `text movie=ID` | it is this movie, byte for byte |
+//! | `text arrows` | it is the crates of the workspace and which depends on which |
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod arrows;
+mod check;
+mod command;
+mod files;
+mod markdown;
+mod service;
+mod wire;
+
+use std::fs;
+
+use crate::check::problems;
+use crate::files::Files;
+
+#[test]
+fn all_that_the_readme_shows_is_true() {
+    assert_true("README.md");
+}
+
+#[test]
+fn all_that_the_tutorial_shows_is_true() {
+    assert_true("docs/tutorial.md");
+}
+
+fn assert_true(path: &str) {
+    let problems = problems(path, &fs::read_to_string(xtask::root().join(path)).unwrap());
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+#[test]
+fn the_generated_code_of_the_finished_exercise_is_what_its_contract_gives() {
+    let files = Files::new();
+    let contract = "proto/exercise/v1/best_movie.proto";
+    files.change(contract, &files.finished(contract).unwrap());
+    xtask::regen_proto::write(files.workspace()).unwrap();
+    files.check_finished_generated().unwrap();
+}
+
+#[test]
+fn a_quote_or_change_that_does_not_fit_its_file_is_named_with_its_line() {
+    let lib = "movie-client/src/lib.rs";
+    let quote = format!("```rust file={lib}");
+    let missing = format!("d.md:3: {lib} does not have the line `pub mod clients;` there");
+    assert_wrong(&[&quote, "pub mod args;", "pub mod clients;", "```"], &missing);
+    let late = format!("d.md:4: {lib} does not have the line `pub mod args;` there");
+    assert_wrong(&[&quote, "pub mod client;", "…", "pub mod args;", "```"], &late);
+    let change = format!("```diff file={lib}");
+    assert_wrong(&[&change, " pub mod args;", "-pub mod clients;", "+pub mod a;", "```"], &missing);
+    assert_wrong(&[&quote, "…", "```"], "d.md:1: the block is empty");
+    assert_wrong(&["```rust file=src/gone.rs", "mod a;", "```"], "d.md:1: there is no `src/gone.rs`");
+}
+
+#[test]
+fn other_bytes_arrows_and_contents_of_a_new_file_are_errors() {
+    let bytes = "```text movie=a8034f44-aee4-44cf-b32c-74cf452aaaae";
+    assert_wrong(&[bytes, "01", "```"], "d.md:2: the block has `01`, the bytes are `00 00 00 00 46  ");
+    let arrows = "movie-client ──▶ movie-service ──▶ movie-proto xtask";
+    assert_wrong(&["```text arrows", arrows, "```"], "d.md:1: the dependencies between the crates are");
+    let arrows = "movie-client ──▶ movie-proto ◀── movie-service";
+    assert_wrong(&["```text arrows", arrows, "```"], "d.md:1: the crates of the workspace are");
+    let new = "```proto new=proto/exercise/v1/best_movie.proto";
+    assert_wrong(&[new, "syntax = \"proto2\";", "```"], "d.md:2: the block has `syntax = \"proto2\";`");
+}
+
+#[test]
+fn a_block_that_nothing_checks_is_an_error() {
+    assert_wrong(&["```rust", "let a = 1;", "```"], "d.md:1: unverified block `rust`");
+    assert_wrong(&["```", "text", "```"], "d.md:1: unverified block ``");
+    assert_wrong(&["```json file=movie-client/src/lib.rs", "```"], "d.md:1: unverified block `json");
+    assert_wrong(&["~~~rust"], "d.md:1: unverified: a fence");
+    assert_wrong(&["See", "", "    code"], "d.md:3: unverified: a block without a fence");
+    assert_wrong(&["See `this"], "d.md:1: unverified: a ` without its pair");
+    let unclosed = ["```json file=databases/movies.json", "{"];
+    assert_wrong(&unclosed, "d.md:1: unverified: a block that does not end");
+}
+
+#[test]
+fn a_command_that_is_unknown_or_fails_or_prints_something_else_is_an_error() {
+    let (start, call) = ("$ cargo run -p movie-service", "$ cargo run -p movie-client");
+    assert_wrong(&["```console", "$ rm -r target", "```"], "d.md:2: unverified command `rm -r target`");
+    assert_wrong(&["```console", "$ cargo xtask lint", "```"], "d.md:2: unverified command");
+    assert_wrong(&["```console", call, "```"], "d.md:2: no command before this one starts the service");
+    let unknown = "d.md:2: error: unexpected argument '--fast'";
+    assert_wrong(&["```console", &format!("{start} -- --fast"), "```"], unknown);
+    let fails = "d.md:3: the command fails: error: no movie has the id `7`";
+    assert_wrong(&["```console", start, &format!("{call} -- get 7"), "```"], fails);
+    let prints = "d.md:4: the block has `- Get -`, the command prints `----- GetMovieByID -----`";
+    assert_wrong(&["```console", start, call, "- Get -", "```"], prints);
+    assert_wrong(&["Run `cargo run -p movie-server`."], "d.md:1: there is no `movie-server/src/main.rs`");
+}
+
+#[test]
+fn a_path_or_a_link_that_leads_nowhere_is_an_error() {
+    assert_wrong(&["See `proto/movies.proto`."], "d.md:1: there is no `proto/movies.proto`");
+    assert_wrong(&["The path is `/Movie/GetMovie`."], "d.md:1: no call has the path `/Movie/GetMovie`");
+    assert_wrong(&["See [there](docs/gone.md)."], "d.md:1: the link leads nowhere: docs/gone.md");
+}
+
+/// Asserts that the first problem in these lines, as the file `d.md`, begins as expected.
+fn assert_wrong(lines: &[&str], expected: &str) {
+    let problems = problems("d.md", &lines.join("\n"));
+    let first = problems.first().map_or("nothing", String::as_str);
+    assert!(first.starts_with(expected), "{lines:?}\n gave {first}\n not {expected}");
+}

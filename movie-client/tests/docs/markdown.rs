@@ -1,0 +1,65 @@
+//! Cuts a document into what can be checked.
+
+/// A part of a document, and the line where it begins.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) line: usize,
+    pub(crate) kind: Kind,
+}
+
+/// What a part is.
+#[derive(Debug)]
+pub(crate) enum Kind {
+    /// A fenced block: what stands behind the opening fence, and the lines up to the closing one.
+    Block { info: String, lines: Vec<String> },
+    /// Code within a sentence.
+    Code(String),
+    /// Where a link leads.
+    Link(String),
+    /// What this reader does not understand, and so cannot be checked.
+    Unreadable(&'static str),
+}
+
+/// Returns the parts of a document in their order. Prose is left out.
+pub(crate) fn parts(document: &str) -> Vec<Part> {
+    let mut parts = Vec::new();
+    let mut lines = (1..).zip(document.lines());
+    let mut after_blank = true;
+    while let Some((line, text)) = lines.next() {
+        let mut add = |kind| parts.push(Part { line, kind });
+        if let Some(info) = text.strip_prefix("```") {
+            let mut block = Vec::new();
+            let closed = loop {
+                match lines.next() {
+                    Some((_, "```")) => break true,
+                    Some((_, text)) => block.push(text.to_owned()),
+                    None => break false,
+                }
+            };
+            add(Kind::Block { info: info.trim().to_owned(), lines: block });
+            if !closed {
+                add(Kind::Unreadable("a block that does not end"));
+            }
+        } else if text.trim_start().starts_with("```") || text.trim_start().starts_with("~~~") {
+            add(Kind::Unreadable("a fence that is not ``` at the start of its line"));
+        } else if after_blank && (text.starts_with("    ") || text.starts_with('\t')) {
+            add(Kind::Unreadable("a block without a fence"));
+        } else {
+            sentence(text, &mut add);
+        }
+        after_blank = text.trim().is_empty();
+    }
+    parts
+}
+
+/// Adds the code and the links of a line of prose.
+fn sentence(text: &str, add: &mut impl FnMut(Kind)) {
+    let mut pieces = text.split('`');
+    while let Some(prose) = pieces.next() {
+        let targets = prose.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+        targets.for_each(|(target, _)| add(Kind::Link(target.to_owned())));
+        let Some(code) = pieces.next() else { return };
+        add(Kind::Code(code.to_owned()));
+    }
+    add(Kind::Unreadable("a ` without its pair in the same line"));
+}
