@@ -7,8 +7,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use movie_service::catalogue::Catalogue;
 use movie_service::config::Config;
+use movie_service::database::JsonDatabase;
 use movie_service::found::Found;
-use movie_service::{database, server, shutdown};
+use movie_service::{server, shutdown};
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -38,7 +39,7 @@ async fn run() -> anyhow::Result<()> {
         .with_env_filter(levels)
         .init();
 
-    let movies = database::load(&config.database)
+    let (database, movies) = JsonDatabase::open(&config.database)
         .context("cannot load the database; name another file with --database FILE")?;
     let listener = server::listen(config.listen).with_context(|| {
         format!(
@@ -50,7 +51,9 @@ async fn run() -> anyhow::Result<()> {
     let shutdown = shutdown::requested()?;
 
     info!("serving {} movies from {} on {}", movies.len(), config.database.display(), listener.local_addr()?);
-    server::serve(listener, Arc::new(Catalogue::new(movies)), found.clone(), shutdown).await?;
+    let catalogue = Arc::new(Catalogue::new(movies));
+    database.follow(&catalogue)?;
+    server::serve(listener, catalogue, found.clone(), shutdown).await?;
     found.flush();
     info!("stopped");
     Ok(())

@@ -76,3 +76,6 @@ impl Catalogue {
         revision
     }
 }
+
+#[cfg(test)]
+mod tests;

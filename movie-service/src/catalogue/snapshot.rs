@@ -163,6 +163,12 @@ impl Snapshot {
         self.index.find(id, |place| frame::id(frame_at(&self.segments, place)))
     }
 
+    /// Returns the number of movies and of the empty slots that deleted ones left.
+    #[cfg(test)]
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
     /// Returns whether so many slots are empty that a copy without them pays.
     fn is_sparse(&self) -> bool {
         self.slots > 2 * self.len + 16 * SLOTS

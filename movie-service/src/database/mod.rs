@@ -1,6 +1,13 @@
-//! Where the movies come from. Knows the catalogue, and nothing of gRPC.
+//! Where the movies come from. Knows the catalogue, and nothing of gRPC or tokio.
+//!
+//! * `window` — a JSON text read through a window that moves along the file;
+//! * `json` — loads a JSON database;
+//! * `reload` — loads it again when its file changes.
 
 mod json;
+mod reload;
 mod window;
 
 pub use self::json::{LoadError, load};
+pub use self::reload::JsonDatabase;
+pub use self::window::Position;

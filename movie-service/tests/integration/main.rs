@@ -4,5 +4,10 @@
 
 mod calls;
 mod command_line;
+#[cfg(target_os = "linux")]
+mod connections;
+mod fast;
 mod found;
 mod process;
+mod raw;
+mod reload;

@@ -15,8 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// A running service; killed when it is dropped.
 pub(crate) struct Service {
     child: Child,
-    /// Kept open, so that the service can go on logging.
-    _stderr: BufReader<ChildStderr>,
+    stderr: BufReader<ChildStderr>,
     /// The line that it logs at start.
     pub(crate) start_line: String,
     /// Where it listens.
@@ -59,7 +58,7 @@ impl Service {
         stderr.read_line(&mut start_line).unwrap();
         let address = start_line.rsplit(' ').next().and_then(|address| address.trim().parse().ok());
         let address = address.unwrap_or_else(|| panic!("the service did not start: {start_line}"));
-        Self { child, _stderr: stderr, start_line, address }
+        Self { child, stderr, start_line, address }
     }
 
     /// Connects a stub.
@@ -72,9 +71,21 @@ impl Service {
         self.child.stdout.take().unwrap()
     }
 
+    /// Returns the process's number.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the next line that it logs.
+    pub(crate) fn log_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).unwrap();
+        line
+    }
+
     /// Sends a signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
         assert!(status.unwrap().success());
     }
 

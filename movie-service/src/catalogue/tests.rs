@@ -1,0 +1,198 @@
+//! The catalogue against a plain list.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use movie_proto::MovieData;
+use proptest::prelude::*;
+use prost::Message;
+
+use super::*;
+
+/// A movie of the model.
+type Entry = (String, String);
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Changes, all or none.
+    Apply(Vec<Op>),
+    /// Other movies instead of those there are.
+    Replace(Vec<Entry>),
+    /// Keeps the snapshot of now to the end.
+    Keep,
+}
+
+#[derive(Clone, Debug)]
+enum Op {
+    Insert(Entry),
+    Update(Entry),
+    Delete(String),
+}
+
+impl Op {
+    fn change(&self) -> Change<'_> {
+        match self {
+            Self::Insert(entry) => Change::Insert(movie(entry)),
+            Self::Update(entry) => Change::Update(movie(entry)),
+            Self::Delete(id) => Change::Delete(id),
+        }
+    }
+
+    /// Makes the change in the model; says whether it fits.
+    fn model(&self, model: &mut Vec<Entry>) -> bool {
+        let place = |id: &String| model.iter().position(|(other, _)| other == id);
+        match self {
+            Self::Insert((id, title)) if !title.is_empty() && place(id).is_none() => {
+                model.push((id.clone(), title.clone()));
+            }
+            Self::Update((id, title)) if !title.is_empty() && place(id).is_some() => {
+                let place = place(id).unwrap();
+                model[place].1.clone_from(title);
+            }
+            Self::Delete(id) if place(id).is_some() => {
+                let place = place(id).unwrap();
+                model.remove(place);
+            }
+            Self::Insert(_) | Self::Update(_) | Self::Delete(_) => return false,
+        }
+        true
+    }
+}
+
+fn movie((id, title): &Entry) -> Movie<'_> {
+    Movie { title, rating: 5.0, director: "", id }
+}
+
+fn build<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Snapshot {
+    let (mut draft, mut builder) = (Draft::default(), Builder::default());
+    for entry in entries {
+        if let Some(full) = draft.push(&movie(entry)).unwrap() {
+            builder.push(full).unwrap();
+        }
+    }
+    builder.push(draft.finish()).unwrap();
+    builder.finish()
+}
+
+/// Asserts that every way to read a snapshot gives the model.
+fn assert_is(snapshot: &Arc<Snapshot>, model: &[Entry]) {
+    let own = |movie: Movie<'_>| (movie.id.to_owned(), movie.title.to_owned());
+    assert_eq!(snapshot.len(), model.len());
+    assert_eq!(snapshot.movies().map(own).collect::<Vec<_>>(), model);
+    assert_eq!(snapshot.clone().into_movies(own).collect::<Vec<_>>(), model);
+    let mut frames = Vec::new();
+    for (id, title) in model {
+        let message =
+            MovieData { id: id.clone(), title: title.clone(), rating: 5.0, director: String::new() };
+        let message = message.encode_to_vec();
+        let frame = [&[0], u32::try_from(message.len()).unwrap().to_be_bytes().as_slice(), &message].concat();
+        assert_eq!(snapshot.frame(id.as_bytes()).unwrap(), frame);
+        assert_eq!(snapshot.get(id).map(own), Some((id.clone(), title.clone())));
+        frames.extend(frame);
+    }
+    assert_eq!(snapshot.clone().into_frames().collect::<Vec<_>>().concat(), frames);
+}
+
+fn id() -> impl Strategy<Value = String> {
+    (0..40u8).prop_map(|id| format!("id {id}"))
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    // Long titles fill segments; an empty one is not allowed.
+    (id(), prop_oneof![4 => "[a-é]{1,9}", 4 => "x{4000,9000}", 1 => ""])
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        3 => entry().prop_map(Op::Insert),
+        2 => entry().prop_map(Op::Update),
+        2 => id().prop_map(Op::Delete),
+    ]
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let replacement = proptest::collection::vec(entry(), 0..40).prop_map(|mut entries| {
+        let mut seen = HashSet::new();
+        entries.retain(|(id, title)| !title.is_empty() && seen.insert(id.clone()));
+        Step::Replace(entries)
+    });
+    prop_oneof![
+        12 => proptest::collection::vec(op(), 0..4).prop_map(Step::Apply),
+        1 => replacement,
+        3 => Just(Step::Keep),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_changes_give_what_they_give_in_a_list_and_snapshots_stay_what_they_were(
+        steps in proptest::collection::vec(step(), 1..60)
+    ) {
+        let catalogue = Catalogue::default();
+        let (mut model, mut kept, mut revision) = (Vec::new(), Vec::new(), 0);
+        for step in steps {
+            match step {
+                Step::Apply(ops) => {
+                    let mut next = model.clone();
+                    let fits = ops.iter().all(|op| op.model(&mut next));
+                    let applied = catalogue.apply(ops.iter().map(Op::change));
+                    prop_assert_eq!(applied.is_ok(), fits);
+                    if let Ok(applied) = applied {
+                        prop_assert!(applied > revision);
+                        (model, revision) = (next, applied);
+                    }
+                }
+                Step::Replace(entries) => {
+                    let replaced = catalogue.replace(build(&entries));
+                    prop_assert!(replaced > revision);
+                    (model, revision) = (entries, replaced);
+                }
+                Step::Keep => kept.push((catalogue.snapshot(), model.clone(), revision)),
+            }
+            assert_is(&catalogue.snapshot(), &model);
+        }
+        for (snapshot, model, revision) in kept {
+            assert_is(&snapshot, &model);
+            prop_assert_eq!(snapshot.revision(), revision);
+        }
+    }
+}
+
+#[test]
+fn what_does_not_fit_says_why_and_changes_nothing() {
+    let catalogue = Catalogue::default();
+    let [one, two] = [("1", "one"), ("2", "two")].map(|(id, title)| (id.to_owned(), title.to_owned()));
+    catalogue.apply([Change::Insert(movie(&one))]).unwrap();
+
+    let insert = |id, title| Change::Insert(Movie { id, title, ..Movie::default() });
+    let exists = ChangeError::Exists { id: "1".to_owned(), title: "one".to_owned() };
+    for (change, error) in [
+        (insert("1", "other"), exists),
+        (insert("", "title"), ChangeError::NoId),
+        (insert("3", ""), ChangeError::NoTitle),
+        (Change::Update(movie(&("9".to_owned(), "nine".to_owned()))), ChangeError::NotFound("9".to_owned())),
+        (Change::Delete("9"), ChangeError::NotFound("9".to_owned())),
+    ] {
+        assert_eq!(catalogue.apply([Change::Insert(movie(&two)), change]), Err(error));
+        assert_is(&catalogue.snapshot(), std::slice::from_ref(&one));
+    }
+    let long = "x".repeat(frame::MAX_MESSAGE);
+    let Err(ChangeError::TooLarge(_)) = catalogue.apply([insert("3", &long)]) else { panic!() };
+}
+
+#[test]
+fn many_movies_that_come_and_go_leave_no_room_behind() {
+    let catalogue = Catalogue::default();
+    let title = "a title of some length".to_owned();
+    for round in 0..200 {
+        let entries: Vec<Entry> = (0..500).map(|id| (format!("{round} {id}"), title.clone())).collect();
+        catalogue.apply(entries.iter().map(|entry| Change::Insert(movie(entry)))).unwrap();
+        catalogue.apply(entries.iter().skip(1).map(|(id, _)| Change::Delete(id))).unwrap();
+    }
+    let snapshot = catalogue.snapshot();
+    assert_eq!(snapshot.len(), 200);
+    assert!(snapshot.slots() < 20_000, "{} slots for 200 movies", snapshot.slots());
+    assert!(snapshot.get("7 0").is_some() && snapshot.get("7 1").is_none());
+}

@@ -1,0 +1,69 @@
+//! What connections cost and where they are served, as Linux tells it.
+
+use std::fs;
+use std::io::Write;
+
+use movie_proto::MovieId;
+
+use crate::process::{Service, command};
+use crate::raw::Peer;
+
+/// Returns a figure of a `status` file of `/proc`.
+fn figure(path: &str, name: &str) -> u64 {
+    let status = fs::read_to_string(path).unwrap();
+    let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
+    value.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[tokio::test]
+async fn two_connections_are_served_by_two_cores() {
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        return eprintln!("skipped: this machine has one core");
+    }
+    let service = Service::start("movies.json");
+    let mut stubs = [service.stub().await, service.stub().await];
+    for _ in 0..200 {
+        for stub in &mut stubs {
+            stub.get_movie_by_id(MovieId::default()).await.unwrap();
+        }
+    }
+    // A worker sleeps between the calls of its connection.
+    let busy = fs::read_dir(format!("/proc/{}/task", service.pid())).unwrap().filter(|task| {
+        let status = format!("{}/status", task.as_ref().unwrap().path().display());
+        let name = fs::read_to_string(&status).unwrap();
+        name.starts_with("Name:\tworker-") && figure(&status, "voluntary_ctxt_switches") >= 100
+    });
+    assert_eq!(busy.count(), 2);
+}
+
+#[tokio::test]
+async fn readers_that_stall_cost_little_and_hold_up_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("movies.json");
+    let mut file = std::io::BufWriter::new(fs::File::create(&path).unwrap());
+    write!(file, r#"{{"movies": [{{"id": "0", "title": "Movie 0"}}"#).unwrap();
+    for id in 1..100_000 {
+        write!(file, r#", {{"id": "{id}", "title": "Movie {id}", "director": "of a name of some length"}}"#)
+            .unwrap();
+    }
+    file.write_all(b"]}").unwrap();
+    file.into_inner().unwrap();
+    let service = Service::run(&mut command(&path));
+    let status = format!("/proc/{}/status", service.pid());
+
+    let before = figure(&status, "VmRSS");
+    let mut stalled = Vec::new();
+    for _ in 0..200 {
+        let mut peer = Peer::connect(service.address).await;
+        let body = peer.stall().await;
+        stalled.push((peer, body));
+    }
+    let mut stub = service.stub().await;
+    for id in 0..1_000 {
+        let movie = stub.get_movie_by_id(MovieId { id: id.to_string() }).await.unwrap().into_inner();
+        assert_eq!(movie.title, format!("Movie {id}"));
+    }
+
+    let each = (figure(&status, "VmRSS") - before) / 200;
+    assert!(each < 100, "a reader that stalls costs {each} KiB");
+}

@@ -1,0 +1,200 @@
+//! The fast way of the two calls gives the same bytes as tonic's server with the generated code.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Method;
+use movie_proto::movie_server::MovieServer;
+use movie_service::catalogue::{Catalogue, Change, Movie, Snapshot};
+use movie_service::found::Found;
+use movie_service::server;
+use movie_service::servicer::MovieServicer;
+use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use tokio_stream::wrappers::TcpListenerStream;
+
+use crate::raw::{Call, Peer, framed};
+
+const GET: &str = "/Movie/GetMovieByID";
+const LIST: &str = "/Movie/GetListMovies";
+
+/// The two servers over the same movies.
+struct Pair {
+    ours: Peer,
+    plain: Peer,
+}
+
+fn movies() -> Arc<Catalogue> {
+    let long = "é".repeat(100_000);
+    let long_id = "i".repeat(200);
+    let movie = |id, title, rating, director| Change::Insert(Movie { title, rating, director, id });
+    let movies = Snapshot::default().with([
+        movie("1", "Creed", 8.8, "Ryan Coogler"),
+        movie("é😀", "Amélie", 8.3, "Jean-Pierre Jeunet"),
+        movie("empty", "t", 0.0, ""),
+        movie("full", &long, 10.0, &long),
+        movie(&long_id, "An id of 200 bytes", 1.0, ""),
+    ]);
+    Arc::new(Catalogue::new(movies.unwrap()))
+}
+
+fn start_ours(catalogue: Arc<Catalogue>) -> SocketAddr {
+    let listener = server::listen(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(server::serve(listener, catalogue, Found::quiet(), std::future::pending()));
+    address
+}
+
+async fn start_plain(catalogue: Arc<Catalogue>) -> SocketAddr {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let servicer = MovieServer::new(MovieServicer::new(catalogue, Found::quiet()));
+    let server = tonic::transport::Server::builder().add_service(servicer);
+    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+    address
+}
+
+impl Pair {
+    async fn start() -> Self {
+        let catalogue = movies();
+        let ours = Peer::connect(start_ours(catalogue.clone())).await;
+        let plain = Peer::connect(start_plain(catalogue).await).await;
+        Self { ours, plain }
+    }
+
+    async fn assert_same(&mut self, call: Call) {
+        let (ours, plain) = (self.ours.call(&call).await, self.plain.call(&call).await);
+        let (ours, plain) = (ours.map_err(|error| error.reason()), plain.map_err(|error| error.reason()));
+        assert_eq!(ours, plain, "{call:?}");
+    }
+}
+
+#[tokio::test]
+async fn hits_misses_and_lists_are_the_same() {
+    let mut pair = Pair::start().await;
+    let long_id = [&[0x0a, 200, 1], "i".repeat(200).as_bytes()].concat();
+    for message in ["", "\n\x01\x31", "\n\x06é😀", "\n\x05empty", "\n\x04full", "\n\x04nope", "\n\0"] {
+        pair.assert_same(Call::new(GET, message.as_bytes())).await;
+    }
+    pair.assert_same(Call::new(GET, &long_id)).await;
+    pair.assert_same(Call::new(LIST, b"")).await;
+}
+
+#[tokio::test]
+async fn unusual_and_bad_messages_are_the_same() {
+    let mut pair = Pair::start().await;
+    for message in [
+        b"\n\x02\x31".as_slice(),                          // longer than it is
+        b"\n\x01\x31\x31",                                 // shorter than it is
+        b"\n\x01\xff",                                     // not text
+        b"\n\x01\x31\n\x04full",                           // the field twice
+        b"\x12\x01x\n\x01\x31",                            // an unknown field before it
+        b"\x08\x01",                                       // a number where text belongs
+        b"\n\x81\x00\x31",                                 // a length in more bytes than it takes
+        b"\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", // a length in more bytes than there may be
+        b"\x07",                                           // a wire type that does not exist
+    ] {
+        pair.assert_same(Call::new(GET, message)).await;
+        pair.assert_same(Call::new(LIST, message)).await;
+    }
+}
+
+#[tokio::test]
+async fn requests_cut_and_ended_in_unusual_ways_are_the_same() {
+    let mut pair = Pair::start().await;
+    let body = framed(b"\n\x01\x31");
+    for path in [GET, LIST] {
+        let body = if path == LIST { framed(b"") } else { body.clone() };
+        let call = Call::new(path, b"");
+        let cut: Vec<&[u8]> = body.chunks(1).collect();
+        let twice = [body.as_slice(), &body].concat();
+        let (head, tail) = body.split_at(4);
+        for frames in [
+            &[][..],                  // nothing
+            &[b"".as_slice()],        // nothing, in a frame
+            &cut,                     // byte by byte
+            &[head, tail],            // cut in the prefix
+            &[b"", &body],            // an empty frame first
+            &[&body, b""],            // an empty frame last
+            &[&twice],                // two messages
+            &[&body, &body],          // two messages in two frames
+            &[head],                  // cut off
+            &[b"\0\0\0\0\x09\n"],     // a prefix that says too much
+            &[b"\0\0\0\0\0\n"],       // a prefix that says too little
+            &[b"\x01\0\0\0\0"],       // compressed, with no word of how
+            &[b"\x02\0\0\0\0"],       // a flag that does not exist
+            &[b"\0\xff\xff\xff\xff"], // 4 GiB to come
+        ] {
+            for (ends_with_last_frame, trailers) in [(true, false), (false, false), (false, true)] {
+                let call = Call { ends_with_last_frame, trailers, ..call.clone().frames(frames) };
+                pair.assert_same(call).await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_over_large_message_is_the_same() {
+    let mut pair = Pair::start().await;
+    let message = [b"\n\x80\x80\xc0\x02".as_slice(), &vec![b'x'; 5 * 1024 * 1024]].concat();
+    let mut call = Call::new(GET, &message);
+    call.frames = call.frames.concat().chunks(16 * 1024).map(<[u8]>::to_vec).collect();
+    pair.assert_same(call).await;
+}
+
+#[tokio::test]
+async fn other_paths_and_methods_are_the_same() {
+    let mut pair = Pair::start().await;
+    for path in
+        ["/", "/Movie", "/Movie/", "/Movie/GetMovieById", "/movie/GetMovieByID", "/Other/GetMovieByID"]
+    {
+        pair.assert_same(Call::new(path, b"\n\x01\x31")).await;
+    }
+    pair.assert_same(Call::new("/Movie/GetMovieByID?x=1", b"\n\x01\x31")).await;
+    for method in [Method::GET, Method::PUT, Method::OPTIONS] {
+        pair.assert_same(Call { method, ..Call::new(GET, b"\n\x01\x31") }).await;
+    }
+}
+
+#[tokio::test]
+async fn compression_and_time_outs_are_the_same() {
+    let mut pair = Pair::start().await;
+    // The bytes of the message 0a 01 31, compressed.
+    let gzip = b"\x1f\x8b\x08\0\0\0\0\0\x02\xff\xe3\x62\x34\x04\0\x41\xdb\x61\x0a\x03\0\0\0";
+    let length = u32::try_from(gzip.len()).unwrap().to_be_bytes();
+    let compressed = [b"\x01".as_slice(), &length, gzip].concat();
+    for (path, message) in [(GET, b"\n\x01\x31".as_slice()), (LIST, b"")] {
+        let call = Call::new(path, message);
+        pair.assert_same(call.clone().header("grpc-encoding", "gzip")).await;
+        pair.assert_same(call.clone().header("grpc-encoding", "gzip").frames(&[&compressed])).await;
+        pair.assert_same(call.clone().header("grpc-encoding", "identity")).await;
+        pair.assert_same(call.clone().header("grpc-encoding", "brotli")).await;
+        pair.assert_same(call.clone().frames(&[&compressed])).await;
+        pair.assert_same(call.clone().header("grpc-accept-encoding", "identity, deflate, gzip")).await;
+        pair.assert_same(call.clone().header("grpc-timeout", "10S")).await;
+        pair.assert_same(call.clone().header("grpc-timeout", "soon")).await;
+        pair.assert_same(call.clone().header("x-request-id", "7")).await;
+        pair.assert_same(Call { headers: vec![], ..call.clone() }).await;
+        pair.assert_same(Call { headers: vec![("content-type", "application/grpc+proto")], ..call }).await;
+    }
+}
+
+#[tokio::test]
+async fn random_requests_are_the_same() {
+    use proptest::prelude::*;
+    use proptest::strategy::ValueTree;
+
+    let mut pair = Pair::start().await;
+    let mut runner =
+        TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(RngAlgorithm::ChaCha));
+    let bytes = proptest::collection::vec(prop_oneof![Just(0), Just(1), Just(0x0a), any::<u8>()], 0..9);
+    let frames = proptest::collection::vec(bytes, 0..4);
+    for _ in 0..300 {
+        let (frames, framed_first) = (frames.clone(), any::<bool>()).new_tree(&mut runner).unwrap().current();
+        let mut call = Call::new(GET, b"");
+        call.frames = frames;
+        if framed_first && let Some(first) = call.frames.first_mut() {
+            *first = framed(first);
+        }
+        pair.assert_same(call).await;
+    }
+}
