@@ -1,33 +1,78 @@
-//! Load for `cargo xtask bench` where h2load cannot make it: a different id in every call, every answer checked.
+//! Load for `cargo xtask bench`, where h2load cannot make it: answers are read and checked.
 //!
-//! `load ADDRESS DATABASE CALLS CONNECTIONS STREAMS` makes that many calls of `GetMovieByID`, with ids of the
-//! database in a seeded random order, and prints the median latency in nanoseconds.
+//! * `load check ADDRESS DATABASE` compares every answer to both calls with the database;
+//! * `load calls ADDRESS DATABASE CALLS CONNECTIONS STREAMS` makes that many calls of `GetMovieByID`, with ids in a
+//!   seeded random order, checks each answer and prints the median latency in nanoseconds;
+//! * `load stall ADDRESS CONNECTIONS` opens connections that ask for the list and read nothing of it, prints a
+//!   line once they have, and keeps them until its standard input ends.
 
 use std::error::Error;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use movie_proto::MovieId;
 use movie_proto::movie_client::MovieClient;
+use movie_proto::{Empty, MovieData, MovieId};
 use movie_service::database;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let args: Vec<String> = std::env::args().collect();
-    let [_, address, path, calls, connections, streams] = args.as_slice() else {
-        return Err("expected ADDRESS DATABASE CALLS CONNECTIONS STREAMS".into());
-    };
-    let (calls, connections, streams) =
-        (calls.parse::<u64>()?, connections.parse::<u64>()?, streams.parse::<u64>()?);
-    let ids: Arc<Vec<String>> =
-        Arc::new(database::load(path.as_ref())?.movies().map(|movie| movie.id.to_owned()).collect());
+async fn main() -> Result<()> {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["check", address, path] => check(address, Path::new(path)).await,
+        ["calls", address, path, calls, connections, streams] => {
+            calls_at_random(address, Path::new(path), calls.parse()?, connections.parse()?, streams.parse()?)
+                .await
+        }
+        ["stall", address, connections] => stall(address, connections.parse()?).await,
+        _ => Err("expected one of the commands at the head of this program's source".into()),
+    }
+}
 
+async fn connect(address: &str) -> Result<MovieClient<Channel>> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
+    Ok(MovieClient::new(endpoint.connect().await?))
+}
+
+async fn check(address: &str, path: &Path) -> Result<()> {
+    let movies = database::load(path)?;
+    let mut stub = connect(address).await?;
+    let mut list = stub.get_list_movies(Empty {}).await?.into_inner();
+    for (number, expected) in movies.movies().map(MovieData::from).enumerate() {
+        if list.message().await?.as_ref() != Some(&expected) {
+            return Err(format!("movie {number} of the list is not {expected:?}").into());
+        }
+        if number % 97 == 0 {
+            let found = stub.get_movie_by_id(MovieId { id: expected.id.clone() }).await?.into_inner();
+            if found != expected {
+                return Err(format!("the answer is not {expected:?} but {found:?}").into());
+            }
+        }
+    }
+    if list.message().await?.is_some() {
+        return Err("the list is longer than the database".into());
+    }
+    Ok(())
+}
+
+async fn calls_at_random(
+    address: &str,
+    path: &Path,
+    calls: u64,
+    connections: u64,
+    streams: u64,
+) -> Result<()> {
+    let ids: Arc<Vec<String>> =
+        Arc::new(database::load(path)?.movies().map(|movie| movie.id.to_owned()).collect());
     let mut tasks = tokio::task::JoinSet::new();
     for connection in 0..connections {
-        let channel = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).connect().await?;
+        let connected = connect(address).await?;
         for stream in 0..streams {
-            let (mut stub, ids) = (MovieClient::new(channel.clone()), ids.clone());
+            let (mut stub, ids) = (connected.clone(), ids.clone());
             let mut random = connection * streams + stream;
             tasks.spawn(async move {
                 let mut latencies = Vec::new();
@@ -49,6 +94,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     latencies.sort_unstable();
     println!("{}", latencies[latencies.len() / 2]);
+    Ok(())
+}
+
+async fn stall(address: &str, connections: usize) -> Result<()> {
+    let mut stalled = Vec::new();
+    for _ in 0..connections {
+        let mut stub = connect(address).await?;
+        let list = stub.get_list_movies(Empty {}).await?.into_inner();
+        stalled.push((stub, list));
+    }
+    println!("stalled");
+    // The client's own runtime goes on, as that of a peer that is merely slow does.
+    tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
     Ok(())
 }
 

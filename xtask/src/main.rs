@@ -3,12 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{interop, regen_proto, root};
+use xtask::{bench, interop, regen_proto, root};
 
 /// The project's automation.
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
+    /// Measure the service beside a plain tonic server, and print one table.
+    Bench(bench::Options),
     /// Check that the service and the client work with Python programs at the other end.
     Interop,
     /// Generate `movie-proto/src/generated/` from `proto/`.
@@ -21,6 +23,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Command::parse() {
+        Command::Bench(options) => bench::run(&root(), &options),
         Command::Interop => interop::check(&root()),
         Command::RegenProto { check: false } => regen_proto::write(&root()),
         Command::RegenProto { check: true } => regen_proto::check(&root()),

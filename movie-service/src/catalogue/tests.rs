@@ -166,7 +166,7 @@ fn what_does_not_fit_says_why_and_changes_nothing() {
     let [one, two] = [("1", "one"), ("2", "two")].map(|(id, title)| (id.to_owned(), title.to_owned()));
     catalogue.apply([Change::Insert(movie(&one))]).unwrap();
 
-    let insert = |id, title| Change::Insert(Movie { id, title, ..Movie::default() });
+    let insert = |id, title| Change::Insert(Movie { title, id, ..Movie::default() });
     let exists = ChangeError::Exists { id: "1".to_owned(), title: "one".to_owned() };
     for (change, error) in [
         (insert("1", "other"), exists),

@@ -1,0 +1,54 @@
+//! Databases of any size, the same on every machine.
+
+use std::fs::{self, File};
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// Returns a database of so many movies, of about 86 bytes each when encoded; written first if it is missing.
+pub(super) fn database(dir: &Path, movies: u64) -> Result<PathBuf> {
+    let path = dir.join(format!("movies-{movies}.json"));
+    if !path.exists() {
+        // Under another name until it is whole.
+        let part = path.with_extension("part");
+        write(&part, movies).with_context(|| format!("write {}", part.display()))?;
+        fs::rename(part, &path)?;
+    }
+    Ok(path)
+}
+
+/// Returns the id of a movie of such a database.
+pub(super) fn id(movie: u64) -> String {
+    let (high, low) = (mixed(2 * movie), mixed(2 * movie + 1));
+    let groups = (high >> 32, high >> 16 & 0xffff, high & 0xffff, low >> 48, low & 0xffff_ffff_ffff);
+    format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", groups.0, groups.1, groups.2, groups.3, groups.4)
+}
+
+fn write(path: &Path, movies: u64) -> Result<()> {
+    let mut file = BufWriter::new(File::create(path)?);
+    file.write_all(b"{\"movies\": [")?;
+    for movie in 0..movies {
+        let random = mixed(movie ^ 0x5eed);
+        let title = &"The Long and Winding Title"[..14 + usize::try_from(random % 13).unwrap_or_default()];
+        write!(
+            file,
+            "{}\n{{\"title\": \"{title} {movie}\", \"rating\": {}.{}, \"director\": \"Director {}\", \"id\": \"{}\"}}",
+            if movie == 0 { "" } else { "," },
+            random >> 8 & 7,
+            (random >> 16) % 10,
+            (random >> 24) % 50_000,
+            id(movie),
+        )?;
+    }
+    file.write_all(b"\n]}\n")?;
+    Ok(file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?)
+}
+
+/// `SplitMix64` (Steele, Lea and Flood, 2014).
+fn mixed(state: u64) -> u64 {
+    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

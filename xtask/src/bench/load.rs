@@ -1,0 +1,131 @@
+//! Load on a server: h2load, and our own where answers are to be read.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::data;
+use crate::program;
+
+/// How long one burst of load may take.
+const PATIENCE: Duration = Duration::from_mins(5);
+
+/// Fails with what to do if there is no h2load.
+pub(super) fn check_tools() -> Result<()> {
+    let found = Command::new("h2load").arg("--version").stdout(Stdio::null()).status().is_ok();
+    ensure!(found, "h2load is missing; on Debian it is in the package nghttp2-client");
+    Ok(())
+}
+
+/// Makes one call of `GetMovieByID`.
+pub(super) fn one_call(address: SocketAddr) -> Result<()> {
+    calls(address, 0, 1, 1, 1)
+}
+
+/// Makes calls of `GetMovieByID` for one movie.
+pub(super) fn calls(
+    address: SocketAddr,
+    movie: u64,
+    calls: u64,
+    connections: u64,
+    streams: u64,
+) -> Result<()> {
+    let id = data::id(movie);
+    let message = [&[10, u8::try_from(id.len())?], id.as_bytes()].concat();
+    h2load(address, "GetMovieByID", &message, calls, connections, streams)
+}
+
+/// Reads the whole list, one after the other.
+pub(super) fn lists(address: SocketAddr, lists: u64) -> Result<()> {
+    h2load(address, "GetListMovies", &[], lists, 1, 1)
+}
+
+fn h2load(
+    address: SocketAddr,
+    method: &str,
+    message: &[u8],
+    calls: u64,
+    connections: u64,
+    streams: u64,
+) -> Result<()> {
+    let body = std::env::temp_dir().join(format!("movie-bench-{}.bin", std::process::id()));
+    let length = u32::try_from(message.len())?.to_be_bytes();
+    std::fs::write(&body, [&[0], length.as_slice(), message].concat())?;
+    let mut command = Command::new("h2load");
+    command.args(["-n", &calls.to_string(), "-c", &connections.to_string(), "-m", &streams.to_string()]);
+    // Windows of 16 MiB: what is measured is the server, not how often it is told to go on.
+    command.args([
+        "-w",
+        "24",
+        "-W",
+        "24",
+        "-H",
+        "content-type: application/grpc",
+        "-H",
+        "te: trailers",
+        "-d",
+    ]);
+    command.arg(&body).arg(format!("http://{address}/Movie/{method}"));
+    let printed = program::run(&mut command, PATIENCE);
+    let _ = std::fs::remove_file(body);
+    let printed = printed?;
+    ensure!(printed.contains(&format!(" {calls} succeeded, 0 failed")), "h2load had failures:\n{printed}");
+    Ok(())
+}
+
+/// Compares every answer of a server with its database.
+pub(super) fn check(target: &Path, address: SocketAddr, database: &Path) -> Result<()> {
+    let mut command = ours(target, "check", address);
+    program::run(command.arg(database), PATIENCE).map(drop)
+}
+
+/// Makes calls with a different id each, and returns the median latency in microseconds.
+pub(super) fn random_calls(
+    target: &Path,
+    address: SocketAddr,
+    database: &Path,
+    calls: u64,
+    (connections, streams): (u64, u64),
+) -> Result<f64> {
+    let mut command = ours(target, "calls", address);
+    command.arg(database).args([calls, connections, streams].map(|number| number.to_string()));
+    let printed = program::run(&mut command, PATIENCE)?;
+    Ok(printed.trim().parse::<f64>()? / 1e3)
+}
+
+/// Connections that ask for the list and read nothing; closed when this is dropped.
+pub(super) struct Stalled(Child);
+
+/// Opens such connections.
+pub(super) fn stall(target: &Path, address: SocketAddr, connections: u64) -> Result<Stalled> {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 4096; exec \"$@\"", "sh"]).arg(load(target));
+    command.args(["stall", &address.to_string(), &connections.to_string()]);
+    let mut stalled = Stalled(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
+    let stdout = stalled.0.stdout.take().context("the pipe is there")?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    ensure!(line == "stalled\n", "the connections that are to stall failed");
+    Ok(stalled)
+}
+
+impl Drop for Stalled {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn ours(target: &Path, command: &str, address: SocketAddr) -> Command {
+    let mut load = Command::new(load(target));
+    load.args([command, &address.to_string()]);
+    load
+}
+
+fn load(target: &Path) -> std::path::PathBuf {
+    target.join("plain/examples/load")
+}

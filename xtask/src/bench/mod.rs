@@ -1,0 +1,254 @@
+//! `cargo xtask bench`: the service beside a plain tonic server, in one run.
+//!
+//! Both are built, fed the same seeded data, and measured in turns; a figure is the median of its rounds. What
+//! counts is the processor time and the memory of the server's process, as Linux reports them: how long a call
+//! takes depends on what else the machine does.
+
+mod data;
+mod load;
+mod server;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+use std::{env, fs, thread};
+
+use anyhow::{Result, ensure};
+use clap::Args;
+
+use self::server::{Kind, Server};
+use self::table::{Bar, Table};
+
+/// How much to measure.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Movies in the database that calls and lists are measured on.
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
+    movies: u64,
+
+    /// Rounds of every figure.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
+}
+
+const MILLION: u64 = 1_000_000;
+
+/// Measures, and prints one table.
+///
+/// # Errors
+///
+/// If something does not build or run, or if an answer is wrong.
+pub fn run(root: &Path, options: &Options) -> Result<()> {
+    load::check_tools()?;
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    build(root)?;
+    let dir = target.join("bench");
+    fs::create_dir_all(&dir)?;
+    let bench = Bench { target, dir, rounds: options.rounds, table: Table::default() };
+    bench.run(options.movies)
+}
+
+fn build(root: &Path) -> Result<()> {
+    for args in [&["--release", "--bins"][..], &["--profile", "plain", "--examples"]] {
+        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let status = Command::new(cargo)
+            .current_dir(root)
+            .args(["build", "--package", "movie-service"])
+            .args(args)
+            .status()?;
+        ensure!(status.success(), "cargo build failed");
+    }
+    Ok(())
+}
+
+struct Bench {
+    target: PathBuf,
+    dir: PathBuf,
+    rounds: u64,
+    table: Table,
+}
+
+impl Bench {
+    fn run(mut self, movies: u64) -> Result<()> {
+        self.calls_and_lists(movies)?;
+        self.start_and_memory()?;
+        self.sizes()?;
+        self.stalled_readers()?;
+        self.reloads()?;
+        self.table.print();
+        Ok(())
+    }
+
+    fn server(&self, kind: Kind, movies: u64) -> Result<Server> {
+        Server::start(&self.target, kind, &data::database(&self.dir, movies)?)
+    }
+
+    /// What a call and a streamed movie cost, and how long a call takes.
+    fn calls_and_lists(&mut self, movies: u64) -> Result<()> {
+        const CALLS: u64 = 200_000;
+        const ONE_BY_ONE: u64 = 5_000;
+        let database = data::database(&self.dir, movies)?;
+        let servers = [self.server(Kind::Ours, movies)?, self.server(Kind::Naive, movies)?];
+        for server in &servers {
+            load::check(&self.target, server.address, &database)?;
+            load::calls(server.address, 0, CALLS / 10, 10, 100)?;
+        }
+        let lists = (4 * MILLION).div_ceil(movies);
+        let (mut call, mut movie, mut latency) = (Pairs::new(), Pairs::new(), Pairs::new());
+        for round in 0..self.rounds {
+            let asked = round * 7919 % movies;
+            call.push(&servers, |server| {
+                micros(server, CALLS, || load::calls(server.address, asked, CALLS, 10, 100))
+            })?;
+            movie.push(&servers, |server| {
+                micros(server, lists * movies, || load::lists(server.address, lists))
+            })?;
+            latency.push(&servers, |server| {
+                load::random_calls(&self.target, server.address, &database, ONE_BY_ONE, (1, 1))
+            })?;
+        }
+        let size = table::count(movies);
+        self.table.pair(&format!("CPU of a GetMovieByID, {size} movies"), "µs", &call.0, Bar::Ratio(0.40));
+        self.table.pair(&format!("CPU of a streamed movie, {size} movies"), "µs", &movie.0, Bar::Ratio(0.08));
+        self.table.pair("latency of one call at a time, p50", "µs", &latency.0, Bar::Ratio(1.0));
+        Ok(())
+    }
+
+    /// Start and memory at a million movies.
+    fn start_and_memory(&mut self) -> Result<()> {
+        let (mut start, mut memory, mut peak) = (Pairs::new(), Pairs::new(), Pairs::new());
+        for _ in 0..self.rounds {
+            let mut measured = Vec::new();
+            for kind in [Kind::Ours, Kind::Naive] {
+                let server = self.server(kind, MILLION)?;
+                let peak = server.peak_memory()?;
+                load::lists(server.address, 1)?;
+                measured.push((server.start.as_secs_f64() * 1e3, peak, server.memory()?));
+            }
+            start.0.push([measured[0].0, measured[1].0]);
+            peak.0.push([measured[0].1, measured[1].1]);
+            memory.0.push([measured[0].2, measured[1].2]);
+        }
+        self.table.pair("start to first answer, 1M movies", "ms", &start.0, Bar::Ratio(0.45));
+        self.table.pair("memory while loading 1M movies, peak", "MB", &peak.0, Bar::Ours(300.0));
+        self.table.pair("memory at 1M movies, after one list", "MB", &memory.0, Bar::Ours(130.0));
+        Ok(())
+    }
+
+    /// How the cost of a call, memory and start grow with the database: ours against ours.
+    fn sizes(&mut self) -> Result<()> {
+        const CALLS: u64 = 100_000;
+        let sizes = [7, MILLION, 10 * MILLION];
+        let mut servers = Vec::new();
+        for size in sizes {
+            servers.push(self.server(Kind::Ours, size)?);
+        }
+        let mut rounds = Vec::new();
+        for _ in 0..self.rounds {
+            let mut round = [0.0; 3];
+            for (cost, (server, size)) in round.iter_mut().zip(servers.iter().zip(sizes)) {
+                let database = data::database(&self.dir, size)?;
+                *cost = micros(server, CALLS, || {
+                    load::random_calls(&self.target, server.address, &database, CALLS, (10, 100)).map(drop)
+                })?;
+            }
+            rounds.push(round);
+        }
+        let against = |large: usize, small: usize| -> Vec<[f64; 2]> {
+            rounds.iter().map(|round| [round[large], round[small]]).collect()
+        };
+        self.table.ours(
+            "CPU of a call at random ids, 1M movies against 7",
+            "µs",
+            &against(1, 0),
+            Bar::Ratio(1.15),
+        );
+        self.table.ours(
+            "CPU of a call at random ids, 10M movies against 1M",
+            "µs",
+            &against(2, 1),
+            Bar::Ratio(1.15),
+        );
+        let [million, ten] = [1, 2].map(|size: usize| servers[size].start.as_secs_f64() * 1e3);
+        self.table.ours(
+            "start to first answer, 10M movies against 1M",
+            "ms",
+            &[[ten, million]],
+            Bar::Ratio(11.0),
+        );
+        let memory = servers[2].memory()?;
+        self.table.ours("memory at 10M movies", "MB", &[[memory, servers[1].memory()?]], Bar::Ours(1200.0));
+        Ok(())
+    }
+
+    /// What a thousand readers cost that stop reading a list of a million movies.
+    fn stalled_readers(&mut self) -> Result<()> {
+        let server = self.server(Kind::Ours, MILLION)?;
+        load::lists(server.address, 1)?;
+        let before = server.memory()?;
+        let stalled = load::stall(&self.target, server.address, 1000)?;
+        load::calls(server.address, 1, 1000, 1, 1)?;
+        let grown = server.memory()? - before;
+        drop(stalled);
+        self.table.single("memory of 1,000 stalled readers, 1M movies", "MB", grown, Bar::Ours(100.0));
+        Ok(())
+    }
+
+    /// Whether memory grows from reload to reload.
+    fn reloads(&mut self) -> Result<()> {
+        let database = self.dir.join("reloaded.json");
+        let source = data::database(&self.dir, MILLION)?;
+        fs::copy(&source, &database)?;
+        let server = Server::start(&self.target, Kind::Ours, &database)?;
+        let (mut first, mut last) = (0.0, 0.0);
+        for reload in 0..10 {
+            let before = server.cpu()?;
+            fs::copy(&source, &database)?;
+            // A reload shows as processor time, and its end as none.
+            while server.cpu()? - before < 0.2 {
+                thread::sleep(Duration::from_millis(50));
+            }
+            let mut busy = f64::NAN;
+            while server.cpu()? > busy || busy.is_nan() {
+                busy = server.cpu()?;
+                thread::sleep(Duration::from_millis(1500));
+            }
+            last = server.memory()?;
+            if reload == 0 {
+                first = last;
+            }
+        }
+        self.table.single(
+            "most memory in ten reloads of 1M movies",
+            "MB",
+            server.peak_memory()?,
+            Bar::Ours(300.0),
+        );
+        self.table.ours("memory after ten reloads against one", "MB", &[[last, first]], Bar::Ratio(1.05));
+        fs::remove_file(database)?;
+        Ok(())
+    }
+}
+
+/// Returns the processor time of one of `count` things that `work` has a server do, in microseconds.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn micros(server: &Server, count: u64, work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let before = server.cpu()?;
+    work()?;
+    Ok((server.cpu()? - before) * 1e6 / count as f64)
+}
+
+/// A figure of both servers, round by round.
+struct Pairs(Vec<[f64; 2]>);
+
+impl Pairs {
+    fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    fn push(&mut self, servers: &[Server; 2], measure: impl Fn(&Server) -> Result<f64>) -> Result<()> {
+        self.0.push([measure(&servers[0])?, measure(&servers[1])?]);
+        Ok(())
+    }
+}

@@ -1,0 +1,96 @@
+//! A server under measurement, and what Linux says of it.
+
+use std::fs;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::load;
+
+/// How long a server may take to load its movies.
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// Which server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// The service, as it is shipped.
+    Ours,
+    /// `movie-service/examples/naive.rs`.
+    Naive,
+}
+
+/// A running server; killed when it is dropped.
+pub(super) struct Server {
+    child: Child,
+    pub(super) address: SocketAddr,
+    /// From the start of the process to the answer to a first call.
+    pub(super) start: Duration,
+}
+
+impl Server {
+    /// Starts a server and waits for its first answer.
+    pub(super) fn start(target: &Path, kind: Kind, database: &Path) -> Result<Self> {
+        // Free now; nobody else on this machine is expected to take it in the meantime.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        // More open files than the usual limit, for a thousand connections.
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 4096; exec \"$@\"", "sh"]);
+        match kind {
+            Kind::Ours => command.arg(target.join("release/movie-service")).args([
+                "--listen",
+                &address.to_string(),
+                "--database",
+            ]),
+            Kind::Naive => command.arg(target.join("plain/examples/naive")).arg(address.to_string()),
+        };
+        command.arg(database).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let began = Instant::now();
+        let child = command.spawn().context("start a server")?;
+        let mut server = Self { child, address, start: Duration::ZERO };
+        while TcpStream::connect(address).is_err() {
+            ensure!(server.child.try_wait()?.is_none(), "{kind:?} ended instead of listening");
+            ensure!(began.elapsed() < PATIENCE, "{kind:?} did not listen within {PATIENCE:?}");
+            thread::sleep(Duration::from_millis(1));
+        }
+        load::one_call(address)?;
+        server.start = began.elapsed();
+        Ok(server)
+    }
+
+    /// Returns the processor time it has used, in seconds.
+    pub(super) fn cpu(&self) -> Result<f64> {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        // After the name, which may hold spaces, user and system time are the fields 12 and 13 (proc_pid_stat(5)).
+        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+        // Linux reports in hundredths of a second, whatever the kernel's own clock.
+        Ok(ticks / 100.0)
+    }
+
+    /// Returns the memory it holds, in megabytes.
+    pub(super) fn memory(&self) -> Result<f64> {
+        self.status("VmRSS:")
+    }
+
+    /// Returns the most memory it has held, in megabytes.
+    pub(super) fn peak_memory(&self) -> Result<f64> {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> Result<f64> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let value = status.lines().find_map(|line| line.strip_prefix(name)).context("no such figure")?;
+        Ok(value.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0 / 1e6)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,102 @@
+//! The table that is printed.
+
+/// What a figure has to keep to.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Bar {
+    /// At most this, as a ratio.
+    Ratio(f64),
+    /// At most this, for our own figure.
+    Ours(f64),
+}
+
+/// Rows, each with its cells.
+#[derive(Debug, Default)]
+pub(super) struct Table(Vec<[String; 6]>);
+
+impl Table {
+    /// Adds a figure of our server and the naive one.
+    pub(super) fn pair(&mut self, figure: &str, unit: &str, rounds: &[[f64; 2]], bar: Bar) {
+        self.row(figure, unit, rounds, bar, "");
+    }
+
+    /// Adds a figure of our server against another one of our server.
+    pub(super) fn ours(&mut self, figure: &str, unit: &str, rounds: &[[f64; 2]], bar: Bar) {
+        self.row(figure, unit, rounds, bar, "ours: ");
+    }
+
+    /// Adds a figure that stands for itself.
+    pub(super) fn single(&mut self, figure: &str, unit: &str, value: f64, bar: Bar) {
+        let (bar, kept) = judge(bar, value, f64::NAN);
+        self.push([figure.into(), number(value, unit), String::new(), String::new(), bar, kept]);
+    }
+
+    fn row(&mut self, figure: &str, unit: &str, rounds: &[[f64; 2]], bar: Bar, other: &str) {
+        let ours = median(rounds.iter().map(|round| round[0]));
+        let theirs = median(rounds.iter().map(|round| round[1]));
+        let ratio = median(rounds.iter().map(|round| round[0] / round[1]));
+        let (bar, kept) = judge(bar, ours, ratio);
+        let theirs = format!("{other}{}", number(theirs, unit));
+        self.push([figure.into(), number(ours, unit), theirs, format!("{ratio:.3}"), bar, kept]);
+    }
+
+    fn push(&mut self, row: [String; 6]) {
+        eprintln!("{}: {} {} {}", row[0], row[1], row[2], row[3]);
+        self.0.push(row);
+    }
+
+    /// Prints the rows as a Markdown table.
+    pub(super) fn print(&self) {
+        println!("\n| figure | ours | naive | ratio | bar | kept |\n|---|---|---|---|---|---|");
+        for row in &self.0 {
+            println!("| {} |", row.join(" | "));
+        }
+    }
+}
+
+/// Returns the bar in words and whether it is kept.
+fn judge(bar: Bar, ours: f64, ratio: f64) -> (String, String) {
+    let (words, kept) = match bar {
+        Bar::Ratio(most) => (format!("ratio ≤ {most}"), ratio <= most),
+        Bar::Ours(most) => (format!("≤ {most}"), ours <= most),
+    };
+    (words, if kept { "yes" } else { "no" }.into())
+}
+
+/// Writes a count of movies shortly.
+pub(super) fn count(movies: u64) -> String {
+    match movies {
+        1_000_000.. => format!("{}M", movies / 1_000_000),
+        1000.. => format!("{}k", movies / 1000),
+        _ => movies.to_string(),
+    }
+}
+
+fn number(value: f64, unit: &str) -> String {
+    match value {
+        100.0.. => format!("{value:.0} {unit}"),
+        1.0.. => format!("{value:.2} {unit}"),
+        _ => format!("{value:.4} {unit}"),
+    }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_one_in_the_middle() {
+        assert!((median([5.0, 1.0, 3.0].into_iter()) - 3.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_bar_that_is_missed_says_so() {
+        assert_eq!(judge(Bar::Ratio(0.4), 9.0, 0.5), ("ratio ≤ 0.4".into(), "no".into()));
+        assert_eq!(judge(Bar::Ours(10.0), 9.0, 5.0), ("≤ 10".into(), "yes".into()));
+    }
+}
