@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
-use hyper::body::Incoming;
 use tonic::Status;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -73,13 +72,14 @@ impl Body for Answer {
 }
 
 /// The body of a request of which some frames were read already.
-pub(super) struct Replayed {
+pub(super) struct Replayed<B> {
     /// What was read, the last first.
     pub(super) read: Vec<Result<Frame<Bytes>, hyper::Error>>,
-    pub(super) rest: Incoming,
+    /// What was not.
+    pub(super) rest: B,
 }
 
-impl Body for Replayed {
+impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Body for Replayed<B> {
     type Data = Bytes;
     type Error = hyper::Error;
 

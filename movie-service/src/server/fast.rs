@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::{Body, Frame, Incoming};
 
 use super::body::{Answer, Ready, Replayed};
@@ -24,68 +24,81 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 /// The tag of `MovieID.id`: field 1, a length and that many bytes.
 const ID: u8 = 1 << 3 | 2;
 
-/// A call of the fast way: reads the request, then has the answer at once.
+/// What became of a call.
+pub(super) enum Outcome<B> {
+    /// Here is its answer.
+    Answered(Response<Answer>),
+    /// It is for the generated code.
+    Declined(Request<Replayed<B>>),
+}
+
+/// A call on the fast way: it reads the request, then has the answer at once.
 ///
 /// Written by hand, not as an `async fn`: that would keep every variable of every step, and moving those
 /// around took a fifth of the time of a call.
-pub(super) struct Fast {
-    call: Call,
-    /// The request, until it is returned.
-    request: Option<(Parts, Incoming)>,
+pub(super) struct Fast<B = Incoming> {
+    method: Method,
+    /// The request, until the call has its outcome.
+    request: Option<(Parts, B)>,
     /// The first frame of the request, once it was read.
     first: Option<Result<Frame<Bytes>, hyper::Error>>,
 }
 
-impl Fast {
-    /// Takes a request if it is for the fast way.
+impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Fast<B> {
+    /// Takes a request, or returns it if it is not for the fast way.
     #[expect(clippy::result_large_err, reason = "it is no error, and a box is an allocation a call")]
-    pub(super) fn take(request: Request<Incoming>) -> Result<Self, Request<Incoming>> {
-        let plain = *request.method() == Method::POST && !request.headers().contains_key(GRPC_ENCODING);
-        match Call::at(request.uri().path()) {
-            Some(call) if plain => Ok(Self { call, request: Some(request.into_parts()), first: None }),
+    pub(super) fn take(request: Request<B>) -> Result<Self, Request<B>> {
+        let plain = *request.method() == http::Method::POST && !request.headers().contains_key(GRPC_ENCODING);
+        match Method::at(request.uri().path()) {
+            Some(method) if plain => Ok(Self { method, request: Some(request.into_parts()), first: None }),
             _ => Err(request),
         }
     }
 
-    /// Answers the call, or returns it for the generated code. Not to be called again after that.
-    pub(super) fn poll_answer(
+    /// Reads on and answers.
+    ///
+    /// # Panics
+    ///
+    /// If the call has had its outcome.
+    pub(super) fn poll_outcome(
         &mut self,
         catalogue: &Catalogue,
         found: &Found,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<Answer>, Request<Replayed>>> {
-        let Some((_, body)) = &mut self.request else { return Poll::Pending };
-        if self.first.is_none() {
-            self.first = ready!(Pin::new(&mut *body).poll_frame(cx));
+    ) -> Poll<Outcome<B>> {
+        let Self { method, request, first } = self;
+        let (_, body) = request.as_mut().expect("a call has one outcome");
+        if first.is_none() {
+            *first = ready!(Pin::new(&mut *body).poll_frame(cx));
         }
-        let mut second = None;
-        let first = self.first.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-        if let Some(message) = first.and_then(whole_message) {
-            // The end of the request may come in a frame of its own.
-            if !body.is_end_stream() {
-                second = ready!(Pin::new(body).poll_frame(cx));
-            }
-            if second.is_none()
-                && let Some(ready) = self.call.answer(catalogue, found, message)
-            {
-                let mut response = Response::new(Answer::Ready(ready));
-                response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-                return Poll::Ready(Ok(response));
-            }
+        let message = first.as_ref().and_then(|frame| whole_message(frame.as_ref().ok()?.data_ref()?));
+        // Many clients end the request in a frame of its own, which is empty.
+        let second = match message {
+            Some(_) if !body.is_end_stream() => ready!(Pin::new(&mut *body).poll_frame(cx)),
+            _ => None,
+        };
+        let ended = match &second {
+            None => body.is_end_stream(),
+            Some(frame) => body.is_end_stream() && is_empty(frame),
+        };
+        if ended && let Some(ready) = message.and_then(|message| method.answer(catalogue, found, message)) {
+            let mut response = Response::new(Answer::Ready(ready));
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+            return Poll::Ready(Outcome::Answered(response));
         }
-        let read = second.into_iter().chain(self.first.take()).collect();
-        let Some((parts, rest)) = self.request.take() else { return Poll::Pending };
-        Poll::Ready(Err(Request::from_parts(parts, Replayed { read, rest })))
+        let (parts, rest) = request.take().expect("a call has one outcome");
+        let read = second.into_iter().chain(first.take()).collect();
+        Poll::Ready(Outcome::Declined(Request::from_parts(parts, Replayed { read, rest })))
     }
 }
 
 /// The calls that this module knows.
-enum Call {
+enum Method {
     GetMovieById,
     GetListMovies,
 }
 
-impl Call {
+impl Method {
     fn at(path: &str) -> Option<Self> {
         match path {
             "/Movie/GetMovieByID" => Some(Self::GetMovieById),
@@ -116,6 +129,11 @@ impl Call {
     }
 }
 
+/// Returns whether a frame is one of data that holds none.
+fn is_empty(frame: &Result<Frame<Bytes>, hyper::Error>) -> bool {
+    frame.as_ref().is_ok_and(|frame| frame.data_ref().is_some_and(Bytes::is_empty))
+}
+
 /// Returns the message in `frame` if it is one, whole and not compressed.
 fn whole_message(frame: &Bytes) -> Option<&[u8]> {
     let (prefix, message) = frame.split_first_chunk::<{ frame::PREFIX }>()?;
@@ -129,5 +147,86 @@ fn id(message: &[u8]) -> Option<&[u8]> {
         [] => Some(&[]),
         [ID, length @ 0..0x80, id @ ..] if usize::from(*length) == id.len() => Some(id),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::task::Waker;
+
+    use super::*;
+    use crate::catalogue::{Change, Movie, Snapshot};
+
+    /// A request body of which the frames come one by one; `None` makes the reader wait once.
+    struct Script(VecDeque<Option<Bytes>>);
+
+    impl Body for Script {
+        type Data = Bytes;
+        type Error = hyper::Error;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+            match self.0.pop_front() {
+                Some(Some(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
+                Some(None) => Poll::Pending,
+                None => Poll::Ready(None),
+            }
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.0.is_empty()
+        }
+    }
+
+    const CREED: &[u8] = b"\0\0\0\0\x03\n\x017";
+
+    /// Returns the frame that the fast way answers a call with, or how many frames it hands on.
+    fn outcome(path: &str, frames: &[Option<&'static [u8]>]) -> Result<Option<Bytes>, usize> {
+        let creed = Change::Insert(Movie { id: "7", title: "Creed", ..Movie::default() });
+        let catalogue = Catalogue::new(Snapshot::default().with([creed]).unwrap());
+        let body = Script(frames.iter().map(|frame| frame.map(Bytes::from_static)).collect());
+        let request = Request::post(path).body(body).unwrap();
+        let Ok(mut fast) = Fast::take(request) else { return Err(0) };
+        let cx = &mut Context::from_waker(Waker::noop());
+        loop {
+            match fast.poll_outcome(&catalogue, &Found::quiet(), cx) {
+                Poll::Pending => {}
+                Poll::Ready(Outcome::Answered(response)) => {
+                    let Answer::Ready(mut ready) = response.into_body() else {
+                        panic!("not from the fast way")
+                    };
+                    return Ok(ready.next());
+                }
+                Poll::Ready(Outcome::Declined(request)) => return Err(request.into_body().read.len()),
+            }
+        }
+    }
+
+    #[test]
+    fn a_plain_call_is_answered_however_its_end_is_told() {
+        let creed = Bytes::from_static(b"\0\0\0\0\x0a\n\x05Creed\"\x017");
+        for frames in [
+            &[Some(CREED)][..],
+            &[Some(CREED), Some(b"")],
+            &[None, Some(CREED)],
+            &[Some(CREED), None, Some(b"")],
+        ] {
+            assert_eq!(outcome("/Movie/GetMovieByID", frames), Ok(Some(creed.clone())), "{frames:?}");
+        }
+        assert_eq!(outcome("/Movie/GetListMovies", &[Some(frame::EMPTY), Some(b"")]), Ok(Some(creed)));
+    }
+
+    #[test]
+    fn what_is_not_plain_is_declined_with_all_that_was_read() {
+        assert_eq!(outcome("/Movie/Other", &[Some(CREED)]), Err(0));
+        assert_eq!(outcome("/Movie/GetMovieByID", &[]), Err(0));
+        assert_eq!(outcome("/Movie/GetMovieByID", &[Some(b"\0\0"), Some(CREED)]), Err(1));
+        assert_eq!(outcome("/Movie/GetMovieByID", &[Some(CREED), Some(CREED)]), Err(2));
+        assert_eq!(outcome("/Movie/GetMovieByID", &[Some(CREED), Some(b""), Some(b"")]), Err(2));
+        assert_eq!(outcome("/Movie/GetMovieByID", &[Some(b"\0\0\0\0\x03\n\x01\xff")]), Err(1));
+        assert_eq!(outcome("/Movie/GetListMovies", &[Some(CREED)]), Err(1));
     }
 }

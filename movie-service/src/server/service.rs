@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use movie_proto::movie_server::MovieServer;
 
 use super::body::{Answer, Replayed};
-use super::fast::Fast;
+use super::fast::{Fast, Outcome};
 use crate::catalogue::Catalogue;
 use crate::found::Found;
 use crate::servicer::MovieServicer;
@@ -32,7 +32,7 @@ impl Services {
     }
 
     /// Has the generated code answer.
-    fn generated(&self, request: Request<Replayed>) -> Generated {
+    fn generated(&self, request: Request<Replayed<Incoming>>) -> Generated {
         tower::Service::call(&mut self.0.movie.clone(), request)
     }
 }
@@ -53,7 +53,7 @@ impl hyper::service::Service<Request<Incoming>> for Services {
     }
 }
 
-type Generated = <MovieServer<MovieServicer> as tower::Service<Request<Replayed>>>::Future;
+type Generated = <MovieServer<MovieServicer> as tower::Service<Request<Replayed<Incoming>>>>::Future;
 
 /// A call that is being answered.
 pub(super) struct Call {
@@ -75,9 +75,9 @@ impl Future for Call {
         loop {
             match way {
                 Way::Fast(fast) => {
-                    match ready!(fast.poll_answer(&services.0.catalogue, &services.0.found, cx)) {
-                        Ok(response) => return Poll::Ready(Ok(response)),
-                        Err(request) => *way = Way::Generated(services.generated(request)),
+                    match ready!(fast.poll_outcome(&services.0.catalogue, &services.0.found, cx)) {
+                        Outcome::Answered(response) => return Poll::Ready(Ok(response)),
+                        Outcome::Declined(request) => *way = Way::Generated(services.generated(request)),
                     }
                 }
                 Way::Generated(answer) => {
