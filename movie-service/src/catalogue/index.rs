@@ -8,8 +8,9 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 use super::cow_vec::CowVec;
 use super::segment::SLOTS;
 
-/// Number of shards. A change copies one: at 10 million movies that is 20 KiB.
-const SHARDS: usize = 4096;
+/// Number of shards. A change copies one: at 10 million movies that is 20 KiB. With as many as these, the tables,
+/// whose sizes are powers of two, are well filled at one million movies and at ten.
+const SHARDS: usize = 3000;
 
 /// Where a movie is: its segment and its slot there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -143,8 +143,7 @@ fn index(batches: mpsc::Receiver<Batch>) -> Result<Snapshot, WindowError> {
     let (mut movies, mut number, mut reserved) = (Builder::default(), 0, 0);
     for Batch { segment, starts, expected } in batches {
         if expected > reserved {
-            // A little more, so that a better guess later does not move everything once again.
-            reserved = expected + expected / 8;
+            reserved = expected;
             movies.reserve(reserved);
         }
         movies.push(segment).map_err(|(slot, error)| {

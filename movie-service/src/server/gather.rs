@@ -18,7 +18,7 @@ use tokio::net::TcpStream;
 
 /// Bytes gathered before they are sent, whatever follows. It is also the most that a peer that reads nothing
 /// makes a connection keep here.
-const MOST: usize = 64 * 1024;
+const MOST: usize = 32 * 1024;
 
 /// Bytes of buffer that a connection keeps while it has nothing to say.
 const KEPT: usize = 4 * 1024;

@@ -1,0 +1,106 @@
+//! What the catalogue's operations cost by themselves: `cargo bench -p movie-service`.
+
+use std::hint::black_box;
+use std::io::Write;
+use std::sync::Arc;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use movie_service::catalogue::{Builder, Catalogue, Change, Draft, Movie, Snapshot};
+use movie_service::database;
+
+const SIZES: [u64; 3] = [7, 100_000, 1_000_000];
+
+fn id(movie: u64) -> String {
+    format!("{:016x}-{movie:019}", movie.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+fn catalogue(movies: u64) -> Catalogue {
+    let (mut draft, mut builder) = (Draft::default(), Builder::default());
+    builder.reserve(usize::try_from(movies).unwrap_or_default());
+    for movie in 0..movies {
+        let (id, title) = (id(movie), format!("A title of the usual length {movie}"));
+        let movie = Movie { title: &title, rating: 7.5, director: "A Director", id: &id };
+        if let Some(full) = draft.push(&movie).expect("the movie fits") {
+            builder.push(full).expect("every id is new");
+        }
+    }
+    builder.push(draft.finish()).expect("every id is new");
+    Catalogue::new(builder.finish())
+}
+
+fn load(criterion: &mut Criterion) {
+    let mut file = tempfile::NamedTempFile::new().expect("a file for the data");
+    let movies: Vec<String> = (0..100_000)
+        .map(|movie| format!(r#"{{"title": "A title of the usual length {movie}", "rating": 7.5, "director": "A Director", "id": "{}"}}"#, id(movie)))
+        .collect();
+    write!(file, r#"{{"movies": [{}]}}"#, movies.join(",\n")).expect("room for the data");
+    let mut group = criterion.benchmark_group("load");
+    group.throughput(Throughput::Elements(100_000)).sample_size(20);
+    group.bench_function("100000", |bencher| {
+        bencher.iter(|| database::load(file.path()).expect("the file is a database"));
+    });
+    group.finish();
+}
+
+fn lookup(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("lookup");
+    for size in SIZES {
+        let catalogue = catalogue(size);
+        let mut movie = 0;
+        group.bench_function(BenchmarkId::new("hit", size), |bencher| {
+            bencher.iter_batched(
+                || {
+                    movie = (movie + 7_919) % size;
+                    id(movie)
+                },
+                |id| catalogue.read(|movies| movies.frame(id.as_bytes())).expect("the id is there"),
+                BatchSize::SmallInput,
+            );
+        });
+        group.bench_function(BenchmarkId::new("miss", size), |bencher| {
+            bencher.iter(|| catalogue.read(|movies| movies.frame(black_box(b"no such id"))));
+        });
+    }
+    group.finish();
+}
+
+fn change(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("change");
+    for size in SIZES {
+        let catalogue = catalogue(size);
+        let mut movie = 0;
+        group.bench_function(BenchmarkId::new("update", size), |bencher| {
+            bencher.iter(|| {
+                movie = (movie + 7_919) % size;
+                let update = Movie { title: "Another title", rating: 1.0, director: "", id: &id(movie) };
+                catalogue.apply([Change::Update(update)]).expect("the id is there")
+            });
+        });
+        group.bench_function(BenchmarkId::new("insert and delete", size), |bencher| {
+            let new = Movie { title: "A new title", rating: 1.0, director: "", id: "new" };
+            bencher.iter(|| {
+                catalogue.apply([Change::Insert(new)]).expect("the id is new");
+                catalogue.apply([Change::Delete("new")]).expect("the id is there")
+            });
+        });
+    }
+    group.finish();
+}
+
+fn list(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("list");
+    for size in SIZES {
+        let snapshot: Arc<Snapshot> = catalogue(size).snapshot();
+        group.throughput(Throughput::Elements(size));
+        group.bench_function(BenchmarkId::new("frames", size), |bencher| {
+            bencher.iter(|| snapshot.clone().into_frames().map(|frames| frames.len()).sum::<usize>());
+        });
+        group.bench_function(BenchmarkId::new("movies", size), |bencher| {
+            bencher.iter(|| snapshot.movies().map(|movie| movie.title.len()).sum::<usize>());
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, load, lookup, change, list);
+criterion_main!(benches);
