@@ -1,5 +1,6 @@
 //! The stub, with addresses, deadlines and errors for people.
 
+use std::error::Error as StdError;
 use std::time::Duration;
 
 use movie_proto::movie_client::MovieClient;
@@ -32,7 +33,7 @@ pub struct Movies {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The address makes no sense.
-    #[error("`{0}` is not an address; expected HOST:PORT, for example localhost:3001")]
+    #[error("`{}` is not an address; expected HOST:PORT, for example localhost:3001", .0.escape_debug())]
     Address(String),
     /// Nobody answers at the address.
     #[error(
@@ -54,8 +55,8 @@ pub enum Error {
         after: Duration,
     },
     /// The service refused, or broke off.
-    #[error("{address} answered {code:?}: {message}")]
-    Refused {
+    #[error("the call to {address} failed: {code:?}: {message}")]
+    Failed {
         /// The address.
         address: String,
         /// The gRPC status code.
@@ -75,12 +76,17 @@ impl Client {
         let authority = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
         let endpoint = Endpoint::from_shared(format!("http://{authority}"))
             .ok()
-            .filter(|endpoint| endpoint.uri().port().is_some() && endpoint.uri().path() == "/")
+            .filter(|endpoint| {
+                let uri = endpoint.uri();
+                uri.port().is_some()
+                    && uri.path_and_query().is_none_or(|path| path == "/")
+                    && !authority.contains('@')
+            })
             .ok_or_else(|| Error::Address(address.to_owned()))?;
         let unreachable = |reason: String| Error::Unreachable { address: authority.to_owned(), reason };
         let channel = timeout(PATIENCE, endpoint.tcp_nodelay(true).connect())
             .await
-            .map_err(|_| unreachable("no connection within 4 seconds".to_owned()))?
+            .map_err(|_| unreachable(format!("no connection within {} seconds", PATIENCE.as_secs())))?
             .map_err(|error| unreachable(root_cause(&error)))?;
         Ok(Self { address: authority.to_owned(), stub: MovieClient::new(channel) })
     }
@@ -89,7 +95,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] or [`Error::TimedOut`].
+    /// [`Error::Failed`] or [`Error::TimedOut`].
     pub async fn get(&mut self, id: &str) -> Result<Option<MovieData>, Error> {
         let call = self.stub.get_movie_by_id(MovieId { id: id.to_owned() });
         let movie = answer(&self.address, PATIENCE, call).await?.into_inner();
@@ -101,7 +107,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] or [`Error::TimedOut`].
+    /// [`Error::Failed`] or [`Error::TimedOut`].
     pub async fn list(&mut self) -> Result<Movies, Error> {
         let call = self.stub.get_list_movies(Empty {});
         let messages = answer(&self.address, PATIENCE, call).await?.into_inner();
@@ -114,7 +120,7 @@ impl Movies {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] or [`Error::TimedOut`].
+    /// [`Error::Failed`] or [`Error::TimedOut`].
     pub async fn next(&mut self) -> Result<Option<MovieData>, Error> {
         answer(&self.address, PATIENCE_IN_LIST, self.messages.message()).await
     }
@@ -130,16 +136,19 @@ async fn answer<T>(
     match timeout(patience, call).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(status)) => {
-            let message = status.message().escape_debug().to_string();
-            Err(Error::Refused { address: address(), code: status.code(), message })
+            // What went wrong on the way is at the bottom of the chain.
+            let cause = status.source().map(|_| format!(" ({})", root_cause(&status)));
+            let message = status.message().chars().take(500).collect::<String>() + &cause.unwrap_or_default();
+            let message = message.escape_debug().to_string();
+            Err(Error::Failed { address: address(), code: status.code(), message })
         }
         Err(_) => Err(Error::TimedOut { address: address(), after: patience }),
     }
 }
 
 /// Returns what is at the bottom of an error: the layers above it say no more than "transport error".
-fn root_cause(error: &tonic::transport::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
+fn root_cause(error: &dyn StdError) -> String {
+    let mut cause = error;
     while let Some(source) = cause.source() {
         cause = source;
     }

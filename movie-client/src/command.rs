@@ -60,7 +60,7 @@ async fn print_titles(mut movies: Movies, out: &mut impl Write) -> Result<()> {
             }
         };
         match next? {
-            Some(movie) => writeln!(out, "Movie called {}", movie.title)?,
+            Some(movie) => writeln!(out, "Movie called {}", text_format::line(&movie.title))?,
             None => return Ok(out.flush()?),
         }
     }

@@ -2,6 +2,7 @@
 //!
 //! <https://protobuf.dev/reference/protobuf/textformat-spec/>, with Python's habits where that leaves a choice.
 
+use std::borrow::Cow;
 use std::fmt::{self, Write};
 
 use movie_proto::MovieData;
@@ -19,6 +20,19 @@ pub fn movie(movie: &MovieData) -> String {
     let _ = put_text(&mut text, "director", director);
     let _ = put_text(&mut text, "id", id);
     text
+}
+
+/// Formats text that is to stay in its line: control characters, which could end it or move about on a terminal,
+/// are escaped.
+#[must_use]
+pub fn line(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let escaped = |character: char| {
+        if character.is_control() { character.escape_default().collect() } else { String::from(character) }
+    };
+    text.chars().map(escaped).collect()
 }
 
 fn put_text(out: &mut String, name: &str, value: &str) -> fmt::Result {
@@ -69,6 +83,12 @@ mod tests {
         let expected =
             ["1e-05", "0.0001", "1000000000000000.0", "1e+16", "1.5e+300", "-0.0", "inf", "-inf", "nan"];
         assert_eq!(numbers.map(python_repr), expected);
+    }
+
+    #[test]
+    fn a_line_stays_one() {
+        assert_eq!(line("Amélie 😀 \"a\""), "Amélie 😀 \"a\"");
+        assert_eq!(line("a\nb\u{1b}[31m\u{9b}"), r"a\nb\u{1b}[31m\u{9b}");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use clap::builder::FalseyValueParser;
 #[command(name = "movie-service", version)]
 pub struct Config {
     /// Address and port to listen on; `[::]` takes IPv4 connections too, port 0 picks a free port.
-    #[arg(long, env = "MOVIE_LISTEN", value_name = "ADDRESS", default_value = "[::]:3001")]
+    #[arg(long, env = "MOVIE_LISTEN", value_name = "ADDRESS", default_value = "[::]:3001", value_parser = address)]
     pub listen: SocketAddr,
 
     /// JSON file with the movies; `databases/README.md` describes the format.
@@ -40,6 +40,10 @@ impl Config {
             anyhow::anyhow!("{line}; see `movie-service --help`")
         })
     }
+}
+
+fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "expected an IP address and a port, for example [::]:3001 or 127.0.0.1:3001")
 }
 
 #[cfg(test)]

@@ -46,10 +46,8 @@ impl Found {
     pub fn printing_to(out: impl Write + Send + 'static) -> io::Result<Self> {
         let waiting = Arc::new(AtomicU64::new(0));
         let to_print = waiting.clone();
-        let thread = thread::Builder::new().name("movie-found".into()).spawn(move || {
-            // The reader went away: there is nobody left to print for.
-            let _gone = print(&to_print, out);
-        })?;
+        let thread =
+            thread::Builder::new().name("movie-found".into()).spawn(move || print(&to_print, out))?;
         Ok(Self(Some(Arc::new(Printer { waiting, thread }))))
     }
 
@@ -75,8 +73,8 @@ impl Found {
     }
 }
 
-/// Prints what waits until `out` fails.
-fn print(waiting: &AtomicU64, mut out: impl Write) -> io::Result<()> {
+/// Prints what waits, until the reader of `out` goes away.
+fn print(waiting: &AtomicU64, mut out: impl Write) {
     let block = LINE.repeat(1024);
     loop {
         let all = waiting.load(Ordering::Relaxed);
@@ -84,13 +82,20 @@ fn print(waiting: &AtomicU64, mut out: impl Write) -> io::Result<()> {
             thread::park();
             continue;
         }
-        let mut lines = usize::try_from(all.min(MOST_WAITING)).unwrap_or(usize::MAX);
-        while lines > 0 {
-            let some = lines.min(block.len() / LINE.len());
-            out.write_all(&block[..some * LINE.len()])?;
-            lines -= some;
+        let mut left = usize::try_from(all.min(MOST_WAITING)).unwrap_or(usize::MAX) * LINE.len();
+        while left > 0 {
+            // A whole number of lines is left, or a part of the first of them is out.
+            let skip = (LINE.len() - left % LINE.len()) % LINE.len();
+            match out
+                .write(&block[skip..block.len().min(skip + left)])
+                .and_then(|written| out.flush().map(|()| written))
+            {
+                Ok(written) => left -= written,
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
+                // A pipe that is full and does not wait, a disk that is full: perhaps not for long.
+                Err(_) => thread::sleep(PAUSE),
+            }
         }
-        out.flush()?;
         thread::sleep(PAUSE);
         // Only now, so that `flush` and `announce` see lines as waiting until they are out.
         waiting.fetch_sub(all, Ordering::Release);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use movie_service::catalogue::Catalogue;
 use movie_service::config::Config;
-use movie_service::database::JsonDatabase;
+use movie_service::database::{JsonDatabase, LoadError};
 use movie_service::found::Found;
 use movie_service::{server, shutdown};
 use tracing::info;
@@ -31,16 +31,22 @@ fn main() -> ExitCode {
 async fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
     let levels = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
-    let on_terminal = io::stderr().is_terminal();
+    // Through a thread, so that a reader of the logs that stalls holds up nothing else; if need be, lines are lost.
+    let (stderr, _flushed_at_end) = tracing_appender::non_blocking(io::stderr());
     tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(on_terminal)
+        .with_writer(stderr)
+        .with_ansi(io::stderr().is_terminal())
         .with_target(false)
         .with_env_filter(levels)
         .init();
 
-    let (database, movies) = JsonDatabase::open(&config.database)
-        .context("cannot load the database; name another file with --database FILE")?;
+    let (database, movies) = JsonDatabase::open(&config.database).map_err(|error| {
+        let hint = match &error {
+            LoadError::Read { .. } => "; name another file with --database FILE",
+            LoadError::Invalid { .. } => "",
+        };
+        anyhow::Error::new(error).context(format!("cannot load the database{hint}"))
+    })?;
     let listener = server::listen(config.listen).with_context(|| {
         format!(
             "cannot listen on {}; stop what uses it or choose another with --listen ADDRESS",

@@ -181,7 +181,7 @@ async fn an_error_in_the_middle_of_a_list_comes_after_what_was_listed() {
     let address = scripted(Then::Fail).await;
     let Outcome { code, stdout, stderr } = outcome(client(&address).arg("list")).await;
     assert_eq!((code, stdout.as_str()), (Some(1), "Movie called First\n"));
-    assert_eq!(stderr, format!("error: {address} answered DataLoss: disk on fire\n"));
+    assert_eq!(stderr, format!("error: the call to {address} failed: DataLoss: disk on fire\n"));
 }
 
 #[tokio::test]

@@ -1,5 +1,7 @@
 //! What can be changed, and what no catalogue may hold.
 
+use std::fmt;
+
 use super::frame::{MAX_MESSAGE, Movie};
 
 /// One change to the movies.
@@ -26,7 +28,7 @@ pub enum ChangeError {
     #[error("the movie takes {0} bytes, expected at most {MAX_MESSAGE} (what gRPC clients accept)")]
     TooLarge(usize),
     /// There is a movie with this id already.
-    #[error("`{title}` has the id `{id}` already, expected every id once")]
+    #[error("`{}` has the id `{}` already, expected every id once", Quoted(title), Quoted(id))]
     Exists {
         /// The id.
         id: String,
@@ -34,7 +36,7 @@ pub enum ChangeError {
         title: String,
     },
     /// No movie has this id.
-    #[error("no movie has the id `{0}`")]
+    #[error("no movie has the id `{}`", Quoted(.0))]
     NotFound(String),
     /// There is no room for another place.
     #[error("the catalogue is full, expected at most 8 million segments")]
@@ -53,4 +55,18 @@ pub(super) fn check(movie: &Movie<'_>) -> Result<(), ChangeError> {
         return Err(ChangeError::TooLarge(movie.max_message_len()));
     }
     Ok(())
+}
+
+/// Text of any length and kind, fit for a line of an error: escaped and shortened.
+#[derive(Debug)]
+pub struct Quoted<'a>(pub &'a str);
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0.chars();
+        for character in rest.by_ref().take(80) {
+            write!(f, "{}", character.escape_debug())?;
+        }
+        if rest.next().is_some() { f.write_str("…") } else { Ok(()) }
+    }
 }

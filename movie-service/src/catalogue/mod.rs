@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-pub use self::change::{Change, ChangeError};
+pub use self::change::{Change, ChangeError, Quoted};
 pub use self::frame::Movie;
 pub use self::segment::{Draft, Segment};
 pub use self::snapshot::{Builder, Snapshot};

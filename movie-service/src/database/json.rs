@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, Unexpected, Visitor};
 
 use super::window::{Lend, Position, Window, WindowError};
-use crate::catalogue::{Builder, Draft, Movie, Segment, Snapshot};
+use crate::catalogue::{Builder, Draft, Movie, Quoted, Segment, Snapshot};
 
 /// How much of the file is in memory at a time: little enough for the processor's cache.
 const WINDOW: usize = 256 * 1024;
@@ -61,9 +61,13 @@ pub fn load(path: &Path) -> Result<Snapshot, LoadError> {
 /// Reads a database of about `length` bytes.
 fn read(mut window: Window<impl Read>, length: u64) -> Result<Snapshot, WindowError> {
     let mut movies = None;
+    window.skip(b"\xef\xbb\xbf")?; // the byte order mark that some editors write
     expect(&mut window, b'{', "`{\"movies\": [...]}`")?;
     let mut more = !next_is(&mut window, b'}')?;
     while more {
+        if window.peek()? != Some(b'"') {
+            return Err(window.unexpected("a key in double quotes"));
+        }
         let key: String = window.take_owned()?;
         expect(&mut window, b':', "`:`")?;
         if key != "movies" {
@@ -115,18 +119,22 @@ fn encode<R: Read>(
     let send = |segment, starts: &mut Vec<_>, number: u64, taken: u64| {
         // The rest of the file is like its start, or the tables grow one step after the other.
         let expected = number.saturating_mul(length) / taken.max(1);
-        let expected = usize::try_from(expected).unwrap_or_default();
+        // If it is not, memory for movies that never come is bounded, too.
+        let expected = usize::try_from(expected.min(8 * number)).unwrap_or_default();
         batches.send(Batch { segment, starts: mem::take(starts), expected }).is_ok()
     };
     let mut more = !next_is(window, b']')?;
     while more {
-        window.peek()?;
+        if window.peek()? != Some(b'{') {
+            let error = window.unexpected("a movie: `{...}`");
+            return Err(name_movie(error, number + 1, window));
+        }
         let start = window.position();
         let pushed = window
             .take::<Entry<'_>, _>(|entry| draft.push(&entry.movie()).map_err(|error| error.to_string()));
         let full = pushed.map_err(|error| name_movie(error, number + 1, window))?;
         if let Some(segment) = full
-            && !send(segment, &mut starts, number, window.taken())
+            && !send(segment, &mut starts, number, window.passed())
         {
             return Ok(());
         }
@@ -134,7 +142,7 @@ fn encode<R: Read>(
         number += 1;
         more = another(window, b']')?;
     }
-    send(draft.finish(), &mut starts, number, window.taken());
+    send(draft.finish(), &mut starts, number, window.passed());
     Ok(())
 }
 
@@ -147,7 +155,7 @@ fn index(batches: mpsc::Receiver<Batch>) -> Result<Snapshot, WindowError> {
             movies.reserve(reserved);
         }
         movies.push(segment).map_err(|(slot, error)| {
-            let message = format!("movie {}: {}", number + slot + 1, shortened(&error.to_string(), 300));
+            let message = format!("movie {}: {error}", number + slot + 1);
             WindowError::Json { at: starts[slot], message }
         })?;
         number += starts.len();
@@ -180,10 +188,10 @@ fn next_is<R: Read>(window: &mut Window<R>, byte: u8) -> Result<bool, WindowErro
 /// Adds to an error which movie it is about: its number in the list and, if that can be read, its id or title.
 fn name_movie<R: Read>(error: WindowError, number: u64, window: &mut Window<R>) -> WindowError {
     let WindowError::Json { at, message } = error else { return error };
-    let fields: serde_json::Value = window.take_owned().unwrap_or_default();
-    let name = ["id", "title"].into_iter().find_map(|key| {
-        let text = fields.get(key)?.as_str().filter(|text| !text.is_empty())?;
-        Some(format!(" ({key} `{}`)", shortened(&text.escape_debug().to_string(), 80)))
+    let Names { id, title } = window.take_owned().unwrap_or_default();
+    let name = [("id", id), ("title", title)].into_iter().find_map(|(key, value)| {
+        let text = value.as_str().filter(|text| !text.is_empty())?;
+        Some(format!(" ({key} `{}`)", Quoted(text)))
     });
     let message = format!("movie {number}{}: {}", name.unwrap_or_default(), shortened(&message, 300));
     WindowError::Json { at, message }
@@ -194,6 +202,15 @@ fn shortened(text: &str, characters: usize) -> Cow<'_, str> {
         Some((end, _)) => format!("{}…", &text[..end]).into(),
         None => text.into(),
     }
+}
+
+/// What a movie may be called in an error, whatever else is wrong with it.
+#[derive(Default, Deserialize)]
+struct Names {
+    #[serde(default)]
+    id: serde_json::Value,
+    #[serde(default)]
+    title: serde_json::Value,
 }
 
 /// A movie in the file. Keys that are not here are passed over.

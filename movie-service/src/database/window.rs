@@ -9,6 +9,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Deserializer;
 use serde_json::error::Category;
 
+/// The longest value that is read: more than a movie can take, however it is written.
+const LARGEST: usize = 64 * 1024 * 1024;
+
 /// Takes values off the front of a JSON text of any length, in memory for one value at a time. Strings are
 /// lent from the window wherever JSON needs no unescaping.
 #[derive(Debug)]
@@ -63,7 +66,7 @@ impl<R: Read> Window<R> {
     }
 
     /// Returns how many bytes of the text were taken.
-    pub(super) fn taken(&self) -> u64 {
+    pub(super) fn passed(&self) -> u64 {
         self.passed
     }
 
@@ -78,6 +81,17 @@ impl<R: Read> Window<R> {
             }
             self.fill()?;
         }
+    }
+
+    /// Takes `bytes` if they are next.
+    pub(super) fn skip(&mut self, bytes: &[u8]) -> Result<(), WindowError> {
+        while self.buffer.len() < self.taken + bytes.len() && !self.ended {
+            self.fill()?;
+        }
+        if self.buffer[self.taken..].starts_with(bytes) {
+            self.advance(bytes.len());
+        }
+        Ok(())
     }
 
     /// Takes the byte that [`Self::peek`] returned.
@@ -138,7 +152,7 @@ impl<R: Read> Window<R> {
     /// The error that says what is next instead of `expected`.
     pub(super) fn unexpected(&self, expected: &str) -> WindowError {
         let found = match self.buffer.get(self.taken) {
-            Some(byte) => format!("found `{}`", char::from(*byte).escape_default()),
+            Some(byte) => format!("found `{}`", byte.escape_ascii()),
             None => "the file ends here".to_owned(),
         };
         self.invalid(format!("{found}, expected {expected}"))
@@ -173,6 +187,11 @@ impl<R: Read> Window<R> {
     fn fill(&mut self) -> Result<(), WindowError> {
         self.buffer.drain(..self.taken);
         self.taken = 0;
+        if self.buffer.len() >= LARGEST {
+            return Err(
+                self.invalid(format!("a value of more than {LARGEST} bytes, expected it to be shorter"))
+            );
+        }
         // A window that holds only the start of a value doubles, so that long values are not read over and over.
         let room = self.size.max(self.buffer.len());
         let read = self

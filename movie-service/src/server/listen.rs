@@ -9,9 +9,6 @@ use tokio::net::TcpListener;
 /// Connections that may wait to be accepted. The system may allow fewer.
 const BACKLOG: i32 = 4096;
 
-/// "Address family not supported" on Linux; the standard library has no name for it.
-const EAFNOSUPPORT: i32 = 97;
-
 /// Listens on `address`. An unspecified IPv6 address takes IPv4 connections too, and stands for that of
 /// IPv4 on a machine without IPv6.
 ///
@@ -47,6 +44,6 @@ fn is_any_ipv6(address: SocketAddr) -> bool {
 }
 
 fn is_without_ipv6(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || error.raw_os_error() == Some(EAFNOSUPPORT)
+    // "Address family not supported" has no kind of its own.
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }

@@ -30,6 +30,10 @@ use self::worker::Worker;
 use crate::catalogue::Catalogue;
 use crate::found::Found;
 
+/// The largest message that a caller may send, in bytes. A request takes far less, and memory is set aside for a
+/// message as soon as its length is announced.
+pub const MAX_REQUEST: usize = 64 * 1024;
+
 /// How long calls in flight may take to end once the service is asked to stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -61,18 +65,21 @@ pub async fn serve(
     }
     drop(listener);
     stop.send_replace(true);
-    for worker in workers {
-        worker.finish().await;
+    // All at once: each worker's grace starts when it is told.
+    let finished: Vec<_> = workers.into_iter().map(Worker::finish).collect();
+    for worker in finished {
+        worker.await;
     }
     Ok(())
 }
 
 /// Hands each connection to the worker that has fewest, so that few connections use all cores, too.
 async fn accept(listener: &TcpListener, workers: &mut [Worker]) {
-    let mut next = 0;
+    let (mut next, mut refused) = (0, false);
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
+                refused = false;
                 // Among equals, take turns.
                 workers.rotate_left(next);
                 next = 1;
@@ -82,7 +89,9 @@ async fn accept(listener: &TcpListener, workers: &mut [Worker]) {
             }
             // What is wrong here, such as too many open files, does not go away by trying harder.
             Err(error) => {
-                warn!(%error, "cannot accept a connection");
+                if !std::mem::replace(&mut refused, true) {
+                    warn!(%error, "cannot accept connections for now");
+                }
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

@@ -9,6 +9,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use movie_proto::movie_server::MovieServer;
 
+use super::MAX_REQUEST;
 use super::body::{Answer, Replayed};
 use super::fast::{Fast, Outcome};
 use crate::catalogue::Catalogue;
@@ -27,7 +28,8 @@ struct Inner {
 
 impl Services {
     pub(super) fn new(catalogue: Arc<Catalogue>, found: Found) -> Self {
-        let movie = MovieServer::new(MovieServicer::new(catalogue.clone(), found.clone()));
+        let servicer = MovieServicer::new(catalogue.clone(), found.clone());
+        let movie = MovieServer::new(servicer).max_decoding_message_size(MAX_REQUEST);
         Self(Arc::new(Inner { catalogue, found, movie }))
     }
 

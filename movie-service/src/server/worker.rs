@@ -72,11 +72,14 @@ impl Worker {
         }
     }
 
-    /// Waits until the worker has no connections left. Call it once `stopping` says so.
-    pub(super) async fn finish(self) {
-        drop(self.queue);
-        // An error means that the thread is gone, too.
-        let _ = self.finished.await;
+    /// Has the worker finish its connections. What is returned completes when there are none left.
+    pub(super) fn finish(self) -> impl Future<Output = ()> {
+        let Self { queue, finished, .. } = self;
+        drop(queue);
+        async {
+            // An error means that the thread is gone, too.
+            let _ = finished.await;
+        }
     }
 }
 

@@ -103,8 +103,38 @@ fn a_broken_database_is_one_line_with_file_line_column_movie_and_what_was_expect
 #[test]
 fn an_unknown_flag_or_a_bad_value_is_one_line_that_names_it_and_says_what_to_do() {
     assert_fails(bare_command().arg("--lisen"), &["--lisen", "--help"]);
-    assert_fails(bare_command().args(["--listen", "here"]), &["here", "--listen", "--help"]);
+    assert_fails(
+        bare_command().args(["--listen", "here"]),
+        &["here", "--listen", "127.0.0.1:3001", "--help"],
+    );
     assert_fails(bare_command().env("MOVIE_LISTEN", "there"), &["there", "--listen", "--help"]);
+}
+
+/// What only Linux has to write to that always fails.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn logs_that_cannot_be_written_end_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = probe.local_addr().unwrap();
+    drop(probe);
+    let mut command = bare_command();
+    command
+        .current_dir(&dir)
+        .args(["--listen", &address.to_string(), "--database"])
+        .arg(database("movies.json"));
+    command.stderr(std::fs::File::create("/dev/full").unwrap());
+    let mut child = command.spawn().unwrap();
+    let stub = async {
+        while tokio::net::TcpStream::connect(address).await.is_err() {
+            assert_eq!(child.try_wait().unwrap(), None, "the service ended");
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        process::stub(address).await
+    };
+    stub.await.get_movie_by_id(MovieId::default()).await.unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[cfg(unix)]

@@ -8,6 +8,25 @@ use movie_proto::MovieId;
 use crate::process::{Service, command};
 use crate::raw::Peer;
 
+/// A message that is announced is memory set aside: for what a request takes, not for what it says.
+#[tokio::test]
+async fn messages_that_are_announced_and_never_sent_cost_little() {
+    let service = Service::start("movies.json");
+    let status = format!("/proc/{}/status", service.pid());
+    let before = figure(&status, "VmRSS");
+    let mut peers = Vec::new();
+    for _ in 0..5 {
+        let mut peer = Peer::connect(service.address).await;
+        for _ in 0..100 {
+            peer.announce().await;
+        }
+        peers.push(peer);
+    }
+    service.stub().await.get_movie_by_id(MovieId::default()).await.unwrap();
+    let grown = (figure(&status, "VmRSS") - before) / 1024;
+    assert!(grown < 100, "500 announced messages cost {grown} MiB");
+}
+
 /// Returns a figure of a `status` file of `/proc`.
 fn figure(path: &str, name: &str) -> u64 {
     let status = fs::read_to_string(path).unwrap();

@@ -48,6 +48,7 @@ async fn start_plain(catalogue: Arc<Catalogue>) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let servicer = MovieServer::new(MovieServicer::new(catalogue, Found::quiet()));
+    let servicer = servicer.max_decoding_message_size(server::MAX_REQUEST);
     let server = tonic::transport::Server::builder().add_service(servicer);
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     address

@@ -8,7 +8,10 @@ use http::{HeaderMap, Method, Request};
 use tokio::net::TcpStream;
 
 /// A connection.
-pub(crate) struct Peer(SendRequest<Bytes>);
+pub(crate) struct Peer(SendRequest<Bytes>, Vec<Unfinished>);
+
+/// A call that is kept open.
+type Unfinished = (h2::client::ResponseFuture, h2::SendStream<Bytes>);
 
 /// What a test sends: a request in all its parts.
 #[derive(Clone, Debug)]
@@ -70,7 +73,7 @@ impl Peer {
         stream.set_nodelay(true).unwrap();
         let (peer, connection) = h2::client::handshake(stream).await.unwrap();
         tokio::spawn(connection);
-        Self(peer.ready().await.unwrap())
+        Self(peer.ready().await.unwrap(), Vec::new())
     }
 
     /// Asks for the list and never reads what comes, for as long as what is returned is kept.
@@ -80,6 +83,17 @@ impl Peer {
         let (response, mut body) = self.0.send_request(request, false).unwrap();
         body.send_data(framed(b"").into(), true).unwrap();
         response.await.unwrap().into_body()
+    }
+
+    /// Starts a call with a prefix that announces 4 MiB, and leaves it at that.
+    pub(crate) async fn announce(&mut self) {
+        let request = Request::post("http://localhost/Movie/GetMovieByID").header("te", "trailers");
+        let request = request.header("content-type", "application/grpc").body(()).unwrap();
+        let (response, mut body) = self.0.send_request(request, false).unwrap();
+        body.send_data(Bytes::from_static(b"\0\0\x40\0\0x"), false).unwrap();
+        self.1.push((response, body));
+        // Until the server has it.
+        tokio::task::yield_now().await;
     }
 
     /// Makes a call. An error is one of HTTP/2.

@@ -98,7 +98,7 @@ fn a_rating_is_a_number_from_0_to_10() {
         assert!(error.ends_with(", expected `rating` to be a number from 0 to 10"), "{error}");
     }
     let too_large = error(r#"{"movies": [{"id": "1", "title": "a", "rating": 1e999}]}"#);
-    assert_eq!(too_large, "1:53: movie 1: number out of range");
+    assert_eq!(too_large, "1:53: movie 1 (id `1`): number out of range");
 }
 
 #[test]
@@ -112,11 +112,14 @@ fn broken_json_is_an_error_that_says_where_and_what_was_expected() {
         ("{\"movies\": []", "1:14: the file ends here, expected `,` or `}`"),
         ("{\"movies\": []} x", "1:16: found `x`, expected the end of the file"),
         ("{\"movies\": [], \"movies\": []}", "1:26: found `[`, expected one list `movies`, not a second"),
-        ("{\"movies\": [5]}", "1:13: movie 1: invalid type: integer `5`, expected a movie: `{...}`"),
+        ("{\"movies\": [5]}", "1:13: movie 1: found `5`, expected a movie: `{...}`"),
         ("{\"movies\": [\n{\"id\": \"1\", \"title\": \"a\"} {", "2:27: found `{`, expected `,` or `]`"),
-        ("{\"movies\": [{\"id\": \"1\", \"title\": \"a\"},]}", "1:39: movie 2: expected value"),
+        (
+            "{\"movies\": [{\"id\": \"1\", \"title\": \"a\"},]}",
+            "1:39: movie 2: found `]`, expected a movie: `{...}`",
+        ),
         ("{\"movies\": [{\"id\": \"1\",\n \"title\"", "2:8: movie 1: EOF while parsing an object"),
-        ("{\"movies\": [{\"id\": \"1\", \"id\": \"2\"}]}", "1:28: movie 1 (id `2`): duplicate field `id`"),
+        ("{\"movies\": [{\"id\": \"1\", \"id\": \"2\"}]}", "1:28: movie 1: duplicate field `id`"),
     ] {
         assert_eq!(error(text), expected, "{text}");
     }
@@ -129,6 +132,50 @@ fn an_error_is_one_line_of_bounded_length_whatever_the_movie_holds() {
         read_all(&format!(r#"{{"movies": [{{"id": "{long}", "title": "a", "rating": "{long}"}}]}}"#), 64);
     let error = error.unwrap_err();
     assert!(!error.contains('\n') && error.len() < 600, "{error}");
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    assert_eq!(titles("\u{feff}{\"movies\": [{\"id\": \"1\", \"title\": \"a\"}]}"), ["a"]);
+}
+
+#[test]
+fn a_movie_is_an_object_and_a_key_is_quoted() {
+    assert_eq!(
+        error(r#"{"movies": [["Creed", 8.5, "Ryan Coogler", "7"]]}"#),
+        "1:13: movie 1: found `[`, expected a movie: `{...}`"
+    );
+    assert_eq!(error("{movies: []}"), "1:2: found `m`, expected a key in double quotes");
+    assert_eq!(error(r#"{"movies": [],}"#), "1:15: found `}`, expected a key in double quotes");
+}
+
+#[test]
+fn what_an_error_quotes_is_escaped_and_shortened() {
+    let id = "7\\n".repeat(100);
+    let movie = format!(r#"{{"id": "{id}", "title": "a\u001b[31m\nb"}}"#);
+    assert_eq!(
+        error(&format!(r#"{{"movies": [{movie}, {movie}]}}"#)),
+        format!(
+            r"1:{}: movie 2: `a\u{{1b}}[31m\nb` has the id `{}…` already, expected every id once",
+            movie.len() + 15,
+            r"7\n".repeat(40),
+        )
+    );
+}
+
+#[test]
+fn a_value_without_end_is_given_up() {
+    let endless = Read::chain(&b"{\"a\": \""[..], io::repeat(b'x'));
+    let Err(WindowError::Json { at, message }) = read(Window::new(endless, WINDOW), 0) else { panic!() };
+    assert_eq!((at.line, at.column), (1, 6));
+    assert!(message.starts_with("a value of more than 67108864 bytes"), "{message}");
+}
+
+#[test]
+fn the_length_of_a_file_alone_sets_no_memory_aside() {
+    let text = br#"{"movies": [{"id": "1", "title": "a"}]}"#;
+    let Ok(movies) = read(Window::new(text.as_slice(), 16), u64::MAX) else { panic!() };
+    assert_eq!(movies.len(), 1);
 }
 
 #[test]
