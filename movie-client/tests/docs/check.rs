@@ -1,8 +1,12 @@
 //! Checks a document, part by part, as a reader follows it.
 
 use std::ops::Range;
+use std::path::Path;
 
+use clap::CommandFactory;
+use movie_client::args::Args;
 use movie_proto::MovieData;
+use movie_service::config::Config;
 use movie_service::database;
 
 use crate::command::Command;
@@ -52,6 +56,9 @@ impl Reader {
             ["diff", "file", path] => self.change(path, lines),
             [language, "file", path] if *language == language_of(path) => self.quote(path, lines),
             [language, "new", path] if *language == language_of(path) => self.create(path, lines),
+            ["json", "database"] => self.database(lines).map_err(above),
+            ["json", "refused", path] => self.broken(path, lines).map_err(above),
+            ["text", "refused", path] => self.refusal(path, lines),
             ["text", "movie", id] => self.bytes(id, lines),
             ["text", "arrows"] => arrows::check(&lines.join("\n")).map_err(above),
             _ => Err(above(format!(
@@ -113,6 +120,32 @@ impl Reader {
         Ok(())
     }
 
+    /// The block is a database that the service loads.
+    fn database(&self, lines: &[String]) -> Result<(), String> {
+        let path = "example.json";
+        self.files.change(path, &(lines.join("\n") + "\n"));
+        self.load(path).map_err(|error| format!("the service refuses it: {error}"))
+    }
+
+    /// The block is a file that the reader creates, and that the service refuses.
+    fn broken(&self, path: &str, lines: &[String]) -> Result<(), String> {
+        self.files.change(path, &(lines.join("\n") + "\n"));
+        self.load(path).err().map(drop).ok_or_else(|| format!("the service loads {path}"))
+    }
+
+    /// The block is what the service says of a file that it refuses.
+    fn refusal(&self, path: &str, lines: &[String]) -> Result<(), Wrong> {
+        let Err(error) = self.load(path) else { return Err(above(format!("the service loads {path}"))) };
+        same(lines, &error, "the service says")
+    }
+
+    /// Loads a file as the service does. What is wrong with it begins with its path as the document has it.
+    fn load(&self, path: &str) -> Result<(), String> {
+        let file = self.files.find(path)?;
+        let place = file.display().to_string();
+        database::load(&file).map(drop).map_err(|error| error.to_string().replace(&place, path))
+    }
+
     /// The block is the movie that has this id, as it travels.
     fn bytes(&self, id: &str, lines: &[String]) -> Result<(), Wrong> {
         let file = self.files.find("databases/movies.json").map_err(above)?;
@@ -143,7 +176,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Commands, paths of files and paths of calls are real.
+    /// Commands, flags, environment variables, paths of files and paths of calls are real.
     fn code(&self, code: &str) -> Result<(), String> {
         let ends = [".rs", ".proto", ".json", ".toml", ".md"];
         if code.starts_with("cargo ") || code.starts_with("git ") {
@@ -156,8 +189,13 @@ impl Reader {
             called.then_some(()).ok_or_else(|| format!("no call has the path `{code}`"))
         } else if code.contains('/') || ends.iter().any(|end| code.ends_with(end)) {
             let path = code.trim_end_matches('/');
+            // From the root, or from the document's folder.
+            let beside = Path::new(&self.document).with_file_name(path);
+            let is_beside = self.files.find(&beside.to_string_lossy()).is_ok();
             let found = self.files.find(path).map(drop);
-            if self.files.has_finished(path) { Ok(()) } else { found }
+            if is_beside || self.files.has_finished(path) { Ok(()) } else { found }
+        } else if code.starts_with("MOVIE_") || code.starts_with("--") {
+            is_option(code).then_some(()).ok_or_else(|| format!("neither program knows `{code}`"))
         } else {
             Ok(())
         }
@@ -175,6 +213,15 @@ impl Reader {
 
 fn above(what: String) -> Wrong {
     (0, what)
+}
+
+/// Says whether the service or the client has this flag or this environment variable.
+fn is_option(code: &str) -> bool {
+    let name = code.split([' ', '=']).next().unwrap_or_default();
+    [Config::command(), Args::command()].iter().flat_map(clap::Command::get_arguments).any(|argument| {
+        let is_flag = argument.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long));
+        is_flag || argument.get_env().is_some_and(|variable| variable == name)
+    })
 }
 
 fn language_of(path: &str) -> &str {

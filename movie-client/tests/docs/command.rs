@@ -9,6 +9,9 @@ use movie_service::config::Config;
 use crate::files::{Files, members};
 use crate::service::Service;
 
+/// The program of `cargo xtask`.
+const XTASK: &str = "xtask/src/main.rs";
+
 /// A command that is known to work as far as that can be told without running it.
 #[derive(Debug)]
 pub(crate) enum Command {
@@ -37,7 +40,9 @@ impl Command {
     pub(crate) fn parse(line: &str, files: &Files) -> Result<Self, String> {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
-            ["cargo", "run", "-p", package] => Self::program(files, package, &[]),
+            ["cargo", "run", "-p", package] | ["cargo", "run", "--release", "-p", package] => {
+                Self::program(files, package, &[])
+            }
             ["cargo", "run", "-p", package, "--", args @ ..] => Self::program(files, package, args),
             ["cargo", "test", "--workspace"] | ["cargo", "doc", "--workspace", "--no-deps", "--open"] => {
                 Ok(Self::Known)
@@ -65,21 +70,16 @@ impl Command {
     }
 
     fn xtask(files: &Files, args: &[&str]) -> Result<Self, String> {
-        let known = |path: &str, text: &str| {
-            let is_known = files.read(path)?.contains(text);
-            is_known.then_some(()).ok_or_else(|| format!("`{text}` is not in {path}"))
+        files.expect(".cargo/config.toml", "\nxtask = \"run ")?;
+        let (command, variant) = match args {
+            [] => return Ok(Self::Known),
+            ["bench"] => (Self::Known, "\n    Bench("),
+            ["interop"] => (Self::Known, "\n    Interop,"),
+            ["regen-proto"] => (Self::Generate, "\n    RegenProto {"),
+            ["regen-proto", "--check"] => (Self::CheckGenerated, "\n        check: bool,"),
+            _ => return Err(format!("unverified command `cargo xtask {}`", args.join(" "))),
         };
-        known(".cargo/config.toml", "\nxtask = \"run ")?;
-        known("xtask/src/main.rs", "\n    RegenProto {")?;
-        match args {
-            [] => Ok(Self::Known),
-            ["regen-proto"] => Ok(Self::Generate),
-            ["regen-proto", "--check"] => {
-                known("xtask/src/main.rs", "\n        check: bool,")?;
-                Ok(Self::CheckGenerated)
-            }
-            _ => Err(format!("unverified command `cargo xtask {}`", args.join(" "))),
-        }
+        files.expect(XTASK, variant).map(|()| command)
     }
 
     /// Runs the command: on `files`, and with `service` for the service that a command before it started.
@@ -101,8 +101,8 @@ impl Command {
                 Ok(Outcome { success: output.status.success(), output: String::from_utf8(text).unwrap() })
             }
             Self::Known => Ok(Outcome::silent()),
-            Self::Generate => Ok(Outcome::of_xtask(&xtask::regen_proto::write(files.workspace()))),
-            Self::CheckGenerated => Ok(Outcome::of_xtask(&xtask::regen_proto::check(files.workspace()))),
+            Self::Generate => Outcome::of_xtask(&xtask::regen_proto::write(files.workspace()), files),
+            Self::CheckGenerated => Outcome::of_xtask(&xtask::regen_proto::check(files.workspace()), files),
             Self::Restore(path) => {
                 files.restore(&path)?;
                 Ok(Outcome::silent())
@@ -116,11 +116,13 @@ impl Outcome {
         Self { success: true, output: String::new() }
     }
 
-    /// What `cargo xtask` makes of a result: `main` returns it.
-    fn of_xtask(result: &anyhow::Result<()>) -> Self {
-        match result {
+    /// What `cargo xtask` makes of a result. The program itself works on the repository only, so what its `main`
+    /// prints is printed here, and `main` must have the same format.
+    fn of_xtask(result: &anyhow::Result<()>, files: &Files) -> Result<Self, String> {
+        files.expect(XTASK, "\"error: {error:#}\"")?;
+        Ok(match result {
             Ok(()) => Self::silent(),
-            Err(error) => Self { success: false, output: format!("Error: {error}\n") },
-        }
+            Err(error) => Self { success: false, output: format!("error: {error:#}\n") },
+        })
     }
 }

@@ -42,6 +42,12 @@ impl Files {
         fs::read_to_string(self.find(path)?).map_err(|error| format!("read {path}: {error}"))
     }
 
+    /// Fails if a text is not in a file.
+    pub(crate) fn expect(&self, path: &str, text: &str) -> Result<(), String> {
+        let is_there = self.read(path)?.contains(text);
+        is_there.then_some(()).ok_or_else(|| format!("`{}` is not in {path}", text.trim()))
+    }
+
     /// Replaces a file.
     pub(crate) fn change(&self, path: &str, text: &str) {
         let place = self.changed.path().join(path);

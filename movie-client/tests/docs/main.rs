@@ -1,7 +1,11 @@
-//! Checks that `README.md` and `docs/tutorial.md` say what is true: every block, command, path and link.
+//! Checks what the documents show: every block, command, path, option and link. Prose is not checked.
 //!
 //! A document is followed from top to bottom, as a reader would. What stands behind the three backticks says how
 //! a block is checked; a block that nothing checks is an error.
+//!
+//! Commands that generate code, serve or call are run: the service in this process on a free port, the code
+//! generation in a copy of what it reads. Those that build, test, measure or print help take too long, or say
+//! nothing new; like the commands within a sentence, they are only looked up: what they name is there.
 //!
 //! | block | check |
 //! |---|---|
@@ -9,6 +13,9 @@
 //! | `proto new=PATH`, also rust | it is what the finished exercise in `docs/exercise/` has there |
 //! | `diff file=PATH` | it fits the file, which has the change from then on |
 //! | `console` | each `$ ` line is a command that is run, or known; what it prints is the lines after it |
+//! | `json database` | it is a database that the service loads |
+//! | `json refused=FILE` | it is a file that the service refuses |
+//! | `text refused=FILE` | it is what the service says of that file |
 //! | `text movie=ID` | it is this movie, byte for byte |
 //! | `text arrows` | it is the crates of the workspace and which depends on which |
 
@@ -35,6 +42,13 @@ fn all_that_the_readme_shows_is_true() {
 #[test]
 fn all_that_the_tutorial_shows_is_true() {
     assert_true("docs/tutorial.md");
+}
+
+#[test]
+fn all_that_the_other_pages_show_is_true() {
+    for path in ["databases/README.md"] {
+        assert_true(path);
+    }
 }
 
 fn assert_true(path: &str) {
@@ -78,6 +92,16 @@ fn other_bytes_arrows_and_contents_of_a_new_file_are_errors() {
 }
 
 #[test]
+fn a_database_that_is_refused_or_a_refusal_that_is_none_is_an_error() {
+    let refused = "d.md:1: the service refuses it: example.json:2:1: the file ends here";
+    assert_wrong(&["```json database", "{}", "```"], refused);
+    let empty = "{\"movies\": []}";
+    assert_wrong(&["```json refused=a.json", empty, "```"], "d.md:1: the service loads a.json");
+    let broken = ["```json refused=a.json", "[]", "```", "```text refused=a.json", "a.json:1:2", "```"];
+    assert_wrong(&broken, "d.md:5: the block has `a.json:1:2`, the service says `a.json:1:1: found `[`");
+}
+
+#[test]
 fn a_block_that_nothing_checks_is_an_error() {
     assert_wrong(&["```rust", "let a = 1;", "```"], "d.md:1: unverified block `rust`");
     assert_wrong(&["```", "text", "```"], "d.md:1: unverified block ``");
@@ -105,9 +129,11 @@ fn a_command_that_is_unknown_or_fails_or_prints_something_else_is_an_error() {
 }
 
 #[test]
-fn a_path_or_a_link_that_leads_nowhere_is_an_error() {
+fn a_path_an_option_or_a_link_that_leads_nowhere_is_an_error() {
     assert_wrong(&["See `proto/movies.proto`."], "d.md:1: there is no `proto/movies.proto`");
     assert_wrong(&["The path is `/Movie/GetMovie`."], "d.md:1: no call has the path `/Movie/GetMovie`");
+    assert_wrong(&["Set `MOVIE_PORT`."], "d.md:1: neither program knows `MOVIE_PORT`");
+    assert_wrong(&["Give it `--port 1`."], "d.md:1: neither program knows `--port 1`");
     assert_wrong(&["See [there](docs/gone.md)."], "d.md:1: the link leads nowhere: docs/gone.md");
 }
 
