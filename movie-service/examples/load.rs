@@ -1,20 +1,24 @@
 //! Load for `cargo xtask bench`, where h2load cannot make it: answers are read and checked.
 //!
 //! * `load check ADDRESS DATABASE` compares every answer to both calls with the database;
-//! * `load calls ADDRESS DATABASE CALLS CONNECTIONS STREAMS` makes that many calls of `GetMovieByID`, with ids in a
-//!   seeded random order, checks each answer and prints the median latency in nanoseconds;
+//! * `load calls ADDRESS MOVIES CALLS CONNECTIONS STREAMS` makes that many calls of `GetMovieByID`, with the ids of
+//!   so many seeded movies in a random order, checks each answer and prints the median latency in nanoseconds;
 //! * `load stall ADDRESS CONNECTIONS` opens connections that ask for the list and read nothing of it, prints a
 //!   line once they have, and keeps them until its standard input ends.
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Instant;
 
 use movie_proto::movie_client::MovieClient;
 use movie_proto::{Empty, MovieData, MovieId};
 use movie_service::database;
 use tonic::transport::{Channel, Endpoint};
+
+/// The ids of the benchmark's databases.
+#[path = "../../xtask/src/bench/data.rs"]
+#[allow(dead_code, reason = "the databases are written elsewhere")]
+mod data;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -24,8 +28,8 @@ async fn main() -> Result<()> {
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args.as_slice() {
         ["check", address, path] => check(address, Path::new(path)).await,
-        ["calls", address, path, calls, connections, streams] => {
-            calls_at_random(address, Path::new(path), calls.parse()?, connections.parse()?, streams.parse()?)
+        ["calls", address, movies, calls, connections, streams] => {
+            calls_at_random(address, movies.parse()?, calls.parse()?, connections.parse()?, streams.parse()?)
                 .await
         }
         ["stall", address, connections] => stall(address, connections.parse()?).await,
@@ -61,28 +65,27 @@ async fn check(address: &str, path: &Path) -> Result<()> {
 
 async fn calls_at_random(
     address: &str,
-    path: &Path,
+    movies: u64,
     calls: u64,
     connections: u64,
     streams: u64,
 ) -> Result<()> {
-    let ids: Arc<Vec<String>> =
-        Arc::new(database::load(path)?.movies().map(|movie| movie.id.to_owned()).collect());
     let mut tasks = tokio::task::JoinSet::new();
     for connection in 0..connections {
         let connected = connect(address).await?;
         for stream in 0..streams {
-            let (mut stub, ids) = (connected.clone(), ids.clone());
+            let mut stub = connected.clone();
             let mut random = connection * streams + stream;
             tasks.spawn(async move {
                 let mut latencies = Vec::new();
                 for _ in 0..calls / connections / streams {
-                    random = next(random);
-                    let id = &ids[usize::try_from(random).unwrap_or_default() % ids.len()];
+                    random = data::mixed(random);
+                    // Made, not kept: a million of them would take the server's place in the processor's cache.
+                    let id = data::id(random % movies);
                     let start = Instant::now();
                     let movie = stub.get_movie_by_id(MovieId { id: id.clone() }).await?.into_inner();
                     latencies.push(start.elapsed().as_nanos());
-                    assert_eq!(&movie.id, id, "the answer is another movie");
+                    assert_eq!(movie.id, id, "the answer is another movie");
                 }
                 Ok::<_, tonic::Status>(latencies)
             });
@@ -108,12 +111,4 @@ async fn stall(address: &str, connections: usize) -> Result<()> {
     // The client's own runtime goes on, as that of a peer that is merely slow does.
     tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
     Ok(())
-}
-
-/// `SplitMix64` (Steele, Lea and Flood, 2014).
-fn next(state: u64) -> u64 {
-    let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }

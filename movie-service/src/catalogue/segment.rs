@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 
-use super::change::{ChangeError, check};
 use super::frame::Movie;
 
 /// The most movies in one segment.
@@ -24,6 +23,11 @@ pub struct Segment {
 }
 
 impl Segment {
+    /// Makes a segment of frames and where each slot ends in them, as a [`Draft`] has them.
+    pub(super) fn new(frames: Bytes, ends: Box<[u32]>) -> Self {
+        Self { frames, ends }
+    }
+
     /// Returns the frames of all movies, in order.
     pub(super) fn frames(&self) -> &Bytes {
         &self.frames
@@ -72,7 +76,7 @@ impl Segment {
 
 /// A segment in the making.
 #[derive(Clone, Debug, Default)]
-pub struct Draft {
+pub(super) struct Draft {
     frames: Vec<u8>,
     ends: Vec<u32>,
 }
@@ -83,31 +87,34 @@ impl Draft {
         Self { frames: segment.frames.to_vec(), ends: segment.ends.to_vec() }
     }
 
-    /// Appends a movie, if there is room for it.
-    pub(super) fn append(&mut self, movie: &Movie<'_>) {
+    /// Returns whether `movie` belongs into the next segment.
+    pub(super) fn is_full_for(&self, movie: &Movie<'_>) -> bool {
+        is_full(&self.ends, &self.frames, movie)
+    }
+
+    /// Appends a movie.
+    pub(super) fn push(&mut self, movie: &Movie<'_>) {
         movie.encode(&mut self.frames);
         self.ends.push(offset(self.frames.len()));
     }
 
-    /// Appends a movie. If it does not fit, returns the segment of those before it, and starts anew with it.
-    ///
-    /// # Errors
-    ///
-    /// [`ChangeError`] if no catalogue may hold the movie.
-    pub fn push(&mut self, movie: &Movie<'_>) -> Result<Option<Segment>, ChangeError> {
-        check(movie)?;
-        let full = is_full(&self.ends, &self.frames, movie).then(|| self.finish());
-        self.append(movie);
-        Ok(full)
+    /// Returns the frames of all movies.
+    pub(super) fn frames(&self) -> &[u8] {
+        &self.frames
     }
 
-    /// Makes the segment, in buffers of exactly its size, and starts anew.
-    pub fn finish(&mut self) -> Segment {
-        let segment =
-            Segment { frames: Bytes::copy_from_slice(&self.frames), ends: self.ends.as_slice().into() };
+    /// Makes the segment, in a buffer of its own, and starts anew.
+    pub(super) fn finish(&mut self) -> Segment {
+        let frames = Bytes::copy_from_slice(&self.frames);
+        Segment::new(frames, self.take_ends())
+    }
+
+    /// Starts anew; returns where each slot of what it held ends.
+    pub(super) fn take_ends(&mut self) -> Box<[u32]> {
+        let ends = self.ends.as_slice().into();
         self.frames.clear();
         self.ends.clear();
-        segment
+        ends
     }
 }
 

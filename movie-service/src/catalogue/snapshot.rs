@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::change::{Change, ChangeError, check};
 use super::cow_vec::CowVec;
+use super::encoder::Encoder;
 use super::frame::{self, Movie};
 use super::index::{Index, IndexBuilder, Place};
 use super::segment::{Draft, SLOTS, Segment};
@@ -134,7 +135,7 @@ impl Snapshot {
         let inserted = index.insert(movie.id.as_bytes(), place, |place| frame::id(frame_at(segments, place)));
         inserted.map_err(|place| exists(frame_at(segments, place)))?;
         let mut draft = Draft::of(&segments[segment]);
-        draft.append(movie);
+        draft.push(movie);
         *segments.make_mut(segment) = draft.finish();
         self.len += 1;
         self.slots += 1;
@@ -176,14 +177,16 @@ impl Snapshot {
 
     /// Returns the same movies without empty slots.
     fn compacted(&self) -> Result<Self, ChangeError> {
-        let (mut draft, mut builder) = (Draft::default(), Builder::default());
+        let (mut encoder, mut builder) = (Encoder::default(), Builder::default());
         builder.reserve(self.len);
         for movie in self.movies() {
-            if let Some(segment) = draft.push(&movie)? {
+            for segment in encoder.push(&movie)? {
                 builder.push(segment).map_err(|(_, error)| error)?;
             }
         }
-        builder.push(draft.finish()).map_err(|(_, error)| error)?;
+        for segment in encoder.finish() {
+            builder.push(segment).map_err(|(_, error)| error)?;
+        }
         Ok(builder.finish().at_revision(self.revision))
     }
 }
@@ -203,7 +206,7 @@ impl Builder {
         index.reserve(movies, |place| frame::id(frame_at(segments, place)));
     }
 
-    /// Adds the movies of a segment of a [`Draft`], at the end of the listing order.
+    /// Adds the movies of a segment of an [`Encoder`], at the end of the listing order.
     ///
     /// # Errors
     ///

@@ -64,13 +64,15 @@ fn movie((id, title): &Entry) -> Movie<'_> {
 }
 
 fn build<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Snapshot {
-    let (mut draft, mut builder) = (Draft::default(), Builder::default());
+    let (mut encoder, mut builder) = (Encoder::default(), Builder::default());
     for entry in entries {
-        if let Some(full) = draft.push(&movie(entry)).unwrap() {
-            builder.push(full).unwrap();
+        for segment in encoder.push(&movie(entry)).unwrap() {
+            builder.push(segment).unwrap();
         }
     }
-    builder.push(draft.finish()).unwrap();
+    for segment in encoder.finish() {
+        builder.push(segment).unwrap();
+    }
     builder.finish()
 }
 

@@ -13,13 +13,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, Unexpected, Visitor};
 
 use super::window::{Lend, Position, Window, WindowError};
-use crate::catalogue::{Builder, Draft, Movie, Quoted, Segment, Snapshot};
+use crate::catalogue::{Builder, Encoder, Movie, Quoted, Segment, Snapshot};
 
 /// How much of the file is in memory at a time: little enough for the processor's cache.
 const WINDOW: usize = 256 * 1024;
 
 /// How many batches of encoded movies may wait to be indexed.
-const WAITING: usize = 8;
+const WAITING: usize = 2;
 
 /// Why a database could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +101,7 @@ fn list<R: Read>(window: &mut Window<R>, length: u64) -> Result<Snapshot, Window
 
 /// Some movies, encoded.
 struct Batch {
-    segment: Segment,
+    segments: Vec<Segment>,
     /// Where in the file each movie starts.
     starts: Vec<Position>,
     /// How many movies to expect in all.
@@ -115,14 +115,7 @@ fn encode<R: Read>(
     batches: &mpsc::SyncSender<Batch>,
 ) -> Result<(), WindowError> {
     expect(window, b'[', "a list of movies: `[`")?;
-    let (mut draft, mut starts, mut number) = (Draft::default(), Vec::new(), 0);
-    let send = |segment, starts: &mut Vec<_>, number: u64, taken: u64| {
-        // The rest of the file is like its start, or the tables grow one step after the other.
-        let expected = number.saturating_mul(length) / taken.max(1);
-        // If it is not, memory for movies that never come is bounded, too.
-        let expected = usize::try_from(expected.min(8 * number)).unwrap_or_default();
-        batches.send(Batch { segment, starts: mem::take(starts), expected }).is_ok()
-    };
+    let (mut encoder, mut starts, mut number) = (Encoder::default(), Vec::new(), 0_u64);
     let mut more = !next_is(window, b']')?;
     while more {
         if window.peek()? != Some(b'{') {
@@ -131,34 +124,48 @@ fn encode<R: Read>(
         }
         let start = window.position();
         let pushed = window
-            .take::<Entry<'_>, _>(|entry| draft.push(&entry.movie()).map_err(|error| error.to_string()));
-        let full = pushed.map_err(|error| name_movie(error, number + 1, window))?;
-        if let Some(segment) = full
-            && !send(segment, &mut starts, number, window.passed())
-        {
-            return Ok(());
+            .take::<Entry<'_>, _>(|entry| encoder.push(&entry.movie()).map_err(|error| error.to_string()));
+        let segments = pushed.map_err(|error| name_movie(error, number + 1, window))?;
+        if !segments.is_empty() {
+            // The rest of the file is like its start. If it is not, the memory for movies that never come is bounded.
+            let expected = number.saturating_mul(length) / window.passed().max(1);
+            let expected = usize::try_from(expected.min(64 * number)).unwrap_or_default();
+            let starts = mem::take(&mut starts);
+            if batches.send(Batch { segments, starts, expected }).is_err() {
+                return Ok(());
+            }
         }
         starts.push(start);
         number += 1;
         more = another(window, b']')?;
     }
-    send(draft.finish(), &mut starts, number, window.passed());
+    // If nobody receives this, the other thread says why.
+    let _ = batches.send(Batch { segments: encoder.finish(), starts, expected: 0 });
     Ok(())
 }
 
 /// Makes a snapshot of the movies of all batches.
 fn index(batches: mpsc::Receiver<Batch>) -> Result<Snapshot, WindowError> {
-    let (mut movies, mut number, mut reserved) = (Builder::default(), 0, 0);
-    for Batch { segment, starts, expected } in batches {
-        if expected > reserved {
-            reserved = expected;
+    let (mut movies, mut starts, mut reserved) = (Builder::default(), Vec::new(), 0);
+    let mut number = 0;
+    for batch in batches {
+        // Tables that grow one step after the other cost more.
+        if batch.expected > reserved {
+            reserved = batch.expected;
             movies.reserve(reserved);
         }
-        movies.push(segment).map_err(|(slot, error)| {
-            let message = format!("movie {}: {error}", number + slot + 1);
-            WindowError::Json { at: starts[slot], message }
-        })?;
-        number += starts.len();
+        starts.extend(batch.starts);
+        let mut first = 0;
+        for segment in batch.segments {
+            let slots = segment.slots();
+            movies.push(segment).map_err(|(slot, error)| {
+                let message = format!("movie {}: {error}", number + slot + 1);
+                WindowError::Json { at: starts[first + slot], message }
+            })?;
+            (first, number) = (first + slots, number + slots);
+        }
+        // The last movies of a batch may come in segments of the next.
+        starts.drain(..first);
     }
     Ok(movies.finish())
 }

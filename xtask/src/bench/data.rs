@@ -45,8 +45,8 @@ fn write(path: &Path, movies: u64) -> Result<()> {
     Ok(file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?)
 }
 
-/// `SplitMix64` (Steele, Lea and Flood, 2014).
-fn mixed(state: u64) -> u64 {
+/// Mixes a number into another: `SplitMix64` (Steele, Lea and Flood, 2014).
+pub(super) fn mixed(state: u64) -> u64 {
     let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -87,12 +87,12 @@ pub(super) fn check(target: &Path, address: SocketAddr, database: &Path) -> Resu
 pub(super) fn random_calls(
     target: &Path,
     address: SocketAddr,
-    database: &Path,
+    movies: u64,
     calls: u64,
     (connections, streams): (u64, u64),
 ) -> Result<f64> {
     let mut command = ours(target, "calls", address);
-    command.arg(database).args([calls, connections, streams].map(|number| number.to_string()));
+    command.args([movies, calls, connections, streams].map(|number| number.to_string()));
     let printed = program::run(&mut command, PATIENCE)?;
     Ok(printed.trim().parse::<f64>()? / 1e3)
 }

@@ -105,7 +105,7 @@ impl Bench {
                 micros(server, lists * movies, || load::lists(server.address, lists))
             })?;
             latency.push(&servers, |server| {
-                load::random_calls(&self.target, server.address, &database, ONE_BY_ONE, (1, 1))
+                load::random_calls(&self.target, server.address, movies, ONE_BY_ONE, (1, 1))
             })?;
         }
         let size = table::count(movies);
@@ -148,9 +148,8 @@ impl Bench {
         for _ in 0..self.rounds {
             let mut round = [0.0; 3];
             for (cost, (server, size)) in round.iter_mut().zip(servers.iter().zip(sizes)) {
-                let database = data::database(&self.dir, size)?;
                 *cost = micros(server, CALLS, || {
-                    load::random_calls(&self.target, server.address, &database, CALLS, (10, 100)).map(drop)
+                    load::random_calls(&self.target, server.address, size, CALLS, (10, 100)).map(drop)
                 })?;
             }
             rounds.push(round);

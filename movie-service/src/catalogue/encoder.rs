@@ -1,0 +1,104 @@
+//! Encodes many movies, into memory that suits many.
+
+use bytes::Bytes;
+use memmap2::MmapMut;
+
+use super::change::{ChangeError, check};
+use super::frame::Movie;
+use super::segment::{Draft, Segment};
+
+/// The size of a block: a huge page of the usual processors.
+const BLOCK: usize = 2 * 1024 * 1024;
+
+/// Turns movies into segments.
+///
+/// The segments share blocks of memory that the operating system is asked to back with huge pages. That makes
+/// few page faults of many when movies are loaded, and lets the processor find a movie among millions without
+/// looking up its page first.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    draft: Draft,
+    block: Block,
+}
+
+impl Encoder {
+    /// Appends a movie, and returns the segments that are ready; none, most of the time.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError`] if no catalogue may hold the movie.
+    pub fn push(&mut self, movie: &Movie<'_>) -> Result<Vec<Segment>, ChangeError> {
+        check(movie)?;
+        let ready = if self.draft.is_full_for(movie) { self.block.put(&mut self.draft) } else { Vec::new() };
+        self.draft.push(movie);
+        Ok(ready)
+    }
+
+    /// Returns the segments that are left.
+    #[must_use]
+    pub fn finish(mut self) -> Vec<Segment> {
+        let mut ready = self.block.put(&mut self.draft);
+        ready.append(&mut self.block.finish());
+        ready
+    }
+}
+
+/// Segments whose frames lie side by side.
+#[derive(Debug, Default)]
+struct Block {
+    memory: Option<MmapMut>,
+    /// Where the frames of the last segment end.
+    used: usize,
+    /// The size of each segment's frames, and where its slots end in them.
+    parts: Vec<(usize, Box<[u32]>)>,
+}
+
+impl Block {
+    /// Adds what a draft holds, and returns the segments that had to make room for it.
+    fn put(&mut self, draft: &mut Draft) -> Vec<Segment> {
+        let length = draft.frames().len();
+        let mut ready = if self.used + length > BLOCK { self.finish() } else { Vec::new() };
+        if self.memory.is_none() && length <= BLOCK {
+            self.memory = map();
+        }
+        match &mut self.memory {
+            Some(memory) if length <= BLOCK => {
+                memory[self.used..self.used + length].copy_from_slice(draft.frames());
+                self.used += length;
+                self.parts.push((length, draft.take_ends()));
+            }
+            // Too large for a block, or there is none to be had.
+            _ => ready.push(draft.finish()),
+        }
+        ready
+    }
+
+    /// Returns the segments, and starts anew.
+    fn finish(&mut self) -> Vec<Segment> {
+        let Self { memory, used, parts } = std::mem::take(self);
+        let Some(memory) = memory else { return Vec::new() };
+        // A block that is hardly filled would waste most of a huge page.
+        let frames = if used < BLOCK / 2 {
+            Bytes::copy_from_slice(&memory[..used])
+        } else {
+            Bytes::from_owner(memory)
+        };
+        let mut start = 0;
+        let segment = |(length, ends)| {
+            start += length;
+            Segment::new(frames.slice(start - length..start), ends)
+        };
+        parts.into_iter().map(segment).collect()
+    }
+}
+
+/// Asks the operating system for a block; `None` if it gives none.
+fn map() -> Option<MmapMut> {
+    let memory = MmapMut::map_anon(BLOCK).ok()?;
+    #[cfg(target_os = "linux")]
+    {
+        // Advice that is not taken costs time, not correctness.
+        let _ = memory.advise(memmap2::Advice::HugePage);
+    }
+    Some(memory)
+}
