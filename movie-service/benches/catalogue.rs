@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use movie_service::catalogue::{Builder, Catalogue, Change, Encoder, Movie, Snapshot};
+use movie_service::catalogue::{Builder, Catalogue, Change, Draft, Movie, Snapshot};
 use movie_service::database;
 
 const SIZES: [u64; 3] = [7, 100_000, 1_000_000];
@@ -15,19 +15,17 @@ fn id(movie: u64) -> String {
 }
 
 fn catalogue(movies: u64) -> Catalogue {
-    let (mut encoder, mut builder) = (Encoder::default(), Builder::default());
+    let (mut draft, mut builder) = (Draft::default(), Builder::default());
     builder.reserve(usize::try_from(movies).unwrap_or_default());
     for movie in 0..movies {
         let (id, title) = (id(movie), format!("A title of the usual length {movie}"));
         let movie = Movie { title: &title, rating: 7.5, director: "A Director", id: &id };
-        for segment in encoder.push(&movie).expect("the movie fits") {
-            builder.push(segment).expect("every id is new");
+        if let Some(full) = draft.push(&movie).expect("the movie fits") {
+            builder.push(full).expect("every id is new");
         }
     }
-    for segment in encoder.finish() {
-        builder.push(segment).expect("every id is new");
-    }
-    Catalogue::new(builder.finish())
+    builder.push(draft).expect("every id is new");
+    Catalogue::new(builder.finish().expect("every id is new"))
 }
 
 fn load(criterion: &mut Criterion) {

@@ -5,13 +5,13 @@
 //! * `index` — where the movie with an id is;
 //! * `cow_vec` — what makes a changed copy of all that cheap;
 //! * `snapshot` — the catalogue at one revision, made of the above; it never changes;
-//! * `encoder` — makes segments of many movies, in memory that suits many;
+//! * `block` — many segments in one piece of memory;
 //! * `change` — what can be changed, and what no catalogue may hold;
 //! * [`Catalogue`] — the snapshot that is current, and how it is followed by the next.
 
+mod block;
 mod change;
 mod cow_vec;
-mod encoder;
 pub mod frame;
 mod index;
 mod segment;
@@ -22,10 +22,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 
 pub use self::change::{Change, ChangeError, Quoted};
-pub use self::encoder::Encoder;
 pub use self::frame::Movie;
-pub use self::segment::Segment;
-pub use self::snapshot::{Builder, Snapshot};
+pub use self::segment::Draft;
+pub use self::snapshot::{Builder, NotAdded, Snapshot};
 
 /// The movies of the service.
 ///

@@ -1,7 +1,10 @@
 //! Some hundred movies in one buffer of ready frames.
 
+use std::mem;
+
 use bytes::Bytes;
 
+use super::change::{ChangeError, check};
 use super::frame::Movie;
 
 /// The most movies in one segment.
@@ -16,7 +19,7 @@ const FULL: usize = 2 * 16 * 1024;
 /// It never changes; a change makes a new one. A deleted movie leaves an empty
 /// slot, so that the others keep their place.
 #[derive(Clone, Debug, Default)]
-pub struct Segment {
+pub(super) struct Segment {
     frames: Bytes,
     /// Where each slot ends in `frames`; it starts where the one before it ends.
     ends: Box<[u32]>,
@@ -46,8 +49,7 @@ impl Segment {
     }
 
     /// Returns how many slots there are, the empty ones included.
-    #[must_use]
-    pub fn slots(&self) -> usize {
+    pub(super) fn slots(&self) -> usize {
         self.ends.len()
     }
 
@@ -76,7 +78,7 @@ impl Segment {
 
 /// A segment in the making.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Draft {
+pub struct Draft {
     frames: Vec<u8>,
     ends: Vec<u32>,
 }
@@ -87,13 +89,23 @@ impl Draft {
         Self { frames: segment.frames.to_vec(), ends: segment.ends.to_vec() }
     }
 
-    /// Returns whether `movie` belongs into the next segment.
-    pub(super) fn is_full_for(&self, movie: &Movie<'_>) -> bool {
-        is_full(&self.ends, &self.frames, movie)
+    /// Appends a movie. If there is no room for it, returns the draft of those before it, and starts anew with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError`] if no catalogue may hold the movie.
+    pub fn push(&mut self, movie: &Movie<'_>) -> Result<Option<Self>, ChangeError> {
+        check(movie)?;
+        let full = is_full(&self.ends, &self.frames, movie).then(|| {
+            let next = Self { frames: Vec::with_capacity(FULL), ends: Vec::with_capacity(SLOTS) };
+            mem::replace(self, next)
+        });
+        self.append(movie);
+        Ok(full)
     }
 
-    /// Appends a movie.
-    pub(super) fn push(&mut self, movie: &Movie<'_>) {
+    /// Appends a movie for which there is room.
+    pub(super) fn append(&mut self, movie: &Movie<'_>) {
         movie.encode(&mut self.frames);
         self.ends.push(offset(self.frames.len()));
     }
@@ -103,18 +115,14 @@ impl Draft {
         &self.frames
     }
 
-    /// Makes the segment, in a buffer of its own, and starts anew.
-    pub(super) fn finish(&mut self) -> Segment {
-        let frames = Bytes::copy_from_slice(&self.frames);
-        Segment::new(frames, self.take_ends())
+    /// Returns where each slot ends in the frames.
+    pub(super) fn into_ends(self) -> Box<[u32]> {
+        self.ends.as_slice().into()
     }
 
-    /// Starts anew; returns where each slot of what it held ends.
-    pub(super) fn take_ends(&mut self) -> Box<[u32]> {
-        let ends = self.ends.as_slice().into();
-        self.frames.clear();
-        self.ends.clear();
-        ends
+    /// Makes the segment, in a buffer of its own.
+    pub(super) fn finish(self) -> Segment {
+        Segment::new(Bytes::copy_from_slice(&self.frames), self.into_ends())
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::block::Block;
 use super::change::{Change, ChangeError, check};
 use super::cow_vec::CowVec;
-use super::encoder::Encoder;
 use super::frame::{self, Movie};
 use super::index::{Index, IndexBuilder, Place};
 use super::segment::{Draft, SLOTS, Segment};
@@ -135,7 +135,7 @@ impl Snapshot {
         let inserted = index.insert(movie.id.as_bytes(), place, |place| frame::id(frame_at(segments, place)));
         inserted.map_err(|place| exists(frame_at(segments, place)))?;
         let mut draft = Draft::of(&segments[segment]);
-        draft.push(movie);
+        draft.append(movie);
         *segments.make_mut(segment) = draft.finish();
         self.len += 1;
         self.slots += 1;
@@ -177,27 +177,31 @@ impl Snapshot {
 
     /// Returns the same movies without empty slots.
     fn compacted(&self) -> Result<Self, ChangeError> {
-        let (mut encoder, mut builder) = (Encoder::default(), Builder::default());
+        let (mut draft, mut builder) = (Draft::default(), Builder::default());
         builder.reserve(self.len);
         for movie in self.movies() {
-            for segment in encoder.push(&movie)? {
-                builder.push(segment).map_err(|(_, error)| error)?;
+            if let Some(full) = draft.push(&movie)? {
+                builder.push(full).map_err(|(_, error)| error)?;
             }
         }
-        for segment in encoder.finish() {
-            builder.push(segment).map_err(|(_, error)| error)?;
-        }
-        Ok(builder.finish().at_revision(self.revision))
+        builder.push(draft).map_err(|(_, error)| error)?;
+        let compacted = builder.finish().map_err(|(_, error)| error)?;
+        Ok(compacted.at_revision(self.revision))
     }
 }
 
 /// Makes a snapshot from many movies, faster than a change for each would.
 #[derive(Debug, Default)]
 pub struct Builder {
+    /// What is not indexed yet.
+    block: Block,
     len: usize,
     segments: CowVec<Segment>,
     index: IndexBuilder,
 }
+
+/// The number of a movie, counted from 0, that cannot be added, and why.
+pub type NotAdded = (usize, ChangeError);
 
 impl Builder {
     /// Makes room for about so many movies in all.
@@ -206,30 +210,55 @@ impl Builder {
         index.reserve(movies, |place| frame::id(frame_at(segments, place)));
     }
 
-    /// Adds the movies of a segment of an [`Encoder`], at the end of the listing order.
+    /// Adds the movies of a draft, at the end of the listing order.
     ///
     /// # Errors
     ///
-    /// The first slot whose movie cannot be added, and why. The builder is of no use then.
-    pub fn push(&mut self, segment: Segment) -> Result<(), (usize, ChangeError)> {
-        let slots = segment.slots();
-        let number = push(&mut self.segments, segment).map_err(|error| (0, error))?;
-        let Self { segments, index, .. } = self;
-        let id_at = |place| frame::id(frame_at(segments, place));
-        for slot in 0..slots {
-            let place = Place::new(number, slot);
-            let inserted = index.insert(id_at(place), place, id_at);
-            inserted.map_err(|other| (slot, exists(frame_at(segments, other))))?;
-        }
-        self.len += slots;
-        Ok(())
+    /// [`NotAdded`] of the first movie that cannot be added: of this draft, or of one before. The builder is of no
+    /// use then.
+    pub fn push(&mut self, draft: Draft) -> Result<(), NotAdded> {
+        let ready = self.block.put(draft);
+        self.index(ready)
+    }
+
+    /// Returns how many movies are known to be good.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether no movie is known to be good yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// Returns the movies added.
-    #[must_use]
-    pub fn finish(self) -> Snapshot {
-        let Self { len, segments, index } = self;
-        Snapshot { revision: 0, len, slots: len, segments, index: index.finish() }
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdded`] of the first movie that cannot be added.
+    pub fn finish(mut self) -> Result<Snapshot, NotAdded> {
+        let ready = self.block.finish();
+        self.index(ready)?;
+        let Self { len, segments, index, .. } = self;
+        Ok(Snapshot { revision: 0, len, slots: len, segments, index: index.finish() })
+    }
+
+    fn index(&mut self, ready: Vec<Segment>) -> Result<(), NotAdded> {
+        for segment in ready {
+            let slots = segment.slots();
+            let number = push(&mut self.segments, segment).map_err(|error| (self.len, error))?;
+            let Self { len, segments, index, .. } = self;
+            let id_at = |place| frame::id(frame_at(segments, place));
+            for slot in 0..slots {
+                let place = Place::new(number, slot);
+                let inserted = index.insert(id_at(place), place, id_at);
+                inserted.map_err(|other| (*len + slot, exists(frame_at(segments, other))))?;
+            }
+            *len += slots;
+        }
+        Ok(())
     }
 }
 

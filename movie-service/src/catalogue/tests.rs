@@ -64,16 +64,14 @@ fn movie((id, title): &Entry) -> Movie<'_> {
 }
 
 fn build<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Snapshot {
-    let (mut encoder, mut builder) = (Encoder::default(), Builder::default());
+    let (mut draft, mut builder) = (Draft::default(), Builder::default());
     for entry in entries {
-        for segment in encoder.push(&movie(entry)).unwrap() {
-            builder.push(segment).unwrap();
+        if let Some(full) = draft.push(&movie(entry)).unwrap() {
+            builder.push(full).unwrap();
         }
     }
-    for segment in encoder.finish() {
-        builder.push(segment).unwrap();
-    }
-    builder.finish()
+    builder.push(draft).unwrap();
+    builder.finish().unwrap()
 }
 
 /// Asserts that every way to read a snapshot gives the model.

@@ -1,6 +1,7 @@
 //! Loads a JSON database: `{"movies": [{"id": …, "title": …, "rating": …, "director": …}, …]}`.
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,13 +14,13 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, Unexpected, Visitor};
 
 use super::window::{Lend, Position, Window, WindowError};
-use crate::catalogue::{Builder, Encoder, Movie, Quoted, Segment, Snapshot};
+use crate::catalogue::{Builder, Draft, Movie, NotAdded, Quoted, Snapshot};
 
 /// How much of the file is in memory at a time: little enough for the processor's cache.
 const WINDOW: usize = 256 * 1024;
 
 /// How many batches of encoded movies may wait to be indexed.
-const WAITING: usize = 2;
+const WAITING: usize = 16;
 
 /// Why a database could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +102,7 @@ fn list<R: Read>(window: &mut Window<R>, length: u64) -> Result<Snapshot, Window
 
 /// Some movies, encoded.
 struct Batch {
-    segments: Vec<Segment>,
+    draft: Draft,
     /// Where in the file each movie starts.
     starts: Vec<Position>,
     /// How many movies to expect in all.
@@ -115,7 +116,7 @@ fn encode<R: Read>(
     batches: &mpsc::SyncSender<Batch>,
 ) -> Result<(), WindowError> {
     expect(window, b'[', "a list of movies: `[`")?;
-    let (mut encoder, mut starts, mut number) = (Encoder::default(), Vec::new(), 0_u64);
+    let (mut draft, mut starts, mut number) = (Draft::default(), Vec::new(), 0_u64);
     let mut more = !next_is(window, b']')?;
     while more {
         if window.peek()? != Some(b'{') {
@@ -124,14 +125,13 @@ fn encode<R: Read>(
         }
         let start = window.position();
         let pushed = window
-            .take::<Entry<'_>, _>(|entry| encoder.push(&entry.movie()).map_err(|error| error.to_string()));
-        let segments = pushed.map_err(|error| name_movie(error, number + 1, window))?;
-        if !segments.is_empty() {
+            .take::<Entry<'_>, _>(|entry| draft.push(&entry.movie()).map_err(|error| error.to_string()));
+        if let Some(full) = pushed.map_err(|error| name_movie(error, number + 1, window))? {
             // The rest of the file is like its start. If it is not, the memory for movies that never come is bounded.
             let expected = number.saturating_mul(length) / window.passed().max(1);
             let expected = usize::try_from(expected.min(64 * number)).unwrap_or_default();
-            let starts = mem::take(&mut starts);
-            if batches.send(Batch { segments, starts, expected }).is_err() {
+            let batch = Batch { draft: full, starts: mem::take(&mut starts), expected };
+            if batches.send(batch).is_err() {
                 return Ok(());
             }
         }
@@ -140,14 +140,19 @@ fn encode<R: Read>(
         more = another(window, b']')?;
     }
     // If nobody receives this, the other thread says why.
-    let _ = batches.send(Batch { segments: encoder.finish(), starts, expected: 0 });
+    let _ = batches.send(Batch { draft, starts, expected: 0 });
     Ok(())
 }
 
 /// Makes a snapshot of the movies of all batches.
 fn index(batches: mpsc::Receiver<Batch>) -> Result<Snapshot, WindowError> {
-    let (mut movies, mut starts, mut reserved) = (Builder::default(), Vec::new(), 0);
-    let mut number = 0;
+    let (mut movies, mut reserved) = (Builder::default(), 0);
+    // Where the movies start that the builder has not called good yet.
+    let (mut starts, mut good) = (VecDeque::new(), 0);
+    let name = |(number, error): NotAdded, starts: &VecDeque<Position>, good: usize| {
+        let message = format!("movie {}: {error}", number + 1);
+        WindowError::Json { at: starts[number - good], message }
+    };
     for batch in batches {
         // Tables that grow one step after the other cost more.
         if batch.expected > reserved {
@@ -155,19 +160,11 @@ fn index(batches: mpsc::Receiver<Batch>) -> Result<Snapshot, WindowError> {
             movies.reserve(reserved);
         }
         starts.extend(batch.starts);
-        let mut first = 0;
-        for segment in batch.segments {
-            let slots = segment.slots();
-            movies.push(segment).map_err(|(slot, error)| {
-                let message = format!("movie {}: {error}", number + slot + 1);
-                WindowError::Json { at: starts[first + slot], message }
-            })?;
-            (first, number) = (first + slots, number + slots);
-        }
-        // The last movies of a batch may come in segments of the next.
-        starts.drain(..first);
+        movies.push(batch.draft).map_err(|error| name(error, &starts, good))?;
+        starts.drain(..movies.len() - good);
+        good = movies.len();
     }
-    Ok(movies.finish())
+    movies.finish().map_err(|error| name(error, &starts, good))
 }
 
 /// Takes `byte`, or fails with what was `expected`.

@@ -1,51 +1,20 @@
-//! Encodes many movies, into memory that suits many.
+//! Many segments in one piece of memory.
 
 use bytes::Bytes;
 use memmap2::MmapMut;
 
-use super::change::{ChangeError, check};
-use super::frame::Movie;
 use super::segment::{Draft, Segment};
 
 /// The size of a block: a huge page of the usual processors.
 const BLOCK: usize = 2 * 1024 * 1024;
 
-/// Turns movies into segments.
+/// Makes segments whose frames lie side by side, in memory that the operating system is asked to back with a
+/// huge page.
 ///
-/// The segments share blocks of memory that the operating system is asked to back with huge pages. That makes
-/// few page faults of many when movies are loaded, and lets the processor find a movie among millions without
-/// looking up its page first.
+/// That makes few page faults of many when movies are loaded, and lets the processor find a movie among
+/// millions without looking up its page first.
 #[derive(Debug, Default)]
-pub struct Encoder {
-    draft: Draft,
-    block: Block,
-}
-
-impl Encoder {
-    /// Appends a movie, and returns the segments that are ready; none, most of the time.
-    ///
-    /// # Errors
-    ///
-    /// [`ChangeError`] if no catalogue may hold the movie.
-    pub fn push(&mut self, movie: &Movie<'_>) -> Result<Vec<Segment>, ChangeError> {
-        check(movie)?;
-        let ready = if self.draft.is_full_for(movie) { self.block.put(&mut self.draft) } else { Vec::new() };
-        self.draft.push(movie);
-        Ok(ready)
-    }
-
-    /// Returns the segments that are left.
-    #[must_use]
-    pub fn finish(mut self) -> Vec<Segment> {
-        let mut ready = self.block.put(&mut self.draft);
-        ready.append(&mut self.block.finish());
-        ready
-    }
-}
-
-/// Segments whose frames lie side by side.
-#[derive(Debug, Default)]
-struct Block {
+pub(super) struct Block {
     memory: Option<MmapMut>,
     /// Where the frames of the last segment end.
     used: usize,
@@ -54,8 +23,8 @@ struct Block {
 }
 
 impl Block {
-    /// Adds what a draft holds, and returns the segments that had to make room for it.
-    fn put(&mut self, draft: &mut Draft) -> Vec<Segment> {
+    /// Adds what a draft holds, and returns the segments that are ready; none, most of the time.
+    pub(super) fn put(&mut self, draft: Draft) -> Vec<Segment> {
         let length = draft.frames().len();
         let mut ready = if self.used + length > BLOCK { self.finish() } else { Vec::new() };
         if self.memory.is_none() && length <= BLOCK {
@@ -65,7 +34,7 @@ impl Block {
             Some(memory) if length <= BLOCK => {
                 memory[self.used..self.used + length].copy_from_slice(draft.frames());
                 self.used += length;
-                self.parts.push((length, draft.take_ends()));
+                self.parts.push((length, draft.into_ends()));
             }
             // Too large for a block, or there is none to be had.
             _ => ready.push(draft.finish()),
@@ -73,8 +42,8 @@ impl Block {
         ready
     }
 
-    /// Returns the segments, and starts anew.
-    fn finish(&mut self) -> Vec<Segment> {
+    /// Returns the segments that are left, and starts anew.
+    pub(super) fn finish(&mut self) -> Vec<Segment> {
         let Self { memory, used, parts } = std::mem::take(self);
         let Some(memory) = memory else { return Vec::new() };
         // A block that is hardly filled would waste most of a huge page.
