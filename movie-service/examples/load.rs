@@ -4,9 +4,12 @@
 //! * `load calls ADDRESS MOVIES CALLS CONNECTIONS STREAMS` makes that many calls of `GetMovieByID`, with the ids of
 //!   so many seeded movies in a random order, checks each answer and prints the median latency in nanoseconds;
 //! * `load stall ADDRESS CONNECTIONS` opens connections that ask for the list and read nothing of it, prints a
-//!   line once they have, and keeps them until its standard input ends.
+//!   line once they have, and keeps them until its standard input ends;
+//! * `load send ADDRESS BYTES` sends so many bytes over plain TCP, and stays until its standard input ends.
 
 use std::error::Error;
+use std::io::Write;
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Instant;
 
@@ -33,6 +36,7 @@ async fn main() -> Result<()> {
                 .await
         }
         ["stall", address, connections] => stall(address, connections.parse()?).await,
+        ["send", address, bytes] => send(address, bytes.parse()?),
         _ => Err("expected one of the commands at the head of this program's source".into()),
     }
 }
@@ -97,6 +101,23 @@ async fn calls_at_random(
     }
     latencies.sort_unstable();
     println!("{}", latencies[latencies.len() / 2]);
+    Ok(())
+}
+
+/// What a list would cost if it were nothing but bytes: the yardstick below which no server gets.
+fn send(address: &str, bytes: usize) -> Result<()> {
+    // As much as a list of 100,000 movies, so that it is not in the processor's cache all the time, either.
+    let buffer = vec![7; 8 * 1024 * 1024];
+    let mut stream = TcpStream::connect(address)?;
+    let mut sent = 0;
+    while sent < bytes {
+        for piece in buffer.chunks(64 * 1024) {
+            stream.write_all(piece)?;
+        }
+        sent += buffer.len();
+    }
+    drop(stream);
+    std::io::stdin().read_line(&mut String::new())?;
     Ok(())
 }
 

@@ -46,7 +46,13 @@ fn all_that_the_tutorial_shows_is_true() {
 
 #[test]
 fn all_that_the_other_pages_show_is_true() {
-    for path in ["CHANGELOG.md", "databases/README.md", "docs/decisions.md", "docs/operations.md"] {
+    for path in [
+        "CHANGELOG.md",
+        "databases/README.md",
+        "docs/decisions.md",
+        "docs/operations.md",
+        "docs/performance.md",
+    ] {
         assert_true(path);
     }
 }

@@ -143,6 +143,9 @@ async fn serve(connection: Connection, services: Services, mut stopping: watch::
     }
 }
 
+/// A call that panics ends its connection and nothing else: the panic stops at the connection's task.
+const _: () = assert!(cfg!(panic = "unwind"), "build with panic = \"unwind\"");
+
 /// Runs what hyper spawns for each call.
 ///
 /// Most calls can be answered when they arrive, so each is polled once on the spot; only one that has to wait
@@ -157,5 +160,26 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Inline {
         if call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             tokio::spawn(call);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_panics_ends_its_connection_and_no_other() {
+        let mut open = JoinSet::new();
+        open.spawn(async { Inline.execute(async { panic!("a bad call, as this test wants it") }) });
+        assert!(open.join_next().await.unwrap().unwrap_err().is_panic());
+
+        let (answered, answer) = oneshot::channel();
+        open.spawn(async {
+            Inline.execute(async move {
+                tokio::task::yield_now().await;
+                answered.send(()).unwrap();
+            });
+        });
+        answer.await.unwrap();
     }
 }

@@ -1,14 +1,14 @@
 //! Load on a server: h2load, and our own where answers are to be read.
 
-use std::io::{BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read};
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::data;
+use super::{data, server};
 use crate::program;
 
 /// How long one burst of load may take.
@@ -95,6 +95,24 @@ pub(super) fn random_calls(
     command.args([movies, calls, connections, streams].map(|number| number.to_string()));
     let printed = program::run(&mut command, PATIENCE)?;
     Ok(printed.trim().parse::<f64>()? / 1e3)
+}
+
+/// Sends bytes over plain TCP from a process of its own; returns its processor time for each, in seconds.
+pub(super) fn plain_tcp(target: &Path, bytes: u32) -> Result<f64> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let mut command = ours(target, "send", listener.local_addr()?);
+    let mut sender = Stalled(command.arg(bytes.to_string()).stdin(Stdio::piped()).spawn()?);
+    let (mut stream, _) = listener.accept()?;
+    let (mut received, mut buffer) = (0.0, vec![0; 256 * 1024]);
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => break,
+            read => received += f64::from(u32::try_from(read)?),
+        }
+    }
+    let cpu = server::cpu(sender.0.id())?;
+    drop(sender.0.stdin.take());
+    Ok(cpu / received)
 }
 
 /// Connections that ask for the list and read nothing; closed when this is dropped.

@@ -63,12 +63,7 @@ impl Server {
 
     /// Returns the processor time it has used, in seconds.
     pub(super) fn cpu(&self) -> Result<f64> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // After the name, which may hold spaces, user and system time are the fields 12 and 13 (proc_pid_stat(5)).
-        let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        // Linux reports in hundredths of a second, whatever the kernel's own clock.
-        Ok(ticks / 100.0)
+        cpu(self.child.id())
     }
 
     /// Returns the memory it holds, in megabytes.
@@ -93,4 +88,14 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Returns the processor time that a process has used, in seconds.
+pub(super) fn cpu(process: u32) -> Result<f64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // After the name, which may hold spaces, user and system time are the fields 12 and 13 (proc_pid_stat(5)).
+    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
+    let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+    // Linux reports in hundredths of a second, whatever the kernel's own clock.
+    Ok(ticks / 100.0)
 }

@@ -7,6 +7,8 @@ pub(super) enum Bar {
     Ratio(f64),
     /// At most this, for our own figure.
     Ours(f64),
+    /// Nothing: the figure explains another.
+    None,
 }
 
 /// Rows, each with its cells.
@@ -30,7 +32,8 @@ impl Table {
         self.push([figure.into(), number(value, unit), String::new(), String::new(), bar, kept]);
     }
 
-    fn row(&mut self, figure: &str, unit: &str, rounds: &[[f64; 2]], bar: Bar, other: &str) {
+    /// Adds a figure of our server against another one, which `other` names.
+    pub(super) fn row(&mut self, figure: &str, unit: &str, rounds: &[[f64; 2]], bar: Bar, other: &str) {
         let ours = median(rounds.iter().map(|round| round[0]));
         let theirs = median(rounds.iter().map(|round| round[1]));
         let ratio = median(rounds.iter().map(|round| round[0] / round[1]));
@@ -58,6 +61,7 @@ fn judge(bar: Bar, ours: f64, ratio: f64) -> (String, String) {
     let (words, kept) = match bar {
         Bar::Ratio(most) => (format!("ratio ≤ {most}"), ratio <= most),
         Bar::Ours(most) => (format!("≤ {most}"), ours <= most),
+        Bar::None => return (String::new(), String::new()),
     };
     (words, if kept { "yes" } else { "no" }.into())
 }
