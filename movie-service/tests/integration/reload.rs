@@ -9,7 +9,7 @@ use movie_proto::{Empty, MovieId};
 use tokio_stream::StreamExt;
 use tonic::transport::Channel;
 
-use crate::process::{Service, command};
+use crate::process::{Service, command, database};
 
 /// A service over a file of the test's own.
 struct Fixture {
@@ -25,9 +25,13 @@ fn json(title: &str) -> String {
 
 impl Fixture {
     async fn start() -> Self {
+        Self::over(&json("first")).await
+    }
+
+    async fn over(text: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("movies.json");
-        fs::write(&path, json("first")).unwrap();
+        fs::write(&path, text).unwrap();
         let service = Service::run(&mut command(&path));
         let stub = service.stub().await;
         Self { service, stub, path, _dir: dir }
@@ -132,4 +136,21 @@ async fn no_movies_and_a_movie_of_3_mib_are_served() {
     let list = fixture.stub.get_list_movies(Empty {}).await.unwrap().into_inner();
     let titles: Vec<String> = list.map(|movie| movie.unwrap().title).collect().await;
     assert_eq!(titles, [long]);
+}
+
+#[tokio::test]
+async fn a_list_that_is_being_read_stays_as_it_was_when_it_began() {
+    let films = fs::read_to_string(database("films.json")).unwrap();
+    let mut fixture = Fixture::over(&films).await;
+    // Of a million bytes, the windows let some hundred thousand through before somebody reads.
+    let mut list = fixture.stub.get_list_movies(Empty {}).await.unwrap().into_inner();
+    let first = list.message().await.unwrap().unwrap();
+
+    replace(&fixture.path, &json("second"));
+    fixture.wait_for("second").await;
+
+    let rest: Vec<String> = list.map(|movie| movie.unwrap().title).collect().await;
+    assert_eq!(first.title, "Abe Lincoln in Illinois");
+    assert_eq!(1 + rest.len(), 17_470);
+    assert!(!rest.contains(&"second".to_owned()));
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::{data, server};
+use super::{data, process};
 use crate::program;
 
 /// How long one burst of load may take.
@@ -110,7 +110,7 @@ pub(super) fn plain_tcp(target: &Path, bytes: u32) -> Result<f64> {
             read => received += f64::from(u32::try_from(read)?),
         }
     }
-    let cpu = server::cpu(sender.0.id())?;
+    let cpu = process::cpu(sender.0.id())?;
     drop(sender.0.stdin.take());
     Ok(cpu / received)
 }

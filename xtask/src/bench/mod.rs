@@ -6,6 +6,7 @@
 
 mod data;
 mod load;
+mod process;
 mod server;
 mod table;
 

@@ -1,6 +1,5 @@
-//! A server under measurement, and what Linux says of it.
+//! A server under measurement.
 
-use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::load;
+use super::{load, process};
 
 /// How long a server may take to load its movies.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -63,23 +62,17 @@ impl Server {
 
     /// Returns the processor time it has used, in seconds.
     pub(super) fn cpu(&self) -> Result<f64> {
-        cpu(self.child.id())
+        process::cpu(self.child.id())
     }
 
     /// Returns the memory it holds, in megabytes.
     pub(super) fn memory(&self) -> Result<f64> {
-        self.status("VmRSS:")
+        process::memory(self.child.id(), "VmRSS:")
     }
 
     /// Returns the most memory it has held, in megabytes.
     pub(super) fn peak_memory(&self) -> Result<f64> {
-        self.status("VmHWM:")
-    }
-
-    fn status(&self, name: &str) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let value = status.lines().find_map(|line| line.strip_prefix(name)).context("no such figure")?;
-        Ok(value.trim().trim_end_matches(" kB").parse::<f64>()? * 1024.0 / 1e6)
+        process::memory(self.child.id(), "VmHWM:")
     }
 }
 
@@ -88,14 +81,4 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Returns the processor time that a process has used, in seconds.
-pub(super) fn cpu(process: u32) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // After the name, which may hold spaces, user and system time are the fields 12 and 13 (proc_pid_stat(5)).
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-    // Linux reports in hundredths of a second, whatever the kernel's own clock.
-    Ok(ticks / 100.0)
 }
