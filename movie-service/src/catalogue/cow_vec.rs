@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-/// Items that one chunk holds. The square root of the lengths to expect (10 million movies make 40,000
+/// Items that one chunk holds. The square root of the lengths to expect (10 million movies make 30,000
 /// segments), so that cloning the vector costs about as much as cloning one chunk.
 const CHUNK: usize = 256;
 

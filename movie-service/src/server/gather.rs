@@ -1,9 +1,9 @@
 //! Writes of a connection, gathered into few system calls.
 //!
 //! h2 writes and flushes every DATA frame by itself, and a frame has 16 KiB unless the peer asks for more. For a
-//! list that is a system call, and a wake-up of the peer, for every 16 KiB; half of what a list costs. A
-//! [`Gather`] takes the frames instead, and sends them when there are many or when the connection has no more to
-//! say for now: whoever polls the connection calls [`Gather::poll_send`] after it.
+//! list that is a system call, and a wake-up of the peer, for every 16 KiB, and made a list cost half as much
+//! again. A [`Gather`] takes the frames instead, and sends them when there are many or when the connection has no
+//! more to say for now: whoever polls the connection calls [`Gather::poll_send`] after it.
 //!
 //! It copies them. To share them instead measured no better: the kernel has to copy them anyway, and is as much
 //! faster on bytes that were copied just before.
