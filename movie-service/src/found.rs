@@ -83,14 +83,17 @@ fn print(waiting: &AtomicU64, mut out: impl Write) {
             continue;
         }
         let mut left = usize::try_from(all.min(MOST_WAITING)).unwrap_or(usize::MAX) * LINE.len();
-        while left > 0 {
+        // What was written is counted at once; what is flushed is what was written.
+        let mut flushed = false;
+        while left > 0 || !flushed {
             // A whole number of lines is left, or a part of the first of them is out.
             let skip = (LINE.len() - left % LINE.len()) % LINE.len();
-            match out
-                .write(&block[skip..block.len().min(skip + left)])
-                .and_then(|written| out.flush().map(|()| written))
-            {
-                Ok(written) => left -= written,
+            let done = match left {
+                0 => out.flush().map(|()| flushed = true),
+                _ => out.write(&block[skip..block.len().min(skip + left)]).map(|written| left -= written),
+            };
+            match done {
+                Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
                 // A pipe that is full and does not wait, a disk that is full: perhaps not for long.
                 Err(_) => thread::sleep(PAUSE),
@@ -99,5 +102,48 @@ fn print(waiting: &AtomicU64, mut out: impl Write) {
         thread::sleep(PAUSE);
         // Only now, so that `flush` and `announce` see lines as waiting until they are out.
         waiting.fetch_sub(all, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    /// A pipe that takes a little, and then not for a while.
+    #[derive(Clone, Default)]
+    struct Pipe(Arc<Mutex<(Vec<u8>, usize)>>);
+
+    impl Pipe {
+        fn busy(&self) -> io::Result<()> {
+            let turn = &mut self.0.lock().unwrap().1;
+            *turn += 1;
+            if turn.is_multiple_of(2) { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+        }
+    }
+
+    impl Write for Pipe {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.busy()?;
+            let some = bytes.len().min(20);
+            self.0.lock().unwrap().0.extend_from_slice(&bytes[..some]);
+            Ok(some)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            self.busy()
+        }
+    }
+
+    #[test]
+    fn each_line_comes_once_and_whole_through_a_pipe_that_does_not_wait() {
+        let pipe = Pipe::default();
+        let found = Found::printing_to(pipe.clone()).unwrap();
+        for _ in 0..10 {
+            found.announce();
+        }
+        found.flush();
+        assert_eq!(pipe.0.lock().unwrap().0, LINE.repeat(10));
     }
 }

@@ -25,7 +25,7 @@ pub enum ChangeError {
     #[error("`title` is missing or empty, expected the name of the movie")]
     NoTitle,
     /// The movie does not fit a message.
-    #[error("the movie takes {0} bytes, expected at most {MAX_MESSAGE} (what gRPC clients accept)")]
+    #[error("the movie takes up to {0} bytes, expected at most {MAX_MESSAGE} (what gRPC clients accept)")]
     TooLarge(usize),
     /// There is a movie with this id already.
     #[error("`{}` has the id `{}` already, expected every id once", Quoted(title), Quoted(id))]

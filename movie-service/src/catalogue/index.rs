@@ -41,7 +41,7 @@ impl Place {
 #[derive(Clone, Debug)]
 pub(super) struct Index {
     shards: CowVec<HashTable<Place>>,
-    /// Seeded at random, so that nobody can choose ids that collide.
+    /// Seeded at random, so that ids that collide are hard to choose.
     hasher: DefaultHashBuilder,
 }
 
@@ -134,7 +134,7 @@ fn insert<'a>(
     }
 }
 
-/// Chooses the shard by bits of the hash that the tables do not use: those take the lowest and the highest.
+/// Chooses the shard by bits of the hash that hardly matter to the tables.
 fn shard(hash: u64) -> usize {
     (hash >> 40) as usize % SHARDS
 }

@@ -65,15 +65,16 @@ impl Snapshot {
         })
     }
 
-    /// Returns what `read` makes of each movie, in listing order, keeping the snapshot for as long as it takes.
+    /// Returns what `read` makes of each movie, in listing order, keeping the movies for as long as it takes.
     pub fn into_movies<T>(
         self: Arc<Self>,
         read: impl Fn(Movie<'_>) -> T + Send,
     ) -> impl Iterator<Item = T> + Send {
+        let segments = self.segments.clone();
         let (mut segment, mut slot) = (0, 0);
         iter::from_fn(move || {
             loop {
-                let current = self.segments.get(segment)?;
+                let current = segments.get(segment)?;
                 if slot == current.slots() {
                     (segment, slot) = (segment + 1, 0);
                     continue;
@@ -89,10 +90,11 @@ impl Snapshot {
 
     /// Returns the frames of all movies in listing order, many in each item, without copying them.
     pub fn into_frames(self: Arc<Self>) -> impl Iterator<Item = Bytes> + Send {
+        let segments = self.segments.clone();
         let mut segment = 0;
         iter::from_fn(move || {
             loop {
-                let frames = self.segments.get(segment)?.frames();
+                let frames = segments.get(segment)?.frames();
                 segment += 1;
                 if !frames.is_empty() {
                     return Some(frames.clone());

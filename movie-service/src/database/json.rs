@@ -91,7 +91,8 @@ fn read(mut window: Window<impl Read>, length: u64) -> Result<Snapshot, WindowEr
 fn list<R: Read>(window: &mut Window<R>, length: u64) -> Result<Snapshot, WindowError> {
     let (batches, received) = mpsc::sync_channel(WAITING);
     thread::scope(|scope| {
-        let indexing = scope.spawn(|| index(received));
+        let indexing =
+            thread::Builder::new().spawn_scoped(scope, || index(received)).map_err(WindowError::Read)?;
         let encoded = encode(window, length, &batches);
         drop(batches);
         // What is wrong with the movies that were encoded comes before what ended that.
@@ -116,7 +117,22 @@ fn encode<R: Read>(
     batches: &mpsc::SyncSender<Batch>,
 ) -> Result<(), WindowError> {
     expect(window, b'[', "a list of movies: `[`")?;
-    let (mut draft, mut starts, mut number) = (Draft::default(), Vec::new(), 0_u64);
+    let (mut draft, mut starts) = (Draft::default(), Vec::new());
+    let encoded = encode_movies(window, length, batches, &mut draft, &mut starts);
+    // After an error, too, so that what is wrong with the movies before it is found. If nobody receives this, the
+    // other thread says why.
+    let _ = batches.send(Batch { draft, starts, expected: 0 });
+    encoded
+}
+
+fn encode_movies<R: Read>(
+    window: &mut Window<R>,
+    length: u64,
+    batches: &mpsc::SyncSender<Batch>,
+    draft: &mut Draft,
+    starts: &mut Vec<Position>,
+) -> Result<(), WindowError> {
+    let mut number = 0_u64;
     let mut more = !next_is(window, b']')?;
     while more {
         if window.peek()? != Some(b'{') {
@@ -130,7 +146,7 @@ fn encode<R: Read>(
             // The rest of the file is like its start. If it is not, the memory for movies that never come is bounded.
             let expected = number.saturating_mul(length) / window.passed().max(1);
             let expected = usize::try_from(expected.min(64 * number)).unwrap_or_default();
-            let batch = Batch { draft: full, starts: mem::take(&mut starts), expected };
+            let batch = Batch { draft: full, starts: mem::take(starts), expected };
             if batches.send(batch).is_err() {
                 return Ok(());
             }
@@ -139,8 +155,6 @@ fn encode<R: Read>(
         number += 1;
         more = another(window, b']')?;
     }
-    // If nobody receives this, the other thread says why.
-    let _ = batches.send(Batch { draft, starts, expected: 0 });
     Ok(())
 }
 

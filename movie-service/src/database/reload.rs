@@ -54,6 +54,7 @@ impl JsonDatabase {
     }
 
     fn run(mut self, catalogue: &Weak<Catalogue>) {
+        let mut last_refused = String::new();
         loop {
             thread::sleep(LOOK);
             let Some(catalogue) = catalogue.upgrade() else { return };
@@ -68,8 +69,20 @@ impl JsonDatabase {
                     catalogue.replace(movies);
                     info!("serving {count} movies from the new version of {}", self.path.display());
                 }
-                Err(error) => error!("still serving the old movies: {}", line(&error)),
+                Err(error) => {
+                    let refused = line(&error);
+                    // What cannot be read now may be readable soon, without being another version.
+                    if matches!(error, LoadError::Read { .. }) && self.seen.0.is_some() {
+                        self.seen = Version(None);
+                    }
+                    if refused != last_refused {
+                        error!("still serving the old movies: {refused}");
+                    }
+                    last_refused = refused;
+                    continue;
+                }
             }
+            last_refused.clear();
         }
     }
 

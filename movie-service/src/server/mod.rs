@@ -20,6 +20,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tracing::{debug, warn};
@@ -100,8 +101,10 @@ async fn accept(listener: &TcpListener, workers: &mut [Worker]) {
 
 /// Moves a connection from this runtime to the worker's.
 fn hand_over(stream: TcpStream, worker: &Worker) {
-    // Answers are small and complete: waiting to fill a packet only delays them.
-    match stream.set_nodelay(true).and_then(|()| stream.into_std()) {
+    // Answers are small and complete: waiting to fill a packet only delays them. A peer that vanished without a
+    // word is found by asking.
+    let prepared = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_keepalive(true));
+    match prepared.and_then(|()| stream.into_std()) {
         Ok(stream) => worker.serve(stream),
         Err(error) => debug!(%error, "lost a connection before its first byte"),
     }

@@ -23,6 +23,9 @@ use super::GRACE;
 use super::gather::Gather;
 use super::service::Services;
 
+/// The most bytes of an answer that wait for the peer to read, for each stream.
+const UNSENT: usize = 64 * 1024;
+
 /// A running worker.
 pub(super) struct Worker {
     queue: mpsc::UnboundedSender<Connection>,
@@ -119,8 +122,11 @@ async fn serve(connection: Connection, services: Services, mut stopping: watch::
         Err(error) => return debug!(%error, "lost a connection before its first byte"),
     };
     let gather = Gather::new(stream);
-    let mut connection =
-        pin!(http2::Builder::new(Inline).serve_connection(TokioIo::new(gather.clone()), services));
+    let mut connection = pin!(
+        http2::Builder::new(Inline)
+            .max_send_buf_size(UNSENT)
+            .serve_connection(TokioIo::new(gather.clone()), services)
+    );
     let mut stopping = pin!(async { stopping.wait_for(|stopping| *stopping).await.map(drop) });
     let mut draining = false;
     let ended = poll_fn(|cx| {
@@ -142,7 +148,7 @@ async fn serve(connection: Connection, services: Services, mut stopping: watch::
     }
 }
 
-/// A call that panics ends its connection and nothing else: the panic stops at the connection's task.
+/// A call that panics ends at most its connection: the panic stops at the task, its own or the connection's.
 const _: () = assert!(cfg!(panic = "unwind"), "build with panic = \"unwind\"");
 
 /// Runs what hyper spawns for each call.

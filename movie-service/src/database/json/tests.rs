@@ -74,6 +74,14 @@ fn a_second_movie_with_an_id_is_an_error_that_names_both() {
 }
 
 #[test]
+fn of_two_errors_the_first_is_reported() {
+    assert_eq!(
+        error(r#"{"movies": [{"id": "7", "title": "a"}, {"id": "7", "title": "b"}, {"id": 8}]}"#),
+        "1:40: movie 2: `a` has the id `7` already, expected every id once"
+    );
+}
+
+#[test]
 fn ids_and_titles_must_be_strings() {
     assert_eq!(
         error(r#"{"movies": [{"id": 7, "title": "a"}]}"#),
@@ -189,7 +197,7 @@ fn a_file_that_is_not_utf_8_is_an_error() {
 fn a_movie_larger_than_a_message_may_be_is_an_error() {
     let title = "x".repeat(crate::catalogue::frame::MAX_MESSAGE);
     let error = read_all(&format!(r#"{{"movies": [{{"id": "1", "title": "{title}"}}]}}"#), 1024).unwrap_err();
-    assert!(error.contains("movie 1 (id `1`): the movie takes 4194"), "{error}");
+    assert!(error.contains("movie 1 (id `1`): the movie takes up to 4194"), "{error}");
 }
 
 /// A database of a million movies that is written while it is read.
