@@ -1,4 +1,4 @@
-//! Some hundred movies in one buffer of ready frames.
+//! Some hundred movies as ready frames, one after the other.
 
 use std::mem;
 
@@ -16,8 +16,8 @@ const FULL: usize = 2 * 16 * 1024;
 
 /// Movies in listing order, one a slot, their frames one after the other.
 ///
-/// It never changes; a change makes a new one. A deleted movie leaves an empty
-/// slot, so that the others keep their place.
+/// It never changes; a change makes a new one. A deleted movie leaves an empty slot, so that the others keep their
+/// place.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Segment {
     frames: Bytes,

@@ -68,21 +68,20 @@ impl JsonDatabase {
                     let count = movies.len();
                     catalogue.replace(movies);
                     info!("serving {count} movies from the new version of {}", self.path.display());
+                    last_refused.clear();
                 }
                 Err(error) => {
                     let refused = line(&error);
                     // What cannot be read now may be readable soon, without being another version.
-                    if matches!(error, LoadError::Read { .. }) && self.seen.0.is_some() {
+                    if matches!(error, LoadError::Read { .. }) {
                         self.seen = Version(None);
                     }
                     if refused != last_refused {
                         error!("still serving the old movies: {refused}");
                     }
                     last_refused = refused;
-                    continue;
                 }
             }
-            last_refused.clear();
         }
     }
 
