@@ -1,5 +1,7 @@
 //! Many segments in one piece of memory.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use memmap2::MmapMut;
 
@@ -19,7 +21,7 @@ pub(super) struct Block {
     /// Where the frames of the last segment end.
     used: usize,
     /// The size of each segment's frames, and where its slots end in them.
-    parts: Vec<(usize, Box<[u32]>)>,
+    parts: Vec<(usize, Arc<[u32]>)>,
 }
 
 impl Block {

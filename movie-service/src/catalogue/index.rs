@@ -1,6 +1,7 @@
 //! Finds a movie's place by its id.
 
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use hashbrown::hash_table::Entry;
 use hashbrown::{DefaultHashBuilder, HashTable};
@@ -40,7 +41,7 @@ impl Place {
 /// It is cut into shards that are copied when they change, so that clones are cheap and never see changes.
 #[derive(Clone, Debug)]
 pub(super) struct Index {
-    shards: CowVec<HashTable<Place>>,
+    shards: CowVec<Arc<HashTable<Place>>>,
     /// Seeded at random, so that ids that collide are hard to choose.
     hasher: DefaultHashBuilder,
 }
@@ -60,13 +61,13 @@ impl Index {
         id_at: impl Fn(Place) -> &'a [u8],
     ) -> Result<(), Place> {
         let hash = self.hasher.hash_one(id);
-        insert(self.shards.make_mut(shard(hash)), &self.hasher, (id, hash), place, id_at)
+        insert(shard_mut(&mut self.shards, hash), &self.hasher, (id, hash), place, id_at)
     }
 
     /// Removes a place that is there.
     pub(super) fn remove(&mut self, id: &[u8], place: Place) {
         let hash = self.hasher.hash_one(id);
-        if let Ok(entry) = self.shards.make_mut(shard(hash)).find_entry(hash, |other| *other == place) {
+        if let Ok(entry) = shard_mut(&mut self.shards, hash).find_entry(hash, |other| *other == place) {
             entry.remove();
         }
     }
@@ -108,7 +109,7 @@ impl IndexBuilder {
     }
 
     pub(super) fn finish(self) -> Index {
-        Index { shards: self.shards.into_iter().collect(), hasher: self.hasher }
+        Index { shards: self.shards.into_iter().map(Arc::new).collect(), hasher: self.hasher }
     }
 }
 
@@ -132,6 +133,11 @@ fn insert<'a>(
             Ok(())
         }
     }
+}
+
+/// Returns a shard to change it, copied first if it is shared.
+fn shard_mut(shards: &mut CowVec<Arc<HashTable<Place>>>, hash: u64) -> &mut HashTable<Place> {
+    Arc::make_mut(shards.make_mut(shard(hash)))
 }
 
 /// Chooses the shard by bits of the hash that hardly matter to the tables.

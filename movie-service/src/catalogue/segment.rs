@@ -1,6 +1,7 @@
 //! Some hundred movies as ready frames, one after the other.
 
 use std::mem;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -16,18 +17,18 @@ const FULL: usize = 2 * 16 * 1024;
 
 /// Movies in listing order, one a slot, their frames one after the other.
 ///
-/// It never changes; a change makes a new one. A deleted movie leaves an empty slot, so that the others keep their
+/// It never changes, and clones share its buffers; a change makes a new one. A deleted movie leaves an empty slot, so that the others keep their
 /// place.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Segment {
     frames: Bytes,
     /// Where each slot ends in `frames`; it starts where the one before it ends.
-    ends: Box<[u32]>,
+    ends: Arc<[u32]>,
 }
 
 impl Segment {
     /// Makes a segment of frames and where each slot ends in them, as a [`Draft`] has them.
-    pub(super) fn new(frames: Bytes, ends: Box<[u32]>) -> Self {
+    pub(super) fn new(frames: Bytes, ends: Arc<[u32]>) -> Self {
         Self { frames, ends }
     }
 
@@ -116,7 +117,7 @@ impl Draft {
     }
 
     /// Returns where each slot ends in the frames.
-    pub(super) fn into_ends(self) -> Box<[u32]> {
+    pub(super) fn into_ends(self) -> Arc<[u32]> {
         self.ends.as_slice().into()
     }
 

@@ -1,12 +1,14 @@
 //! Bodies of requests and answers.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
 use tonic::Status;
+
+use super::gather::Data;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -41,19 +43,22 @@ impl Iterator for Ready {
 }
 
 impl Body for Answer {
-    type Data = Bytes;
+    type Data = Data;
     type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    ) -> Poll<Option<Result<Frame<Data>, Status>>> {
         let ready = match &mut *self {
             Self::Ready(ready) => ready,
-            Self::Generated(body) => return Pin::new(body).poll_frame(cx),
+            Self::Generated(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                return Poll::Ready(frame.map(|frame| Ok(frame?.map_data(Data::made))));
+            }
         };
         Poll::Ready(match ready.next() {
-            Some(data) => Some(Ok(Frame::data(data))),
+            Some(data) => Some(Ok(Frame::data(Data::lasting(data)))),
             None if matches!(ready, Ready::Ended) => None,
             None => {
                 *ready = Ready::Ended;

@@ -26,6 +26,8 @@ use super::service::Services;
 /// The most bytes of an answer that wait for the peer to read, for each stream.
 const UNSENT: usize = 64 * 1024;
 
+const DEFER: usize = 16 * 1024;
+
 /// A running worker.
 pub(super) struct Worker {
     queue: mpsc::UnboundedSender<Connection>,
@@ -134,7 +136,13 @@ async fn serve(connection: Connection, services: Services, mut stopping: watch::
             draining = true;
             connection.as_mut().graceful_shutdown();
         }
+        let waiting = gather.waiting();
         let ended = connection.as_mut().poll(cx);
+        // What grew by much grows on once those who write were polled, too: they are next, then this connection.
+        if ended.is_pending() && gather.waiting() >= waiting + DEFER {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         match gather.poll_send(cx) {
             Poll::Ready(Err(error)) if ended.is_pending() => {
                 debug!(%error, "a connection was lost");
