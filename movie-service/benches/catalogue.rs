@@ -21,10 +21,10 @@ fn catalogue(movies: u64) -> Catalogue {
         let (id, title) = (id(movie), format!("A title of the usual length {movie}"));
         let movie = Movie { title: &title, rating: 7.5, director: "A Director", id: &id };
         if let Some(full) = draft.push(&movie).expect("the movie fits") {
-            builder.push(full).expect("every id is new");
+            builder.push(&full).expect("every id is new");
         }
     }
-    builder.push(draft).expect("every id is new");
+    builder.push(&draft).expect("every id is new");
     Catalogue::new(builder.finish().expect("every id is new"))
 }
 
@@ -93,7 +93,7 @@ fn list(criterion: &mut Criterion) {
         let snapshot: Arc<Snapshot> = catalogue(size).snapshot();
         group.throughput(Throughput::Elements(size));
         group.bench_function(BenchmarkId::new("frames", size), |bencher| {
-            bencher.iter(|| snapshot.clone().into_frames().map(|frames| frames.len()).sum::<usize>());
+            bencher.iter(|| snapshot.frames().map(|frames| frames.len()).sum::<usize>());
         });
         group.bench_function(BenchmarkId::new("movies", size), |bencher| {
             bencher.iter(|| snapshot.movies().map(|movie| movie.title.len()).sum::<usize>());

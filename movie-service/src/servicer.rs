@@ -8,7 +8,7 @@ use movie_proto::{Empty, MovieData, MovieId};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use crate::catalogue::{Catalogue, Movie};
+use crate::catalogue::{Catalogue, Movie, Snapshot, frame};
 use crate::found::Found;
 
 /// Answers the calls of the `Movie` service.
@@ -43,7 +43,9 @@ impl movie_server::Movie for MovieServicer {
         &self,
         _: Request<Empty>,
     ) -> Result<Response<Self::GetListMoviesStream>, Status> {
-        let movies = self.catalogue.snapshot().into_movies(|movie| Ok(MovieData::from(movie)));
+        let segments = self.catalogue.read(Snapshot::frames);
+        let movies = segments
+            .flat_map(|frames| frame::movies(&frames).map(MovieData::from).map(Ok).collect::<Vec<_>>());
         Ok(Response::new(Box::pin(tokio_stream::iter(movies))))
     }
 }

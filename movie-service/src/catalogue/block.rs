@@ -1,7 +1,5 @@
 //! Many segments in one piece of memory.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use memmap2::MmapMut;
 
@@ -20,13 +18,13 @@ pub(super) struct Block {
     memory: Option<MmapMut>,
     /// Where the frames of the last segment end.
     used: usize,
-    /// The size of each segment's frames, and where its slots end in them.
-    parts: Vec<(usize, Arc<[u32]>)>,
+    /// The size of each segment's frames.
+    parts: Vec<usize>,
 }
 
 impl Block {
     /// Adds what a draft holds, and returns the segments that are ready; none, most of the time.
-    pub(super) fn put(&mut self, draft: Draft) -> Vec<Segment> {
+    pub(super) fn put(&mut self, draft: &Draft) -> Vec<Segment> {
         let length = draft.frames().len();
         let mut ready = if self.used + length > BLOCK { self.finish() } else { Vec::new() };
         if self.memory.is_none() && length <= BLOCK {
@@ -36,10 +34,10 @@ impl Block {
             Some(memory) if length <= BLOCK => {
                 memory[self.used..self.used + length].copy_from_slice(draft.frames());
                 self.used += length;
-                self.parts.push((length, draft.into_ends()));
+                self.parts.push(length);
             }
             // Too large for a block, or there is none to be had.
-            _ => ready.push(draft.finish()),
+            _ => ready.push(Segment::new(Bytes::copy_from_slice(draft.frames()))),
         }
         ready
     }
@@ -55,9 +53,9 @@ impl Block {
             Bytes::from_owner(memory)
         };
         let mut start = 0;
-        let segment = |(length, ends)| {
+        let segment = |length| {
             start += length;
-            Segment::new(frames.slice(start - length..start), ends)
+            Segment::new(frames.slice(start - length..start))
         };
         parts.into_iter().map(segment).collect()
     }

@@ -39,7 +39,7 @@ pub enum ChangeError {
     #[error("no movie has the id `{}`", Quoted(.0))]
     NotFound(String),
     /// There is no room for another place.
-    #[error("the catalogue is full, expected at most 8 million segments")]
+    #[error("the catalogue is full, expected at most 33 million segments")]
     Full,
 }
 

@@ -92,6 +92,31 @@ pub(super) fn id(frame: &[u8]) -> &[u8] {
     fields(frame).find(|(tag, _)| *tag == ID).map_or(&[], |(_, value)| value)
 }
 
+/// Reads the movies back from frames of a catalogue, one after the other.
+pub fn movies(frames: &[u8]) -> impl Iterator<Item = Movie<'_>> {
+    each(frames).map(|(_, frame)| Movie::decode(frame))
+}
+
+/// Returns the first of some frames.
+pub(super) fn first(frames: &[u8]) -> &[u8] {
+    let length = match frames {
+        [_, a, b, c, d, ..] => PREFIX + u32::from_be_bytes([*a, *b, *c, *d]) as usize,
+        _ => 0,
+    };
+    frames.get(..length).unwrap_or_default()
+}
+
+/// Walks over frames: where each starts, and the frame.
+pub(super) fn each(frames: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut start = 0;
+    iter::from_fn(move || {
+        let frame = first(frames.get(start..)?);
+        let this = start;
+        start += frame.len();
+        (!frame.is_empty()).then_some((this, frame))
+    })
+}
+
 /// Walks over the fields of a frame: tag and value.
 fn fields(frame: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     let mut rest = frame.get(PREFIX..).unwrap_or_default();

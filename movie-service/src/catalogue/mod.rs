@@ -2,7 +2,7 @@
 //!
 //! * [`frame`] — one movie as bytes ready to send;
 //! * `segment` — some hundred of them in one buffer;
-//! * `index` — where the movie with an id is;
+//! * `index` — where the movie with an id is, and `table`, what that is made of;
 //! * `cow_vec` — what makes a changed copy of all that cheap;
 //! * `snapshot` — the catalogue at one revision, made of the above; it never changes;
 //! * `block` — many segments in one piece of memory;
@@ -16,6 +16,7 @@ pub mod frame;
 mod index;
 mod segment;
 mod snapshot;
+mod table;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -1,7 +1,6 @@
 //! All movies at one revision.
 
 use std::iter;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -9,16 +8,16 @@ use super::block::Block;
 use super::change::{Change, ChangeError, check};
 use super::cow_vec::CowVec;
 use super::frame::{self, Movie};
-use super::index::{Index, IndexBuilder, Place};
-use super::segment::{Draft, SLOTS, Segment};
+use super::index::{Index, IndexBuilder};
+use super::segment::{Draft, FULL, Place, Segment};
 
 /// The movies at one revision. It never changes, so whoever holds it reads a consistent state.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     revision: u64,
     len: usize,
-    /// Movies and the empty slots that deleted ones left.
-    slots: usize,
+    /// The bytes of all frames.
+    bytes: usize,
     segments: CowVec<Segment>,
     index: Index,
 }
@@ -46,50 +45,27 @@ impl Snapshot {
     #[must_use]
     pub fn frame(&self, id: &[u8]) -> Option<Bytes> {
         let place = self.find(id)?;
-        Some(self.segments[place.segment()].share(place.slot()))
+        Some(self.segments[place.segment()].share(place.key()))
     }
 
     /// Returns the movie that has this id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Movie<'_>> {
         let place = self.find(id.as_bytes())?;
-        Some(Movie::decode(self.segments[place.segment()].frame(place.slot())))
+        Some(Movie::decode(frame_at(&self.segments, place)))
     }
 
     /// Returns the movies in listing order.
     pub fn movies(&self) -> impl Iterator<Item = Movie<'_>> {
-        (0..self.segments.len()).flat_map(|segment| {
-            let segment = &self.segments[segment];
-            let frames = (0..segment.slots()).map(|slot| segment.frame(slot));
-            frames.filter(|frame| !frame.is_empty()).map(Movie::decode)
-        })
-    }
-
-    /// Returns what `read` makes of each movie, in listing order, keeping the movies for as long as it takes.
-    pub fn into_movies<T>(
-        self: Arc<Self>,
-        read: impl Fn(Movie<'_>) -> T + Send,
-    ) -> impl Iterator<Item = T> + Send {
-        let segments = self.segments.clone();
-        let (mut segment, mut slot) = (0, 0);
-        iter::from_fn(move || {
-            loop {
-                let current = segments.get(segment)?;
-                if slot == current.slots() {
-                    (segment, slot) = (segment + 1, 0);
-                    continue;
-                }
-                let frame = current.frame(slot);
-                slot += 1;
-                if !frame.is_empty() {
-                    return Some(read(Movie::decode(frame)));
-                }
-            }
-        })
+        (0..self.segments.len())
+            .flat_map(|segment| self.segments[segment].movies())
+            .map(|(_, frame)| Movie::decode(frame))
     }
 
     /// Returns the frames of all movies in listing order, many in each item, without copying them.
-    pub fn into_frames(self: Arc<Self>) -> impl Iterator<Item = Bytes> + Send {
+    ///
+    /// It keeps what it has not returned yet, and not the snapshot.
+    pub fn frames(&self) -> impl Iterator<Item = Bytes> + Send + use<> {
         let segments = self.segments.clone();
         let mut segment = 0;
         iter::from_fn(move || {
@@ -127,20 +103,16 @@ impl Snapshot {
 
     fn insert(&mut self, movie: &Movie<'_>) -> Result<(), ChangeError> {
         check(movie)?;
-        let last = self.segments.len().checked_sub(1).filter(|last| !self.segments[*last].is_full_for(movie));
-        let segment = match last {
-            Some(last) => last,
-            None => push(&mut self.segments, Segment::default())?,
+        let last = self.segments.len().checked_sub(1);
+        let place = match last.and_then(|last| Some(Place::new(last, self.segments[last].next_key(movie)?))) {
+            Some(place) => place,
+            None => Place::new(push(&mut self.segments, Segment::default())?, 0),
         };
         let Self { segments, index, .. } = self;
-        let place = Place::new(segment, segments[segment].slots());
         let inserted = index.insert(movie.id.as_bytes(), place, |place| frame::id(frame_at(segments, place)));
         inserted.map_err(|place| exists(frame_at(segments, place)))?;
-        let mut draft = Draft::of(&segments[segment]);
-        draft.append(movie);
-        *segments.make_mut(segment) = draft.finish();
+        self.change(place, |segment| segment.with_next(place.key(), movie));
         self.len += 1;
-        self.slots += 1;
         Ok(())
     }
 
@@ -148,45 +120,52 @@ impl Snapshot {
         check(movie)?;
         let place =
             self.find(movie.id.as_bytes()).ok_or_else(|| ChangeError::NotFound(movie.id.to_owned()))?;
-        let segment = self.segments.make_mut(place.segment());
-        *segment = segment.with(place.slot(), Some(movie));
+        self.change(place, |segment| segment.with(place.key(), Some(movie)));
         Ok(())
     }
 
     fn delete(&mut self, id: &str) -> Result<(), ChangeError> {
         let place = self.find(id.as_bytes()).ok_or_else(|| ChangeError::NotFound(id.to_owned()))?;
         self.index.remove(id.as_bytes(), place);
-        let segment = self.segments.make_mut(place.segment());
-        *segment = segment.with(place.slot(), None);
+        self.change(place, |segment| segment.with(place.key(), None));
         self.len -= 1;
         Ok(())
+    }
+
+    /// Replaces the segment of a place.
+    fn change(&mut self, place: Place, changed: impl FnOnce(&Segment) -> Segment) {
+        let segment = self.segments.make_mut(place.segment());
+        self.bytes -= segment.frames().len();
+        *segment = changed(segment);
+        self.bytes += segment.frames().len();
     }
 
     fn find(&self, id: &[u8]) -> Option<Place> {
         self.index.find(id, |place| frame::id(frame_at(&self.segments, place)))
     }
 
-    /// Returns the number of movies and of the empty slots that deleted ones left.
+    /// Returns the number of segments.
     #[cfg(test)]
-    pub(super) fn slots(&self) -> usize {
-        self.slots
+    pub(super) fn segments(&self) -> usize {
+        self.segments.len()
     }
 
-    /// Returns whether so many slots are empty that a copy without them pays.
+    /// Returns whether deleted movies left so little in the segments that a copy with fewer of them pays.
     fn is_sparse(&self) -> bool {
-        self.slots > 2 * self.len + 16 * SLOTS
+        // Two neighbours of a fresh copy are more than full: it has at most twice as many segments as full ones.
+        self.segments.len() > 4 * (self.bytes / FULL) + 16
     }
 
-    /// Returns the same movies without empty slots.
+    /// Returns the same movies in fresh segments.
     fn compacted(&self) -> Result<Self, ChangeError> {
         let (mut draft, mut builder) = (Draft::default(), Builder::default());
         builder.reserve(self.len);
         for movie in self.movies() {
             if let Some(full) = draft.push(&movie)? {
-                builder.push(full).map_err(|(_, error)| error)?;
+                builder.push(&full).map_err(|(_, error)| error)?;
             }
         }
-        builder.push(draft).map_err(|(_, error)| error)?;
+        builder.push(&draft).map_err(|(_, error)| error)?;
         let compacted = builder.finish().map_err(|(_, error)| error)?;
         Ok(compacted.at_revision(self.revision))
     }
@@ -198,6 +177,7 @@ pub struct Builder {
     /// What is not indexed yet.
     block: Block,
     len: usize,
+    bytes: usize,
     segments: CowVec<Segment>,
     index: IndexBuilder,
 }
@@ -208,8 +188,7 @@ pub type NotAdded = (usize, ChangeError);
 impl Builder {
     /// Makes room for about so many movies in all.
     pub fn reserve(&mut self, movies: usize) {
-        let Self { segments, index, .. } = self;
-        index.reserve(movies, |place| frame::id(frame_at(segments, place)));
+        self.index.reserve(movies);
     }
 
     /// Adds the movies of a draft, at the end of the listing order.
@@ -218,7 +197,7 @@ impl Builder {
     ///
     /// [`NotAdded`] of the first movie that cannot be added: of this draft, or of one before. The builder is of no
     /// use then.
-    pub fn push(&mut self, draft: Draft) -> Result<(), NotAdded> {
+    pub fn push(&mut self, draft: &Draft) -> Result<(), NotAdded> {
         let ready = self.block.put(draft);
         self.index(ready)
     }
@@ -243,22 +222,23 @@ impl Builder {
     pub fn finish(mut self) -> Result<Snapshot, NotAdded> {
         let ready = self.block.finish();
         self.index(ready)?;
-        let Self { len, segments, index, .. } = self;
-        Ok(Snapshot { revision: 0, len, slots: len, segments, index: index.finish() })
+        let Self { len, bytes, segments, index, .. } = self;
+        Ok(Snapshot { revision: 0, len, bytes, segments, index: index.finish() })
     }
 
     fn index(&mut self, ready: Vec<Segment>) -> Result<(), NotAdded> {
         for segment in ready {
-            let slots = segment.slots();
+            self.bytes += segment.frames().len();
+            let movies = segment.clone();
             let number = push(&mut self.segments, segment).map_err(|error| (self.len, error))?;
             let Self { len, segments, index, .. } = self;
-            let id_at = |place| frame::id(frame_at(segments, place));
-            for slot in 0..slots {
-                let place = Place::new(number, slot);
-                let inserted = index.insert(id_at(place), place, id_at);
-                inserted.map_err(|other| (*len + slot, exists(frame_at(segments, other))))?;
+            for (key, frame) in movies.movies() {
+                let inserted = index.insert(frame::id(frame), Place::new(number, key), |place| {
+                    frame::id(frame_at(segments, place))
+                });
+                inserted.map_err(|other| (*len, exists(frame_at(segments, other))))?;
+                *len += 1;
             }
-            *len += slots;
         }
         Ok(())
     }
@@ -275,7 +255,7 @@ fn push(segments: &mut CowVec<Segment>, segment: Segment) -> Result<usize, Chang
 }
 
 fn frame_at(segments: &CowVec<Segment>, place: Place) -> &[u8] {
-    segments[place.segment()].frame(place.slot())
+    segments[place.segment()].frame(place.key())
 }
 
 fn exists(frame: &[u8]) -> ChangeError {

@@ -174,7 +174,7 @@ fn index(batches: mpsc::Receiver<Batch>) -> Result<Snapshot, WindowError> {
             movies.reserve(reserved);
         }
         starts.extend(batch.starts);
-        movies.push(batch.draft).map_err(|error| name(error, &starts, good))?;
+        movies.push(&batch.draft).map_err(|error| name(error, &starts, good))?;
         starts.drain(..movies.len() - good);
         good = movies.len();
     }

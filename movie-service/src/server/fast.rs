@@ -16,7 +16,7 @@ use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::{Body, Frame, Incoming};
 
 use super::body::{Answer, Ready, Replayed};
-use crate::catalogue::{Catalogue, frame};
+use crate::catalogue::{Catalogue, Snapshot, frame};
 use crate::found::Found;
 
 const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -122,7 +122,7 @@ impl Method {
                 Some(Ready::One(hit.or(Some(Bytes::from_static(frame::EMPTY)))))
             }
             Self::GetListMovies if message.is_empty() => {
-                Some(Ready::Many(Box::new(catalogue.snapshot().into_frames())))
+                Some(Ready::Many(Box::new(catalogue.read(Snapshot::frames))))
             }
             Self::GetListMovies => None,
         }
@@ -156,7 +156,7 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
-    use crate::catalogue::{Change, Movie, Snapshot};
+    use crate::catalogue::{Change, Movie};
 
     /// A request body of which the frames come one by one; `None` makes the reader wait once.
     struct Script(VecDeque<Option<Bytes>>);
