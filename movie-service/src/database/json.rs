@@ -19,8 +19,9 @@ use crate::catalogue::{Builder, Draft, Movie, NotAdded, Quoted, Snapshot};
 /// How much of the file is in memory at a time: little enough for the processor's cache.
 const WINDOW: usize = 256 * 1024;
 
-/// How many batches of encoded movies may wait to be indexed.
-const WAITING: usize = 16;
+/// How many batches of encoded movies may wait to be indexed: as many as fill one of the catalogue's blocks, since
+/// they are indexed a block at a time and the reader would stand still for that long.
+const WAITING: usize = 64;
 
 /// Why a database could not be loaded.
 #[derive(Debug, thiserror::Error)]

@@ -190,6 +190,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             }
             let room = MOST_COPIED - self.waiting_copied - self.copied.len();
             let part = slice.len().min(room);
+            if self.copied.len() + part > KEPT {
+                // All at once: a buffer that grows step by step is copied at each.
+                self.copied.reserve(room);
+            }
             self.copied.extend_from_slice(&slice[..part]);
             taken += part;
             if part < slice.len() {
@@ -232,5 +236,125 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gather<S> {
         let mut inner = self.inner();
         ready!(inner.poll_send(cx))?;
         Pin::new(&mut inner.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// A peer that takes so many bytes of each write in turn; none makes the writer wait.
+    #[derive(Default)]
+    struct Peer {
+        takes: VecDeque<usize>,
+        taken: Vec<u8>,
+    }
+
+    impl AsyncRead for Peer {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Peer {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            match self.takes.pop_front() {
+                Some(0) | None => Poll::Pending,
+                Some(most) => {
+                    let part = most.min(bytes.len());
+                    self.taken.extend_from_slice(&bytes[..part]);
+                    Poll::Ready(Ok(part))
+                }
+            }
+        }
+
+        fn poll_write_vectored(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            slices: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let all: Vec<u8> = slices.iter().flat_map(|slice| slice.to_vec()).collect();
+            self.poll_write(cx, &all)
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Writes a head and data as h2 does; returns whether all of it was taken.
+    fn write(gather: &mut Gather<Peer>, head: &[u8], data: &mut Data) -> bool {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut frame = head.chain(data);
+        while frame.has_remaining() {
+            let mut slices = [IoSlice::new(&[]); 4];
+            let count = frame.chunks_vectored(&mut slices);
+            match Pin::new(&mut *gather).poll_write_vectored(cx, &slices[..count]) {
+                Poll::Ready(taken) => frame.advance(taken.unwrap()),
+                Poll::Pending => return false,
+            }
+        }
+        true
+    }
+
+    proptest! {
+        #[test]
+        fn a_peer_gets_what_was_written_in_order_however_little_it_takes_at_a_time(
+            writes in proptest::collection::vec((any::<bool>(), 0..20_000_usize), 0..40),
+            takes in proptest::collection::vec(0..50_000_usize, 0..200),
+        ) {
+            let cx = &mut Context::from_waker(Waker::noop());
+            let mut gather = Gather::new(Peer { takes: takes.into(), taken: Vec::new() });
+            let mut expected = Vec::new();
+            for (number, (lasts, length)) in writes.into_iter().enumerate() {
+                let bytes = Bytes::from(vec![u8::try_from(number).unwrap(); length]);
+                let mut data = if lasts { Data::lasting(bytes.clone()) } else { Data::made(bytes.clone()) };
+                expected.extend_from_slice(b"head");
+                expected.extend_from_slice(&bytes);
+                let (mut head, mut patience) = (b"head".as_slice(), 1000);
+                while !write(&mut gather, head, &mut data) {
+                    // Of what h2 could not write, the head was taken first.
+                    head = &[];
+                    gather.inner().stream.takes.push_back(50_000);
+                    patience -= 1;
+                    prop_assert!(patience > 0);
+                }
+            }
+            gather.inner().stream.takes.extend([100_000; 64]);
+            prop_assert!(gather.poll_send(cx).is_ready());
+            prop_assert_eq!(gather.waiting(), 0);
+            prop_assert!(gather.inner().stream.taken == expected);
+        }
+    }
+
+    #[test]
+    fn a_peer_that_reads_nothing_costs_a_bounded_buffer_and_shares_of_what_lasts() {
+        let mut gather = Gather::new(Peer::default());
+        let lasting = Bytes::from(vec![7; 16 * 1024]);
+        let mut written = 0;
+        while write(&mut gather, &[0; 9], &mut Data::lasting(lasting.clone())) {
+            written += 1;
+            assert!(gather.waiting() <= MOST + lasting.len() + 9, "{} bytes wait", gather.waiting());
+        }
+        assert!(written >= MOST / lasting.len() - 1, "only {written} were taken");
+        assert!(gather.inner().pieces.iter().any(|piece| piece.as_ptr() == lasting.as_ptr()));
+        assert!(gather.inner().waiting_copied <= 9 * (written + 1));
+
+        let mut gather = Gather::new(Peer::default());
+        while write(&mut gather, &[0; 9], &mut Data::made(lasting.clone())) {
+            assert!(gather.waiting() <= MOST_COPIED, "{} bytes wait", gather.waiting());
+        }
     }
 }

@@ -26,7 +26,8 @@ use super::service::Services;
 /// The most bytes of an answer that wait for the peer to read, for each stream.
 const UNSENT: usize = 64 * 1024;
 
-const DEFER: usize = 16 * 1024;
+/// Written at once, this much is worth waiting for more before it is sent.
+const MUCH: usize = 16 * 1024;
 
 /// A running worker.
 pub(super) struct Worker {
@@ -139,7 +140,7 @@ async fn serve(connection: Connection, services: Services, mut stopping: watch::
         let waiting = gather.waiting();
         let ended = connection.as_mut().poll(cx);
         // What grew by much grows on once those who write were polled, too: they are next, then this connection.
-        if ended.is_pending() && gather.waiting() >= waiting + DEFER {
+        if ended.is_pending() && gather.waiting() >= waiting + MUCH {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
