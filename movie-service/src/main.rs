@@ -9,7 +9,9 @@ use movie_service::catalogue::Catalogue;
 use movie_service::config::Config;
 use movie_service::database::{JsonDatabase, LoadError};
 use movie_service::found::Found;
-use movie_service::{server, shutdown};
+use movie_service::server::Server;
+use movie_service::server::listen::Listener;
+use movie_service::shutdown;
 use tracing::info;
 use tracing_subscriber::EnvFilter;
 
@@ -47,7 +49,7 @@ async fn run() -> anyhow::Result<()> {
         };
         anyhow::Error::new(error).context(format!("cannot load the database{hint}"))
     })?;
-    let listener = server::listen(config.listen).with_context(|| {
+    let listener = Listener::bind(&config.listen).with_context(|| {
         format!(
             "cannot listen on {}; stop what uses it or choose another with --listen ADDRESS",
             config.listen
@@ -56,10 +58,16 @@ async fn run() -> anyhow::Result<()> {
     let found = if config.quiet { Found::quiet() } else { Found::printing_to(io::stdout())? };
     let shutdown = shutdown::requested()?;
 
-    info!("serving {} movies from {} on {}", movies.len(), config.database.display(), listener.local_addr()?);
+    info!("serving {} movies from {} on {}", movies.len(), config.database.display(), listener.address()?);
     let catalogue = Arc::new(Catalogue::new(movies));
     database.follow(&catalogue)?;
-    server::serve(listener, catalogue, found.clone(), shutdown).await?;
+    let server = Server {
+        limits: config.limits(),
+        grace: config.grace,
+        pause: config.pause,
+        ..Server::new(catalogue, found.clone())
+    };
+    server.serve(listener, shutdown).await?;
     found.flush();
     info!("stopped");
     Ok(())

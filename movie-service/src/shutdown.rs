@@ -2,9 +2,12 @@
 
 use std::io;
 
-use tokio::signal;
+use tokio::signal::unix::{SignalKind, signal};
 
-/// Completes when the process is asked to stop, by Ctrl-C or SIGTERM.
+/// The exit code after a second signal: that of a shell for a program that Ctrl-C ended.
+const INTERRUPTED: i32 = 130;
+
+/// Completes when the process is asked to stop, by Ctrl-C or SIGTERM. Asked once more, the process ends at once.
 ///
 /// The signals are caught from this call on, not from the first poll.
 ///
@@ -12,21 +15,19 @@ use tokio::signal;
 ///
 /// If the operating system does not let them be caught.
 pub fn requested() -> io::Result<impl Future<Output = ()>> {
-    #[cfg(unix)]
-    {
-        use signal::unix::{SignalKind, signal};
-
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut terminate = signal(SignalKind::terminate())?;
-        Ok(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        })
-    }
-    #[cfg(not(unix))]
-    Ok(async {
-        let _ = signal::ctrl_c().await;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut asked = async move || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    Ok(async move {
+        asked().await;
+        tokio::spawn(async move {
+            asked().await;
+            std::process::exit(INTERRUPTED);
+        });
     })
 }

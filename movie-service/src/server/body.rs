@@ -6,14 +6,26 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
-use tonic::Status;
+use tonic::{Code, Status};
 
+use super::call::InFlight;
 use super::gather::Data;
+use super::refusal;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// The body of an answer.
-pub(super) enum Answer {
+/// The body of an answer. The call is in flight until the last of it was taken, or it is dropped.
+pub(super) struct Answer {
+    content: Content,
+    call: Option<InFlight>,
+}
+
+/// What an answer consists of.
+#[derive(Default)]
+pub(super) enum Content {
+    /// Nothing.
+    #[default]
+    Empty,
     /// Ready bytes, then trailers that say OK.
     Ready(Ready),
     /// Whatever the generated code answers.
@@ -26,8 +38,6 @@ pub(super) enum Ready {
     One(Option<Bytes>),
     /// Any number of items.
     Many(Box<dyn Iterator<Item = Bytes> + Send>),
-    /// The trailers were sent, too.
-    Ended,
 }
 
 impl Iterator for Ready {
@@ -37,8 +47,30 @@ impl Iterator for Ready {
         match self {
             Self::One(frame) => frame.take(),
             Self::Many(frames) => frames.next(),
-            Self::Ended => None,
         }
+    }
+}
+
+impl Answer {
+    /// An answer to a call that is in flight.
+    pub(super) fn to(call: InFlight, content: Content) -> Self {
+        Self { content, call: Some(call) }
+    }
+
+    /// The last frame: a status.
+    fn end(&mut self, trailers: HeaderMap) -> Frame<Data> {
+        self.content = Content::Empty;
+        if let Some(call) = self.call.take() {
+            call.end(refusal::code(&trailers).unwrap_or(Code::Unknown));
+        }
+        Frame::trailers(trailers)
+    }
+}
+
+/// The body of an answer of which the headers say it all.
+impl Default for Answer {
+    fn default() -> Self {
+        Self { content: Content::Empty, call: None }
     }
 }
 
@@ -50,48 +82,62 @@ impl Body for Answer {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Data>, Status>>> {
-        let ready = match &mut *self {
-            Self::Ready(ready) => ready,
-            Self::Generated(body) => {
-                let frame = ready!(Pin::new(body).poll_frame(cx));
-                return Poll::Ready(frame.map(|frame| Ok(frame?.map_data(Data::made))));
-            }
-        };
-        Poll::Ready(match ready.next() {
-            Some(data) => Some(Ok(Frame::data(Data::lasting(data)))),
-            None if matches!(ready, Ready::Ended) => None,
-            None => {
-                *ready = Ready::Ended;
-                let ok = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]);
-                Some(Ok(Frame::trailers(ok)))
-            }
+        let this = &mut *self;
+        let long = !matches!(this.content, Content::Empty | Content::Ready(Ready::One(_)));
+        if long && let Some(refusal) = this.call.as_ref().and_then(InFlight::refusal) {
+            let mut trailers = HeaderMap::new();
+            // Every message of a refusal fits a header.
+            let _ = Status::from(refusal).add_header(&mut trailers);
+            return Poll::Ready(Some(Ok(this.end(trailers))));
+        }
+        Poll::Ready(match &mut this.content {
+            Content::Empty => None,
+            Content::Ready(ready) => Some(Ok(match ready.next() {
+                Some(data) => Frame::data(Data::lasting(data)),
+                None => this.end(HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))])),
+            })),
+            Content::Generated(body) => match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(Ok(frame)) => match frame.into_trailers() {
+                    Ok(mut trailers) => {
+                        super::log_hidden(refusal::hide_internals(&mut trailers));
+                        Some(Ok(this.end(trailers)))
+                    }
+                    Err(frame) => Some(Ok(frame.map_data(Data::made))),
+                },
+                Some(Err(status)) => Some(Err(status)),
+                None => {
+                    this.content = Content::Empty;
+                    None
+                }
+            },
         })
     }
 
     fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Ready(ready) => matches!(ready, Ready::Ended),
-            Self::Generated(body) => body.is_end_stream(),
+        match &self.content {
+            Content::Empty => true,
+            Content::Ready(_) => false,
+            Content::Generated(body) => body.is_end_stream(),
         }
     }
 }
 
 /// The body of a request of which some frames were read already.
-pub(super) struct Replayed<B> {
+pub(super) struct Replayed<B: Body> {
     /// What was read, the last first.
-    pub(super) read: Vec<Result<Frame<Bytes>, hyper::Error>>,
+    pub(super) read: Vec<Result<Frame<Bytes>, B::Error>>,
     /// What was not.
     pub(super) rest: B,
 }
 
-impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Body for Replayed<B> {
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Replayed<B> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         match self.read.pop() {
             Some(frame) => Poll::Ready(Some(frame)),
             None => Pin::new(&mut self.rest).poll_frame(cx),

@@ -15,7 +15,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Response};
 use hyper::body::{Body, Frame, Incoming};
 
-use super::body::{Answer, Ready, Replayed};
+use super::body::{Content, Ready, Replayed};
 use crate::catalogue::{Catalogue, Snapshot, frame};
 use crate::found::Found;
 
@@ -25,9 +25,9 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const ID: u8 = 1 << 3 | 2;
 
 /// What became of a call.
-pub(super) enum Outcome<B> {
+pub(super) enum Outcome<B: Body> {
     /// Here is its answer.
-    Answered(Response<Answer>),
+    Answered(Response<Content>),
     /// It is for the generated code.
     Declined(Request<Replayed<B>>),
 }
@@ -48,9 +48,10 @@ impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Fast<B> {
     /// Takes a request, or returns it if it is not for the fast way.
     #[expect(clippy::result_large_err, reason = "it is no error, and a box is an allocation a call")]
     pub(super) fn take(request: Request<B>) -> Result<Self, Request<B>> {
-        let plain = *request.method() == http::Method::POST && !request.headers().contains_key(GRPC_ENCODING);
         match Method::at(request.uri().path()) {
-            Some(method) if plain => Ok(Self { method, request: Some(request.into_parts()), first: None }),
+            Some(method) if !request.headers().contains_key(GRPC_ENCODING) => {
+                Ok(Self { method, request: Some(request.into_parts()), first: None })
+            }
             _ => Err(request),
         }
     }
@@ -82,7 +83,7 @@ impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Fast<B> {
             Some(frame) => body.is_end_stream() && is_empty(frame),
         };
         if ended && let Some(ready) = message.and_then(|message| method.answer(catalogue, found, message)) {
-            let mut response = Response::new(Answer::Ready(ready));
+            let mut response = Response::new(Content::Ready(ready));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             return Poll::Ready(Outcome::Answered(response));
         }
@@ -195,7 +196,7 @@ mod tests {
             match fast.poll_outcome(&catalogue, &Found::quiet(), cx) {
                 Poll::Pending => {}
                 Poll::Ready(Outcome::Answered(response)) => {
-                    let Answer::Ready(mut ready) = response.into_body() else {
+                    let Content::Ready(mut ready) = response.into_body() else {
                         panic!("not from the fast way")
                     };
                     return Ok(ready.next());

@@ -88,6 +88,7 @@ struct Inner<S> {
     /// Bytes in `pieces`, and how many of them are copies.
     waiting: usize,
     waiting_copied: usize,
+    sent_in_all: u64,
 }
 
 impl<S> Clone for Gather<S> {
@@ -104,12 +105,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
             copied: BytesMut::new(),
             waiting: 0,
             waiting_copied: 0,
+            sent_in_all: 0,
         })))
     }
 
     /// Sends what was gathered.
     pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.inner().poll_send(cx)
+    }
+
+    /// Returns how many bytes were ever sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.inner().sent_in_all
     }
 
     /// Returns how many bytes were gathered.
@@ -154,6 +161,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
         if sent == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }
+        self.sent_in_all += sent as u64;
         while let Some(piece) = self.pieces.front_mut() {
             let part = sent.min(piece.len());
             self.waiting -= part;

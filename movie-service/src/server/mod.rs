@@ -1,91 +1,172 @@
-//! The way of a connection, from the listener to the calls.
+//! The way of a connection, from the listener to the calls. In the order of that way:
 //!
-//! * [`listen`] — opens the listener;
-//! * [`serve`] — accepts connections and hands each to the worker that has fewest;
+//! * [`listen`] — opens the listener and accepts;
+//! * [`limits`] — what a peer may do; `admission` — how many connections there may be;
+//! * [`Server`] — hands each connection to the worker that has fewest;
 //! * `worker` — a thread with a runtime of its own, one a core, that serves the connections it is handed;
-//! * `gather` — writes of a connection, gathered into few system calls;
-//! * `service` — what is done with a call: the fast way, or the generated code;
-//! * `fast` — the fast way of the two calls of the `Movie` service;
-//! * `body` — bodies of requests and answers.
+//! * `connection` — the life of one of them; `sniff` — what it speaks; `gather` — its writes, in few system calls;
+//! * `executor` — runs the calls of a connection;
+//! * `service` — the way of a call; `call` — what it counts for, and its [`deadline`]; [`frames`] — its messages;
+//! * `fast` — the fast way of the two calls of the `Movie` service; `routes` — the generated code for all others;
+//! * `body` — bodies of requests and answers; [`refusal`] — what a caller is told when a call fails.
 
+mod admission;
 mod body;
+mod call;
+mod connection;
+pub mod deadline;
+mod executor;
 mod fast;
+pub mod frames;
 mod gather;
-mod listen;
+pub mod limits;
+pub mod listen;
+pub mod refusal;
+mod routes;
 mod service;
+mod sniff;
 mod worker;
 
 use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
-use socket2::SockRef;
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tracing::{debug, warn};
+use tonic::Status;
+use tracing::{error, info, warn};
 
-pub use self::listen::listen;
-use self::service::Services;
+use self::admission::Admission;
+pub use self::limits::Limits;
+use self::listen::Listener;
+use self::routes::Routes;
 use self::worker::Worker;
 use crate::catalogue::Catalogue;
 use crate::found::Found;
-
-/// The largest message that a caller may send, in bytes. A request takes far less, and memory is set aside for a
-/// message as soon as its length is announced.
-pub const MAX_REQUEST: usize = 64 * 1024;
-
-/// How long calls in flight may take to end once the service is asked to stop.
-const GRACE: Duration = Duration::from_secs(5);
+use crate::servicer::MovieServicer;
 
 /// How long to wait before accepting again when the operating system refuses.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves calls until `shutdown` completes; then accepts no more connections, lets the calls in flight end,
-/// and returns.
-///
-/// # Errors
-///
-/// If a worker cannot be started.
-pub async fn serve(
-    listener: TcpListener,
+/// Open files that are not connections: logs, databases, the listener, what the runtimes need.
+const OTHER_FILES: u64 = 64;
+
+/// What is served, and how.
+#[derive(Debug)]
+pub struct Server {
+    /// The movies.
+    pub catalogue: Arc<Catalogue>,
+    /// Told of each movie that is found.
+    pub found: Found,
+    /// What a peer may do.
+    pub limits: Limits,
+    /// How long calls in flight may take to end once the service is asked to stop.
+    pub grace: Duration,
+    /// How long to go on accepting then, so that whoever spreads the load notices first.
+    pub pause: Duration,
+}
+
+/// What connections have in common.
+struct Shared {
     catalogue: Arc<Catalogue>,
     found: Found,
-    shutdown: impl Future<Output = ()>,
-) -> io::Result<()> {
-    let services = Services::new(catalogue, found);
-    let (stop, stopping) = watch::channel(false);
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut workers = (0..cores)
-        .map(|core| Worker::start(core, services.clone(), stopping.clone()))
-        .collect::<io::Result<Vec<_>>>()?;
+    limits: Limits,
+    routes: Routes,
+    /// Lists being sent.
+    lists: AtomicUsize,
+    calls_per_worker: usize,
+}
 
-    tokio::select! {
-        () = accept(&listener, &mut workers) => {}
-        () = shutdown => {}
+/// What the server does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It serves.
+    Serving,
+    /// It is asked to stop: no more connections, and those there are finish their calls.
+    Draining,
+    /// It waited long enough: calls end now.
+    Ending,
+}
+
+impl Server {
+    /// A server with the defaults of everything.
+    #[must_use]
+    pub fn new(catalogue: Arc<Catalogue>, found: Found) -> Self {
+        let (grace, pause) = (Duration::from_secs(20), Duration::ZERO);
+        Self { catalogue, found, limits: Limits::default(), grace, pause }
     }
-    drop(listener);
-    stop.send_replace(true);
-    // All at once: each worker's grace starts when it is told.
-    let finished: Vec<_> = workers.into_iter().map(Worker::finish).collect();
-    for worker in finished {
-        worker.await;
+
+    /// Serves calls until `shutdown` completes; then accepts no more connections, lets the calls in flight end for as
+    /// long as they may, and returns.
+    ///
+    /// # Errors
+    ///
+    /// If a worker cannot be started.
+    pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
+        let Self { catalogue, found, mut limits, grace, pause } = self;
+        limits.connections = limits.connections.min(files());
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let admission = Admission::new(limits.connections, limits.connections_per_address);
+        let shared = Arc::new(Shared {
+            routes: Routes::new(MovieServicer::new(catalogue.clone(), found.clone()), limits.message),
+            lists: AtomicUsize::default(),
+            calls_per_worker: limits.calls.div_ceil(cores),
+            catalogue,
+            found,
+            limits,
+        });
+        let (phase, phases) = watch::channel(Phase::Serving);
+        let mut workers = (0..cores)
+            .map(|core| Worker::start(core, shared.clone(), phases.clone()))
+            .collect::<io::Result<Vec<_>>>()?;
+
+        let stopping = async {
+            shutdown.await;
+            info!("stopping");
+            tokio::time::sleep(pause).await;
+        };
+        tokio::select! {
+            () = accept(&listener, &admission, &mut workers) => {}
+            () = stopping => {}
+        }
+        drop(listener);
+        phase.send_replace(Phase::Draining);
+        let finished: Vec<_> = workers.into_iter().map(Worker::finish).collect();
+        let mut finished = pin!(async {
+            for worker in finished {
+                worker.await;
+            }
+        });
+        if tokio::time::timeout(grace, &mut finished).await.is_err() {
+            warn!(?grace, "ending calls that are still in flight");
+            phase.send_replace(Phase::Ending);
+            finished.await;
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// Hands each connection to the worker that has fewest, so that few connections use all cores, too.
-async fn accept(listener: &TcpListener, workers: &mut [Worker]) {
-    let (mut next, mut refused) = (0, false);
+async fn accept(listener: &Listener, admission: &Admission, workers: &mut [Worker]) {
+    let (mut next, mut refused, mut full) = (0, false, false);
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => {
+            Ok((accepted, address)) => {
                 refused = false;
+                let Some(ticket) = admission.admit(address) else {
+                    if !std::mem::replace(&mut full, true) {
+                        warn!("refusing connections: there are as many as there may be");
+                    }
+                    continue;
+                };
+                full = false;
                 // Among equals, take turns.
                 workers.rotate_left(next);
                 next = 1;
                 if let Some(worker) = workers.iter().min_by_key(|worker| worker.connections()) {
-                    hand_over(stream, worker);
+                    worker.serve(accepted, ticket);
                 }
             }
             // What is wrong here, such as too many open files, does not go away by trying harder.
@@ -99,13 +180,15 @@ async fn accept(listener: &TcpListener, workers: &mut [Worker]) {
     }
 }
 
-/// Moves a connection from this runtime to the worker's.
-fn hand_over(stream: TcpStream, worker: &Worker) {
-    // Answers are small and complete: waiting to fill a packet only delays them. A peer that vanished without a
-    // word is found by asking.
-    let prepared = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_keepalive(true));
-    match prepared.and_then(|()| stream.into_std()) {
-        Ok(stream) => worker.serve(stream),
-        Err(error) => debug!(%error, "lost a connection before its first byte"),
+/// Returns how many connections the limit on open files leaves room for, once it is raised as far as it may be.
+fn files() -> usize {
+    let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
+    usize::try_from(files.saturating_sub(OTHER_FILES).max(1)).unwrap_or(usize::MAX)
+}
+
+/// Logs a failure of which the caller was not told more than that.
+fn log_hidden(hidden: Option<Status>) {
+    if let Some(status) = hidden {
+        error!(code = ?status.code(), "{}", status.message());
     }
 }

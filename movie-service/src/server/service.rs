@@ -1,70 +1,72 @@
-//! What is done with a call.
+//! The way of a call, from its headers to its answer.
+//!
+//! What is no gRPC is refused as HTTP does. A call is taken in if there is room for it, and has a deadline from then
+//! on ([`Connection::begin`]). Then it is answered: the fast way, or by the generated code.
 
 use std::convert::Infallible;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::{Request, Response};
-use hyper::body::Incoming;
-use movie_proto::movie_server::MovieServer;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::{Body, Incoming};
+use tonic::Status;
 
-use super::MAX_REQUEST;
-use super::body::{Answer, Replayed};
+use super::body::{Answer, Content};
+use super::call::{Connection, InFlight};
+use super::executor;
 use super::fast::{Fast, Outcome};
-use crate::catalogue::Catalogue;
-use crate::found::Found;
-use crate::servicer::MovieServicer;
+use super::refusal::{self, Refusal};
+use super::routes::Generated;
 
-/// All that can be called.
+/// Answers the calls of a connection.
 #[derive(Clone)]
-pub(super) struct Services(Arc<Inner>);
+pub(super) struct Calls(Arc<Connection>);
 
-struct Inner {
-    catalogue: Arc<Catalogue>,
-    found: Found,
-    movie: MovieServer<MovieServicer>,
-}
-
-impl Services {
-    pub(super) fn new(catalogue: Arc<Catalogue>, found: Found) -> Self {
-        let servicer = MovieServicer::new(catalogue.clone(), found.clone());
-        let movie = MovieServer::new(servicer).max_decoding_message_size(MAX_REQUEST);
-        Self(Arc::new(Inner { catalogue, found, movie }))
+impl Calls {
+    pub(super) fn of(connection: Arc<Connection>) -> Self {
+        Self(connection)
     }
 
-    /// Has the generated code answer.
-    fn generated(&self, request: Request<Replayed<Incoming>>) -> Generated {
-        tower::Service::call(&mut self.0.movie.clone(), request)
+    /// Begins a call, and finds the way in which it is answered.
+    fn begin<B: Body>(&self, request: Request<B>, way: impl FnOnce(Request<B>) -> Way) -> Call {
+        if let Some(response) = refused_by_http(&request) {
+            return Call { in_flight: None, way: Way::Refused(response) };
+        }
+        let (in_flight, admitted) = self.0.begin(&request);
+        executor::next_call_until(in_flight.deadline());
+        let way = match admitted {
+            Ok(()) => way(request),
+            Err(refusal) => Way::Refused(refused(refusal)),
+        };
+        Call { in_flight: Some(in_flight), way }
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for Services {
+impl hyper::service::Service<Request<Incoming>> for Calls {
     type Response = Response<Answer>;
     type Error = Infallible;
     type Future = Call;
 
     fn call(&self, request: Request<Incoming>) -> Call {
-        let way = match Fast::take(request) {
+        self.begin(request, |request| match Fast::take(request) {
             Ok(fast) => Way::Fast(fast),
-            Err(request) => {
-                Way::Generated(self.generated(request.map(|rest| Replayed { read: Vec::new(), rest })))
-            }
-        };
-        Call { services: self.clone(), way }
+            Err(request) => Way::Generated(self.0.shared.routes.call(request)),
+        })
     }
 }
 
-type Generated = <MovieServer<MovieServicer> as tower::Service<Request<Replayed<Incoming>>>>::Future;
-
 /// A call that is being answered.
 pub(super) struct Call {
-    services: Services,
+    in_flight: Option<InFlight>,
     way: Way,
 }
 
 #[expect(clippy::large_enum_variant, reason = "a box is an allocation a call")]
 enum Way {
+    Refused(Response<Content>),
     Fast(Fast),
     Generated(Generated),
 }
@@ -73,20 +75,70 @@ impl Future for Call {
     type Output = Result<Response<Answer>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { services, way } = &mut *self;
+        let Self { in_flight, way } = &mut *self;
+        let (parts, content) = match way.poll(in_flight.as_ref(), cx) {
+            Poll::Ready(response) => response.into_parts(),
+            Poll::Pending => match in_flight.as_ref().and_then(InFlight::refusal) {
+                Some(refusal) => refused(refusal).into_parts(),
+                None => return Poll::Pending,
+            },
+        };
+        let answer = match (in_flight.take(), refusal::code(&parts.headers)) {
+            (Some(call), None) => Answer::to(call, content),
+            // The headers have the status: nothing follows.
+            (Some(call), Some(code)) => {
+                call.end(code);
+                Answer::default()
+            }
+            (None, _) => Answer::default(),
+        };
+        Poll::Ready(Ok(Response::from_parts(parts, answer)))
+    }
+}
+
+impl Way {
+    fn poll(&mut self, call: Option<&InFlight>, cx: &mut Context<'_>) -> Poll<Response<Content>> {
         loop {
-            match way {
-                Way::Fast(fast) => {
-                    match ready!(fast.poll_outcome(&services.0.catalogue, &services.0.found, cx)) {
-                        Outcome::Answered(response) => return Poll::Ready(Ok(response)),
-                        Outcome::Declined(request) => *way = Way::Generated(services.generated(request)),
+            match self {
+                Self::Refused(response) => return Poll::Ready(std::mem::take(response)),
+                Self::Fast(fast) => {
+                    let Some(shared) = call.map(InFlight::shared) else { return Poll::Pending };
+                    match ready!(fast.poll_outcome(&shared.catalogue, &shared.found, cx)) {
+                        Outcome::Answered(response) => return Poll::Ready(response),
+                        Outcome::Declined(request) => *self = Self::Generated(shared.routes.call(request)),
                     }
                 }
-                Way::Generated(answer) => {
-                    let response = ready!(answer.as_mut().poll(cx))?;
-                    return Poll::Ready(Ok(response.map(Answer::Generated)));
+                Self::Generated(answer) => {
+                    let Ok(response) = ready!(answer.as_mut().poll(cx));
+                    let mut response = response.map(Content::Generated);
+                    super::log_hidden(refusal::hide_internals(response.headers_mut()));
+                    return Poll::Ready(response);
                 }
             }
         }
+    }
+}
+
+fn refused(refusal: Refusal) -> Response<Content> {
+    Status::from(refusal).into_http()
+}
+
+/// Refuses what is not a gRPC request: another method than POST, or another type of content.
+fn refused_by_http<B>(request: &Request<B>) -> Option<Response<Content>> {
+    let status = |status, allow: Option<&'static str>| {
+        let mut response = Response::new(Content::Empty);
+        *response.status_mut() = status;
+        if let Some(allow) = allow {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        Some(response)
+    };
+    if request.method() != Method::POST {
+        return status(StatusCode::METHOD_NOT_ALLOWED, Some("POST"));
+    }
+    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    match content_type.strip_prefix(b"application/grpc") {
+        Some([] | [b'+' | b';', ..]) => None,
+        _ => status(StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
     }
 }

@@ -3,16 +3,19 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::Method;
+use http::{HeaderValue, Method};
 use movie_proto::movie_server::MovieServer;
 use movie_service::catalogue::{Catalogue, Change, Movie, Snapshot};
 use movie_service::found::Found;
-use movie_service::server;
+use movie_service::server::listen::{Address, Listener};
+use movie_service::server::refusal::Refusal;
+use movie_service::server::{Limits, Server};
 use movie_service::servicer::MovieServicer;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio_stream::wrappers::TcpListenerStream;
+use tonic::Status;
 
-use crate::raw::{Call, Peer, framed};
+use crate::raw::{Answer, Call, Peer, framed};
 
 const GET: &str = "/Movie/GetMovieByID";
 const LIST: &str = "/Movie/GetListMovies";
@@ -38,9 +41,9 @@ fn movies() -> Arc<Catalogue> {
 }
 
 fn start_ours(catalogue: Arc<Catalogue>) -> SocketAddr {
-    let listener = server::listen(([127, 0, 0, 1], 0).into()).unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(server::serve(listener, catalogue, Found::quiet(), std::future::pending()));
+    let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+    let Ok(Address::Tcp(address)) = listener.address() else { panic!("no address") };
+    tokio::spawn(Server::new(catalogue, Found::quiet()).serve(listener, std::future::pending()));
     address
 }
 
@@ -48,7 +51,7 @@ async fn start_plain(catalogue: Arc<Catalogue>) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let servicer = MovieServer::new(MovieServicer::new(catalogue, Found::quiet()));
-    let servicer = servicer.max_decoding_message_size(server::MAX_REQUEST);
+    let servicer = servicer.max_decoding_message_size(Limits::default().message);
     let server = tonic::transport::Server::builder().add_service(servicer);
     tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
     address
@@ -65,8 +68,27 @@ impl Pair {
     async fn assert_same(&mut self, call: Call) {
         let (ours, plain) = (self.ours.call(&call).await, self.plain.call(&call).await);
         let (ours, plain) = (ours.map_err(|error| error.reason()), plain.map_err(|error| error.reason()));
-        assert_eq!(ours, plain, "{call:?}");
+        assert_eq!(ours, plain.map(in_our_words), "{call:?}");
     }
+
+    /// Returns the HTTP status that our server answers with; that of the other is always 200.
+    async fn status_of_ours(&mut self, call: Call) -> u16 {
+        let answer = self.ours.call(&call).await.unwrap();
+        assert!(answer.body.is_empty() && answer.trailers.is_none());
+        answer.status
+    }
+}
+
+/// Replaces what tonic says of a request that it cannot read, which names its inner parts, and its code for what is too
+/// large, which is not that of the specification.
+fn in_our_words(mut answer: Answer) -> Answer {
+    let refusal = match answer.headers.get("grpc-status").map(HeaderValue::as_bytes) {
+        Some(b"13") => Refusal::Malformed,
+        Some(b"11") => Refusal::TooLarge { most: Limits::default().message },
+        _ => return answer,
+    };
+    Status::from(refusal).add_header(&mut answer.headers).unwrap();
+    answer
 }
 
 #[tokio::test]
@@ -143,7 +165,7 @@ async fn an_over_large_message_is_the_same() {
 }
 
 #[tokio::test]
-async fn other_paths_and_methods_are_the_same() {
+async fn other_paths_are_the_same() {
     let mut pair = Pair::start().await;
     for path in
         ["/", "/Movie", "/Movie/", "/Movie/GetMovieById", "/movie/GetMovieByID", "/Other/GetMovieByID"]
@@ -151,8 +173,17 @@ async fn other_paths_and_methods_are_the_same() {
         pair.assert_same(Call::new(path, b"\n\x01\x31")).await;
     }
     pair.assert_same(Call::new("/Movie/GetMovieByID?x=1", b"\n\x01\x31")).await;
+}
+
+#[tokio::test]
+async fn what_is_no_grpc_is_refused_as_http_does() {
+    let mut pair = Pair::start().await;
     for method in [Method::GET, Method::PUT, Method::OPTIONS] {
-        pair.assert_same(Call { method, ..Call::new(GET, b"\n\x01\x31") }).await;
+        assert_eq!(pair.status_of_ours(Call { method, ..Call::new(GET, b"\n\x01\x31") }).await, 405);
+    }
+    for headers in [vec![], vec![("content-type", "text/plain")], vec![("content-type", "application/grpcx")]]
+    {
+        assert_eq!(pair.status_of_ours(Call { headers, ..Call::new(GET, b"\n\x01\x31") }).await, 415);
     }
 }
 
@@ -172,9 +203,7 @@ async fn compression_and_time_outs_are_the_same() {
         pair.assert_same(call.clone().frames(&[&compressed])).await;
         pair.assert_same(call.clone().header("grpc-accept-encoding", "identity, deflate, gzip")).await;
         pair.assert_same(call.clone().header("grpc-timeout", "10S")).await;
-        pair.assert_same(call.clone().header("grpc-timeout", "soon")).await;
         pair.assert_same(call.clone().header("x-request-id", "7")).await;
-        pair.assert_same(Call { headers: vec![], ..call.clone() }).await;
         pair.assert_same(Call { headers: vec![("content-type", "application/grpc+proto")], ..call }).await;
     }
 }

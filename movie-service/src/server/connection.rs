@@ -1,0 +1,233 @@
+//! The life of a connection: arrive, serve calls, leave.
+
+use std::error::Error;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::server::conn::http2;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::{self, Instant, MissedTickBehavior};
+use tracing::debug;
+
+use super::Phase;
+use super::admission::Ticket;
+use super::call::Connection;
+use super::executor::Inline;
+use super::gather::Gather;
+use super::limits::Limits;
+use super::listen::Stream;
+use super::service::Calls;
+use super::sniff::{self, Protocol, Rewound};
+
+/// Written at once, this much is worth waiting for more before it is sent.
+const MUCH: usize = 16 * 1024;
+
+/// The most that is read from a peer of which nothing is expected any more.
+const MOST_LEFT_OVER: u64 = 1024 * 1024;
+
+/// Serves a connection until either side ends it.
+pub(super) async fn serve(stream: Stream, mut ticket: Ticket, connection: Arc<Connection>) {
+    let mut phase = connection.phase.clone();
+    let arrival = tokio::select! {
+        arrival = time::timeout(connection.shared.limits.handshake, sniff::sniff(stream)) => arrival,
+        _ = &mut ticket.evicted => return debug!("a connection that had not begun made room for another"),
+        _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+    };
+    let (protocol, stream) = match arrival {
+        Ok(Ok(arrived)) => arrived,
+        Ok(Err(error)) => return debug!(%error, "a connection was lost before its first call"),
+        Err(_) => return debug!("a connection did not begin in time"),
+    };
+    if !ticket.arrived() {
+        return;
+    }
+    match protocol {
+        Protocol::Http2 => http2(stream, &connection, ticket.number()).await,
+        Protocol::Http1 | Protocol::Tls | Protocol::Unknown => {
+            debug!(?protocol, "a connection does not speak HTTP/2");
+        }
+    }
+}
+
+/// Serves calls over HTTP/2.
+async fn http2(stream: Rewound<Stream>, connection: &Arc<Connection>, number: u64) {
+    let limits = &connection.shared.limits;
+    let gather = Gather::new(stream);
+    let left = {
+        let mut serving = pin!(
+            builder(limits, connection)
+                .serve_connection(TokioIo::new(gather.clone()), Calls::of(connection.clone()))
+        );
+        let mut phase = connection.phase.clone();
+        let mut stopping = pin!(phase.wait_for(|phase| *phase != Phase::Serving));
+        let mut watch = Watch::new(limits, number);
+        let mut looks = looks(watch.pause);
+        loop {
+            let event = poll_fn(|cx| {
+                if let Poll::Ready(left) = poll(serving.as_mut(), &gather, cx) {
+                    return Poll::Ready(Event::Left(left));
+                }
+                if !watch.is_leaving() && stopping.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Event::Look(Some("the service stops")));
+                }
+                looks.poll_tick(cx).map(|_| Event::Look(None))
+            });
+            match event.await {
+                Event::Left(left) => break left,
+                Event::Look(reason) => match watch.look(connection, &gather, limits, reason) {
+                    Verdict::Stay => {}
+                    Verdict::Leave(reason) => {
+                        debug!(reason, "asking a peer to leave");
+                        looks = self::looks(limits.linger);
+                        serving.as_mut().graceful_shutdown();
+                    }
+                    Verdict::Left => break Ok(()),
+                    Verdict::Stuck => return debug!("a peer did not read what waits for it"),
+                },
+            }
+        }
+    };
+    if let Err(error) = left {
+        debug!(error = &*error, "a connection failed");
+    }
+    // What is not read when a socket is closed makes the system throw away what the peer did not read (RFC 9112 §9.6).
+    let _ = time::timeout(limits.linger, linger(gather)).await;
+}
+
+type Left = Result<(), Box<dyn Error + Send + Sync>>;
+
+enum Event {
+    Left(Left),
+    Look(Option<&'static str>),
+}
+
+fn looks(pause: Duration) -> time::Interval {
+    let mut looks = time::interval_at(Instant::now() + pause, pause);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    looks
+}
+
+fn builder(limits: &Limits, connection: &Connection) -> http2::Builder<Inline> {
+    let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX >> 1);
+    let mut builder = http2::Builder::new(Inline::new(connection.phase.clone()));
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(size(limits.streams))
+        .max_pending_accept_reset_streams(limits.resets)
+        .max_local_error_reset_streams(limits.resets)
+        .max_header_list_size(size(limits.header_list))
+        .initial_stream_window_size(size(limits.window))
+        .initial_connection_window_size(size(limits.window.saturating_mul(4)))
+        .max_send_buf_size(limits.send_buffer)
+        .keep_alive_interval(limits.keep_alive)
+        .keep_alive_timeout(limits.keep_alive_timeout);
+    builder
+}
+
+/// Drives a connection, and sends what it wrote once it has no more to say for now.
+fn poll(
+    serving: Pin<&mut impl Future<Output = hyper::Result<()>>>,
+    gather: &Gather<Rewound<Stream>>,
+    cx: &mut Context<'_>,
+) -> Poll<Left> {
+    let waiting = gather.waiting();
+    let left = serving.poll(cx);
+    // What grew by much grows on once those who write were polled, too: they are next, then this connection.
+    if left.is_pending() && gather.waiting() >= waiting + MUCH {
+        cx.waker().wake_by_ref();
+        return Poll::Pending;
+    }
+    match gather.poll_send(cx) {
+        Poll::Ready(Err(error)) if left.is_pending() => Poll::Ready(Err(error.into())),
+        Poll::Ready(_) | Poll::Pending => left.map_err(Into::into),
+    }
+}
+
+/// Sends what is left, says that no more follows, and reads until the peer has done the same.
+async fn linger(mut gather: Gather<Rewound<Stream>>) -> io::Result<()> {
+    gather.shutdown().await?;
+    tokio::io::copy(&mut gather.take(MOST_LEFT_OVER), &mut tokio::io::sink()).await.map(drop)
+}
+
+/// What is seen of a connection from time to time.
+struct Watch {
+    pause: Duration,
+    age_ends: Instant,
+    begun: usize,
+    last_call: Instant,
+    sent: u64,
+    last_read: Instant,
+    leaving: Option<Instant>,
+}
+
+enum Verdict {
+    Stay,
+    /// The peer has to be asked to leave, and why.
+    Leave(&'static str),
+    /// The peer was asked to leave, and has nothing more to do here.
+    Left,
+    /// The peer does not read.
+    Stuck,
+}
+
+impl Watch {
+    fn new(limits: &Limits, number: u64) -> Self {
+        let now = Instant::now();
+        // Up to a tenth more or less, by a number that differs from one connection to the next.
+        let share = u32::try_from(number % 201).unwrap_or_default();
+        let age = limits.age / 1000 * (900 + share);
+        let pause = limits.idle.min(limits.unread).min(limits.age) / 4;
+        Self {
+            pause: pause.max(Duration::from_millis(5)),
+            age_ends: now + age,
+            begun: 0,
+            last_call: now,
+            sent: 0,
+            last_read: now,
+            leaving: None,
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.leaving.is_some()
+    }
+
+    /// Judges by what changed since the last look, unless there is a `reason` to leave already.
+    fn look(
+        &mut self,
+        connection: &Connection,
+        gather: &Gather<Rewound<Stream>>,
+        limits: &Limits,
+        reason: Option<&'static str>,
+    ) -> Verdict {
+        let now = Instant::now();
+        if connection.open() > 0 || connection.begun() != self.begun {
+            (self.begun, self.last_call) = (connection.begun(), now);
+        }
+        if gather.waiting() == 0 || gather.sent() != self.sent {
+            (self.sent, self.last_read) = (gather.sent(), now);
+        }
+        if now - self.last_read >= limits.unread {
+            return Verdict::Stuck;
+        }
+        if let Some(since) = self.leaving {
+            let done = connection.open() == 0 && gather.waiting() == 0 && now - since >= limits.linger;
+            return if done { Verdict::Left } else { Verdict::Stay };
+        }
+        let reason = reason
+            .or_else(|| (now >= self.age_ends).then_some("its connection is old"))
+            .or_else(|| (now - self.last_call >= limits.idle).then_some("its connection is idle"));
+        match reason {
+            Some(reason) => {
+                self.leaving = Some(now);
+                Verdict::Leave(reason)
+            }
+            None => Verdict::Stay,
+        }
+    }
+}

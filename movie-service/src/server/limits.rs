@@ -1,0 +1,183 @@
+//! What a peer may do, and for how long.
+
+use std::time::Duration;
+
+/// Makes the struct, its defaults, and the way to set each of them by name, from one table.
+macro_rules! limits {
+    ($($(#[doc = $doc:literal])+ $name:ident: $kind:ty = $default:expr;)+) => {
+        /// Bounds on everything that a peer controls. Each has a default that suits most; see `docs/operations.md`.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct Limits {
+            $($(#[doc = $doc])+ pub $name: $kind,)+
+        }
+
+        impl Default for Limits {
+            fn default() -> Self {
+                Self { $($name: $default,)+ }
+            }
+        }
+
+        impl Limits {
+            /// Names, defaults and meanings, in the order of the table.
+            #[must_use]
+            pub fn table() -> Vec<(&'static str, String, &'static str)> {
+                let Self { $($name,)+ } = Self::default();
+                vec![$((stringify!($name), $name.show(), concat!($($doc),+).trim()),)+]
+            }
+
+            /// Sets the limit that `text` names: `NAME=VALUE`.
+            ///
+            /// # Errors
+            ///
+            /// A sentence that says what was expected, if there is no such limit or the value is none.
+            pub fn set(&mut self, text: &str) -> Result<(), String> {
+                let (name, value) = text.split_once('=').unwrap_or((text, ""));
+                match name {
+                    $(stringify!($name) => self.$name = <$kind>::parse(value).ok_or_else(|| {
+                        format!("`{value}` is no value for `{name}`, expected {}", <$kind>::EXPECTED)
+                    })?,)+
+                    _ => {
+                        let names: Vec<_> = Self::table().into_iter().map(|(name, ..)| name).collect();
+                        return Err(format!("no limit is called `{name}`, expected one of {}", names.join(", ")));
+                    }
+                }
+                Ok(())
+            }
+        }
+    };
+}
+
+limits! {
+    /// Connections at a time. Fewer if the system allows fewer open files.
+    connections: usize = 10_000;
+    /// Connections at a time from one address; from one network of 64 bits with IPv6.
+    connections_per_address: usize = 2_000;
+    /// Time from the start of a connection through TLS to the HTTP/2 preface.
+    handshake: Duration = Duration::from_secs(10);
+    /// Calls in flight at a time.
+    calls: usize = 10_000;
+    /// Lists being sent at a time.
+    lists: usize = 2_000;
+    /// Calls at a time on one connection.
+    streams: usize = 200;
+    /// Bytes of a request's header list, as HTTP/2 counts them.
+    header_list: usize = 16 * 1024;
+    /// Bytes of a request message.
+    message: usize = 64 * 1024;
+    /// Streams that a peer may reset before they were seen, and streams that it may have us reset, on one connection.
+    resets: usize = 100;
+    /// Bytes of one answer that wait for the peer to read.
+    send_buffer: usize = 64 * 1024;
+    /// Bytes of one request that a peer may send ahead; for a whole connection it is four times as many.
+    window: usize = 128 * 1024;
+    /// Time for a call, from its start to the last byte of its answer. A caller's own limit counts if it is shorter.
+    deadline: Duration = Duration::from_mins(15);
+    /// Time in which a peer has to read some of what waits for it.
+    unread: Duration = Duration::from_mins(1);
+    /// Time that a connection may be without calls.
+    idle: Duration = Duration::from_mins(10);
+    /// Age of a connection at which it has to be replaced; a tenth more or less, so that not all go at once.
+    age: Duration = Duration::from_hours(1);
+    /// Silence after which a peer is asked whether it is still there.
+    keep_alive: Duration = Duration::from_mins(1);
+    /// Time to answer that.
+    keep_alive_timeout: Duration = Duration::from_secs(20);
+    /// Time that a connection is kept half open, so that a peer gets the last bytes.
+    linger: Duration = Duration::from_secs(1);
+}
+
+/// A value of a limit.
+trait Value: Sized {
+    const EXPECTED: &str;
+
+    fn parse(text: &str) -> Option<Self>;
+
+    fn show(&self) -> String;
+}
+
+impl Value for usize {
+    const EXPECTED: &str = "a number above 0";
+
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok().filter(|number| *number > 0)
+    }
+
+    fn show(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Value for Duration {
+    const EXPECTED: &str = "a time above 0 such as 500ms, 10s, 5m or 1h";
+
+    fn parse(text: &str) -> Option<Self> {
+        let unit = text.find(|character: char| !character.is_ascii_digit())?;
+        let (number, unit) = text.split_at(unit);
+        let number: u64 = number.parse().ok().filter(|number| (1..1_000_000_000).contains(number))?;
+        Some(match unit {
+            "ms" => Self::from_millis(number),
+            "s" => Self::from_secs(number),
+            "m" => Self::from_secs(60 * number),
+            "h" => Self::from_secs(3600 * number),
+            _ => return None,
+        })
+    }
+
+    fn show(&self) -> String {
+        match (self.subsec_millis(), self.as_secs()) {
+            (0, seconds) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+            (0, seconds) if seconds % 60 == 0 => format!("{}m", seconds / 60),
+            (0, seconds) => format!("{seconds}s"),
+            _ => format!("{}ms", self.as_millis()),
+        }
+    }
+}
+
+/// Parses a time as a limit's is written.
+///
+/// # Errors
+///
+/// A sentence that says what was expected.
+pub fn parse_time(text: &str) -> Result<Duration, String> {
+    // Nothing is a time, too, where it is not a limit.
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    Duration::parse(text).ok_or_else(|| format!("expected 0 or {}", Duration::EXPECTED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_set_by_its_name() {
+        let mut limits = Limits::default();
+        limits.set("lists=7").unwrap();
+        limits.set("idle=1500ms").unwrap();
+        let expected = Limits { lists: 7, idle: Duration::from_millis(1500), ..Limits::default() };
+        assert_eq!(limits, expected);
+    }
+
+    #[test]
+    fn what_is_no_limit_says_what_was_expected() {
+        let refused = |text| Limits::default().set(text).unwrap_err();
+        assert_eq!(refused("lists=0"), "`0` is no value for `lists`, expected a number above 0");
+        for text in ["idle", "idle=5", "idle=s", "idle=-1s", "idle=99999999999999999999s", "idle=1 s"] {
+            assert!(
+                refused(text).ends_with("expected a time above 0 such as 500ms, 10s, 5m or 1h"),
+                "{text}"
+            );
+        }
+        assert!(refused("speed=9").starts_with("no limit is called `speed`, expected one of connections, "));
+    }
+
+    #[test]
+    fn the_operators_page_has_every_limit_with_its_default_and_meaning() {
+        let page = include_str!("../../../docs/operations.md");
+        for (name, default, meaning) in Limits::table() {
+            let row = format!("| `{name}` | {default} | {meaning} |");
+            assert!(page.contains(&row), "docs/operations.md has no row {row}");
+        }
+    }
+}

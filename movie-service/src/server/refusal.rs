@@ -1,0 +1,141 @@
+//! What a caller is told when a call fails: the one place where failures become gRPC statuses.
+
+use std::time::Duration;
+
+use http::{HeaderMap, HeaderName};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// The domain of the reasons in `google.rpc.ErrorInfo`.
+pub const DOMAIN: &str = "movie-service";
+
+/// When to try again what was refused for want of room.
+const RETRY: Duration = Duration::from_secs(1);
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+
+/// Why the server does not answer a call.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// Too many calls, or too many lists, are in flight.
+    #[error("the service is busy: too many {0} at a time; try again in a second")]
+    Busy(&'static str),
+    /// The call took too long, by the caller's limit or ours.
+    #[error("the call took longer than it may")]
+    Late,
+    /// The service stops, and the call was not done in time.
+    #[error("the service is stopping; try another one, or again in a second")]
+    Stopping,
+    /// The header `grpc-timeout` cannot be read.
+    #[error(
+        "the header `grpc-timeout` is malformed, expected at most eight digits and one of H, M, S, m, u, n"
+    )]
+    Timeout,
+    /// A request message is larger than it may be.
+    #[error("the message is too large, expected at most {most} bytes")]
+    TooLarge {
+        /// The limit, in bytes.
+        most: usize,
+    },
+    /// The request is not what the method takes.
+    #[error("the request cannot be read, expected one message of the method's type")]
+    Malformed,
+    /// It is not known who calls.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// The caller may not do this.
+    #[error("{0}")]
+    Forbidden(String),
+    /// Something is wrong here.
+    #[error("the service failed; this is not the caller's fault")]
+    Internal,
+}
+
+impl From<Refusal> for Status {
+    fn from(refusal: Refusal) -> Self {
+        let (code, reason) = match &refusal {
+            Refusal::Busy(_) => (Code::ResourceExhausted, "SERVICE_BUSY"),
+            Refusal::Late => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+            Refusal::Stopping => (Code::Unavailable, "SERVICE_STOPPING"),
+            Refusal::Timeout => (Code::Internal, "TIMEOUT_MALFORMED"),
+            Refusal::TooLarge { .. } => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
+            Refusal::Malformed => (Code::Internal, "REQUEST_MALFORMED"),
+            Refusal::Unauthenticated(_) => (Code::Unauthenticated, "CREDENTIALS_MISSING_OR_UNKNOWN"),
+            Refusal::Forbidden(_) => (Code::PermissionDenied, "ROLE_TOO_LOW"),
+            Refusal::Internal => (Code::Internal, "SERVICE_FAILED"),
+        };
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);
+        if matches!(refusal, Refusal::Busy(_) | Refusal::Stopping) {
+            details.set_retry_info(Some(RETRY));
+        }
+        Status::with_error_details(code, refusal.to_string(), details)
+    }
+}
+
+/// Returns the status in the headers or trailers of an answer.
+pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
+    headers.get(GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
+}
+
+/// Replaces a status that was not made for callers: what libraries say of a failure names their own inner parts, and
+/// stays here.
+///
+/// Returns what was replaced.
+pub(super) fn hide_internals(headers: &mut HeaderMap) -> Option<Status> {
+    let code = code(headers)?;
+    let refusal = if headers.contains_key(GRPC_STATUS_DETAILS) {
+        return None;
+    } else if code == Code::Internal {
+        // Nothing here fails in this way but what reads requests.
+        Refusal::Malformed
+    } else if code == Code::Unknown {
+        Refusal::Internal
+    } else {
+        return None;
+    };
+    let hidden = Status::from_header_map(headers);
+    for name in [GRPC_STATUS, GRPC_MESSAGE] {
+        headers.remove(name);
+    }
+    // Every message of a refusal fits a header.
+    let _ = Status::from(refusal).add_header(headers);
+    hidden
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_a_reason_and_says_when_to_try_again() {
+        let status = Status::from(Refusal::Busy("lists"));
+        assert_eq!(status.code(), Code::ResourceExhausted);
+        let details = status.get_error_details();
+        assert_eq!(details.error_info().unwrap().reason, "SERVICE_BUSY");
+        assert_eq!(details.error_info().unwrap().domain, DOMAIN);
+        assert_eq!(details.retry_info().unwrap().retry_delay, Some(RETRY));
+        assert!(Status::from(Refusal::Late).get_error_details().retry_info().is_none());
+    }
+
+    #[test]
+    fn what_a_library_says_of_a_failure_is_hidden() {
+        let mut headers = HeaderMap::new();
+        Status::internal("failed to decode Protobuf message: MovieID.id").add_header(&mut headers).unwrap();
+        let hidden = hide_internals(&mut headers).unwrap();
+        assert!(hidden.message().contains("MovieID.id"));
+        let status = Status::from_header_map(&headers).unwrap();
+        assert_eq!(status.message(), Refusal::Malformed.to_string());
+        assert_eq!(status.get_error_details().error_info().unwrap().reason, "REQUEST_MALFORMED");
+    }
+
+    #[test]
+    fn what_was_made_for_callers_stays() {
+        let mut headers = HeaderMap::new();
+        Status::from(Refusal::Timeout).add_header(&mut headers).unwrap();
+        let before = headers.clone();
+        assert!(hide_internals(&mut headers).is_none());
+        assert_eq!(headers, before);
+    }
+}
