@@ -6,8 +6,11 @@
 //! * [`servicer`] — answers the calls of the contract from the catalogue;
 //! * [`found`] — the line `Movie found!` on standard output;
 //! * [`server`] — the way of a connection, from the listener to the servicer;
-//! * [`shutdown`] — when to stop.
+//! * [`shutdown`] — when to stop;
+//! * [`telemetry`] — logs, metrics and traces;
+//! * [`admin`] — the pages for those who operate it: metrics, liveness, readiness.
 
+pub mod admin;
 pub mod catalogue;
 pub mod config;
 pub mod database;
@@ -15,3 +18,4 @@ pub mod found;
 pub mod server;
 pub mod servicer;
 pub mod shutdown;
+pub mod telemetry;
