@@ -6,6 +6,7 @@
 //! * [`servicer`] — answers the calls of the contract from the catalogue;
 //! * [`found`] — the line `Movie found!` on standard output;
 //! * [`server`] — the way of a connection, from the listener to the servicer;
+//! * [`watch`] — reads files again when they change;
 //! * [`shutdown`] — when to stop.
 
 pub mod catalogue;
@@ -15,3 +16,4 @@ pub mod found;
 pub mod server;
 pub mod servicer;
 pub mod shutdown;
+pub mod watch;
