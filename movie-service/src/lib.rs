@@ -5,10 +5,12 @@
 //! * [`catalogue`] — the movies in memory, encoded as they travel. Knows nothing of JSON, tonic or tokio;
 //! * [`servicer`] — answers the calls of the contract from the catalogue;
 //! * [`found`] — the line `Movie found!` on standard output;
+//! * [`access`] — who may call what. Knows nothing of gRPC;
 //! * [`server`] — the way of a connection, from the listener to the servicer;
 //! * [`watch`] — reads files again when they change;
 //! * [`shutdown`] — when to stop.
 
+pub mod access;
 pub mod catalogue;
 pub mod config;
 pub mod database;
