@@ -5,11 +5,15 @@
 //! * [`catalogue`] — the movies in memory, encoded as they travel. Knows nothing of JSON, tonic or tokio;
 //! * [`servicer`] — answers the calls of the contract from the catalogue;
 //! * [`found`] — the line `Movie found!` on standard output;
+//! * [`access`] — who may call what. Knows nothing of gRPC;
 //! * [`server`] — the way of a connection, from the listener to the servicer;
-//! * [`shutdown`] — when to stop;
+//! * [`health`] and [`reflection`] — answer what load balancers and tools ask;
 //! * [`telemetry`] — logs, metrics and traces;
-//! * [`admin`] — the pages for those who operate it: metrics, liveness, readiness.
+//! * [`admin`] — the pages for those who operate it: metrics, liveness, readiness;
+//! * [`watch`] — reads files again when they change;
+//! * [`shutdown`] — when to stop.
 
+pub mod access;
 pub mod admin;
 pub mod catalogue;
 pub mod config;
@@ -19,3 +23,4 @@ pub mod server;
 pub mod servicer;
 pub mod shutdown;
 pub mod telemetry;
+pub mod watch;

@@ -1,0 +1,238 @@
+//! Who may call what. Knows nothing of gRPC.
+//!
+//! * `rpcs` — what each rpc needs, in one table;
+//! * [`tokens`] — the tokens file;
+//! * [`token`] — makes a token;
+//! * [`Access`] — decides about a call.
+
+mod rpcs;
+pub mod token;
+pub mod tokens;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+pub use self::rpcs::{Need, required};
+use self::tokens::{Caller, Tokens, TokensError};
+use crate::watch::{self, Files, Handle, Outcome};
+
+/// What a caller may do. A higher role may do all that a lower one may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// May read.
+    Reader,
+    /// May change movies, too.
+    Writer,
+}
+
+/// Decides who may call what. Clones decide alike.
+#[derive(Clone, Debug)]
+pub struct Access(Arc<Inner>);
+
+#[derive(Debug)]
+enum Inner {
+    /// There is no tokens file.
+    Open { anonymous_writes: bool },
+    /// Whom a tokens file names.
+    Named { path: PathBuf, files: Files, tokens: ArcSwap<Tokens> },
+}
+
+/// Why a tokens file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The file could not be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The file is no tokens file.
+    #[error("{path}:{error}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Which line, and what is wrong with it.
+        error: TokensError,
+    },
+}
+
+/// Why a call is denied. What is said is for the caller, and never has a token in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denied {
+    /// There is no such rpc. The caller cannot tell one that was left out of the table from one that is not there.
+    #[error("there is no such rpc")]
+    NoSuchRpc,
+    /// The caller does not say who it is.
+    #[error("this call needs a token of a {0}; send one as `authorization: Bearer TOKEN`")]
+    NoCredentials(Role),
+    /// The `authorization` header is not as it should be.
+    #[error("the `authorization` header is not a token; expected `Bearer TOKEN`")]
+    BadCredentials,
+    /// The token is not in the tokens file.
+    #[error("the token is not known here; ask who runs this service for another")]
+    UnknownToken,
+    /// The caller's certificate is not in the tokens file.
+    #[error("the client certificate has no role; this call needs that of a {0}")]
+    UnknownCertificate(Role),
+    /// The caller may do less than this.
+    #[error("this call needs the role of a {0}")]
+    RoleTooLow(Role),
+    /// Nobody may write.
+    #[error("this service is read-only; start it with --tokens FILE, or --allow-anonymous-writes")]
+    ReadOnly,
+}
+
+impl Access {
+    /// Access for those whom a tokens file names. Without one, everybody may read and, if `anonymous_writes`, write.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError`] if the file cannot be read, or is no tokens file.
+    pub fn open(tokens: Option<&Path>, anonymous_writes: bool) -> Result<Self, AccessError> {
+        let Some(path) = tokens else { return Ok(Self(Arc::new(Inner::Open { anonymous_writes }))) };
+        let files = Files::new(vec![path.to_owned()]);
+        let tokens = ArcSwap::from_pointee(load(path)?);
+        Ok(Self(Arc::new(Inner::Named { path: path.to_owned(), files, tokens })))
+    }
+
+    /// Reads the tokens file again, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`AccessError`] if the file cannot be read, or is no tokens file; the old tokens stay in use.
+    pub fn reload(&self) -> Result<(), AccessError> {
+        if let Inner::Named { path, tokens, .. } = &*self.0 {
+            tokens.store(Arc::new(load(path)?));
+        }
+        Ok(())
+    }
+
+    /// Reads the tokens file again whenever it changes, on a thread of its own, for as long as somebody keeps this.
+    /// Returns `None` if there is no tokens file.
+    ///
+    /// # Errors
+    ///
+    /// If the thread cannot be started.
+    pub fn follow(&self) -> io::Result<Option<Handle>> {
+        let Inner::Named { path, files, .. } = &*self.0 else { return Ok(None) };
+        let used = format!("using the new version of the tokens file {}", path.display());
+        let access = Arc::downgrade(&self.0);
+        watch::follow("tokens", files.clone(), move || {
+            let Some(access) = access.upgrade() else { return Outcome::Unneeded };
+            match Self(access).reload() {
+                Ok(()) => Outcome::Used(used.clone()),
+                Err(error) => {
+                    let may_pass = matches!(error, AccessError::Read { .. });
+                    Outcome::refused("still using the old tokens", &error, may_pass)
+                }
+            }
+        })
+        .map(Some)
+    }
+
+    /// Decides whether the rpc of this path may be called, by what the caller sends in `authorization`, or else by
+    /// the names in its certificate, which was verified. Returns the caller's name if that was needed.
+    ///
+    /// # Errors
+    ///
+    /// [`Denied`] if it may not.
+    pub fn check(
+        &self,
+        path: &str,
+        headers: &HeaderMap,
+        certificate_names: &[String],
+    ) -> Result<Option<Arc<str>>, Denied> {
+        match required(path) {
+            None => Err(Denied::NoSuchRpc),
+            Some(Need::Anyone) => Ok(None),
+            Some(Need::Role(role)) => self.check_role(role, headers, certificate_names),
+        }
+    }
+
+    fn check_role(
+        &self,
+        needed: Role,
+        headers: &HeaderMap,
+        certificate_names: &[String],
+    ) -> Result<Option<Arc<str>>, Denied> {
+        match &*self.0 {
+            Inner::Open { anonymous_writes } if needed == Role::Writer && !anonymous_writes => {
+                Err(Denied::ReadOnly)
+            }
+            Inner::Open { .. } => Ok(None),
+            Inner::Named { tokens, .. } => {
+                let tokens = tokens.load();
+                let caller = identify(&tokens, needed, headers, certificate_names)?;
+                if caller.role < needed {
+                    return Err(Denied::RoleTooLow(needed));
+                }
+                Ok(Some(caller.name.clone()))
+            }
+        }
+    }
+}
+
+fn load(path: &Path) -> Result<Tokens, AccessError> {
+    let text =
+        fs::read_to_string(path).map_err(|source| AccessError::Read { path: path.to_owned(), source })?;
+    Tokens::parse(&text).map_err(|error| AccessError::Invalid { path: path.to_owned(), error })
+}
+
+/// Returns who calls.
+fn identify<'a>(
+    tokens: &'a Tokens,
+    needed: Role,
+    headers: &HeaderMap,
+    certificate_names: &[String],
+) -> Result<&'a Caller, Denied> {
+    if let Some(credentials) = headers.get(AUTHORIZATION) {
+        let token = bearer(credentials.as_bytes()).ok_or(Denied::BadCredentials)?;
+        return tokens.caller_with_token(token).ok_or(Denied::UnknownToken);
+    }
+    if certificate_names.is_empty() {
+        return Err(Denied::NoCredentials(needed));
+    }
+    tokens.caller_with_certificate(certificate_names).ok_or(Denied::UnknownCertificate(needed))
+}
+
+/// Returns the token of `Bearer TOKEN`; the scheme is in any case, as RFC 9110 (section 11.1) has it.
+fn bearer(credentials: &[u8]) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"bearer ";
+    let (scheme, token) = credentials.split_at_checked(SCHEME.len())?;
+    scheme.eq_ignore_ascii_case(SCHEME).then(|| token.trim_ascii())
+}
+
+/// As it is written in a tokens file.
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reader => "reader",
+            Self::Writer => "writer",
+        })
+    }
+}
+
+impl FromStr for Role {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "reader" => Ok(Self::Reader),
+            "writer" => Ok(Self::Writer),
+            _ => Err("expected `reader` or `writer`"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+use http::HeaderValue;
+
+use super::*;
+
+const READ: &str = "/Movie/GetMovieByID";
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+
+/// A tokens file in a folder of the test's own.
+struct Fixture {
+    dir: tempfile::TempDir,
+    reader: String,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let made = token::make("alice", Role::Reader).ok().unwrap();
+        let fixture = Self { dir: tempfile::tempdir().unwrap(), reader: made.token };
+        fixture.write(&format!("{}\nops.example reader certificate\n", made.line));
+        fixture
+    }
+
+    fn path(&self) -> PathBuf {
+        self.dir.path().join("tokens")
+    }
+
+    fn write(&self, text: &str) {
+        fs::write(self.path(), text).unwrap();
+    }
+
+    fn open(&self) -> Access {
+        Access::open(Some(&self.path()), false).unwrap()
+    }
+}
+
+fn headers(authorization: &str) -> HeaderMap {
+    HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(authorization).unwrap())])
+}
+
+/// Returns the name of whoever sends this, if it may read.
+fn reader(access: &Access, authorization: &str) -> Result<Option<String>, Denied> {
+    let name = access.check(READ, &headers(authorization), &[])?;
+    Ok(name.map(|name| name.to_string()))
+}
+
+#[test]
+fn without_a_tokens_file_everybody_reads() {
+    let access = Access::open(None, false).unwrap();
+    assert_eq!(access.check(READ, &HeaderMap::new(), &[]), Ok(None));
+    assert_eq!(access.check(READ, &headers("Bearer x"), &["y".to_owned()]), Ok(None));
+    assert!(access.follow().unwrap().is_none());
+    access.reload().unwrap();
+}
+
+#[test]
+fn with_a_tokens_file_only_those_it_names_read() {
+    let fixture = Fixture::new();
+    let access = fixture.open();
+    assert_eq!(reader(&access, &format!("Bearer {}", fixture.reader)), Ok(Some("alice".to_owned())));
+    assert_eq!(reader(&access, &format!("bEARER  {} ", fixture.reader)), Ok(Some("alice".to_owned())));
+    assert_eq!(access.check(READ, &HeaderMap::new(), &[]), Err(Denied::NoCredentials(Role::Reader)));
+    for unknown in ["Bearer x", "Bearer  ", &format!("Bearer {}0", fixture.reader)] {
+        assert_eq!(reader(&access, unknown), Err(Denied::UnknownToken), "{unknown}");
+    }
+    for bad in ["", "Bearer", &fixture.reader, &format!("Basic {}", fixture.reader)] {
+        assert_eq!(reader(&access, bad), Err(Denied::BadCredentials), "{bad}");
+    }
+}
+
+#[test]
+fn a_certificate_stands_for_the_role_of_its_name_and_a_token_comes_first() {
+    let fixture = Fixture::new();
+    let access = fixture.open();
+    let ops = ["x".to_owned(), "ops.example".to_owned()];
+    assert_eq!(access.check(READ, &HeaderMap::new(), &ops), Ok(Some("ops.example".into())));
+    assert_eq!(access.check(READ, &headers("Bearer x"), &ops), Err(Denied::UnknownToken));
+    let nobody = ["nobody".to_owned()];
+    assert_eq!(access.check(READ, &HeaderMap::new(), &nobody), Err(Denied::UnknownCertificate(Role::Reader)));
+}
+
+#[test]
+fn health_is_for_everyone_and_what_is_no_rpc_for_nobody() {
+    for access in [Fixture::new().open(), Access::open(None, true).unwrap()] {
+        assert_eq!(access.check(HEALTH, &HeaderMap::new(), &[]), Ok(None));
+        assert_eq!(access.check("/Movie/Drop", &HeaderMap::new(), &[]), Err(Denied::NoSuchRpc));
+    }
+}
+
+#[test]
+fn a_writer_may_read_and_a_reader_may_not_write() {
+    let fixture = Fixture::new();
+    let writer = token::make("bob", Role::Writer).ok().unwrap();
+    let reader = token::make("alice", Role::Reader).ok().unwrap();
+    fixture.write(&format!("{}\n{}\nops.example reader certificate", writer.line, reader.line));
+    let access = fixture.open();
+    let check = |needed, token: &str| {
+        access.check_role(needed, &headers(&format!("Bearer {token}")), &[]).map(|name| name.is_some())
+    };
+    assert_eq!(check(Role::Reader, &writer.token), Ok(true));
+    assert_eq!(check(Role::Writer, &writer.token), Ok(true));
+    assert_eq!(check(Role::Writer, &reader.token), Err(Denied::RoleTooLow(Role::Writer)));
+    assert_eq!(
+        access.check_role(Role::Writer, &HeaderMap::new(), &["ops.example".to_owned()]),
+        Err(Denied::RoleTooLow(Role::Writer))
+    );
+}
+
+#[test]
+fn without_a_tokens_file_nobody_writes_unless_everybody_may() {
+    for (anonymous_writes, expected) in [(false, Err(Denied::ReadOnly)), (true, Ok(None))] {
+        let access = Access::open(None, anonymous_writes).unwrap();
+        assert_eq!(access.check_role(Role::Writer, &HeaderMap::new(), &[]), expected);
+    }
+    let fixture = Fixture::new();
+    let named = Access::open(Some(&fixture.path()), true).unwrap();
+    assert_eq!(
+        named.check_role(Role::Writer, &HeaderMap::new(), &[]),
+        Err(Denied::NoCredentials(Role::Writer))
+    );
+}
+
+#[test]
+fn a_new_tokens_file_is_used_at_once_by_all_clones() {
+    let fixture = Fixture::new();
+    let access = fixture.open();
+    let clone = access.clone();
+    let made = token::make("bob", Role::Reader).ok().unwrap();
+    fixture.write(&made.line);
+    access.reload().unwrap();
+    assert_eq!(reader(&clone, &format!("Bearer {}", made.token)), Ok(Some("bob".to_owned())));
+    assert_eq!(reader(&clone, &format!("Bearer {}", fixture.reader)), Err(Denied::UnknownToken));
+}
+
+#[test]
+fn a_bad_tokens_file_is_refused_with_its_place_and_the_old_tokens_are_kept() {
+    let fixture = Fixture::new();
+    let access = fixture.open();
+    fixture.write("# new\nbob reader\n");
+    let error = access.reload().unwrap_err().to_string();
+    assert!(error.contains("tokens:2: expected three words"), "{error}");
+    fs::remove_file(fixture.path()).unwrap();
+    assert!(matches!(access.reload().unwrap_err(), AccessError::Read { .. }));
+    assert!(reader(&access, &format!("Bearer {}", fixture.reader)).is_ok());
+}
+
+#[test]
+fn nothing_that_can_be_printed_has_a_token_in_it() {
+    let fixture = Fixture::new();
+    let access = fixture.open();
+    let bearer = format!("Bearer {}", fixture.reader);
+    let misplaced = format!("{0} {0} {0}", fixture.reader);
+    let mut printed = vec![format!("{access:?}")];
+    for authorization in [&bearer, &fixture.reader, &format!("Bearer {}0", fixture.reader)] {
+        if let Err(denied) = reader(&access, authorization) {
+            printed.push(format!("{denied} {denied:?}"));
+        }
+    }
+    fixture.write(&misplaced);
+    let error = access.reload().unwrap_err();
+    printed.push(format!("{error} {error:?}"));
+    assert_eq!(printed.len(), 4);
+    assert!(printed[0].contains("alice") && !printed.concat().contains(&fixture.reader), "{printed:?}");
+}

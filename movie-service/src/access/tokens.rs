@@ -1,0 +1,275 @@
+//! The tokens file: who the callers are and what each may do.
+//!
+//! One caller a line, `NAME ROLE SHA256` or `NAME ROLE certificate`: its name, its role, and the SHA-256 of its
+//! token in hexadecimal digits, or the word that says that the name is one of a client certificate. What follows
+//! a `#` at the start of a word is a comment.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+
+use super::Role;
+
+/// Bytes of a SHA-256.
+const HASH: usize = 32;
+
+/// The word in place of a token's SHA-256.
+const CERTIFICATE: &str = "certificate";
+
+/// The SHA-256 of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct TokenHash([u8; HASH]);
+
+/// One who may call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Caller {
+    /// Tells it from the others.
+    pub name: Arc<str>,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// The callers of a tokens file. Holds no token.
+#[derive(Clone, Debug, Default)]
+pub struct Tokens {
+    by_token: Vec<(TokenHash, Caller)>,
+    by_certificate: HashMap<Arc<str>, Caller>,
+}
+
+/// What is wrong with a tokens file. Repeats nothing of the file: what is in the wrong place may be a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{line}: {problem}")]
+pub struct TokensError {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: Problem,
+}
+
+/// What is wrong with a line of a tokens file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// There are fewer or more than three words.
+    #[error(
+        "expected three words, `NAME ROLE SHA256` or `NAME ROLE certificate`; `movie-service token` makes such a line"
+    )]
+    Words,
+    /// The second word is no role.
+    #[error("expected the second word to be the role, `reader` or `writer`")]
+    Role,
+    /// The third word is no hash.
+    #[error(
+        "expected the third word to be the SHA-256 of a token in 64 hexadecimal digits, or `certificate`; a token itself does not belong here"
+    )]
+    Hash,
+    /// The name has a line already.
+    #[error("the name is that of line {first} too; give each caller a name of its own")]
+    Name {
+        /// The other line.
+        first: usize,
+    },
+    /// The token has a line already.
+    #[error("the token is that of line {first} too; make one for each caller with `movie-service token`")]
+    Token {
+        /// The other line.
+        first: usize,
+    },
+}
+
+impl Tokens {
+    /// Reads the text of a tokens file.
+    ///
+    /// # Errors
+    ///
+    /// [`TokensError`] if a line is not as the head of this module says, or repeats a name or a token.
+    pub fn parse(text: &str) -> Result<Self, TokensError> {
+        let mut tokens = Self::default();
+        let (mut names, mut hashes) = (HashMap::new(), HashMap::new());
+        for (line, text) in (1..).zip(text.lines()) {
+            let refused = |problem| TokensError { line, problem };
+            let words: Vec<&str> =
+                text.split_whitespace().take_while(|word| !word.starts_with('#')).collect();
+            let (name, role, hash) = match words[..] {
+                [] => continue,
+                [name, role, hash] => (name, role, hash),
+                _ => return Err(refused(Problem::Words)),
+            };
+            let role = role.parse().map_err(|_| refused(Problem::Role))?;
+            if let Some(first) = names.insert(name, line) {
+                return Err(refused(Problem::Name { first }));
+            }
+            let caller = Caller { name: name.into(), role };
+            if hash == CERTIFICATE {
+                tokens.by_certificate.insert(caller.name.clone(), caller);
+                continue;
+            }
+            let hash: TokenHash = hash.parse().map_err(|()| refused(Problem::Hash))?;
+            if let Some(first) = hashes.insert(hash, line) {
+                return Err(refused(Problem::Token { first }));
+            }
+            tokens.by_token.push((hash, caller));
+        }
+        Ok(tokens)
+    }
+
+    /// Returns the caller that has this token.
+    ///
+    /// The time that this takes tells nothing about the tokens that there are.
+    #[must_use]
+    pub fn caller_with_token(&self, token: &[u8]) -> Option<&Caller> {
+        let presented = TokenHash::of(token);
+        let mut found = None;
+        for (hash, caller) in &self.by_token {
+            if hash.0.ct_eq(&presented.0).into() {
+                found = Some(caller);
+            }
+        }
+        found
+    }
+
+    /// Returns the caller that has a client certificate with one of these names; among several, the one that may
+    /// do most.
+    #[must_use]
+    pub fn caller_with_certificate(&self, names: &[String]) -> Option<&Caller> {
+        names
+            .iter()
+            .filter_map(|name| self.by_certificate.get(name.as_str()))
+            .max_by_key(|caller| caller.role)
+    }
+}
+
+impl TokenHash {
+    pub(super) fn of(token: &[u8]) -> Self {
+        Self(Sha256::digest(token).into())
+    }
+}
+
+impl FromStr for TokenHash {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        // `from_str_radix` takes a sign too.
+        if text.len() != 2 * HASH || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(());
+        }
+        let mut hash = [0; HASH];
+        for (index, byte) in hash.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&text[2 * index..][..2], 16).map_err(drop)?;
+        }
+        Ok(Self(hash))
+    }
+}
+
+/// As it is written in a tokens file.
+impl fmt::Display for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        hex(&self.0).fmt(f)
+    }
+}
+
+/// Writes bytes in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> impl fmt::Display {
+    fmt::from_fn(|f| bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The SHA-256 of `secret`.
+    const SECRET: &str = "2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b";
+
+    fn problem(text: &str) -> (usize, Problem) {
+        let TokensError { line, problem } = Tokens::parse(text).unwrap_err();
+        (line, problem)
+    }
+
+    #[test]
+    fn a_caller_is_found_by_its_token_and_by_no_other() {
+        let other = TokenHash::of(b"other");
+        let tokens = Tokens::parse(&format!("a reader {SECRET}\nb writer {other}\n")).unwrap();
+        let (a, b) = (tokens.caller_with_token(b"secret"), tokens.caller_with_token(b"other"));
+        assert_eq!(a, Some(&Caller { name: "a".into(), role: Role::Reader }));
+        assert_eq!(b, Some(&Caller { name: "b".into(), role: Role::Writer }));
+        for wrong in ["", "secre", "secret ", SECRET, "a"] {
+            assert_eq!(tokens.caller_with_token(wrong.as_bytes()), None, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn a_caller_is_found_by_a_name_of_its_certificate() {
+        let text = format!("spiffe://x/y reader certificate\nops writer certificate\nt writer {SECRET}");
+        let tokens = Tokens::parse(&text).unwrap();
+        let found = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+            tokens.caller_with_certificate(&names).map(|caller| caller.name.to_string())
+        };
+        assert_eq!(found(&["nobody", "spiffe://x/y"]).as_deref(), Some("spiffe://x/y"));
+        assert_eq!(found(&["ops", "spiffe://x/y"]).as_deref(), Some("ops"));
+        assert_eq!(found(&["nobody"]), None);
+        assert_eq!(found(&[]), None);
+        // The name of a token is no certificate.
+        assert_eq!(found(&["t"]), None);
+    }
+
+    #[test]
+    fn comments_blank_lines_and_any_line_ends_are_taken() {
+        let text = format!("# who may call\r\n\r\n  a\treader {}  # a laptop\r\n \n", SECRET.to_uppercase());
+        assert!(Tokens::parse(&text).unwrap().caller_with_token(b"secret").is_some());
+        assert!(Tokens::parse("").unwrap().caller_with_token(b"").is_none());
+    }
+
+    #[test]
+    fn a_bad_line_is_refused_with_its_number_and_what_was_expected() {
+        for text in ["a", "a reader", &format!("a reader {SECRET} more")] {
+            assert_eq!(problem(&format!("\n{text}")), (2, Problem::Words), "{text}");
+        }
+        assert_eq!(problem(&format!("a owner {SECRET}")), (1, Problem::Role));
+        for hash in [&SECRET[1..], &format!("+{}", &SECRET[1..]), &"ü".repeat(32), "Certificate"] {
+            assert_eq!(problem(&format!("a reader {hash}")), (1, Problem::Hash), "{hash}");
+        }
+    }
+
+    #[test]
+    fn a_name_or_a_token_that_comes_twice_is_refused() {
+        let other = TokenHash::of(b"other");
+        let text = format!("a reader {SECRET}\n\na writer {other}");
+        assert_eq!(problem(&text), (3, Problem::Name { first: 1 }));
+        assert_eq!(
+            problem(&format!("a reader {other}\na writer certificate")),
+            (2, Problem::Name { first: 1 })
+        );
+        let text = format!("a reader {SECRET}\nb writer {}", SECRET.to_uppercase());
+        assert_eq!(problem(&text), (2, Problem::Token { first: 1 }));
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_taken_or_refused_at_one_of_its_lines(text in "([a-z#+ü\\x00\t\r\n ]|reader |certificate)*") {
+            if let Err(error) = Tokens::parse(&text) {
+                prop_assert!((1..=text.lines().count()).contains(&error.line));
+            }
+        }
+
+        #[test]
+        fn a_token_in_the_wrong_place_is_not_repeated(words in prop::collection::vec("(a|reader|movie_0123)", 0..5)) {
+            let text = words.join(" ");
+            if let Err(error) = Tokens::parse(&text) {
+                let printed = format!("{error} {error:?}");
+                prop_assert!(!printed.contains("movie_0123"));
+            }
+        }
+
+        #[test]
+        fn each_hash_reads_as_it_is_written(token: Vec<u8>) {
+            let hash = TokenHash::of(&token);
+            prop_assert_eq!(hash.to_string().parse(), Ok(hash));
+        }
+    }
+}
