@@ -11,8 +11,10 @@
 mod body;
 mod fast;
 mod gather;
+mod http1;
 mod listen;
 mod service;
+mod sniff;
 mod worker;
 
 use std::future::Future;
