@@ -15,6 +15,7 @@ mod http1;
 mod listen;
 mod service;
 mod sniff;
+mod web;
 mod worker;
 
 use std::future::Future;
@@ -29,6 +30,7 @@ use tracing::{debug, warn};
 
 pub use self::listen::listen;
 use self::service::Services;
+pub use self::web::{InvalidOrigin, Origin};
 use self::worker::Worker;
 use crate::catalogue::Catalogue;
 use crate::found::Found;
