@@ -11,6 +11,7 @@
 mod body;
 mod fast;
 mod gather;
+mod gzip;
 mod http1;
 mod listen;
 mod service;
