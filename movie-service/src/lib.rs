@@ -4,6 +4,8 @@
 //! * [`database`] — where the movies come from;
 //! * [`catalogue`] — the movies in memory, encoded as they travel. Knows nothing of JSON, tonic or tokio;
 //! * [`servicer`] — answers the calls of the contract from the catalogue;
+//! * [`health`] — whether the service can be called, for those who ask;
+//! * [`reflection`] — the contract, for those who ask;
 //! * [`found`] — the line `Movie found!` on standard output;
 //! * [`access`] — who may call what. Knows nothing of gRPC;
 //! * [`server`] — the way of a connection, from the listener to the servicer;
@@ -19,6 +21,8 @@ pub mod catalogue;
 pub mod config;
 pub mod database;
 pub mod found;
+pub mod health;
+pub mod reflection;
 pub mod server;
 pub mod servicer;
 pub mod shutdown;

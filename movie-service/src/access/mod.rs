@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-pub use self::rpcs::{Need, required};
+pub use self::rpcs::{Need, PATHS, required};
 use self::tokens::{Caller, Tokens, TokensError};
 use crate::watch::{self, Files, Handle, Outcome};
 
@@ -93,6 +93,12 @@ pub enum Denied {
 }
 
 impl Access {
+    /// Access for everybody, to read only.
+    #[must_use]
+    pub fn open_to_readers() -> Self {
+        Self(Arc::new(Inner::Open { anonymous_writes: false }))
+    }
+
     /// Access for those whom a tokens file names. Without one, everybody may read and, if `anonymous_writes`, write.
     ///
     /// # Errors

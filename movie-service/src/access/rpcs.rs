@@ -22,6 +22,17 @@ const RPCS: &[(&str, Need)] = &[
     ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", Need::Role(Role::Reader)),
 ];
 
+/// The paths of all rpcs, in the order of the table.
+pub const PATHS: [&str; RPCS.len()] = {
+    let mut paths = [""; RPCS.len()];
+    let mut rpc = 0;
+    while rpc < RPCS.len() {
+        paths[rpc] = RPCS[rpc].0;
+        rpc += 1;
+    }
+    paths
+};
+
 /// Returns what the rpc of this path needs; `None` if there is no such rpc.
 #[must_use]
 pub fn required(path: &str) -> Option<Need> {

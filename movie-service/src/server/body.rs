@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::call::InFlight;
 use super::gather::Data;
@@ -57,11 +57,16 @@ impl Answer {
         Self { content, call: Some(call) }
     }
 
+    /// An answer that is of no call, or of one that is counted elsewhere.
+    pub(super) fn to_none(content: Content) -> Self {
+        Self { content, call: None }
+    }
+
     /// The last frame: a status.
     fn end(&mut self, trailers: HeaderMap) -> Frame<Data> {
         self.content = Content::Empty;
         if let Some(call) = self.call.take() {
-            call.end(refusal::code(&trailers).unwrap_or(Code::Unknown));
+            call.end(&trailers);
         }
         Frame::trailers(trailers)
     }

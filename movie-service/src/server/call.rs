@@ -1,15 +1,18 @@
 //! A call in flight: what it counts for, and how long it may take.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use http::{HeaderName, Request};
+use http::{HeaderMap, HeaderName, Request};
 use tokio::sync::watch;
-use tonic::Code;
+use tonic::{Code, Status};
 
-use super::refusal::Refusal;
+use super::refusal::{self, Refusal};
 use super::{Phase, Shared, deadline};
+use crate::telemetry::calls::{Observed, Observer};
+use crate::telemetry::metrics::Shed;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
@@ -26,11 +29,21 @@ pub(super) struct Connection {
     open: AtomicUsize,
     /// Calls there ever were; that it changes is what counts.
     begun: AtomicUsize,
+    observer: Observer,
+    /// The names in the peer's certificate, which was verified.
+    names: Vec<String>,
 }
 
 impl Connection {
-    pub(super) fn new(shared: Arc<Shared>, phase: watch::Receiver<Phase>, load: Arc<AtomicUsize>) -> Self {
-        Self { shared, phase, load, open: AtomicUsize::default(), begun: AtomicUsize::default() }
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        phase: watch::Receiver<Phase>,
+        load: Arc<AtomicUsize>,
+        peer: Option<SocketAddr>,
+    ) -> Self {
+        let observer = shared.observer.connection(peer);
+        let (open, begun) = (AtomicUsize::default(), AtomicUsize::default());
+        Self { shared, phase, load, open, begun, observer, names: Vec::new() }
     }
 
     /// Returns how many calls are in flight.
@@ -43,20 +56,25 @@ impl Connection {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Takes a call in if there is room for it, and says until when it has to be done.
+    /// Takes a call in, and says why it is not to be answered, if it is not.
     pub(super) fn begin<B>(self: &Arc<Self>, request: &Request<B>) -> (InFlight, Result<(), Refusal>) {
-        let limits = &self.shared.limits;
+        let Shared { limits, metrics, .. } = &*self.shared;
+        let begun = Instant::now();
+        let observed = self.observer.begin(request.uri().path(), request.headers(), begun);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
         let calls = self.load.fetch_add(1, Ordering::Relaxed);
-        let begun = Instant::now();
+        let deadline = begun + limits.deadline;
         let mut call =
-            InFlight { connection: self.clone(), deadline: begun + limits.deadline, is_list: false };
+            InFlight { connection: self.clone(), deadline, is_list: false, observed: Some(observed) };
 
         let admitted = if calls >= self.shared.calls_per_worker {
+            metrics.shed(Shed::Calls);
             Err(Refusal::Busy("calls"))
         } else {
-            call.shorten(begun, request).and_then(|()| call.count_list(request.uri().path()))
+            call.shorten(begun, request)
+                .and_then(|()| call.authorize(request))
+                .and_then(|()| call.count_list(request))
         };
         (call, admitted)
     }
@@ -67,6 +85,8 @@ pub(super) struct InFlight {
     connection: Arc<Connection>,
     deadline: Instant,
     is_list: bool,
+    /// `None` once the end was told.
+    observed: Option<Observed>,
 }
 
 impl InFlight {
@@ -90,8 +110,28 @@ impl InFlight {
         }
     }
 
-    /// Says how the call ended.
-    pub(super) fn end(self, _: Code) {}
+    /// Says how the call ended: by the status in `headers`, which may be trailers.
+    pub(super) fn end(mut self, headers: &HeaderMap) {
+        let Some(observed) = self.observed.take() else { return };
+        match refusal::code(headers) {
+            Some(Code::Ok) => observed.end(Code::Ok, ""),
+            Some(code) => {
+                let status = Status::from_header_map(headers);
+                observed.end(code, status.as_ref().map_or("", Status::message));
+            }
+            None => observed.end(Code::Unknown, "the answer has no status"),
+        }
+    }
+
+    /// Checks whether the caller may do this.
+    fn authorize<B>(&mut self, request: &Request<B>) -> Result<(), Refusal> {
+        let Connection { shared, names, .. } = &*self.connection;
+        let caller = shared.access.check(request.uri().path(), request.headers(), names)?;
+        if let (Some(caller), Some(observed)) = (caller, &mut self.observed) {
+            observed.caller(caller);
+        }
+        Ok(())
+    }
 
     /// Takes the caller's limit if that is shorter.
     fn shorten<B>(&mut self, begun: Instant, request: &Request<B>) -> Result<(), Refusal> {
@@ -104,13 +144,14 @@ impl InFlight {
         Ok(())
     }
 
-    fn count_list(&mut self, path: &str) -> Result<(), Refusal> {
-        if !LISTS.contains(&path) {
+    fn count_list<B>(&mut self, request: &Request<B>) -> Result<(), Refusal> {
+        if !LISTS.contains(&request.uri().path()) {
             return Ok(());
         }
         let shared = &self.connection.shared;
         self.is_list = true;
         if shared.lists.fetch_add(1, Ordering::Relaxed) >= shared.limits.lists {
+            shared.metrics.shed(Shed::Lists);
             return Err(Refusal::Busy("lists"));
         }
         Ok(())
@@ -119,6 +160,9 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        if self.observed.is_some() {
+            self.connection.shared.metrics.reset();
+        }
         self.connection.open.fetch_sub(1, Ordering::Relaxed);
         self.connection.load.fetch_sub(1, Ordering::Relaxed);
         if self.is_list {

@@ -19,6 +19,7 @@ use super::admission::Ticket;
 use super::call::Connection;
 use super::executor::Inline;
 use super::gather::Gather;
+use super::http1;
 use super::limits::Limits;
 use super::listen::Stream;
 use super::service::Calls;
@@ -46,26 +47,56 @@ pub(super) async fn serve(stream: Stream, mut ticket: Ticket, connection: Arc<Co
     if !ticket.arrived() {
         return;
     }
+    let (limits, number) = (&connection.shared.limits, ticket.number());
+    let calls = Calls::of(connection.clone());
     match protocol {
-        Protocol::Http2 => http2(stream, &connection, ticket.number()).await,
-        Protocol::Http1 | Protocol::Tls | Protocol::Unknown => {
-            debug!(?protocol, "a connection does not speak HTTP/2");
+        Protocol::Http2 => {
+            let gather = Gather::new(stream);
+            let serving = http2(limits, &connection).serve_connection(TokioIo::new(gather.clone()), calls);
+            drive(serving, gather, &connection, number).await;
         }
+        Protocol::Http1 if connection.shared.web.is_some() => {
+            let gather = Gather::new(stream);
+            let serving = http1::builder(limits.idle).serve_connection(TokioIo::new(gather.clone()), calls);
+            drive(serving, gather, &connection, number).await;
+        }
+        Protocol::Http1 => {
+            let drain = async { drop(phase.wait_for(|phase| *phase != Phase::Serving).await) };
+            if let Err(error) = http1::refuse(stream, limits.handshake, drain).await {
+                debug!(%error, "a connection of HTTP/1.1 failed");
+            }
+        }
+        Protocol::Tls => debug!("a connection begins with TLS, which is not on"),
+        Protocol::Unknown => debug!("a connection speaks nothing that is known here"),
     }
 }
 
-/// Serves calls over HTTP/2.
-async fn http2(stream: Rewound<Stream>, connection: &Arc<Connection>, number: u64) {
+/// A connection that serves calls, whatever the version of HTTP.
+trait Serving: Future<Output = hyper::Result<()>> {
+    /// Has the peer leave once its calls are done.
+    fn leave(self: Pin<&mut Self>);
+}
+
+impl Serving for hyper::server::conn::http1::Connection<TokioIo<Gather<Rewound<Stream>>>, Calls> {
+    fn leave(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl Serving for http2::Connection<TokioIo<Gather<Rewound<Stream>>>, Calls, Inline> {
+    fn leave(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// Serves calls until either side ends it, or the peer does not do its part.
+async fn drive(serving: impl Serving, gather: Gather<Rewound<Stream>>, connection: &Connection, number: u64) {
     let limits = &connection.shared.limits;
-    let gather = Gather::new(stream);
+    let mut watch = Watch::new(limits, number);
     let left = {
-        let mut serving = pin!(
-            builder(limits, connection)
-                .serve_connection(TokioIo::new(gather.clone()), Calls::of(connection.clone()))
-        );
+        let mut serving = pin!(serving);
         let mut phase = connection.phase.clone();
         let mut stopping = pin!(phase.wait_for(|phase| *phase != Phase::Serving));
-        let mut watch = Watch::new(limits, number);
         let mut looks = looks(watch.pause);
         loop {
             let event = poll_fn(|cx| {
@@ -83,8 +114,8 @@ async fn http2(stream: Rewound<Stream>, connection: &Arc<Connection>, number: u6
                     Verdict::Stay => {}
                     Verdict::Leave(reason) => {
                         debug!(reason, "asking a peer to leave");
-                        looks = self::looks(limits.linger);
-                        serving.as_mut().graceful_shutdown();
+                        looks = self::looks(limits.linger / 4);
+                        serving.as_mut().leave();
                     }
                     Verdict::Left => break Ok(()),
                     Verdict::Stuck => return debug!("a peer did not read what waits for it"),
@@ -112,7 +143,7 @@ fn looks(pause: Duration) -> time::Interval {
     looks
 }
 
-fn builder(limits: &Limits, connection: &Connection) -> http2::Builder<Inline> {
+fn http2(limits: &Limits, connection: &Connection) -> http2::Builder<Inline> {
     let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX >> 1);
     let mut builder = http2::Builder::new(Inline::new(connection.phase.clone()));
     builder

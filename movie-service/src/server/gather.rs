@@ -58,6 +58,12 @@ impl Data {
     }
 }
 
+impl From<Data> for Bytes {
+    fn from(data: Data) -> Self {
+        data.bytes
+    }
+}
+
 impl Buf for Data {
     fn remaining(&self) -> usize {
         self.bytes.len()

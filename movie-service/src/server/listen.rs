@@ -130,6 +130,14 @@ impl Drop for Listener {
 }
 
 impl Accepted {
+    /// Returns the address of the peer, if it has one.
+    pub(super) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
     pub(super) fn into_stream(self) -> io::Result<Stream> {
         Ok(match self {
             Self::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),

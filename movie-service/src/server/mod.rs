@@ -5,9 +5,11 @@
 //! * [`Server`] — hands each connection to the worker that has fewest;
 //! * `worker` — a thread with a runtime of its own, one a core, that serves the connections it is handed;
 //! * `connection` — the life of one of them; `sniff` — what it speaks; `gather` — its writes, in few system calls;
+//! * `http1` — connections of HTTP/1.1; [`web`] — calls of browsers, over that or HTTP/2;
 //! * `executor` — runs the calls of a connection;
 //! * `service` — the way of a call; `call` — what it counts for, and its [`deadline`]; [`frames`] — its messages;
-//! * `fast` — the fast way of the two calls of the `Movie` service; `routes` — the generated code for all others;
+//! * `fast` — the fast way of the two calls of the `Movie` service; `routes` — the generated code for all others,
+//!   and `gzip` — which of their answers are compressed;
 //! * `body` — bodies of requests and answers; [`refusal`] — what a caller is told when a call fails.
 
 mod admission;
@@ -19,12 +21,15 @@ mod executor;
 mod fast;
 pub mod frames;
 mod gather;
+mod gzip;
+mod http1;
 pub mod limits;
 pub mod listen;
 pub mod refusal;
 mod routes;
 mod service;
 mod sniff;
+pub mod web;
 mod worker;
 
 use std::future::Future;
@@ -42,10 +47,15 @@ use self::admission::Admission;
 pub use self::limits::Limits;
 use self::listen::Listener;
 use self::routes::Routes;
+use self::web::{Origin, Web};
 use self::worker::Worker;
+use crate::access::{self, Access};
 use crate::catalogue::Catalogue;
 use crate::found::Found;
+use crate::health::Health;
 use crate::servicer::MovieServicer;
+use crate::telemetry::calls::Observer;
+use crate::telemetry::metrics::{Metrics, Shed};
 
 /// How long to wait before accepting again when the operating system refuses.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -54,7 +64,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const OTHER_FILES: u64 = 64;
 
 /// What is served, and how.
-#[derive(Debug)]
 pub struct Server {
     /// The movies.
     pub catalogue: Arc<Catalogue>,
@@ -62,10 +71,33 @@ pub struct Server {
     pub found: Found,
     /// What a peer may do.
     pub limits: Limits,
+    /// Who may call what.
+    pub access: Access,
+    /// Observes each call.
+    pub observer: Observer,
+    /// Counts the rest.
+    pub metrics: Metrics,
+    /// Says whether the service can be called.
+    pub health: Health,
+    /// What is offered beside the movies.
+    pub offers: Offers,
     /// How long calls in flight may take to end once the service is asked to stop.
     pub grace: Duration,
     /// How long to go on accepting then, so that whoever spreads the load notices first.
     pub pause: Duration,
+}
+
+/// What a server offers beside the movies.
+#[derive(Clone, Debug)]
+pub struct Offers {
+    /// Answers `grpc.health.v1`.
+    pub health: bool,
+    /// Answers `grpc.reflection.v1` and `grpc.reflection.v1alpha`.
+    pub reflection: bool,
+    /// Compresses lists for callers that take gzip.
+    pub gzip: bool,
+    /// Answers gRPC-Web to the pages of these; if there are none, not at all.
+    pub web: Vec<Origin>,
 }
 
 /// What connections have in common.
@@ -73,7 +105,11 @@ struct Shared {
     catalogue: Arc<Catalogue>,
     found: Found,
     limits: Limits,
+    access: Access,
+    observer: Observer,
+    metrics: Metrics,
     routes: Routes,
+    web: Option<Web>,
     /// Lists being sent.
     lists: AtomicUsize,
     calls_per_worker: usize,
@@ -91,11 +127,22 @@ enum Phase {
 }
 
 impl Server {
-    /// A server with the defaults of everything.
+    /// A server with the defaults of everything, which is neither logged nor counted.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, found: Found) -> Self {
-        let (grace, pause) = (Duration::from_secs(20), Duration::ZERO);
-        Self { catalogue, found, limits: Limits::default(), grace, pause }
+        let metrics = Metrics::off();
+        Self {
+            catalogue,
+            found,
+            limits: Limits::default(),
+            access: Access::open_to_readers(),
+            observer: Observer::new(&access::PATHS, metrics.clone(), None),
+            metrics,
+            health: Health::default(),
+            offers: Offers::default(),
+            grace: Duration::from_secs(20),
+            pause: Duration::ZERO,
+        }
     }
 
     /// Serves calls until `shutdown` completes; then accepts no more connections, lets the calls in flight end for as
@@ -105,16 +152,22 @@ impl Server {
     ///
     /// If a worker cannot be started.
     pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { catalogue, found, mut limits, grace, pause } = self;
+        let Self { catalogue, found, mut limits, access, observer, metrics, health, offers, grace, pause } =
+            self;
         limits.connections = limits.connections.min(files());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let admission = Admission::new(limits.connections, limits.connections_per_address);
+        let servicer = MovieServicer::new(catalogue.clone(), found.clone());
         let shared = Arc::new(Shared {
-            routes: Routes::new(MovieServicer::new(catalogue.clone(), found.clone()), limits.message),
+            routes: Routes::new(servicer, &health, &offers, limits.message).map_err(io::Error::other)?,
+            web: (!offers.web.is_empty()).then(|| Web::new(&offers.web)),
             lists: AtomicUsize::default(),
             calls_per_worker: limits.calls.div_ceil(cores),
             catalogue,
             found,
+            access,
+            observer,
+            metrics,
             limits,
         });
         let (phase, phases) = watch::channel(Phase::Serving);
@@ -122,16 +175,20 @@ impl Server {
             .map(|core| Worker::start(core, shared.clone(), phases.clone()))
             .collect::<io::Result<Vec<_>>>()?;
 
+        health.set_serving(true);
         let stopping = async {
             shutdown.await;
             info!("stopping");
+            health.set_serving(false);
             tokio::time::sleep(pause).await;
         };
         tokio::select! {
-            () = accept(&listener, &admission, &mut workers) => {}
+            () = accept(&listener, &admission, &mut workers, &shared.metrics) => {}
             () = stopping => {}
         }
         drop(listener);
+        // Ends the streams of those who watch it.
+        drop(health);
         phase.send_replace(Phase::Draining);
         let finished: Vec<_> = workers.into_iter().map(Worker::finish).collect();
         let mut finished = pin!(async {
@@ -148,14 +205,21 @@ impl Server {
     }
 }
 
+impl Default for Offers {
+    fn default() -> Self {
+        Self { health: true, reflection: true, gzip: false, web: Vec::new() }
+    }
+}
+
 /// Hands each connection to the worker that has fewest, so that few connections use all cores, too.
-async fn accept(listener: &Listener, admission: &Admission, workers: &mut [Worker]) {
+async fn accept(listener: &Listener, admission: &Admission, workers: &mut [Worker], metrics: &Metrics) {
     let (mut next, mut refused, mut full) = (0, false, false);
     loop {
         match listener.accept().await {
             Ok((accepted, address)) => {
                 refused = false;
                 let Some(ticket) = admission.admit(address) else {
+                    metrics.shed(Shed::Connections);
                     if !std::mem::replace(&mut full, true) {
                         warn!("refusing connections: there are as many as there may be");
                     }

@@ -6,6 +6,8 @@ use http::{HeaderMap, HeaderName};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
+use crate::access::Denied;
+
 /// The domain of the reasons in `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "movie-service";
 
@@ -42,12 +44,9 @@ pub enum Refusal {
     /// The request is not what the method takes.
     #[error("the request cannot be read, expected one message of the method's type")]
     Malformed,
-    /// It is not known who calls.
-    #[error("{0}")]
-    Unauthenticated(String),
-    /// The caller may not do this.
-    #[error("{0}")]
-    Forbidden(String),
+    /// The caller may not do this, or does not say who it is.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// Something is wrong here.
     #[error("the service failed; this is not the caller's fault")]
     Internal,
@@ -62,8 +61,18 @@ impl From<Refusal> for Status {
             Refusal::Timeout => (Code::Internal, "TIMEOUT_MALFORMED"),
             Refusal::TooLarge { .. } => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
             Refusal::Malformed => (Code::Internal, "REQUEST_MALFORMED"),
-            Refusal::Unauthenticated(_) => (Code::Unauthenticated, "CREDENTIALS_MISSING_OR_UNKNOWN"),
-            Refusal::Forbidden(_) => (Code::PermissionDenied, "ROLE_TOO_LOW"),
+            Refusal::Denied(denied) => match denied {
+                // As the generated code says it: the caller learns nothing but that.
+                Denied::NoSuchRpc => return Status::unimplemented(""),
+                Denied::NoCredentials(_) => (Code::Unauthenticated, "CREDENTIALS_MISSING"),
+                Denied::BadCredentials | Denied::UnknownToken => {
+                    (Code::Unauthenticated, "CREDENTIALS_UNKNOWN")
+                }
+                Denied::UnknownCertificate(_) | Denied::RoleTooLow(_) => {
+                    (Code::PermissionDenied, "ROLE_TOO_LOW")
+                }
+                Denied::ReadOnly => (Code::PermissionDenied, "ANONYMOUS_WRITE"),
+            },
             Refusal::Internal => (Code::Internal, "SERVICE_FAILED"),
         };
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);

@@ -6,29 +6,78 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use movie_proto::movie_server::MovieServer;
+use movie_proto::movie_server::{MovieServer, SERVICE_NAME as MOVIE};
 use tonic::Status;
+use tonic::codec::CompressionEncoding;
 use tonic::codegen::StdError;
+use tonic::server::NamedService;
+use tower::ServiceExt;
+use tower::util::BoxCloneSyncService;
 
 use super::frames::Bounded;
+use super::{Offers, gzip};
+use crate::health::Health;
+use crate::reflection;
 use crate::servicer::MovieServicer;
 
 /// The services, as generated code answers them.
 pub(super) struct Routes {
     movie: MovieServer<MovieServicer>,
+    /// The same, compressing its answers.
+    compressed: Option<MovieServer<MovieServicer>>,
+    /// All others, by name.
+    others: Vec<(&'static str, Other)>,
     /// Bytes that a request message may have.
     most: usize,
 }
+
+type Other = BoxCloneSyncService<Request<tonic::body::Body>, Response<tonic::body::Body>, Infallible>;
 
 /// An answer of generated code, in the making.
 pub(super) type Generated =
     Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send>>;
 
 impl Routes {
-    pub(super) fn new(servicer: MovieServicer, most: usize) -> Self {
+    pub(super) fn new(
+        servicer: MovieServicer,
+        health: &Health,
+        offers: &Offers,
+        most: usize,
+    ) -> Result<Self, tonic_reflection::server::Error> {
         // What is too large is refused before it gets there, see `Bounded`.
         let movie = MovieServer::new(servicer).max_decoding_message_size(most);
-        Self { movie, most }
+        let compressed = offers.gzip.then(|| movie.clone().send_compressed(CompressionEncoding::Gzip));
+        let mut routes = Self { movie, compressed, others: Vec::new(), most };
+        if offers.health {
+            routes.add(health.server(&[MOVIE]));
+        }
+        if offers.reflection {
+            let (v1, v1alpha) = reflection::services(offers.health)?;
+            routes.add(v1);
+            routes.add(v1alpha);
+        }
+        Ok(routes)
+    }
+
+    fn add<S>(&mut self, service: S)
+    where
+        S: tower::Service<
+                Request<tonic::body::Body>,
+                Response = Response<tonic::body::Body>,
+                Error = Infallible,
+                Future: Send + 'static,
+            > + NamedService
+            + Clone
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.others.push((S::NAME, BoxCloneSyncService::new(service)));
+    }
+
+    /// Returns whether the answer to a request is to be compressed.
+    pub(super) fn compresses<B>(&self, request: &Request<B>) -> bool {
+        self.compressed.is_some() && gzip::is_wanted(request)
     }
 
     /// Has the service answer that the path names.
@@ -37,9 +86,14 @@ impl Routes {
         B: Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
     {
         let request = request.map(|body| tonic::body::Body::new(Bounded::new(body, self.most)));
-        match request.uri().path().split('/').nth(1) {
-            Some("Movie") => tower::Service::call(&mut self.movie.clone(), request),
-            _ => Box::pin(async { Ok(Status::unimplemented("").into_http()) }),
+        let name = request.uri().path().split('/').nth(1).unwrap_or_default();
+        if name == MOVIE {
+            let compressed = self.compressed.as_ref().filter(|_| gzip::is_wanted(&request));
+            return tower::Service::call(&mut compressed.unwrap_or(&self.movie).clone(), request);
+        }
+        match self.others.iter().find(|(other, _)| *other == name) {
+            Some((_, service)) => Box::pin(service.clone().oneshot(request)),
+            None => Box::pin(async { Ok(Status::unimplemented("").into_http()) }),
         }
     }
 }

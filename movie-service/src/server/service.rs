@@ -9,17 +9,20 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use tonic::Status;
 
 use super::body::{Answer, Content};
 use super::call::{Connection, InFlight};
-use super::executor;
 use super::fast::{Fast, Outcome};
 use super::refusal::{self, Refusal};
 use super::routes::Generated;
+use super::web::Web;
+use super::{Shared, executor, http1};
 
 /// Answers the calls of a connection.
 #[derive(Clone)]
@@ -36,7 +39,6 @@ impl Calls {
             return Call { in_flight: None, way: Way::Refused(response) };
         }
         let (in_flight, admitted) = self.0.begin(&request);
-        executor::next_call_until(in_flight.deadline());
         let way = match admitted {
             Ok(()) => way(request),
             Err(refusal) => Way::Refused(refused(refusal)),
@@ -51,10 +53,48 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
     type Future = Call;
 
     fn call(&self, request: Request<Incoming>) -> Call {
-        self.begin(request, |request| match Fast::take(request) {
-            Ok(fast) => Way::Fast(fast),
-            Err(request) => Way::Generated(self.0.shared.routes.call(request)),
-        })
+        let Shared { web, routes, .. } = &*self.0.shared;
+        let call = match web {
+            Some(web) if Web::takes(&request) => {
+                let way = Way::Web(Box::pin(web.answer(request, self.clone())));
+                return Call { in_flight: None, way };
+            }
+            Some(_) if request.version() < Version::HTTP_2 => {
+                let response = http1::signpost("over HTTP/1.1, it takes gRPC-Web").map(Content::Generated);
+                return Call { in_flight: None, way: Way::Refused(response) };
+            }
+            Some(_) | None => self.begin(request, |request| {
+                if routes.compresses(&request) {
+                    return Way::Generated(routes.call(request));
+                }
+                match Fast::take(request) {
+                    Ok(fast) => Way::Fast(fast),
+                    Err(request) => Way::Generated(routes.call(request)),
+                }
+            }),
+        };
+        if let Some(in_flight) = &call.in_flight {
+            executor::next_call_until(in_flight.deadline());
+        }
+        call
+    }
+}
+
+/// The calls of a browser, translated to gRPC.
+impl tower::Service<Request<tonic::body::Body>> for Calls {
+    type Response = Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        let call = self.begin(request, |request| Way::Generated(self.0.shared.routes.call(request)));
+        let bytes =
+            |body: Answer| tonic::body::Body::new(body.map_frame(|frame| frame.map_data(Bytes::from)));
+        Box::pin(async move { Ok(call.await?.map(bytes)) })
     }
 }
 
@@ -69,6 +109,8 @@ enum Way {
     Refused(Response<Content>),
     Fast(Fast),
     Generated(Generated),
+    /// A call of a browser; the call that it is translated to is the one that is in flight.
+    Web(Pin<Box<dyn Future<Output = Response<tonic::body::Body>> + Send>>),
 }
 
 impl Future for Call {
@@ -86,11 +128,11 @@ impl Future for Call {
         let answer = match (in_flight.take(), refusal::code(&parts.headers)) {
             (Some(call), None) => Answer::to(call, content),
             // The headers have the status: nothing follows.
-            (Some(call), Some(code)) => {
-                call.end(code);
+            (Some(call), Some(_)) => {
+                call.end(&parts.headers);
                 Answer::default()
             }
-            (None, _) => Answer::default(),
+            (None, _) => Answer::to_none(content),
         };
         Poll::Ready(Ok(Response::from_parts(parts, answer)))
     }
@@ -113,6 +155,9 @@ impl Way {
                     let mut response = response.map(Content::Generated);
                     super::log_hidden(refusal::hide_internals(response.headers_mut()));
                     return Poll::Ready(response);
+                }
+                Self::Web(answer) => {
+                    return answer.as_mut().poll(cx).map(|answer| answer.map(Content::Generated));
                 }
             }
         }

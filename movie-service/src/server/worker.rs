@@ -95,7 +95,9 @@ async fn run(
         tokio::select! {
             handed = queue.recv() => match handed {
                 Some(Handed { accepted, ticket, counted }) => {
-                    let connection = Arc::new(Connection::new(shared.clone(), phase.clone(), load.clone()));
+                    let peer = accepted.peer();
+                    let connection =
+                        Arc::new(Connection::new(shared.clone(), phase.clone(), load.clone(), peer));
                     open.spawn(async move {
                         match accepted.into_stream() {
                             Ok(stream) => connection::serve(stream, ticket, connection).await,

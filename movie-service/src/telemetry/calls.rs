@@ -63,9 +63,9 @@ impl Observer {
         Self(Arc::new(Connection { shared: self.0.shared.clone(), peer }))
     }
 
-    /// A call begins: its head has arrived.
+    /// A call begins, now: its head has arrived.
     #[must_use]
-    pub fn begin(&self, path: &str, headers: &HeaderMap) -> Observed {
+    pub fn begin(&self, path: &str, headers: &HeaderMap, now: Instant) -> Observed {
         let Shared { methods, metrics, tracer, .. } = &*self.0.shared;
         let method = methods.iter().position(|known| *known == path).unwrap_or(methods.len());
         metrics.call_began();
@@ -75,9 +75,7 @@ impl Observer {
             }
             Some(_) | None => None,
         };
-        // Nobody would see how long it took.
-        let began = (metrics.is_on() || enabled!(Level::INFO)).then(Instant::now);
-        Observed { observer: Some(self.clone()), method, began, caller: None, span }
+        Observed { observer: Some(self.clone()), method, began: now, caller: None, span }
     }
 
     /// Does once a second what calls leave undone to be quick: sorts their durations into buckets, and tells how
@@ -113,7 +111,7 @@ pub struct Observed {
     /// `None` once the end was told.
     observer: Option<Observer>,
     method: usize,
-    began: Option<Instant>,
+    began: Instant,
     caller: Option<Arc<str>>,
     span: Option<CallSpan>,
 }
@@ -137,7 +135,7 @@ impl Observed {
             span.end(code, message);
         }
         let took = if shared.metrics.is_on() || code != Code::Ok || enabled!(Level::DEBUG) {
-            self.began.map(|began| began.elapsed())
+            Some(self.began.elapsed())
         } else {
             None
         };
@@ -247,7 +245,7 @@ mod tests {
     }
 
     fn begin(observer: &Observer) -> Observed {
-        observer.begin("/Movie/GetMovieByID", &HeaderMap::new())
+        observer.begin("/Movie/GetMovieByID", &HeaderMap::new(), Instant::now())
     }
 
     #[test]
@@ -301,7 +299,9 @@ mod tests {
         let observer = observer();
         let lines = logged(Level::INFO, || {
             for _ in 0..1000 {
-                observer.begin("/no/such", &HeaderMap::new()).end(Code::Unimplemented, "no such method");
+                observer
+                    .begin("/no/such", &HeaderMap::new(), Instant::now())
+                    .end(Code::Unimplemented, "no such method");
             }
             begin(&observer).end(Code::Internal, "disk on fire");
         });
@@ -329,7 +329,7 @@ mod tests {
         let kept = Kept::default();
         let observer = Observer::new(METHODS, Metrics::off(), Some(kept.tracer()));
         for path in ["/Movie/GetMovieByID", "/grpc.health.v1.Health/Check", "/no/such"] {
-            observer.begin(path, &HeaderMap::new()).end(Code::Ok, "");
+            observer.begin(path, &HeaderMap::new(), Instant::now()).end(Code::Ok, "");
         }
         let names: Vec<_> = kept.spans().into_iter().map(|span| span.name).collect();
         assert_eq!(names, ["Movie/GetMovieByID", "other"]);

@@ -1,0 +1,151 @@
+//! Whether the service can be called, by the standard protocol for that: `grpc.health.v1`.
+//!
+//! <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_stream::wrappers::WatchStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status};
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_server::{self, HealthServer};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
+
+/// The name that stands for the service as a whole.
+const WHOLE: &str = "";
+
+/// Says whether the service can be called: all of it, since all is answered from one catalogue.
+///
+/// Dropping it ends the streams of `Watch`, which would otherwise hold up a shutdown.
+#[derive(Debug, Default)]
+pub struct Health(watch::Sender<bool>);
+
+/// Answers the calls of `grpc.health.v1.Health`.
+#[derive(Clone, Debug)]
+pub struct HealthServicer {
+    services: Arc<[&'static str]>,
+    serving: watch::Receiver<bool>,
+}
+
+impl Health {
+    /// Returns what answers for `services`, and for the empty name. At first, nothing can be called.
+    #[must_use]
+    pub fn server(&self, services: &[&'static str]) -> HealthServer<HealthServicer> {
+        let services = services.iter().copied().chain([WHOLE]).collect();
+        HealthServer::new(HealthServicer { services, serving: self.subscribe() })
+    }
+
+    /// Returns whether the service can be called, now and later.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<bool> {
+        self.0.subscribe()
+    }
+
+    /// Says whether the service can be called, and tells those who watch if that is new.
+    pub fn set_serving(&self, serving: bool) {
+        self.0.send_if_modified(|old| std::mem::replace(old, serving) != serving);
+    }
+}
+
+impl HealthServicer {
+    fn knows(&self, name: &str) -> bool {
+        self.services.contains(&name)
+    }
+}
+
+#[tonic::async_trait]
+impl health_server::Health for HealthServicer {
+    async fn check(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<HealthCheckResponse>, Status> {
+        if !self.knows(&request.get_ref().service) {
+            return Err(Status::not_found(format!("no such service; known are {:?}", self.services)));
+        }
+        Ok(Response::new(answer(*self.serving.borrow())))
+    }
+
+    type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
+
+    async fn watch(
+        &self,
+        request: Request<HealthCheckRequest>,
+    ) -> Result<Response<Self::WatchStream>, Status> {
+        let known = self.knows(&request.get_ref().service);
+        let changes = WatchStream::new(self.serving.clone()).map(move |serving| {
+            // Not an error, says the protocol: the service could appear.
+            Ok(if known { answer(serving) } else { status(ServingStatus::ServiceUnknown) })
+        });
+        let end = tokio_stream::once(Err(Status::unavailable("the service is shutting down")));
+        Ok(Response::new(Box::pin(changes.chain(end))))
+    }
+}
+
+fn answer(serving: bool) -> HealthCheckResponse {
+    status(if serving { ServingStatus::Serving } else { ServingStatus::NotServing })
+}
+
+fn status(status: ServingStatus) -> HealthCheckResponse {
+    HealthCheckResponse { status: status.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use tonic::Code;
+    use tonic_health::pb::health_server::Health as _;
+
+    use super::*;
+
+    fn health() -> (Health, HealthServicer) {
+        let health = Health::default();
+        let serving = health.subscribe();
+        (health, HealthServicer { services: ["Movie", WHOLE].into(), serving })
+    }
+
+    fn request(service: &str) -> Request<HealthCheckRequest> {
+        Request::new(HealthCheckRequest { service: service.into() })
+    }
+
+    #[tokio::test]
+    async fn each_service_and_the_whole_can_be_asked_for_and_agree() {
+        let (health, servicer) = health();
+        for serving in [false, true, false] {
+            health.set_serving(serving);
+            for name in ["", "Movie"] {
+                assert_eq!(servicer.check(request(name)).await.unwrap().into_inner(), answer(serving));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_unknown_service_is_not_found_and_can_be_watched() {
+        let (_health, servicer) = health();
+        let error = servicer.check(request("movie")).await.unwrap_err();
+        assert_eq!(error.code(), Code::NotFound);
+        assert!(error.message().contains(r#""Movie""#), "{error}");
+        let mut watch = servicer.watch(request("movie")).await.unwrap().into_inner();
+        assert_eq!(watch.next().await.unwrap().unwrap(), status(ServingStatus::ServiceUnknown));
+    }
+
+    #[tokio::test]
+    async fn a_watch_tells_each_change_once_and_ends_with_the_service() {
+        let (health, servicer) = health();
+        let mut watch = servicer.watch(request("Movie")).await.unwrap().into_inner();
+        assert_eq!(watch.next().await.unwrap().unwrap(), answer(false));
+        health.set_serving(true);
+        assert_eq!(watch.next().await.unwrap().unwrap(), answer(true));
+        health.set_serving(true);
+        assert!(watch.as_mut().poll_next(&mut Context::from_waker(Waker::noop())).is_pending());
+        health.set_serving(false);
+        assert_eq!(watch.next().await.unwrap().unwrap(), answer(false));
+        drop(health);
+        assert_eq!(watch.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
+        assert!(watch.next().await.is_none());
+        // Who asks is still answered.
+        assert_eq!(servicer.check(request("")).await.unwrap().into_inner(), answer(false));
+    }
+}
