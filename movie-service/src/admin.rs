@@ -17,8 +17,6 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-use crate::telemetry::metrics::Metrics;
-
 /// The most connections at a time; more wait to be accepted. Those who ask are few: a Prometheus or two, and
 /// probes.
 const CONNECTIONS: usize = 32;
@@ -26,6 +24,9 @@ const CONNECTIONS: usize = 32;
 /// How long a connection may take for its one request and answer. Bounds a peer that sends its headers slowly,
 /// and one that does not read.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The longest head of a request, in bytes.
+const HEAD: usize = 8 * 1024;
 
 /// How long to wait before accepting again when the operating system refuses.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -37,11 +38,12 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// Answers until `shutdown` completes.
 ///
-/// `ready` returns why the service is not to be given calls, if it is not. `shutdown` should complete after the
-/// calls have ended: a drain is what one wants to watch.
+/// `metrics` returns the page of that name, as it is to be at this moment; `ready` returns why the service is not
+/// to be given calls, if it is not. `shutdown` should complete after the calls have ended: a drain is what one
+/// wants to watch.
 pub async fn serve(
     listener: TcpListener,
-    metrics: Metrics,
+    metrics: impl Fn() -> String + Send + Sync + 'static,
     ready: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     shutdown: impl Future<Output = ()>,
 ) {
@@ -75,13 +77,20 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 /// Answers one request.
-async fn answer<R: Fn() -> Result<(), String>>(stream: TcpStream, pages: Arc<Pages<R>>) {
+async fn answer<M, R>(stream: TcpStream, pages: Arc<Pages<M, R>>)
+where
+    M: Fn() -> String,
+    R: Fn() -> Result<(), String>,
+{
     let page = service_fn(|request: Request<_>| {
         let response = pages.page(request.method(), request.uri().path());
         async { Ok::<_, Infallible>(response) }
     });
     // One request a connection, so that its time can be bounded as a whole.
-    let answered = http1::Builder::new().keep_alive(false).serve_connection(TokioIo::new(stream), page);
+    let answered = http1::Builder::new()
+        .keep_alive(false)
+        .max_buf_size(HEAD)
+        .serve_connection(TokioIo::new(stream), page);
     let ended = match timeout(PATIENCE, answered).await {
         Ok(ended) => ended.map_err(io::Error::other),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
@@ -92,12 +101,12 @@ async fn answer<R: Fn() -> Result<(), String>>(stream: TcpStream, pages: Arc<Pag
 }
 
 /// What is asked for.
-struct Pages<R> {
-    metrics: Metrics,
+struct Pages<M, R> {
+    metrics: M,
     ready: R,
 }
 
-impl<R: Fn() -> Result<(), String>> Pages<R> {
+impl<M: Fn() -> String, R: Fn() -> Result<(), String>> Pages<M, R> {
     fn page(&self, method: &Method, path: &str) -> Response<String> {
         if !matches!(*method, Method::GET | Method::HEAD) {
             let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n".into());
@@ -105,7 +114,7 @@ impl<R: Fn() -> Result<(), String>> Pages<R> {
             return refused;
         }
         match path {
-            "/metrics" => page(StatusCode::OK, PROMETHEUS, self.metrics.render()),
+            "/metrics" => page(StatusCode::OK, PROMETHEUS, (self.metrics)()),
             "/livez" => page(StatusCode::OK, PLAIN, "alive\n".into()),
             "/readyz" => match (self.ready)() {
                 Ok(()) => page(StatusCode::OK, PLAIN, "ready\n".into()),
@@ -133,12 +142,14 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::telemetry::metrics::Metrics;
 
     /// Serves on a free port of the loopback interface; ready as long as the switch says so.
     async fn start(ready: Arc<AtomicBool>) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let metrics = Metrics::on(&["/Movie/GetMovieByID"]);
+        let metrics = move || metrics.render();
         let ready = move || if ready.load(Ordering::Relaxed) { Ok(()) } else { Err("no store".to_owned()) };
         tokio::spawn(serve(listener, metrics, ready, pending()));
         address
@@ -148,9 +159,10 @@ mod tests {
     async fn ask(address: SocketAddr, line: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(format!("{line} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        answer
+        let mut answer = Vec::new();
+        // What was sent and not read makes the end an error, of which the answer tells.
+        let _ = stream.read_to_end(&mut answer).await;
+        String::from_utf8(answer).unwrap()
     }
 
     #[tokio::test]
@@ -170,7 +182,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn other_paths_and_methods_are_refused() {
+    async fn other_paths_and_methods_and_long_heads_are_refused() {
         let address = start(Arc::default()).await;
         assert!(ask(address, "GET /").await.starts_with("HTTP/1.1 404 "));
         assert!(ask(address, "GET /metrics/").await.starts_with("HTTP/1.1 404 "));
@@ -179,6 +191,8 @@ mod tests {
             refused.starts_with("HTTP/1.1 405 ") && refused.contains("allow: GET, HEAD\r\n"),
             "{refused}"
         );
+        let long = ask(address, &format!("GET /{}", "x".repeat(2 * HEAD))).await;
+        assert!(long.starts_with("HTTP/1.1 431 "), "{long}");
         let head = ask(address, "HEAD /livez").await;
         assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
     }
@@ -198,7 +212,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(serve(listener, Metrics::off(), || Ok(()), async { drop(stopped.await) }));
+        let serving = tokio::spawn(serve(listener, String::new, || Ok(()), async { drop(stopped.await) }));
         drop(stop);
         serving.await.unwrap();
         assert_eq!(peer.read(&mut [0]).await.unwrap_or(0), 0);

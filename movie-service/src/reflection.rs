@@ -2,24 +2,26 @@
 //!
 //! <https://github.com/grpc/grpc/blob/master/doc/server-reflection.md>
 
-use tonic_reflection::server::{Builder, Error, v1, v1alpha};
+use std::convert::Infallible;
 
-/// Returns what answers the calls of `grpc.reflection.v1` and, for older tools, of `grpc.reflection.v1alpha`.
+use http::{Request, Response};
+use tonic::body::Body;
+use tonic_reflection::pb::{v1, v1alpha};
+use tonic_reflection::server::{Builder, Error};
+use tower::util::BoxCloneSyncService;
+
+/// Answers the calls of one version of the protocol.
+pub type Reflection = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+/// Returns each version of the protocol, by the name of its service: version 1, and 1 alpha for older tools.
 ///
-/// They tell of the services of `movie_proto`, of themselves, and of `grpc.health.v1` if that is served, too.
+/// They tell of the services of `movie_proto`, of themselves, and of `grpc.health.v1` if `health` says that it is
+/// served.
 ///
 /// # Errors
 ///
-/// If a committed descriptor set does not hold one; a test shows that they do.
-pub fn services(
-    health: bool,
-) -> Result<
-    (
-        v1::ServerReflectionServer<impl v1::ServerReflection>,
-        v1alpha::ServerReflectionServer<impl v1alpha::ServerReflection>,
-    ),
-    Error,
-> {
+/// If a descriptor set that is part of the program is none; a test shows that each is one.
+pub fn services(health: bool) -> Result<[(&'static str, Reflection); 2], Error> {
     let builder = || {
         let builder =
             Builder::configure().register_encoded_file_descriptor_set(movie_proto::FILE_DESCRIPTOR_SET);
@@ -29,25 +31,27 @@ pub fn services(
             builder
         }
     };
-    Ok((builder().build_v1()?, builder().build_v1alpha()?))
+    Ok([
+        (v1::server_reflection_server::SERVICE_NAME, Reflection::new(builder().build_v1()?)),
+        (v1alpha::server_reflection_server::SERVICE_NAME, Reflection::new(builder().build_v1alpha()?)),
+    ])
 }
 
 #[cfg(test)]
 mod tests {
     use tokio_stream::{StreamExt, iter};
-    use tonic_reflection::pb;
 
     use super::*;
 
     /// Makes a test that asks for the services, and for the file of one, by one version of the protocol.
     macro_rules! asks {
-        ($name:ident, $version:ident, $service:tt) => {
+        ($name:ident, $version:ident, $at:literal) => {
             #[tokio::test]
             async fn $name() {
-                use pb::$version::server_reflection_client::ServerReflectionClient;
-                use pb::$version::server_reflection_request::MessageRequest;
-                use pb::$version::server_reflection_response::MessageResponse;
-                use pb::$version::{FileDescriptorResponse, ServerReflectionRequest};
+                use tonic_reflection::pb::$version::server_reflection_client::ServerReflectionClient;
+                use tonic_reflection::pb::$version::server_reflection_request::MessageRequest;
+                use tonic_reflection::pb::$version::server_reflection_response::MessageResponse;
+                use tonic_reflection::pb::$version::{FileDescriptorResponse, ServerReflectionRequest};
 
                 for (health, others) in [(false, vec![]), (true, vec!["grpc.health.v1.Health"])] {
                     let requests = [
@@ -59,7 +63,7 @@ mod tests {
                         host: String::new(),
                         message_request: Some(request),
                     });
-                    let mut client = ServerReflectionClient::new(services(health).unwrap().$service);
+                    let mut client = ServerReflectionClient::new(services(health).unwrap()[$at].1.clone());
                     let answers = client.server_reflection_info(iter(requests)).await.unwrap().into_inner();
                     let mut answers = answers.map(|answer| answer.unwrap().message_response.unwrap());
 
@@ -69,6 +73,7 @@ mod tests {
                     let mut names: Vec<_> = list.service.iter().map(|service| &*service.name).collect();
                     names.sort_unstable();
                     let own = concat!("grpc.reflection.", stringify!($version), ".ServerReflection");
+                    assert_eq!(services(health).unwrap()[$at].0, own);
                     let mut expected = [vec!["Movie", own], others].concat();
                     expected.sort_unstable();
                     assert_eq!(names, expected);

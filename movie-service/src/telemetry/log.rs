@@ -35,8 +35,8 @@ pub enum LogFormat {
 /// If called twice.
 #[must_use = "lines are written until this is dropped"]
 pub fn start(format: LogFormat, levels: Option<&str>) -> WorkerGuard {
-    let from_env = std::env::var("RUST_LOG").unwrap_or_default();
-    let (levels, doubts) = parse(levels.unwrap_or(&from_env));
+    let from_env = std::env::var_os("RUST_LOG").unwrap_or_default();
+    let (levels, doubts) = parse(levels.unwrap_or(&from_env.to_string_lossy()));
     // Through a thread, so that a reader of the logs that stalls holds up nothing else; if need be, lines are lost.
     let (stderr, guard) = tracing_appender::non_blocking(io::stderr());
     let terminal = io::stderr().is_terminal();

@@ -72,7 +72,8 @@ impl Traces {
     ///
     /// If they say what cannot be done.
     pub fn from_env() -> Result<Option<Self>, TraceError> {
-        if is_wanted(|name| std::env::var(name).ok())? { Self::start().map(Some) } else { Ok(None) }
+        let var = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
+        if is_wanted(var)? { Self::start().map(Some) } else { Ok(None) }
     }
 
     fn start() -> Result<Self, TraceError> {
@@ -286,9 +287,7 @@ pub(super) mod tests {
         /// Returns a tracer whose spans are kept.
         pub(in crate::telemetry) fn tracer(&self) -> Tracer {
             let provider = SdkTracerProvider::builder().with_simple_exporter(self.clone()).build();
-            let tracer = Tracer(provider.tracer(SERVICE));
-            // Dropped, the last provider would take no more spans; the tracer holds another.
-            tracer
+            Tracer(provider.tracer(SERVICE))
         }
 
         /// Returns the spans that ended, oldest first.
