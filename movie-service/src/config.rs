@@ -1,18 +1,22 @@
 //! The flags and environment variables.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
-use clap::builder::FalseyValueParser;
+use clap::builder::{BoolishValueParser, FalseyValueParser};
+use clap::{ArgAction, Args, Parser, Subcommand};
 
-use crate::server::Limits;
-use crate::server::limits::parse_time;
+use crate::access::Role;
+use crate::server::limits::{Limits, parse_time};
 use crate::server::listen::Address;
+use crate::server::tls::TlsFiles;
+use crate::server::web::Origin;
+use crate::telemetry::log::LogFormat;
 
 /// Serves a movie database over gRPC.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "movie-service", version)]
+#[command(name = "movie-service", version, args_conflicts_with_subcommands = true)]
 pub struct Config {
     /// Address and port to listen on, or unix:PATH; `[::]` takes IPv4 connections too, port 0 picks a free port.
     #[arg(long, env = "MOVIE_LISTEN", value_name = "ADDRESS", default_value = "[::]:3001")]
@@ -37,6 +41,78 @@ pub struct Config {
     /// Limit on what a peer may do, for example idle=5m; `docs/operations.md` lists them.
     #[arg(long = "limit", env = "MOVIE_LIMITS", value_name = "NAME=VALUE", value_delimiter = ',', value_parser = limit)]
     limits: Vec<String>,
+
+    #[command(flatten)]
+    tls: TlsFlags,
+
+    /// File with who may call, by token or client certificate; without it, everybody may read.
+    #[arg(long, env = "MOVIE_TOKENS", value_name = "FILE")]
+    pub tokens: Option<PathBuf>,
+
+    /// Let everybody write, if there is no tokens file.
+    #[arg(long, env = "MOVIE_ALLOW_ANONYMOUS_WRITES", value_parser = FalseyValueParser::new())]
+    pub allow_anonymous_writes: bool,
+
+    /// What to log, as in RUST_LOG: a level, and MODULE=LEVEL for parts.
+    #[arg(long, env = "MOVIE_LOG", value_name = "LEVELS")]
+    pub log: Option<String>,
+
+    /// Form of the log.
+    #[arg(long, env = "MOVIE_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t)]
+    pub log_format: LogFormat,
+
+    /// Address and port for /metrics, /livez and /readyz.
+    #[arg(long, env = "MOVIE_METRICS", value_name = "ADDRESS")]
+    pub metrics: Option<SocketAddr>,
+
+    /// Origin whose pages may call by gRPC-Web, for example <https://films.example>, or `*` for all.
+    #[arg(long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    pub web_origin: Vec<Origin>,
+
+    /// Compress lists for callers that take gzip.
+    #[arg(long, env = "MOVIE_GZIP", value_parser = FalseyValueParser::new())]
+    pub gzip: bool,
+
+    /// Answer health checks over gRPC.
+    #[arg(long, env = "MOVIE_HEALTH", value_name = "on|off", default_value = "on", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub health: bool,
+
+    /// Answer questions about the contract (server reflection).
+    #[arg(long, env = "MOVIE_REFLECTION", value_name = "on|off", default_value = "on", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub reflection: bool,
+
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The files that TLS takes.
+#[derive(Args, Clone, Debug)]
+struct TlsFlags {
+    /// Certificate to show, in PEM, with those that lead to its authority: turns TLS on.
+    #[arg(long, env = "MOVIE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// Private key of the certificate, in PEM.
+    #[arg(long, env = "MOVIE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+
+    /// Authorities of client certificates, in PEM; with it, each caller has to show one.
+    #[arg(long, env = "MOVIE_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
+    tls_client_ca: Option<PathBuf>,
+}
+
+/// What the program can do instead of serving.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Make a token for a caller, and print it and its line for the tokens file.
+    Token {
+        /// Who gets the token: one word.
+        name: String,
+        /// What the caller may do: reader or writer.
+        #[arg(long)]
+        role: Role,
+    },
 }
 
 impl Config {
@@ -67,6 +143,23 @@ impl Config {
         }
         limits
     }
+
+    /// Returns the files for TLS, if it is on.
+    #[must_use]
+    pub fn tls(&self) -> Option<TlsFiles> {
+        let TlsFlags { tls_cert, tls_key, tls_client_ca } = self.tls.clone();
+        Some(TlsFiles { cert: tls_cert?, key: tls_key?, client_ca: tls_client_ca })
+    }
+
+    /// Returns whether tokens would travel where others can read them.
+    #[must_use]
+    pub fn shows_tokens(&self) -> bool {
+        let is_far = match &self.listen {
+            Address::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+            Address::Unix(_) => false,
+        };
+        is_far && self.tokens.is_some() && self.tls().is_none()
+    }
 }
 
 fn limit(text: &str) -> Result<String, String> {
@@ -79,25 +172,38 @@ mod tests {
 
     use super::*;
 
+    fn parse(args: &[&str]) -> Config {
+        Config::try_parse_from([&["movie-service"], args].concat()).unwrap()
+    }
+
     #[test]
     fn the_command_line_is_consistent() {
         Config::command().debug_assert();
     }
 
     #[test]
-    fn the_defaults_are_the_course_s() {
-        let config = Config::try_parse_from(["movie-service"]).unwrap();
+    fn the_defaults_are_the_course_s_and_offer_what_harms_nobody() {
+        let config = parse(&[]);
         assert_eq!(config.listen.to_string(), "[::]:3001");
         assert_eq!(config.database, PathBuf::from("databases/movies.json"));
-        assert!(!config.quiet);
         assert_eq!(config.limits(), Limits::default());
+        assert!(config.health && config.reflection);
+        assert!(!config.quiet && !config.gzip && !config.allow_anonymous_writes);
+        assert!(config.tls().is_none() && config.tokens.is_none() && config.web_origin.is_empty());
     }
 
     #[test]
     fn limits_are_set_one_by_one() {
-        let config =
-            Config::try_parse_from(["movie-service", "--limit", "idle=1s,age=2s", "--limit", "idle=3s"]);
-        let limits = config.unwrap().limits();
+        let limits = parse(&["--limit", "idle=1s,age=2s", "--limit", "idle=3s"]).limits();
         assert_eq!((limits.idle, limits.age), (Duration::from_secs(3), Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn tokens_without_tls_are_shown_to_others_but_on_this_machine() {
+        assert!(parse(&["--tokens", "t"]).shows_tokens());
+        assert!(!parse(&["--tokens", "t", "--listen", "127.0.0.1:1"]).shows_tokens());
+        assert!(!parse(&["--tokens", "t", "--listen", "unix:socket"]).shows_tokens());
+        assert!(!parse(&["--tokens", "t", "--tls-cert", "c", "--tls-key", "k"]).shows_tokens());
+        assert!(!parse(&[]).shows_tokens());
     }
 }

@@ -1,19 +1,26 @@
 //! The movie service: load, listen, serve.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
+use movie_service::access::{self, Access, token};
 use movie_service::catalogue::Catalogue;
-use movie_service::config::Config;
+use movie_service::config::{Command, Config};
 use movie_service::database::{JsonDatabase, LoadError};
 use movie_service::found::Found;
-use movie_service::server::Server;
+use movie_service::health::Health;
 use movie_service::server::listen::Listener;
-use movie_service::shutdown;
-use tracing::info;
-use tracing_subscriber::EnvFilter;
+use movie_service::server::tls::Tls;
+use movie_service::server::{Offers, Server};
+use movie_service::telemetry::calls::Observer;
+use movie_service::telemetry::log;
+use movie_service::telemetry::metrics::{Metrics, Reload};
+use movie_service::telemetry::trace::Traces;
+use movie_service::{admin, shutdown, watch};
+use tokio::net::TcpListener;
+use tracing::{info, warn};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -29,18 +36,27 @@ fn main() -> ExitCode {
     }
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn run() -> anyhow::Result<()> {
+fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
-    let levels = EnvFilter::builder().with_default_directive(tracing::Level::INFO.into()).from_env_lossy();
-    // Through a thread, so that a reader of the logs that stalls holds up nothing else; if need be, lines are lost.
-    let (stderr, _flushed_at_end) = tracing_appender::non_blocking(io::stderr());
-    tracing_subscriber::fmt()
-        .with_writer(stderr)
-        .with_ansi(io::stderr().is_terminal())
-        .with_target(false)
-        .with_env_filter(levels)
-        .init();
+    match &config.command {
+        None => serve(config),
+        Some(Command::Token { name, role }) => {
+            let made = token::make(name, *role)?;
+            let text = format!("token: {}\nline for the tokens file: {}\n", made.token, made.line);
+            io::stdout().write_all(text.as_bytes()).context("print the token")
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn serve(config: Config) -> anyhow::Result<()> {
+    let _written_at_end = log::start(config.log_format, config.log.as_deref());
+    let traces = Traces::from_env().unwrap_or_else(|error| {
+        warn!("no traces: {error}");
+        None
+    });
+    let metrics = if config.metrics.is_some() { Metrics::on(&access::PATHS) } else { Metrics::off() };
+    let observer = Observer::new(&access::PATHS, metrics.clone(), traces.as_ref().map(Traces::tracer));
 
     let (database, movies) = JsonDatabase::open(&config.database).map_err(|error| {
         let hint = match &error {
@@ -49,20 +65,68 @@ async fn run() -> anyhow::Result<()> {
         };
         anyhow::Error::new(error).context(format!("cannot load the database{hint}"))
     })?;
+    let access = Access::open(config.tokens.as_deref(), config.allow_anonymous_writes)
+        .context("cannot use the tokens file")?;
+    let tls = config.tls().map(|files| Tls::load(files, !config.web_origin.is_empty())).transpose();
+    let tls = tls.context("cannot use TLS")?;
     let listener = Listener::bind(&config.listen).with_context(|| {
         format!(
             "cannot listen on {}; stop what uses it or choose another with --listen ADDRESS",
             config.listen
         )
     })?;
+    let pages = match config.metrics {
+        Some(address) => Some(TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; choose another address with --metrics ADDRESS")
+        })?),
+        None => None,
+    };
     let found = if config.quiet { Found::quiet() } else { Found::printing_to(io::stdout())? };
     let shutdown = shutdown::requested()?;
 
+    if config.shows_tokens() {
+        warn!("tokens travel in the clear: turn TLS on with --tls-cert and --tls-key");
+    }
     info!("serving {} movies from {} on {}", movies.len(), config.database.display(), listener.address()?);
     let catalogue = Arc::new(Catalogue::new(movies));
-    database.follow(&catalogue)?;
+    let told = |reload| {
+        let metrics = metrics.clone();
+        move |taken| metrics.reloaded(reload, taken)
+    };
+    database.follow(&catalogue, told(Reload::Database))?;
+    let mut followed: Vec<_> = access.follow(told(Reload::Tokens))?.into_iter().collect();
+    if let Some(tls) = &tls {
+        followed.push(tls.follow(told(Reload::Tls))?);
+    }
+    shutdown::on_hangup(move || followed.iter().for_each(watch::Handle::look_now))?;
+
+    let health = Health::default();
+    if let Some(pages) = pages {
+        info!("metrics on http://{}/metrics", pages.local_addr()?);
+        let (catalogue, metrics, serving) = (catalogue.clone(), metrics.clone(), health.subscribe());
+        let page = move || {
+            catalogue.read(|movies| metrics.catalogue(movies.len(), movies.revision()));
+            metrics.render()
+        };
+        let ready = move || if *serving.borrow() { Ok(()) } else { Err("starting or stopping".to_owned()) };
+        tokio::spawn(admin::serve(pages, page, ready, std::future::pending()));
+    }
+    let upkeep = observer.clone();
+    tokio::spawn(async move { upkeep.upkeep().await });
+
     let server = Server {
         limits: config.limits(),
+        access,
+        tls,
+        observer,
+        metrics,
+        health,
+        offers: Offers {
+            health: config.health,
+            reflection: config.reflection,
+            gzip: config.gzip,
+            web: config.web_origin,
+        },
         grace: config.grace,
         pause: config.pause,
         ..Server::new(catalogue, found.clone())
@@ -70,5 +134,8 @@ async fn run() -> anyhow::Result<()> {
     server.serve(listener, shutdown).await?;
     found.flush();
     info!("stopped");
+    if let Some(traces) = traces {
+        traces.flush();
+    }
     Ok(())
 }

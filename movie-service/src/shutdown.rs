@@ -1,4 +1,4 @@
-//! When to stop.
+//! What the process is told by signals: to stop, and to read its files again.
 
 use std::io;
 
@@ -6,6 +6,21 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// The exit code after a second signal: that of a shell for a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
+
+/// Does something each time that SIGHUP comes, on the runtime that this is called on.
+///
+/// # Errors
+///
+/// If the operating system does not let the signal be caught.
+pub fn on_hangup(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        while hangup.recv().await.is_some() {
+            act();
+        }
+    });
+    Ok(())
+}
 
 /// Completes when the process is asked to stop, by Ctrl-C or SIGTERM. Asked once more, the process ends at once.
 ///

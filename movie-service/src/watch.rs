@@ -52,8 +52,8 @@ pub struct Handle {
 }
 
 /// Calls `read` on a thread of its own, named `name`, whenever `files` have changed and nobody writes them any
-/// more, and whenever it is asked to, until they are unneeded. Logs each outcome, but a refusal that is repeated
-/// only when it was asked for.
+/// more, and whenever it is asked to, until they are unneeded. Logs each outcome, and tells `told` whether the files
+/// were taken; but a refusal that is repeated only when it was asked for.
 ///
 /// # Errors
 ///
@@ -61,6 +61,7 @@ pub struct Handle {
 pub fn follow(
     name: &str,
     mut files: Files,
+    told: impl Fn(bool) + Send + 'static,
     mut read: impl FnMut() -> Outcome + Send + 'static,
 ) -> io::Result<Handle> {
     let asked = Arc::new(AtomicBool::new(false));
@@ -75,6 +76,7 @@ pub fn follow(
             match read() {
                 Outcome::Used(what) => {
                     info!("{what}");
+                    told(true);
                     last_refused.clear();
                 }
                 Outcome::Refused { why, may_pass } => {
@@ -83,6 +85,7 @@ pub fn follow(
                     }
                     if why != last_refused || look == Look::Asked {
                         error!("{why}");
+                        told(false);
                     }
                     last_refused = why;
                 }
@@ -220,7 +223,7 @@ mod tests {
                 Ok(()) => Outcome::Refused { why: "as this test wants it".to_owned(), may_pass },
                 Err(_) => Outcome::Unneeded,
             };
-            (follow("test", self.files.clone(), read).unwrap(), told)
+            (follow("test", self.files.clone(), |_| {}, read).unwrap(), told)
         }
     }
 

@@ -124,16 +124,16 @@ impl Access {
     }
 
     /// Reads the tokens file again whenever it changes, on a thread of its own, for as long as somebody keeps this.
-    /// Returns `None` if there is no tokens file.
+    /// Returns `None` if there is no tokens file. `told` hears whether a new version was taken.
     ///
     /// # Errors
     ///
     /// If the thread cannot be started.
-    pub fn follow(&self) -> io::Result<Option<Handle>> {
+    pub fn follow(&self, told: impl Fn(bool) + Send + 'static) -> io::Result<Option<Handle>> {
         let Inner::Named { path, files, .. } = &*self.0 else { return Ok(None) };
         let used = format!("using the new version of the tokens file {}", path.display());
         let access = Arc::downgrade(&self.0);
-        watch::follow("tokens", files.clone(), move || {
+        watch::follow("tokens", files.clone(), told, move || {
             let Some(access) = access.upgrade() else { return Outcome::Unneeded };
             match Self(access).reload() {
                 Ok(()) => Outcome::Used(used.clone()),

@@ -1,3 +1,6 @@
+use std::thread;
+use std::time::{Duration, Instant};
+
 use http::HeaderValue;
 
 use super::*;
@@ -128,6 +131,21 @@ fn a_new_tokens_file_is_used_at_once_by_all_clones() {
     access.reload().unwrap();
     assert_eq!(reader(&clone, &format!("Bearer {}", made.token)), Ok(Some("bob".to_owned())));
     assert_eq!(reader(&clone, &format!("Bearer {}", fixture.reader)), Err(Denied::UnknownToken));
+}
+
+#[test]
+fn a_followed_tokens_file_is_used_when_asked() {
+    let fixture = Fixture::new();
+    let access = fixture.open();
+    let handle = access.follow().unwrap().unwrap();
+    let made = token::make("bob", Role::Reader).ok().unwrap();
+    fixture.write(&made.line);
+    handle.look_now();
+    let end = Instant::now() + Duration::from_secs(30);
+    while reader(&access, &format!("Bearer {}", made.token)).is_err() {
+        assert!(Instant::now() < end, "the new file is not used");
+        thread::yield_now();
+    }
 }
 
 #[test]

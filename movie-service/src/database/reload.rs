@@ -28,15 +28,19 @@ impl JsonDatabase {
     }
 
     /// Keeps `catalogue` up to date, on a thread of its own, for as long as somebody else keeps it. A version
-    /// that is no database is logged and passed over.
+    /// that is no database is logged and passed over. `told` hears whether a new version was taken.
     ///
     /// # Errors
     ///
     /// If the thread cannot be started.
-    pub fn follow(self, catalogue: &Arc<Catalogue>) -> io::Result<Handle> {
+    pub fn follow(
+        self,
+        catalogue: &Arc<Catalogue>,
+        told: impl Fn(bool) + Send + 'static,
+    ) -> io::Result<Handle> {
         let Self { path, files } = self;
         let catalogue = Arc::downgrade(catalogue);
-        watch::follow("database", files, move || {
+        watch::follow("database", files, told, move || {
             let Some(catalogue) = catalogue.upgrade() else { return Outcome::Unneeded };
             match json::load(&path) {
                 Ok(movies) => {

@@ -6,6 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
+use crate::telemetry::metrics::Shed;
+
 /// Admits connections up to a number in all and for each address.
 ///
 /// When it is reached, the connection goes that has been the longest without finishing its handshake: a peer that
@@ -46,15 +48,15 @@ impl Admission {
         })))
     }
 
-    /// Admits a connection from an address, or from this machine; `None` if there is no room.
-    pub(super) fn admit(&self, address: Option<IpAddr>) -> Option<Ticket> {
+    /// Admits a connection from an address, or from this machine; otherwise says of what there are too many.
+    pub(super) fn admit(&self, address: Option<IpAddr>) -> Result<Ticket, Shed> {
         let address = address.map(network);
         let mut inner = self.inner();
         let here = address.map_or(0, |address| inner.by_address.get(&address).copied().unwrap_or_default());
         if here >= inner.most_per_address {
-            inner.evict(|other| other == address)?;
+            inner.evict(|other| other == address).ok_or(Shed::Address)?;
         } else if inner.open.len() >= inner.most {
-            inner.evict(|_| true)?;
+            inner.evict(|_| true).ok_or(Shed::Connections)?;
         }
         let (evict, evicted) = oneshot::channel();
         let number = inner.next;
@@ -64,7 +66,7 @@ impl Admission {
             *inner.by_address.entry(address).or_default() += 1;
         }
         inner.arriving.insert(number, (address, evict));
-        Some(Ticket { admission: self.clone(), number, evicted })
+        Ok(Ticket { admission: self.clone(), number, evicted })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -133,9 +135,9 @@ mod tests {
         let admission = Admission::new(2, 2);
         let mut open: Vec<_> = (0..2).map(|_| admission.admit(HERE).unwrap()).collect();
         assert!(open.iter_mut().all(Ticket::arrived));
-        assert!(admission.admit(HERE).is_none());
+        assert_eq!(admission.admit(HERE).unwrap_err(), Shed::Address);
         open.pop();
-        assert!(admission.admit(HERE).is_some());
+        assert!(admission.admit(HERE).is_ok());
     }
 
     #[test]
@@ -147,7 +149,7 @@ mod tests {
         assert!(open[1].evicted.try_recv().is_ok() && open[2].evicted.try_recv().is_err());
         assert!(new.arrived() && open[2].arrived());
         drop(open.remove(1));
-        assert!(admission.admit(HERE).is_none(), "the evicted one counted twice");
+        assert!(admission.admit(HERE).is_err(), "the evicted one counted twice");
     }
 
     #[test]
@@ -157,11 +159,11 @@ mod tests {
         let mut there = admission.admit(other).unwrap();
         let _here = admission.admit(HERE).unwrap();
         assert!(
-            admission.admit(Some("2001:db8::2".parse().unwrap())).is_some(),
+            admission.admit(Some("2001:db8::2".parse().unwrap())).is_ok(),
             "one network, one that arrives"
         );
         assert!(there.evicted.try_recv().is_ok());
-        assert!(admission.admit(Some("2001:db8:0:1::2".parse().unwrap())).is_some());
+        assert!(admission.admit(Some("2001:db8:0:1::2".parse().unwrap())).is_ok());
     }
 
     #[test]

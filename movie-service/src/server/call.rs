@@ -40,10 +40,11 @@ impl Connection {
         phase: watch::Receiver<Phase>,
         load: Arc<AtomicUsize>,
         peer: Option<SocketAddr>,
+        names: Vec<String>,
     ) -> Self {
         let observer = shared.observer.connection(peer);
         let (open, begun) = (AtomicUsize::default(), AtomicUsize::default());
-        Self { shared, phase, load, open, begun, observer, names: Vec::new() }
+        Self { shared, phase, load, open, begun, observer, names }
     }
 
     /// Returns how many calls are in flight.

@@ -5,25 +5,30 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
 use tokio::time::{self, Instant, MissedTickBehavior};
+use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use super::Phase;
 use super::admission::Ticket;
 use super::call::Connection;
 use super::executor::Inline;
 use super::gather::Gather;
 use super::http1;
 use super::limits::Limits;
-use super::listen::Stream;
+use super::listen::{Accepted, Stream};
 use super::service::Calls;
 use super::sniff::{self, Protocol, Rewound};
+use super::tls::{self, Tls};
+use super::{Phase, Shared};
+use crate::telemetry::metrics::{Drain, Metrics};
 
 /// Written at once, this much is worth waiting for more before it is sent.
 const MUCH: usize = 16 * 1024;
@@ -31,15 +36,35 @@ const MUCH: usize = 16 * 1024;
 /// The most that is read from a peer of which nothing is expected any more.
 const MOST_LEFT_OVER: u64 = 1024 * 1024;
 
+/// What a connection is given by its worker.
+pub(super) struct WorkerContext {
+    pub(super) shared: Arc<Shared>,
+    pub(super) phase: watch::Receiver<Phase>,
+    /// Calls in flight of the worker.
+    pub(super) load: Arc<AtomicUsize>,
+}
+
+/// Counts a connection as open until it is dropped.
+struct Open(Metrics);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connection_closed();
+    }
+}
+
 /// Serves a connection until either side ends it.
-pub(super) async fn serve(stream: Stream, mut ticket: Ticket, connection: Arc<Connection>) {
-    let mut phase = connection.phase.clone();
+pub(super) async fn serve(accepted: Accepted, mut ticket: Ticket, context: WorkerContext) {
+    let WorkerContext { shared, mut phase, load } = context;
+    shared.metrics.connection_opened();
+    let _open = Open(shared.metrics.clone());
+    let peer = accepted.peer();
     let arrival = tokio::select! {
-        arrival = time::timeout(connection.shared.limits.handshake, sniff::sniff(stream)) => arrival,
+        arrival = time::timeout(shared.limits.handshake, arrive(accepted, shared.tls.as_ref())) => arrival,
         _ = &mut ticket.evicted => return debug!("a connection that had not begun made room for another"),
         _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
     };
-    let (protocol, stream) = match arrival {
+    let Arrival { protocol, stream, names } = match arrival {
         Ok(Ok(arrived)) => arrived,
         Ok(Err(error)) => return debug!(%error, "a connection was lost before its first call"),
         Err(_) => return debug!("a connection did not begin in time"),
@@ -47,6 +72,7 @@ pub(super) async fn serve(stream: Stream, mut ticket: Ticket, connection: Arc<Co
     if !ticket.arrived() {
         return;
     }
+    let connection = Arc::new(Connection::new(shared, phase.clone(), load, peer, names));
     let (limits, number) = (&connection.shared.limits, ticket.number());
     let calls = Calls::of(connection.clone());
     match protocol {
@@ -69,6 +95,27 @@ pub(super) async fn serve(stream: Stream, mut ticket: Ticket, connection: Arc<Co
         Protocol::Tls => debug!("a connection begins with TLS, which is not on"),
         Protocol::Unknown => debug!("a connection speaks nothing that is known here"),
     }
+}
+
+/// A connection of which it is known what it speaks.
+struct Arrival {
+    protocol: Protocol,
+    stream: Rewound<Stream>,
+    /// The names in the peer's certificate, which was verified.
+    names: Vec<String>,
+}
+
+/// Speaks TLS, if that is on, and reads what shows the protocol.
+async fn arrive(accepted: Accepted, tls: Option<&Tls>) -> io::Result<Arrival> {
+    let mut stream = accepted.into_stream()?;
+    let mut names = Vec::new();
+    if let Some(tls) = tls {
+        let secure = TlsAcceptor::from(tls.config()).accept(stream).await?;
+        names = tls::names(secure.get_ref().1);
+        stream = Stream::Tls(Box::new(secure));
+    }
+    let (protocol, stream) = sniff::sniff(stream).await?;
+    Ok(Arrival { protocol, stream, names })
 }
 
 /// A connection that serves calls, whatever the version of HTTP.
@@ -126,8 +173,13 @@ async fn drive(serving: impl Serving, gather: Gather<Rewound<Stream>>, connectio
     if let Err(error) = left {
         debug!(error = &*error, "a connection failed");
     }
+    if watch.is_leaving() {
+        connection.shared.metrics.drained(Drain::Finished);
+    }
     // What is not read when a socket is closed makes the system throw away what the peer did not read (RFC 9112 §9.6).
-    let _ = time::timeout(limits.linger, linger(gather)).await;
+    let _ = time::timeout(limits.linger, linger(gather.clone())).await;
+    let (sent, received) = gather.traffic();
+    watch.count(&connection.shared.metrics, sent, received);
 }
 
 type Left = Result<(), Box<dyn Error + Send + Sync>>;
@@ -192,6 +244,7 @@ struct Watch {
     begun: usize,
     last_call: Instant,
     sent: u64,
+    received: u64,
     last_read: Instant,
     leaving: Option<Instant>,
 }
@@ -219,6 +272,7 @@ impl Watch {
             begun: 0,
             last_call: now,
             sent: 0,
+            received: 0,
             last_read: now,
             leaving: None,
         }
@@ -226,6 +280,13 @@ impl Watch {
 
     fn is_leaving(&self) -> bool {
         self.leaving.is_some()
+    }
+
+    /// Counts what was sent and received since the last time.
+    fn count(&mut self, metrics: &Metrics, sent: u64, received: u64) {
+        metrics.sent(sent - self.sent);
+        metrics.received(received - self.received);
+        (self.sent, self.received) = (sent, received);
     }
 
     /// Judges by what changed since the last look, unless there is a `reason` to leave already.
@@ -237,12 +298,14 @@ impl Watch {
         reason: Option<&'static str>,
     ) -> Verdict {
         let now = Instant::now();
+        let (sent, received) = gather.traffic();
         if connection.open() > 0 || connection.begun() != self.begun {
             (self.begun, self.last_call) = (connection.begun(), now);
         }
-        if gather.waiting() == 0 || gather.sent() != self.sent {
-            (self.sent, self.last_read) = (gather.sent(), now);
+        if gather.waiting() == 0 || sent != self.sent {
+            self.last_read = now;
         }
+        self.count(&connection.shared.metrics, sent, received);
         if now - self.last_read >= limits.unread {
             return Verdict::Stuck;
         }

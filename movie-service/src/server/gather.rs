@@ -95,6 +95,7 @@ struct Inner<S> {
     waiting: usize,
     waiting_copied: usize,
     sent_in_all: u64,
+    received_in_all: u64,
 }
 
 impl<S> Clone for Gather<S> {
@@ -112,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
             waiting: 0,
             waiting_copied: 0,
             sent_in_all: 0,
+            received_in_all: 0,
         })))
     }
 
@@ -120,9 +122,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
         self.inner().poll_send(cx)
     }
 
-    /// Returns how many bytes were ever sent.
-    pub(super) fn sent(&self) -> u64 {
-        self.inner().sent_in_all
+    /// Returns how many bytes were ever sent, and received.
+    pub(super) fn traffic(&self) -> (u64, u64) {
+        let inner = self.inner();
+        (inner.sent_in_all, inner.received_in_all)
     }
 
     /// Returns how many bytes were gathered.
@@ -220,7 +223,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner().stream).poll_read(cx, out)
+        let mut inner = self.inner();
+        let before = out.filled().len();
+        let read = Pin::new(&mut inner.stream).poll_read(cx, out);
+        inner.received_in_all += (out.filled().len() - before) as u64;
+        read
     }
 }
 

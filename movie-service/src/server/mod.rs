@@ -4,7 +4,7 @@
 //! * [`limits`] — what a peer may do; `admission` — how many connections there may be;
 //! * [`Server`] — hands each connection to the worker that has fewest;
 //! * `worker` — a thread with a runtime of its own, one a core, that serves the connections it is handed;
-//! * `connection` — the life of one of them; `sniff` — what it speaks; `gather` — its writes, in few system calls;
+//! * `connection` — the life of one of them; [`tls`] — its certificates; `sniff` — what it speaks; `gather` — its writes, in few system calls;
 //! * `http1` — connections of HTTP/1.1; [`web`] — calls of browsers, over that or HTTP/2;
 //! * `executor` — runs the calls of a connection;
 //! * `service` — the way of a call; `call` — what it counts for, and its [`deadline`]; [`frames`] — its messages;
@@ -29,6 +29,7 @@ pub mod refusal;
 mod routes;
 mod service;
 mod sniff;
+pub mod tls;
 pub mod web;
 mod worker;
 
@@ -47,6 +48,7 @@ use self::admission::Admission;
 pub use self::limits::Limits;
 use self::listen::Listener;
 use self::routes::Routes;
+use self::tls::Tls;
 use self::web::{Origin, Web};
 use self::worker::Worker;
 use crate::access::{self, Access};
@@ -55,7 +57,7 @@ use crate::found::Found;
 use crate::health::Health;
 use crate::servicer::MovieServicer;
 use crate::telemetry::calls::Observer;
-use crate::telemetry::metrics::{Metrics, Shed};
+use crate::telemetry::metrics::Metrics;
 
 /// How long to wait before accepting again when the operating system refuses.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -73,6 +75,8 @@ pub struct Server {
     pub limits: Limits,
     /// Who may call what.
     pub access: Access,
+    /// How TLS is spoken, if it is.
+    pub tls: Option<Tls>,
     /// Observes each call.
     pub observer: Observer,
     /// Counts the rest.
@@ -106,6 +110,7 @@ struct Shared {
     found: Found,
     limits: Limits,
     access: Access,
+    tls: Option<Tls>,
     observer: Observer,
     metrics: Metrics,
     routes: Routes,
@@ -136,6 +141,7 @@ impl Server {
             found,
             limits: Limits::default(),
             access: Access::open_to_readers(),
+            tls: None,
             observer: Observer::new(&access::PATHS, metrics.clone(), None),
             metrics,
             health: Health::default(),
@@ -152,8 +158,19 @@ impl Server {
     ///
     /// If a worker cannot be started.
     pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
-        let Self { catalogue, found, mut limits, access, observer, metrics, health, offers, grace, pause } =
-            self;
+        let Self {
+            catalogue,
+            found,
+            mut limits,
+            access,
+            tls,
+            observer,
+            metrics,
+            health,
+            offers,
+            grace,
+            pause,
+        } = self;
         limits.connections = limits.connections.min(files());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let admission = Admission::new(limits.connections, limits.connections_per_address);
@@ -166,6 +183,7 @@ impl Server {
             catalogue,
             found,
             access,
+            tls,
             observer,
             metrics,
             limits,
@@ -218,12 +236,15 @@ async fn accept(listener: &Listener, admission: &Admission, workers: &mut [Worke
         match listener.accept().await {
             Ok((accepted, address)) => {
                 refused = false;
-                let Some(ticket) = admission.admit(address) else {
-                    metrics.shed(Shed::Connections);
-                    if !std::mem::replace(&mut full, true) {
-                        warn!("refusing connections: there are as many as there may be");
+                let ticket = match admission.admit(address) {
+                    Ok(ticket) => ticket,
+                    Err(reason) => {
+                        metrics.shed(reason);
+                        if !std::mem::replace(&mut full, true) {
+                            warn!("refusing connections: there are as many as there may be");
+                        }
+                        continue;
                     }
-                    continue;
                 };
                 full = false;
                 // Among equals, take turns.

@@ -10,7 +10,7 @@ use movie_proto::movie_server::{MovieServer, SERVICE_NAME as MOVIE};
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::StdError;
-use tonic::server::NamedService;
+use tonic_health::pb::health_server::SERVICE_NAME as HEALTH;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
@@ -49,30 +49,12 @@ impl Routes {
         let compressed = offers.gzip.then(|| movie.clone().send_compressed(CompressionEncoding::Gzip));
         let mut routes = Self { movie, compressed, others: Vec::new(), most };
         if offers.health {
-            routes.add(health.server(&[MOVIE]));
+            routes.others.push((HEALTH, BoxCloneSyncService::new(health.server(&[MOVIE]))));
         }
         if offers.reflection {
-            let (v1, v1alpha) = reflection::services(offers.health)?;
-            routes.add(v1);
-            routes.add(v1alpha);
+            routes.others.extend(reflection::services(offers.health)?);
         }
         Ok(routes)
-    }
-
-    fn add<S>(&mut self, service: S)
-    where
-        S: tower::Service<
-                Request<tonic::body::Body>,
-                Response = Response<tonic::body::Body>,
-                Error = Infallible,
-                Future: Send + 'static,
-            > + NamedService
-            + Clone
-            + Send
-            + Sync
-            + 'static,
-    {
-        self.others.push((S::NAME, BoxCloneSyncService::new(service)));
     }
 
     /// Returns whether the answer to a request is to be compressed.

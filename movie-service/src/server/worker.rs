@@ -14,9 +14,10 @@ use tokio::task::JoinSet;
 use tracing::debug;
 
 use super::admission::Ticket;
-use super::call::Connection;
+use super::connection::WorkerContext;
 use super::listen::Accepted;
 use super::{Phase, Shared, connection, executor};
+use crate::telemetry::metrics::Drain;
 
 /// How long a connection may take to leave once calls had their last word.
 const LEAVE: Duration = Duration::from_millis(200);
@@ -95,14 +96,9 @@ async fn run(
         tokio::select! {
             handed = queue.recv() => match handed {
                 Some(Handed { accepted, ticket, counted }) => {
-                    let peer = accepted.peer();
-                    let connection =
-                        Arc::new(Connection::new(shared.clone(), phase.clone(), load.clone(), peer));
+                    let context = WorkerContext { shared: shared.clone(), phase: phase.clone(), load: load.clone() };
                     open.spawn(async move {
-                        match accepted.into_stream() {
-                            Ok(stream) => connection::serve(stream, ticket, connection).await,
-                            Err(error) => debug!(%error, "lost a connection before its first byte"),
-                        }
+                        connection::serve(accepted, ticket, context).await;
                         drop(counted);
                     });
                 }
@@ -118,6 +114,9 @@ async fn run(
     };
     tokio::select! {
         () = async { while open.join_next().await.is_some() {} } => {}
-        () = forced => debug!(connections = open.len(), "closing connections by force"),
+        () = forced => {
+            debug!(connections = open.len(), "closing connections by force");
+            (0..open.len()).for_each(|_| shared.metrics.drained(Drain::Forced));
+        }
     }
 }

@@ -75,13 +75,7 @@ impl Observer {
             }
             Some(_) | None => None,
         };
-<<<<<<< ours
         Observed { observer: Some(self.clone()), method, began: now, caller: None, span }
-=======
-        // With all off, nobody would see how long it took.
-        let began = (metrics.is_on() || enabled!(Level::ERROR)).then(Instant::now);
-        Observed { observer: Some(self.clone()), method, began, caller: None, span }
->>>>>>> theirs
     }
 
     /// Does once a second what calls leave undone to be quick: sorts their durations into buckets, and tells how
@@ -140,17 +134,9 @@ impl Observed {
         if let Some(span) = self.span.take() {
             span.end(code, message);
         }
-<<<<<<< ours
-        let took = if shared.metrics.is_on() || code != Code::Ok || enabled!(Level::DEBUG) {
-            Some(self.began.elapsed())
-        } else {
-            None
-        };
-=======
         // What is neither counted nor logged is not timed to its end.
         let is_seen = shared.metrics.is_on() || code != Code::Ok || enabled!(Level::DEBUG);
-        let took = self.began.filter(|_| is_seen).map(|began| began.elapsed());
->>>>>>> theirs
+        let took = is_seen.then(|| self.began.elapsed());
         shared.metrics.call_ended(self.method, code, took.unwrap_or_default());
 
         macro_rules! line {

@@ -1,0 +1,214 @@
+use std::io::{Read, Write};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
+use tokio_rustls::rustls::version::{TLS12, TLS13};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, ProtocolVersion, SupportedProtocolVersion};
+
+use super::*;
+
+type Authority = CertifiedIssuer<'static, KeyPair>;
+
+/// A folder with a pair for `localhost`.
+struct Fixture {
+    dir: tempfile::TempDir,
+    authority: Authority,
+    files: TlsFiles,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let files =
+            TlsFiles { cert: dir.path().join("cert.pem"), key: dir.path().join("key.pem"), client_ca: None };
+        let fixture = Self { dir, authority: authority(), files };
+        fixture.write_pair();
+        fixture
+    }
+
+    /// Has each caller show a certificate of the authority.
+    fn mutual(mut self) -> Self {
+        let path = self.dir.path().join("ca.pem");
+        fs::write(&path, self.authority.pem()).unwrap();
+        self.files.client_ca = Some(path);
+        self
+    }
+
+    /// Writes a new pair.
+    fn write_pair(&self) {
+        let (cert, key) = signed(&self.authority, "localhost");
+        fs::write(&self.files.cert, cert).unwrap();
+        fs::write(&self.files.key, key).unwrap();
+    }
+
+    fn load(&self) -> Result<Tls, TlsError> {
+        Tls::load(self.files.clone(), false)
+    }
+
+    /// Asserts that the files are refused with an error that holds `parts`.
+    fn assert_refused(&self, parts: &[&str]) {
+        let Outcome::Refused { why, .. } = Outcome::refused("refused", &self.load().unwrap_err(), false)
+        else {
+            panic!("it is not refused");
+        };
+        for part in parts {
+            assert!(why.contains(part), "{part:?} is missing: {why}");
+        }
+    }
+
+    /// A caller that trusts the authority, and shows a certificate for `ops.example` by this signer, if any.
+    fn client(&self, version: &'static SupportedProtocolVersion, signer: Option<&Authority>) -> ClientConfig {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.authority.der().clone()).unwrap();
+        let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_root_certificates(roots);
+        let mut config = match signer {
+            None => builder.with_no_client_auth(),
+            Some(signer) => {
+                let (cert, key) = signed(signer, "ops.example");
+                let cert = CertificateDer::from_pem_slice(cert.as_bytes()).unwrap();
+                let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+                builder.with_client_auth_cert(vec![cert], key).unwrap()
+            }
+        };
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        config
+    }
+}
+
+fn authority() -> Authority {
+    let mut params = CertificateParams::default();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    Authority::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+/// Makes a certificate and its key, in PEM.
+fn signed(authority: &Authority, name: &str) -> (String, String) {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+    params.distinguished_name.push(DnType::CommonName, format!("{name} itself"));
+    params.subject_alt_names.push(SanType::URI(format!("spiffe://{name}").try_into().unwrap()));
+    (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
+}
+
+/// Lets a client and a server shake hands.
+fn handshake(tls: &Tls, client: ClientConfig) -> Result<(ClientConnection, ServerConnection), Error> {
+    let mut client = ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap())?;
+    let mut server = ServerConnection::new(tls.config())?;
+    while client.is_handshaking() || server.is_handshaking() {
+        let mut sent = Vec::new();
+        client.write_tls(&mut sent).unwrap();
+        server.read_tls(&mut sent.as_slice()).unwrap();
+        server.process_new_packets()?;
+        let mut answered = Vec::new();
+        server.write_tls(&mut answered).unwrap();
+        client.read_tls(&mut answered.as_slice()).unwrap();
+        client.process_new_packets()?;
+    }
+    Ok((client, server))
+}
+
+#[test]
+fn tls_1_2_and_1_3_are_spoken_and_lead_to_http_2() {
+    let fixture = Fixture::new();
+    let tls = fixture.load().unwrap();
+    for (version, expected) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
+        let (client, server) = handshake(&tls, fixture.client(version, None)).unwrap();
+        assert_eq!(client.protocol_version(), Some(expected));
+        assert_eq!(client.alpn_protocol(), Some(b"h2".as_slice()));
+        assert!(names(&server).is_empty());
+    }
+}
+
+#[test]
+fn http_1_1_is_offered_only_when_asked_for() {
+    let fixture = Fixture::new();
+    let client = || {
+        let mut client = fixture.client(&TLS13, None);
+        client.alpn_protocols = vec![b"http/1.1".to_vec()];
+        client
+    };
+    let error = handshake(&fixture.load().unwrap(), client()).unwrap_err();
+    assert!(matches!(error, Error::NoApplicationProtocol), "{error}");
+    let (client, _) = handshake(&Tls::load(fixture.files.clone(), true).unwrap(), client()).unwrap();
+    assert_eq!(client.alpn_protocol(), Some(b"http/1.1".as_slice()));
+}
+
+#[test]
+fn with_an_authority_for_callers_each_has_to_show_a_certificate_of_it() {
+    let fixture = Fixture::new().mutual();
+    let tls = fixture.load().unwrap();
+    for version in [&TLS12, &TLS13] {
+        let (_, server) = handshake(&tls, fixture.client(version, Some(&fixture.authority))).unwrap();
+        assert_eq!(names(&server), ["ops.example itself", "ops.example", "spiffe://ops.example"]);
+
+        let error = handshake(&tls, fixture.client(version, None)).unwrap_err();
+        assert!(matches!(error, Error::NoCertificatesPresented), "{error}");
+
+        let stranger = authority();
+        let error = handshake(&tls, fixture.client(version, Some(&stranger))).unwrap_err();
+        assert!(matches!(error, Error::InvalidCertificate(_)), "{error}");
+    }
+}
+
+#[test]
+fn a_new_pair_is_for_new_connections_and_old_ones_go_on() {
+    let fixture = Fixture::new();
+    let tls = fixture.load().unwrap();
+    let (mut old_client, mut old_server) = handshake(&tls, fixture.client(&TLS13, None)).unwrap();
+    fixture.write_pair();
+    tls.clone().reload().unwrap();
+    let (new_client, _) = handshake(&tls, fixture.client(&TLS13, None)).unwrap();
+    assert_ne!(old_client.peer_certificates(), new_client.peer_certificates());
+
+    let mut sent = Vec::new();
+    old_client.writer().write_all(b"still here").unwrap();
+    old_client.write_tls(&mut sent).unwrap();
+    old_server.read_tls(&mut sent.as_slice()).unwrap();
+    old_server.process_new_packets().unwrap();
+    let mut received = [0; 10];
+    old_server.reader().read_exact(&mut received).unwrap();
+    assert_eq!(&received, b"still here");
+}
+
+#[test]
+fn a_bad_pair_is_refused_and_the_old_one_kept() {
+    let fixture = Fixture::new();
+    let tls = fixture.load().unwrap();
+    let before = tls.config();
+    fs::write(&fixture.files.key, signed(&fixture.authority, "localhost").1).unwrap();
+    let error = tls.reload().unwrap_err();
+    assert!(matches!(error, TlsError::Mismatch { .. }));
+    let error = error.to_string();
+    for part in ["cert.pem", "key.pem", "belong together"] {
+        assert!(error.contains(part), "{error}");
+    }
+    assert!(Arc::ptr_eq(&before, &tls.config()));
+}
+
+#[test]
+fn what_cannot_be_used_is_refused_with_the_file_and_what_was_expected() {
+    let fixture = Fixture::new().mutual();
+    let TlsFiles { cert, key, client_ca } = &fixture.files;
+    for path in [cert, key, client_ca.as_ref().unwrap()] {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let good = fs::read_to_string(path).unwrap();
+
+        fs::remove_file(path).unwrap();
+        fixture.assert_refused(&["read ", name, "No such file"]);
+
+        let expected = if path == key { "BEGIN PRIVATE KEY" } else { "BEGIN CERTIFICATE" };
+        for text in ["", "not PEM", &good[..good.len() / 2]] {
+            fs::write(path, text).unwrap();
+            fixture.assert_refused(&[name, expected]);
+        }
+
+        // Well-formed PEM of nothing.
+        let label = if path == key { "PRIVATE KEY" } else { "CERTIFICATE" };
+        fs::write(path, format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n")).unwrap();
+        fixture.assert_refused(&[name, "cannot be used; expected ", expected]);
+        fs::write(path, good).unwrap();
+    }
+    fixture.load().unwrap();
+}
