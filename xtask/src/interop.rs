@@ -236,6 +236,8 @@ impl Programs {
 
     fn rust_service(&self, database: &str) -> Result<Server> {
         let mut service = self.command(self.built.join("movie-service"));
+        // By itself it logs JSON into a pipe; here the line that says where it listens is read.
+        service.env("MOVIE_LOG_FORMAT", "text");
         Server::start(service.args(["--listen", "127.0.0.1:0", "--database", &path(database)]))
     }
 
