@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Service {
     child: Child,
     stderr: BufReader<ChildStderr>,
+    /// The lines that it logs before it serves.
+    pub(crate) early_lines: Vec<String>,
     /// The line that it logs at start.
     pub(crate) start_line: String,
     /// Where it listens.
@@ -34,12 +36,17 @@ pub(crate) fn command(database: &Path) -> Command {
     command
 }
 
-/// Returns the command that runs the service without any arguments.
+/// Returns the command that runs the service without any arguments. Its log is text, though nobody reads it on a
+/// terminal.
 pub(crate) fn bare_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_movie-service"));
-    for variable in ["MOVIE_LISTEN", "MOVIE_DATABASE", "MOVIE_QUIET", "RUST_LOG"] {
-        command.env_remove(variable);
+    for (variable, _) in std::env::vars_os() {
+        let name = variable.to_string_lossy();
+        if name.starts_with("MOVIE_") || name.starts_with("OTEL_") || name == "RUST_LOG" {
+            command.env_remove(variable);
+        }
     }
+    command.env("MOVIE_LOG_FORMAT", "text");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -54,11 +61,21 @@ impl Service {
     pub(crate) fn run(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut start_line = String::new();
-        stderr.read_line(&mut start_line).unwrap();
-        let address = start_line.rsplit(' ').next().and_then(|address| address.trim().parse().ok());
-        let address = address.unwrap_or_else(|| panic!("the service did not start: {start_line}"));
-        Self { child, stderr, start_line, address }
+        let mut early_lines = Vec::new();
+        let start_line = loop {
+            let mut line = String::new();
+            stderr.read_line(&mut line).unwrap();
+            assert!(!line.is_empty(), "the service did not start: {}", early_lines.concat());
+            if line.contains("serving ") {
+                break line;
+            }
+            early_lines.push(line);
+        };
+        // The last word; in JSON, its end is not yet that of the line.
+        let address = start_line.trim_end_matches(|end: char| !end.is_ascii_digit()).rsplit(' ').next();
+        let address = address.and_then(|address| address.parse().ok());
+        let address = address.unwrap_or_else(|| panic!("no address: {start_line}"));
+        Self { child, stderr, early_lines, start_line, address }
     }
 
     /// Connects a stub.
@@ -81,6 +98,16 @@ impl Service {
         let mut line = String::new();
         self.stderr.read_line(&mut line).unwrap();
         line
+    }
+
+    /// Waits for a line that it logs with `part` in it; returns that and those before it.
+    pub(crate) fn log_until(&mut self, part: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        while lines.last().is_none_or(|line: &String| !line.contains(part)) {
+            lines.push(self.log_line());
+            assert_ne!(lines.last().map(String::as_str), Some(""), "no {part:?} in:\n{}", lines.concat());
+        }
+        lines
     }
 
     /// Sends a signal, by its name.

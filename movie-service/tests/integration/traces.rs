@@ -1,0 +1,170 @@
+//! The spans that the service sends to a collector.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use movie_proto::MovieId;
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
+    TraceService, TraceServiceServer,
+};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::transport::{Endpoint, Server};
+use tonic::{Request, Response, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::process::{Service, command, database};
+
+/// How long a span may take to come. Not a measure of speed: the machine may be busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Longer than any test runs, in milliseconds.
+const NEVER: &str = "3600000";
+
+/// Takes spans and hands them to the test.
+struct Collector {
+    address: SocketAddr,
+    received: mpsc::UnboundedReceiver<ExportTraceServiceRequest>,
+}
+
+struct Receiver(mpsc::UnboundedSender<ExportTraceServiceRequest>);
+
+#[tonic::async_trait]
+impl TraceService for Receiver {
+    async fn export(
+        &self,
+        request: Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        self.0.send(request.into_inner()).map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(ExportTraceServiceResponse::default()))
+    }
+}
+
+impl Collector {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, received) = mpsc::unbounded_channel();
+        let server = Server::builder()
+            .add_service(TraceServiceServer::new(Receiver(sender)))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        tokio::spawn(server);
+        Self { address, received }
+    }
+
+    /// Returns the next spans that arrive, and what they say of the service.
+    async fn next(&mut self) -> (Vec<KeyValue>, Vec<Span>) {
+        let request = tokio::time::timeout(PATIENCE, self.received.recv()).await.unwrap().unwrap();
+        let resource = request.resource_spans[0].resource.clone().unwrap().attributes;
+        let scopes = request.resource_spans.into_iter().flat_map(|spans| spans.scope_spans);
+        (resource, scopes.flat_map(|scope| scope.spans).collect())
+    }
+}
+
+/// Returns the command that runs the service with a collector.
+fn with_collector(address: SocketAddr) -> Command {
+    let mut command = command(&database("movies.json"));
+    command.env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://{address}"));
+    command
+}
+
+/// Returns a request for a movie.
+fn movie() -> Request<MovieId> {
+    Request::new(MovieId { id: "1".into() })
+}
+
+/// Returns what was said under a name.
+fn said<'a>(attributes: &'a [KeyValue], name: &str) -> Option<&'a Value> {
+    attributes.iter().find(|said| said.key == name)?.value.as_ref()?.value.as_ref()
+}
+
+fn text(value: &str) -> Value {
+    Value::StringValue(value.into())
+}
+
+#[tokio::test]
+async fn a_call_is_a_span_in_the_trace_of_its_caller() {
+    let mut collector = Collector::start().await;
+    let service = Service::run(with_collector(collector.address).env("OTEL_BSP_SCHEDULE_DELAY", "50"));
+    let mut request = movie();
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    request.metadata_mut().insert("traceparent", parent.parse().unwrap());
+    service.stub().await.get_movie_by_id(request).await.unwrap();
+
+    let (resource, spans) = collector.next().await;
+    assert_eq!(said(&resource, "service.name"), Some(&text("movie-service")));
+    let [span] = spans.as_slice() else { panic!("{spans:?}") };
+    assert_eq!(span.trace_id, 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736_u128.to_be_bytes());
+    assert_eq!(span.parent_span_id, 0x00f0_67aa_0ba9_02b7_u64.to_be_bytes());
+    assert_eq!((span.name.as_str(), span.kind()), ("Movie/GetMovieByID", SpanKind::Server));
+    assert_eq!(said(&span.attributes, "rpc.system"), Some(&text("grpc")));
+    assert_eq!(said(&span.attributes, "rpc.service"), Some(&text("Movie")));
+    assert_eq!(said(&span.attributes, "rpc.method"), Some(&text("GetMovieByID")));
+    assert_eq!(said(&span.attributes, "rpc.grpc.status_code"), Some(&Value::IntValue(0)));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_last_spans_are_sent_at_the_end_and_health_checks_are_none_of_them() {
+    let mut collector = Collector::start().await;
+    let mut command = with_collector(collector.address);
+    let mut service =
+        Service::run(command.env("OTEL_BSP_SCHEDULE_DELAY", NEVER).env("OTEL_SERVICE_NAME", "films"));
+    let channel = Endpoint::from_shared(format!("http://{}", service.address)).unwrap();
+    let mut health = HealthClient::new(channel.connect().await.unwrap());
+    health.check(HealthCheckRequest::default()).await.unwrap();
+    service.stub().await.get_movie_by_id(movie()).await.unwrap();
+    service.signal("TERM");
+    assert!(service.wait().await.success());
+
+    let (resource, spans) = collector.next().await;
+    assert_eq!(said(&resource, "service.name"), Some(&text("films")));
+    let names: Vec<_> = spans.iter().map(|span| span.name.as_str()).collect();
+    assert_eq!(names, ["Movie/GetMovieByID"]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_collector_that_never_answers_holds_up_neither_calls_nor_the_end() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut command = with_collector(silent.local_addr().unwrap());
+    command.env("OTEL_EXPORTER_OTLP_TIMEOUT", NEVER).env("OTEL_BSP_SCHEDULE_DELAY", "10");
+    let mut service = Service::run(&mut command);
+    let mut stub = service.stub().await;
+    stub.get_movie_by_id(movie()).await.unwrap();
+    // Now it waits for an answer.
+    let _connection = silent.accept().await.unwrap();
+    stub.get_movie_by_id(movie()).await.unwrap();
+    service.signal("TERM");
+    assert!(service.wait().await.success());
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn switched_off_nothing_is_sent() {
+    let mut collector = Collector::start().await;
+    let mut service = Service::run(with_collector(collector.address).env("OTEL_SDK_DISABLED", "true"));
+    service.stub().await.get_movie_by_id(movie()).await.unwrap();
+    service.signal("TERM");
+    assert!(service.wait().await.success());
+    assert!(collector.received.try_recv().is_err());
+}
+
+#[test]
+fn what_is_not_built_in_is_said_in_a_line_that_names_the_variable() {
+    let mut command = with_collector("127.0.0.1:4318".parse().unwrap());
+    command.env("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf");
+    let early = Service::run(&mut command).early_lines.concat();
+    assert!(early.contains("WARN"), "{early}");
+    assert!(early.contains("OTEL_EXPORTER_OTLP_PROTOCOL is `http/protobuf`"), "{early}");
+}
