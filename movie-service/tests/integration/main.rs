@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod access;
 mod calls;
+mod certificates;
 mod command_line;
 #[cfg(target_os = "linux")]
 mod connections;
@@ -14,3 +16,4 @@ mod process;
 mod raw;
 mod reload;
 mod traces;
+mod tls;

@@ -1,0 +1,224 @@
+//! Who may call what, by tokens and certificates.
+
+use std::io::{BufRead, BufReader};
+use std::process::Command;
+
+use movie_proto::MovieId;
+use movie_proto::movie_client::MovieClient;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+
+use crate::certificates::{self, Files};
+use crate::process::{Service, bare_command, command, database, outcome};
+use crate::raw::{Call, Peer};
+
+/// A service that knows its callers from a tokens file.
+struct Fixture {
+    files: Files,
+    service: Service,
+    /// The token of a reader.
+    token: String,
+}
+
+impl Fixture {
+    fn start() -> Self {
+        let files = Files::new();
+        let (token, line) = make_token("alice", "reader");
+        files.write("tokens", &line);
+        let service = Service::run(&mut with_tokens(command(&database("movies.json")), &files));
+        Self { files, service, token }
+    }
+}
+
+/// The command with the tokens file of `files`.
+fn with_tokens(mut command: Command, files: &Files) -> Command {
+    command.arg("--tokens").arg(files.path("tokens"));
+    command
+}
+
+/// Runs `movie-service token`; returns the token and the line for the tokens file.
+fn make_token(name: &str, role: &str) -> (String, String) {
+    let (status, stdout, stderr) = outcome(bare_command().args(["token", name, "--role", role]));
+    assert!(status.success(), "{stderr}");
+    let line_with =
+        |start: &str| stdout.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
+    (line_with("movie_"), line_with(&format!("{name} {role} ")))
+}
+
+/// Makes a call with this in `authorization`.
+async fn call(stub: &mut MovieClient<Channel>, authorization: Option<&str>) -> Result<(), Status> {
+    let mut request = Request::new(MovieId::default());
+    if let Some(authorization) = authorization {
+        request.metadata_mut().insert("authorization", authorization.parse().unwrap());
+    }
+    stub.get_movie_by_id(request).await.map(drop)
+}
+
+/// Asserts that a call is denied, in words that hold `parts`.
+fn assert_denied(result: Result<(), Status>, code: Code, parts: &[&str]) {
+    let status = result.unwrap_err();
+    assert_eq!(status.code(), code, "{status}");
+    for part in parts {
+        assert!(status.message().contains(part), "{part:?} is missing: {status}");
+    }
+}
+
+#[tokio::test]
+async fn a_new_token_works_and_none_or_another_does_not() {
+    let fixture = Fixture::start();
+    let mut stub = fixture.service.stub().await;
+    call(&mut stub, Some(&format!("Bearer {}", fixture.token))).await.unwrap();
+    assert_denied(call(&mut stub, None).await, Code::Unauthenticated, &["reader", "Bearer"]);
+    let unknown = call(&mut stub, Some("Bearer movie_0")).await;
+    assert_denied(unknown, Code::Unauthenticated, &["not known"]);
+    let basic = call(&mut stub, Some("Basic YTpi")).await;
+    assert_denied(basic, Code::Unauthenticated, &["Bearer"]);
+}
+
+#[tokio::test]
+async fn health_needs_no_token_and_an_rpc_that_is_not_there_is_not_there() {
+    let fixture = Fixture::start();
+    let endpoint = Endpoint::from_shared(format!("http://{}", fixture.service.address)).unwrap();
+    let mut health = HealthClient::new(endpoint.connect().await.unwrap());
+    health.check(HealthCheckRequest { service: String::new() }).await.unwrap();
+
+    let mut peer = Peer::connect(fixture.service.address).await;
+    let answer = peer.call(&Call::new("/Movie/DropMovies", b"")).await.unwrap();
+    let unimplemented = (Code::Unimplemented as i32).to_string();
+    let status = answer.trailers.as_ref().unwrap_or(&answer.headers).get("grpc-status").unwrap();
+    assert_eq!(status, unimplemented.as_str());
+}
+
+#[tokio::test]
+async fn a_client_certificate_has_the_role_of_its_name() {
+    let files = Files::new();
+    files.write("tokens", "ops.example reader certificate\n");
+    let service = Service::run(&mut with_tokens(files.mutual(), &files));
+    for (name, expected) in [("ops.example", None), ("nobody.example", Some(Code::PermissionDenied))] {
+        let identity = files.authority.pair(name).identity();
+        let stub = certificates::stub(service.address, files.authority.trusted().identity(identity)).await;
+        let denied = call(&mut stub.unwrap(), None).await.err().map(|status| status.code());
+        assert_eq!(denied, expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_works_over_tls() {
+    let files = Files::new();
+    let (token, line) = make_token("alice", "writer");
+    files.write("tokens", &line);
+    let service = Service::run(&mut with_tokens(files.command("movies.json"), &files));
+    let mut stub = certificates::stub(service.address, files.authority.trusted()).await.unwrap();
+    call(&mut stub, Some(&format!("Bearer {token}"))).await.unwrap();
+    assert_denied(call(&mut stub, None).await, Code::Unauthenticated, &[]);
+}
+
+#[tokio::test]
+async fn a_new_tokens_file_is_used_and_a_bad_one_refused() {
+    let mut fixture = Fixture::start();
+    let mut stub = fixture.service.stub().await;
+    fixture.files.write("tokens", "# nobody yet\nbob reader\n");
+    let line = fixture.service.log_line_with("still using the old tokens");
+    assert!(line.contains("ERROR") && line.contains("tokens:2: expected three words"), "{line}");
+    let old = format!("Bearer {}", fixture.token);
+    call(&mut stub, Some(&old)).await.unwrap();
+
+    let (token, line) = make_token("bob", "reader");
+    fixture.files.write("tokens", &line);
+    fixture.service.log_line_with("using the new version of the tokens file");
+    call(&mut stub, Some(&format!("Bearer {token}"))).await.unwrap();
+    assert_denied(call(&mut stub, Some(&old)).await, Code::Unauthenticated, &[]);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn on_sighup_the_tokens_file_is_read_again_at_once() {
+    let mut fixture = Fixture::start();
+    fixture.service.signal("HUP");
+    fixture.service.log_line_with("using the new version of the tokens file");
+    let mut stub = fixture.service.stub().await;
+    call(&mut stub, Some(&format!("Bearer {}", fixture.token))).await.unwrap();
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn no_log_has_a_token_in_it() {
+    let files = Files::new();
+    let (token, line) = make_token("alice", "reader");
+    files.write("tokens", &line);
+    let mut command = with_tokens(command(&database("movies.json")), &files);
+    let mut service = Service::run(command.env("RUST_LOG", "debug"));
+    let mut stub = service.stub().await;
+    call(&mut stub, Some(&format!("Bearer {token}"))).await.unwrap();
+    for wrong in [format!("Bearer {token}0"), format!("Basic {token}"), token.clone()] {
+        call(&mut stub, Some(&wrong)).await.unwrap_err();
+    }
+    files.write("tokens", &format!("{token} {token} {token}\n"));
+    let mut log = service.log_line_with("still using the old tokens");
+    drop(stub);
+    service.signal("TERM");
+    assert!(service.wait().await.success());
+    loop {
+        let line = service.log_line();
+        if line.is_empty() {
+            break;
+        }
+        log += &line;
+    }
+    assert!(!log.contains(&token), "{log}");
+}
+
+#[test]
+fn tokens_in_plain_text_on_an_address_that_others_reach_are_warned_of_at_start() {
+    let files = Files::new();
+    files.write("tokens", &make_token("alice", "reader").1);
+    for (address, tls, warned) in
+        [("[::]:0", false, true), ("127.0.0.1:0", false, false), ("[::]:0", true, false)]
+    {
+        let mut command = with_tokens(bare_command(), &files);
+        command.args(["--listen", address, "--database"]).arg(database("movies.json"));
+        if tls {
+            command = files.with_tls(command);
+        }
+        let mut child = command.spawn().unwrap();
+        let lines: Vec<String> = BufReader::new(child.stderr.take().unwrap())
+            .lines()
+            .map_while(Result::ok)
+            .take_while(|line| !line.contains("serving 7 movies"))
+            .collect();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let said = lines.iter().any(|line| line.contains("WARN") && line.contains("--tls-cert"));
+        assert_eq!(said, warned, "{address}: {lines:?}");
+    }
+}
+
+#[test]
+fn a_tokens_file_that_cannot_be_used_is_one_line_that_names_it() {
+    let files = Files::new();
+    for (text, part) in [(Some("alice owner x"), "tokens:1: expected the second word"), (None, "read ")] {
+        if let Some(text) = text {
+            files.write("tokens", text);
+        } else {
+            std::fs::remove_file(files.path("tokens")).unwrap();
+        }
+        let (status, _, stderr) = outcome(&mut with_tokens(command(&database("movies.json")), &files));
+        assert!(!status.success());
+        assert!(stderr.starts_with("error: ") && stderr.trim_end().lines().count() == 1, "{stderr}");
+        assert!(stderr.contains(part), "{part:?} is missing: {stderr}");
+    }
+}
+
+#[test]
+fn a_token_is_made_only_for_a_name_and_a_role_that_a_tokens_file_can_hold() {
+    for (arguments, part) in [
+        (["token", "two words", "--role", "reader"], "one word"),
+        (["token", "alice", "--role", "owner"], "reader"),
+    ] {
+        let (status, stdout, stderr) = outcome(bare_command().args(arguments));
+        assert!(!status.success() && stdout.is_empty());
+        assert!(stderr.starts_with("error: ") && stderr.contains(part), "{stderr}");
+    }
+}
