@@ -8,6 +8,7 @@ use clap::builder::{BoolishValueParser, FalseyValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::access::Role;
+use crate::server::Offers;
 use crate::server::limits::{Limits, parse_time};
 use crate::server::listen::Address;
 use crate::server::tls::TlsFiles;
@@ -53,7 +54,7 @@ pub struct Config {
     #[arg(long, env = "MOVIE_ALLOW_ANONYMOUS_WRITES", value_parser = FalseyValueParser::new())]
     pub allow_anonymous_writes: bool,
 
-    /// What to log, as in RUST_LOG: a level, and MODULE=LEVEL for parts.
+    /// What to log, as in `RUST_LOG`: a level, and `MODULE=LEVEL` for parts.
     #[arg(long, env = "MOVIE_LOG", value_name = "LEVELS")]
     pub log: Option<String>,
 
@@ -65,47 +66,54 @@ pub struct Config {
     #[arg(long, env = "MOVIE_METRICS", value_name = "ADDRESS")]
     pub metrics: Option<SocketAddr>,
 
-    /// Origin whose pages may call by gRPC-Web, for example <https://films.example>, or `*` for all.
-    #[arg(long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
-    pub web_origin: Vec<Origin>,
-
-    /// Compress lists for callers that take gzip.
-    #[arg(long, env = "MOVIE_GZIP", value_parser = FalseyValueParser::new())]
-    pub gzip: bool,
-
-    /// Answer health checks over gRPC.
-    #[arg(long, env = "MOVIE_HEALTH", value_name = "on|off", default_value = "on", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
-    pub health: bool,
-
-    /// Answer questions about the contract (server reflection).
-    #[arg(long, env = "MOVIE_REFLECTION", value_name = "on|off", default_value = "on", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
-    pub reflection: bool,
+    #[command(flatten)]
+    offers: OffersFlags,
 
     /// What to do instead of serving.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
+/// What is offered beside the movies.
+#[derive(Args, Clone, Debug)]
+struct OffersFlags {
+    /// Origin whose pages may call by gRPC-Web, for example <https://films.example>, or `*` for all.
+    #[arg(long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
+    web_origin: Vec<Origin>,
+
+    /// Compress lists for callers that take gzip.
+    #[arg(long, env = "MOVIE_GZIP", value_parser = FalseyValueParser::new())]
+    gzip: bool,
+
+    /// Answer health checks over gRPC.
+    #[arg(long, env = "MOVIE_HEALTH", value_name = "on|off", default_value = "on", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    health: bool,
+
+    /// Answer questions about the contract (server reflection).
+    #[arg(long, env = "MOVIE_REFLECTION", value_name = "on|off", default_value = "on", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    reflection: bool,
+}
+
 /// The files that TLS takes.
 #[derive(Args, Clone, Debug)]
 struct TlsFlags {
     /// Certificate to show, in PEM, with those that lead to its authority: turns TLS on.
-    #[arg(long, env = "MOVIE_TLS_CERT", value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
+    #[arg(long = "tls-cert", env = "MOVIE_TLS_CERT", value_name = "FILE", requires = "key")]
+    cert: Option<PathBuf>,
 
     /// Private key of the certificate, in PEM.
-    #[arg(long, env = "MOVIE_TLS_KEY", value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
+    #[arg(long = "tls-key", env = "MOVIE_TLS_KEY", value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
 
     /// Authorities of client certificates, in PEM; with it, each caller has to show one.
-    #[arg(long, env = "MOVIE_TLS_CLIENT_CA", value_name = "FILE", requires = "tls_cert")]
-    tls_client_ca: Option<PathBuf>,
+    #[arg(long = "tls-client-ca", env = "MOVIE_TLS_CLIENT_CA", value_name = "FILE", requires = "cert")]
+    client_ca: Option<PathBuf>,
 }
 
 /// What the program can do instead of serving.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Make a token for a caller, and print it and its line for the tokens file.
+    /// Make a token for a caller: prints the token and, below it, its line for the tokens file.
     Token {
         /// Who gets the token: one word.
         name: String,
@@ -144,11 +152,18 @@ impl Config {
         limits
     }
 
+    /// Returns what is offered beside the movies.
+    #[must_use]
+    pub fn offers(&self) -> Offers {
+        let OffersFlags { web_origin, gzip, health, reflection } = self.offers.clone();
+        Offers { health, reflection, gzip, web: web_origin }
+    }
+
     /// Returns the files for TLS, if it is on.
     #[must_use]
     pub fn tls(&self) -> Option<TlsFiles> {
-        let TlsFlags { tls_cert, tls_key, tls_client_ca } = self.tls.clone();
-        Some(TlsFiles { cert: tls_cert?, key: tls_key?, client_ca: tls_client_ca })
+        let TlsFlags { cert, key, client_ca } = self.tls.clone();
+        Some(TlsFiles { cert: cert?, key: key?, client_ca })
     }
 
     /// Returns whether tokens would travel where others can read them.
@@ -187,9 +202,10 @@ mod tests {
         assert_eq!(config.listen.to_string(), "[::]:3001");
         assert_eq!(config.database, PathBuf::from("databases/movies.json"));
         assert_eq!(config.limits(), Limits::default());
-        assert!(config.health && config.reflection);
-        assert!(!config.quiet && !config.gzip && !config.allow_anonymous_writes);
-        assert!(config.tls().is_none() && config.tokens.is_none() && config.web_origin.is_empty());
+        let Offers { health, reflection, gzip, web } = config.offers();
+        assert!(health && reflection && !gzip && web.is_empty());
+        assert!(!config.quiet && !config.allow_anonymous_writes);
+        assert!(config.tls().is_none() && config.tokens.is_none());
     }
 
     #[test]

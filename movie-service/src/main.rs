@@ -11,9 +11,9 @@ use movie_service::config::{Command, Config};
 use movie_service::database::{JsonDatabase, LoadError};
 use movie_service::found::Found;
 use movie_service::health::Health;
+use movie_service::server::Server;
 use movie_service::server::listen::Listener;
 use movie_service::server::tls::Tls;
-use movie_service::server::{Offers, Server};
 use movie_service::telemetry::calls::Observer;
 use movie_service::telemetry::log;
 use movie_service::telemetry::metrics::{Metrics, Reload};
@@ -39,17 +39,17 @@ fn main() -> ExitCode {
 fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
     match &config.command {
-        None => serve(config),
+        None => serve(&config),
         Some(Command::Token { name, role }) => {
             let made = token::make(name, *role)?;
-            let text = format!("token: {}\nline for the tokens file: {}\n", made.token, made.line);
+            let text = format!("{}\n{}\n", made.token, made.line);
             io::stdout().write_all(text.as_bytes()).context("print the token")
         }
     }
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: &Config) -> anyhow::Result<()> {
     let _written_at_end = log::start(config.log_format, config.log.as_deref());
     let traces = Traces::from_env().unwrap_or_else(|error| {
         warn!("no traces: {error}");
@@ -67,7 +67,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     })?;
     let access = Access::open(config.tokens.as_deref(), config.allow_anonymous_writes)
         .context("cannot use the tokens file")?;
-    let tls = config.tls().map(|files| Tls::load(files, !config.web_origin.is_empty())).transpose();
+    let offers = config.offers();
+    let tls = config.tls().map(|files| Tls::load(files, !offers.web.is_empty())).transpose();
     let tls = tls.context("cannot use TLS")?;
     let listener = Listener::bind(&config.listen).with_context(|| {
         format!(
@@ -121,12 +122,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         observer,
         metrics,
         health,
-        offers: Offers {
-            health: config.health,
-            reflection: config.reflection,
-            gzip: config.gzip,
-            web: config.web_origin,
-        },
+        offers,
         grace: config.grace,
         pause: config.pause,
         ..Server::new(catalogue, found.clone())

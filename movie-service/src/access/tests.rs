@@ -50,7 +50,7 @@ fn without_a_tokens_file_everybody_reads() {
     let access = Access::open(None, false).unwrap();
     assert_eq!(access.check(READ, &HeaderMap::new(), &[]), Ok(None));
     assert_eq!(access.check(READ, &headers("Bearer x"), &["y".to_owned()]), Ok(None));
-    assert!(access.follow().unwrap().is_none());
+    assert!(access.follow(|_| {}).unwrap().is_none());
     access.reload().unwrap();
 }
 
@@ -137,7 +137,7 @@ fn a_new_tokens_file_is_used_at_once_by_all_clones() {
 fn a_followed_tokens_file_is_used_when_asked() {
     let fixture = Fixture::new();
     let access = fixture.open();
-    let handle = access.follow().unwrap().unwrap();
+    let handle = access.follow(|_| {}).unwrap().unwrap();
     let made = token::make("bob", Role::Reader).ok().unwrap();
     fixture.write(&made.line);
     handle.look_now();

@@ -83,7 +83,8 @@ pub(super) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
         }
         Protocol::Http1 if connection.shared.web.is_some() => {
             let gather = Gather::new(stream);
-            let serving = http1::builder(limits.idle).serve_connection(TokioIo::new(gather.clone()), calls);
+            let serving =
+                http1::builder(limits.handshake).serve_connection(TokioIo::new(gather.clone()), calls);
             drive(serving, gather, &connection, number).await;
         }
         Protocol::Http1 => {

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use crate::process::{Service, command, database};
 
 /// How long anything may take before a test gives up. Not a measure of speed: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An answer, taken apart.
 #[derive(Debug)]

@@ -43,7 +43,6 @@ pub(crate) fn bare_command() -> Command {
     for (variable, _) in std::env::vars_os() {
         let name = variable.to_string_lossy();
         if name.starts_with("MOVIE_") || name.starts_with("OTEL_") || name == "RUST_LOG" {
-        if variable == "RUST_LOG" || variable.to_string_lossy().starts_with("MOVIE_") {
             command.env_remove(variable);
         }
     }
@@ -77,19 +76,6 @@ impl Service {
         let address = address.and_then(|address| address.parse().ok());
         let address = address.unwrap_or_else(|| panic!("no address: {start_line}"));
         Self { child, stderr, early_lines, start_line, address }
-        // A warning may come first.
-        let mut start_line = String::new();
-        let address = loop {
-            let before = std::mem::take(&mut start_line);
-            let read = stderr.read_line(&mut start_line).unwrap();
-            assert_ne!(read, 0, "the service did not start: {before}");
-            if let Some(address) =
-                start_line.rsplit(' ').next().and_then(|address| address.trim().parse().ok())
-            {
-                break address;
-            }
-        };
-        Self { child, stderr, start_line, address }
     }
 
     /// Connects a stub.
@@ -122,15 +108,11 @@ impl Service {
             assert_ne!(lines.last().map(String::as_str), Some(""), "no {part:?} in:\n{}", lines.concat());
         }
         lines
+    }
+
     /// Waits for a line that it logs with `part` in it.
     pub(crate) fn log_line_with(&mut self, part: &str) -> String {
-        loop {
-            let line = self.log_line();
-            assert!(!line.is_empty(), "the service ended without a word of {part:?}");
-            if line.contains(part) {
-                return line;
-            }
-        }
+        self.log_until(part).pop().unwrap()
     }
 
     /// Sends a signal, by its name.

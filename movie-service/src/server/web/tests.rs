@@ -11,7 +11,7 @@ use prost::Message;
 use super::*;
 use crate::catalogue::{Catalogue, Change, Movie, Snapshot};
 use crate::found::Found;
-use crate::server::MAX_REQUEST;
+use crate::server::Limits;
 use crate::servicer::MovieServicer;
 
 const GET: &str = "/Movie/GetMovieByID";
@@ -33,7 +33,7 @@ fn movies() -> MovieServer<MovieServicer> {
     let movie = |id| Change::Insert(Movie { title: "t", rating: 0.0, director: "", id });
     let movies = Snapshot::default().with([movie("1"), movie("2")]).unwrap();
     let servicer = MovieServicer::new(Arc::new(Catalogue::new(movies)), Found::quiet());
-    MovieServer::new(servicer).max_decoding_message_size(MAX_REQUEST)
+    MovieServer::new(servicer).max_decoding_message_size(Limits::default().message)
 }
 
 fn call(path: &str) -> request::Builder {
@@ -137,7 +137,7 @@ async fn base64_is_read_and_written() {
 async fn what_a_message_may_take_is_counted_after_base64() {
     let text = "application/grpc-web-text";
     // Beside the id, the message has a tag of one byte and a length of three.
-    for (message, status) in [(MAX_REQUEST, "0"), (MAX_REQUEST + 1, "11")] {
+    for (message, status) in [(Limits::default().message, "0"), (Limits::default().message + 1, "11")] {
         let frame = framed(&MovieId { id: "i".repeat(message - 4) }.encode_to_vec());
         assert_eq!(frame.len(), 5 + message);
         let request = Request::post(GET).header(CONTENT_TYPE, text);
