@@ -8,6 +8,11 @@ mod command_line;
 mod connections;
 mod fast;
 mod found;
+#[cfg(target_os = "linux")]
+mod hostile;
+#[cfg(unix)]
+mod life;
+mod peer;
 mod process;
 mod raw;
 mod reload;
