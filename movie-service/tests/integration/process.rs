@@ -18,7 +18,7 @@ pub(crate) struct Service {
     stderr: BufReader<ChildStderr>,
     /// The line that it logs at start.
     pub(crate) start_line: String,
-    /// Where it listens.
+    /// Where it listens; port 0 if that is a Unix socket.
     pub(crate) address: SocketAddr,
 }
 
@@ -37,7 +37,9 @@ pub(crate) fn command(database: &Path) -> Command {
 /// Returns the command that runs the service without any arguments.
 pub(crate) fn bare_command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_movie-service"));
-    for variable in ["MOVIE_LISTEN", "MOVIE_DATABASE", "MOVIE_QUIET", "RUST_LOG"] {
+    for variable in
+        ["MOVIE_LISTEN", "MOVIE_DATABASE", "MOVIE_QUIET", "MOVIE_GRACE", "MOVIE_LIMITS", "RUST_LOG"]
+    {
         command.env_remove(variable);
     }
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -56,7 +58,11 @@ impl Service {
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
         let mut start_line = String::new();
         stderr.read_line(&mut start_line).unwrap();
-        let address = start_line.rsplit(' ').next().and_then(|address| address.trim().parse().ok());
+        let address = match start_line.trim().rsplit_once(" on ") {
+            Some((_, address)) if address.starts_with("unix:") => Some(([0; 4], 0).into()),
+            Some((_, address)) => address.parse().ok(),
+            None => None,
+        };
         let address = address.unwrap_or_else(|| panic!("the service did not start: {start_line}"));
         Self { child, stderr, start_line, address }
     }

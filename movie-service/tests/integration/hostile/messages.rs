@@ -27,7 +27,7 @@ fn answer(target: &Target, path: &str, body: &[u8]) -> Answer {
 
 fn assert_refused(answer: &Answer, code: &str, what: &str) {
     assert_eq!(answer.code(), Some(code), "{what}: {answer:?}");
-    let message = answer.field("grpc-message").unwrap_or_default().to_lowercase();
+    let message = answer.field("grpc-message").unwrap_or_default().replace("%20", " ").to_lowercase();
     assert!(!message.is_empty(), "{what}: no word of why");
     for word in INTERNALS {
         assert!(!message.contains(word), "{what}: {word:?} is told: {message}");

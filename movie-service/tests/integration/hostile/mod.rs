@@ -19,10 +19,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use movie_proto::{MovieData, MovieId};
 
+use crate::peer::{GET, Peer};
 use crate::process::{self, Service, command, database};
 
 /// How long an ordinary client may wait for its answer: a second, and what a busy machine adds.
@@ -30,6 +32,9 @@ const ANSWERED: Duration = Duration::from_secs(5);
 
 /// How long the service may take to give back what bad peers made it hold.
 const GIVEN_BACK: Duration = Duration::from_secs(20);
+
+/// How long to wait before looking again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Memory that it may keep, in KiB: for its allocator, which returns freed memory in its own time.
 const KEPT: u64 = 24 * 1024;
@@ -63,10 +68,21 @@ impl Target {
     /// Runs a command that starts a service.
     pub(crate) fn run(command: &mut Command, limits: &[&str]) -> Self {
         let service = Service::run(command.env("MOVIE_LIMITS", limits.join(",")));
-        // What the first call sets up stays.
-        ordinary_call(service.address);
-        let before = Usage::of(&service);
-        Self { service, before }
+        // What the first call sets up stays; its connection does not.
+        let mut first = Peer::connect(service.address);
+        let stream = first.call(GET, b"");
+        assert_eq!(first.answer(stream).code(), Some("0"));
+        let with_it = Usage::of(&service);
+        drop(first);
+        let end = Instant::now() + GIVEN_BACK;
+        loop {
+            let before = Usage::of(&service);
+            if before.descriptors < with_it.descriptors {
+                return Self { service, before };
+            }
+            assert!(Instant::now() < end, "the service keeps the connection of a client that went");
+            thread::sleep(LOOK_AGAIN);
+        }
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
@@ -76,9 +92,7 @@ impl Target {
     /// Asserts that an ordinary client is answered, and that memory and descriptors are given back.
     pub(crate) fn assert_unharmed(&self) {
         let Usage { memory, descriptors } = self.before;
-        self.assert_uses("was harmed", |now| {
-            now.memory <= memory + KEPT && now.descriptors <= descriptors
-        });
+        self.assert_uses("was harmed", |now| now.memory <= memory + KEPT && now.descriptors <= descriptors);
     }
 
     /// Asserts that ordinary clients are answered while peers, which are still there, cost at most so many KiB.
@@ -103,7 +117,7 @@ impl Target {
                 return;
             }
             assert!(Instant::now() < end, "the service {complaint}: {:?}, then {now:?}", self.before);
-            std::thread::sleep(Duration::from_millis(20));
+            thread::sleep(LOOK_AGAIN);
         }
     }
 }
@@ -112,7 +126,8 @@ impl Usage {
     fn of(service: &Service) -> Self {
         let process = format!("/proc/{}", service.pid());
         let status = fs::read_to_string(format!("{process}/status")).unwrap();
-        let memory = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix(" kB")).unwrap();
+        let memory =
+            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix(" kB")).unwrap();
         let descriptors = fs::read_dir(format!("{process}/fd")).unwrap().count();
         Self { memory: memory.trim().parse().unwrap(), descriptors }
     }
@@ -124,7 +139,8 @@ pub(crate) fn ordinary_call(address: SocketAddr) {
         let movie = process::stub(address).await.get_movie_by_id(MovieId::default()).await;
         assert_eq!(movie.unwrap().into_inner(), MovieData::default());
     };
-    block_on(tokio::time::timeout(ANSWERED, call)).expect("the service answers an ordinary client");
+    let answered = block_on(async { tokio::time::timeout(ANSWERED, call).await });
+    answered.expect("the service answers an ordinary client");
 }
 
 /// Runs what is asynchronous, such as tonic's client, on this thread.
@@ -138,15 +154,18 @@ pub(crate) fn allow_many_sockets() {
 }
 
 /// Returns a database of 200,000 movies; the list is 12 MB.
-fn large_database() -> &'static Path {
+pub(crate) fn large_database() -> &'static Path {
     static LARGE: OnceLock<PathBuf> = OnceLock::new();
     LARGE.get_or_init(|| {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("large.json");
         let mut file = BufWriter::new(File::create(&path).unwrap());
         write!(file, r#"{{"movies": [{{"id": "0", "title": "Movie 0"}}"#).unwrap();
         for id in 1..200_000 {
-            write!(file, r#", {{"id": "{id}", "title": "Movie {id}", "director": "of a name of some length"}}"#)
-                .unwrap();
+            write!(
+                file,
+                r#", {{"id": "{id}", "title": "Movie {id}", "director": "of a name of some length"}}"#
+            )
+            .unwrap();
         }
         file.write_all(b"]}").unwrap();
         file.into_inner().unwrap();

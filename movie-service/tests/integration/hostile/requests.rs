@@ -42,7 +42,8 @@ fn a_method_other_than_post_gets_405() {
 fn an_unknown_path_is_unimplemented() {
     let target = Target::start(&[]);
     let long = format!("/Movie/{}", "x".repeat(4_000));
-    for path in ["/", "/Movie", "/Movie/", "/Movie/GetMovieByID/", "/movie/getmoviebyid", "/../Movie", &long] {
+    for path in ["/", "/Movie", "/Movie/", "/Movie/GetMovieByID/", "/movie/getmoviebyid", "/../Movie", &long]
+    {
         let answer = answer(&target, &fields_with(":path", Some(path)));
         assert_eq!((answer.field(":status"), answer.code()), (Some("200"), Some("12")), "{path}");
     }

@@ -96,7 +96,11 @@ impl Peer {
     /// Sends bytes. What cannot be sent, because the service ended the connection or reads nothing, is let go:
     /// what is read next tells.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        let _ = self.stream.get_mut().write_all(bytes);
+        let _ = self.try_send(bytes);
+    }
+
+    pub(crate) fn try_send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes)
     }
 
     pub(crate) fn send_frames(&mut self, frames: impl IntoIterator<Item = Frame>) {
@@ -204,6 +208,9 @@ impl Peer {
 fn is_end(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe
+        ErrorKind::UnexpectedEof
+            | ErrorKind::ConnectionReset
+            | ErrorKind::ConnectionAborted
+            | ErrorKind::BrokenPipe
     )
 }
