@@ -12,9 +12,14 @@ mod fast;
 mod found;
 mod gzip;
 mod health;
+#[cfg(target_os = "linux")]
+mod hostile;
 mod http1;
+#[cfg(unix)]
+mod life;
 mod logs;
 mod metrics;
+mod peer;
 mod process;
 mod raw;
 mod reflection;

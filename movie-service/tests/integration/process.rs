@@ -20,7 +20,7 @@ pub(crate) struct Service {
     pub(crate) early_lines: Vec<String>,
     /// The line that it logs at start.
     pub(crate) start_line: String,
-    /// Where it listens.
+    /// Where it listens; port 0 if that is a Unix socket.
     pub(crate) address: SocketAddr,
 }
 
@@ -72,8 +72,11 @@ impl Service {
             early_lines.push(line);
         };
         // The last word; in JSON, its end is not yet that of the line.
-        let address = start_line.trim_end_matches(|end: char| !end.is_ascii_digit()).rsplit(' ').next();
-        let address = address.and_then(|address| address.parse().ok());
+        let address = match start_line.trim_end().rsplit_once(" on ") {
+            Some((_, address)) if address.starts_with("unix:") => Some(([0; 4], 0).into()),
+            Some((_, address)) => address.trim_end_matches(|end: char| !end.is_ascii_digit()).parse().ok(),
+            None => None,
+        };
         let address = address.unwrap_or_else(|| panic!("no address: {start_line}"));
         Self { child, stderr, early_lines, start_line, address }
     }

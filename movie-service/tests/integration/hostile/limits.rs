@@ -1,0 +1,167 @@
+//! Peers that run into the limits that no other module here is about.
+
+use super::Target;
+use crate::peer::frames::{Frame, INITIAL_WINDOW_SIZE, NO_ERROR};
+use crate::peer::{self, Answer, GET, LIST, Peer};
+use crate::raw::framed;
+
+/// Makes a call on a connection of its own; `None` if that is turned away.
+fn try_call(target: &Target) -> Option<Peer> {
+    let mut peer = Peer::connect(target.address());
+    let stream = peer.call(GET, b"");
+    let answered = peer.answer(stream).code() == Some("0");
+    answered.then_some(peer)
+}
+
+/// Asserts that ten connections are served and the eleventh, until one of them ends, is not.
+fn assert_ten(limit: &str) {
+    let target = Target::start(&[limit]);
+    let mut peers: Vec<Peer> = (0..10).map(|_| try_call(&target).expect("one of ten is served")).collect();
+    assert!(try_call(&target).is_none(), "more than ten are served");
+    peers.pop();
+    assert!((0..1_000).any(|_| try_call(&target).is_some()), "the place of one that went is not given away");
+    drop(peers);
+    target.assert_unharmed();
+}
+
+#[test]
+fn connections_beyond_the_limit_are_turned_away() {
+    assert_ten("connections=10");
+}
+
+#[test]
+fn connections_of_an_address_beyond_the_limit_are_turned_away() {
+    assert_ten("connections_per_address=10");
+}
+
+#[test]
+fn a_full_service_gives_the_place_of_the_oldest_unfinished_handshake_to_who_comes() {
+    let target = Target::start(&["connections=10", "handshake=10m"]);
+    let mut served: Vec<Peer> = (0..8).map(|_| try_call(&target).expect("one of ten is served")).collect();
+    let mut silent: Vec<Peer> = (0..2).map(|_| Peer::silent(target.address())).collect();
+    served.push(try_call(&target).expect("it gets the place of the first that is silent"));
+    assert_eq!(silent[0].rest(), b"");
+    served.push(try_call(&target).expect("it gets the place of the second that is silent"));
+    assert_eq!(silent[1].rest(), b"");
+    for peer in &mut served {
+        let stream = peer.call(GET, b"");
+        assert_eq!(peer.answer(stream).code(), Some("0"));
+    }
+    drop((served, silent));
+    target.assert_unharmed();
+}
+
+/// Asserts that a call beyond a limit is refused, and told when to try again.
+fn assert_shed(answer: &Answer) {
+    assert_eq!(answer.code(), Some("8"), "{answer:?}");
+    // `google.rpc.RetryInfo` travels in it.
+    assert!(answer.field("grpc-status-details-bin").is_some(), "{answer:?}");
+}
+
+#[test]
+fn calls_in_flight_beyond_the_limit_are_shed_and_told_when_to_try_again() {
+    let target = Target::start(&["calls=10"]);
+    let [mut busy, mut other] = [(); 2].map(|()| Peer::connect(target.address()));
+    let open: Vec<u32> = (0..10).map(|_| busy.begin(&peer::fields(GET))).collect();
+    // The first of these says that the service knows of the ten.
+    for peer in [&mut busy, &mut other] {
+        let beyond = peer.call(GET, b"");
+        assert_shed(&peer.answer(beyond));
+    }
+    for stream in open {
+        busy.send_frames([Frame::data(stream, framed(b"")).ending()]);
+        assert_eq!(busy.answer(stream).code(), Some("0"));
+    }
+    let next = other.call(GET, b"");
+    assert_eq!(other.answer(next).code(), Some("0"));
+    drop((busy, other));
+    target.assert_unharmed();
+}
+
+#[test]
+fn lists_beyond_the_limit_are_shed_and_other_calls_are_not() {
+    let target = Target::large(&["lists=5"]);
+    let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 0)]);
+    let open: Vec<u32> = (0..5).map(|_| peer.call(LIST, b"")).collect();
+    let beyond = peer.call(LIST, b"");
+    assert_shed(&peer.answer(beyond));
+    super::ordinary_call(target.address());
+    // One that is given up makes place for another.
+    peer.send_frames([Frame::reset(open[0], 8)]);
+    peer.send_frames([Frame::settings(&[(INITIAL_WINDOW_SIZE, 1 << 20)]), Frame::window_update(0, 1 << 30)]);
+    let next = peer.call(LIST, b"");
+    assert_eq!(peer.answer(next).code(), Some("0"));
+    drop(peer);
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_call_ends_with_the_deadline_of_the_service_although_its_request_does_not() {
+    let target = Target::start(&["deadline=300ms"]);
+    let mut peer = Peer::connect(target.address());
+    for path in [GET, LIST] {
+        // Longer than the limit, so it changes nothing.
+        let stream = peer.begin(&[peer::fields(path).as_slice(), &[("grpc-timeout", "1H")]].concat());
+        peer.send_frames([Frame::data(stream, b"\0\0\0")]);
+        let answer = peer.answer(stream);
+        assert_eq!(answer.code(), Some("4"), "{path}: {answer:?}");
+    }
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_list_ends_with_its_deadline_although_it_is_not_read_to_its_end() {
+    let target = Target::large(&["deadline=300ms", "unread=10m"]);
+    for window in [0, 65_535] {
+        let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, window)]);
+        let stream = peer.call(LIST, b"");
+        // Nothing opens the windows, so the list cannot end otherwise.
+        let last = std::iter::from_fn(|| peer.read()).find(|frame| {
+            frame.stream == stream && (frame.ends_stream() || frame.kind == peer::frames::RST_STREAM)
+        });
+        let last = last.expect("the stream ends, not the connection");
+        if last.ends_stream() {
+            let fields = peer::hpack::decode(&last.payload);
+            assert!(fields.contains(&("grpc-status".into(), "4".into())), "{fields:?}");
+        }
+        let stream = peer.call(GET, b"");
+        assert_eq!(peer.answer(stream).code(), Some("0"));
+    }
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_message_at_the_limit_is_taken_and_a_longer_one_is_not() {
+    let target = Target::start(&["message=1024"]);
+    let mut peer = Peer::connect(target.address());
+    // Three bytes for the tag and the length of the id, then the id.
+    for (tag, length, code) in [(b"\n\xfd\x07", 1_021, "0"), (b"\n\xfe\x07", 1_022, "8")] {
+        let stream = peer.call(GET, &[tag.as_slice(), &vec![b'x'; length]].concat());
+        assert_eq!(peer.answer(stream).code(), Some(code), "an id of {length} bytes");
+    }
+    target.assert_unharmed();
+}
+
+#[test]
+fn the_last_word_arrives_although_the_peer_goes_on_sending() {
+    let target = Target::start(&["linger=10s"]);
+    let mut peer = Peer::connect(target.address());
+    // Against the rules, and a lot more behind it: closed at once, a socket would drop what it has said.
+    peer.send_frames([Frame::data(1, "data of a stream that was never opened")]);
+    peer.send(&Frame::ping(7).encode().repeat(20_000));
+    peer.finish();
+    assert!(peer.ended().is_some_and(|code| code != NO_ERROR));
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_connection_that_ended_waits_for_its_peer_only_so_long() {
+    let target = Target::start(&["linger=300ms"]);
+    let mut peer = Peer::connect(target.address());
+    peer.send_frames([Frame::data(1, "data of a stream that was never opened")]);
+    assert!(peer.ended().is_some_and(|code| code != NO_ERROR));
+    // The peer keeps its end.
+    target.assert_disconnects_all();
+    drop(peer);
+    target.assert_unharmed();
+}

@@ -1,0 +1,140 @@
+//! Readers of a long list that stop reading, close their windows, vanish or are killed.
+
+use std::thread;
+use std::time::Duration;
+
+use super::{Target, allow_many_sockets};
+use crate::peer::frames::{self, Frame, INITIAL_WINDOW_SIZE, MOST};
+use crate::peer::{self, LIST, Peer};
+
+/// What a reader that stalls may cost, in KiB.
+const EACH: u64 = 100;
+
+/// Connects with windows that let the whole list through, and asks for it.
+fn eager(target: &Target) -> Peer {
+    let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, MOST)]);
+    peer.send_frames([Frame::window_update(0, MOST - 65_535)]);
+    peer.call(LIST, b"");
+    peer
+}
+
+/// Reads until the list has begun.
+fn read_some(peer: &mut Peer) {
+    while peer.read().is_some_and(|frame| frame.kind != frames::DATA) {}
+}
+
+/// Holds 200 such readers, then waits until the service has cut them off.
+fn assert_cut_off(connect: impl Fn(&Target) -> Peer) {
+    let target = Target::large(&["unread=3s", "idle=10m", "connections_per_address=1000"]);
+    let peers: Vec<Peer> = (0..200).map(|_| connect(&target)).collect();
+    target.assert_costs_at_most(200 * EACH);
+    target.assert_disconnects_all();
+    drop(peers);
+    target.assert_unharmed();
+}
+
+#[test]
+fn two_hundred_readers_that_do_not_read_their_sockets_cost_little_and_are_cut_off() {
+    assert_cut_off(eager);
+}
+
+#[test]
+fn two_hundred_readers_with_closed_windows_cost_little_and_are_cut_off() {
+    assert_cut_off(|target| {
+        let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 0)]);
+        peer.call(LIST, b"");
+        peer
+    });
+}
+
+#[test]
+fn two_hundred_readers_with_an_open_window_and_a_closed_connection_cost_little_and_are_cut_off() {
+    assert_cut_off(|target| {
+        let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, MOST)]);
+        peer.call(LIST, b"");
+        peer
+    });
+}
+
+#[test]
+fn a_window_of_a_byte_at_a_time_costs_little() {
+    let target = Target::large(&["unread=10m"]);
+    let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 0)]);
+    for stream in frames::streams(50) {
+        peer.send_frames(peer::call(stream, LIST, b""));
+    }
+    for _ in 0..200 {
+        peer.send_frames(frames::streams(50).map(|stream| Frame::window_update(stream, 1)));
+    }
+    target.assert_costs_at_most(50 * EACH);
+    drop(peer);
+    target.assert_unharmed();
+}
+
+#[test]
+fn many_lists_on_one_connection_that_nobody_reads_cost_little() {
+    let target = Target::large(&["unread=3s", "idle=10m"]);
+    let mut peer = Peer::connect(target.address());
+    peer.send_frames(frames::streams(100).flat_map(|stream| peer::call(stream, LIST, b"")));
+    target.assert_costs_at_most(100 * EACH);
+    target.assert_disconnects_all();
+    drop(peer);
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_slow_reader_gets_the_whole_list() {
+    // It takes longer than the limit in all, but never reads nothing for as long.
+    let target = Target::large(&["unread=1s"]);
+    let mut peer = Peer::connect(target.address());
+    peer.call(LIST, b"");
+    let (mut length, mut ended) = (0, false);
+    while let Some(frame) = peer.read_politely() {
+        if frame.kind == frames::DATA {
+            thread::sleep(Duration::from_millis(3));
+            length += frame.payload.len();
+        }
+        ended |= frame.ends_stream();
+        if ended {
+            break;
+        }
+    }
+    assert!(ended && length > 10_000_000, "the list ended after {length} bytes");
+    target.assert_unharmed();
+}
+
+#[test]
+fn five_hundred_clients_that_are_killed_in_mid_stream_leave_nothing_behind() {
+    allow_many_sockets();
+    let target = Target::large(&["connections_per_address=1000"]);
+    for _ in 0..10 {
+        let mut peers: Vec<Peer> = (0..50).map(|_| eager(&target)).collect();
+        peers.iter_mut().for_each(read_some);
+        // With bytes unread, what the service gets is a reset; as from a process that is killed.
+        drop(peers);
+    }
+    target.assert_unharmed();
+}
+
+#[test]
+fn five_hundred_clients_that_leave_in_the_middle_of_a_request_leave_nothing_behind() {
+    let target = Target::start(&["connections_per_address=1000"]);
+    for number in 0..500 {
+        let mut peer = Peer::connect(target.address());
+        let whole = frames::encode(peer::call(1, LIST, b""));
+        peer.send(&whole[..number % whole.len()]);
+    }
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_client_that_says_in_mid_stream_that_nothing_more_comes_is_let_go() {
+    let target = Target::large(&["idle=10m", "unread=10m"]);
+    let mut peer = Peer::connect(target.address());
+    peer.call(LIST, b"");
+    read_some(&mut peer);
+    // Without window updates the list cannot go on, and none will come.
+    peer.finish();
+    peer.ended();
+    target.assert_unharmed();
+}

@@ -1,0 +1,88 @@
+//! Connections that are idle, grow old, or whose peer vanished.
+
+use crate::hostile::Target;
+use crate::peer::frames::{self, ACK, Frame, NO_ERROR};
+use crate::peer::{self, GET, Peer};
+use crate::raw::framed;
+
+/// Reads until the next ping of the service.
+fn next_ping(peer: &mut Peer) -> Option<Frame> {
+    std::iter::from_fn(|| peer.read()).find(|frame| frame.kind == frames::PING && frame.flags & ACK == 0)
+}
+
+#[test]
+fn an_idle_connection_is_told_before_it_ends() {
+    let target = Target::start(&["idle=300ms"]);
+    let mut peer = Peer::connect(target.address());
+    let stream = peer.call(GET, b"");
+    assert_eq!(peer.answer(stream).code(), Some("0"));
+    assert_eq!(peer.ended(), Some(NO_ERROR));
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_connection_with_a_call_in_flight_is_not_idle() {
+    let target = Target::start(&["idle=200ms", "keep_alive=100ms"]);
+    let mut peer = Peer::connect(target.address());
+    let stream = peer.begin(&peer::fields(GET));
+    // Each ping comes when the one before was answered, so this takes longer than the limit.
+    for _ in 0..4 {
+        let ping = next_ping(&mut peer).expect("the connection lives on");
+        peer.send_frames([Frame::new(frames::PING, ACK, 0, ping.payload)]);
+    }
+    peer.send_frames([Frame::data(stream, framed(b"")).ending()]);
+    assert_eq!(peer.answer(stream).code(), Some("0"));
+    target.assert_unharmed();
+}
+
+#[test]
+fn an_old_connection_is_told_and_its_calls_in_flight_are_answered() {
+    let target = Target::start(&["age=300ms"]);
+    let mut peer = Peer::connect(target.address());
+    let stream = peer.begin(&peer::fields(GET));
+    assert_eq!(peer.told_to_go(), Some(NO_ERROR));
+    peer.send_frames([Frame::data(stream, framed(b"")).ending()]);
+    assert_eq!(peer.answer(stream).code(), Some("0"));
+    peer.ended();
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_connection_grows_old_however_busy_it_is() {
+    let target = Target::start(&["age=300ms"]);
+    let mut peer = Peer::connect(target.address());
+    let answers = std::iter::from_fn(|| {
+        let stream = peer.call(GET, b"");
+        Some(peer.answer(stream)).filter(|answer| answer.code() == Some("0"))
+    });
+    assert!(answers.count() > 0);
+    target.assert_disconnects_all();
+}
+
+#[test]
+fn a_peer_that_vanished_in_the_middle_of_a_call_is_found() {
+    let target =
+        Target::start(&["keep_alive=200ms", "keep_alive_timeout=200ms", "deadline=10m", "linger=200ms"]);
+    let mut peer = Peer::connect(target.address());
+    peer.begin(&peer::fields(GET));
+    // It is there, but answers nothing; as if its cable were pulled.
+    target.assert_disconnects_all();
+    drop(peer);
+    target.assert_unharmed();
+}
+
+#[test]
+fn pings_of_a_client_are_answered_and_never_too_many() {
+    let target = Target::start(&[]);
+    let mut peer = Peer::connect(target.address());
+    for number in 0..50 {
+        peer.send_frames([Frame::ping(number)]);
+        let answer = std::iter::from_fn(|| peer.read_politely())
+            .find(|frame| frame.kind == frames::GOAWAY || (frame.kind == frames::PING && frame.flags == ACK));
+        let answer = answer.expect("the connection lives on");
+        assert_eq!((answer.kind, answer.payload), (frames::PING, number.to_be_bytes().to_vec()));
+    }
+    let stream = peer.call(GET, b"");
+    assert_eq!(peer.answer(stream).code(), Some("0"));
+    target.assert_unharmed();
+}

@@ -1,0 +1,224 @@
+//! The service is asked to stop, whatever its peers are doing.
+
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::hostile::{Target, block_on, large_database};
+use crate::peer::frames::{self, Frame, GOAWAY, INITIAL_WINDOW_SIZE, NO_ERROR};
+use crate::peer::{self, Answer, GET, LIST, PREFACE, Peer};
+use crate::process::{command, database};
+use crate::raw::framed;
+
+/// What the service may take beyond the grace: the second that it promises, and what a busy machine adds.
+const LATE: Duration = Duration::from_secs(3);
+
+/// Starts a service over movies whose list no socket's buffers take.
+fn start(grace: u64) -> Target {
+    let mut command = command(large_database());
+    command.args(["--grace", &grace.to_string()]);
+    Target::run(&mut command, &["idle=10m", "handshake=10m", "unread=10m"])
+}
+
+/// Asks the service to stop while peers do something, and asserts that it does, in time.
+fn assert_stops(peers: impl FnOnce(&Target) -> Vec<Peer>) {
+    let mut target = start(1);
+    let peers = peers(&target);
+    let asked = Instant::now();
+    target.service.signal("TERM");
+    let status = block_on(target.service.wait());
+    assert_eq!(status.code(), Some(0));
+    assert!(asked.elapsed() < Duration::from_secs(1) + LATE, "it took {:?}", asked.elapsed());
+    drop(peers);
+}
+
+#[test]
+fn idle_connections_do_not_hold_it_up() {
+    assert_stops(|target| {
+        let mut peers: Vec<Peer> = (0..20).map(|_| Peer::connect(target.address())).collect();
+        for peer in &mut peers {
+            let stream = peer.call(GET, b"");
+            assert_eq!(peer.answer(stream).code(), Some("0"));
+        }
+        peers
+    });
+}
+
+#[test]
+fn silent_connections_do_not_hold_it_up() {
+    assert_stops(|target| (0..20).map(|_| Peer::silent(target.address())).collect());
+}
+
+#[test]
+fn half_a_handshake_does_not_hold_it_up() {
+    assert_stops(|target| {
+        let mut peers: Vec<Peer> = (0..20).map(|_| Peer::silent(target.address())).collect();
+        peers.iter_mut().for_each(|peer| peer.send(&PREFACE[..12]));
+        peers
+    });
+}
+
+#[test]
+fn readers_that_are_stuck_do_not_hold_it_up() {
+    assert_stops(|target| {
+        let windows = [0, 65_535, frames::MOST];
+        windows
+            .repeat(5)
+            .into_iter()
+            .map(|window| {
+                let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, window)]);
+                peer.send_frames([Frame::window_update(0, frames::MOST - 65_535)]);
+                peer.call(LIST, b"");
+                peer
+            })
+            .collect()
+    });
+}
+
+#[test]
+fn requests_that_do_not_end_do_not_hold_it_up() {
+    assert_stops(|target| {
+        let mut peers: Vec<Peer> = (0..20).map(|_| Peer::connect(target.address())).collect();
+        for peer in &mut peers {
+            peer.begin(&peer::fields(GET));
+        }
+        peers
+    });
+}
+
+#[test]
+fn peers_that_keep_their_socket_after_the_end_do_not_hold_it_up() {
+    assert_stops(|target| {
+        let mut peers: Vec<Peer> = (0..20).map(|_| Peer::connect(target.address())).collect();
+        // The error ends the connection; the rest of its way is to wait for the peer.
+        peers.iter_mut().for_each(|peer| peer.send_frames([Frame::data(1, "of no stream")]));
+        peers
+    });
+}
+
+#[test]
+fn calls_in_flight_are_answered_and_new_connections_are_not_taken() {
+    let mut target = start(60);
+    let mut peer = Peer::connect(target.address());
+    let stream = peer.begin(&peer::fields(GET));
+    target.service.signal("TERM");
+    assert_eq!(peer.told_to_go(), Some(NO_ERROR));
+    assert!(std::net::TcpStream::connect(target.address()).is_err());
+
+    peer.send_frames([Frame::data(stream, framed(b"\n\x011")).ending()]);
+    assert_eq!(peer.answer(stream).code(), Some("0"));
+    assert_eq!(block_on(target.service.wait()).code(), Some(0));
+}
+
+#[test]
+fn calls_past_the_grace_are_ended_as_unavailable() {
+    let mut target = start(1);
+    let mut unfinished = Peer::connect(target.address());
+    let call = unfinished.begin(&peer::fields(GET));
+    // A reader that is still reading when the time is up.
+    let mut reader = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 16 * 1024)]);
+    let list = reader.call(LIST, b"");
+    target.service.signal("TERM");
+
+    let reading = thread::spawn(move || {
+        let mut fields = Vec::new();
+        while let Some(frame) = reader.read_politely() {
+            if frame.kind == frames::HEADERS && frame.stream == list {
+                fields.extend(peer::hpack::decode(&frame.payload));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Answer::Whole { fields, body: Vec::new() }
+    });
+    assert_eq!(unfinished.answer(call).code(), Some("14"));
+    assert_eq!(reading.join().unwrap().code(), Some("14"));
+    assert_eq!(block_on(target.service.wait()).code(), Some(0));
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    for second in ["TERM", "INT"] {
+        let mut target = start(3_600);
+        let mut peer = Peer::connect(target.address());
+        peer.begin(&peer::fields(GET));
+        target.service.signal("TERM");
+        assert_eq!(peer.told_to_go(), Some(NO_ERROR));
+        target.service.signal(second);
+        assert_eq!(block_on(target.service.wait()).code(), Some(130), "after a second SIG{second}");
+    }
+}
+
+#[test]
+fn the_grace_can_be_given_by_a_variable() {
+    let mut command = command(&database("movies.json"));
+    let mut target = Target::run(command.env("MOVIE_GRACE", "0"), &[]);
+    let mut peer = Peer::connect(target.address());
+    peer.begin(&peer::fields(GET));
+    target.service.signal("TERM");
+    assert_eq!(block_on(target.service.wait()).code(), Some(0));
+}
+
+#[test]
+fn thirty_drains_under_load_fail_no_call() {
+    for _ in 0..30 {
+        let mut command = command(&database("films.json"));
+        let mut target = Target::run(command.args(["--quiet", "--grace", "20"]), &[]);
+        let address = target.address();
+        let (answered, answers) = mpsc::channel();
+        let callers: Vec<_> = [GET, LIST]
+            .repeat(20)
+            .into_iter()
+            .map(|path| {
+                let answered = answered.clone();
+                thread::spawn(move || call_until_told_to_go(Peer::connect(address), path, &answered))
+            })
+            .collect();
+        // Until all are at it.
+        answers.iter().take(callers.len()).for_each(drop);
+        target.service.signal("TERM");
+        for caller in callers {
+            caller.join().unwrap();
+        }
+        assert_eq!(block_on(target.service.wait()).code(), Some(0));
+    }
+}
+
+/// Makes calls, two at a time, until the service says which is the last that it answers; asserts that it answers
+/// all until that one. Tells of the first answer.
+fn call_until_told_to_go(mut peer: Peer, path: &str, answered: &Sender<()>) {
+    let (mut open, mut first) = (Vec::new(), Some(answered));
+    let mut last = None;
+    loop {
+        while last.is_none() && open.len() < 2 {
+            open.push(peer.call(path, b""));
+        }
+        if open.is_empty() {
+            return;
+        }
+        let Some(frame) = peer.read_politely() else {
+            let last = last.expect("the connection ends with a word");
+            // What comes after the last is not answered, and may be called elsewhere.
+            open.retain(|stream| *stream <= last);
+            assert!(open.is_empty(), "calls that were promised an answer: {open:?}");
+            return;
+        };
+        match frame.kind {
+            GOAWAY => {
+                assert_eq!(frame.error_code(), NO_ERROR);
+                last = Some(frame.last_stream());
+            }
+            frames::RST_STREAM => panic!("stream {} was reset", frame.stream),
+            _ if frame.ends_stream() => {
+                if frame.kind == frames::HEADERS {
+                    let fields = peer::hpack::decode(&frame.payload);
+                    assert!(fields.contains(&("grpc-status".into(), "0".into())), "{fields:?}");
+                }
+                open.retain(|stream| *stream != frame.stream);
+                if let Some(answered) = first.take() {
+                    let _ = answered.send(());
+                }
+            }
+            _ => {}
+        }
+    }
+}
