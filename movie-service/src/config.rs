@@ -177,8 +177,9 @@ impl Config {
     }
 }
 
+/// Checks a limit. An empty one is none, so that an empty variable is one that is not set.
 fn limit(text: &str) -> Result<String, String> {
-    Limits::default().set(text).map(|()| text.to_owned())
+    if text.is_empty() { Ok(String::new()) } else { Limits::default().set(text).map(|()| text.to_owned()) }
 }
 
 #[cfg(test)]

@@ -53,7 +53,8 @@ impl Iterator for Ready {
 
 impl Answer {
     /// An answer to a call that is in flight.
-    pub(super) fn to(call: InFlight, content: Content) -> Self {
+    pub(super) fn to(mut call: InFlight, content: Content) -> Self {
+        call.owe(true);
         Self { content, call: Some(call) }
     }
 
@@ -101,20 +102,24 @@ impl Body for Answer {
                 Some(data) => Frame::data(Data::lasting(data)),
                 None => this.end(HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))])),
             })),
-            Content::Generated(body) => match ready!(Pin::new(body).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_trailers() {
-                    Ok(mut trailers) => {
+            Content::Generated(body) => {
+                let polled = Pin::new(body).poll_frame(cx);
+                if let Some(call) = &mut this.call {
+                    // While nothing is ready, the peer is not the one to wait for.
+                    call.owe(polled.is_ready());
+                }
+                match ready!(polled).transpose()?.map(Frame::into_trailers) {
+                    Some(Ok(mut trailers)) => {
                         super::log_hidden(refusal::hide_internals(&mut trailers));
                         Some(Ok(this.end(trailers)))
                     }
-                    Err(frame) => Some(Ok(frame.map_data(Data::made))),
-                },
-                Some(Err(status)) => Some(Err(status)),
-                None => {
-                    this.content = Content::Empty;
-                    None
+                    Some(Err(frame)) => Some(Ok(frame.map_data(Data::made))),
+                    None => {
+                        this.content = Content::Empty;
+                        None
+                    }
                 }
-            },
+            }
         })
     }
 

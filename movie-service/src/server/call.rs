@@ -23,12 +23,14 @@ const LISTS: [&str; 1] = ["/Movie/GetListMovies"];
 pub(super) struct Connection {
     pub(super) shared: Arc<Shared>,
     pub(super) phase: watch::Receiver<Phase>,
-    /// Calls in flight of the worker.
-    load: Arc<AtomicUsize>,
+    /// The number of its worker.
+    worker: usize,
     /// Calls in flight of the connection.
     open: AtomicUsize,
     /// Calls there ever were; that it changes is what counts.
     begun: AtomicUsize,
+    /// Answers of which there is more than the peer took.
+    owed: AtomicUsize,
     observer: Observer,
     /// The names in the peer's certificate, which was verified.
     names: Vec<String>,
@@ -38,18 +40,28 @@ impl Connection {
     pub(super) fn new(
         shared: Arc<Shared>,
         phase: watch::Receiver<Phase>,
-        load: Arc<AtomicUsize>,
+        worker: usize,
         peer: Option<SocketAddr>,
         names: Vec<String>,
     ) -> Self {
         let observer = shared.observer.connection(peer);
-        let (open, begun) = (AtomicUsize::default(), AtomicUsize::default());
-        Self { shared, phase, load, open, begun, observer, names }
+        let [open, begun, owed] = std::array::from_fn(|_| AtomicUsize::default());
+        Self { shared, phase, worker, open, begun, owed, observer, names }
     }
 
     /// Returns how many calls are in flight.
     pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// Returns whether there is more of some answer than the peer took.
+    pub(super) fn owes(&self) -> bool {
+        self.owed.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns the calls in flight of its worker.
+    fn calls(&self) -> &AtomicUsize {
+        &self.shared.calls[self.worker]
     }
 
     /// Returns a number that changes with each call.
@@ -64,12 +76,17 @@ impl Connection {
         let observed = self.observer.begin(request.uri().path(), request.headers(), begun);
         self.begun.fetch_add(1, Ordering::Relaxed);
         self.open.fetch_add(1, Ordering::Relaxed);
-        let calls = self.load.fetch_add(1, Ordering::Relaxed);
+        let here = self.calls().fetch_add(1, Ordering::Relaxed);
         let deadline = begun + limits.deadline;
-        let mut call =
-            InFlight { connection: self.clone(), deadline, is_list: false, observed: Some(observed) };
+        let mut call = InFlight {
+            connection: self.clone(),
+            deadline,
+            is_list: false,
+            is_owed: false,
+            observed: Some(observed),
+        };
 
-        let admitted = if calls >= self.shared.calls_per_worker {
+        let admitted = if self.shared.is_busy(here) {
             metrics.shed(Shed::Calls);
             Err(Refusal::Busy("calls"))
         } else {
@@ -86,6 +103,7 @@ pub(super) struct InFlight {
     connection: Arc<Connection>,
     deadline: Instant,
     is_list: bool,
+    is_owed: bool,
     /// `None` once the end was told.
     observed: Option<Observed>,
 }
@@ -109,6 +127,15 @@ impl InFlight {
         } else {
             None
         }
+    }
+
+    /// Says whether there is more of the answer, which the peer is to take.
+    pub(super) fn owe(&mut self, more: bool) {
+        match (std::mem::replace(&mut self.is_owed, more), more) {
+            (false, true) => self.connection.owed.fetch_add(1, Ordering::Relaxed),
+            (true, false) => self.connection.owed.fetch_sub(1, Ordering::Relaxed),
+            (true, true) | (false, false) => 0,
+        };
     }
 
     /// Says how the call ended: by the status in `headers`, which may be trailers.
@@ -161,11 +188,12 @@ impl InFlight {
 
 impl Drop for InFlight {
     fn drop(&mut self) {
+        self.owe(false);
         if self.observed.is_some() {
             self.connection.shared.metrics.reset();
         }
         self.connection.open.fetch_sub(1, Ordering::Relaxed);
-        self.connection.load.fetch_sub(1, Ordering::Relaxed);
+        self.connection.calls().fetch_sub(1, Ordering::Relaxed);
         if self.is_list {
             self.connection.shared.lists.fetch_sub(1, Ordering::Relaxed);
         }

@@ -5,7 +5,6 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -40,8 +39,8 @@ const MOST_LEFT_OVER: u64 = 1024 * 1024;
 pub(super) struct WorkerContext {
     pub(super) shared: Arc<Shared>,
     pub(super) phase: watch::Receiver<Phase>,
-    /// Calls in flight of the worker.
-    pub(super) load: Arc<AtomicUsize>,
+    /// The worker's number.
+    pub(super) worker: usize,
 }
 
 /// Counts a connection as open until it is dropped.
@@ -55,7 +54,7 @@ impl Drop for Open {
 
 /// Serves a connection until either side ends it.
 pub(super) async fn serve(accepted: Accepted, mut ticket: Ticket, context: WorkerContext) {
-    let WorkerContext { shared, mut phase, load } = context;
+    let WorkerContext { shared, mut phase, worker } = context;
     shared.metrics.connection_opened();
     let _open = Open(shared.metrics.clone());
     let peer = accepted.peer();
@@ -72,7 +71,7 @@ pub(super) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
     if !ticket.arrived() {
         return;
     }
-    let connection = Arc::new(Connection::new(shared, phase.clone(), load, peer, names));
+    let connection = Arc::new(Connection::new(shared, phase.clone(), worker, peer, names));
     let (limits, number) = (&connection.shared.limits, ticket.number());
     let calls = Calls::of(connection.clone());
     match protocol {
@@ -303,7 +302,7 @@ impl Watch {
         if connection.open() > 0 || connection.begun() != self.begun {
             (self.begun, self.last_call) = (connection.begun(), now);
         }
-        if gather.waiting() == 0 || sent != self.sent {
+        if (gather.waiting() == 0 && !connection.owes()) || sent != self.sent {
             self.last_read = now;
         }
         self.count(&connection.shared.metrics, sent, received);

@@ -37,7 +37,7 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -117,7 +117,17 @@ struct Shared {
     web: Option<Web>,
     /// Lists being sent.
     lists: AtomicUsize,
-    calls_per_worker: usize,
+    /// Calls in flight, by worker: a number that all share would travel between cores with each call.
+    calls: Vec<AtomicUsize>,
+}
+
+impl Shared {
+    /// Returns whether one more call than `here`, of one worker, is too many.
+    fn is_busy(&self, here: usize) -> bool {
+        // Most of the time, a worker that has no more than its share need not look at the others.
+        here >= self.limits.calls / self.calls.len()
+            && self.calls.iter().map(|calls| calls.load(Ordering::Relaxed)).sum::<usize>() > self.limits.calls
+    }
 }
 
 /// What the server does.
@@ -179,7 +189,7 @@ impl Server {
             routes: Routes::new(servicer, &health, &offers, limits.message).map_err(io::Error::other)?,
             web: (!offers.web.is_empty()).then(|| Web::new(&offers.web)),
             lists: AtomicUsize::default(),
-            calls_per_worker: limits.calls.div_ceil(cores),
+            calls: (0..cores).map(|_| AtomicUsize::default()).collect(),
             catalogue,
             found,
             access,

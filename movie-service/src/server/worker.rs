@@ -45,7 +45,7 @@ impl Worker {
         let (queue, connections) = mpsc::unbounded_channel();
         let (finish, finished) = oneshot::channel();
         thread::Builder::new().name(format!("worker-{core}")).spawn(move || {
-            runtime.block_on(run(connections, &shared, phase));
+            runtime.block_on(run(core, connections, &shared, phase));
             // Streams of connections that were given up end here.
             drop(runtime);
             let _ = finish.send(());
@@ -86,17 +86,17 @@ impl Drop for Counted {
 
 /// Serves what comes through `queue` until that is closed, then waits until what is open has ended or has to.
 async fn run(
+    worker: usize,
     mut queue: mpsc::UnboundedReceiver<Handed>,
     shared: &Arc<Shared>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let load = Arc::new(AtomicUsize::new(0));
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             handed = queue.recv() => match handed {
                 Some(Handed { accepted, ticket, counted }) => {
-                    let context = WorkerContext { shared: shared.clone(), phase: phase.clone(), load: load.clone() };
+                    let context = WorkerContext { shared: shared.clone(), phase: phase.clone(), worker };
                     open.spawn(async move {
                         connection::serve(accepted, ticket, context).await;
                         drop(counted);

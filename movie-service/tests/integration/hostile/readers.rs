@@ -100,6 +100,7 @@ fn a_slow_reader_gets_the_whole_list() {
         }
     }
     assert!(ended && length > 10_000_000, "the list ended after {length} bytes");
+    drop(peer);
     target.assert_unharmed();
 }
 
@@ -136,5 +137,6 @@ fn a_client_that_says_in_mid_stream_that_nothing_more_comes_is_let_go() {
     // Without window updates the list cannot go on, and none will come.
     peer.finish();
     peer.ended();
+    drop(peer);
     target.assert_unharmed();
 }

@@ -89,11 +89,12 @@ fn malformed_fields_cost_at_most_their_call() {
 }
 
 #[test]
-fn a_grpc_timeout_that_is_none_is_no_time_out() {
+fn a_grpc_timeout_that_is_none_is_refused_and_named() {
     let target = Target::start(&[]);
     for timeout in ["", "soon", "1", "S", "-1S", "1.5S", "123456789S", "1s", "10 S", "0x1S", "+1S"] {
         let answer = answer(&target, &fields_with("grpc-timeout", Some(timeout)));
-        assert_eq!(answer.code(), Some("0"), "{timeout:?}: {answer:?}");
+        assert_eq!(answer.code(), Some("13"), "{timeout:?}: {answer:?}");
+        assert!(answer.field("grpc-message").is_some_and(|message| message.contains("grpc-timeout")));
     }
     target.assert_unharmed();
 }

@@ -21,6 +21,7 @@ fn assert_told_to_go(path: &str, spoil: impl Fn(u32) -> Vec<Frame>) {
     target.assert_costs_at_most(32 * 1024);
     let code = peer.ended();
     assert!(code.is_some_and(|code| code != NO_ERROR), "the last word is {code:?}");
+    drop(peer);
     target.assert_unharmed();
 }
 
@@ -67,5 +68,6 @@ fn more_data_than_the_length_that_was_announced() {
     );
     target.assert_costs_at_most(32 * 1024);
     assert!(matches!(peer.ended(), Some(1..)));
+    drop(peer);
     target.assert_unharmed();
 }

@@ -28,6 +28,7 @@ fn streams_beyond_the_limit_are_refused_and_those_within_it_are_answered() {
         peer.send_frames([Frame::data(stream, crate::raw::framed(b"")).ending()]);
         assert_eq!(peer.answer(stream).code(), Some("0"), "stream {stream}");
     }
+    drop(peer);
     target.assert_unharmed();
 }
 
@@ -84,5 +85,6 @@ fn headers_that_break_the_rules_cost_little() {
     peer.send_frames(frames::streams(50_000).map(|stream| Frame::headers(stream, malformed.clone())));
     target.assert_costs_at_most(MOST);
     assert!(matches!(peer.ended(), Some(1..)), "such a peer is told to go");
+    drop(peer);
     target.assert_unharmed();
 }

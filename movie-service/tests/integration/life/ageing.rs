@@ -17,6 +17,7 @@ fn an_idle_connection_is_told_before_it_ends() {
     let stream = peer.call(GET, b"");
     assert_eq!(peer.answer(stream).code(), Some("0"));
     assert_eq!(peer.ended(), Some(NO_ERROR));
+    drop(peer);
     target.assert_unharmed();
 }
 
@@ -32,6 +33,7 @@ fn a_connection_with_a_call_in_flight_is_not_idle() {
     }
     peer.send_frames([Frame::data(stream, framed(b"")).ending()]);
     assert_eq!(peer.answer(stream).code(), Some("0"));
+    drop(peer);
     target.assert_unharmed();
 }
 
@@ -44,6 +46,7 @@ fn an_old_connection_is_told_and_its_calls_in_flight_are_answered() {
     peer.send_frames([Frame::data(stream, framed(b"")).ending()]);
     assert_eq!(peer.answer(stream).code(), Some("0"));
     peer.ended();
+    drop(peer);
     target.assert_unharmed();
 }
 
@@ -84,5 +87,6 @@ fn pings_of_a_client_are_answered_and_never_too_many() {
     }
     let stream = peer.call(GET, b"");
     assert_eq!(peer.answer(stream).code(), Some("0"));
+    drop(peer);
     target.assert_unharmed();
 }

@@ -16,7 +16,7 @@ const LATE: Duration = Duration::from_secs(3);
 /// Starts a service over movies whose list no socket's buffers take.
 fn start(grace: u64) -> Target {
     let mut command = command(large_database());
-    command.args(["--grace", &grace.to_string()]);
+    command.args(["--grace", &format!("{grace}s")]);
     Target::run(&mut command, &["idle=10m", "handshake=10m", "unread=10m"])
 }
 
@@ -162,7 +162,7 @@ fn the_grace_can_be_given_by_a_variable() {
 fn thirty_drains_under_load_fail_no_call() {
     for _ in 0..30 {
         let mut command = command(&database("films.json"));
-        let mut target = Target::run(command.args(["--quiet", "--grace", "20"]), &[]);
+        let mut target = Target::run(command.args(["--quiet", "--grace", "20s"]), &[]);
         let address = target.address();
         let (answered, answers) = mpsc::channel();
         let callers: Vec<_> = [GET, LIST]
