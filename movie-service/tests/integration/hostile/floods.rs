@@ -21,7 +21,7 @@ fn flood(target: &Target, first: &[Frame], frame: &Frame) -> Peer {
 
 /// Asserts that a flood does no harm, whether the service bears it or ends it.
 fn assert_harmless(first: &[Frame], frame: &Frame) {
-    let target = Target::start(&["idle=2s", "unread=2s"]);
+    let target = Target::start(&["idle=1s", "unread=1s", "deadline=1s"]);
     let peer = flood(&target, first, frame);
     target.assert_disconnects_all();
     drop(peer);

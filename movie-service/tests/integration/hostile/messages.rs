@@ -64,7 +64,7 @@ fn bad_protobuf_is_internal_and_tells_no_internals() {
 fn groups_in_groups_exhaust_no_stack() {
     let target = Target::start(&[]);
     // Of field 2, each inside the one before.
-    let groups = framed(&[0x13; 60 * 1024]);
+    let groups = framed(&vec![0x13; 60 * 1024]);
     for path in [GET, LIST] {
         assert_refused(&answer(&target, path, &groups), "13", "groups in groups");
     }

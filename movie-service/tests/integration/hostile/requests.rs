@@ -84,6 +84,7 @@ fn malformed_fields_cost_at_most_their_call() {
         peer.send_frames([Frame::data(stream, framed(MESSAGE)).ending()]);
         // Some are against the rules, some are not; all have an end.
         peer.answer(stream);
+        drop(peer);
         target.assert_unharmed();
     }
 }

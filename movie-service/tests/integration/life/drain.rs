@@ -126,11 +126,15 @@ fn calls_past_the_grace_are_ended_as_unavailable() {
             if frame.kind == frames::HEADERS && frame.stream == list {
                 fields.extend(peer::hpack::decode(&frame.payload));
             }
-            thread::sleep(Duration::from_millis(10));
+            // Windows come back in the pieces in which they were used, so many frames are tiny.
+            if frame.payload.len() > 1024 {
+                thread::sleep(Duration::from_millis(10));
+            }
         }
         Answer::Whole { fields, body: Vec::new() }
     });
-    assert_eq!(unfinished.answer(call).code(), Some("14"));
+    let answer = unfinished.answer(call);
+    assert_eq!(answer.code(), Some("14"), "{answer:?}");
     assert_eq!(reading.join().unwrap().code(), Some("14"));
     assert_eq!(block_on(target.service.wait()).code(), Some(0));
 }

@@ -23,12 +23,8 @@ pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// The error codes of section 7 that tests expect.
 pub(crate) const NO_ERROR: u32 = 0;
-pub(crate) const PROTOCOL_ERROR: u32 = 1;
-pub(crate) const FLOW_CONTROL_ERROR: u32 = 3;
-pub(crate) const STREAM_CLOSED: u32 = 5;
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
-pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// The largest window, and the largest step of one.
 pub(crate) const MOST: u32 = (1 << 31) - 1;
@@ -62,11 +58,9 @@ impl Frame {
     }
 
     pub(crate) fn settings(settings: &[(u16, u32)]) -> Self {
-        let payload = settings.iter().flat_map(|(name, value)| {
-            let [a, b] = name.to_be_bytes();
-            let [c, d, e, f] = value.to_be_bytes();
-            [a, b, c, d, e, f]
-        });
+        let payload = settings
+            .iter()
+            .flat_map(|(name, value)| name.to_be_bytes().into_iter().chain(value.to_be_bytes()));
         Self::new(SETTINGS, 0, 0, payload.collect::<Vec<u8>>())
     }
 

@@ -28,6 +28,8 @@ const STALLED: Duration = Duration::from_millis(500);
 pub(crate) struct Peer {
     stream: BufReader<TcpStream>,
     next: u32,
+    /// Frames that came while another stream's answer was waited for.
+    earlier: Vec<Frame>,
 }
 
 /// What became of a call.
@@ -77,7 +79,7 @@ impl Peer {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(STALLED)).unwrap();
-        Self { stream: BufReader::new(stream), next: 1 }
+        Self { stream: BufReader::new(stream), next: 1, earlier: Vec::new() }
     }
 
     /// Connects as clients do.
@@ -160,10 +162,18 @@ impl Peer {
     /// Reads until a call has its outcome, as a good client does.
     pub(crate) fn answer(&mut self, stream: u32) -> Answer {
         let (mut fields, mut body, mut gone) = (Vec::new(), Vec::new(), None);
-        while let Some(frame) = self.read_politely() {
+        // Answers may overtake each other.
+        let (earlier, others) = self.earlier.drain(..).partition(|frame| frame.stream == stream);
+        self.earlier = others;
+        let mut earlier = Vec::into_iter(earlier);
+        while let Some(frame) = earlier.next().or_else(|| self.read_politely()) {
+            if frame.kind == frames::GOAWAY {
+                gone = Some(frame.error_code());
+            } else if frame.stream != stream {
+                self.earlier.push(frame);
+                continue;
+            }
             match frame.kind {
-                frames::GOAWAY => gone = Some(frame.error_code()),
-                _ if frame.stream != stream => {}
                 frames::HEADERS => fields.extend(hpack::decode(&frame.payload)),
                 frames::DATA => body.extend_from_slice(&frame.payload),
                 frames::RST_STREAM => return Answer::Reset(frame.error_code()),
