@@ -10,7 +10,7 @@ use tonic::Status;
 
 use super::call::InFlight;
 use super::gather::Data;
-use super::refusal;
+use super::refusal::hide_internals;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -98,10 +98,17 @@ impl Body for Answer {
         }
         Poll::Ready(match &mut this.content {
             Content::Empty => None,
-            Content::Ready(ready) => Some(Ok(match ready.next() {
-                Some(data) => Frame::data(Data::lasting(data)),
-                None => this.end(HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))])),
-            })),
+            Content::Ready(ready) => {
+                if let Some(data) = ready.next() {
+                    return Poll::Ready(Some(Ok(Frame::data(Data::lasting(data)))));
+                }
+                this.content = Content::Empty;
+                if let Some(call) = this.call.take() {
+                    call.end_well();
+                }
+                let ok = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]);
+                Some(Ok(Frame::trailers(ok)))
+            }
             Content::Generated(body) => {
                 let polled = Pin::new(body).poll_frame(cx);
                 if let Some(call) = &mut this.call {
@@ -110,7 +117,7 @@ impl Body for Answer {
                 }
                 match ready!(polled).transpose()?.map(Frame::into_trailers) {
                     Some(Ok(mut trailers)) => {
-                        super::log_hidden(refusal::hide_internals(&mut trailers));
+                        hide_internals(&mut trailers, this.call.as_mut());
                         Some(Ok(this.end(trailers)))
                     }
                     Some(Err(frame)) => Some(Ok(frame.map_data(Data::made))),

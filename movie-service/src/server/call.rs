@@ -74,9 +74,9 @@ impl Connection {
         let Shared { limits, metrics, .. } = &*self.shared;
         let begun = Instant::now();
         let observed = self.observer.begin(request.uri().path(), request.headers(), begun);
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        self.open.fetch_add(1, Ordering::Relaxed);
-        let here = self.calls().fetch_add(1, Ordering::Relaxed);
+        add(&self.begun, 1);
+        add(&self.open, 1);
+        let here = add(self.calls(), 1);
         let deadline = begun + limits.deadline;
         let mut call = InFlight {
             connection: self.clone(),
@@ -131,11 +131,24 @@ impl InFlight {
 
     /// Says whether there is more of the answer, which the peer is to take.
     pub(super) fn owe(&mut self, more: bool) {
-        match (std::mem::replace(&mut self.is_owed, more), more) {
-            (false, true) => self.connection.owed.fetch_add(1, Ordering::Relaxed),
-            (true, false) => self.connection.owed.fetch_sub(1, Ordering::Relaxed),
-            (true, true) | (false, false) => 0,
-        };
+        if self.is_owed != more {
+            self.is_owed = more;
+            add(&self.connection.owed, if more { 1 } else { -1 });
+        }
+    }
+
+    /// Says that the call ended well.
+    pub(super) fn end_well(mut self) {
+        if let Some(observed) = self.observed.take() {
+            observed.end(Code::Ok, "");
+        }
+    }
+
+    /// Says that whatever comes of the call is not our fault.
+    pub(super) fn blame_caller(&mut self) {
+        if let Some(observed) = &mut self.observed {
+            observed.blame_caller();
+        }
     }
 
     /// Says how the call ended: by the status in `headers`, which may be trailers.
@@ -192,10 +205,18 @@ impl Drop for InFlight {
         if self.observed.is_some() {
             self.connection.shared.metrics.reset();
         }
-        self.connection.open.fetch_sub(1, Ordering::Relaxed);
-        self.connection.calls().fetch_sub(1, Ordering::Relaxed);
+        add(&self.connection.open, -1);
+        add(self.connection.calls(), -1);
         if self.is_list {
             self.connection.shared.lists.fetch_sub(1, Ordering::Relaxed);
         }
     }
+}
+
+/// Adds to a counter that only this thread changes, and returns what it was; others may look at it. That takes no
+/// atomic read-modify-write, of which there would be half a dozen for each call.
+fn add(counter: &AtomicUsize, number: isize) -> usize {
+    let before = counter.load(Ordering::Relaxed);
+    counter.store(before.wrapping_add_signed(number), Ordering::Relaxed);
+    before
 }

@@ -41,8 +41,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tonic::Status;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use self::admission::Admission;
 pub use self::limits::Limits;
@@ -279,11 +278,4 @@ async fn accept(listener: &Listener, admission: &Admission, workers: &mut [Worke
 fn files() -> usize {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     usize::try_from(files.saturating_sub(OTHER_FILES).max(1)).unwrap_or(usize::MAX)
-}
-
-/// Logs a failure of which the caller was not told more than that.
-fn log_hidden(hidden: Option<Status>) {
-    if let Some(status) = hidden {
-        error!(code = ?status.code(), "{}", status.message());
-    }
 }

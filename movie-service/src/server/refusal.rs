@@ -5,7 +5,9 @@ use std::time::Duration;
 use http::{HeaderMap, HeaderName};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
+use tracing::{debug, error};
 
+use super::call::InFlight;
 use crate::access::Denied;
 
 /// The domain of the reasons in `google.rpc.ErrorInfo`.
@@ -88,29 +90,29 @@ pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
-/// Replaces a status that was not made for callers: what libraries say of a failure names their own inner parts, and
-/// stays here.
-///
-/// Returns what was replaced.
-pub(super) fn hide_internals(headers: &mut HeaderMap) -> Option<Status> {
-    let code = code(headers)?;
-    let refusal = if headers.contains_key(GRPC_STATUS_DETAILS) {
-        return None;
-    } else if code == Code::Internal {
+/// Replaces the status of `call` in headers or trailers if it was not made for callers: what libraries say of a
+/// failure names their own inner parts, and goes to the log instead.
+pub(super) fn hide_internals(headers: &mut HeaderMap, call: Option<&mut InFlight>) {
+    let Some(code) = code(headers) else { return };
+    if !matches!(code, Code::Internal | Code::Unknown) || headers.contains_key(GRPC_STATUS_DETAILS) {
+        return;
+    }
+    let status = Status::from_header_map(headers);
+    let hidden = status.as_ref().map_or("", Status::message);
+    let refusal = if code == Code::Internal {
         // Nothing here fails in this way but what reads requests.
+        debug!("a request cannot be read: {hidden}");
+        call.into_iter().for_each(InFlight::blame_caller);
         Refusal::Malformed
-    } else if code == Code::Unknown {
-        Refusal::Internal
     } else {
-        return None;
+        error!("a call failed: {hidden}");
+        Refusal::Internal
     };
-    let hidden = Status::from_header_map(headers);
     for name in [GRPC_STATUS, GRPC_MESSAGE] {
         headers.remove(name);
     }
     // Every message of a refusal fits a header.
     let _ = Status::from(refusal).add_header(headers);
-    hidden
 }
 
 #[cfg(test)]
@@ -132,8 +134,7 @@ mod tests {
     fn what_a_library_says_of_a_failure_is_hidden() {
         let mut headers = HeaderMap::new();
         Status::internal("failed to decode Protobuf message: MovieID.id").add_header(&mut headers).unwrap();
-        let hidden = hide_internals(&mut headers).unwrap();
-        assert!(hidden.message().contains("MovieID.id"));
+        hide_internals(&mut headers, None);
         let status = Status::from_header_map(&headers).unwrap();
         assert_eq!(status.message(), Refusal::Malformed.to_string());
         assert_eq!(status.get_error_details().error_info().unwrap().reason, "REQUEST_MALFORMED");
@@ -144,7 +145,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         Status::from(Refusal::Timeout).add_header(&mut headers).unwrap();
         let before = headers.clone();
-        assert!(hide_internals(&mut headers).is_none());
+        hide_internals(&mut headers, None);
         assert_eq!(headers, before);
     }
 }

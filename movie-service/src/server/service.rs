@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
@@ -36,12 +36,15 @@ impl Calls {
     /// Begins a call, and finds the way in which it is answered.
     fn begin<B: Body>(&self, request: Request<B>, way: impl FnOnce(Request<B>) -> Way) -> Call {
         if let Some(response) = refused_by_http(&request) {
-            return Call { in_flight: None, way: Way::Refused(response) };
+            return Call { in_flight: None, way: Way::Answered(response) };
         }
-        let (in_flight, admitted) = self.0.begin(&request);
+        let (mut in_flight, admitted) = self.0.begin(&request);
         let way = match admitted {
             Ok(()) => way(request),
-            Err(refusal) => Way::Refused(refused(refusal)),
+            Err(refusal) => {
+                in_flight.blame_caller();
+                Way::Answered(refused(refusal))
+            }
         };
         Call { in_flight: Some(in_flight), way }
     }
@@ -53,7 +56,7 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
     type Future = Call;
 
     fn call(&self, request: Request<Incoming>) -> Call {
-        let Shared { web, routes, .. } = &*self.0.shared;
+        let Shared { catalogue, found, web, routes, .. } = &*self.0.shared;
         let call = match web {
             Some(web) if Web::takes(&request) => {
                 let way = Way::Web(Box::pin(web.answer(request, self.clone())));
@@ -61,15 +64,21 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
             }
             Some(_) if request.version() < Version::HTTP_2 => {
                 let response = http1::signpost("over HTTP/1.1, it takes gRPC-Web").map(Content::Generated);
-                return Call { in_flight: None, way: Way::Refused(response) };
+                return Call { in_flight: None, way: Way::Answered(response) };
             }
             Some(_) | None => self.begin(request, |request| {
                 if routes.compresses(&request) {
                     return Way::Generated(routes.call(request));
                 }
-                match Fast::take(request) {
-                    Ok(fast) => Way::Fast(fast),
-                    Err(request) => Way::Generated(routes.call(request)),
+                let mut fast = match Fast::take(request) {
+                    Ok(fast) => fast,
+                    Err(request) => return Way::Generated(routes.call(request)),
+                };
+                // A waker that does nothing: what has to wait is polled again.
+                match fast.poll_outcome(catalogue, found, &mut Context::from_waker(Waker::noop())) {
+                    Poll::Ready(Outcome::Answered(response)) => Way::Answered(response),
+                    Poll::Ready(Outcome::Declined(request)) => Way::Generated(routes.call(request)),
+                    Poll::Pending => Way::Fast(Box::new(fast)),
                 }
             }),
         };
@@ -104,10 +113,11 @@ pub(super) struct Call {
     way: Way,
 }
 
-#[expect(clippy::large_enum_variant, reason = "a box is an allocation a call")]
 enum Way {
-    Refused(Response<Content>),
-    Fast(Fast),
+    /// The answer is there already, or there is to be none.
+    Answered(Response<Content>),
+    /// The request is not there as a whole yet.
+    Fast(Box<Fast>),
     Generated(Generated),
     /// A call of a browser; the call that it is translated to is the one that is in flight.
     Web(Pin<Box<dyn Future<Output = Response<tonic::body::Body>> + Send>>),
@@ -118,33 +128,32 @@ impl Future for Call {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { in_flight, way } = &mut *self;
-        let (parts, content) = match way.poll(in_flight.as_ref(), cx) {
-            Poll::Ready(response) => response.into_parts(),
+        let response = match way.poll(in_flight.as_mut(), cx) {
+            Poll::Ready(response) => response,
             Poll::Pending => match in_flight.as_ref().and_then(InFlight::refusal) {
-                Some(refusal) => refused(refusal).into_parts(),
+                Some(refusal) => refused(refusal),
                 None => return Poll::Pending,
             },
         };
-        let answer = match (in_flight.take(), refusal::code(&parts.headers)) {
-            (Some(call), None) => Answer::to(call, content),
-            // The headers have the status: nothing follows.
-            (Some(call), Some(_)) => {
-                call.end(&parts.headers);
-                Answer::default()
-            }
-            (None, _) => Answer::to_none(content),
-        };
-        Poll::Ready(Ok(Response::from_parts(parts, answer)))
+        let Some(call) = in_flight.take() else { return Poll::Ready(Ok(response.map(Answer::to_none))) };
+        // Ready bytes have no status in the headers. Others may, and then nothing follows.
+        let is_over =
+            !matches!(response.body(), Content::Ready(_)) && refusal::code(response.headers()).is_some();
+        if is_over {
+            call.end(response.headers());
+            return Poll::Ready(Ok(response.map(|_| Answer::default())));
+        }
+        Poll::Ready(Ok(response.map(|content| Answer::to(call, content))))
     }
 }
 
 impl Way {
-    fn poll(&mut self, call: Option<&InFlight>, cx: &mut Context<'_>) -> Poll<Response<Content>> {
+    fn poll(&mut self, mut call: Option<&mut InFlight>, cx: &mut Context<'_>) -> Poll<Response<Content>> {
         loop {
             match self {
-                Self::Refused(response) => return Poll::Ready(std::mem::take(response)),
+                Self::Answered(response) => return Poll::Ready(std::mem::take(response)),
                 Self::Fast(fast) => {
-                    let Some(shared) = call.map(InFlight::shared) else { return Poll::Pending };
+                    let Some(shared) = call.as_deref().map(InFlight::shared) else { return Poll::Pending };
                     match ready!(fast.poll_outcome(&shared.catalogue, &shared.found, cx)) {
                         Outcome::Answered(response) => return Poll::Ready(response),
                         Outcome::Declined(request) => *self = Self::Generated(shared.routes.call(request)),
@@ -153,7 +162,7 @@ impl Way {
                 Self::Generated(answer) => {
                     let Ok(response) = ready!(answer.as_mut().poll(cx));
                     let mut response = response.map(Content::Generated);
-                    super::log_hidden(refusal::hide_internals(response.headers_mut()));
+                    refusal::hide_internals(response.headers_mut(), call.as_deref_mut());
                     return Poll::Ready(response);
                 }
                 Self::Web(answer) => {

@@ -75,7 +75,14 @@ impl Observer {
             }
             Some(_) | None => None,
         };
-        Observed { observer: Some(self.clone()), method, began: now, caller: None, span }
+        Observed {
+            observer: Some(self.clone()),
+            method,
+            began: now,
+            caller: None,
+            span,
+            callers_fault: false,
+        }
     }
 
     /// Does once a second what calls leave undone to be quick: sorts their durations into buckets, and tells how
@@ -114,9 +121,15 @@ pub struct Observed {
     began: Instant,
     caller: Option<Arc<str>>,
     span: Option<CallSpan>,
+    callers_fault: bool,
 }
 
 impl Observed {
+    /// Whatever comes of the call is the caller's fault, though its code may say otherwise.
+    pub fn blame_caller(&mut self) {
+        self.callers_fault = true;
+    }
+
     /// The caller proved to be `name`.
     pub fn caller(&mut self, name: Arc<str>) {
         self.caller = Some(name);
@@ -158,7 +171,7 @@ impl Observed {
         }
         let Some(left_out) = shared.throttles[code as usize].admit(Instant::now()) else { return };
         tell_left_out(code, left_out);
-        if is_ours(code) {
+        if is_ours(code) && !self.callers_fault {
             line!(Level::ERROR, "call failed");
         } else {
             line!(Level::INFO, "call ended");
@@ -258,6 +271,16 @@ mod tests {
             assert!(lines.len() == 1 && lines[0].starts_with(start), "{lines:?}");
             assert_eq!(lines[0].ends_with("reason=\"why\""), code != Code::Ok, "{lines:?}");
         }
+    }
+
+    #[test]
+    fn what_is_the_caller_s_fault_is_no_error_of_ours_whatever_its_code() {
+        let lines = logged(Level::INFO, || {
+            let mut call = begin(&observer());
+            call.blame_caller();
+            call.end(Code::Internal, "cannot be read");
+        });
+        assert!(lines.len() == 1 && lines[0].starts_with("INFO call ended"), "{lines:?}");
     }
 
     #[test]

@@ -97,11 +97,19 @@ impl Bench {
         }
         // Enough for the hundredths of a second in which Linux counts.
         let lists = (20 * MILLION).div_ceil(movies);
+        let metered = [self.server(Kind::Metered, movies)?, self.server(Kind::Ours, movies)?];
+        for server in &metered {
+            load::calls(server.address, 0, CALLS / 10, 10, 100)?;
+        }
         let (mut call, mut movie, mut latency) = (Pairs::new(), Pairs::new(), Pairs::new());
+        let mut metrics = Pairs::new();
         let mut copy = Vec::new();
         for round in 0..self.rounds {
             let asked = round * 7919 % movies;
             call.push(&servers, |server| {
+                micros(server, CALLS, || load::calls(server.address, asked, CALLS, 10, 100))
+            })?;
+            metrics.push(&metered, |server| {
                 micros(server, CALLS, || load::calls(server.address, asked, CALLS, 10, 100))
             })?;
             movie.push(&servers, |server| {
@@ -116,6 +124,7 @@ impl Bench {
         }
         let size = table::count(movies);
         self.table.pair(&format!("CPU of a GetMovieByID, {size} movies"), "µs", &call.0, Bar::Ratio(0.40));
+        self.table.row("the same with metrics on", "µs", &metrics.0, Bar::Ratio(1.10), "off: ");
         self.table.pair(&format!("CPU of a streamed movie, {size} movies"), "µs", &movie.0, Bar::Ratio(0.08));
         self.table.row("the same against 91 bytes over plain TCP", "µs", &copy, Bar::None, "TCP: ");
         self.table.pair("latency of one call at a time, p50", "µs", &latency.0, Bar::Ratio(1.0));

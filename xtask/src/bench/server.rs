@@ -18,6 +18,8 @@ const PATIENCE: Duration = Duration::from_mins(2);
 pub(super) enum Kind {
     /// The service, as it is shipped.
     Ours,
+    /// The same, with metrics on.
+    Metered,
     /// `movie-service/examples/naive.rs`.
     Naive,
 }
@@ -39,11 +41,13 @@ impl Server {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -n 4096; exec \"$@\"", "sh"]);
         match kind {
-            Kind::Ours => command.arg(target.join("release/movie-service")).args([
-                "--listen",
-                &address.to_string(),
-                "--database",
-            ]),
+            Kind::Ours | Kind::Metered => {
+                command.arg(target.join("release/movie-service"));
+                if kind == Kind::Metered {
+                    command.args(["--metrics", "127.0.0.1:0"]);
+                }
+                command.args(["--listen", &address.to_string(), "--database"])
+            }
             Kind::Naive => command.arg(target.join("plain/examples/naive")).arg(address.to_string()),
         };
         command.arg(database).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

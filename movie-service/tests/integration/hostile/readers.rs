@@ -91,8 +91,11 @@ fn a_slow_reader_gets_the_whole_list() {
     let (mut length, mut ended) = (0, false);
     while let Some(frame) = peer.read_politely() {
         if frame.kind == frames::DATA {
-            thread::sleep(Duration::from_millis(3));
             length += frame.payload.len();
+            // Windows come back in the pieces in which they were used, so some frames are tiny.
+            if frame.payload.len() > 1024 {
+                thread::sleep(Duration::from_millis(3));
+            }
         }
         ended |= frame.ends_stream();
         if ended {

@@ -1,4 +1,4 @@
-//! Peers that make the service reset their streams (CVE-2025-8671, "MadeYouReset").
+//! Peers that make the service reset their streams (CVE-2025-8671, `MadeYouReset`).
 //!
 //! Each call is a good one, so that the service works on it; the next frame breaks a rule. A stream that the service
 //! reset counts no longer against the streams that a peer may have, so something else has to end this.

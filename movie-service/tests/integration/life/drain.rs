@@ -53,7 +53,9 @@ fn silent_connections_do_not_hold_it_up() {
 fn half_a_handshake_does_not_hold_it_up() {
     assert_stops(|target| {
         let mut peers: Vec<Peer> = (0..20).map(|_| Peer::silent(target.address())).collect();
-        peers.iter_mut().for_each(|peer| peer.send(&PREFACE[..12]));
+        for peer in &mut peers {
+            peer.send(&PREFACE[..12]);
+        }
         peers
     });
 }
@@ -91,7 +93,9 @@ fn peers_that_keep_their_socket_after_the_end_do_not_hold_it_up() {
     assert_stops(|target| {
         let mut peers: Vec<Peer> = (0..20).map(|_| Peer::connect(target.address())).collect();
         // The error ends the connection; the rest of its way is to wait for the peer.
-        peers.iter_mut().for_each(|peer| peer.send_frames([Frame::data(1, "of no stream")]));
+        for peer in &mut peers {
+            peer.send_frames([Frame::data(1, "of no stream")]);
+        }
         peers
     });
 }

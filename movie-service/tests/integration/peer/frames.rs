@@ -88,7 +88,7 @@ impl Frame {
         matches!(self.kind, DATA | HEADERS) && self.flags & END_STREAM != 0
     }
 
-    /// Returns the error code of a RST_STREAM or GOAWAY.
+    /// Returns the error code of a `RST_STREAM` or `GOAWAY`.
     pub(crate) fn error_code(&self) -> u32 {
         let at = if self.kind == GOAWAY { 4 } else { 0 };
         u32::from_be_bytes(self.payload[at..at + 4].try_into().unwrap())
