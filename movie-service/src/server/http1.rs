@@ -191,20 +191,22 @@ mod tests {
     #[tokio::test]
     async fn a_drain_lets_the_request_in_flight_end() {
         let (mut peer, io) = duplex(1024);
-        let (called, finish) = (Notify::new(), Notify::new());
-        let (stop, stopped) = oneshot::channel::<()>();
+        let (called, stop, stopping, finish) = (Notify::new(), Notify::new(), Notify::new(), Notify::new());
         let service = service_fn(async |_: Request<Incoming>| {
             called.notify_one();
             finish.notified().await;
             Ok(Response::new(Body::new("Hello.".to_owned())))
         });
-        let serving = serve(io, service, LONG, async { drop(stopped.await) });
+        let drain = async {
+            stop.notified().await;
+            stopping.notify_one();
+        };
+        let serving = serve(io, service, LONG, drain);
         let calling = async {
             peer.write_all(REQUEST).await.unwrap();
             called.notified().await;
-            drop(stop);
-            // The connection hears of it before the call ends.
-            tokio::task::yield_now().await;
+            stop.notify_one();
+            stopping.notified().await;
             finish.notify_one();
             rest(peer).await
         };
