@@ -10,7 +10,6 @@ use tonic::Status;
 
 use super::call::InFlight;
 use super::gather::Data;
-use super::refusal::hide_internals;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
@@ -117,7 +116,9 @@ impl Body for Answer {
                 }
                 match ready!(polled).transpose()?.map(Frame::into_trailers) {
                     Some(Ok(mut trailers)) => {
-                        hide_internals(&mut trailers, this.call.as_mut());
+                        if let Some(call) = &mut this.call {
+                            call.hide_internals(&mut trailers);
+                        }
                         Some(Ok(this.end(trailers)))
                     }
                     Some(Err(frame)) => Some(Ok(frame.map_data(Data::made))),

@@ -151,6 +151,13 @@ impl InFlight {
         }
     }
 
+    /// Replaces a status that generated code answers if it was not made for callers.
+    pub(super) fn hide_internals(&mut self, headers: &mut HeaderMap) {
+        if refusal::hide_internals(headers) == Some(Refusal::Malformed) {
+            self.blame_caller();
+        }
+    }
+
     /// Says how the call ended: by the status in `headers`, which may be trailers.
     pub(super) fn end(mut self, headers: &HeaderMap) {
         let Some(observed) = self.observed.take() else { return };

@@ -61,7 +61,11 @@ pub(super) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
     let arrival = tokio::select! {
         arrival = time::timeout(shared.limits.handshake, arrive(accepted, shared.tls.as_ref())) => arrival,
         _ = &mut ticket.evicted => return debug!("a connection that had not begun made room for another"),
-        _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+        // Who is just about to call is to be told to leave, not cut off.
+        () = async {
+            let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
+            time::sleep(shared.limits.linger).await;
+        } => return,
     };
     let Arrival { protocol, stream, names } = match arrival {
         Ok(Ok(arrived)) => arrived,

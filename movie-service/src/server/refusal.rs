@@ -7,7 +7,6 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracing::{debug, error};
 
-use super::call::InFlight;
 use crate::access::Denied;
 
 /// The domain of the reasons in `google.rpc.ErrorInfo`.
@@ -90,19 +89,18 @@ pub(super) fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
-/// Replaces the status of `call` in headers or trailers if it was not made for callers: what libraries say of a
-/// failure names their own inner parts, and goes to the log instead.
-pub(super) fn hide_internals(headers: &mut HeaderMap, call: Option<&mut InFlight>) {
-    let Some(code) = code(headers) else { return };
-    if !matches!(code, Code::Internal | Code::Unknown) || headers.contains_key(GRPC_STATUS_DETAILS) {
-        return;
+/// Replaces a status in headers or trailers that was not made for callers: what libraries say of a failure names their
+/// own inner parts, and goes to the log instead. Returns what it was replaced by.
+pub(super) fn hide_internals(headers: &mut HeaderMap) -> Option<Refusal> {
+    let code = code(headers).filter(|code| matches!(code, Code::Internal | Code::Unknown))?;
+    if headers.contains_key(GRPC_STATUS_DETAILS) {
+        return None;
     }
     let status = Status::from_header_map(headers);
     let hidden = status.as_ref().map_or("", Status::message);
     let refusal = if code == Code::Internal {
         // Nothing here fails in this way but what reads requests.
         debug!("a request cannot be read: {hidden}");
-        call.into_iter().for_each(InFlight::blame_caller);
         Refusal::Malformed
     } else {
         error!("a call failed: {hidden}");
@@ -112,7 +110,8 @@ pub(super) fn hide_internals(headers: &mut HeaderMap, call: Option<&mut InFlight
         headers.remove(name);
     }
     // Every message of a refusal fits a header.
-    let _ = Status::from(refusal).add_header(headers);
+    let _ = Status::from(refusal.clone()).add_header(headers);
+    Some(refusal)
 }
 
 #[cfg(test)]
@@ -134,7 +133,7 @@ mod tests {
     fn what_a_library_says_of_a_failure_is_hidden() {
         let mut headers = HeaderMap::new();
         Status::internal("failed to decode Protobuf message: MovieID.id").add_header(&mut headers).unwrap();
-        hide_internals(&mut headers, None);
+        assert_eq!(hide_internals(&mut headers), Some(Refusal::Malformed));
         let status = Status::from_header_map(&headers).unwrap();
         assert_eq!(status.message(), Refusal::Malformed.to_string());
         assert_eq!(status.get_error_details().error_info().unwrap().reason, "REQUEST_MALFORMED");
@@ -145,7 +144,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         Status::from(Refusal::Timeout).add_header(&mut headers).unwrap();
         let before = headers.clone();
-        hide_internals(&mut headers, None);
+        assert_eq!(hide_internals(&mut headers), None);
         assert_eq!(headers, before);
     }
 }

@@ -148,7 +148,7 @@ impl Future for Call {
 }
 
 impl Way {
-    fn poll(&mut self, mut call: Option<&mut InFlight>, cx: &mut Context<'_>) -> Poll<Response<Content>> {
+    fn poll(&mut self, call: Option<&mut InFlight>, cx: &mut Context<'_>) -> Poll<Response<Content>> {
         loop {
             match self {
                 Self::Answered(response) => return Poll::Ready(std::mem::take(response)),
@@ -162,7 +162,9 @@ impl Way {
                 Self::Generated(answer) => {
                     let Ok(response) = ready!(answer.as_mut().poll(cx));
                     let mut response = response.map(Content::Generated);
-                    refusal::hide_internals(response.headers_mut(), call.as_deref_mut());
+                    if let Some(call) = call {
+                        call.hide_internals(response.headers_mut());
+                    }
                     return Poll::Ready(response);
                 }
                 Self::Web(answer) => {
