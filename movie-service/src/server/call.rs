@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use http::{HeaderMap, HeaderName, Request};
 use tokio::sync::watch;
@@ -69,6 +69,15 @@ impl Connection {
         self.begun.load(Ordering::Relaxed)
     }
 
+    /// Returns until when a call has to be done that began then: by the caller's limit, or ours if that is shorter.
+    pub(super) fn deadline<B>(&self, begun: Instant, request: &Request<B>) -> Result<Instant, Refusal> {
+        let ours = begun + self.shared.limits.deadline;
+        let Some(value) = request.headers().get(GRPC_TIMEOUT) else { return Ok(ours) };
+        let timeout = deadline::parse(value.as_bytes()).ok_or(Refusal::Timeout)?;
+        // What is too long to be added is longer than ours.
+        Ok(begun.checked_add(timeout).map_or(ours, |theirs| theirs.min(ours)))
+    }
+
     /// Takes a call in, and says why it is not to be answered, if it is not.
     pub(super) fn begin<B>(self: &Arc<Self>, request: &Request<B>) -> (InFlight, Result<(), Refusal>) {
         let Shared { limits, metrics, .. } = &*self.shared;
@@ -77,7 +86,10 @@ impl Connection {
         add(&self.begun, 1);
         add(&self.open, 1);
         let here = add(self.calls(), 1);
-        let deadline = begun + limits.deadline;
+        let (deadline, timely) = match self.deadline(begun, request) {
+            Ok(deadline) => (deadline, Ok(())),
+            Err(refusal) => (begun + limits.deadline, Err(refusal)),
+        };
         let mut call = InFlight {
             connection: self.clone(),
             deadline,
@@ -90,9 +102,7 @@ impl Connection {
             metrics.shed(Shed::Calls);
             Err(Refusal::Busy("calls"))
         } else {
-            call.shorten(begun, request)
-                .and_then(|()| call.authorize(request))
-                .and_then(|()| call.count_list(request))
+            timely.and_then(|()| call.authorize(request)).and_then(|()| call.count_list(request))
         };
         (call, admitted)
     }
@@ -177,17 +187,6 @@ impl InFlight {
         let caller = shared.access.check(request.uri().path(), request.headers(), names)?;
         if let (Some(caller), Some(observed)) = (caller, &mut self.observed) {
             observed.caller(caller);
-        }
-        Ok(())
-    }
-
-    /// Takes the caller's limit if that is shorter.
-    fn shorten<B>(&mut self, begun: Instant, request: &Request<B>) -> Result<(), Refusal> {
-        let Some(value) = request.headers().get(GRPC_TIMEOUT) else { return Ok(()) };
-        let timeout: Duration = deadline::parse(value.as_bytes()).ok_or(Refusal::Timeout)?;
-        // What is too long to be added is longer than ours.
-        if let Some(deadline) = begun.checked_add(timeout) {
-            self.deadline = self.deadline.min(deadline);
         }
         Ok(())
     }

@@ -306,7 +306,7 @@ impl Watch {
         if connection.open() > 0 || connection.begun() != self.begun {
             (self.begun, self.last_call) = (connection.begun(), now);
         }
-        if (gather.waiting() == 0 && !connection.owes()) || sent != self.sent {
+        if !(gather.is_waiting() || connection.owes()) || sent != self.sent {
             self.last_read = now;
         }
         self.count(&connection.shared.metrics, sent, received);
@@ -314,7 +314,7 @@ impl Watch {
             return Verdict::Stuck;
         }
         if let Some(since) = self.leaving {
-            let done = connection.open() == 0 && gather.waiting() == 0 && now - since >= limits.linger;
+            let done = connection.open() == 0 && !gather.is_waiting() && now - since >= limits.linger;
             return if done { Verdict::Left } else { Verdict::Stay };
         }
         let reason = reason

@@ -21,9 +21,9 @@ thread_local! {
     static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// Says when the call has to be done that is run next on this thread.
-pub(super) fn next_call_until(deadline: Instant) {
-    DEADLINE.set(Some(deadline));
+/// Says when the call has to be done that is run next on this thread; `None` if it is done at once.
+pub(super) fn next_call_until(deadline: Option<Instant>) {
+    DEADLINE.set(deadline);
 }
 
 /// A call that panics ends at most its connection: the panic stops at the task, its own or the connection's.
@@ -105,7 +105,7 @@ mod tests {
     async fn a_call_that_does_not_end_by_itself_is_dropped_soon_after_its_deadline() {
         let (_phase, inline) = inline();
         let (dropped, mut gone) = oneshot::channel::<()>();
-        next_call_until((time::Instant::now() + Duration::from_mins(1)).into_std());
+        next_call_until(Some((time::Instant::now() + Duration::from_mins(1)).into_std()));
         inline.execute(async move {
             let _dropped = dropped;
             std::future::pending::<()>().await;
@@ -121,7 +121,7 @@ mod tests {
             let (answered, answer) = oneshot::channel();
             let began = time::Instant::now();
             let mut answered = Some(answered);
-            next_call_until((time::Instant::now() + Duration::from_mins(1)).into_std());
+            next_call_until(Some((time::Instant::now() + Duration::from_mins(1)).into_std()));
             inline.execute(std::future::poll_fn(move |_| {
                 let late = began.elapsed() >= Duration::from_secs(10);
                 if let Some(answered) = answered.take_if(|_| late) {

@@ -94,6 +94,7 @@ struct Inner<S> {
     /// Bytes in `pieces`, and how many of them are copies.
     waiting: usize,
     waiting_copied: usize,
+    is_unflushed: bool,
     sent_in_all: u64,
     received_in_all: u64,
 }
@@ -112,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
             copied: BytesMut::new(),
             waiting: 0,
             waiting_copied: 0,
+            is_unflushed: false,
             sent_in_all: 0,
             received_in_all: 0,
         })))
@@ -132,6 +134,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
     pub(super) fn waiting(&self) -> usize {
         let inner = self.inner();
         inner.waiting + inner.copied.len()
+    }
+
+    /// Returns whether something is still to be sent.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.waiting() > 0 || self.inner().is_unflushed
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner<S>> {
@@ -158,6 +165,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.copied))?;
             self.sent(sent)?;
         }
+        if self.is_unflushed {
+            // TLS takes bytes that it has not sent yet.
+            ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
+            self.is_unflushed = false;
+        }
         // A connection that has nothing to say keeps no large buffer.
         if self.copied.capacity() > KEPT {
             self.copied = BytesMut::new();
@@ -171,6 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
             return Err(io::ErrorKind::WriteZero.into());
         }
         self.sent_in_all += sent as u64;
+        self.is_unflushed = true;
         while let Some(piece) = self.pieces.front_mut() {
             let part = sent.min(piece.len());
             self.waiting -= part;
@@ -273,6 +286,7 @@ mod tests {
     struct Peer {
         takes: VecDeque<usize>,
         taken: Vec<u8>,
+        flushed: usize,
     }
 
     impl AsyncRead for Peer {
@@ -306,7 +320,8 @@ mod tests {
             self.poll_write(cx, &all)
         }
 
-        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushed = self.taken.len();
             Poll::Ready(Ok(()))
         }
 
@@ -337,7 +352,7 @@ mod tests {
             takes in proptest::collection::vec(0..50_000_usize, 0..200),
         ) {
             let cx = &mut Context::from_waker(Waker::noop());
-            let mut gather = Gather::new(Peer { takes: takes.into(), taken: Vec::new() });
+            let mut gather = Gather::new(Peer { takes: takes.into(), ..Peer::default() });
             let mut expected = Vec::new();
             for (number, (lasts, length)) in writes.into_iter().enumerate() {
                 let bytes = Bytes::from(vec![u8::try_from(number).unwrap(); length]);
@@ -353,7 +368,8 @@ mod tests {
             }
             gather.inner().stream.takes.extend([100_000; 64]);
             prop_assert!(gather.poll_send(cx).is_ready());
-            prop_assert_eq!(gather.waiting(), 0);
+            prop_assert!(!gather.is_waiting());
+            prop_assert_eq!(gather.inner().stream.flushed, expected.len());
             prop_assert!(gather.inner().stream.taken == expected);
         }
     }

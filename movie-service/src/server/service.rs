@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
@@ -59,6 +60,9 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
         let Shared { catalogue, found, web, routes, .. } = &*self.0.shared;
         let call = match web {
             Some(web) if Web::takes(&request) => {
+                // The call that this is translated to says for itself if the header is malformed.
+                let deadline = self.0.deadline(Instant::now(), &request).ok();
+                executor::next_call_until(deadline);
                 let way = Way::Web(Box::pin(web.answer(request, self.clone())));
                 return Call { in_flight: None, way };
             }
@@ -82,9 +86,7 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
                 }
             }),
         };
-        if let Some(in_flight) = &call.in_flight {
-            executor::next_call_until(in_flight.deadline());
-        }
+        executor::next_call_until(call.in_flight.as_ref().map(InFlight::deadline));
         call
     }
 }
