@@ -16,7 +16,7 @@ const XTASK: &str = "xtask/src/main.rs";
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Runs the service.
-    Serve(Config),
+    Serve(Box<Config>),
     /// Runs the client with these arguments.
     Call(Vec<String>),
     /// Takes too long to be run, or prints help. That what it names is there is what is checked.
@@ -61,7 +61,7 @@ impl Command {
         files.find(&format!("{package}/src/main.rs"))?;
         let words = [&[package], args].concat();
         let parsed = match package {
-            "movie-service" => Config::try_parse_from(words).map(Self::Serve),
+            "movie-service" => Config::try_parse_from(words).map(|config| Self::Serve(Box::new(config))),
             "movie-client" => Args::try_parse_from(words)
                 .map(|_| Self::Call(args.iter().map(|&arg| arg.to_owned()).collect())),
             _ => return Err(format!("unverified program `{package}`")),

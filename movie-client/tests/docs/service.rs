@@ -6,8 +6,10 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use movie_service::catalogue::Catalogue;
+use movie_service::database;
 use movie_service::found::Found;
-use movie_service::{database, server};
+use movie_service::server::Server;
+use movie_service::server::listen::{Address, Listener};
 use tokio::runtime;
 use tokio::sync::oneshot;
 
@@ -25,11 +27,12 @@ impl Service {
         let (listening, address) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let serve = async move {
-            let listener = server::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-            listening.send(listener.local_addr().unwrap()).unwrap();
+            let listener = Listener::bind(&Address::Tcp((Ipv4Addr::LOCALHOST, 0).into())).unwrap();
+            let Address::Tcp(address) = listener.address().unwrap() else { panic!("not TCP") };
+            listening.send(address).unwrap();
             let catalogue = Arc::new(Catalogue::new(movies));
             let stopped = async { stopped.await.unwrap_or_default() };
-            server::serve(listener, catalogue, Found::quiet(), stopped).await.unwrap();
+            Server::new(catalogue, Found::quiet()).serve(listener, stopped).await.unwrap();
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let thread = thread::spawn(move || runtime.block_on(serve));

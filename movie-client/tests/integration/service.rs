@@ -6,18 +6,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use movie_service::catalogue::Catalogue;
+use movie_service::database;
 use movie_service::found::Found;
-use movie_service::{database, server};
+use movie_service::server::Server;
+use movie_service::server::listen::{Address, Listener};
 use tokio::process::Command;
 
 /// Starts the real service over a database of the workspace, for as long as the test's runtime lives.
 pub(crate) fn start(name: &str) -> SocketAddr {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../databases").join(name);
     let movies = database::load(&path).unwrap();
-    let listener = server::listen(([127, 0, 0, 1], 0).into()).unwrap();
-    let address = listener.local_addr().unwrap();
+    let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+    let Address::Tcp(address) = listener.address().unwrap() else { panic!("not TCP") };
     let catalogue = Arc::new(Catalogue::new(movies));
-    tokio::spawn(server::serve(listener, catalogue, Found::quiet(), std::future::pending()));
+    tokio::spawn(Server::new(catalogue, Found::quiet()).serve(listener, std::future::pending()));
     address
 }
 
