@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::CommandFactory;
 use movie_client::args::Args;
 use movie_proto::MovieData;
+use movie_service::access::tokens::Tokens;
 use movie_service::config::Config;
 use movie_service::database;
 
@@ -60,6 +61,9 @@ impl Reader {
             ["json", "refused", path] => self.broken(path, lines).map_err(above),
             ["text", "refused", path] => self.refusal(path, lines),
             ["text", "movie", id] => self.bytes(id, lines),
+            ["text", "tokens"] => {
+                Tokens::parse(&lines.join("\n")).map(drop).map_err(|error| above(error.to_string()))
+            }
             ["text", "arrows"] => arrows::check(&lines.join("\n")).map_err(above),
             _ => Err(above(format!(
                 "unverified block `{info}`: no check is known for it in movie-client/tests/docs/check.rs"
@@ -184,9 +188,12 @@ impl Reader {
         } else if code.starts_with('/') {
             let generated = self.files.read("movie-proto/src/generated/movie.rs")?;
             let exercise = self.files.finished("movie-proto/src/generated/exercise.v1.rs")?;
+            let pages = self.files.read("movie-service/src/admin.rs")?;
             let end = if code.ends_with(['/', '.']) { "" } else { "\"" };
-            let called = (generated + &exercise).contains(&format!("\"{code}{end}"));
+            let called = (generated + &exercise + &pages).contains(&format!("\"{code}{end}"));
             called.then_some(()).ok_or_else(|| format!("no call has the path `{code}`"))
+        } else if code.starts_with("MOVIE_") || code.starts_with("--") {
+            is_option(code).then_some(()).ok_or_else(|| format!("neither program knows `{code}`"))
         } else if code.contains('/') || ends.iter().any(|end| code.ends_with(end)) {
             let path = code.trim_end_matches('/');
             // From the root, or from the document's folder.
@@ -194,8 +201,6 @@ impl Reader {
             let is_beside = self.files.find(&beside.to_string_lossy()).is_ok();
             let found = self.files.find(path).map(drop);
             if is_beside || self.files.has_finished(path) { Ok(()) } else { found }
-        } else if code.starts_with("MOVIE_") || code.starts_with("--") {
-            is_option(code).then_some(()).ok_or_else(|| format!("neither program knows `{code}`"))
         } else {
             Ok(())
         }
