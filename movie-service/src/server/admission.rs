@@ -1,12 +1,15 @@
 //! How many connections there may be, and who has to go when there are too many.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
 use crate::telemetry::metrics::Shed;
+
+/// Connections that were told to go and have not gone yet: no more are told, so that they cannot pile up.
+const MOST_LEAVING: usize = 32;
 
 /// Admits connections up to a number in all and for each address.
 ///
@@ -24,6 +27,8 @@ struct Inner {
     by_address: HashMap<IpAddr, usize>,
     /// Those that have not finished their handshake, the oldest first.
     arriving: BTreeMap<u64, (Option<IpAddr>, oneshot::Sender<()>)>,
+    /// Those that gave their place up and are still there.
+    leaving: HashSet<u64>,
     next: u64,
 }
 
@@ -44,6 +49,7 @@ impl Admission {
             open: HashMap::new(),
             by_address: HashMap::new(),
             arriving: BTreeMap::new(),
+            leaving: HashSet::new(),
             next: 0,
         })))
     }
@@ -77,10 +83,14 @@ impl Admission {
 impl Inner {
     /// Has the oldest connection go that is still arriving from where `from` says. It gives its place up at once.
     fn evict(&mut self, from: impl Fn(Option<IpAddr>) -> bool) -> Option<()> {
+        if self.leaving.len() >= MOST_LEAVING {
+            return None;
+        }
         let number = *self.arriving.iter().find(|(_, (address, _))| from(*address))?.0;
         let (_, evict) = self.arriving.remove(&number)?;
         let _ = evict.send(());
         self.leave(number);
+        self.leaving.insert(number);
         Some(())
     }
 
@@ -112,7 +122,9 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.admission.inner().leave(self.number);
+        let mut inner = self.admission.inner();
+        inner.leave(self.number);
+        inner.leaving.remove(&self.number);
     }
 }
 
@@ -169,6 +181,15 @@ mod tests {
     #[test]
     fn addresses_of_ipv4_count_alike_however_they_are_written() {
         assert_eq!(network("::ffff:192.0.2.7".parse().unwrap()), "192.0.2.7".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn connections_that_are_told_to_go_do_not_pile_up() {
+        let admission = Admission::new(1, 1);
+        let mut told: Vec<_> = (0..=MOST_LEAVING).map(|_| admission.admit(HERE).unwrap()).collect();
+        assert!(admission.admit(HERE).is_err());
+        drop(told.remove(0));
+        assert!(admission.admit(HERE).is_ok());
     }
 
     #[test]
