@@ -20,7 +20,8 @@ const CRATE: &str = "movie-service/fuzz";
 /// What has the compiler report to libFuzzer which code an input reaches, and what it compares: the flags of
 /// cargo-fuzz without a sanitizer, which needs the nightly toolchain.
 const FLAGS: &[&str] = &[
-    "--cfg=fuzzing",
+    "--cfg",
+    "fuzzing",
     "-Cpasses=sancov-module",
     "-Cllvm-args=-sanitizer-coverage-level=4",
     "-Cllvm-args=-sanitizer-coverage-inline-8bit-counters",

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use movie_service::server::frames::Messages;
 
-/// The input is the largest message, a number of bytes to take at a time, and what arrives.
+// The input is the largest message, a number of bytes to take at a time, and what arrives.
 fuzz_target!(|input: &[u8]| {
     let [most, step, bytes @ ..] = input else { return };
     let most = usize::from(*most);

@@ -33,7 +33,7 @@ static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
 static CALLS: LazyLock<SingleCalls> =
     LazyLock::new(|| SingleCalls::new(CATALOGUE.clone()).expect("the services can be made"));
 
-/// The input is how to send, at how many places and where to cut, and the body.
+// The input is how to send, at how many places and where to cut, and the body.
 fuzz_target!(|input: &[u8]| {
     let [how, cuts, rest @ ..] = input else { return };
     let Some((cuts, body)) = rest.split_at_checked(usize::from(cuts % 8)) else { return };
