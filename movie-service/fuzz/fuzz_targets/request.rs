@@ -81,8 +81,9 @@ fn rule(is_list: bool, body: &[u8], has_trailers: bool) -> Result<Bytes, Vec<Ref
             }
             return Err(refusals);
         }
+        is_malformed |= *flag != 0;
         let Some((message, after)) = after.split_at_checked(length) else { break };
-        match answer(is_list, message).filter(|_| *flag == 0) {
+        match answer(is_list, message) {
             Some(answer) => answers.push(answer),
             None => is_malformed = true,
         }
