@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{bench, interop, regen_proto, root};
+use xtask::{bench, fuzz, interop, regen_proto, root};
 
 /// The project's automation.
 #[derive(Parser)]
@@ -11,6 +11,8 @@ use xtask::{bench, interop, regen_proto, root};
 enum Command {
     /// Measure the service beside a plain tonic server, and print one table.
     Bench(bench::Options),
+    /// Feed made-up bytes to whatever reads bytes from outside.
+    Fuzz(fuzz::Options),
     /// Check that the service and the client work with Python programs at the other end.
     Interop,
     /// Generate `movie-proto/src/generated/` from `proto/`.
@@ -24,6 +26,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Bench(options) => bench::run(&root(), &options),
+        Command::Fuzz(options) => fuzz::run(&root(), &options),
         Command::Interop => interop::check(&root()),
         Command::RegenProto { check: false } => regen_proto::write(&root()),
         Command::RegenProto { check: true } => regen_proto::check(&root()),

@@ -54,7 +54,16 @@ pub enum LoadError {
 pub fn load(path: &Path) -> Result<Snapshot, LoadError> {
     let file = File::open(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
     let length = file.metadata().map_or(0, |metadata| metadata.len());
-    read(Window::new(file, WINDOW), length).map_err(|error| match error {
+    load_from(file, length, path)
+}
+
+/// Loads the movies of a JSON text of about `length` bytes, reading it piece by piece; `path` names it in errors.
+///
+/// # Errors
+///
+/// [`LoadError`] if the text cannot be read, or is not a database.
+pub fn load_from(source: impl Read, length: u64, path: &Path) -> Result<Snapshot, LoadError> {
+    read(Window::new(source, WINDOW), length).map_err(|error| match error {
         WindowError::Read(source) => LoadError::Read { path: path.to_owned(), source },
         WindowError::Json { at, message } => LoadError::Invalid { path: path.to_owned(), at, message },
     })

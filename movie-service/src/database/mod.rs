@@ -8,6 +8,6 @@ mod json;
 mod reload;
 mod window;
 
-pub use self::json::{LoadError, load};
+pub use self::json::{LoadError, load, load_from};
 pub use self::reload::JsonDatabase;
 pub use self::window::Position;

@@ -69,7 +69,6 @@ impl FromStr for Origin {
             _ => return Err(InvalidOrigin),
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let rest = rest.strip_suffix(standard).unwrap_or(rest);
         let authority: Authority = rest.parse().map_err(|_| InvalidOrigin)?;
         let host = authority.host();
         // An authority may hold more than a host and a port, and a host more than what names one.
@@ -79,6 +78,8 @@ impl FromStr for Origin {
         if host.is_empty() || !host.bytes().all(is_host) || !(after.is_empty() || has_port) {
             return Err(InvalidOrigin);
         }
+        // Only now: a second port must not hide behind the standard one.
+        let rest = rest.strip_suffix(standard).unwrap_or(rest);
         HeaderValue::try_from(format!("{scheme}://{rest}")).map(Self::Site).map_err(|_| InvalidOrigin)
     }
 }

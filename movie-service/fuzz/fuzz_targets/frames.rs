@@ -1,0 +1,38 @@
+//! Messages are followed the same however their bytes are cut, and refused with the last byte of a prefix.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use movie_service::server::frames::Messages;
+
+// The input is the largest message, a number of bytes to take at a time, and what arrives.
+fuzz_target!(|input: &[u8]| {
+    let [most, step, bytes @ ..] = input else { return };
+    let most = usize::from(*most);
+    let refused = refused_at(bytes, most);
+    let mut messages = Messages::of_at_most(most);
+    let mut taken = 0;
+    for part in bytes.chunks(usize::from(*step).max(1)) {
+        let result = messages.take(part);
+        taken += part.len();
+        assert_eq!(result.is_err(), refused.is_some_and(|at| at <= taken), "after {taken} bytes");
+        if result.is_err() {
+            return;
+        }
+    }
+});
+
+/// Returns after how many bytes the first message is known to be too large.
+fn refused_at(bytes: &[u8], most: usize) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let prefix: [u8; 5] = bytes.get(at..at + 5)?.try_into().ok()?;
+        let length =
+            usize::try_from(u32::from_be_bytes([prefix[1], prefix[2], prefix[3], prefix[4]])).ok()?;
+        at += 5;
+        if prefix[0] == 0 && length > most {
+            return Some(at);
+        }
+        at += length;
+    }
+}

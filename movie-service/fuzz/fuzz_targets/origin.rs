@@ -1,0 +1,18 @@
+//! What is taken as an origin is written as browsers write it, and reads as itself.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use movie_service::server::web::Origin;
+
+fuzz_target!(|input: &[u8]| {
+    let Ok(text) = str::from_utf8(input) else { return };
+    let Ok(origin) = text.parse::<Origin>() else { return };
+    let Origin::Site(site) = &origin else { return assert_eq!(text, "*") };
+    let site = site.to_str().expect("an origin is ASCII");
+    assert_eq!(site.parse().as_ref(), Ok(&origin), "{site}");
+    let (scheme, rest) = site.split_once("://").expect("an origin has a scheme");
+    assert!(matches!(scheme, "http" | "https"), "{site}");
+    assert!(!rest.is_empty() && !rest.contains(['/', '?', '#', '@', ' ', '*', ',']), "{site}");
+    assert!(!site.contains(|character: char| character.is_ascii_uppercase()), "{site}");
+});

@@ -1,0 +1,177 @@
+//! Any bytes as the body of a request, cut in any way, are answered as the plain rule says: each message is read by
+//! itself with prost, the first is answered, and if one cannot be read, nothing is.
+
+#![no_main]
+
+use std::collections::VecDeque;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, LazyLock};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use libfuzzer_sys::fuzz_target;
+use movie_proto::{Empty, MovieData, MovieId};
+use movie_service::catalogue::{Catalogue, Change, Movie, Snapshot};
+use movie_service::server::Limits;
+use movie_service::server::refusal::Refusal;
+use movie_service::server::single::SingleCalls;
+use prost::Message;
+use tonic::{Code, Status};
+
+/// More than any request takes; one that is polled more often is stuck.
+const POLLS: usize = 100_000;
+
+/// The bit of how to send that adds trailers.
+const TRAILERS: u8 = 8;
+
+static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
+    let movie = |id, title| Change::Insert(Movie { title, rating: 8.5, director: "", id });
+    let movies = Snapshot::default().with([movie("1", "Creed"), movie("é", "Amélie")]);
+    Arc::new(Catalogue::new(movies.expect("every id is new")))
+});
+
+static CALLS: LazyLock<SingleCalls> =
+    LazyLock::new(|| SingleCalls::new(CATALOGUE.clone()).expect("the services can be made"));
+
+// The input is how to send, at how many places and where to cut, and the body.
+fuzz_target!(|input: &[u8]| {
+    let [how, cuts, rest @ ..] = input else { return };
+    let Some((cuts, body)) = rest.split_at_checked(usize::from(cuts % 8)) else { return };
+    let is_list = how & 1 != 0;
+    let path = if is_list { "/Movie/GetListMovies" } else { "/Movie/GetMovieByID" };
+    let request = Request::post(path).header("content-type", "application/grpc");
+    let request = request.body(Script::new(*how, cuts, body)).expect("the request is well-formed");
+
+    let response = finish(CALLS.answer(request));
+    let headers = response.headers().clone();
+    let collected = finish(response.into_body().collect()).expect("an answer does not break off");
+    let trailers = collected.trailers().cloned().unwrap_or_default();
+    let status = Status::from_header_map(&headers).or_else(|| Status::from_header_map(&trailers));
+    let status = status.expect("an answer has a status");
+    match rule(is_list, body, how & TRAILERS != 0) {
+        Ok(answer) => {
+            assert_eq!(status.code(), Code::Ok, "{status}");
+            assert_eq!(collected.to_bytes(), answer);
+        }
+        Err(refusals) => {
+            assert!(collected.to_bytes().is_empty());
+            let refusals = refusals.into_iter().map(Status::from);
+            let known = refusals
+                .clone()
+                .any(|refusal| (refusal.code(), refusal.message()) == (status.code(), status.message()));
+            assert!(known, "{status}, expected one of {:?}", Vec::from_iter(refusals));
+        }
+    }
+});
+
+/// Returns the body of the answer, or how the call may be refused.
+fn rule(is_list: bool, body: &[u8], has_trailers: bool) -> Result<Bytes, Vec<Refusal>> {
+    let most = Limits::default().message;
+    let (mut answers, mut is_malformed, mut rest) = (Vec::new(), false, body);
+    while let Some(([flag, length @ ..], after)) = rest.split_first_chunk::<5>() {
+        let length = u32::from_be_bytes(*length) as usize;
+        if *flag == 0 && length > most {
+            let mut refusals = vec![Refusal::TooLarge { most }];
+            // Which of the two is found first depends on the cuts.
+            if is_malformed {
+                refusals.push(Refusal::Malformed);
+            }
+            return Err(refusals);
+        }
+        is_malformed |= *flag != 0;
+        let Some((message, after)) = after.split_at_checked(length) else { break };
+        match answer(is_list, message) {
+            Some(answer) => answers.push(answer),
+            None => is_malformed = true,
+        }
+        rest = after;
+    }
+    // tonic does not notice that a message is cut off if trailers follow it.
+    is_malformed |= !rest.is_empty() && !has_trailers;
+    answers.into_iter().next().filter(|_| !is_malformed).ok_or(vec![Refusal::Malformed])
+}
+
+/// Returns what a message is answered with, if it can be read.
+fn answer(is_list: bool, message: &[u8]) -> Option<Bytes> {
+    let movies = CATALOGUE.snapshot();
+    let found: Vec<Movie<'_>> = if is_list {
+        Empty::decode(message).ok()?;
+        movies.movies().collect()
+    } else {
+        let MovieId { id } = MovieId::decode(message).ok()?;
+        vec![movies.get(&id).unwrap_or_default()]
+    };
+    let mut body = Vec::new();
+    for Movie { title, rating, director, id } in found {
+        let [title, director, id] = [title, director, id].map(str::to_owned);
+        let message = MovieData { title, rating, director, id }.encode_to_vec();
+        body.push(0);
+        body.extend(u32::try_from(message.len()).expect("a movie is small").to_be_bytes());
+        body.extend(message);
+    }
+    Some(body.into())
+}
+
+/// A body that comes in parts.
+struct Script {
+    parts: VecDeque<Frame<Bytes>>,
+    /// Whether it says that it has ended before it is asked for more.
+    tells_end: bool,
+    /// Whether each part has to be waited for.
+    waits: bool,
+    waited: bool,
+}
+
+impl Script {
+    fn new(how: u8, cuts: &[u8], mut body: &[u8]) -> Self {
+        let mut parts = VecDeque::new();
+        for cut in cuts {
+            let (part, rest) = body.split_at(usize::from(*cut).min(body.len()));
+            parts.push_back(Frame::data(Bytes::copy_from_slice(part)));
+            body = rest;
+        }
+        if !body.is_empty() {
+            parts.push_back(Frame::data(Bytes::copy_from_slice(body)));
+        }
+        if how & TRAILERS != 0 {
+            parts.push_back(Frame::trailers(http::HeaderMap::new()));
+        }
+        Self { parts, tells_end: how & 2 != 0, waits: how & 4 != 0, waited: false }
+    }
+}
+
+impl Body for Script {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if self.waits && !std::mem::replace(&mut self.waited, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.waited = false;
+        Poll::Ready(self.parts.pop_front().map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.tells_end && self.parts.is_empty()
+    }
+}
+
+/// Polls to the end. Nothing here waits for anything but the script.
+fn finish<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let cx = &mut Context::from_waker(Waker::noop());
+    for _ in 0..POLLS {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return output;
+        }
+    }
+    panic!("a call is stuck");
+}

@@ -1,0 +1,66 @@
+//! Single calls, without a connection: for whoever tries what a request may hold, one after the other and fast.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tonic::Status;
+
+use super::body::{Answer, Content};
+use super::fast::{Fast, Outcome};
+use super::{Limits, Offers, Routes, refusal};
+use crate::catalogue::Catalogue;
+use crate::found::Found;
+use crate::health::Health;
+use crate::servicer::MovieServicer;
+
+/// Answers calls of the `Movie` service as a connection does once it has let them in.
+pub struct SingleCalls {
+    catalogue: Arc<Catalogue>,
+    routes: Routes,
+}
+
+impl SingleCalls {
+    /// Answers from `catalogue`, with the default limits.
+    ///
+    /// # Errors
+    ///
+    /// If a service cannot be made.
+    pub fn new(catalogue: Arc<Catalogue>) -> io::Result<Self> {
+        let offers = Offers { health: false, reflection: false, gzip: false, web: Vec::new() };
+        let servicer = MovieServicer::new(catalogue.clone(), Found::quiet());
+        let routes = Routes::new(servicer, &Health::default(), &offers, Limits::default().message)
+            .map_err(io::Error::other)?;
+        Ok(Self { catalogue, routes })
+    }
+
+    /// Answers a call: the fast way or, if that declines, by the generated code.
+    pub async fn answer<B>(
+        &self,
+        request: Request<B>,
+    ) -> Response<impl Body<Data = Bytes, Error = Status> + use<B>>
+    where
+        B: Body<Data = Bytes, Error = hyper::Error> + Send + Unpin + 'static,
+    {
+        let generated = match Fast::take(request) {
+            Err(request) => self.routes.call(request),
+            Ok(mut fast) => {
+                match poll_fn(|cx| fast.poll_outcome(&self.catalogue, &Found::quiet(), cx)).await {
+                    Outcome::Answered(response) => return response.map(bytes),
+                    Outcome::Declined(request) => self.routes.call(request),
+                }
+            }
+        };
+        let Ok(mut response) = generated.await;
+        refusal::hide_internals(response.headers_mut(), None);
+        response.map(|body| bytes(Content::Generated(body)))
+    }
+}
+
+fn bytes(content: Content) -> impl Body<Data = Bytes, Error = Status> {
+    Answer::to_none(content).map_frame(|frame| frame.map_data(Bytes::from))
+}
