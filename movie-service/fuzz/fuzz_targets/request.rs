@@ -56,6 +56,10 @@ fuzz_target!(|input: &[u8]| {
             assert_eq!(status.code(), Code::Ok, "{status}");
             assert_eq!(collected.to_bytes(), answer);
         }
+        // The generated code may answer the first message before it sees what is wrong with what follows.
+        Err(_) if status.code() == Code::Ok => {
+            assert_eq!(Some(collected.to_bytes()), first(is_list, body));
+        }
         Err(refusals) => {
             assert!(collected.to_bytes().is_empty());
             let refusals = refusals.into_iter().map(Status::from);
@@ -66,6 +70,13 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// Returns the answer to the first message, if it is there as a whole with more behind it.
+fn first(is_list: bool, body: &[u8]) -> Option<Bytes> {
+    let ([0, length @ ..], after) = body.split_first_chunk::<5>()? else { return None };
+    let (message, _) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+    answer(is_list, message)
+}
 
 /// Returns the body of the answer, or how the call may be refused.
 fn rule(is_list: bool, body: &[u8], has_trailers: bool) -> Result<Bytes, Vec<Refusal>> {

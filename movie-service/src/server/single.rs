@@ -56,7 +56,7 @@ impl SingleCalls {
             }
         };
         let Ok(mut response) = generated.await;
-        refusal::hide_internals(response.headers_mut(), None);
+        refusal::hide_internals(response.headers_mut());
         response.map(|body| bytes(Content::Generated(body)))
     }
 }
