@@ -74,6 +74,7 @@ impl Command {
         let (command, variant) = match args {
             [] => return Ok(Self::Known),
             ["bench"] => (Self::Known, "\n    Bench("),
+            ["fuzz"] => (Self::Known, "\n    Fuzz("),
             ["interop"] => (Self::Known, "\n    Interop,"),
             ["regen-proto"] => (Self::Generate, "\n    RegenProto {"),
             ["regen-proto", "--check"] => (Self::CheckGenerated, "\n        check: bool,"),

@@ -56,10 +56,6 @@ fuzz_target!(|input: &[u8]| {
             assert_eq!(status.code(), Code::Ok, "{status}");
             assert_eq!(collected.to_bytes(), answer);
         }
-        // The generated code may answer the first message before it sees what is wrong with what follows.
-        Err(_) if status.code() == Code::Ok => {
-            assert_eq!(Some(collected.to_bytes()), first(is_list, body));
-        }
         Err(refusals) => {
             assert!(collected.to_bytes().is_empty());
             let refusals = refusals.into_iter().map(Status::from);
@@ -71,17 +67,11 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Returns the answer to the first message, if it is there as a whole with more behind it.
-fn first(is_list: bool, body: &[u8]) -> Option<Bytes> {
-    let ([0, length @ ..], after) = body.split_first_chunk::<5>()? else { return None };
-    let (message, _) = after.split_at_checked(u32::from_be_bytes(*length) as usize)?;
-    answer(is_list, message)
-}
-
 /// Returns the body of the answer, or how the call may be refused.
 fn rule(is_list: bool, body: &[u8], has_trailers: bool) -> Result<Bytes, Vec<Refusal>> {
     let most = Limits::default().message;
     let (mut answers, mut is_malformed, mut rest) = (Vec::new(), false, body);
+    let mut is_cut = false;
     while let Some(([flag, length @ ..], after)) = rest.split_first_chunk::<5>() {
         let length = u32::from_be_bytes(*length) as usize;
         if *flag == 0 && length > most {
@@ -93,15 +83,22 @@ fn rule(is_list: bool, body: &[u8], has_trailers: bool) -> Result<Bytes, Vec<Ref
             return Err(refusals);
         }
         is_malformed |= *flag != 0;
-        let Some((message, after)) = after.split_at_checked(length) else { break };
+        let Some((message, after)) = after.split_at_checked(length) else {
+            // tonic does not notice that a message is cut off right after its prefix.
+            is_cut = !after.is_empty();
+            break;
+        };
         match answer(is_list, message) {
             Some(answer) => answers.push(answer),
             None => is_malformed = true,
         }
         rest = after;
     }
-    // tonic does not notice that a message is cut off if trailers follow it.
-    is_malformed |= !rest.is_empty() && !has_trailers;
+    if rest.len() < 5 {
+        is_cut = !rest.is_empty();
+    }
+    // Nor does it if trailers follow what is cut off.
+    is_malformed |= is_cut && !has_trailers;
     answers.into_iter().next().filter(|_| !is_malformed).ok_or(vec![Refusal::Malformed])
 }
 
