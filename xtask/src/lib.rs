@@ -7,6 +7,7 @@ pub mod fuzz;
 pub mod interop;
 mod program;
 pub mod regen_proto;
+pub mod soak;
 
 use std::path::{Path, PathBuf};
 

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{bench, fuzz, interop, regen_proto, root};
+use xtask::{bench, fuzz, interop, regen_proto, root, soak};
 
 /// The project's automation.
 #[derive(Parser)]
@@ -21,6 +21,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Keep the service under mixed load and hostile peers for a while, and check every answer.
+    Soak(soak::Options),
 }
 
 fn main() -> ExitCode {
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         Command::Interop => interop::check(&root()),
         Command::RegenProto { check: false } => regen_proto::write(&root()),
         Command::RegenProto { check: true } => regen_proto::check(&root()),
+        Command::Soak(options) => soak::run(&root(), &options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

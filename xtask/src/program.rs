@@ -81,6 +81,21 @@ impl Program {
         }
     }
 
+    /// Returns the process's number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for the next line that the program prints; `None` if there is none left.
+    ///
+    /// # Errors
+    ///
+    /// If it does not come within `limit`.
+    pub(crate) fn line(&self, limit: Duration) -> Result<Option<String>> {
+        let line = self.stdout.next(Instant::now() + limit);
+        line.with_context(|| format!("{}\nprinted nothing within {limit:?}", self.command))
+    }
+
     /// Waits for the program to end.
     ///
     /// # Errors

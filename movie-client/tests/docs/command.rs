@@ -75,6 +75,7 @@ impl Command {
             [] => return Ok(Self::Known),
             ["bench"] => (Self::Known, "\n    Bench("),
             ["fuzz"] => (Self::Known, "\n    Fuzz("),
+            ["soak"] => (Self::Known, "\n    Soak("),
             ["interop"] => (Self::Known, "\n    Interop,"),
             ["regen-proto"] => (Self::Generate, "\n    RegenProto {"),
             ["regen-proto", "--check"] => (Self::CheckGenerated, "\n        check: bool,"),

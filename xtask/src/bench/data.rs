@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 /// Returns a database of so many movies, of about 86 bytes each when encoded; written first if it is missing.
-pub(super) fn database(dir: &Path, movies: u64) -> Result<PathBuf> {
+pub(crate) fn database(dir: &Path, movies: u64) -> Result<PathBuf> {
     let path = dir.join(format!("movies-{movies}.json"));
     if !path.exists() {
         // Under another name until it is whole.

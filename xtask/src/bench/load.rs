@@ -78,7 +78,7 @@ fn h2load(
 }
 
 /// Compares every answer of a server with its database.
-pub(super) fn check(target: &Path, address: SocketAddr, database: &Path) -> Result<()> {
+pub(crate) fn check(target: &Path, address: SocketAddr, database: &Path) -> Result<()> {
     let mut command = ours(target, "check", address);
     program::run(command.arg(database), PATIENCE).map(drop)
 }

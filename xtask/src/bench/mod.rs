@@ -4,9 +4,9 @@
 //! counts is the processor time and the memory of the server's process, as Linux reports them: how long a call
 //! takes depends on what else the machine does.
 
-mod data;
-mod load;
-mod process;
+pub(crate) mod data;
+pub(crate) mod load;
+pub(crate) mod process;
 mod server;
 mod table;
 
@@ -50,7 +50,8 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     bench.run(options.movies)
 }
 
-fn build(root: &Path) -> Result<()> {
+/// Builds the service as it is shipped, and what loads it.
+pub(crate) fn build(root: &Path) -> Result<()> {
     for args in [&["--release", "--bins"][..], &["--profile", "plain", "--examples"]] {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo)

@@ -1,0 +1,42 @@
+//! Replaces the database again and again, and waits each time until the service serves the new version.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use movie_proto::MovieId;
+
+use crate::calls::connect;
+use crate::tally::{Amiss, Tally};
+use crate::versions::Versions;
+
+/// From one reload to the next.
+const PAUSE: Duration = Duration::from_secs(3);
+
+/// How long the service may take to notice a new version and to serve it. The machine is busy.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Reloads until the end, and leaves the database as it was.
+pub(crate) async fn run(address: SocketAddr, end: Instant, versions: Arc<Versions>, tally: Arc<Tally>) {
+    while Instant::now() < end {
+        for version in [1, 0] {
+            tokio::time::sleep(PAUSE).await;
+            tally.call("reload", reload(address, &versions, version).await);
+        }
+    }
+}
+
+async fn reload(address: SocketAddr, versions: &Versions, version: usize) -> Result<(), Amiss> {
+    versions.write(version).map_err(|error| Amiss::Failed(error.to_string()))?;
+    let mut stub = connect(address).await?;
+    let wanted = versions.movie(version, versions.len() - 1);
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        let id = MovieId { id: wanted.id.clone() };
+        if stub.get_movie_by_id(id).await?.get_ref() == wanted {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err(Amiss::Failed(format!("the new version was not served within {PATIENCE:?}")))
+}

@@ -1,0 +1,75 @@
+//! The two versions of the database that the service serves in turn: no movie of one is as in the other.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use movie_proto::MovieData;
+use movie_service::database;
+
+use crate::tally::Amiss;
+
+/// Both versions, as they are to be served.
+#[derive(Debug)]
+pub(crate) struct Versions {
+    path: PathBuf,
+    texts: [String; 2],
+    movies: [Vec<MovieData>; 2],
+    places: HashMap<String, usize>,
+}
+
+impl Versions {
+    /// Makes the second version of a database.
+    pub(crate) fn of(path: &Path) -> Result<Self, Box<dyn Error>> {
+        let first = fs::read_to_string(path)?;
+        let second = first.replace("\"title\": \"The Long", "\"title\": \"The Next");
+        let movies = [movies(path, &first)?, movies(path, &second)?];
+        if movies[0].iter().zip(&movies[1]).any(|(first, second)| first == second) {
+            return Err(format!("{} is no database of seeded movies", path.display()).into());
+        }
+        let places = movies[0].iter().enumerate().map(|(place, movie)| (movie.id.clone(), place)).collect();
+        Ok(Self { path: path.to_owned(), texts: [first, second], movies, places })
+    }
+
+    /// Replaces the file by a version.
+    pub(crate) fn write(&self, version: usize) -> io::Result<()> {
+        // Under another name until it is whole.
+        let part = self.path.with_extension("part");
+        fs::write(&part, &self.texts[version])?;
+        fs::rename(part, &self.path)
+    }
+
+    /// Returns how many movies each version has.
+    pub(crate) fn len(&self) -> usize {
+        self.movies[0].len()
+    }
+
+    /// Returns a movie of a version.
+    pub(crate) fn movie(&self, version: usize, place: usize) -> &MovieData {
+        &self.movies[version][place]
+    }
+
+    /// Checks a movie that was asked for by its id.
+    pub(crate) fn check(&self, id: &str, found: &MovieData) -> Result<(), Amiss> {
+        let is_right = match self.places.get(id) {
+            Some(&place) => self.movies.iter().any(|movies| movies[place] == *found),
+            None => *found == MovieData::default(),
+        };
+        if is_right { Ok(()) } else { Err(Amiss::Wrong(format!("`{id}` is answered with {found:?}"))) }
+    }
+
+    /// Returns the version that a list with such a first movie is of.
+    pub(crate) fn starting_with(&self, movie: &MovieData) -> Option<usize> {
+        self.movies.iter().position(|movies| movies[0] == *movie)
+    }
+}
+
+/// Reads the movies of a text as the service would.
+fn movies(path: &Path, text: &str) -> Result<Vec<MovieData>, Box<dyn Error>> {
+    let copy = path.with_extension("copy");
+    fs::write(&copy, text)?;
+    let movies = database::load(&copy)?.movies().map(MovieData::from).collect();
+    fs::remove_file(copy)?;
+    Ok(movies)
+}
