@@ -1,11 +1,14 @@
 //! The API contract of the movie service, generated from `proto/`.
 //!
-//! Both sides of the wire depend on this crate and on nothing of each other, so they cannot drift:
+//! Both sides of the wire depend on this crate and on nothing of each other, so they cannot drift. Of the course's
+//! contract, `Movie`:
 //! * [`MovieData`], [`MovieId`], [`Empty`] — the messages;
 //! * [`movie_client::MovieClient`] — the stub, which a client calls;
 //! * [`movie_server::Movie`] and [`movie_server::MovieServer`] — the trait that a servicer
 //!   implements, and what registers it with a server;
-//! * [`FILE_DESCRIPTOR_SET`] — the contract as data, for reflection.
+//!
+//! Of `movie.catalog.v1.MovieCatalog` the same in [`catalog::v1`]; of both, [`FILE_DESCRIPTOR_SET`]: the contract as data,
+//! for reflection.
 //!
 //! Everything under `src/generated/` is written by `cargo xtask regen-proto`; edit `proto/` and run
 //! that command instead. A test of this crate fails while the two differ.
@@ -14,3 +17,12 @@
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/descriptor_set.bin");
 
 include!("generated/movie.rs");
+
+/// `movie.catalog`: the catalogue that can be changed, paged and watched.
+pub mod catalog {
+    /// Version 1 of the contract: `proto/movie/catalog/v1/catalog.proto`.
+    #[allow(missing_docs, clippy::large_enum_variant, reason = "generated")]
+    pub mod v1 {
+        include!("generated/movie.catalog.v1.rs");
+    }
+}

@@ -19,7 +19,7 @@ fn catalogue(movies: u64) -> Catalogue {
     builder.reserve(usize::try_from(movies).unwrap_or_default());
     for movie in 0..movies {
         let (id, title) = (id(movie), format!("A title of the usual length {movie}"));
-        let movie = Movie { title: &title, rating: 7.5, director: "A Director", id: &id };
+        let movie = Movie { title: &title, rating: 7.5, director: "A Director", id: &id, details: &[] };
         if let Some(full) = draft.push(&movie).expect("the movie fits") {
             builder.push(&full).expect("every id is new");
         }
@@ -72,12 +72,13 @@ fn change(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("update", size), |bencher| {
             bencher.iter(|| {
                 movie = (movie + 7_919) % size;
-                let update = Movie { title: "Another title", rating: 1.0, director: "", id: &id(movie) };
+                let update =
+                    Movie { title: "Another title", rating: 1.0, director: "", id: &id(movie), details: &[] };
                 catalogue.apply([Change::Update(update)]).expect("the id is there")
             });
         });
         group.bench_function(BenchmarkId::new("insert and delete", size), |bencher| {
-            let new = Movie { title: "A new title", rating: 1.0, director: "", id: "new" };
+            let new = Movie { title: "A new title", rating: 1.0, director: "", id: "new", details: &[] };
             bencher.iter(|| {
                 catalogue.apply([Change::Insert(new)]).expect("the id is new");
                 catalogue.apply([Change::Delete("new")]).expect("the id is there")

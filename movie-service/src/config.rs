@@ -1,18 +1,22 @@
 //! The flags and environment variables.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, FalseyValueParser};
 use clap::{ArgAction, Args, Parser, Subcommand};
 
 use crate::access::Role;
+use crate::catalogue::KEPT_CHANGES;
 use crate::server::Offers;
 use crate::server::limits::{Limits, parse_time};
 use crate::server::listen::Address;
 use crate::server::tls::TlsFiles;
 use crate::server::web::Origin;
+use crate::store::sql::Place;
 use crate::telemetry::log::LogFormat;
 
 /// Serves a movie database over gRPC.
@@ -23,9 +27,19 @@ pub struct Config {
     #[arg(long, env = "MOVIE_LISTEN", value_name = "ADDRESS", default_value = "[::]:3001")]
     pub listen: Address,
 
-    /// JSON file with the movies; `databases/README.md` describes the format.
-    #[arg(long, env = "MOVIE_DATABASE", value_name = "FILE", default_value = "databases/movies.json")]
-    pub database: PathBuf,
+    /// Where the movies are: a JSON file, which is only read, or sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
+    #[arg(
+        long,
+        env = "MOVIE_DATABASE",
+        value_name = "DATABASE",
+        default_value = "databases/movies.json",
+        hide_env_values = true
+    )]
+    pub database: Database,
+
+    /// Changes that a store keeps for those who follow them; about half a kilobyte of memory each.
+    #[arg(long, env = "MOVIE_KEEP_CHANGES", value_name = "NUMBER", default_value_t = KEPT_CHANGES)]
+    pub keep_changes: usize,
 
     /// Do not print `Movie found!` for each movie that is found.
     #[arg(long, env = "MOVIE_QUIET", value_parser = FalseyValueParser::new())]
@@ -121,6 +135,69 @@ pub enum Command {
         #[arg(long)]
         role: Role,
     },
+    /// Add the movies of JSON files to a store, or replace those that differ; run again, it goes on where it was.
+    Import {
+        /// JSON files; `databases/README.md` describes the format.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+        /// The store: sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
+        #[arg(long, env = "MOVIE_DATABASE", value_name = "DATABASE", hide_env_values = true)]
+        database: Database,
+    },
+    /// Write the movies of a store as a JSON file.
+    Export {
+        /// The store, which may be in use: sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
+        #[arg(long, env = "MOVIE_DATABASE", value_name = "DATABASE", hide_env_values = true)]
+        database: Database,
+        /// The file to write; standard output if there is none.
+        #[arg(long, value_name = "FILE")]
+        output: Option<PathBuf>,
+    },
+}
+
+/// Where movies are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Database {
+    /// A JSON file.
+    Json(PathBuf),
+    /// A store.
+    Sql(Place),
+}
+
+impl FromStr for Database {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("sqlite", path)) => match path.strip_prefix("//").unwrap_or(path) {
+                "" => Err("expected a path after `sqlite:`".into()),
+                path => Ok(Self::Sql(Place::Sqlite(path.into()))),
+            },
+            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
+                Ok(Self::Sql(Place::Postgres(text.to_owned())))
+            }
+            Some((scheme, rest)) if rest.starts_with("//") => Err(format!(
+                "`{scheme}` is no kind of database, expected a JSON file, sqlite:PATH or postgres://…"
+            )),
+            _ if text.is_empty() => Err("expected a JSON file, sqlite:PATH or postgres://…".into()),
+            _ => Ok(Self::Json(text.into())),
+        }
+    }
+}
+
+/// As it was given, but for a password and the options.
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(path) => path.display().fmt(f),
+            Self::Sql(Place::Sqlite(path)) => write!(f, "sqlite:{}", path.display()),
+            Self::Sql(Place::Postgres(url)) => {
+                let (_, rest) = url.split_once("://").unwrap_or_default();
+                let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
+                write!(f, "postgres://{}", rest.split('?').next().unwrap_or_default())
+            }
+        }
+    }
 }
 
 impl Config {
@@ -198,10 +275,27 @@ mod tests {
     }
 
     #[test]
+    fn a_database_is_known_by_how_it_starts_and_shown_without_its_password() {
+        let shown = |text: &str| text.parse::<Database>().map(|database| database.to_string());
+        assert_eq!(shown("movies.json").unwrap(), "movies.json");
+        assert_eq!(shown("a:b.json").unwrap(), "a:b.json");
+        assert_eq!(shown("sqlite:films.db").unwrap(), "sqlite:films.db");
+        assert_eq!(shown("sqlite:///srv/films.db").unwrap(), "sqlite:/srv/films.db");
+        assert_eq!(
+            shown("postgres://me:p@ss@host:1/films?sslmode=require").unwrap(),
+            "postgres://host:1/films"
+        );
+        assert_eq!(shown("postgresql://host/films").unwrap(), "postgres://host/films");
+        for wrong in ["", "sqlite:", "sqlite://", "mysql://host/films", "https://films.example"] {
+            shown(wrong).unwrap_err();
+        }
+    }
+
+    #[test]
     fn the_defaults_are_the_course_s_and_offer_what_harms_nobody() {
         let config = parse(&[]);
         assert_eq!(config.listen.to_string(), "[::]:3001");
-        assert_eq!(config.database, PathBuf::from("databases/movies.json"));
+        assert_eq!(config.database, Database::Json("databases/movies.json".into()));
         assert_eq!(config.limits(), Limits::default());
         let Offers { health, reflection, gzip, web } = config.offers();
         assert!(health && reflection && !gzip && web.is_empty());

@@ -16,42 +16,47 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 /// The name that stands for the service as a whole.
 const WHOLE: &str = "";
 
-/// Says whether the service can be called: all of it, since all is answered from one catalogue.
+/// Says whether the service can be called: what only reads, since all is answered from one catalogue; and the whole, which
+/// takes the store as well.
 ///
 /// Dropping it ends the streams of `Watch`, which would otherwise hold up a shutdown.
 #[derive(Debug, Default)]
-pub struct Health(watch::Sender<bool>);
+pub struct Health {
+    reading: watch::Sender<bool>,
+    whole: watch::Sender<bool>,
+}
 
 /// Answers the calls of `grpc.health.v1.Health`.
 #[derive(Clone, Debug)]
-pub struct HealthServicer {
-    services: Arc<[&'static str]>,
-    serving: watch::Receiver<bool>,
-}
+pub struct HealthServicer(Arc<[(&'static str, watch::Receiver<bool>)]>);
 
 impl Health {
-    /// Returns what answers for `services`, and for the empty name. At first, nothing can be called.
+    /// Returns what answers for services that only read and for those that write, and for the empty name. At first, nothing
+    /// can be called.
     #[must_use]
-    pub fn server(&self, services: &[&'static str]) -> HealthServer<HealthServicer> {
-        let services = services.iter().copied().chain([WHOLE]).collect();
-        HealthServer::new(HealthServicer { services, serving: self.subscribe() })
+    pub fn server(&self, reading: &[&'static str], writing: &[&'static str]) -> HealthServer<HealthServicer> {
+        let reading = reading.iter().map(|name| (*name, self.reading.subscribe()));
+        let whole = writing.iter().chain([&WHOLE]).map(|name| (*name, self.subscribe()));
+        HealthServer::new(HealthServicer(reading.chain(whole).collect()))
     }
 
-    /// Returns whether the service can be called, now and later.
+    /// Returns whether the whole service can be called, now and later.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<bool> {
-        self.0.subscribe()
+        self.whole.subscribe()
     }
 
-    /// Says whether the service can be called, and tells those who watch if that is new.
-    pub fn set_serving(&self, serving: bool) {
-        self.0.send_if_modified(|old| std::mem::replace(old, serving) != serving);
+    /// Says whether the service can be called, and whether its store can, and tells those who watch what is new.
+    pub fn set_serving(&self, serving: bool, store: bool) {
+        for (health, serving) in [(&self.reading, serving), (&self.whole, serving && store)] {
+            health.send_if_modified(|old| std::mem::replace(old, serving) != serving);
+        }
     }
 }
 
 impl HealthServicer {
-    fn knows(&self, name: &str) -> bool {
-        self.services.contains(&name)
+    fn of(&self, name: &str) -> Option<&watch::Receiver<bool>> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, serving)| serving)
     }
 }
 
@@ -61,10 +66,11 @@ impl health_server::Health for HealthServicer {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        if !self.knows(&request.get_ref().service) {
-            return Err(Status::not_found(format!("no such service; known are {:?}", self.services)));
-        }
-        Ok(Response::new(answer(*self.serving.borrow())))
+        let Some(serving) = self.of(&request.get_ref().service) else {
+            let known: Vec<_> = self.0.iter().map(|(name, _)| name).collect();
+            return Err(Status::not_found(format!("no such service; known are {known:?}")));
+        };
+        Ok(Response::new(answer(*serving.borrow())))
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
@@ -73,8 +79,11 @@ impl health_server::Health for HealthServicer {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let known = self.knows(&request.get_ref().service);
-        let changes = WatchStream::new(self.serving.clone()).map(move |serving| {
+        let known = self.of(&request.get_ref().service);
+        let serving = known.or_else(|| self.of(WHOLE)).cloned();
+        let known = known.is_some();
+        let serving = serving.ok_or_else(|| Status::unavailable("the service is shutting down"))?;
+        let changes = WatchStream::new(serving).map(move |serving| {
             // Not an error, says the protocol: the service could appear.
             Ok(if known { answer(serving) } else { status(ServingStatus::ServiceUnknown) })
         });
@@ -102,8 +111,8 @@ mod tests {
 
     fn health() -> (Health, HealthServicer) {
         let health = Health::default();
-        let serving = health.subscribe();
-        (health, HealthServicer { services: ["Movie", WHOLE].into(), serving })
+        let servicer = HealthServicer(["Movie", WHOLE].map(|name| (name, health.subscribe())).into());
+        (health, servicer)
     }
 
     fn request(service: &str) -> Request<HealthCheckRequest> {
@@ -114,7 +123,7 @@ mod tests {
     async fn each_service_and_the_whole_can_be_asked_for_and_agree() {
         let (health, servicer) = health();
         for serving in [false, true, false] {
-            health.set_serving(serving);
+            health.set_serving(serving, true);
             for name in ["", "Movie"] {
                 assert_eq!(servicer.check(request(name)).await.unwrap().into_inner(), answer(serving));
             }
@@ -136,11 +145,11 @@ mod tests {
         let (health, servicer) = health();
         let mut watch = servicer.watch(request("Movie")).await.unwrap().into_inner();
         assert_eq!(watch.next().await.unwrap().unwrap(), answer(false));
-        health.set_serving(true);
+        health.set_serving(true, true);
         assert_eq!(watch.next().await.unwrap().unwrap(), answer(true));
-        health.set_serving(true);
+        health.set_serving(true, true);
         assert!(watch.as_mut().poll_next(&mut Context::from_waker(Waker::noop())).is_pending());
-        health.set_serving(false);
+        health.set_serving(false, true);
         assert_eq!(watch.next().await.unwrap().unwrap(), answer(false));
         drop(health);
         assert_eq!(watch.next().await.unwrap().unwrap_err().code(), Code::Unavailable);

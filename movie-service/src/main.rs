@@ -6,19 +6,20 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use movie_service::access::{self, Access, token};
-use movie_service::catalogue::Catalogue;
-use movie_service::config::{Command, Config};
+use movie_service::catalogue::{Catalogue, Snapshot};
+use movie_service::config::{Command, Config, Database};
 use movie_service::database::{JsonDatabase, LoadError};
 use movie_service::found::Found;
 use movie_service::health::Health;
 use movie_service::server::Server;
 use movie_service::server::listen::Listener;
 use movie_service::server::tls::Tls;
+use movie_service::store::Store;
 use movie_service::telemetry::calls::Observer;
 use movie_service::telemetry::log;
 use movie_service::telemetry::metrics::{Metrics, Reload};
 use movie_service::telemetry::trace::Traces;
-use movie_service::{admin, shutdown, watch};
+use movie_service::{admin, shutdown, transfer, watch};
 use tokio::net::TcpListener;
 use tracing::{info, warn};
 
@@ -40,6 +41,8 @@ fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
     match &config.command {
         None => serve(&config),
+        Some(Command::Import { files, database }) => transfer::import(files, database),
+        Some(Command::Export { database, output }) => transfer::export(database, output.as_deref()),
         Some(Command::Token { name, role }) => {
             let made = token::make(name, *role)?;
             let text = format!("{}\n{}\n", made.token, made.line);
@@ -58,15 +61,11 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let metrics = if config.metrics.is_some() { Metrics::on(&access::PATHS) } else { Metrics::off() };
     let observer = Observer::new(&access::PATHS, metrics.clone(), traces.as_ref().map(Traces::tracer));
 
-    let (database, movies) = JsonDatabase::open(&config.database).map_err(|error| {
-        let hint = match &error {
-            LoadError::Read { .. } => "; name another file with --database FILE",
-            LoadError::Invalid { .. } => "",
-        };
-        anyhow::Error::new(error).context(format!("cannot load the database{hint}"))
-    })?;
-    let access = Access::open(config.tokens.as_deref(), config.allow_anonymous_writes)
-        .context("cannot use the tokens file")?;
+    let (catalogue, store, file) = open(config).await?;
+    // Without tokens, what says that the store cannot be written is the store.
+    let anonymous_writes = config.allow_anonymous_writes || store.is_read_only();
+    let access =
+        Access::open(config.tokens.as_deref(), anonymous_writes).context("cannot use the tokens file")?;
     let offers = config.offers();
     let tls = config.tls().map(|files| Tls::load(files, !offers.web.is_empty())).transpose();
     let tls = tls.context("cannot use TLS")?;
@@ -88,13 +87,15 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     if config.shows_tokens() {
         warn!("tokens travel in the clear: turn TLS on with --tls-cert and --tls-key");
     }
-    info!("serving {} movies from {} on {}", movies.len(), config.database.display(), listener.address()?);
-    let catalogue = Arc::new(Catalogue::new(movies));
+    let movies = catalogue.read(Snapshot::len);
+    info!("serving {movies} movies from {} on {}", config.database, listener.address()?);
     let told = |reload| {
         let metrics = metrics.clone();
         move |taken| metrics.reloaded(reload, taken)
     };
-    database.follow(&catalogue, told(Reload::Database))?;
+    if let Some(file) = file {
+        file.follow(&catalogue, told(Reload::Database))?;
+    }
     let mut followed: Vec<_> = access.follow(told(Reload::Tokens))?.into_iter().collect();
     if let Some(tls) = &tls {
         followed.push(tls.follow(told(Reload::Tls))?);
@@ -105,17 +106,23 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     if let Some(pages) = pages {
         info!("metrics on http://{}/metrics", pages.local_addr()?);
         let (catalogue, metrics, serving) = (catalogue.clone(), metrics.clone(), health.subscribe());
+        let state = store.state();
         let page = move || {
             catalogue.read(|movies| metrics.catalogue(movies.len(), movies.revision()));
             metrics.render()
         };
-        let ready = move || if *serving.borrow() { Ok(()) } else { Err("starting or stopping".to_owned()) };
+        let ready = move || match &*state.borrow() {
+            Err(why) => Err(format!("the store cannot be used, reads go on: {why}")),
+            Ok(()) if *serving.borrow() => Ok(()),
+            Ok(()) => Err("starting or stopping".to_owned()),
+        };
         tokio::spawn(admin::serve(pages, page, ready, std::future::pending()));
     }
     let upkeep = observer.clone();
     tokio::spawn(async move { upkeep.upkeep().await });
 
     let server = Server {
+        store,
         limits: config.limits(),
         access,
         tls,
@@ -134,4 +141,26 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         traces.flush();
     }
     Ok(())
+}
+
+/// Opens the database: returns its movies, what writes them, and the file to follow if it is one.
+async fn open(config: &Config) -> anyhow::Result<(Arc<Catalogue>, Store, Option<JsonDatabase>)> {
+    match &config.database {
+        Database::Json(path) => {
+            let (file, movies) = JsonDatabase::open(path).map_err(|error| {
+                let hint = match &error {
+                    LoadError::Read { .. } => "; name another file with --database FILE",
+                    LoadError::Invalid { .. } => "",
+                };
+                anyhow::Error::new(error).context(format!("cannot load the database{hint}"))
+            })?;
+            let catalogue = Catalogue::keeping(config.keep_changes, movies);
+            Ok((Arc::new(catalogue), Store::read_only("json"), Some(file)))
+        }
+        Database::Sql(place) => {
+            let opened = Store::open(place.clone(), config.keep_changes).await;
+            let (store, catalogue) = opened.with_context(|| format!("cannot open {}", config.database))?;
+            Ok((catalogue, store, None))
+        }
+    }
 }

@@ -74,7 +74,7 @@ mod tests {
                     names.sort_unstable();
                     let own = concat!("grpc.reflection.", stringify!($version), ".ServerReflection");
                     assert_eq!(services(health).unwrap()[$at].0, own);
-                    let mut expected = [vec!["Movie", own], others].concat();
+                    let mut expected = [vec!["Movie", "movie.catalog.v1.MovieCatalog", own], others].concat();
                     expected.sort_unstable();
                     assert_eq!(names, expected);
 

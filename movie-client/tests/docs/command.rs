@@ -4,7 +4,7 @@ use std::process;
 
 use clap::Parser;
 use movie_client::args::Args;
-use movie_service::config::Config;
+use movie_service::config::{Config, Database};
 
 use crate::files::{Files, members};
 use crate::service::Service;
@@ -88,8 +88,10 @@ impl Command {
     pub(crate) fn run(self, files: &Files, service: &mut Option<Service>) -> Result<Outcome, String> {
         match self {
             Self::Serve(config) => {
-                // On a free port in place of the one that the command names, which may be in use.
-                *service = Some(Service::start(&files.find(&config.database.to_string_lossy())?)?);
+                // On a free port in place of the one that the command names, which may be in use. Stores are looked up only.
+                if let Database::Json(path) = &config.database {
+                    *service = Some(Service::start(&files.find(&path.to_string_lossy())?)?);
+                }
                 Ok(Outcome::silent())
             }
             Self::Call(args) => {

@@ -15,6 +15,16 @@ pub enum Need {
 const RPCS: &[(&str, Need)] = &[
     ("/Movie/GetMovieByID", Need::Role(Role::Reader)),
     ("/Movie/GetListMovies", Need::Role(Role::Reader)),
+    ("/movie.catalog.v1.MovieCatalog/GetMovie", Need::Role(Role::Reader)),
+    ("/movie.catalog.v1.MovieCatalog/BatchGetMovies", Need::Role(Role::Reader)),
+    ("/movie.catalog.v1.MovieCatalog/LookupMovies", Need::Role(Role::Reader)),
+    ("/movie.catalog.v1.MovieCatalog/ListMovies", Need::Role(Role::Reader)),
+    ("/movie.catalog.v1.MovieCatalog/WatchMovies", Need::Role(Role::Reader)),
+    ("/movie.catalog.v1.MovieCatalog/GetCatalog", Need::Role(Role::Reader)),
+    ("/movie.catalog.v1.MovieCatalog/CreateMovie", Need::Role(Role::Writer)),
+    ("/movie.catalog.v1.MovieCatalog/UpdateMovie", Need::Role(Role::Writer)),
+    ("/movie.catalog.v1.MovieCatalog/DeleteMovie", Need::Role(Role::Writer)),
+    ("/movie.catalog.v1.MovieCatalog/ImportMovies", Need::Role(Role::Writer)),
     // Those who ask have no tokens: load balancers, orchestrators.
     ("/grpc.health.v1.Health/Check", Need::Anyone),
     ("/grpc.health.v1.Health/Watch", Need::Anyone),

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use memmap2::MmapMut;
 
-use super::segment::{Draft, Segment};
+use super::segment::{Draft, DraftDetails, Segment};
 
 /// The size of a block: a huge page of the usual processors.
 const BLOCK: usize = 2 * 1024 * 1024;
@@ -18,8 +18,8 @@ pub(super) struct Block {
     memory: Option<MmapMut>,
     /// Where the frames of the last segment end.
     used: usize,
-    /// The size of each segment's frames.
-    parts: Vec<usize>,
+    /// The size of each segment's frames, and its details.
+    parts: Vec<(usize, DraftDetails)>,
 }
 
 impl Block {
@@ -34,10 +34,10 @@ impl Block {
             Some(memory) if length <= BLOCK => {
                 memory[self.used..self.used + length].copy_from_slice(draft.frames());
                 self.used += length;
-                self.parts.push(length);
+                self.parts.push((length, draft.details()));
             }
             // Too large for a block, or there is none to be had.
-            _ => ready.push(Segment::new(Bytes::copy_from_slice(draft.frames()))),
+            _ => ready.push(Segment::new(Bytes::copy_from_slice(draft.frames()), draft.details())),
         }
         ready
     }
@@ -53,9 +53,9 @@ impl Block {
             Bytes::from_owner(memory)
         };
         let mut start = 0;
-        let segment = |length| {
+        let segment = |(length, details)| {
             start += length;
-            Segment::new(frames.slice(start - length..start))
+            Segment::new(frames.slice(start - length..start), details)
         };
         parts.into_iter().map(segment).collect()
     }

@@ -11,8 +11,21 @@ pub enum Change<'a> {
     Insert(Movie<'a>),
     /// Replaces the movie that has the same id; it keeps its place in the listing order.
     Update(Movie<'a>),
+    /// Adds or replaces, whichever fits.
+    Put(Movie<'a>),
     /// Removes the movie that has this id.
     Delete(&'a str),
+}
+
+impl Change<'_> {
+    /// Returns the id of the movie.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        match self {
+            Self::Insert(movie) | Self::Update(movie) | Self::Put(movie) => movie.id,
+            Self::Delete(id) => id,
+        }
+    }
 }
 
 /// Why a movie could not be added, changed or removed.

@@ -25,7 +25,7 @@ pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
 
 // A tag is a field's number and its wire type: 2 means a length and that many bytes, 5 means four bytes.
 const TITLE: u8 = 1 << 3 | 2;
-const RATING: u8 = 2 << 3 | 5;
+pub(super) const RATING: u8 = 2 << 3 | 5;
 const DIRECTOR: u8 = 3 << 3 | 2;
 const ID: u8 = 4 << 3 | 2;
 
@@ -40,6 +40,8 @@ pub struct Movie<'a> {
     pub director: &'a str,
     /// The id; unique in a catalogue and not empty.
     pub id: &'a str,
+    /// What the frame has no room for, encoded; see [`Details`](super::Details). A frame is read back without it.
+    pub details: &'a [u8],
 }
 
 impl<'a> Movie<'a> {
@@ -47,6 +49,12 @@ impl<'a> Movie<'a> {
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
         out.put_bytes(0, PREFIX);
+        self.encode_message(out);
+        close(out, start);
+    }
+
+    /// Appends the message of this movie to `out`, without its details.
+    pub(super) fn encode_message(&self, out: &mut Vec<u8>) {
         put_text(TITLE, self.title, out);
         if self.rating != 0.0 {
             out.put_u8(RATING);
@@ -54,37 +62,47 @@ impl<'a> Movie<'a> {
         }
         put_text(DIRECTOR, self.director, out);
         put_text(ID, self.id, out);
-        let length = u32::try_from(out.len() - start - PREFIX).unwrap_or(u32::MAX);
-        out[start + 1..start + PREFIX].copy_from_slice(&length.to_be_bytes());
     }
 
     /// Reads the movie back from a frame of a catalogue.
     #[must_use]
     pub fn decode(frame: &'a [u8]) -> Self {
         let mut movie = Self::default();
+        movie.take_fields(frame.get(PREFIX..).unwrap_or_default());
+        movie
+    }
+
+    /// Takes the fields that a frame has off the front of an encoded message, and returns the rest.
+    pub(super) fn take_fields(&mut self, message: &'a [u8]) -> &'a [u8] {
         let text = |value: &'a [u8]| str::from_utf8(value).unwrap_or_default();
-        for (tag, value) in fields(frame) {
+        let mut fields = Fields { rest: message, last: 0 };
+        for (tag, value) in fields.by_ref() {
             match tag {
-                TITLE => movie.title = text(value),
-                RATING => movie.rating = f32::from_le_bytes(value.try_into().unwrap_or_default()),
-                DIRECTOR => movie.director = text(value),
-                ID => movie.id = text(value),
-                _ => {}
+                TITLE => self.title = text(value),
+                RATING => self.rating = f32::from_le_bytes(value.try_into().unwrap_or_default()),
+                DIRECTOR => self.director = text(value),
+                _ => self.id = text(value),
             }
         }
-        movie
+        fields.rest
     }
 
     /// Returns the most bytes that the frame takes.
     pub(super) fn max_frame_len(&self) -> usize {
-        PREFIX + self.max_message_len()
+        PREFIX + self.max_message_len() - self.details.len()
     }
 
-    /// Returns the most bytes that the message takes.
+    /// Returns the most bytes that the message takes, with the details.
     pub(super) fn max_message_len(&self) -> usize {
         // Each text has a tag and a length of at most five bytes; the rating takes five in all.
-        self.title.len() + self.director.len() + self.id.len() + 3 * 6 + 5
+        self.title.len() + self.director.len() + self.id.len() + 3 * 6 + 5 + self.details.len()
     }
+}
+
+/// Writes the length of a message into the prefix before it, which starts at `start` and ends with `out`.
+pub(super) fn close(out: &mut [u8], start: usize) {
+    let length = u32::try_from(out.len() - start - PREFIX).unwrap_or(u32::MAX);
+    out[start + 1..start + PREFIX].copy_from_slice(&length.to_be_bytes());
 }
 
 /// Returns the id in a frame of a catalogue.
@@ -117,19 +135,36 @@ pub(super) fn each(frames: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     })
 }
 
-/// Walks over the fields of a frame: tag and value.
-fn fields(frame: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
-    let mut rest = frame.get(PREFIX..).unwrap_or_default();
-    iter::from_fn(move || {
-        let (&tag, mut after) = rest.split_first()?;
-        let length = if tag == RATING { size_of::<f32>() } else { take_varint(&mut after)? };
-        let (value, next) = after.split_at_checked(length)?;
-        rest = next;
-        Some((tag, value))
-    })
+/// Walks over the fields of the message in a frame.
+fn fields(frame: &[u8]) -> Fields<'_> {
+    Fields { rest: frame.get(PREFIX..).unwrap_or_default(), last: 0 }
 }
 
-fn put_text(tag: u8, text: &str, out: &mut Vec<u8>) {
+/// Walks over the fields of a message that a frame has, tag and value, as long as they are in their order.
+struct Fields<'a> {
+    rest: &'a [u8],
+    /// The tag of the field before.
+    last: u8,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&tag, mut after) = self.rest.split_first()?;
+        let length = match tag {
+            _ if tag <= self.last => return None,
+            RATING => size_of::<f32>(),
+            TITLE | DIRECTOR | ID => take_varint(&mut after)?,
+            _ => return None,
+        };
+        let (value, rest) = after.split_at_checked(length)?;
+        (self.rest, self.last) = (rest, tag);
+        Some((tag, value))
+    }
+}
+
+pub(super) fn put_text(tag: u8, text: &str, out: &mut Vec<u8>) {
     if !text.is_empty() {
         out.put_u8(tag);
         put_varint(text.len(), out);
@@ -139,7 +174,7 @@ fn put_text(tag: u8, text: &str, out: &mut Vec<u8>) {
 
 /// Puts a length: seven bits a byte, the least significant first, the top bit set while more follow.
 #[expect(clippy::cast_possible_truncation, reason = "seven bits fit a byte")]
-fn put_varint(mut value: usize, out: &mut Vec<u8>) {
+pub(super) fn put_varint(mut value: usize, out: &mut Vec<u8>) {
     while value >= 0x80 {
         out.put_u8((value & 0x7f) as u8 | 0x80);
         value >>= 7;
@@ -148,7 +183,7 @@ fn put_varint(mut value: usize, out: &mut Vec<u8>) {
 }
 
 /// Takes what [`put_varint`] put off the front of `bytes`.
-fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
+pub(super) fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
     let mut value = 0;
     for shift in (0..usize::BITS).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;
@@ -172,7 +207,7 @@ mod tests {
     fn encoded(movie: &MovieData) -> Vec<u8> {
         let MovieData { title, rating, director, id } = movie;
         let mut frame = Vec::new();
-        Movie { title, rating: *rating, director, id }.encode(&mut frame);
+        Movie { title, rating: *rating, director, id, details: &[] }.encode(&mut frame);
         frame
     }
 

@@ -1,11 +1,12 @@
 //! Some hundred movies as ready frames, one after the other.
 
 use std::mem;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
 use super::change::{ChangeError, check};
+use super::columns::Columns;
 use super::frame::{self, Movie};
 use super::table;
 
@@ -17,7 +18,7 @@ const KEY_BITS: u32 = 15;
 pub(super) const FULL: usize = 1 << KEY_BITS;
 
 /// Where a movie is, for as long as it is in the catalogue: its segment and its key there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Place(u64);
 
 impl Place {
@@ -57,12 +58,47 @@ pub(super) struct Segment {
     frames: Bytes,
     /// Where the frame of each key starts now, by key, once that has changed.
     starts: Option<Arc<[(u16, usize)]>>,
+    /// The details of those movies that have some.
+    details: Option<Arc<SomeDetails>>,
+    /// Made when somebody searches.
+    columns: OnceLock<Arc<Columns>>,
+}
+
+/// The details of some movies of a segment, one after the other.
+#[derive(Clone, Debug, Default)]
+struct SomeDetails {
+    bytes: Vec<u8>,
+    /// By key, where its details end.
+    ends: Vec<(u16, usize)>,
+}
+
+impl SomeDetails {
+    /// Appends the details of a movie, which has the highest key so far.
+    fn push(&mut self, key: u16, details: &[u8]) {
+        if !details.is_empty() {
+            self.bytes.extend_from_slice(details);
+            self.ends.push((key, self.bytes.len()));
+        }
+    }
+
+    fn get(&self, key: u16) -> &[u8] {
+        let Ok(index) = self.ends.binary_search_by_key(&key, |(key, _)| *key) else { return &[] };
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before].1);
+        &self.bytes[start..self.ends[index].1]
+    }
+
+    /// Returns these if there are any, in memory of their own.
+    fn shared(mut self) -> Option<Arc<Self>> {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        (!self.ends.is_empty()).then(|| Arc::new(self))
+    }
 }
 
 impl Segment {
-    /// Makes a segment of the frames of a [`Draft`].
-    pub(super) fn new(frames: Bytes) -> Self {
-        Self { frames, starts: None }
+    /// Makes a segment of the frames of a [`Draft`] and its details.
+    pub(super) fn new(frames: Bytes, details: DraftDetails) -> Self {
+        Self { frames, details: details.0.shared(), ..Self::default() }
     }
 
     /// Returns the frames of all movies, in order.
@@ -80,8 +116,23 @@ impl Segment {
         self.frames.slice_ref(self.frame(key))
     }
 
+    /// Returns the details of a key.
+    pub(super) fn details(&self, key: u16) -> &[u8] {
+        self.details.as_ref().map_or(&[], |details| details.get(key))
+    }
+
+    /// Returns the movie of a key that is there.
+    pub(super) fn movie(&self, key: u16) -> Movie<'_> {
+        Movie { details: self.details(key), ..Movie::decode(self.frame(key)) }
+    }
+
+    /// Returns what movies are searched by.
+    pub(super) fn columns(&self) -> &Columns {
+        self.columns.get_or_init(|| Arc::new(Columns::of(self)))
+    }
+
     /// Returns the keys and frames of all movies, in order.
-    pub(super) fn movies(&self) -> impl Iterator<Item = (u16, &[u8])> {
+    pub(super) fn frames_by_key(&self) -> impl Iterator<Item = (u16, &[u8])> {
         let keys = self.starts.as_deref().map(|starts| starts.iter().map(|(key, _)| *key));
         let mut moved = keys.into_iter().flatten();
         frame::each(&self.frames).map(move |(start, frame)| match self.starts {
@@ -105,7 +156,11 @@ impl Segment {
         movie.encode(&mut frames);
         let moved = self.starts.is_some() || start != usize::from(key);
         let starts = moved.then(|| self.all_starts().chain([(key, start)]).collect());
-        Self { frames: Bytes::copy_from_slice(&frames), starts }
+        let mut details = self.details.clone();
+        if !movie.details.is_empty() {
+            Arc::make_mut(details.get_or_insert_default()).push(key, movie.details);
+        }
+        Self { frames: Bytes::copy_from_slice(&frames), starts, details, columns: OnceLock::new() }
     }
 
     /// Returns a segment like this one in which `movie`, or nothing, has this key.
@@ -121,7 +176,21 @@ impl Segment {
         let moved = |other: usize| if other < end { other } else { other - end + moved_to };
         let starts = self.all_starts().filter(|(other, _)| movie.is_some() || *other != key);
         let starts = starts.map(|(other, start)| (other, moved(start))).collect();
-        Self { frames: Bytes::copy_from_slice(&frames), starts: Some(starts) }
+        Self {
+            frames: Bytes::copy_from_slice(&frames),
+            starts: Some(starts),
+            details: self.details_with(key, movie.map_or(&[], |movie| movie.details)),
+            columns: OnceLock::new(),
+        }
+    }
+
+    /// Returns the details of all movies, in which these are those of a key that is there.
+    fn details_with(&self, key: u16, details: &[u8]) -> Option<Arc<SomeDetails>> {
+        let mut all = SomeDetails::default();
+        for (other, _) in self.frames_by_key() {
+            all.push(other, if other == key { details } else { self.details(other) });
+        }
+        all.shared()
     }
 
     fn start(&self, key: u16) -> usize {
@@ -136,7 +205,7 @@ impl Segment {
 
     fn all_starts(&self) -> impl Iterator<Item = (u16, usize)> {
         let mut start = 0;
-        self.movies().map(move |(key, frame)| {
+        self.frames_by_key().map(move |(key, frame)| {
             let this = start;
             start += frame.len();
             (key, this)
@@ -144,9 +213,16 @@ impl Segment {
     }
 }
 
-/// The frames of a segment in the making.
+/// A segment in the making.
 #[derive(Clone, Debug, Default)]
-pub struct Draft(Vec<u8>);
+pub struct Draft {
+    frames: Vec<u8>,
+    details: DraftDetails,
+}
+
+/// The details of a [`Draft`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct DraftDetails(SomeDetails);
 
 impl Draft {
     /// Appends a movie. If there is no room for it, returns the draft of those before it, and starts anew with it.
@@ -156,14 +232,24 @@ impl Draft {
     /// [`ChangeError`] if no catalogue may hold the movie.
     pub fn push(&mut self, movie: &Movie<'_>) -> Result<Option<Self>, ChangeError> {
         check(movie)?;
-        let full = is_full(&self.0, movie).then(|| Self(mem::replace(&mut self.0, Vec::with_capacity(FULL))));
-        movie.encode(&mut self.0);
+        let full = is_full(&self.frames, movie).then(|| {
+            mem::replace(self, Self { frames: Vec::with_capacity(FULL), details: DraftDetails::default() })
+        });
+        if !movie.details.is_empty() {
+            self.details.0.push(key(self.frames.len()), movie.details);
+        }
+        movie.encode(&mut self.frames);
         Ok(full)
     }
 
     /// Returns the frames.
     pub(super) fn frames(&self) -> &[u8] {
-        &self.0
+        &self.frames
+    }
+
+    /// Returns the details.
+    pub(super) fn details(&self) -> DraftDetails {
+        self.details.clone()
     }
 }
 

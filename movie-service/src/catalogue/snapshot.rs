@@ -9,12 +9,16 @@ use super::change::{Change, ChangeError, check};
 use super::cow_vec::CowVec;
 use super::frame::{self, Movie};
 use super::index::{Index, IndexBuilder};
+use super::log::Event;
+use super::record::Record;
 use super::segment::{Draft, FULL, Place, Segment};
 
 /// The movies at one revision. It never changes, so whoever holds it reads a consistent state.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     revision: u64,
+    /// The revision since which the listing order changes with the movies only.
+    ordered_since: u64,
     len: usize,
     /// The bytes of all frames.
     bytes: usize,
@@ -48,18 +52,45 @@ impl Snapshot {
         Some(self.segments[place.segment()].share(place.key()))
     }
 
+    /// Returns the frame of the movie that has this id, with all that is known of it: a `movie.catalog.v1.Movie`.
+    #[must_use]
+    pub fn full_frame(&self, id: &[u8]) -> Option<Bytes> {
+        let place = self.find(id)?;
+        let segment = &self.segments[place.segment()];
+        let (frame, details) = (segment.frame(place.key()), segment.details(place.key()));
+        let mut full = Vec::with_capacity(frame.len() + details.len() + 20);
+        Movie::put_full_frame(frame, details, &mut full);
+        Some(full.into())
+    }
+
     /// Returns the movie that has this id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Movie<'_>> {
         let place = self.find(id.as_bytes())?;
-        Some(Movie::decode(frame_at(&self.segments, place)))
+        Some(self.movie(place))
     }
 
     /// Returns the movies in listing order.
     pub fn movies(&self) -> impl Iterator<Item = Movie<'_>> {
-        (0..self.segments.len())
-            .flat_map(|segment| self.segments[segment].movies())
-            .map(|(_, frame)| Movie::decode(frame))
+        self.places().map(|place| self.movie(place))
+    }
+
+    /// Returns the places of all movies in listing order.
+    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+        let segments = (0..self.segments.len()).map(|number| (number, &self.segments[number]));
+        segments.flat_map(|(number, segment)| {
+            segment.frames_by_key().map(move |(key, _)| Place::new(number, key))
+        })
+    }
+
+    /// Returns the movie at a place that is taken.
+    pub(super) fn movie(&self, place: Place) -> Movie<'_> {
+        self.segments[place.segment()].movie(place.key())
+    }
+
+    /// Returns the segments.
+    pub(super) fn segments(&self) -> &CowVec<Segment> {
+        &self.segments
     }
 
     /// Returns the frames of all movies in listing order, many in each item, without copying them.
@@ -79,26 +110,52 @@ impl Snapshot {
         })
     }
 
-    /// Returns the snapshot that follows this one by `changes`.
+    /// Returns the snapshot that follows this one by `changes`, each of which is one revision.
     ///
     /// # Errors
     ///
     /// The [`ChangeError`] of the first change that does not fit.
     pub fn with<'a>(&self, changes: impl IntoIterator<Item = Change<'a>>) -> Result<Self, ChangeError> {
-        let mut next = self.clone();
-        next.revision += 1;
-        for change in changes {
-            match change {
-                Change::Insert(movie) => next.insert(&movie)?,
-                Change::Update(movie) => next.update(&movie)?,
-                Change::Delete(id) => next.delete(id)?,
-            }
-        }
-        if next.is_sparse() { next.compacted() } else { Ok(next) }
+        self.follow(changes).map(|(next, _)| next)
     }
 
-    pub(super) fn at_revision(self, revision: u64) -> Self {
-        Self { revision, ..self }
+    /// Returns the snapshot that follows this one by `changes`, and what was changed.
+    pub(super) fn follow<'a>(
+        &self,
+        changes: impl IntoIterator<Item = Change<'a>>,
+    ) -> Result<(Self, Vec<Event>), ChangeError> {
+        let (mut next, mut events) = (self.clone(), Vec::new());
+        for change in changes {
+            let id: Box<str> = change.id().into();
+            let before = next.get(&id).as_ref().map(Record::new);
+            let (after, previous) = match change {
+                Change::Delete(id) => (None, next.delete(id)?),
+                Change::Insert(movie) | Change::Update(movie) | Change::Put(movie) => {
+                    let is_put = matches!(change, Change::Put(_));
+                    if matches!(change, Change::Insert(_)) || (is_put && before.is_none()) {
+                        next.insert(&movie)?;
+                    } else {
+                        next.update(&movie)?;
+                    }
+                    (Some(Record::new(&movie)), None)
+                }
+            };
+            next.revision += 1;
+            events.push(Event { revision: next.revision, id, before, after, previous });
+        }
+        Ok((if next.is_sparse() { next.compacted()? } else { next }, events))
+    }
+
+    /// Returns the same movies at another revision, from which on their order holds.
+    #[must_use]
+    pub fn at_revision(self, revision: u64) -> Self {
+        Self { revision, ordered_since: revision, ..self }
+    }
+
+    /// Returns the revision since which the listing order changes with the movies only.
+    #[must_use]
+    pub fn ordered_since(&self) -> u64 {
+        self.ordered_since
     }
 
     fn insert(&mut self, movie: &Movie<'_>) -> Result<(), ChangeError> {
@@ -124,12 +181,25 @@ impl Snapshot {
         Ok(())
     }
 
-    fn delete(&mut self, id: &str) -> Result<(), ChangeError> {
+    /// Returns the id of the movie that is listed before it, if one is.
+    fn delete(&mut self, id: &str) -> Result<Option<Box<str>>, ChangeError> {
         let place = self.find(id.as_bytes()).ok_or_else(|| ChangeError::NotFound(id.to_owned()))?;
+        let previous = self.before(place).map(|place| self.movie(place).id.into());
         self.index.remove(id.as_bytes(), place);
         self.change(place, |segment| segment.with(place.key(), None));
         self.len -= 1;
-        Ok(())
+        Ok(previous)
+    }
+
+    /// Returns the place of the movie that is listed before the one at `place`.
+    fn before(&self, place: Place) -> Option<Place> {
+        let keys = |number: usize| self.segments[number].frames_by_key().map(|(key, _)| key);
+        let here = keys(place.segment()).take_while(|key| *key < place.key()).last();
+        let in_segment = |number, key| Place::new(number, key);
+        here.map(|key| in_segment(place.segment(), key)).or_else(|| {
+            let mut earlier = (0..place.segment()).rev();
+            earlier.find_map(|number| keys(number).last().map(|key| in_segment(number, key)))
+        })
     }
 
     /// Replaces the segment of a place.
@@ -140,14 +210,8 @@ impl Snapshot {
         self.bytes += segment.frames().len();
     }
 
-    fn find(&self, id: &[u8]) -> Option<Place> {
+    pub(super) fn find(&self, id: &[u8]) -> Option<Place> {
         self.index.find(id, |place| frame::id(frame_at(&self.segments, place)))
-    }
-
-    /// Returns the number of segments.
-    #[cfg(test)]
-    pub(super) fn segments(&self) -> usize {
-        self.segments.len()
     }
 
     /// Returns whether deleted movies left so little in the segments that a copy with fewer of them pays.
@@ -167,7 +231,7 @@ impl Snapshot {
         }
         builder.push(&draft).map_err(|(_, error)| error)?;
         let compacted = builder.finish().map_err(|(_, error)| error)?;
-        Ok(compacted.at_revision(self.revision))
+        Ok(Self { revision: self.revision, ordered_since: self.ordered_since, ..compacted })
     }
 }
 
@@ -223,7 +287,7 @@ impl Builder {
         let ready = self.block.finish();
         self.index(ready)?;
         let Self { len, bytes, segments, index, .. } = self;
-        Ok(Snapshot { revision: 0, len, bytes, segments, index: index.finish() })
+        Ok(Snapshot { revision: 0, ordered_since: 0, len, bytes, segments, index: index.finish() })
     }
 
     fn index(&mut self, ready: Vec<Segment>) -> Result<(), NotAdded> {
@@ -232,7 +296,7 @@ impl Builder {
             let movies = segment.clone();
             let number = push(&mut self.segments, segment).map_err(|error| (self.len, error))?;
             let Self { len, segments, index, .. } = self;
-            for (key, frame) in movies.movies() {
+            for (key, frame) in movies.frames_by_key() {
                 let inserted = index.insert(frame::id(frame), Place::new(number, key), |place| {
                     frame::id(frame_at(segments, place))
                 });

@@ -1,6 +1,6 @@
 //! The catalogue against a plain list.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use movie_proto::MovieData;
@@ -60,7 +60,7 @@ impl Op {
 }
 
 fn movie((id, title): &Entry) -> Movie<'_> {
-    Movie { title, rating: 5.0, director: "", id }
+    Movie { title, rating: 5.0, director: "", id, details: &[] }
 }
 
 fn build<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Snapshot {
@@ -129,7 +129,8 @@ proptest! {
     fn any_changes_give_what_they_give_in_a_list_and_snapshots_stay_what_they_were(
         steps in proptest::collection::vec(step(), 1..60)
     ) {
-        let catalogue = Catalogue::default();
+        // As many changes are kept as there can be.
+        let catalogue = Catalogue::keeping(10_000, Snapshot::default());
         let (mut model, mut kept, mut revision) = (Vec::new(), Vec::new(), 0);
         for step in steps {
             match step {
@@ -139,22 +140,35 @@ proptest! {
                     let applied = catalogue.apply(ops.iter().map(Op::change));
                     prop_assert_eq!(applied.is_ok(), fits);
                     if let Ok(applied) = applied {
-                        prop_assert!(applied > revision);
+                        prop_assert_eq!(applied, revision + ops.len() as u64);
                         (model, revision) = (next, applied);
                     }
                 }
                 Step::Replace(entries) => {
                     let replaced = catalogue.replace(build(&entries));
-                    prop_assert!(replaced > revision);
+                    prop_assert!(replaced >= revision);
                     (model, revision) = (entries, replaced);
                 }
                 Step::Keep => kept.push((catalogue.snapshot(), model.clone(), revision)),
             }
             assert_is(&catalogue.snapshot(), &model);
         }
-        for (snapshot, model, revision) in kept {
-            assert_is(&snapshot, &model);
+        for (snapshot, kept, revision) in kept {
+            assert_is(&snapshot, &kept);
             prop_assert_eq!(snapshot.revision(), revision);
+            // Who follows the changes has the movies that there are.
+            let mut followed: HashMap<String, String> = kept.into_iter().collect();
+            let events = catalogue.changes(revision, usize::MAX).unwrap();
+            for (event, expected) in events.into_iter().zip(revision + 1..) {
+                prop_assert_eq!(event.revision, expected);
+                let title = |record: &Record| record.movie().title.to_owned();
+                let before = match &event.after {
+                    Some(after) => followed.insert(event.id.to_string(), title(after)),
+                    None => followed.remove(&*event.id),
+                };
+                prop_assert_eq!(before, event.before.as_ref().map(title));
+            }
+            prop_assert_eq!(followed, model.iter().cloned().collect());
         }
     }
 }
@@ -192,6 +206,6 @@ fn many_movies_that_come_and_go_leave_no_room_behind() {
     }
     let snapshot = catalogue.snapshot();
     assert_eq!(snapshot.len(), 200);
-    assert!(snapshot.segments() < 20, "{} segments for 200 movies", snapshot.segments());
+    assert!(snapshot.segments().len() < 20, "{} segments for 200 movies", snapshot.segments().len());
     assert!(snapshot.get("7 0").is_some() && snapshot.get("7 1").is_none());
 }

@@ -11,10 +11,10 @@ use std::sync::mpsc;
 use std::{mem, thread};
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, Unexpected, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Unexpected, Visitor};
 
 use super::window::{Lend, Position, Window, WindowError};
-use crate::catalogue::{Builder, Draft, Movie, NotAdded, Quoted, Snapshot};
+use crate::catalogue::{Builder, Draft, Facts, Movie, NotAdded, Quoted, Snapshot};
 
 /// How much of the file is in memory at a time: little enough for the processor's cache.
 const WINDOW: usize = 256 * 1024;
@@ -142,7 +142,7 @@ fn encode_movies<R: Read>(
     draft: &mut Draft,
     starts: &mut Vec<Position>,
 ) -> Result<(), WindowError> {
-    let mut number = 0_u64;
+    let (mut number, mut details) = (0_u64, Vec::new());
     let mut more = !next_is(window, b']')?;
     while more {
         if window.peek()? != Some(b'{') {
@@ -150,8 +150,9 @@ fn encode_movies<R: Read>(
             return Err(name_movie(error, number + 1, window));
         }
         let start = window.position();
-        let pushed = window
-            .take::<Entry<'_>, _>(|entry| draft.push(&entry.movie()).map_err(|error| error.to_string()));
+        let pushed = window.take::<Entry<'_>, _>(|entry| {
+            draft.push(&entry.movie(&mut details)).map_err(|error| error.to_string())
+        });
         if let Some(full) = pushed.map_err(|error| name_movie(error, number + 1, window))? {
             // The rest of the file is like its start. If it is not, the memory for movies that never come is bounded.
             let expected = number.saturating_mul(length) / window.passed().max(1);
@@ -248,16 +249,38 @@ struct Entry<'a> {
     #[serde(default, borrow, deserialize_with = "title")]
     title: Cow<'a, str>,
     #[serde(default, deserialize_with = "rating")]
-    rating: f32,
+    rating: Option<f32>,
     #[serde(default, borrow, deserialize_with = "director")]
     director: Cow<'a, str>,
     #[serde(default, borrow, deserialize_with = "id")]
     id: Cow<'a, str>,
+    #[serde(default, deserialize_with = "year")]
+    year: u32,
+    #[serde(default, borrow, deserialize_with = "genres")]
+    genres: Vec<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "runtime_minutes")]
+    runtime_minutes: u32,
+    #[serde(default, borrow, deserialize_with = "countries")]
+    countries: Vec<Cow<'a, str>>,
+    #[serde(default, borrow, deserialize_with = "languages")]
+    languages: Vec<Cow<'a, str>>,
 }
 
 impl Entry<'_> {
-    fn movie(&self) -> Movie<'_> {
-        Movie { title: &self.title, rating: self.rating, director: &self.director, id: &self.id }
+    /// Returns the movie, and leaves in `buffer` what is encoded of it.
+    fn movie<'a>(&'a self, buffer: &'a mut Vec<u8>) -> Movie<'a> {
+        let Self { title, rating, director, id, year, genres, runtime_minutes, countries, languages } = self;
+        buffer.clear();
+        let facts = Facts {
+            is_rated_zero: *rating == Some(0.0),
+            year: *year,
+            genres,
+            runtime_minutes: *runtime_minutes,
+            countries,
+            languages,
+        };
+        facts.encode(buffer);
+        Movie { title, rating: rating.unwrap_or_default(), director, id, details: buffer }
     }
 }
 
@@ -277,8 +300,28 @@ fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Er
     deserializer.deserialize_str(Text("id"))
 }
 
-fn rating<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
-    deserializer.deserialize_any(Rating)
+fn rating<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f32>, D::Error> {
+    deserializer.deserialize_any(Rating).map(Some)
+}
+
+fn year<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    deserializer.deserialize_any(Number { key: "year", least: 1870, most: 2200 })
+}
+
+fn runtime_minutes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    deserializer.deserialize_any(Number { key: "runtime_minutes", least: 1, most: 100_000 })
+}
+
+fn genres<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cow<'de, str>>, D::Error> {
+    deserializer.deserialize_any(Words("genres"))
+}
+
+fn countries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cow<'de, str>>, D::Error> {
+    deserializer.deserialize_any(Words("countries"))
+}
+
+fn languages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cow<'de, str>>, D::Error> {
+    deserializer.deserialize_any(Words("languages"))
 }
 
 /// Reads a string, borrowed where JSON needs no unescaping; holds the key, for errors.
@@ -331,6 +374,62 @@ impl Visitor<'_> for Rating {
         Err(E::invalid_value(Unexpected::Signed(rating), &self))
     }
 }
+
+/// Reads a whole number; 0 and null stand for one that is not known.
+struct Number {
+    key: &'static str,
+    least: u64,
+    most: u64,
+}
+
+impl Visitor<'_> for Number {
+    type Value = u32;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` to be a whole number from {} to {}, or none", self.key, self.least, self.most)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<u32, E> {
+        Ok(0)
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<u32, E> {
+        let fits = number == 0 || (self.least..=self.most).contains(&number);
+        let known = u32::try_from(number).ok().filter(|_| fits);
+        known.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<u32, E> {
+        Err(E::invalid_value(Unexpected::Signed(number), &self))
+    }
+}
+
+/// Reads a list of strings; null stands for none.
+struct Words(&'static str);
+
+impl<'de> Visitor<'de> for Words {
+    type Value = Vec<Cow<'de, str>>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` to be a list of strings", self.0)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
+        Ok(Vec::new())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut words = Vec::with_capacity(list.size_hint().unwrap_or(4));
+        while let Some(Word(word)) = list.next_element()? {
+            words.push(word);
+        }
+        Ok(words)
+    }
+}
+
+/// A string in a list, borrowed where JSON needs no unescaping.
+#[derive(Deserialize)]
+struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests;

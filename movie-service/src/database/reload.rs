@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::json::{self, LoadError};
 use crate::catalogue::{Catalogue, Snapshot};
@@ -23,7 +24,10 @@ impl JsonDatabase {
     /// [`LoadError`] if the file cannot be read, or is not a database.
     pub fn open(path: &Path) -> Result<(Self, Snapshot), LoadError> {
         let files = Files::new(vec![path.to_owned()]);
-        let movies = json::load(path)?;
+        // Higher than any revision that the file had in an earlier run, unless it changed once a microsecond: who goes on
+        // from one of those is told that it is gone, instead of missing what was changed meanwhile.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
+        let movies = json::load(path)?.at_revision(u64::try_from(now).unwrap_or_default());
         Ok((Self { path: path.to_owned(), files }, movies))
     }
 

@@ -17,7 +17,11 @@ use crate::telemetry::metrics::Shed;
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// The calls whose answers are lists: they may take long, and hold movies for as long.
-const LISTS: [&str; 1] = ["/Movie/GetListMovies"];
+const LISTS: [&str; 3] = [
+    "/Movie/GetListMovies",
+    "/movie.catalog.v1.MovieCatalog/LookupMovies",
+    "/movie.catalog.v1.MovieCatalog/WatchMovies",
+];
 
 /// A connection, as its calls see it.
 pub(super) struct Connection {

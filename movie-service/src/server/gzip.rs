@@ -29,7 +29,7 @@ mod tests {
     use super::*;
     use crate::catalogue::{Catalogue, Change, Movie, Snapshot};
     use crate::found::Found;
-    use crate::servicer::MovieServicer;
+    use crate::servicer::course::MovieServicer;
 
     fn request(path: &str, offered: &str) -> Request<Full<&'static [u8]>> {
         let request = Request::post(path).header(GRPC_ACCEPT_ENCODING, offered);
@@ -51,7 +51,8 @@ mod tests {
 
     #[tokio::test]
     async fn the_generated_code_compresses_what_is_wanted_so() {
-        let movie = Movie { title: &"Creed ".repeat(100), rating: 8.8, director: "Ryan Coogler", id: "1" };
+        let title = "Creed ".repeat(100);
+        let movie = Movie { title: &title, rating: 8.8, id: "1", ..Movie::default() };
         let movies = Snapshot::default().with([Change::Insert(movie)]).unwrap();
         let servicer = MovieServicer::new(Arc::new(Catalogue::new(movies)), Found::quiet());
         let server = MovieServer::new(servicer).send_compressed(CompressionEncoding::Gzip);

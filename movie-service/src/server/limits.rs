@@ -64,6 +64,10 @@ limits! {
     header_list: usize = 16 * 1024;
     /// Bytes of a request message.
     message: usize = 64 * 1024;
+    /// Bytes of a message of an import.
+    import_message: usize = 4 * 1024 * 1024;
+    /// Changes that a watcher may be behind once it has caught up. What is committed at once may be up to 30,000 changes.
+    watch_behind: usize = 50_000;
     /// Streams that a peer may reset before they were seen, and streams that it may have us reset, on one connection.
     resets: usize = 100;
     /// Bytes of one answer that wait for the peer to read.

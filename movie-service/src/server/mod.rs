@@ -56,7 +56,9 @@ use crate::access::{self, Access};
 use crate::catalogue::Catalogue;
 use crate::found::Found;
 use crate::health::Health;
-use crate::servicer::MovieServicer;
+use crate::servicer::catalog::CatalogServicer;
+use crate::servicer::course::MovieServicer;
+use crate::store::{State, Store};
 use crate::telemetry::calls::Observer;
 use crate::telemetry::metrics::Metrics;
 
@@ -70,6 +72,8 @@ const OTHER_FILES: u64 = 64;
 pub struct Server {
     /// The movies.
     pub catalogue: Arc<Catalogue>,
+    /// Where they are kept.
+    pub store: Store,
     /// Told of each movie that is found.
     pub found: Found,
     /// What a peer may do.
@@ -149,6 +153,7 @@ impl Server {
         let metrics = Metrics::off();
         Self {
             catalogue,
+            store: Store::read_only("memory"),
             found,
             limits: Limits::default(),
             access: Access::open_to_readers(),
@@ -171,6 +176,7 @@ impl Server {
     pub async fn serve(self, listener: Listener, shutdown: impl Future<Output = ()>) -> io::Result<()> {
         let Self {
             catalogue,
+            store,
             found,
             mut limits,
             access,
@@ -185,9 +191,12 @@ impl Server {
         limits.connections = limits.connections.min(files());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let admission = Admission::new(limits.connections, limits.connections_per_address);
-        let servicer = MovieServicer::new(catalogue.clone(), found.clone());
+        let movie = MovieServicer::new(catalogue.clone(), found.clone());
+        let state = store.state();
+        let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
+        let routes = Routes::new(movie, catalog, &health, &offers, &limits);
         let shared = Arc::new(Shared {
-            routes: Routes::new(servicer, &health, &offers, limits.message).map_err(io::Error::other)?,
+            routes: routes.map_err(io::Error::other)?,
             web: (!offers.web.is_empty()).then(|| Web::new(&offers.web)),
             lists: AtomicUsize::default(),
             calls: (0..cores).map(|_| AtomicUsize::default()).collect(),
@@ -204,16 +213,16 @@ impl Server {
             .map(|core| Worker::start(core, shared.clone(), phases.clone()))
             .collect::<io::Result<Vec<_>>>()?;
 
-        health.set_serving(true);
-        let stopping = async {
-            shutdown.await;
+        {
+            let mut accepting = pin!(accept(&listener, &admission, &mut workers, &shared.metrics));
+            tokio::select! {
+                () = &mut accepting => {}
+                () = follow(state, &health) => {}
+                () = shutdown => {}
+            }
             info!("stopping");
-            health.set_serving(false);
-            tokio::time::sleep(pause).await;
-        };
-        tokio::select! {
-            () = accept(&listener, &admission, &mut workers, &shared.metrics) => {}
-            () = stopping => {}
+            health.set_serving(false, false);
+            let _ = tokio::time::timeout(pause, accepting).await;
         }
         drop(listener);
         // Ends the streams of those who watch it.
@@ -237,6 +246,17 @@ impl Server {
 impl Default for Offers {
     fn default() -> Self {
         Self { health: true, reflection: true, gzip: false, web: Vec::new() }
+    }
+}
+
+/// Says that the service can be called, and whether its store can. Never ends.
+async fn follow(mut store: watch::Receiver<State>, health: &Health) {
+    loop {
+        let state = store.borrow_and_update().is_ok();
+        health.set_serving(true, state);
+        if store.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 

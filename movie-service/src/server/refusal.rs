@@ -1,13 +1,17 @@
 //! What a caller is told when a call fails: the one place where failures become gRPC statuses.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt};
+use tonic_types::{ErrorDetail, ErrorDetails, ErrorInfo, FieldViolation, ResourceInfo, RetryInfo, StatusExt};
 use tracing::{debug, error};
 
 use crate::access::Denied;
+use crate::movie::Violation;
+use crate::servicer::{CallError, MOST_NAMED};
+use crate::store::WriteError;
 
 /// The domain of the reasons in `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "movie-service";
@@ -82,6 +86,84 @@ impl From<Refusal> for Status {
         }
         Status::with_error_details(code, refusal.to_string(), details)
     }
+}
+
+/// The type of a movie, as a resource (AIP-123).
+const MOVIE: &str = "movie.catalog.v1.Movie";
+
+impl From<CallError> for Status {
+    fn from(error: CallError) -> Self {
+        let message = error.to_string();
+        let number = |name: &str, number: u64| HashMap::from([(name.to_owned(), number.to_string())]);
+        let (code, reason, metadata, details) = match error {
+            CallError::Missing(ids) => {
+                let more = if ids.len() > 1 { number("missing", ids.len() as u64) } else { HashMap::new() };
+                let named = ids.iter().take(MOST_NAMED);
+                (Code::NotFound, "MOVIE_NOT_FOUND", more, named.map(|id| resource(id)).collect())
+            }
+            CallError::TooLarge { .. } => {
+                (Code::ResourceExhausted, "BATCH_TOO_LARGE", HashMap::new(), vec![])
+            }
+            CallError::PageTokenInvalid => {
+                let token = Violation::new("page_token", "expected the next_page_token of the page before");
+                (Code::InvalidArgument, "PAGE_TOKEN_INVALID", HashMap::new(), vec![bad_request(vec![token])])
+            }
+            CallError::PageTokenExpired => (Code::OutOfRange, "PAGE_TOKEN_EXPIRED", HashMap::new(), vec![]),
+            CallError::Compacted { oldest, .. } => {
+                (Code::OutOfRange, "REVISION_COMPACTED", number("oldest_revision", oldest), vec![])
+            }
+            CallError::RevisionUnknown { revision, .. } => {
+                (Code::OutOfRange, "REVISION_UNKNOWN", number("revision", revision), vec![])
+            }
+            CallError::TooSlow { resume } => {
+                (Code::Aborted, "WATCHER_TOO_SLOW", number("resume_revision", resume), vec![])
+            }
+            CallError::Stopping => return Refusal::Stopping.into(),
+            CallError::Write(error) => {
+                let (code, reason, details) = written(error);
+                (code, reason, HashMap::new(), details)
+            }
+        };
+        let mut all = vec![ErrorDetail::from(ErrorInfo::new(reason, DOMAIN, metadata))];
+        all.extend(details);
+        Self::with_error_details_vec(code, message, all)
+    }
+}
+
+/// Returns the code, the reason and the details of a write that was not done.
+fn written(error: WriteError) -> (Code, &'static str, Vec<ErrorDetail>) {
+    match error {
+        WriteError::Invalid(violations) => {
+            (Code::InvalidArgument, "INVALID_FIELDS", vec![bad_request(violations)])
+        }
+        WriteError::RequestIdReused => {
+            let expected = Violation::new("request_id", "expected one that was not used for another movie");
+            (Code::InvalidArgument, "REQUEST_ID_REUSED", vec![bad_request(vec![expected])])
+        }
+        WriteError::NotFound(id) => (Code::NotFound, "MOVIE_NOT_FOUND", vec![resource(&id)]),
+        WriteError::Exists(id) => (Code::AlreadyExists, "MOVIE_EXISTS", vec![resource(&id)]),
+        WriteError::Stale(id) => (Code::Aborted, "ETAG_STALE", vec![resource(&id)]),
+        WriteError::ReadOnly => (Code::FailedPrecondition, "CATALOG_READ_ONLY", vec![]),
+        WriteError::Unavailable(_) => {
+            (Code::Unavailable, "STORE_UNAVAILABLE", vec![RetryInfo::new(Some(RETRY)).into()])
+        }
+        WriteError::Unknown => {
+            (Code::Unavailable, "OUTCOME_UNKNOWN", vec![RetryInfo::new(Some(RETRY)).into()])
+        }
+    }
+}
+
+fn resource(id: &str) -> ErrorDetail {
+    // An id that is no id may be of any length.
+    let id = id.chars().take(crate::movie::MOST_ID).collect::<String>();
+    ResourceInfo::new(MOVIE, id, "", "").into()
+}
+
+fn bad_request(violations: Vec<Violation>) -> ErrorDetail {
+    let violations = violations
+        .into_iter()
+        .map(|Violation { field, description }| FieldViolation::new(field, description));
+    tonic_types::BadRequest::new(violations.collect::<Vec<_>>()).into()
 }
 
 /// Returns the status in the headers or trailers of an answer.

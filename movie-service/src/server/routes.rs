@@ -6,6 +6,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
+use movie_proto::catalog::v1::movie_catalog_server::{MovieCatalogServer, SERVICE_NAME as CATALOG};
 use movie_proto::movie_server::{MovieServer, SERVICE_NAME as MOVIE};
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
@@ -15,10 +16,14 @@ use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use super::frames::Bounded;
-use super::{Offers, gzip};
+use super::{Limits, Offers, gzip};
 use crate::health::Health;
 use crate::reflection;
-use crate::servicer::MovieServicer;
+use crate::servicer::catalog::CatalogServicer;
+use crate::servicer::course::MovieServicer;
+
+/// The path of the call whose messages may be large.
+const IMPORT: &str = "/movie.catalog.v1.MovieCatalog/ImportMovies";
 
 /// The services, as generated code answers them.
 pub(super) struct Routes {
@@ -29,6 +34,8 @@ pub(super) struct Routes {
     others: Vec<(&'static str, Other)>,
     /// Bytes that a request message may have.
     most: usize,
+    /// The same of an import.
+    most_of_import: usize,
 }
 
 type Other = BoxCloneSyncService<Request<tonic::body::Body>, Response<tonic::body::Body>, Infallible>;
@@ -39,17 +46,22 @@ pub(super) type Generated =
 
 impl Routes {
     pub(super) fn new(
-        servicer: MovieServicer,
+        movie: MovieServicer,
+        catalog: CatalogServicer,
         health: &Health,
         offers: &Offers,
-        most: usize,
+        limits: &Limits,
     ) -> Result<Self, tonic_reflection::server::Error> {
         // What is too large is refused before it gets there, see `Bounded`.
-        let movie = MovieServer::new(servicer).max_decoding_message_size(most);
+        let (most, most_of_import) = (limits.message, limits.import_message);
+        let movie = MovieServer::new(movie).max_decoding_message_size(most);
+        let catalog = MovieCatalogServer::new(catalog).max_decoding_message_size(most.max(most_of_import));
         let compressed = offers.gzip.then(|| movie.clone().send_compressed(CompressionEncoding::Gzip));
-        let mut routes = Self { movie, compressed, others: Vec::new(), most };
+        let others = vec![(CATALOG, BoxCloneSyncService::new(catalog))];
+        let mut routes = Self { movie, compressed, others, most, most_of_import };
         if offers.health {
-            routes.others.push((HEALTH, BoxCloneSyncService::new(health.server(&[MOVIE]))));
+            let server = health.server(&[MOVIE], &[CATALOG]);
+            routes.others.push((HEALTH, BoxCloneSyncService::new(server)));
         }
         if offers.reflection {
             routes.others.extend(reflection::services(offers.health)?);
@@ -67,7 +79,8 @@ impl Routes {
     where
         B: Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
     {
-        let request = request.map(|body| tonic::body::Body::new(Bounded::new(body, self.most)));
+        let most = if request.uri().path() == IMPORT { self.most_of_import } else { self.most };
+        let request = request.map(|body| tonic::body::Body::new(Bounded::new(body, most)));
         let name = request.uri().path().split('/').nth(1).unwrap_or_default();
         if name == MOVIE {
             let compressed = self.compressed.as_ref().filter(|_| gzip::is_wanted(&request));

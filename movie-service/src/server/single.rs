@@ -16,9 +16,11 @@ use super::{Limits, Offers, Routes, refusal};
 use crate::catalogue::Catalogue;
 use crate::found::Found;
 use crate::health::Health;
-use crate::servicer::MovieServicer;
+use crate::servicer::catalog::CatalogServicer;
+use crate::servicer::course::MovieServicer;
+use crate::store::Store;
 
-/// Answers calls of the `Movie` service as a connection does once it has let them in.
+/// Answers calls as a connection does once it has let them in.
 pub struct SingleCalls {
     catalogue: Arc<Catalogue>,
     routes: Routes,
@@ -32,9 +34,11 @@ impl SingleCalls {
     /// If a service cannot be made.
     pub fn new(catalogue: Arc<Catalogue>) -> io::Result<Self> {
         let offers = Offers { health: false, reflection: false, gzip: false, web: Vec::new() };
-        let servicer = MovieServicer::new(catalogue.clone(), Found::quiet());
-        let routes = Routes::new(servicer, &Health::default(), &offers, Limits::default().message)
-            .map_err(io::Error::other)?;
+        let (health, limits) = (Health::default(), Limits::default());
+        let movie = MovieServicer::new(catalogue.clone(), Found::quiet());
+        let store = Store::read_only("memory");
+        let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
+        let routes = Routes::new(movie, catalog, &health, &offers, &limits).map_err(io::Error::other)?;
         Ok(Self { catalogue, routes })
     }
 

@@ -10,7 +10,7 @@ use movie_service::found::Found;
 use movie_service::server::listen::{Address, Listener};
 use movie_service::server::refusal::Refusal;
 use movie_service::server::{Limits, Server};
-use movie_service::servicer::MovieServicer;
+use movie_service::servicer::course::MovieServicer;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Status;
@@ -29,7 +29,8 @@ struct Pair {
 fn movies() -> Arc<Catalogue> {
     let long = "é".repeat(100_000);
     let long_id = "i".repeat(200);
-    let movie = |id, title, rating, director| Change::Insert(Movie { title, rating, director, id });
+    let movie =
+        |id, title, rating, director| Change::Insert(Movie { title, rating, director, id, details: &[] });
     let movies = Snapshot::default().with([
         movie("1", "Creed", 8.8, "Ryan Coogler"),
         movie("é😀", "Amélie", 8.3, "Jean-Pierre Jeunet"),

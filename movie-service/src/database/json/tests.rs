@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::catalogue::Details;
 
 fn read_all(text: &str, window: usize) -> Result<Snapshot, String> {
     read(Window::new(text.as_bytes(), window), 0).map_err(|error| match error {
@@ -36,14 +37,45 @@ fn a_file_may_hold_no_movies() {
 
 #[test]
 fn unknown_keys_are_passed_over() {
-    let text = r#"{"version": 12, "movies": [{"id": "1", "year": 1940, "title": "a", "genres": ["x", {}]}], "z": {"movies": 1}}"#;
+    let text = r#"{"version": 12, "movies": [{"id": "1", "stars": 1940, "title": "a", "tags": ["x", {}]}], "z": {"movies": 1}}"#;
     assert_eq!(titles(text), ["a"]);
 }
 
 #[test]
 fn a_missing_rating_or_director_is_empty() {
     let movies = read_all(r#"{"movies": [{"id": "1", "title": "a"}]}"#, 1024).unwrap();
-    assert_eq!(movies.get("1"), Some(Movie { id: "1", title: "a", rating: 0.0, director: "" }));
+    assert_eq!(movies.get("1"), Some(Movie { id: "1", title: "a", ..Movie::default() }));
+}
+
+#[test]
+fn what_is_known_beyond_that_is_kept() {
+    let movies = read_all(
+        r#"{"movies": [{"id": "1", "title": "a", "rating": 0, "year": 1940, "genres": ["Drama", "\u00e9"],
+            "runtime_minutes": 110, "countries": [], "languages": null}, {"id": "2", "title": "b", "year": null}]}"#,
+        7,
+    )
+    .unwrap();
+    let movie = movies.get("1").unwrap();
+    let details = Details(movie.details);
+    assert_eq!(movie.rated(), Some(0.0));
+    assert_eq!((details.year(), details.runtime_minutes()), (1940, 110));
+    assert_eq!(details.genres().collect::<Vec<_>>(), ["Drama", "é"]);
+    assert_eq!(details.countries().chain(details.languages()).count(), 0);
+    assert_eq!(movies.get("2"), Some(Movie { id: "2", title: "b", ..Movie::default() }));
+}
+
+#[test]
+fn what_is_known_beyond_that_has_its_types_and_bounds() {
+    for (value, expected) in [
+        (r#""year": 1869"#, "expected `year` to be a whole number from 1870 to 2200, or none"),
+        (r#""year": "1940""#, "expected `year` to be a whole number"),
+        (r#""runtime_minutes": -1"#, "expected `runtime_minutes` to be a whole number from 1 to 100000"),
+        (r#""genres": "Drama""#, "expected `genres` to be a list of strings"),
+        (r#""languages": [1]"#, "expected a string"),
+    ] {
+        let error = error(&format!(r#"{{"movies": [{{"id": "1", "title": "a", {value}}}]}}"#));
+        assert!(error.contains(expected) && error.contains("movie 1 (id `1`)"), "{error}");
+    }
 }
 
 #[test]

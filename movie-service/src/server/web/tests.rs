@@ -12,7 +12,7 @@ use super::*;
 use crate::catalogue::{Catalogue, Change, Movie, Snapshot};
 use crate::found::Found;
 use crate::server::Limits;
-use crate::servicer::MovieServicer;
+use crate::servicer::course::MovieServicer;
 
 const GET: &str = "/Movie/GetMovieByID";
 const LIST: &str = "/Movie/GetListMovies";
@@ -30,7 +30,7 @@ fn site() -> Web {
 }
 
 fn movies() -> MovieServer<MovieServicer> {
-    let movie = |id| Change::Insert(Movie { title: "t", rating: 0.0, director: "", id });
+    let movie = |id| Change::Insert(Movie { title: "t", id, ..Movie::default() });
     let movies = Snapshot::default().with([movie("1"), movie("2")]).unwrap();
     let servicer = MovieServicer::new(Arc::new(Catalogue::new(movies)), Found::quiet());
     MovieServer::new(servicer).max_decoding_message_size(Limits::default().message)

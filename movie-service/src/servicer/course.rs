@@ -52,7 +52,7 @@ impl movie_server::Movie for MovieServicer {
 
 impl From<Movie<'_>> for MovieData {
     fn from(movie: Movie<'_>) -> Self {
-        let Movie { title, rating, director, id } = movie;
+        let Movie { title, rating, director, id, .. } = movie;
         Self { title: title.to_owned(), rating, director: director.to_owned(), id: id.to_owned() }
     }
 }

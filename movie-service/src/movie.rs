@@ -1,0 +1,195 @@
+//! A movie of `movie.catalog.v1`: what may be written, and how it becomes a [`Record`] and back.
+
+use std::collections::HashSet;
+use std::fmt;
+
+use movie_proto::catalog::v1::Movie;
+use prost::Message;
+
+use crate::catalogue::{self, Record};
+
+/// The most characters of an id.
+pub const MOST_ID: usize = 128;
+
+/// The most characters of a title, and of a director.
+const MOST_TEXT: usize = 1_000;
+
+/// The most genres, countries or languages of a movie, and the most characters of one.
+const MOST_WORDS: usize = 50;
+const MOST_WORD: usize = 100;
+
+/// Something is wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The path of the field in the request, such as `movie.title`.
+    pub field: String,
+    /// What was expected.
+    pub description: String,
+}
+
+impl Violation {
+    /// Says what was expected of a field.
+    pub fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
+        Self { field: field.into(), description: description.into() }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.description)
+    }
+}
+
+/// Encodes a movie, without its etag.
+#[must_use]
+pub fn record(movie: &Movie) -> Record {
+    let is_rated_zero = movie.rating == Some(0.0);
+    let details = Movie {
+        title: String::new(),
+        rating: is_rated_zero.then_some(0.0),
+        director: String::new(),
+        id: String::new(),
+        etag: String::new(),
+        ..movie.clone()
+    };
+    Record::new(&catalogue::Movie {
+        title: &movie.title,
+        rating: movie.rating.unwrap_or_default(),
+        director: &movie.director,
+        id: &movie.id,
+        details: &details.encode_to_vec(),
+    })
+}
+
+/// Reads a movie from its record, with its etag.
+#[must_use]
+pub fn from_record(record: &Record) -> Movie {
+    // What is in a record was encoded here, or read from a store that checks it; see `is_record`.
+    let movie = Movie::decode(record.bytes().clone()).unwrap_or_default();
+    Movie { etag: record.etag(), ..movie }
+}
+
+/// Returns whether bytes are the record of a movie with this id, as far as a catalogue relies on that.
+#[must_use]
+pub fn is_record(bytes: &[u8], id: &str) -> bool {
+    Movie::decode(bytes).is_ok_and(|movie| movie.id == id) && catalogue::Movie::of_record(bytes).id == id
+}
+
+/// Returns a movie without what only the service sets.
+#[must_use]
+pub fn without_output(movie: &Movie) -> Movie {
+    Movie { create_time: None, update_time: None, etag: String::new(), ..movie.clone() }
+}
+
+/// Returns all that is wrong with a movie that is to be written; `path` is that of the movie in the request.
+#[must_use]
+pub fn violations(movie: &Movie, path: &str) -> Vec<Violation> {
+    let mut found = Vec::new();
+    let mut wrong = |is_wrong: bool, field: &str, expected: String| {
+        if is_wrong {
+            found.push(Violation::new(format!("{path}.{field}"), format!("expected {expected}")));
+        }
+    };
+    let Movie { title, rating, director, id, year, genres, runtime_minutes, countries, languages, .. } =
+        movie;
+    wrong(title.is_empty() || is_longer(title, MOST_TEXT), "title", format!("1 to {MOST_TEXT} characters"));
+    let is_rating = |rating: f32| (0.0..=10.0).contains(&rating);
+    wrong(rating.is_some_and(|rating| !is_rating(rating)), "rating", "a number from 0 to 10, or none".into());
+    wrong(is_longer(director, MOST_TEXT), "director", format!("at most {MOST_TEXT} characters"));
+    wrong(!is_id(id), "id", ID.to_string());
+    wrong(*year != 0 && !(1870..=2200).contains(year), "year", "1870 to 2200, or 0 if not known".into());
+    let is_time = *runtime_minutes == 0 || (1..=100_000).contains(runtime_minutes);
+    wrong(!is_time, "runtime_minutes", "1 to 100000, or 0 if not known".into());
+    for (words, field) in [(genres, "genres"), (countries, "countries"), (languages, "languages")] {
+        let mut seen = HashSet::new();
+        let is_word = |word: &String| !word.is_empty() && !is_longer(word, MOST_WORD);
+        let fit = words.len() <= MOST_WORDS && words.iter().all(|word| is_word(word) && seen.insert(word));
+        wrong(!fit, field, format!("at most {MOST_WORDS} words of 1 to {MOST_WORD} characters, each once"));
+    }
+    found
+}
+
+/// What an id has to be.
+pub const ID: &str = "1 to 128 characters, none of them a control character";
+
+/// Returns whether a movie can have this id.
+#[must_use]
+pub fn is_id(id: &str) -> bool {
+    !id.is_empty() && !is_longer(id, MOST_ID) && !id.chars().any(char::is_control)
+}
+
+/// Returns whether a text has more characters; looks no further than it has to.
+#[must_use]
+pub fn is_longer(text: &str, characters: usize) -> bool {
+    text.len() > characters && text.chars().nth(characters).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn creed() -> Movie {
+        Movie { id: "7".into(), title: "Creed".into(), ..Movie::default() }
+    }
+
+    fn wrong_fields(movie: &Movie) -> Vec<String> {
+        violations(movie, "movie").into_iter().map(|violation| violation.field).collect()
+    }
+
+    #[test]
+    fn a_movie_needs_an_id_and_a_title_and_nothing_else() {
+        assert!(wrong_fields(&creed()).is_empty());
+        assert_eq!(wrong_fields(&Movie::default()), ["movie.title", "movie.id"]);
+    }
+
+    #[test]
+    fn every_field_that_is_wrong_is_named_at_once() {
+        let movie = Movie {
+            title: "é".repeat(1_001),
+            rating: Some(f32::NAN),
+            director: "x".repeat(1_001),
+            id: "a\nb".into(),
+            year: 1800,
+            genres: vec!["Drama".into(), "Drama".into()],
+            runtime_minutes: -1,
+            countries: vec![String::new()],
+            languages: vec!["x".repeat(101)],
+            ..Movie::default()
+        };
+        let fields = [
+            "title",
+            "rating",
+            "director",
+            "id",
+            "year",
+            "runtime_minutes",
+            "genres",
+            "countries",
+            "languages",
+        ];
+        assert_eq!(wrong_fields(&movie), fields.map(|field| format!("movie.{field}")));
+    }
+
+    #[test]
+    fn the_bounds_themselves_are_within() {
+        let movie = Movie {
+            title: "é".repeat(1_000),
+            rating: Some(10.0),
+            director: "x".repeat(1_000),
+            id: "x".repeat(128),
+            year: 2200,
+            runtime_minutes: 100_000,
+            genres: (0..50).map(|number| number.to_string()).collect(),
+            ..Movie::default()
+        };
+        assert!(wrong_fields(&movie).is_empty(), "{:?}", violations(&movie, "movie"));
+    }
+
+    #[test]
+    fn a_record_is_known_by_its_id() {
+        let record = record(&creed());
+        assert!(is_record(record.bytes(), "7"));
+        assert!(!is_record(record.bytes(), "8"));
+        assert!(!is_record(b"\xff", "7"));
+    }
+}

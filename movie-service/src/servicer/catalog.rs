@@ -1,0 +1,219 @@
+//! The servicer of `movie.catalog.v1.MovieCatalog`.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use movie_proto::catalog::v1::import_movies_response::Rejection;
+use movie_proto::catalog::v1::movie_catalog_server::MovieCatalog;
+use movie_proto::catalog::v1::{
+    BatchGetMoviesRequest, BatchGetMoviesResponse, Catalog, CreateMovieRequest, DeleteMovieRequest,
+    GetCatalogRequest, GetMovieRequest, ImportMoviesRequest, ImportMoviesResponse, ListMoviesRequest,
+    ListMoviesResponse, LookupMoviesRequest, LookupMoviesResponse, Movie, UpdateMovieRequest,
+    WatchMoviesRequest, WatchMoviesResponse,
+};
+use tokio::sync::watch;
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_stream::{Stream, StreamExt};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::error::CallError;
+use super::pages::{MOST_BYTES, Pages, size};
+use super::{request, watch as watches};
+use crate::catalogue::{Catalogue, Record};
+use crate::movie::{self, Violation};
+use crate::store::{Store, Write, Written};
+
+/// The most ids of a batch, and movies of a message of an import.
+const MOST_IDS: usize = 1_000;
+const MOST_MOVIES: usize = 10_000;
+
+/// The most rejections that an import names.
+const MOST_REJECTIONS: usize = 100;
+
+/// Answers the calls of `MovieCatalog`: reads from the catalogue, writes through the store.
+#[derive(Clone, Debug)]
+pub struct CatalogServicer {
+    catalogue: Arc<Catalogue>,
+    store: Store,
+    pages: Pages,
+    /// Dropped when the service stops.
+    stopping: watch::Receiver<bool>,
+    /// How many changes a watcher may be behind.
+    most_behind: usize,
+}
+
+impl CatalogServicer {
+    /// Answers from `catalogue`, which `store` keeps. Watches end when the sender of `stopping` is dropped, or when their
+    /// callers are more than `most_behind` changes behind.
+    #[must_use]
+    pub fn new(
+        catalogue: Arc<Catalogue>,
+        store: Store,
+        stopping: watch::Receiver<bool>,
+        most_behind: usize,
+    ) -> Self {
+        Self { pages: Pages::of(catalogue.clone()), catalogue, store, stopping, most_behind }
+    }
+
+    async fn write_one(&self, write: Write) -> Result<Response<Movie>, Status> {
+        match self.store.write(write).await.map_err(CallError::from)? {
+            Written::Movie(movie) => Ok(Response::new(*movie)),
+            Written::Deleted | Written::Imported(_) => Ok(Response::new(Movie::default())),
+        }
+    }
+
+    fn batch(&self, ids: &[String]) -> Result<Vec<Movie>, CallError> {
+        if ids.len() > MOST_IDS {
+            let expected = format!("expected at most {MOST_IDS}, not {}", ids.len());
+            return Err(vec![Violation::new("ids", expected)].into());
+        }
+        let found = self.catalogue.snapshot();
+        let found: Vec<_> = ids.iter().map(|id| found.get(id).as_ref().map(Record::new).ok_or(id)).collect();
+        let missing: Vec<_> = found.iter().filter_map(|found| found.as_ref().err()).collect();
+        if !missing.is_empty() {
+            return Err(CallError::Missing(missing.into_iter().map(|id| (*id).clone()).collect()));
+        }
+        let found: Vec<_> = found.into_iter().flatten().collect();
+        let bytes = found.iter().map(size).sum();
+        if bytes > MOST_BYTES {
+            return Err(CallError::TooLarge { bytes, most: MOST_BYTES });
+        }
+        Ok(found.iter().map(movie::from_record).collect())
+    }
+
+    fn get(&self, id: &str) -> Option<Movie> {
+        self.catalogue
+            .read(|movies| movies.get(id).as_ref().map(Record::new))
+            .as_ref()
+            .map(movie::from_record)
+    }
+
+    async fn import(
+        &self,
+        mut requests: Streaming<ImportMoviesRequest>,
+    ) -> Result<ImportMoviesResponse, Status> {
+        let mut answer = ImportMoviesResponse::default();
+        let mut index = 0;
+        while let Some(ImportMoviesRequest { movies }) = requests.message().await? {
+            if movies.len() > MOST_MOVIES {
+                let expected = format!("expected at most {MOST_MOVIES} in a message, not {}", movies.len());
+                return Err(CallError::from(vec![Violation::new("movies", expected)]).into());
+            }
+            let sent = movies.len();
+            let Written::Imported(imported) =
+                self.store.write(Write::Import(movies)).await.map_err(CallError::from)?
+            else {
+                continue;
+            };
+            answer.created += signed(imported.created);
+            answer.updated += signed(imported.updated);
+            answer.unchanged += signed(imported.unchanged);
+            answer.rejected += signed(imported.rejected.len() as u64);
+            let named = imported.rejected.into_iter().map(|(number, id, reason)| Rejection {
+                index: signed(index + number as u64),
+                id,
+                reason,
+            });
+            let room = MOST_REJECTIONS - answer.rejections.len();
+            answer.rejections.extend(named.take(room));
+            index += sent as u64;
+        }
+        Ok(answer)
+    }
+}
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl MovieCatalog for CatalogServicer {
+    async fn get_movie(&self, request: Request<GetMovieRequest>) -> Result<Response<Movie>, Status> {
+        let id = request.into_inner().id;
+        let movie = self.get(&id).ok_or(CallError::Missing(vec![id]))?;
+        Ok(Response::new(movie))
+    }
+
+    async fn batch_get_movies(
+        &self,
+        request: Request<BatchGetMoviesRequest>,
+    ) -> Result<Response<BatchGetMoviesResponse>, Status> {
+        let movies = self.batch(&request.get_ref().ids)?;
+        Ok(Response::new(BatchGetMoviesResponse { movies }))
+    }
+
+    type LookupMoviesStream = Answers<LookupMoviesResponse>;
+
+    async fn lookup_movies(
+        &self,
+        request: Request<Streaming<LookupMoviesRequest>>,
+    ) -> Result<Response<Self::LookupMoviesStream>, Status> {
+        let servicer = self.clone();
+        let answers = request.into_inner().map(move |request| {
+            let id = request?.id;
+            Ok(LookupMoviesResponse { movie: servicer.get(&id), id })
+        });
+        Ok(Response::new(Box::pin(answers)))
+    }
+
+    async fn list_movies(
+        &self,
+        request: Request<ListMoviesRequest>,
+    ) -> Result<Response<ListMoviesResponse>, Status> {
+        Ok(Response::new(self.pages.list(request.into_inner()).await?))
+    }
+
+    async fn create_movie(&self, request: Request<CreateMovieRequest>) -> Result<Response<Movie>, Status> {
+        let CreateMovieRequest { movie, request_id } = request.into_inner();
+        self.write_one(Write::Create { movie: movie.unwrap_or_default(), request_id }).await
+    }
+
+    async fn update_movie(&self, request: Request<UpdateMovieRequest>) -> Result<Response<Movie>, Status> {
+        let UpdateMovieRequest { movie, update_mask, allow_missing } = request.into_inner();
+        let movie = movie.unwrap_or_default();
+        let fields = request::fields(&movie, update_mask.as_ref()).map_err(CallError::from)?;
+        self.write_one(Write::Update { movie, fields, allow_missing }).await
+    }
+
+    async fn delete_movie(&self, request: Request<DeleteMovieRequest>) -> Result<Response<()>, Status> {
+        let DeleteMovieRequest { id, etag, allow_missing } = request.into_inner();
+        let delete = Write::Delete { id, etag, allow_missing };
+        self.store.write(delete).await.map_err(CallError::from)?;
+        Ok(Response::new(()))
+    }
+
+    async fn import_movies(
+        &self,
+        request: Request<Streaming<ImportMoviesRequest>>,
+    ) -> Result<Response<ImportMoviesResponse>, Status> {
+        if self.store.is_read_only() {
+            return Err(CallError::Write(crate::store::WriteError::ReadOnly).into());
+        }
+        Ok(Response::new(self.import(request.into_inner()).await?))
+    }
+
+    type WatchMoviesStream = Answers<WatchMoviesResponse>;
+
+    async fn watch_movies(
+        &self,
+        request: Request<WatchMoviesRequest>,
+    ) -> Result<Response<Self::WatchMoviesStream>, Status> {
+        let (catalogue, stopping) = (self.catalogue.clone(), self.stopping.clone());
+        let messages = watches::begin(catalogue, request.get_ref(), self.most_behind, stopping);
+        let messages = ReceiverStream::new(messages).map(|message| message.map_err(Status::from));
+        Ok(Response::new(Box::pin(messages)))
+    }
+
+    async fn get_catalog(&self, _: Request<GetCatalogRequest>) -> Result<Response<Catalog>, Status> {
+        let (revision, movies) = self.catalogue.read(|movies| (movies.revision(), movies.len()));
+        Ok(Response::new(Catalog {
+            revision: signed(revision),
+            movie_count: signed(movies as u64),
+            store: self.store.name().to_owned(),
+            read_only: self.store.is_read_only(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }))
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,77 @@
+//! Why a call of `movie.catalog.v1` fails.
+
+use crate::catalogue::Quoted;
+use crate::movie::Violation;
+use crate::store::WriteError;
+
+/// Why a call fails. Each is a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// There are no movies with these ids.
+    #[error("{}", missing(.0))]
+    Missing(Vec<String>),
+    /// These movies do not fit an answer.
+    #[error("the movies take {bytes} bytes, expected at most {most}; ask for fewer at a time")]
+    TooLarge {
+        /// What they take.
+        bytes: usize,
+        /// What an answer may take.
+        most: usize,
+    },
+    /// The page token is none of ours, or one of another list.
+    #[error(
+        "the page_token is not one that this list gave; send the same arguments with it, or begin without one"
+    )]
+    PageTokenInvalid,
+    /// The page token is of a revision that is not to be had any more.
+    #[error("the page_token has expired: the catalogue has changed too much since; begin without one")]
+    PageTokenExpired,
+    /// The changes that a watcher asks for are no longer kept.
+    #[error(
+        "the changes since revision {from} are no longer kept, only those since {oldest}; begin with a full copy"
+    )]
+    Compacted {
+        /// Where the watcher wanted to begin.
+        from: u64,
+        /// Where it can.
+        oldest: u64,
+    },
+    /// The catalogue has not come that far.
+    #[error("the catalogue is at revision {revision}, and not yet at {asked}; expected one that it was at")]
+    RevisionUnknown {
+        /// What was asked for.
+        asked: i64,
+        /// Where the catalogue is.
+        revision: u64,
+    },
+    /// The watcher does not keep up.
+    #[error("the caller reads too slowly to keep up with the changes; go on from revision {resume}")]
+    TooSlow {
+        /// The last revision that was told.
+        resume: u64,
+    },
+    /// The service stops.
+    #[error("the service is stopping; try another one, or again in a second")]
+    Stopping,
+    /// A write was not done.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+}
+
+impl From<Vec<Violation>> for CallError {
+    fn from(violations: Vec<Violation>) -> Self {
+        Self::Write(WriteError::Invalid(violations))
+    }
+}
+
+/// The most ids that are named in an answer, so that it fits the headers that clients take.
+pub const MOST_NAMED: usize = 50;
+
+fn missing(ids: &[String]) -> String {
+    let mut named: Vec<_> = ids.iter().take(MOST_NAMED).map(|id| format!("`{}`", Quoted(id))).collect();
+    if ids.len() > MOST_NAMED {
+        named.push(format!("and {} more", ids.len() - MOST_NAMED));
+    }
+    let what = if ids.len() == 1 { "no movie has the id" } else { "no movies have the ids" };
+    format!("{what} {}", named.join(", "))
+}

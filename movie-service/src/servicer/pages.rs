@@ -1,0 +1,187 @@
+//! Lists of `movie.catalog.v1`, page by page.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use movie_proto::catalog::v1::{ListMoviesRequest, ListMoviesResponse};
+use prost::Message;
+use tokio::sync::Semaphore;
+use tokio::task;
+use tokio::time::timeout;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::error::CallError;
+use super::request;
+use crate::catalogue::page::{Page, Past};
+use crate::catalogue::{Catalogue, Record};
+use crate::movie;
+
+/// How long to wait for a revision that another node had when it gave the token.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The most bytes of movies in an answer: clients take four MiB, some of which is not the movies'.
+pub(super) const MOST_BYTES: usize = 4_000_000;
+
+/// The longest page token.
+const MOST_TOKEN: usize = 1_024;
+
+/// Makes pages, away from the threads that serve calls, as many at a time as there are cores.
+#[derive(Clone, Debug)]
+pub(super) struct Pages {
+    catalogue: Arc<Catalogue>,
+    at_a_time: Arc<Semaphore>,
+}
+
+impl Pages {
+    pub(super) fn of(catalogue: Arc<Catalogue>) -> Self {
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self { catalogue, at_a_time: Arc::new(Semaphore::new(cores)) }
+    }
+
+    /// Returns a page.
+    pub(super) async fn list(&self, request: ListMoviesRequest) -> Result<ListMoviesResponse, CallError> {
+        let (query, size) = request::list(&request)?;
+        let hash = hash_of(&request);
+        let token = match request.page_token.as_str() {
+            "" => None,
+            text => Some(Token::parse(text, hash).ok_or(CallError::PageTokenInvalid)?),
+        };
+        let asked = match &token {
+            Some(token) => self.wait_for(token.revision).await?,
+            None => self.catalogue.snapshot().revision(),
+        };
+        let turn = self.at_a_time.clone().acquire_owned().await;
+        let catalogue = self.catalogue.clone();
+        let made = task::spawn_blocking(move || {
+            let _turn = turn;
+            let (past, revision) = past(&catalogue, token.as_ref().map(|_| asked))?;
+            let after = token.as_ref().map(|token| token.id.as_str());
+            let page = past.page(&query, after, size).map_err(|_| CallError::PageTokenInvalid)?;
+            Ok(answer(page, revision, hash))
+        });
+        // What panics there is a call that fails here.
+        made.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// Waits until the catalogue is at a revision, and returns it.
+    async fn wait_for(&self, revision: u64) -> Result<u64, CallError> {
+        let mut newest = self.catalogue.newest();
+        let reached = timeout(PATIENCE, newest.wait_for(|newest| *newest >= revision)).await;
+        reached.map(|_| revision).map_err(|_| CallError::PageTokenExpired)
+    }
+}
+
+/// Returns the catalogue at a revision, or now, and which revision that is.
+fn past(catalogue: &Catalogue, revision: Option<u64>) -> Result<(Past, u64), CallError> {
+    let snapshot = catalogue.snapshot();
+    let now = snapshot.revision();
+    let revision = revision.unwrap_or(now);
+    // A moment ago it was there; that it is not any more is for a store that was put back.
+    let since = now.checked_sub(revision).ok_or(CallError::PageTokenExpired)?;
+    if revision < snapshot.ordered_since() {
+        return Err(CallError::PageTokenExpired);
+    }
+    let most = usize::try_from(since).unwrap_or(usize::MAX);
+    let events = catalogue.changes(revision, most).map_err(|_| CallError::PageTokenExpired)?;
+    Ok((Past::new(snapshot, &events), revision))
+}
+
+fn answer(page: Page, revision: u64, hash: u64) -> ListMoviesResponse {
+    let Page { mut movies, mut more, total } = page;
+    let mut bytes = 0;
+    let fit = movies.iter().take_while(|record| {
+        bytes += size(record);
+        bytes <= MOST_BYTES
+    });
+    // One is always taken, so that each page leads on.
+    let fit = fit.count().max(1);
+    if fit < movies.len() {
+        movies.truncate(fit);
+        more = true;
+    }
+    let next = match movies.last() {
+        Some(last) if more => Token { revision, id: last.movie().id.to_owned() }.show(hash),
+        _ => String::new(),
+    };
+    ListMoviesResponse {
+        movies: movies.iter().map(movie::from_record).collect(),
+        next_page_token: next,
+        total_size: i32::try_from(total).unwrap_or(i32::MAX),
+    }
+}
+
+/// Returns the bytes that a movie takes in an answer, at most.
+pub(super) fn size(record: &Record) -> usize {
+    record.bytes().len() + 32
+}
+
+/// Returns a hash of the arguments that all pages of a list share.
+fn hash_of(request: &ListMoviesRequest) -> u64 {
+    let shared = ListMoviesRequest { page_size: 0, page_token: String::new(), ..request.clone() };
+    xxh3_64_with_seed(&shared.encode_to_vec(), 1)
+}
+
+/// Where a page starts: after a movie, at a revision. It is no secret and gives no right; a hash shows whether it was
+/// altered, or is of another list. Every node of the same version can read it.
+#[derive(Debug, PartialEq, Eq)]
+struct Token {
+    revision: u64,
+    id: String,
+}
+
+impl Token {
+    /// Writes the token of a list whose arguments have this hash.
+    fn show(&self, hash: u64) -> String {
+        let bytes =
+            [&self.check(hash).to_be_bytes(), &self.revision.to_be_bytes(), self.id.as_bytes()].concat();
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    fn parse(text: &str, hash: u64) -> Option<Self> {
+        if text.len() > MOST_TOKEN {
+            return None;
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (check, rest) = bytes.split_first_chunk()?;
+        let (revision, id) = rest.split_first_chunk()?;
+        let token = Self { revision: u64::from_be_bytes(*revision), id: str::from_utf8(id).ok()?.to_owned() };
+        (token.check(hash) == u64::from_be_bytes(*check)).then_some(token)
+    }
+
+    fn check(&self, hash: u64) -> u64 {
+        xxh3_64_with_seed(self.id.as_bytes(), hash ^ self.revision.rotate_left(32))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_token_is_read_as_it_was_written_and_not_once_it_is_altered(
+            revision in any::<u64>(), id in ".{0,20}", hash in any::<u64>(), at in any::<usize>(), bit in 0..6_u8,
+        ) {
+            let token = Token { revision, id };
+            let mut text = token.show(hash);
+            prop_assert_eq!(Token::parse(&text, hash), Some(token));
+            prop_assert_eq!(Token::parse(&text, hash ^ 1), None);
+            let at = at % text.len();
+            let other = char::from(text.as_bytes()[at] ^ 1 << bit).to_string();
+            if other.is_ascii() {
+                text.replace_range(at..=at, &other);
+                prop_assert_eq!(Token::parse(&text, hash), None);
+            }
+        }
+
+        #[test]
+        fn text_that_is_no_token_is_refused(text in ".{0,40}") {
+            prop_assert_eq!(Token::parse(&text, 0), None);
+        }
+    }
+}
