@@ -269,7 +269,7 @@ impl Watch {
         // Up to a tenth more or less, by a number that differs from one connection to the next.
         let share = u32::try_from(number % 201).unwrap_or_default();
         let age = limits.age / 1000 * (900 + share);
-        let pause = limits.idle.min(limits.unread).min(limits.age) / 4;
+        let pause = limits.idle.min(limits.unread).min(limits.age).min(limits.deadline) / 4;
         Self {
             pause: pause.max(Duration::from_millis(5)),
             age_ends: now + age,
@@ -310,7 +310,8 @@ impl Watch {
             self.last_read = now;
         }
         self.count(&connection.shared.metrics, sent, received);
-        if now - self.last_read >= limits.unread {
+        // A peer that is about to give up a call itself, or whose network stalls, has as long as any other.
+        if now - self.last_read >= limits.unread || connection.is_overdue(limits.unread) {
             return Verdict::Stuck;
         }
         if let Some(since) = self.leaving {

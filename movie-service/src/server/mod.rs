@@ -10,13 +10,14 @@
 //! * `service` — the way of a call; `call` — what it counts for, and its [`deadline`]; [`frames`] — its messages;
 //! * `fast` — the fast way of the two calls of the `Movie` service; `routes` — the generated code for all others,
 //!   and `gzip` — which of their answers are compressed;
-//! * `body` — bodies of requests and answers; [`refusal`] — what a caller is told when a call fails;
+//! * `body` — bodies of requests and answers, `data` — what the latter are made of; [`refusal`] — what a caller is told when a call fails;
 //! * [`single`] — calls without a connection, for those who try what requests may hold.
 
 mod admission;
 mod body;
 mod call;
 mod connection;
+mod data;
 pub mod deadline;
 mod executor;
 mod fast;

@@ -105,7 +105,14 @@ impl tower::Service<Request<tonic::body::Body>> for Calls {
         let call = self.begin(request, |request| Way::Generated(self.0.shared.routes.call(request)));
         let bytes =
             |body: Answer| tonic::body::Body::new(body.map_frame(|frame| frame.map_data(Bytes::from)));
-        Box::pin(async move { Ok(call.await?.map(bytes)) })
+        Box::pin(async move {
+            let (mut parts, mut answer) = call.await?.into_parts();
+            // What this becomes is written later than it is taken from here, and counts until then.
+            if let Some(counted) = answer.share() {
+                parts.extensions.insert(counted);
+            }
+            Ok(Response::from_parts(parts, bytes(answer)))
+        })
     }
 }
 
@@ -130,14 +137,17 @@ impl Future for Call {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { in_flight, way } = &mut *self;
-        let response = match way.poll(in_flight.as_mut(), cx) {
+        let mut response = match way.poll(in_flight.as_mut(), cx) {
             Poll::Ready(response) => response,
             Poll::Pending => match in_flight.as_ref().and_then(InFlight::refusal) {
                 Some(refusal) => refused(refusal),
                 None => return Poll::Pending,
             },
         };
-        let Some(call) = in_flight.take() else { return Poll::Ready(Ok(response.map(Answer::to_none))) };
+        let Some(call) = in_flight.take() else {
+            let counted = response.extensions_mut().remove();
+            return Poll::Ready(Ok(response.map(|content| Answer::to_none(content, counted))));
+        };
         // Ready bytes have no status in the headers. Others may, and then nothing follows.
         let is_over =
             !matches!(response.body(), Content::Ready(_)) && refusal::code(response.headers()).is_some();
@@ -155,7 +165,9 @@ impl Way {
             match self {
                 Self::Answered(response) => return Poll::Ready(std::mem::take(response)),
                 Self::Fast(fast) => {
-                    let Some(shared) = call.as_deref().map(InFlight::shared) else { return Poll::Pending };
+                    let Some(shared) = call.as_deref().and_then(InFlight::shared) else {
+                        return Poll::Pending;
+                    };
                     match ready!(fast.poll_outcome(&shared.catalogue, &shared.found, cx)) {
                         Outcome::Answered(response) => return Poll::Ready(response),
                         Outcome::Declined(request) => *self = Self::Generated(shared.routes.call(request)),

@@ -62,5 +62,5 @@ impl SingleCalls {
 }
 
 fn bytes(content: Content) -> impl Body<Data = Bytes, Error = Status> {
-    Answer::to_none(content).map_frame(|frame| frame.map_data(Bytes::from))
+    Answer::to_none(content, None).map_frame(|frame| frame.map_data(Bytes::from))
 }
