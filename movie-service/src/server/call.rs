@@ -36,6 +36,8 @@ pub(super) struct Connection {
     begun: AtomicUsize,
     /// Parts of answers that the peer did not take yet.
     owed: AtomicUsize,
+    /// Bytes of answers that went out; that it changes is what counts.
+    taken: AtomicUsize,
     observer: Observer,
     /// The names in the peer's certificate, which was verified.
     names: Vec<String>,
@@ -60,6 +62,7 @@ impl Connection {
             since: Instant::now(),
             begun: AtomicUsize::default(),
             owed: AtomicUsize::default(),
+            taken: AtomicUsize::default(),
             observer,
             names,
         }
@@ -99,6 +102,11 @@ impl Connection {
     /// Returns whether there is more of some answer than the peer took.
     pub(super) fn owes(&self) -> bool {
         self.owed.load(Ordering::Relaxed) > 0
+    }
+
+    /// Returns a number that changes whenever some of an answer goes out.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
     }
 
     /// Returns the calls in flight of its worker.
@@ -228,6 +236,11 @@ impl Unsent {
     fn new(count: Count) -> Self {
         add(&count.connection().owed, 1);
         Self(count)
+    }
+
+    /// Says that the windows of the peer let so many bytes of the part go out.
+    pub(super) fn took(&self, bytes: usize) {
+        add(&self.0.connection().taken, bytes.cast_signed());
     }
 }
 

@@ -249,6 +249,9 @@ struct Watch {
     last_call: Instant,
     sent: u64,
     received: u64,
+    taken: usize,
+    /// How many bytes will have been sent once what was taken of answers has.
+    taken_until: u64,
     last_read: Instant,
     leaving: Option<Instant>,
 }
@@ -277,6 +280,8 @@ impl Watch {
             last_call: now,
             sent: 0,
             received: 0,
+            taken: 0,
+            taken_until: 0,
             last_read: now,
             leaving: None,
         }
@@ -293,6 +298,23 @@ impl Watch {
         (self.sent, self.received) = (sent, received);
     }
 
+    /// Returns whether the peer read some of what waits for it since the last look, or nothing does.
+    ///
+    /// While there is an answer for it, that is what it has to read: to take what answers its own pings, or ours, opens
+    /// no window.
+    fn reads(&mut self, connection: &Connection, gather: &Gather<Rewound<Stream>>, sent: u64) -> bool {
+        let was_taken = connection.taken() != self.taken;
+        if was_taken {
+            self.taken = connection.taken();
+            self.taken_until = sent + gather.waiting() as u64;
+        }
+        if connection.owes() {
+            was_taken || (sent != self.sent && self.sent < self.taken_until)
+        } else {
+            sent != self.sent || !gather.is_waiting()
+        }
+    }
+
     /// Judges by what changed since the last look, unless there is a `reason` to leave already.
     fn look(
         &mut self,
@@ -306,7 +328,7 @@ impl Watch {
         if connection.open() > 0 || connection.begun() != self.begun {
             (self.begun, self.last_call) = (connection.begun(), now);
         }
-        if !(gather.is_waiting() || connection.owes()) || sent != self.sent {
+        if self.reads(connection, gather, sent) {
             self.last_read = now;
         }
         self.count(&connection.shared.metrics, sent, received);

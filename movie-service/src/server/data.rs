@@ -28,18 +28,18 @@ pub(super) struct Data {
     /// Whether the bytes stay in memory for longer than this, so that to share them costs nothing.
     lasts: bool,
     /// h2 keeps this until it has written it, or its stream is reset; for as long, the call goes on.
-    _unsent: Option<Unsent>,
+    unsent: Option<Unsent>,
 }
 
 impl Data {
     /// Bytes that were made for this answer.
     pub(super) fn made(bytes: Bytes, unsent: Option<Unsent>) -> Self {
-        Self { bytes, lasts: false, _unsent: unsent }
+        Self { bytes, lasts: false, unsent }
     }
 
     /// Bytes that are kept by others for longer than it takes to send them.
     pub(super) fn lasting(bytes: Bytes, unsent: Option<Unsent>) -> Self {
-        Self { bytes, lasts: true, _unsent: unsent }
+        Self { bytes, lasts: true, unsent }
     }
 }
 
@@ -63,5 +63,8 @@ impl Buf for Data {
 
     fn advance(&mut self, count: usize) {
         self.bytes.advance(count);
+        if let Some(unsent) = &self.unsent {
+            unsent.took(count);
+        }
     }
 }

@@ -57,6 +57,22 @@ fn two_hundred_readers_with_an_open_window_and_a_closed_connection_cost_little_a
 }
 
 #[test]
+fn a_reader_with_closed_windows_that_pings_is_cut_off() {
+    let target = Target::large(&["unread=1s", "idle=10m", "keep_alive=200ms"]);
+    let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 0)]);
+    peer.call(LIST, b"");
+    // What it says and hears all the time is nothing of what it asked for.
+    let is_cut_off = (0..100).any(|number| {
+        peer.send_frames([Frame::ping(number)]);
+        thread::sleep(Duration::from_millis(100));
+        std::iter::from_fn(|| peer.read_politely())
+            .all(|frame| frame.kind != frames::PING || frame.flags != frames::ACK)
+    });
+    assert!(is_cut_off, "it is kept although it takes nothing");
+    target.assert_unharmed();
+}
+
+#[test]
 fn a_window_of_a_byte_at_a_time_costs_little() {
     let target = Target::large(&["unread=10m"]);
     let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 0)]);
