@@ -35,13 +35,13 @@ impl Calls {
     }
 
     /// Begins a call, and finds the way in which it is answered.
-    fn begin<B: Body>(&self, request: Request<B>, way: impl FnOnce(Request<B>) -> Way) -> Call {
+    fn begin<B: Body>(&self, request: Request<B>, way: impl FnOnce(Request<B>, Instant) -> Way) -> Call {
         if let Some(response) = refused_by_http(&request) {
             return Call { in_flight: None, way: Way::Answered(response) };
         }
         let (mut in_flight, admitted) = self.0.begin(&request);
         let way = match admitted {
-            Ok(()) => way(request),
+            Ok(()) => way(request, in_flight.deadline()),
             Err(refusal) => {
                 in_flight.blame_caller();
                 Way::Answered(refused(refusal))
@@ -70,18 +70,20 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
                 let response = http1::signpost("over HTTP/1.1, it takes gRPC-Web").map(Content::Generated);
                 return Call { in_flight: None, way: Way::Answered(response) };
             }
-            Some(_) | None => self.begin(request, |request| {
+            Some(_) | None => self.begin(request, |request, deadline| {
                 if routes.compresses(&request) {
-                    return Way::Generated(routes.call(request));
+                    return Way::Generated(routes.call(request, Some(deadline)));
                 }
                 let mut fast = match Fast::take(request) {
                     Ok(fast) => fast,
-                    Err(request) => return Way::Generated(routes.call(request)),
+                    Err(request) => return Way::Generated(routes.call(request, Some(deadline))),
                 };
                 // A waker that does nothing: what has to wait is polled again.
                 match fast.poll_outcome(catalogue, found, &mut Context::from_waker(Waker::noop())) {
                     Poll::Ready(Outcome::Answered(response)) => Way::Answered(response),
-                    Poll::Ready(Outcome::Declined(request)) => Way::Generated(routes.call(request)),
+                    Poll::Ready(Outcome::Declined(request)) => {
+                        Way::Generated(routes.call(request, Some(deadline)))
+                    }
                     Poll::Pending => Way::Fast(Box::new(fast)),
                 }
             }),
@@ -102,7 +104,9 @@ impl tower::Service<Request<tonic::body::Body>> for Calls {
     }
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
-        let call = self.begin(request, |request| Way::Generated(self.0.shared.routes.call(request)));
+        let call = self.begin(request, |request, deadline| {
+            Way::Generated(self.0.shared.routes.call(request, Some(deadline)))
+        });
         let bytes =
             |body: Answer| tonic::body::Body::new(body.map_frame(|frame| frame.map_data(Bytes::from)));
         Box::pin(async move {
@@ -165,12 +169,13 @@ impl Way {
             match self {
                 Self::Answered(response) => return Poll::Ready(std::mem::take(response)),
                 Self::Fast(fast) => {
-                    let Some(shared) = call.as_deref().and_then(InFlight::shared) else {
-                        return Poll::Pending;
-                    };
+                    let Some(call) = call.as_deref() else { return Poll::Pending };
+                    let Some(shared) = call.shared() else { return Poll::Pending };
                     match ready!(fast.poll_outcome(&shared.catalogue, &shared.found, cx)) {
                         Outcome::Answered(response) => return Poll::Ready(response),
-                        Outcome::Declined(request) => *self = Self::Generated(shared.routes.call(request)),
+                        Outcome::Declined(request) => {
+                            *self = Self::Generated(shared.routes.call(request, Some(call.deadline())));
+                        }
                     }
                 }
                 Self::Generated(answer) => {

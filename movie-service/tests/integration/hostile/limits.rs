@@ -170,6 +170,21 @@ fn a_call_ends_with_the_deadline_of_the_service_although_its_request_does_not() 
 }
 
 #[test]
+fn nothing_is_kept_of_a_reflection_call_after_its_deadline() {
+    let target = Target::start(&["deadline=300ms"]);
+    for version in ["v1", "v1alpha"] {
+        let mut peer = Peer::connect(target.address());
+        let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+        let stream = peer.begin(&peer::fields(&path));
+        let answer = peer.answer(stream);
+        assert_eq!(answer.code(), Some("4"), "{answer:?}");
+        // Nobody reads the request any more (RFC 9113, section 8.1).
+        assert_eq!(peer.answer(stream), Answer::Reset(NO_ERROR), "{version}");
+    }
+    target.assert_unharmed();
+}
+
+#[test]
 fn a_list_ends_with_its_deadline_although_it_is_not_read_to_its_end() {
     let target = Target::large(&["deadline=300ms", "unread=10m"]);
     for window in [0, 65_535] {
