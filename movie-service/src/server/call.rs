@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 
 use super::refusal::{self, Refusal};
 use super::{Phase, Shared, deadline};
+use crate::access::{self, Need};
 use crate::telemetry::calls::{Observed, Observer};
 use crate::telemetry::metrics::Shed;
 
@@ -114,6 +115,11 @@ impl Connection {
         &self.shared.calls[self.worker]
     }
 
+    /// Returns those of them that need no credentials.
+    fn open_calls(&self) -> &AtomicUsize {
+        &self.shared.open_calls[self.worker]
+    }
+
     /// Returns a number that changes with each call.
     pub(super) fn begun(&self) -> usize {
         self.begun.load(Ordering::Relaxed)
@@ -140,7 +146,7 @@ impl Connection {
         add(&self.begun, 1);
         let here = add(self.calls(), 1);
         let mut counted =
-            Counted { generation: self.enter(deadline), is_list: false, connection: self.clone() };
+            Counted { generation: self.enter(deadline), kind: Kind::Other, connection: self.clone() };
 
         let admitted = if self.shared.is_busy(here) {
             metrics.shed(Shed::Calls);
@@ -148,7 +154,7 @@ impl Connection {
         } else {
             timely
                 .and_then(|()| self.authorize(request, &mut observed))
-                .and_then(|()| counted.count_list(request))
+                .and_then(|()| counted.count_kind(request.uri().path()))
         };
         (InFlight { count: Some(Count::Own(counted)), deadline, observed }, admitted)
     }
@@ -163,23 +169,53 @@ impl Connection {
     }
 }
 
+/// What calls are told apart by that have limits of their own.
+#[derive(Clone, Copy)]
+enum Kind {
+    List,
+    /// It needs no credentials.
+    Open,
+    Other,
+}
+
+impl Kind {
+    fn of(path: &str) -> Self {
+        if LISTS.contains(&path) {
+            Self::List
+        } else if access::required(path) == Some(Need::Anyone) {
+            Self::Open
+        } else {
+            Self::Other
+        }
+    }
+}
+
 /// What a call counts for, until this is dropped.
 pub(super) struct Counted {
     connection: Arc<Connection>,
     generation: usize,
-    is_list: bool,
+    kind: Kind,
 }
 
 impl Counted {
-    fn count_list<B>(&mut self, request: &Request<B>) -> Result<(), Refusal> {
-        if !LISTS.contains(&request.uri().path()) {
-            return Ok(());
-        }
-        let shared = &self.connection.shared;
-        self.is_list = true;
-        if shared.lists.fetch_add(1, Ordering::Relaxed) >= shared.limits.lists {
-            shared.metrics.shed(Shed::Lists);
-            return Err(Refusal::Busy("lists"));
+    /// Counts a call for what its kind counts for beside it.
+    fn count_kind(&mut self, path: &str) -> Result<(), Refusal> {
+        let Connection { shared, .. } = &*self.connection;
+        self.kind = Kind::of(path);
+        let (is_busy, what, shed) = match self.kind {
+            Kind::List => {
+                let before = shared.lists.fetch_add(1, Ordering::Relaxed);
+                (before >= shared.limits.lists, "lists", Shed::Lists)
+            }
+            Kind::Open => {
+                let here = add(self.connection.open_calls(), 1);
+                (shared.is_open_busy(here), "calls without credentials", Shed::Calls)
+            }
+            Kind::Other => return Ok(()),
+        };
+        if is_busy {
+            shared.metrics.shed(shed);
+            return Err(Refusal::Busy(what));
         }
         Ok(())
     }
@@ -187,11 +223,13 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let Self { connection, generation, is_list } = self;
+        let Self { connection, generation, kind } = self;
         add(&connection.open[*generation], -1);
         add(connection.calls(), -1);
-        if *is_list {
-            connection.shared.lists.fetch_sub(1, Ordering::Relaxed);
+        match kind {
+            Kind::List => drop(connection.shared.lists.fetch_sub(1, Ordering::Relaxed)),
+            Kind::Open => drop(add(connection.open_calls(), -1)),
+            Kind::Other => {}
         }
     }
 }

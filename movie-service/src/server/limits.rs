@@ -54,7 +54,8 @@ limits! {
     connections_per_address: usize = 2_000;
     /// Time from the start of a connection through TLS to the HTTP/2 preface.
     handshake: Duration = Duration::from_secs(10);
-    /// Calls in flight at a time. A worker, of which there is one a core, may always have its share of them.
+    /// Calls in flight at a time; of those that need no credentials, half as many.
+    /// A worker, of which there is one a core, may always have its share of them.
     calls: usize = 10_000;
     /// Lists being sent at a time.
     lists: usize = 2_000;
