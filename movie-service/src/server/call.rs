@@ -90,6 +90,20 @@ impl Connection {
                 > self.due[old].load(Ordering::Relaxed)
     }
 
+    /// Returns when the last of the calls in flight has to be done.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let load = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        let due = self
+            .open
+            .iter()
+            .zip(&self.due)
+            .filter(|(open, _)| load(open) > 0)
+            .map(|(_, due)| load(due))
+            .max()?;
+        // Rounded up: a call that is asked too early does not know yet that it is late.
+        Some(self.since + Duration::from_millis(due as u64 + 1))
+    }
+
     /// Counts a call that has to be done by then; returns its generation.
     fn enter(&self, deadline: Instant) -> usize {
         let young = self.young.load(Ordering::Relaxed);

@@ -18,7 +18,7 @@ use tracing::debug;
 
 use super::admission::Ticket;
 use super::call::Connection;
-use super::executor::Inline;
+use super::executor::{Inline, LAST_WORD};
 use super::gather::Gather;
 use super::http1;
 use super::limits::Limits;
@@ -124,31 +124,47 @@ async fn arrive(accepted: Accepted, tls: Option<&Tls>) -> io::Result<Arrival> {
 
 /// A connection that serves calls, whatever the version of HTTP.
 trait Serving: Future<Output = hyper::Result<()>> {
+    /// Whether each call is a task that ends at its deadline. Otherwise the one call there is runs with the connection.
+    const HAS_TASKS: bool;
+
     /// Has the peer leave once its calls are done.
     fn leave(self: Pin<&mut Self>);
 }
 
 impl Serving for hyper::server::conn::http1::Connection<TokioIo<Gather<Rewound<Stream>>>, Calls> {
+    const HAS_TASKS: bool = false;
+
     fn leave(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
 impl Serving for http2::Connection<TokioIo<Gather<Rewound<Stream>>>, Calls, Inline> {
+    const HAS_TASKS: bool = true;
+
     fn leave(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
 /// Serves calls until either side ends it, or the peer does not do its part.
-async fn drive(serving: impl Serving, gather: Gather<Rewound<Stream>>, connection: &Connection, number: u64) {
+async fn drive<S: Serving>(
+    serving: S,
+    gather: Gather<Rewound<Stream>>,
+    connection: &Connection,
+    number: u64,
+) {
     let limits = &connection.shared.limits;
-    let mut watch = Watch::new(limits, number);
+    // A peer that is about to give up a call itself, or whose network stalls, has as long as any other to read; unless
+    // that call is all there is.
+    let overdue = if S::HAS_TASKS { limits.unread } else { LAST_WORD };
+    let mut watch = Watch::new(limits, number, overdue);
     let left = {
         let mut serving = pin!(serving);
         let mut phase = connection.phase.clone();
         let mut stopping = pin!(phase.wait_for(|phase| *phase != Phase::Serving));
         let mut looks = looks(watch.pause);
+        let mut alarm = pin!(time::sleep(watch.pause));
         loop {
             let event = poll_fn(|cx| {
                 if let Poll::Ready(left) = poll(serving.as_mut(), &gather, cx) {
@@ -156,6 +172,18 @@ async fn drive(serving: impl Serving, gather: Gather<Rewound<Stream>>, connectio
                 }
                 if !watch.is_leaving() && stopping.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Event::Look(Some("the service stops")));
+                }
+                if !S::HAS_TASKS
+                    && let Some(due) = connection.due().map(Instant::from_std)
+                {
+                    // First to have the call see that it is late, then to see whether that helped.
+                    let at = if Instant::now() < due { due } else { due + LAST_WORD };
+                    if alarm.deadline() != at {
+                        alarm.as_mut().reset(at);
+                    }
+                    if alarm.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Event::Look(None));
+                    }
                 }
                 looks.poll_tick(cx).map(|_| Event::Look(None))
             });
@@ -244,6 +272,8 @@ async fn linger(mut gather: Gather<Rewound<Stream>>) -> io::Result<()> {
 /// What is seen of a connection from time to time.
 struct Watch {
     pause: Duration,
+    /// How long a call may be in flight after its deadline.
+    overdue: Duration,
     age_ends: Instant,
     begun: usize,
     last_call: Instant,
@@ -267,7 +297,7 @@ enum Verdict {
 }
 
 impl Watch {
-    fn new(limits: &Limits, number: u64) -> Self {
+    fn new(limits: &Limits, number: u64, overdue: Duration) -> Self {
         let now = Instant::now();
         // Up to a tenth more or less, by a number that differs from one connection to the next.
         let share = u32::try_from(number % 201).unwrap_or_default();
@@ -275,6 +305,7 @@ impl Watch {
         let pause = limits.idle.min(limits.unread).min(limits.age).min(limits.deadline) / 4;
         Self {
             pause: pause.max(Duration::from_millis(5)),
+            overdue,
             age_ends: now + age,
             begun: 0,
             last_call: now,
@@ -332,8 +363,7 @@ impl Watch {
             self.last_read = now;
         }
         self.count(&connection.shared.metrics, sent, received);
-        // A peer that is about to give up a call itself, or whose network stalls, has as long as any other.
-        if now - self.last_read >= limits.unread || connection.is_overdue(limits.unread) {
+        if now - self.last_read >= limits.unread || connection.is_overdue(self.overdue) {
             return Verdict::Stuck;
         }
         if let Some(since) = self.leaving {

@@ -1,11 +1,15 @@
 //! Readers of a long list that stop reading, close their windows, vanish or are killed.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use super::{Target, allow_many_sockets};
+use super::{Target, allow_many_sockets, large_database};
 use crate::peer::frames::{self, Frame, INITIAL_WINDOW_SIZE, MOST};
 use crate::peer::{self, LIST, Peer};
+use crate::process::command;
+use crate::raw::framed;
 
 /// What a reader that stalls may cost, in KiB.
 const EACH: u64 = 100;
@@ -69,6 +73,20 @@ fn a_reader_with_closed_windows_that_pings_is_cut_off() {
             .all(|frame| frame.kind != frames::PING || frame.flags != frames::ACK)
     });
     assert!(is_cut_off, "it is kept although it takes nothing");
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_reader_over_http_1_1_that_does_not_read_is_cut_off_at_its_deadline() {
+    let mut command = command(large_database());
+    let target = Target::run(command.args(["--web-origin", "*"]), &["unread=10m", "idle=10m"]);
+    let mut reader = TcpStream::connect(target.address()).unwrap();
+    let head = format!("POST {LIST} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/grpc-web+proto");
+    let request =
+        [head.as_bytes(), b"\r\ngrpc-timeout: 300m\r\ncontent-length: 5\r\n\r\n", &framed(b"")].concat();
+    reader.write_all(&request).unwrap();
+    target.assert_disconnects_all();
+    drop(reader);
     target.assert_unharmed();
 }
 
