@@ -240,7 +240,8 @@ fn http2(limits: &Limits, connection: &Connection) -> http2::Builder<Inline> {
         .initial_connection_window_size(size(limits.window.saturating_mul(4)))
         .max_send_buf_size(limits.send_buffer)
         .keep_alive_interval(limits.keep_alive)
-        .keep_alive_timeout(limits.keep_alive_timeout);
+        // What asks a slow reader waits behind all that it has still to read.
+        .keep_alive_timeout(limits.keep_alive_timeout.max(limits.unread));
     builder
 }
 

@@ -81,7 +81,7 @@ limits! {
     age: Duration = Duration::from_hours(1);
     /// Silence after which a peer is asked whether it is still there.
     keep_alive: Duration = Duration::from_mins(1);
-    /// Time to answer that.
+    /// Time to answer that; that of `unread` if it is longer, since a slow reader has to read what was sent before.
     keep_alive_timeout: Duration = Duration::from_secs(20);
     /// Time that a connection is kept half open, so that a peer gets the last bytes.
     linger: Duration = Duration::from_secs(1);

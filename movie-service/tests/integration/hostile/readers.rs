@@ -142,6 +142,18 @@ fn a_slow_reader_gets_the_whole_list() {
 }
 
 #[test]
+fn a_reader_gets_the_whole_list_although_it_is_slow_to_answer_a_ping() {
+    let target = Target::large(&["keep_alive=100ms", "keep_alive_timeout=100ms", "unread=10s"]);
+    let mut peer = eager(&target);
+    // The ping is behind more than the buffers of the socket take.
+    thread::sleep(Duration::from_secs(1));
+    let mut frames = std::iter::from_fn(|| peer.read_politely());
+    assert!(frames.any(|frame| frame.ends_stream()), "it is cut off");
+    drop(peer);
+    target.assert_unharmed();
+}
+
+#[test]
 fn five_hundred_clients_that_are_killed_in_mid_stream_leave_nothing_behind() {
     allow_many_sockets();
     let target = Target::large(&["connections_per_address=1000"]);
