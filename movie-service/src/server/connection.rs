@@ -158,7 +158,7 @@ async fn drive<S: Serving>(
     // A peer that is about to give up a call itself, or whose network stalls, has as long as any other to read; unless
     // that call is all there is.
     let overdue = if S::HAS_TASKS { limits.unread } else { LAST_WORD };
-    let mut watch = Watch::new(limits, number, overdue);
+    let mut watch = Watch::new(connection, gather.clone(), number, overdue);
     let left = {
         let mut serving = pin!(serving);
         let mut phase = connection.phase.clone();
@@ -189,7 +189,7 @@ async fn drive<S: Serving>(
             });
             match event.await {
                 Event::Left(left) => break left,
-                Event::Look(reason) => match watch.look(connection, &gather, limits, reason) {
+                Event::Look(reason) => match watch.look(reason) {
                     Verdict::Stay => {}
                     Verdict::Leave(reason) => {
                         debug!(reason, "asking a peer to leave");
@@ -205,13 +205,9 @@ async fn drive<S: Serving>(
     if let Err(error) = left {
         debug!(error = &*error, "a connection failed");
     }
-    if watch.is_leaving() {
-        connection.shared.metrics.drained(Drain::Finished);
-    }
+    watch.has_ended = true;
     // What is not read when a socket is closed makes the system throw away what the peer did not read (RFC 9112 §9.6).
-    let _ = time::timeout(limits.linger, linger(gather.clone())).await;
-    let (sent, received) = gather.traffic();
-    watch.count(&connection.shared.metrics, sent, received);
+    let _ = time::timeout(limits.linger, linger(gather)).await;
 }
 
 type Left = Result<(), Box<dyn Error + Send + Sync>>;
@@ -270,8 +266,11 @@ async fn linger(mut gather: Gather<Rewound<Stream>>) -> io::Result<()> {
     tokio::io::copy(&mut gather.take(MOST_LEFT_OVER), &mut tokio::io::sink()).await.map(drop)
 }
 
-/// What is seen of a connection from time to time.
-struct Watch {
+/// What is seen of a connection from time to time. Dropped, it counts what was not counted yet, and how the connection
+/// ended if it was asked to.
+struct Watch<'a> {
+    connection: &'a Connection,
+    gather: Gather<Rewound<Stream>>,
     pause: Duration,
     /// How long a call may be in flight after its deadline.
     overdue: Duration,
@@ -285,6 +284,8 @@ struct Watch {
     taken_until: u64,
     last_read: Instant,
     leaving: Option<Instant>,
+    /// Whether the connection ended by itself; otherwise it is cut off.
+    has_ended: bool,
 }
 
 enum Verdict {
@@ -297,14 +298,22 @@ enum Verdict {
     Stuck,
 }
 
-impl Watch {
-    fn new(limits: &Limits, number: u64, overdue: Duration) -> Self {
+impl<'a> Watch<'a> {
+    fn new(
+        connection: &'a Connection,
+        gather: Gather<Rewound<Stream>>,
+        number: u64,
+        overdue: Duration,
+    ) -> Self {
+        let limits = &connection.shared.limits;
         let now = Instant::now();
         // Up to a tenth more or less, by a number that differs from one connection to the next.
         let share = u32::try_from(number % 201).unwrap_or_default();
         let age = limits.age / 1000 * (900 + share);
         let pause = limits.idle.min(limits.unread).min(limits.age).min(limits.deadline) / 4;
         Self {
+            connection,
+            gather,
             pause: pause.max(Duration::from_millis(5)),
             overdue,
             age_ends: now + age,
@@ -316,6 +325,7 @@ impl Watch {
             taken_until: 0,
             last_read: now,
             leaving: None,
+            has_ended: false,
         }
     }
 
@@ -324,7 +334,8 @@ impl Watch {
     }
 
     /// Counts what was sent and received since the last time.
-    fn count(&mut self, metrics: &Metrics, sent: u64, received: u64) {
+    fn count(&mut self, sent: u64, received: u64) {
+        let metrics = &self.connection.shared.metrics;
         metrics.sent(sent - self.sent);
         metrics.received(received - self.received);
         (self.sent, self.received) = (sent, received);
@@ -334,7 +345,8 @@ impl Watch {
     ///
     /// While there is an answer for it, that is what it has to read: to take what answers its own pings, or ours, opens
     /// no window.
-    fn reads(&mut self, connection: &Connection, gather: &Gather<Rewound<Stream>>, sent: u64) -> bool {
+    fn reads(&mut self, sent: u64) -> bool {
+        let Self { connection, gather, .. } = self;
         let was_taken = connection.taken() != self.taken;
         if was_taken {
             self.taken = connection.taken();
@@ -348,27 +360,23 @@ impl Watch {
     }
 
     /// Judges by what changed since the last look, unless there is a `reason` to leave already.
-    fn look(
-        &mut self,
-        connection: &Connection,
-        gather: &Gather<Rewound<Stream>>,
-        limits: &Limits,
-        reason: Option<&'static str>,
-    ) -> Verdict {
+    fn look(&mut self, reason: Option<&'static str>) -> Verdict {
+        let connection = self.connection;
+        let limits = &connection.shared.limits;
         let now = Instant::now();
-        let (sent, received) = gather.traffic();
+        let (sent, received) = self.gather.traffic();
         if connection.open() > 0 || connection.begun() != self.begun {
             (self.begun, self.last_call) = (connection.begun(), now);
         }
-        if self.reads(connection, gather, sent) {
+        if self.reads(sent) {
             self.last_read = now;
         }
-        self.count(&connection.shared.metrics, sent, received);
+        self.count(sent, received);
         if now - self.last_read >= limits.unread || connection.is_overdue(self.overdue) {
             return Verdict::Stuck;
         }
         if let Some(since) = self.leaving {
-            let done = connection.open() == 0 && !gather.is_waiting() && now - since >= limits.linger;
+            let done = connection.open() == 0 && !self.gather.is_waiting() && now - since >= limits.linger;
             return if done { Verdict::Left } else { Verdict::Stay };
         }
         let reason = reason
@@ -380,6 +388,17 @@ impl Watch {
                 Verdict::Leave(reason)
             }
             None => Verdict::Stay,
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let (sent, received) = self.gather.traffic();
+        self.count(sent, received);
+        if self.is_leaving() {
+            let drain = if self.has_ended { Drain::Finished } else { Drain::Forced };
+            self.connection.shared.metrics.drained(drain);
         }
     }
 }
