@@ -1,6 +1,7 @@
 //! Bodies of requests and answers.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -8,15 +9,17 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
 use tonic::Status;
 
-use super::call::InFlight;
-use super::gather::Data;
+use super::call::{Count, Counted, InFlight};
+use super::data::Data;
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// The body of an answer. The call is in flight until the last of it was taken, or it is dropped.
+/// The body of an answer. The call is in flight until the last of it was written, or it is dropped.
 pub(super) struct Answer {
     content: Content,
     call: Option<InFlight>,
+    /// A call that is another's to end, and counts for as long as this has parts.
+    count: Option<Count>,
 }
 
 /// What an answer consists of.
@@ -52,14 +55,18 @@ impl Iterator for Ready {
 
 impl Answer {
     /// An answer to a call that is in flight.
-    pub(super) fn to(mut call: InFlight, content: Content) -> Self {
-        call.owe(true);
-        Self { content, call: Some(call) }
+    pub(super) fn to(call: InFlight, content: Content) -> Self {
+        Self { content, call: Some(call), count: None }
     }
 
-    /// An answer that is of no call, or of one that is counted elsewhere.
-    pub(super) fn to_none(content: Content) -> Self {
-        Self { content, call: None }
+    /// An answer that is of no call, or of one that ends elsewhere.
+    pub(super) fn to_none(content: Content, counted: Option<Arc<Counted>>) -> Self {
+        Self { content, call: None, count: counted.map(Count::Shared) }
+    }
+
+    /// Has the call count until what is returned is dropped, too.
+    pub(super) fn share(&mut self) -> Option<Arc<Counted>> {
+        self.call.as_mut().and_then(|call| Count::share(call.count()))
     }
 
     /// The last frame: a status.
@@ -75,7 +82,7 @@ impl Answer {
 /// The body of an answer of which the headers say it all.
 impl Default for Answer {
     fn default() -> Self {
-        Self { content: Content::Empty, call: None }
+        Self { content: Content::Empty, call: None, count: None }
     }
 }
 
@@ -98,8 +105,12 @@ impl Body for Answer {
         Poll::Ready(match &mut this.content {
             Content::Empty => None,
             Content::Ready(ready) => {
+                let is_only = matches!(ready, Ready::One(_));
                 if let Some(data) = ready.next() {
-                    return Poll::Ready(Some(Ok(Frame::data(Data::lasting(data)))));
+                    let call = this.call.as_mut();
+                    let unsent = call
+                        .and_then(|call| if is_only { call.only_part() } else { Count::part(call.count()) });
+                    return Poll::Ready(Some(Ok(Frame::data(Data::lasting(data, unsent)))));
                 }
                 this.content = Content::Empty;
                 if let Some(call) = this.call.take() {
@@ -109,19 +120,18 @@ impl Body for Answer {
                 Some(Ok(Frame::trailers(ok)))
             }
             Content::Generated(body) => {
-                let polled = Pin::new(body).poll_frame(cx);
-                if let Some(call) = &mut this.call {
-                    // While nothing is ready, the peer is not the one to wait for.
-                    call.owe(polled.is_ready());
-                }
-                match ready!(polled).transpose()?.map(Frame::into_trailers) {
+                let polled = ready!(Pin::new(body).poll_frame(cx));
+                match polled.transpose()?.map(Frame::into_trailers) {
                     Some(Ok(mut trailers)) => {
                         if let Some(call) = &mut this.call {
                             call.hide_internals(&mut trailers);
                         }
                         Some(Ok(this.end(trailers)))
                     }
-                    Some(Err(frame)) => Some(Ok(frame.map_data(Data::made))),
+                    Some(Err(frame)) => {
+                        let unsent = Count::part(this.call.as_mut().map_or(&mut this.count, InFlight::count));
+                        Some(Ok(frame.map_data(|bytes| Data::made(bytes, unsent))))
+                    }
                     None => {
                         this.content = Content::Empty;
                         None

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, HeaderName, Request};
 use tokio::sync::watch;
@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 
 use super::refusal::{self, Refusal};
 use super::{Phase, Shared, deadline};
+use crate::access::{self, Need};
 use crate::telemetry::calls::{Observed, Observer};
 use crate::telemetry::metrics::Shed;
 
@@ -29,12 +30,19 @@ pub(super) struct Connection {
     pub(super) phase: watch::Receiver<Phase>,
     /// The number of its worker.
     worker: usize,
-    /// Calls in flight of the connection.
-    open: AtomicUsize,
+    /// Calls in flight of the connection, by their generation; see [`Connection::is_overdue`].
+    open: [AtomicUsize; 2],
+    /// When the last call of a generation has to be done, in milliseconds since the connection began.
+    due: [AtomicUsize; 2],
+    /// The generation that calls belong to which begin now.
+    young: AtomicUsize,
+    since: Instant,
     /// Calls there ever were; that it changes is what counts.
     begun: AtomicUsize,
-    /// Answers of which there is more than the peer took.
+    /// Parts of answers that the peer did not take yet.
     owed: AtomicUsize,
+    /// Bytes of answers that went out; that it changes is what counts.
+    taken: AtomicUsize,
     observer: Observer,
     /// The names in the peer's certificate, which was verified.
     names: Vec<String>,
@@ -49,13 +57,65 @@ impl Connection {
         names: Vec<String>,
     ) -> Self {
         let observer = shared.observer.connection(peer);
-        let [open, begun, owed] = std::array::from_fn(|_| AtomicUsize::default());
-        Self { shared, phase, worker, open, begun, owed, observer, names }
+        Self {
+            shared,
+            phase,
+            worker,
+            open: Default::default(),
+            due: Default::default(),
+            young: AtomicUsize::default(),
+            since: Instant::now(),
+            begun: AtomicUsize::default(),
+            owed: AtomicUsize::default(),
+            taken: AtomicUsize::default(),
+            observer,
+            names,
+        }
     }
 
-    /// Returns how many calls are in flight.
+    /// Returns how many calls are in flight: some of their answers is not written yet.
     pub(super) fn open(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        self.open.iter().map(|open| open.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Returns whether a call is in flight that had to be done so long ago.
+    ///
+    /// Most calls end at their deadlines by themselves. This finds those whose answers h2 has as a whole, and the peer
+    /// does not take. To know one deadline for each would cost each call a place in a list; so they are known by
+    /// generation. One at a time takes in calls. Once there are none left of the other, they change places.
+    pub(super) fn is_overdue(&self, patience: Duration) -> bool {
+        let young = self.young.load(Ordering::Relaxed);
+        if self.open[1 - young].load(Ordering::Relaxed) == 0 {
+            self.young.store(1 - young, Ordering::Relaxed);
+        }
+        let old = 1 - self.young.load(Ordering::Relaxed);
+        self.open[old].load(Ordering::Relaxed) > 0
+            && to_milliseconds(self.since.elapsed().saturating_sub(patience))
+                > self.due[old].load(Ordering::Relaxed)
+    }
+
+    /// Returns when the last of the calls in flight has to be done.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let load = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
+        let due = self
+            .open
+            .iter()
+            .zip(&self.due)
+            .filter(|(open, _)| load(open) > 0)
+            .map(|(_, due)| load(due))
+            .max()?;
+        // Rounded up: a call that is asked too early does not know yet that it is late.
+        Some(self.since + Duration::from_millis(due as u64 + 1))
+    }
+
+    /// Counts a call that has to be done by then; returns its generation.
+    fn enter(&self, deadline: Instant) -> usize {
+        let young = self.young.load(Ordering::Relaxed);
+        let due = to_milliseconds(deadline.saturating_duration_since(self.since));
+        if add(&self.open[young], 1) == 0 || self.due[young].load(Ordering::Relaxed) < due {
+            self.due[young].store(due, Ordering::Relaxed);
+        }
+        young
     }
 
     /// Returns whether there is more of some answer than the peer took.
@@ -63,9 +123,19 @@ impl Connection {
         self.owed.load(Ordering::Relaxed) > 0
     }
 
+    /// Returns a number that changes whenever some of an answer goes out.
+    pub(super) fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     /// Returns the calls in flight of its worker.
     fn calls(&self) -> &AtomicUsize {
         &self.shared.calls[self.worker]
+    }
+
+    /// Returns those of them that need no credentials.
+    fn open_calls(&self) -> &AtomicUsize {
+        &self.shared.open_calls[self.worker]
     }
 
     /// Returns a number that changes with each call.
@@ -86,45 +156,177 @@ impl Connection {
     pub(super) fn begin<B>(self: &Arc<Self>, request: &Request<B>) -> (InFlight, Result<(), Refusal>) {
         let Shared { limits, metrics, .. } = &*self.shared;
         let begun = Instant::now();
-        let observed = self.observer.begin(request.uri().path(), request.headers(), begun);
-        add(&self.begun, 1);
-        add(&self.open, 1);
-        let here = add(self.calls(), 1);
+        let mut observed = self.observer.begin(request.uri().path(), request.headers(), begun);
         let (deadline, timely) = match self.deadline(begun, request) {
             Ok(deadline) => (deadline, Ok(())),
             Err(refusal) => (begun + limits.deadline, Err(refusal)),
         };
-        let mut call = InFlight {
-            connection: self.clone(),
-            deadline,
-            is_list: false,
-            is_owed: false,
-            observed: Some(observed),
-        };
+        add(&self.begun, 1);
+        let here = add(self.calls(), 1);
+        let mut counted =
+            Counted { generation: self.enter(deadline), kind: Kind::Other, connection: self.clone() };
 
         let admitted = if self.shared.is_busy(here) {
             metrics.shed(Shed::Calls);
             Err(Refusal::Busy("calls"))
         } else {
-            timely.and_then(|()| call.authorize(request)).and_then(|()| call.count_list(request))
+            timely
+                .and_then(|()| self.authorize(request, &mut observed))
+                .and_then(|()| counted.count_kind(request.uri().path()))
         };
-        (call, admitted)
+        (InFlight { count: Some(Count::Own(counted)), deadline, observed }, admitted)
+    }
+
+    /// Checks whether the caller may do this.
+    fn authorize<B>(&self, request: &Request<B>, observed: &mut Observed) -> Result<(), Refusal> {
+        let caller = self.shared.access.check(request.uri().path(), request.headers(), &self.names)?;
+        if let Some(caller) = caller {
+            observed.caller(caller);
+        }
+        Ok(())
     }
 }
 
-/// A call in flight; it counts until this is dropped.
-pub(super) struct InFlight {
+/// What calls are told apart by that have limits of their own.
+#[derive(Clone, Copy)]
+enum Kind {
+    List,
+    /// It needs no credentials.
+    Open,
+    Other,
+}
+
+impl Kind {
+    fn of(path: &str) -> Self {
+        if LISTS.contains(&path) {
+            Self::List
+        } else if access::required(path) == Some(Need::Anyone) {
+            Self::Open
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// What a call counts for, until this is dropped.
+pub(super) struct Counted {
     connection: Arc<Connection>,
+    generation: usize,
+    kind: Kind,
+}
+
+impl Counted {
+    /// Counts a call for what its kind counts for beside it.
+    fn count_kind(&mut self, path: &str) -> Result<(), Refusal> {
+        let Connection { shared, .. } = &*self.connection;
+        self.kind = Kind::of(path);
+        let (is_busy, what, shed) = match self.kind {
+            Kind::List => {
+                let before = shared.lists.fetch_add(1, Ordering::Relaxed);
+                (before >= shared.limits.lists, "lists", Shed::Lists)
+            }
+            Kind::Open => {
+                let here = add(self.connection.open_calls(), 1);
+                (shared.is_open_busy(here), "calls without credentials", Shed::Calls)
+            }
+            Kind::Other => return Ok(()),
+        };
+        if is_busy {
+            shared.metrics.shed(shed);
+            return Err(Refusal::Busy(what));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let Self { connection, generation, kind } = self;
+        add(&connection.open[*generation], -1);
+        add(connection.calls(), -1);
+        match kind {
+            Kind::List => drop(connection.shared.lists.fetch_sub(1, Ordering::Relaxed)),
+            Kind::Open => drop(add(connection.open_calls(), -1)),
+            Kind::Other => {}
+        }
+    }
+}
+
+/// A call as it counts: until the last part of its answer is written.
+pub(super) enum Count {
+    /// Of an answer that has one part at most; it costs no allocation.
+    Own(Counted),
+    /// Of an answer that may have many.
+    Shared(Arc<Counted>),
+}
+
+impl Count {
+    /// Has the call count until what is returned is dropped, too.
+    pub(super) fn share(count: &mut Option<Self>) -> Option<Arc<Counted>> {
+        let shared = match count.take()? {
+            Self::Own(counted) => Arc::new(counted),
+            Self::Shared(shared) => shared,
+        };
+        *count = Some(Self::Shared(shared.clone()));
+        Some(shared)
+    }
+
+    /// Returns what goes with a part of the answer.
+    pub(super) fn part(count: &mut Option<Self>) -> Option<Unsent> {
+        Self::share(count).map(Self::Shared).map(Unsent::new)
+    }
+
+    fn connection(&self) -> &Connection {
+        match self {
+            Self::Own(counted) => &counted.connection,
+            Self::Shared(counted) => &counted.connection,
+        }
+    }
+}
+
+/// Goes with a part of an answer that the peer did not take yet. For as long the call counts, and the peer has
+/// something to read.
+pub(super) struct Unsent(Count);
+
+impl Unsent {
+    fn new(count: Count) -> Self {
+        add(&count.connection().owed, 1);
+        Self(count)
+    }
+
+    /// Says that the windows of the peer let so many bytes of the part go out.
+    pub(super) fn took(&self, bytes: usize) {
+        add(&self.0.connection().taken, bytes.cast_signed());
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        add(&self.0.connection().owed, -1);
+    }
+}
+
+/// A call that is being answered.
+pub(super) struct InFlight {
+    /// `None` once the last part of the answer has it.
+    count: Option<Count>,
     deadline: Instant,
-    is_list: bool,
-    is_owed: bool,
-    /// `None` once the end was told.
-    observed: Option<Observed>,
+    observed: Observed,
 }
 
 impl InFlight {
-    pub(super) fn shared(&self) -> &Shared {
-        &self.connection.shared
+    pub(super) fn shared(&self) -> Option<&Shared> {
+        self.count.as_ref().map(|count| &*count.connection().shared)
+    }
+
+    /// What the call counts for, to be shared.
+    pub(super) fn count(&mut self) -> &mut Option<Count> {
+        &mut self.count
+    }
+
+    /// Returns what goes with the last part of the answer, before which there was none.
+    pub(super) fn only_part(&mut self) -> Option<Unsent> {
+        self.count.take().map(Unsent::new)
     }
 
     /// Returns when the call has to be done.
@@ -136,33 +338,20 @@ impl InFlight {
     pub(super) fn refusal(&self) -> Option<Refusal> {
         if Instant::now() >= self.deadline {
             Some(Refusal::Late)
-        } else if *self.connection.phase.borrow() == Phase::Ending {
-            Some(Refusal::Stopping)
         } else {
-            None
-        }
-    }
-
-    /// Says whether there is more of the answer, which the peer is to take.
-    pub(super) fn owe(&mut self, more: bool) {
-        if self.is_owed != more {
-            self.is_owed = more;
-            add(&self.connection.owed, if more { 1 } else { -1 });
+            let phase = &self.count.as_ref()?.connection().phase;
+            (*phase.borrow() == Phase::Ending).then_some(Refusal::Stopping)
         }
     }
 
     /// Says that the call ended well.
-    pub(super) fn end_well(mut self) {
-        if let Some(observed) = self.observed.take() {
-            observed.end(Code::Ok, "");
-        }
+    pub(super) fn end_well(self) {
+        self.observed.end(Code::Ok, "");
     }
 
     /// Says that whatever comes of the call is not our fault.
     pub(super) fn blame_caller(&mut self) {
-        if let Some(observed) = &mut self.observed {
-            observed.blame_caller();
-        }
+        self.observed.blame_caller();
     }
 
     /// Replaces a status that generated code answers if it was not made for callers.
@@ -173,52 +362,14 @@ impl InFlight {
     }
 
     /// Says how the call ended: by the status in `headers`, which may be trailers.
-    pub(super) fn end(mut self, headers: &HeaderMap) {
-        let Some(observed) = self.observed.take() else { return };
+    pub(super) fn end(self, headers: &HeaderMap) {
         match refusal::code(headers) {
-            Some(Code::Ok) => observed.end(Code::Ok, ""),
+            Some(Code::Ok) => self.observed.end(Code::Ok, ""),
             Some(code) => {
                 let status = Status::from_header_map(headers);
-                observed.end(code, status.as_ref().map_or("", Status::message));
+                self.observed.end(code, status.as_ref().map_or("", Status::message));
             }
-            None => observed.end(Code::Unknown, "the answer has no status"),
-        }
-    }
-
-    /// Checks whether the caller may do this.
-    fn authorize<B>(&mut self, request: &Request<B>) -> Result<(), Refusal> {
-        let Connection { shared, names, .. } = &*self.connection;
-        let caller = shared.access.check(request.uri().path(), request.headers(), names)?;
-        if let (Some(caller), Some(observed)) = (caller, &mut self.observed) {
-            observed.caller(caller);
-        }
-        Ok(())
-    }
-
-    fn count_list<B>(&mut self, request: &Request<B>) -> Result<(), Refusal> {
-        if !LISTS.contains(&request.uri().path()) {
-            return Ok(());
-        }
-        let shared = &self.connection.shared;
-        self.is_list = true;
-        if shared.lists.fetch_add(1, Ordering::Relaxed) >= shared.limits.lists {
-            shared.metrics.shed(Shed::Lists);
-            return Err(Refusal::Busy("lists"));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.owe(false);
-        if self.observed.is_some() {
-            self.connection.shared.metrics.reset();
-        }
-        add(&self.connection.open, -1);
-        add(self.connection.calls(), -1);
-        if self.is_list {
-            self.connection.shared.lists.fetch_sub(1, Ordering::Relaxed);
+            None => self.observed.end(Code::Unknown, "the answer has no status"),
         }
     }
 }
@@ -229,4 +380,8 @@ fn add(counter: &AtomicUsize, number: isize) -> usize {
     let before = counter.load(Ordering::Relaxed);
     counter.store(before.wrapping_add_signed(number), Ordering::Relaxed);
     before
+}
+
+fn to_milliseconds(duration: Duration) -> usize {
+    usize::try_from(duration.as_millis()).unwrap_or(usize::MAX)
 }

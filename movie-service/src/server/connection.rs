@@ -18,7 +18,7 @@ use tracing::debug;
 
 use super::admission::Ticket;
 use super::call::Connection;
-use super::executor::Inline;
+use super::executor::{Inline, LAST_WORD};
 use super::gather::Gather;
 use super::http1;
 use super::limits::Limits;
@@ -124,31 +124,47 @@ async fn arrive(accepted: Accepted, tls: Option<&Tls>) -> io::Result<Arrival> {
 
 /// A connection that serves calls, whatever the version of HTTP.
 trait Serving: Future<Output = hyper::Result<()>> {
+    /// Whether each call is a task that ends at its deadline. Otherwise the one call there is runs with the connection.
+    const HAS_TASKS: bool;
+
     /// Has the peer leave once its calls are done.
     fn leave(self: Pin<&mut Self>);
 }
 
 impl Serving for hyper::server::conn::http1::Connection<TokioIo<Gather<Rewound<Stream>>>, Calls> {
+    const HAS_TASKS: bool = false;
+
     fn leave(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
 impl Serving for http2::Connection<TokioIo<Gather<Rewound<Stream>>>, Calls, Inline> {
+    const HAS_TASKS: bool = true;
+
     fn leave(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
 /// Serves calls until either side ends it, or the peer does not do its part.
-async fn drive(serving: impl Serving, gather: Gather<Rewound<Stream>>, connection: &Connection, number: u64) {
+async fn drive<S: Serving>(
+    serving: S,
+    gather: Gather<Rewound<Stream>>,
+    connection: &Connection,
+    number: u64,
+) {
     let limits = &connection.shared.limits;
-    let mut watch = Watch::new(limits, number);
+    // A peer that is about to give up a call itself, or whose network stalls, has as long as any other to read; unless
+    // that call is all there is.
+    let overdue = if S::HAS_TASKS { limits.unread } else { LAST_WORD };
+    let mut watch = Watch::new(connection, gather.clone(), number, overdue);
     let left = {
         let mut serving = pin!(serving);
         let mut phase = connection.phase.clone();
         let mut stopping = pin!(phase.wait_for(|phase| *phase != Phase::Serving));
         let mut looks = looks(watch.pause);
+        let mut alarm = pin!(time::sleep(watch.pause));
         loop {
             let event = poll_fn(|cx| {
                 if let Poll::Ready(left) = poll(serving.as_mut(), &gather, cx) {
@@ -157,11 +173,23 @@ async fn drive(serving: impl Serving, gather: Gather<Rewound<Stream>>, connectio
                 if !watch.is_leaving() && stopping.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Event::Look(Some("the service stops")));
                 }
+                if !S::HAS_TASKS
+                    && let Some(due) = connection.due().map(Instant::from_std)
+                {
+                    // First to have the call see that it is late, then to see whether that helped.
+                    let at = if Instant::now() < due { due } else { due + LAST_WORD };
+                    if alarm.deadline() != at {
+                        alarm.as_mut().reset(at);
+                    }
+                    if alarm.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Event::Look(None));
+                    }
+                }
                 looks.poll_tick(cx).map(|_| Event::Look(None))
             });
             match event.await {
                 Event::Left(left) => break left,
-                Event::Look(reason) => match watch.look(connection, &gather, limits, reason) {
+                Event::Look(reason) => match watch.look(reason) {
                     Verdict::Stay => {}
                     Verdict::Leave(reason) => {
                         debug!(reason, "asking a peer to leave");
@@ -177,13 +205,9 @@ async fn drive(serving: impl Serving, gather: Gather<Rewound<Stream>>, connectio
     if let Err(error) = left {
         debug!(error = &*error, "a connection failed");
     }
-    if watch.is_leaving() {
-        connection.shared.metrics.drained(Drain::Finished);
-    }
+    watch.has_ended = true;
     // What is not read when a socket is closed makes the system throw away what the peer did not read (RFC 9112 §9.6).
-    let _ = time::timeout(limits.linger, linger(gather.clone())).await;
-    let (sent, received) = gather.traffic();
-    watch.count(&connection.shared.metrics, sent, received);
+    let _ = time::timeout(limits.linger, linger(gather)).await;
 }
 
 type Left = Result<(), Box<dyn Error + Send + Sync>>;
@@ -212,7 +236,8 @@ fn http2(limits: &Limits, connection: &Connection) -> http2::Builder<Inline> {
         .initial_connection_window_size(size(limits.window.saturating_mul(4)))
         .max_send_buf_size(limits.send_buffer)
         .keep_alive_interval(limits.keep_alive)
-        .keep_alive_timeout(limits.keep_alive_timeout);
+        // What asks a slow reader waits behind all that it has still to read.
+        .keep_alive_timeout(limits.keep_alive_timeout.max(limits.unread));
     builder
 }
 
@@ -241,16 +266,26 @@ async fn linger(mut gather: Gather<Rewound<Stream>>) -> io::Result<()> {
     tokio::io::copy(&mut gather.take(MOST_LEFT_OVER), &mut tokio::io::sink()).await.map(drop)
 }
 
-/// What is seen of a connection from time to time.
-struct Watch {
+/// What is seen of a connection from time to time. Dropped, it counts what was not counted yet, and how the connection
+/// ended if it was asked to.
+struct Watch<'a> {
+    connection: &'a Connection,
+    gather: Gather<Rewound<Stream>>,
     pause: Duration,
+    /// How long a call may be in flight after its deadline.
+    overdue: Duration,
     age_ends: Instant,
     begun: usize,
     last_call: Instant,
     sent: u64,
     received: u64,
+    taken: usize,
+    /// How many bytes will have been sent once what was taken of answers has.
+    taken_until: u64,
     last_read: Instant,
     leaving: Option<Instant>,
+    /// Whether the connection ended by itself; otherwise it is cut off.
+    has_ended: bool,
 }
 
 enum Verdict {
@@ -263,22 +298,34 @@ enum Verdict {
     Stuck,
 }
 
-impl Watch {
-    fn new(limits: &Limits, number: u64) -> Self {
+impl<'a> Watch<'a> {
+    fn new(
+        connection: &'a Connection,
+        gather: Gather<Rewound<Stream>>,
+        number: u64,
+        overdue: Duration,
+    ) -> Self {
+        let limits = &connection.shared.limits;
         let now = Instant::now();
         // Up to a tenth more or less, by a number that differs from one connection to the next.
         let share = u32::try_from(number % 201).unwrap_or_default();
         let age = limits.age / 1000 * (900 + share);
-        let pause = limits.idle.min(limits.unread).min(limits.age) / 4;
+        let pause = limits.idle.min(limits.unread).min(limits.age).min(limits.deadline) / 4;
         Self {
+            connection,
+            gather,
             pause: pause.max(Duration::from_millis(5)),
+            overdue,
             age_ends: now + age,
             begun: 0,
             last_call: now,
             sent: 0,
             received: 0,
+            taken: 0,
+            taken_until: 0,
             last_read: now,
             leaving: None,
+            has_ended: false,
         }
     }
 
@@ -287,34 +334,49 @@ impl Watch {
     }
 
     /// Counts what was sent and received since the last time.
-    fn count(&mut self, metrics: &Metrics, sent: u64, received: u64) {
+    fn count(&mut self, sent: u64, received: u64) {
+        let metrics = &self.connection.shared.metrics;
         metrics.sent(sent - self.sent);
         metrics.received(received - self.received);
         (self.sent, self.received) = (sent, received);
     }
 
+    /// Returns whether the peer read some of what waits for it since the last look, or nothing does.
+    ///
+    /// While there is an answer for it, that is what it has to read: to take what answers its own pings, or ours, opens
+    /// no window.
+    fn reads(&mut self, sent: u64) -> bool {
+        let Self { connection, gather, .. } = self;
+        let was_taken = connection.taken() != self.taken;
+        if was_taken {
+            self.taken = connection.taken();
+            self.taken_until = sent + gather.waiting() as u64;
+        }
+        if connection.owes() {
+            was_taken || (sent != self.sent && self.sent < self.taken_until)
+        } else {
+            sent != self.sent || !gather.is_waiting()
+        }
+    }
+
     /// Judges by what changed since the last look, unless there is a `reason` to leave already.
-    fn look(
-        &mut self,
-        connection: &Connection,
-        gather: &Gather<Rewound<Stream>>,
-        limits: &Limits,
-        reason: Option<&'static str>,
-    ) -> Verdict {
+    fn look(&mut self, reason: Option<&'static str>) -> Verdict {
+        let connection = self.connection;
+        let limits = &connection.shared.limits;
         let now = Instant::now();
-        let (sent, received) = gather.traffic();
+        let (sent, received) = self.gather.traffic();
         if connection.open() > 0 || connection.begun() != self.begun {
             (self.begun, self.last_call) = (connection.begun(), now);
         }
-        if !(gather.is_waiting() || connection.owes()) || sent != self.sent {
+        if self.reads(sent) {
             self.last_read = now;
         }
-        self.count(&connection.shared.metrics, sent, received);
-        if now - self.last_read >= limits.unread {
+        self.count(sent, received);
+        if now - self.last_read >= limits.unread || connection.is_overdue(self.overdue) {
             return Verdict::Stuck;
         }
         if let Some(since) = self.leaving {
-            let done = connection.open() == 0 && !gather.is_waiting() && now - since >= limits.linger;
+            let done = connection.open() == 0 && !self.gather.is_waiting() && now - since >= limits.linger;
             return if done { Verdict::Left } else { Verdict::Stay };
         }
         let reason = reason
@@ -326,6 +388,17 @@ impl Watch {
                 Verdict::Leave(reason)
             }
             None => Verdict::Stay,
+        }
+    }
+}
+
+impl Drop for Watch<'_> {
+    fn drop(&mut self) {
+        let (sent, received) = self.gather.traffic();
+        self.count(sent, received);
+        if self.is_leaving() {
+            let drain = if self.has_ended { Drain::Finished } else { Drain::Forced };
+            self.connection.shared.metrics.drained(drain);
         }
     }
 }

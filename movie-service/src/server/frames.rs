@@ -5,9 +5,11 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use bytes::Bytes;
 use http_body::{Body, Frame};
+use tokio::time::{Sleep, sleep_until};
 use tonic::Status;
 
 use super::refusal::Refusal;
@@ -66,15 +68,19 @@ impl Messages {
     }
 }
 
-/// The body of a request in which messages that are too large are errors.
+/// The body of a request in which messages that are too large are errors, and so is waiting for one past the deadline:
+/// generated code may read it in a task that does not end with its call.
 pub(super) struct Bounded<B> {
     body: B,
     messages: Messages,
+    deadline: Option<Instant>,
+    /// Wakes who waits for the body; made for the first that does.
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> Bounded<B> {
-    pub(super) fn new(body: B, most: usize) -> Self {
-        Self { body, messages: Messages::of_at_most(most) }
+    pub(super) fn new(body: B, most: usize, deadline: Option<Instant>) -> Self {
+        Self { body, messages: Messages::of_at_most(most), deadline, timer: None }
     }
 }
 
@@ -86,7 +92,13 @@ impl<B: Body<Data = Bytes, Error: Into<tonic::codegen::StdError>> + Unpin> Body 
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let Some(frame) = ready!(Pin::new(&mut self.body).poll_frame(cx)) else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            let Some(deadline) = self.deadline else { return Poll::Pending };
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
+            ready!(timer.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(Refusal::Late.into())));
+        };
+        let Some(frame) = frame else { return Poll::Ready(None) };
         let frame = frame.map_err(|error| Status::from_error(error.into()))?;
         if let Some(data) = frame.data_ref() {
             let most = self.messages.most;

@@ -4,10 +4,9 @@
 //! list that is a system call, and often a wake-up of the peer, for every 16 KiB. A [`Gather`] takes the frames
 //! instead and sends many at once: a list in pieces of a MiB costs half of one in pieces of 64 KiB.
 //!
-//! Small writes are copied. [`Data`] that lasts, such as movies of the catalogue, is only shared, so that what a
+//! Small writes are copied. [`Data`](data::Data) that lasts, such as movies of the catalogue, is only shared, so that what a
 //! peer that reads nothing makes a connection keep is little more than what is there anyway.
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -17,69 +16,19 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::data;
+
 /// Bytes gathered before they are sent, whatever follows.
 const MOST: usize = 1024 * 1024;
 
 /// The most of them that are copies. It is also the most that a peer that reads nothing makes a connection keep here.
 const MOST_COPIED: usize = 32 * 1024;
 
-/// Writes that are worth sharing; shorter ones are copied.
-const WORTH_SHARING: usize = 4 * 1024;
-
 /// Slices that are handed to the operating system at a time.
 const SLICES: usize = 256;
 
 /// Bytes of buffer that a connection keeps while it has nothing to say.
 const KEPT: usize = 4 * 1024;
-
-thread_local! {
-    /// The [`Data`] that h2 is about to write. It takes slices of it, writes them through the [`Gather`] of the
-    /// connection, and does nothing else in between, all on this thread.
-    static OFFERED: Cell<Option<Bytes>> = const { Cell::new(None) };
-}
-
-/// Data of an answer.
-#[derive(Debug)]
-pub(super) struct Data {
-    bytes: Bytes,
-    /// Whether the bytes stay in memory for longer than this, so that to share them costs nothing.
-    lasts: bool,
-}
-
-impl Data {
-    /// Bytes that were made for this answer.
-    pub(super) fn made(bytes: Bytes) -> Self {
-        Self { bytes, lasts: false }
-    }
-
-    /// Bytes that are kept by others for longer than it takes to send them.
-    pub(super) fn lasting(bytes: Bytes) -> Self {
-        Self { bytes, lasts: true }
-    }
-}
-
-impl From<Data> for Bytes {
-    fn from(data: Data) -> Self {
-        data.bytes
-    }
-}
-
-impl Buf for Data {
-    fn remaining(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn chunk(&self) -> &[u8] {
-        if self.lasts && self.bytes.len() >= WORTH_SHARING {
-            OFFERED.set(Some(self.bytes.clone()));
-        }
-        &self.bytes
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.bytes.advance(count);
-    }
-}
 
 /// A connection whose writes are gathered. Clones are the same connection.
 ///
@@ -200,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
 
     /// Takes what there is room for, and waits while there is none.
     fn poll_take(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let offered = OFFERED.take();
+        let offered = data::offered();
         if self.waiting >= MOST || self.waiting_copied + self.copied.len() >= MOST_COPIED {
             ready!(self.poll_send(cx))?;
         }
@@ -279,6 +228,7 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::data::Data;
     use super::*;
 
     /// A peer that takes so many bytes of each write in turn; none makes the writer wait.
@@ -356,7 +306,7 @@ mod tests {
             let mut expected = Vec::new();
             for (number, (lasts, length)) in writes.into_iter().enumerate() {
                 let bytes = Bytes::from(vec![u8::try_from(number).unwrap(); length]);
-                let mut data = if lasts { Data::lasting(bytes.clone()) } else { Data::made(bytes.clone()) };
+                let mut data = if lasts { Data::lasting(bytes.clone(), None) } else { Data::made(bytes.clone(), None) };
                 expected.extend_from_slice(b"head");
                 expected.extend_from_slice(&bytes);
                 let (mut head, mut patience) = (b"head".as_slice(), 1000);
@@ -379,7 +329,7 @@ mod tests {
         let mut gather = Gather::new(Peer::default());
         let lasting = Bytes::from(vec![7; 16 * 1024]);
         let mut written = 0;
-        while write(&mut gather, &mut [0; 9].as_slice(), &mut Data::lasting(lasting.clone())) {
+        while write(&mut gather, &mut [0; 9].as_slice(), &mut Data::lasting(lasting.clone(), None)) {
             written += 1;
             assert!(gather.waiting() <= MOST + lasting.len() + 9, "{} bytes wait", gather.waiting());
         }
@@ -388,7 +338,7 @@ mod tests {
         assert!(gather.inner().waiting_copied <= 9 * (written + 1));
 
         let mut gather = Gather::new(Peer::default());
-        while write(&mut gather, &mut [0; 9].as_slice(), &mut Data::made(lasting.clone())) {
+        while write(&mut gather, &mut [0; 9].as_slice(), &mut Data::made(lasting.clone(), None)) {
             assert!(gather.waiting() <= MOST_COPIED, "{} bytes wait", gather.waiting());
         }
     }

@@ -54,7 +54,8 @@ limits! {
     connections_per_address: usize = 2_000;
     /// Time from the start of a connection through TLS to the HTTP/2 preface.
     handshake: Duration = Duration::from_secs(10);
-    /// Calls in flight at a time. A worker, of which there is one a core, may always have its share of them.
+    /// Calls in flight at a time; of those that need no credentials, half as many.
+    /// A worker, of which there is one a core, may always have its share of them.
     calls: usize = 10_000;
     /// Lists being sent at a time.
     lists: usize = 2_000;
@@ -84,7 +85,7 @@ limits! {
     age: Duration = Duration::from_hours(1);
     /// Silence after which a peer is asked whether it is still there.
     keep_alive: Duration = Duration::from_mins(1);
-    /// Time to answer that.
+    /// Time to answer that; that of `unread` if it is longer, since a slow reader has to read what was sent before.
     keep_alive_timeout: Duration = Duration::from_secs(20);
     /// Time that a connection is kept half open, so that a peer gets the last bytes.
     linger: Duration = Duration::from_secs(1);

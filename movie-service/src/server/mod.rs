@@ -10,13 +10,14 @@
 //! * `service` — the way of a call; `call` — what it counts for, and its [`deadline`]; [`frames`] — its messages;
 //! * `fast` — the fast way of the two calls of the `Movie` service; `routes` — the generated code for all others,
 //!   and `gzip` — which of their answers are compressed;
-//! * `body` — bodies of requests and answers; [`refusal`] — what a caller is told when a call fails;
+//! * `body` — bodies of requests and answers, `data` — what the latter are made of; [`refusal`] — what a caller is told when a call fails;
 //! * [`single`] — calls without a connection, for those who try what requests may hold.
 
 mod admission;
 mod body;
 mod call;
 mod connection;
+mod data;
 pub mod deadline;
 mod executor;
 mod fast;
@@ -124,15 +125,27 @@ struct Shared {
     lists: AtomicUsize,
     /// Calls in flight, by worker: a number that all share would travel between cores with each call.
     calls: Vec<AtomicUsize>,
+    /// Those of them that need no credentials, by worker.
+    open_calls: Vec<AtomicUsize>,
 }
 
 impl Shared {
     /// Returns whether one more call than `here`, of one worker, is too many.
     fn is_busy(&self, here: usize) -> bool {
-        // Most of the time, a worker that has no more than its share need not look at the others.
-        here >= self.limits.calls / self.calls.len()
-            && self.calls.iter().map(|calls| calls.load(Ordering::Relaxed)).sum::<usize>() > self.limits.calls
+        is_more(here, &self.calls, self.limits.calls)
     }
+
+    /// Returns whether one more call that needs no credentials than `here`, of one worker, is too many: they may not
+    /// take the places of those whose callers say who they are.
+    fn is_open_busy(&self, here: usize) -> bool {
+        is_more(here, &self.open_calls, self.limits.calls.div_ceil(2))
+    }
+}
+
+/// Returns whether one more than `here`, of one worker, makes `all` more than `most`.
+fn is_more(here: usize, all: &[AtomicUsize], most: usize) -> bool {
+    // Most of the time, a worker that has no more than its share need not look at the others.
+    here >= most / all.len() && all.iter().map(|calls| calls.load(Ordering::Relaxed)).sum::<usize>() > most
 }
 
 /// What the server does.
@@ -200,6 +213,7 @@ impl Server {
             web: (!offers.web.is_empty()).then(|| Web::new(&offers.web)),
             lists: AtomicUsize::default(),
             calls: (0..cores).map(|_| AtomicUsize::default()).collect(),
+            open_calls: (0..cores).map(|_| AtomicUsize::default()).collect(),
             catalogue,
             found,
             access,

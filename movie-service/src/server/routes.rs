@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::pin::Pin;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -74,13 +75,13 @@ impl Routes {
         self.compressed.is_some() && gzip::is_wanted(request)
     }
 
-    /// Has the service answer that the path names.
-    pub(super) fn call<B>(&self, request: Request<B>) -> Generated
+    /// Has the service answer that the path names; it cannot wait for the request for longer than the deadline.
+    pub(super) fn call<B>(&self, request: Request<B>, deadline: Option<Instant>) -> Generated
     where
         B: Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
     {
         let most = if request.uri().path() == IMPORT { self.most_of_import } else { self.most };
-        let request = request.map(|body| tonic::body::Body::new(Bounded::new(body, most)));
+        let request = request.map(|body| tonic::body::Body::new(Bounded::new(body, most, deadline)));
         let name = request.uri().path().split('/').nth(1).unwrap_or_default();
         if name == MOVIE {
             let compressed = self.compressed.as_ref().filter(|_| gzip::is_wanted(&request));

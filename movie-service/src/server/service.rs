@@ -35,13 +35,13 @@ impl Calls {
     }
 
     /// Begins a call, and finds the way in which it is answered.
-    fn begin<B: Body>(&self, request: Request<B>, way: impl FnOnce(Request<B>) -> Way) -> Call {
+    fn begin<B: Body>(&self, request: Request<B>, way: impl FnOnce(Request<B>, Instant) -> Way) -> Call {
         if let Some(response) = refused_by_http(&request) {
             return Call { in_flight: None, way: Way::Answered(response) };
         }
         let (mut in_flight, admitted) = self.0.begin(&request);
         let way = match admitted {
-            Ok(()) => way(request),
+            Ok(()) => way(request, in_flight.deadline()),
             Err(refusal) => {
                 in_flight.blame_caller();
                 Way::Answered(refused(refusal))
@@ -70,18 +70,20 @@ impl hyper::service::Service<Request<Incoming>> for Calls {
                 let response = http1::signpost("over HTTP/1.1, it takes gRPC-Web").map(Content::Generated);
                 return Call { in_flight: None, way: Way::Answered(response) };
             }
-            Some(_) | None => self.begin(request, |request| {
+            Some(_) | None => self.begin(request, |request, deadline| {
                 if routes.compresses(&request) {
-                    return Way::Generated(routes.call(request));
+                    return Way::Generated(routes.call(request, Some(deadline)));
                 }
                 let mut fast = match Fast::take(request) {
                     Ok(fast) => fast,
-                    Err(request) => return Way::Generated(routes.call(request)),
+                    Err(request) => return Way::Generated(routes.call(request, Some(deadline))),
                 };
                 // A waker that does nothing: what has to wait is polled again.
                 match fast.poll_outcome(catalogue, found, &mut Context::from_waker(Waker::noop())) {
                     Poll::Ready(Outcome::Answered(response)) => Way::Answered(response),
-                    Poll::Ready(Outcome::Declined(request)) => Way::Generated(routes.call(request)),
+                    Poll::Ready(Outcome::Declined(request)) => {
+                        Way::Generated(routes.call(request, Some(deadline)))
+                    }
                     Poll::Pending => Way::Fast(Box::new(fast)),
                 }
             }),
@@ -102,10 +104,19 @@ impl tower::Service<Request<tonic::body::Body>> for Calls {
     }
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
-        let call = self.begin(request, |request| Way::Generated(self.0.shared.routes.call(request)));
+        let call = self.begin(request, |request, deadline| {
+            Way::Generated(self.0.shared.routes.call(request, Some(deadline)))
+        });
         let bytes =
             |body: Answer| tonic::body::Body::new(body.map_frame(|frame| frame.map_data(Bytes::from)));
-        Box::pin(async move { Ok(call.await?.map(bytes)) })
+        Box::pin(async move {
+            let (mut parts, mut answer) = call.await?.into_parts();
+            // What this becomes is written later than it is taken from here, and counts until then.
+            if let Some(counted) = answer.share() {
+                parts.extensions.insert(counted);
+            }
+            Ok(Response::from_parts(parts, bytes(answer)))
+        })
     }
 }
 
@@ -130,14 +141,17 @@ impl Future for Call {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let Self { in_flight, way } = &mut *self;
-        let response = match way.poll(in_flight.as_mut(), cx) {
+        let mut response = match way.poll(in_flight.as_mut(), cx) {
             Poll::Ready(response) => response,
             Poll::Pending => match in_flight.as_ref().and_then(InFlight::refusal) {
                 Some(refusal) => refused(refusal),
                 None => return Poll::Pending,
             },
         };
-        let Some(call) = in_flight.take() else { return Poll::Ready(Ok(response.map(Answer::to_none))) };
+        let Some(call) = in_flight.take() else {
+            let counted = response.extensions_mut().remove();
+            return Poll::Ready(Ok(response.map(|content| Answer::to_none(content, counted))));
+        };
         // Ready bytes have no status in the headers. Others may, and then nothing follows.
         let is_over =
             !matches!(response.body(), Content::Ready(_)) && refusal::code(response.headers()).is_some();
@@ -155,10 +169,13 @@ impl Way {
             match self {
                 Self::Answered(response) => return Poll::Ready(std::mem::take(response)),
                 Self::Fast(fast) => {
-                    let Some(shared) = call.as_deref().map(InFlight::shared) else { return Poll::Pending };
+                    let Some(call) = call.as_deref() else { return Poll::Pending };
+                    let Some(shared) = call.shared() else { return Poll::Pending };
                     match ready!(fast.poll_outcome(&shared.catalogue, &shared.found, cx)) {
                         Outcome::Answered(response) => return Poll::Ready(response),
-                        Outcome::Declined(request) => *self = Self::Generated(shared.routes.call(request)),
+                        Outcome::Declined(request) => {
+                            *self = Self::Generated(shared.routes.call(request, Some(call.deadline())));
+                        }
                     }
                 }
                 Self::Generated(answer) => {

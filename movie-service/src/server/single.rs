@@ -51,11 +51,11 @@ impl SingleCalls {
         B: Body<Data = Bytes, Error = hyper::Error> + Send + Unpin + 'static,
     {
         let generated = match Fast::take(request) {
-            Err(request) => self.routes.call(request),
+            Err(request) => self.routes.call(request, None),
             Ok(mut fast) => {
                 match poll_fn(|cx| fast.poll_outcome(&self.catalogue, &Found::quiet(), cx)).await {
                     Outcome::Answered(response) => return response.map(bytes),
-                    Outcome::Declined(request) => self.routes.call(request),
+                    Outcome::Declined(request) => self.routes.call(request, None),
                 }
             }
         };
@@ -66,5 +66,5 @@ impl SingleCalls {
 }
 
 fn bytes(content: Content) -> impl Body<Data = Bytes, Error = Status> {
-    Answer::to_none(content).map_frame(|frame| frame.map_data(Bytes::from))
+    Answer::to_none(content, None).map_frame(|frame| frame.map_data(Bytes::from))
 }

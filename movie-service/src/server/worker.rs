@@ -17,7 +17,6 @@ use super::admission::Ticket;
 use super::connection::WorkerContext;
 use super::listen::Accepted;
 use super::{Phase, Shared, connection, executor};
-use crate::telemetry::metrics::Drain;
 
 /// How long a connection may take to leave once calls had their last word.
 const LEAVE: Duration = Duration::from_millis(200);
@@ -114,9 +113,6 @@ async fn run(
     };
     tokio::select! {
         () = async { while open.join_next().await.is_some() {} } => {}
-        () = forced => {
-            debug!(connections = open.len(), "closing connections by force");
-            (0..open.len()).for_each(|_| shared.metrics.drained(Drain::Forced));
-        }
+        () = forced => debug!(connections = open.len(), "closing connections by force"),
     }
 }

@@ -181,6 +181,9 @@ impl Observed {
 
 impl Drop for Observed {
     fn drop(&mut self) {
+        if let Some(observer) = &self.observer {
+            observer.0.shared.metrics.reset();
+        }
         self.finish(Code::Cancelled, GONE);
     }
 }

@@ -48,7 +48,7 @@ pub enum Shed {
 pub enum Drain {
     /// Its calls ended.
     Finished,
-    /// It was given up at the limit.
+    /// It was given up: at the limit, or because its peer did not read.
     Forced,
 }
 

@@ -11,8 +11,10 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::certificates::{self, Files};
+use crate::peer::frames::Frame;
+use crate::peer::{self, CHECK, WATCH};
 use crate::process::{Service, bare_command, command, database, outcome};
-use crate::raw::{Call, Peer};
+use crate::raw::{Call, Peer, framed};
 
 /// A service that knows its callers from a tokens file.
 struct Fixture {
@@ -89,6 +91,33 @@ async fn health_needs_no_token_and_an_rpc_that_is_not_there_is_not_there() {
     let unimplemented = (Code::Unimplemented as i32).to_string();
     let status = answer.trailers.as_ref().unwrap_or(&answer.headers).get("grpc-status").unwrap();
     assert_eq!(status, unimplemented.as_str());
+}
+
+#[test]
+fn calls_without_a_token_leave_room_for_those_with_one() {
+    let files = Files::new();
+    let (token, line) = make_token("alice", "reader");
+    files.write("tokens", &line);
+    let mut command = with_tokens(command(&database("movies.json")), &files);
+    let service = Service::run(command.env("MOVIE_LIMITS", "calls=10"));
+    // Enough that each worker has one.
+    let connections = 2 * std::thread::available_parallelism().unwrap().get();
+    let mut strangers: Vec<_> = (0..connections).map(|_| peer::Peer::connect(service.address)).collect();
+    for stranger in &mut strangers {
+        for path in [CHECK, WATCH].repeat(10) {
+            stranger.begin(&peer::fields(path));
+        }
+        let beyond = stranger.call(CHECK, b"");
+        assert_eq!(stranger.answer(beyond).code(), Some("8"));
+    }
+    let authorization = format!("Bearer {token}");
+    let fields = [peer::fields(peer::GET).as_slice(), &[("authorization", &authorization)]].concat();
+    for _ in 0..connections {
+        let mut alice = peer::Peer::connect(service.address);
+        let stream = alice.begin(&fields);
+        alice.send_frames([Frame::data(stream, framed(b"")).ending()]);
+        assert_eq!(alice.answer(stream).code(), Some("0"));
+    }
 }
 
 #[tokio::test]

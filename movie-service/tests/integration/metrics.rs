@@ -103,6 +103,21 @@ async fn a_caller_that_goes_away_is_counted_and_leaves_nothing_open() {
 }
 
 #[tokio::test]
+async fn a_connection_that_is_asked_to_end_is_counted_once_by_how_it_did() {
+    let mut command = with_metrics(&database("films.json"));
+    let (service, address) = run(command.env("MOVIE_LIMITS", "age=100ms,unread=1s,linger=100ms"));
+    let idle = Peer::connect(service.address).await;
+    let finished = r#"movie_service_drains_total{outcome="finished"} 1"#;
+    let none = r#"movie_service_drains_total{outcome="forced"} 0"#;
+    assert_shows(address, &[finished, none, "movie_service_connections_open 0"]).await;
+    let mut peer = Peer::connect(service.address).await;
+    let list = peer.stall().await;
+    let forced = r#"movie_service_drains_total{outcome="forced"} 1"#;
+    assert_shows(address, &[finished, forced, "movie_service_connections_open 0"]).await;
+    drop((idle, list, peer));
+}
+
+#[tokio::test]
 async fn reloads_are_counted_by_what_became_of_them() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("movies.json");

@@ -112,6 +112,21 @@ async fn errors_reach_the_page() {
 }
 
 #[tokio::test]
+async fn a_call_over_http_1_1_ends_with_its_deadline() {
+    // Nothing else wakes the connection for minutes.
+    let mut command = command(&database("movies.json"));
+    command.env("MOVIE_LIMITS", "idle=1h,unread=1h,age=10h,deadline=1h");
+    let service = Service::run(command.args(["--web-origin", SITE]));
+    let watch = "/grpc.health.v1.Health/Watch HTTP/1.1\r\ngrpc-timeout: 300m";
+    let head = format!(
+        "POST {watch}\r\norigin: {SITE}\r\ncontent-type: application/grpc-web+proto\r\nx-grpc-web: 1"
+    );
+    let answer = exchange(service.address, &head, &framed(b"")).await;
+    let body = String::from_utf8_lossy(&answer.body);
+    assert!(body.contains("grpc-status:4\r\n"), "{body}");
+}
+
+#[tokio::test]
 async fn a_preflight_is_allowed_to_pages_of_the_origin_and_refused_to_others() {
     let service = start();
     let preflight = async |origin: &str| {

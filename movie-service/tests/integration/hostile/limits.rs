@@ -1,8 +1,12 @@
 //! Peers that run into the limits that no other module here is about.
 
+use std::thread;
+use std::time::Duration;
+
 use super::Target;
-use crate::peer::frames::{Frame, INITIAL_WINDOW_SIZE, NO_ERROR};
-use crate::peer::{self, Answer, GET, LIST, Peer};
+use crate::peer::frames::{self, Frame, INITIAL_WINDOW_SIZE, NO_ERROR};
+use crate::peer::{self, Answer, CHECK, GET, LIST, Peer};
+use crate::process::{command, database};
 use crate::raw::framed;
 
 /// Makes a call on a connection of its own; `None` if that is turned away.
@@ -83,6 +87,53 @@ fn calls_in_flight_beyond_the_limit_are_shed_and_told_when_to_try_again() {
 }
 
 #[test]
+fn calls_are_in_flight_until_their_answers_are_taken() {
+    let mut command = command(&database("movies.json"));
+    let target = Target::run(command.args(["--web-origin", "*"]), &["calls=10"]);
+    for (path, content_type) in [
+        (GET, "application/grpc"),
+        (LIST, "application/grpc"),
+        (CHECK, "application/grpc"),
+        (GET, "application/grpc-web+proto"),
+    ] {
+        // The answers are there as a whole, but for their first byte each waits for its window.
+        let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 1)]);
+        let mut fields = peer::fields(path);
+        fields.last_mut().unwrap().1 = content_type;
+        let call = |peer: &mut Peer| {
+            let stream = peer.begin(&fields);
+            peer.send_frames([Frame::data(stream, framed(b"")).ending()]);
+            stream
+        };
+        let open: Vec<u32> = (0..10).map(|_| call(&mut peer)).collect();
+        let beyond = peer.call(path, b"");
+        assert_shed(&peer.answer(beyond));
+        peer.send_frames([Frame::settings(&[(INITIAL_WINDOW_SIZE, 1 << 20)])]);
+        for stream in open {
+            assert!(matches!(peer.answer(stream), Answer::Whole { .. }), "{path} {content_type}");
+        }
+        let next = peer.call(GET, b"");
+        assert_eq!(peer.answer(next).code(), Some("0"), "{path} {content_type}");
+    }
+    target.assert_unharmed();
+}
+
+#[test]
+fn an_answer_that_is_taken_by_the_byte_does_not_outlast_its_deadline() {
+    let target = Target::start(&["deadline=300ms", "unread=1s", "idle=10m"]);
+    let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 1)]);
+    let stream = peer.call(GET, b"\n\x24267eedb8-0f5d-42d5-8f43-72426b9fb3e6");
+    while let Some(frame) = peer.read() {
+        assert!(!frame.ends_stream(), "the answer is whole");
+        if frame.kind == frames::DATA {
+            thread::sleep(Duration::from_millis(200));
+            peer.send_frames([Frame::window_update(stream, 1)]);
+        }
+    }
+    target.assert_unharmed();
+}
+
+#[test]
 fn lists_beyond_the_limit_are_shed_and_other_calls_are_not() {
     let target = Target::large(&["lists=5"]);
     let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 0)]);
@@ -119,6 +170,21 @@ fn a_call_ends_with_the_deadline_of_the_service_although_its_request_does_not() 
 }
 
 #[test]
+fn nothing_is_kept_of_a_reflection_call_after_its_deadline() {
+    let target = Target::start(&["deadline=300ms"]);
+    for version in ["v1", "v1alpha"] {
+        let mut peer = Peer::connect(target.address());
+        let path = format!("/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo");
+        let stream = peer.begin(&peer::fields(&path));
+        let answer = peer.answer(stream);
+        assert_eq!(answer.code(), Some("4"), "{answer:?}");
+        // Nobody reads the request any more (RFC 9113, section 8.1).
+        assert_eq!(peer.answer(stream), Answer::Reset(NO_ERROR), "{version}");
+    }
+    target.assert_unharmed();
+}
+
+#[test]
 fn a_list_ends_with_its_deadline_although_it_is_not_read_to_its_end() {
     let target = Target::large(&["deadline=300ms", "unread=10m"]);
     for window in [0, 65_535] {
@@ -126,7 +192,7 @@ fn a_list_ends_with_its_deadline_although_it_is_not_read_to_its_end() {
         let stream = peer.call(LIST, b"");
         // Nothing opens the windows, so the list cannot end otherwise.
         let last = std::iter::from_fn(|| peer.read()).find(|frame| {
-            frame.stream == stream && (frame.ends_stream() || frame.kind == peer::frames::RST_STREAM)
+            frame.stream == stream && (frame.ends_stream() || frame.kind == frames::RST_STREAM)
         });
         let last = last.expect("the stream ends, not the connection");
         if last.ends_stream() {

@@ -1,11 +1,15 @@
 //! Readers of a long list that stop reading, close their windows, vanish or are killed.
 
+use std::io::Write;
+use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use super::{Target, allow_many_sockets};
+use super::{Target, allow_many_sockets, large_database};
 use crate::peer::frames::{self, Frame, INITIAL_WINDOW_SIZE, MOST};
 use crate::peer::{self, LIST, Peer};
+use crate::process::command;
+use crate::raw::framed;
 
 /// What a reader that stalls may cost, in KiB.
 const EACH: u64 = 100;
@@ -57,6 +61,36 @@ fn two_hundred_readers_with_an_open_window_and_a_closed_connection_cost_little_a
 }
 
 #[test]
+fn a_reader_with_closed_windows_that_pings_is_cut_off() {
+    let target = Target::large(&["unread=1s", "idle=10m", "keep_alive=200ms"]);
+    let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 0)]);
+    peer.call(LIST, b"");
+    // What it says and hears all the time is nothing of what it asked for.
+    let is_cut_off = (0..100).any(|number| {
+        peer.send_frames([Frame::ping(number)]);
+        thread::sleep(Duration::from_millis(100));
+        std::iter::from_fn(|| peer.read_politely())
+            .all(|frame| frame.kind != frames::PING || frame.flags != frames::ACK)
+    });
+    assert!(is_cut_off, "it is kept although it takes nothing");
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_reader_over_http_1_1_that_does_not_read_is_cut_off_at_its_deadline() {
+    let mut command = command(large_database());
+    let target = Target::run(command.args(["--web-origin", "*"]), &["unread=10m", "idle=10m"]);
+    let mut reader = TcpStream::connect(target.address()).unwrap();
+    let head = format!("POST {LIST} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/grpc-web+proto");
+    let request =
+        [head.as_bytes(), b"\r\ngrpc-timeout: 300m\r\ncontent-length: 5\r\n\r\n", &framed(b"")].concat();
+    reader.write_all(&request).unwrap();
+    target.assert_disconnects_all();
+    drop(reader);
+    target.assert_unharmed();
+}
+
+#[test]
 fn a_window_of_a_byte_at_a_time_costs_little() {
     let target = Target::large(&["unread=10m"]);
     let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 0)]);
@@ -103,6 +137,18 @@ fn a_slow_reader_gets_the_whole_list() {
         }
     }
     assert!(ended && length > 10_000_000, "the list ended after {length} bytes");
+    drop(peer);
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_reader_gets_the_whole_list_although_it_is_slow_to_answer_a_ping() {
+    let target = Target::large(&["keep_alive=100ms", "keep_alive_timeout=100ms", "unread=10s"]);
+    let mut peer = eager(&target);
+    // The ping is behind more than the buffers of the socket take.
+    thread::sleep(Duration::from_secs(1));
+    let mut frames = std::iter::from_fn(|| peer.read_politely());
+    assert!(frames.any(|frame| frame.ends_stream()), "it is cut off");
     drop(peer);
     target.assert_unharmed();
 }

@@ -64,8 +64,13 @@ fn a_connection_grows_old_however_busy_it_is() {
 
 #[test]
 fn a_peer_that_vanished_in_the_middle_of_a_call_is_found() {
-    let target =
-        Target::start(&["keep_alive=200ms", "keep_alive_timeout=200ms", "deadline=10m", "linger=200ms"]);
+    let target = Target::start(&[
+        "keep_alive=200ms",
+        "keep_alive_timeout=200ms",
+        "unread=200ms",
+        "deadline=10m",
+        "linger=200ms",
+    ]);
     let mut peer = Peer::connect(target.address());
     peer.begin(&peer::fields(GET));
     // It is there, but answers nothing; as if its cable were pulled.

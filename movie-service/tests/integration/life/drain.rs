@@ -114,6 +114,45 @@ fn calls_in_flight_are_answered_and_new_connections_are_not_taken() {
     assert_eq!(block_on(target.service.wait()).code(), Some(0));
 }
 
+/// Asks for a list and reads it through a window that is far smaller than it, once `stop` has had its peer told to
+/// leave; asserts that it gets all of it.
+fn assert_slow_reader_gets_its_answer(target: &Target, stop: impl FnOnce(&Target)) {
+    let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 16)]);
+    let list = peer.call(LIST, b"");
+    // From now on, the answer has left for h2 as a whole, and each piece waits for its window.
+    while peer.read().is_some_and(|frame| frame.kind != frames::DATA) {}
+    stop(target);
+    peer.send_frames([Frame::window_update(list, 16)]);
+    let (mut told, mut fields) = (false, Vec::new());
+    while let Some(frame) = peer.read() {
+        told |= frame.kind == GOAWAY;
+        if frame.kind == frames::HEADERS {
+            fields.extend(peer::hpack::decode(&frame.payload));
+        } else if frame.kind == frames::DATA {
+            thread::sleep(Duration::from_millis(25));
+            peer.send_frames([Frame::window_update(list, 16)]);
+        } else if frame.kind == frames::PING && frame.flags & frames::ACK == 0 {
+            // The peer says that it has heard that it is to leave.
+            peer.send_frames([Frame::new(frames::PING, frames::ACK, 0, frame.payload)]);
+        }
+    }
+    assert!(told && fields.contains(&("grpc-status".into(), "0".into())), "{told} {fields:?}");
+}
+
+#[test]
+fn an_answer_that_a_slow_peer_is_still_taking_is_not_cut_off_by_the_stop() {
+    let mut target = Target::start(&["linger=100ms"]);
+    assert_slow_reader_gets_its_answer(&target, |target| target.service.signal("TERM"));
+    assert_eq!(block_on(target.service.wait()).code(), Some(0));
+}
+
+#[test]
+fn an_answer_that_a_slow_peer_is_still_taking_is_not_cut_off_by_the_age_of_its_connection() {
+    let target = Target::start(&["linger=100ms", "age=100ms"]);
+    assert_slow_reader_gets_its_answer(&target, |_| {});
+    target.assert_unharmed();
+}
+
 #[test]
 fn calls_past_the_grace_are_ended_as_unavailable() {
     let mut target = start(1);

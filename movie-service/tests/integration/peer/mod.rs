@@ -14,6 +14,8 @@ use frames::{ACK, Frame};
 
 pub(crate) const GET: &str = "/Movie/GetMovieByID";
 pub(crate) const LIST: &str = "/Movie/GetListMovies";
+pub(crate) const CHECK: &str = "/grpc.health.v1.Health/Check";
+pub(crate) const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// What a client says first (RFC 9113, section 3.4).
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
