@@ -50,7 +50,7 @@ pub struct Config {
     #[arg(long, env = "MOVIE_TOKENS", value_name = "FILE")]
     pub tokens: Option<PathBuf>,
 
-    /// Let everybody write, if there is no tokens file.
+    /// Let everybody write; has no effect beside --tokens.
     #[arg(long, env = "MOVIE_ALLOW_ANONYMOUS_WRITES", value_parser = FalseyValueParser::new())]
     pub allow_anonymous_writes: bool,
 
@@ -233,6 +233,12 @@ mod tests {
             let error = Config::try_parse_from(["movie-service", flag, "maybe"]).unwrap_err().to_string();
             assert!(error.contains("'maybe'") && error.contains(&format!("{flag} <on|off>")), "{error}");
         }
+    }
+
+    #[test]
+    fn the_help_says_that_anonymous_writes_have_no_effect_beside_a_tokens_file() {
+        let help = help("--allow-anonymous-writes");
+        assert!(help.contains("no effect beside --tokens"), "{help}");
     }
 
     #[test]
