@@ -94,8 +94,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         let metrics = metrics.clone();
         move |taken| metrics.reloaded(reload, taken)
     };
-    database.follow(&catalogue, told(Reload::Database))?;
-    let mut followed: Vec<_> = access.follow(told(Reload::Tokens))?.into_iter().collect();
+    let mut followed = vec![database.follow(&catalogue, told(Reload::Database))?];
+    followed.extend(access.follow(told(Reload::Tokens))?);
     if let Some(tls) = &tls {
         followed.push(tls.follow(told(Reload::Tls))?);
     }
