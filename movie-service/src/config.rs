@@ -64,7 +64,7 @@ pub struct Config {
     #[arg(long, env = "MOVIE_TOKENS", value_name = "FILE")]
     pub tokens: Option<PathBuf>,
 
-    /// Let everybody write, if there is no tokens file.
+    /// Let everybody write; has no effect beside --tokens.
     #[arg(long, env = "MOVIE_ALLOW_ANONYMOUS_WRITES", value_parser = FalseyValueParser::new())]
     pub allow_anonymous_writes: bool,
 
@@ -100,11 +100,11 @@ struct OffersFlags {
     gzip: bool,
 
     /// Answer health checks over gRPC.
-    #[arg(long, env = "MOVIE_HEALTH", value_name = "on|off", default_value = "on", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "MOVIE_HEALTH", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     health: bool,
 
     /// Answer questions about the contract (server reflection).
-    #[arg(long, env = "MOVIE_REFLECTION", value_name = "on|off", default_value = "on", action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    #[arg(long, env = "MOVIE_REFLECTION", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     reflection: bool,
 }
 
@@ -301,6 +301,38 @@ mod tests {
         assert!(health && reflection && !gzip && web.is_empty());
         assert!(!config.quiet && !config.allow_anonymous_writes);
         assert!(config.tls().is_none() && config.tokens.is_none());
+    }
+
+    /// Returns what the help says about a flag, in full.
+    fn help(flag: &str) -> String {
+        let help = Config::command().render_long_help().to_string();
+        let (_, about) = help.split_once(&format!("      {flag}")).unwrap();
+        about.split("\n      --").next().unwrap().to_owned()
+    }
+
+    #[test]
+    fn what_is_on_or_off_is_so_in_the_help_and_may_be_said_in_other_words() {
+        for flag in ["--health", "--reflection"] {
+            let help = help(flag);
+            assert!(help.starts_with(" <on|off>") && !help.contains("true"), "{help}");
+            for (words, expected) in
+                [(["on", "true", "yes", "1", "ON"], true), (["off", "false", "no", "0", "Off"], false)]
+            {
+                for word in words {
+                    let Offers { health, reflection, .. } = parse(&[flag, word]).offers();
+                    let said = if flag == "--health" { health } else { reflection };
+                    assert_eq!(said, expected, "{flag} {word}");
+                }
+            }
+            let error = Config::try_parse_from(["movie-service", flag, "maybe"]).unwrap_err().to_string();
+            assert!(error.contains("'maybe'") && error.contains(&format!("{flag} <on|off>")), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_help_says_that_anonymous_writes_have_no_effect_beside_a_tokens_file() {
+        let help = help("--allow-anonymous-writes");
+        assert!(help.contains("no effect beside --tokens"), "{help}");
     }
 
     #[test]

@@ -93,10 +93,11 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         let metrics = metrics.clone();
         move |taken| metrics.reloaded(reload, taken)
     };
+    let mut followed = Vec::new();
     if let Some(file) = file {
-        file.follow(&catalogue, told(Reload::Database))?;
+        followed.push(file.follow(&catalogue, told(Reload::Database))?);
     }
-    let mut followed: Vec<_> = access.follow(told(Reload::Tokens))?.into_iter().collect();
+    followed.extend(access.follow(told(Reload::Tokens))?);
     if let Some(tls) = &tls {
         followed.push(tls.follow(told(Reload::Tls))?);
     }

@@ -132,8 +132,9 @@ impl Tls {
     }
 }
 
-/// Returns the names in the certificate that the peer showed: common names of its subject, and DNS names and URIs
-/// of its alternative names. Empty if it showed none; one that it showed was verified in the handshake.
+/// Returns the names in the certificate that the peer showed: the DNS names and URIs of its alternative names or, only
+/// if it has neither, the common names of its subject (RFC 6125, section 6.4.4). Empty if it showed none; one that it
+/// showed was verified in the handshake.
 #[must_use]
 pub fn names(connection: &ServerConnection) -> Vec<String> {
     connection.peer_certificates().and_then(<[_]>::first).map(names_in).unwrap_or_default()
@@ -141,14 +142,20 @@ pub fn names(connection: &ServerConnection) -> Vec<String> {
 
 fn names_in(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Vec::new() };
-    let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
-    let alternatives = certificate.subject_alternative_name().ok().flatten();
-    let alternatives = alternatives.iter().flat_map(|extension| &extension.value.general_names);
-    let alternatives = alternatives.filter_map(|name| {
+    // What cannot be read may be of a kind that counts, so it leaves no room for a common name.
+    let Ok(alternatives) = certificate.subject_alternative_name() else { return Vec::new() };
+    let alternatives = alternatives.map_or(&[][..], |extension| &extension.value.general_names);
+    let counts =
+        |name| matches!(name, &GeneralName::DNSName(_) | &GeneralName::URI(_) | &GeneralName::Invalid(..));
+    if !alternatives.iter().any(counts) {
+        let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+        return common.map(ToOwned::to_owned).collect();
+    }
+    let readable = alternatives.iter().filter_map(|name| {
         let (GeneralName::DNSName(name) | GeneralName::URI(name)) = name else { return None };
-        Some(*name)
+        Some((*name).to_owned())
     });
-    common.chain(alternatives).map(ToOwned::to_owned).collect()
+    readable.collect()
 }
 
 fn load(files: &TlsFiles, http1: bool) -> Result<ServerConfig, TlsError> {

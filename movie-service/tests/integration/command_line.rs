@@ -22,7 +22,9 @@ fn flags_can_be_given_as_environment_variables() {
     command
         .env("MOVIE_LISTEN", "127.0.0.1:0")
         .env("MOVIE_DATABASE", database("films.json"))
-        .env("MOVIE_QUIET", "1");
+        .env("MOVIE_QUIET", "1")
+        .env("MOVIE_HEALTH", "false")
+        .env("MOVIE_REFLECTION", "0");
     let service = Service::run(&mut command);
     assert!(service.start_line.contains("serving 17470 movies"), "{}", service.start_line);
 }

@@ -10,18 +10,20 @@ use movie_proto::{Empty, MovieId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::peer;
+use crate::peer::frames::{self, Frame};
 use crate::process::{Service, bare_command, command, database, outcome};
 use crate::raw::{Call, Peer};
 
 /// Returns the command that runs the service with metrics on a free port.
-fn with_metrics(database: &Path) -> Command {
+pub(crate) fn with_metrics(database: &Path) -> Command {
     let mut command = command(database);
     command.args(["--metrics", "127.0.0.1:0"]);
     command
 }
 
 /// Runs a command and returns where the metrics are, too.
-fn run(command: &mut Command) -> (Service, SocketAddr) {
+pub(crate) fn run(command: &mut Command) -> (Service, SocketAddr) {
     const PART: &str = "metrics on http://";
     let mut service = Service::run(command);
     let mut early = service.early_lines.iter();
@@ -46,7 +48,7 @@ async fn get(address: SocketAddr, path: &str) -> (u16, String) {
 }
 
 /// Waits until the page has all of these lines: a caller can have its answer before that is counted.
-async fn assert_shows(address: SocketAddr, lines: &[&str]) {
+pub(crate) async fn assert_shows(address: SocketAddr, lines: &[&str]) {
     let mut page = String::new();
     for _ in 0..3_000 {
         page = get(address, "/metrics").await.1;
@@ -115,6 +117,27 @@ async fn a_connection_that_is_asked_to_end_is_counted_once_by_how_it_did() {
     let forced = r#"movie_service_drains_total{outcome="forced"} 1"#;
     assert_shows(address, &[finished, forced, "movie_service_connections_open 0"]).await;
     drop((idle, list, peer));
+}
+
+#[tokio::test]
+async fn all_that_went_to_and_came_from_a_peer_that_is_cut_off_is_counted() {
+    let (service, address) = run(with_metrics(&database("movies.json")).args(["--limit", "unread=1s"]));
+    // It opens no window for the answer, and the service waits for that in vain.
+    let settings = Frame::settings(&[(frames::INITIAL_WINDOW_SIZE, 0)]).encode();
+    let call = frames::encode(peer::call(1, peer::LIST, b""));
+    let sent = [peer::PREFACE, &settings, &call].concat();
+    let mut peer = peer::Peer::silent(service.address);
+    peer.send(&sent);
+    let received = peer.rest();
+    assert_shows(
+        address,
+        &[
+            "movie_service_connections_open 0",
+            &format!("movie_service_received_bytes_total {}", sent.len()),
+            &format!("movie_service_sent_bytes_total {}", received.len()),
+        ],
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use movie_proto::{Empty, MovieId};
 use tokio_stream::StreamExt;
 use tonic::transport::Channel;
 
+use crate::metrics;
 use crate::process::{Service, command, database};
 
 /// A service over a file of the test's own.
@@ -153,4 +154,17 @@ async fn a_list_that_is_being_read_stays_as_it_was_when_it_began() {
     assert_eq!(first.title, "Abe Lincoln in Illinois");
     assert_eq!(1 + rest.len(), 17_470);
     assert!(!rest.contains(&"second".to_owned()));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn on_sighup_the_file_is_read_again_at_once() {
+    let (mut service, page) = metrics::run(&mut metrics::with_metrics(&database("movies.json")));
+    let reloads =
+        |taken| format!(r#"movie_service_reloads_total{{what="database",outcome="taken"}} {taken}"#);
+    metrics::assert_shows(page, &[&reloads(0)]).await;
+    // The file is as it was: only the signal can be the reason.
+    service.signal("HUP");
+    metrics::assert_shows(page, &[&reloads(1)]).await;
+    service.log_line_with("serving 7 movies from the new version of ");
 }

@@ -1,6 +1,9 @@
 use std::io::{Read, Write};
+use std::net::Ipv4Addr;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, IsCa, KeyPair, SanType,
+};
 use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, ProtocolVersion, SupportedProtocolVersion};
 
@@ -86,10 +89,21 @@ fn authority() -> Authority {
 /// Makes a certificate and its key, in PEM.
 fn signed(authority: &Authority, name: &str) -> (String, String) {
     let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-    params.distinguished_name.push(DnType::CommonName, format!("{name} itself"));
-    params.subject_alt_names.push(SanType::URI(format!("spiffe://{name}").try_into().unwrap()));
+    let uri = format!("spiffe://{name}").try_into().unwrap();
+    let params = named(&format!("{name} itself"), vec![dns(name), SanType::URI(uri)]);
     (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
+}
+
+/// What a certificate with these names is to hold.
+fn named(common: &str, alternatives: Vec<SanType>) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name.push(DnType::CommonName, common);
+    params.subject_alt_names = alternatives;
+    params
+}
+
+fn dns(name: &str) -> SanType {
+    SanType::DnsName(name.try_into().unwrap())
 }
 
 /// Lets a client and a server shake hands.
@@ -141,7 +155,7 @@ fn with_an_authority_for_callers_each_has_to_show_a_certificate_of_it() {
     let tls = fixture.load().unwrap();
     for version in [&TLS12, &TLS13] {
         let (_, server) = handshake(&tls, fixture.client(version, Some(&fixture.authority))).unwrap();
-        assert_eq!(names(&server), ["ops.example itself", "ops.example", "spiffe://ops.example"]);
+        assert_eq!(names(&server), ["ops.example", "spiffe://ops.example"]);
 
         let error = handshake(&tls, fixture.client(version, None)).unwrap_err();
         assert!(matches!(error, Error::NoCertificatesPresented), "{error}");
@@ -149,6 +163,34 @@ fn with_an_authority_for_callers_each_has_to_show_a_certificate_of_it() {
         let stranger = authority();
         let error = handshake(&tls, fixture.client(version, Some(&stranger))).unwrap_err();
         assert!(matches!(error, Error::InvalidCertificate(_)), "{error}");
+    }
+}
+
+#[test]
+fn a_common_name_counts_only_without_alternative_names_of_a_kind_that_counts() {
+    let email = || SanType::Rfc822Name("boss@b.example".try_into().unwrap());
+    let uri = || SanType::URI("spiffe://b".try_into().unwrap());
+    let address = || SanType::IpAddress(Ipv4Addr::LOCALHOST.into());
+    for (alternatives, expected) in [
+        (vec![], "boss"),
+        (vec![email(), address()], "boss"),
+        (vec![dns("b.example")], "b.example"),
+        (vec![email(), uri()], "spiffe://b"),
+    ] {
+        let key = KeyPair::generate().unwrap();
+        let certificate = named("boss", alternatives).self_signed(&key).unwrap();
+        assert_eq!(names_in(certificate.der()), [expected]);
+    }
+}
+
+#[test]
+fn a_common_name_does_not_stand_in_for_alternative_names_that_cannot_be_read() {
+    // The extension itself (RFC 5280, section 4.2.1.6) is no sequence; or it has a DNS name that is no ASCII.
+    for content in [vec![0x05, 0x00], vec![0x30, 0x03, 0x82, 0x01, 0xff]] {
+        let mut params = named("boss", vec![]);
+        params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 17], content.clone()));
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        assert!(names_in(certificate.der()).is_empty(), "{content:?}");
     }
 }
 

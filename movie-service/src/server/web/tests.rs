@@ -101,6 +101,8 @@ fn what_is_no_origin_is_refused() {
         "https://films.example:",
         "https://films.example:65536",
         "https://films.example:8080:8080",
+        "https://films.example:8080:443",
+        "http://films.example:80:80",
         "https://films .example",
         "https://fílms.example",
     ] {
