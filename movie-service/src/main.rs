@@ -87,8 +87,6 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     if config.shows_tokens() {
         warn!("tokens travel in the clear: turn TLS on with --tls-cert and --tls-key");
     }
-    let movies = catalogue.read(Snapshot::len);
-    info!("serving {movies} movies from {} on {}", config.database, listener.address()?);
     let told = |reload| {
         let metrics = metrics.clone();
         move |taken| metrics.reloaded(reload, taken)
@@ -102,6 +100,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         followed.push(tls.follow(told(Reload::Tls))?);
     }
     shutdown::on_hangup(move || followed.iter().for_each(watch::Handle::look_now))?;
+    // Whoever waits for this line may send signals from then on.
+    let movies = catalogue.read(Snapshot::len);
+    info!("serving {movies} movies from {} on {}", config.database, listener.address()?);
 
     let health = Health::default();
     if let Some(pages) = pages {

@@ -1,37 +1,41 @@
 //! The operating system gives no more descriptors.
 
 use std::fs;
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
+use rlimit::Resource;
+
 use super::Target;
 use crate::peer::{GET, Peer};
-use crate::process::{command, database};
 
-/// Descriptors that the service may have. It cannot ask for more.
-const DESCRIPTORS: u32 = 64;
+/// Descriptors that the service may have.
+const DESCRIPTORS: u64 = 64;
 
-/// Starts a service that can have few descriptors.
+/// Starts a service that runs out of descriptors before it has as many connections as it may have.
 fn start(limits: &[&str]) -> Target {
-    let service = command(&database("movies.json"));
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("ulimit -n {DESCRIPTORS} && exec \"$0\" \"$@\"")]);
-    shell.arg(service.get_program()).args(service.get_args());
-    shell
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::piped())
-        .stderr(std::process::Stdio::piped());
-    Target::run(&mut shell, limits)
+    let target = Target::start(limits);
+    // Not before it runs: it would allow itself only as many connections as it has descriptors for.
+    let pid = target.service.pid().try_into().unwrap();
+    rlimit::prlimit(pid, Resource::NOFILE, Some((DESCRIPTORS, DESCRIPTORS)), None).unwrap();
+    target
+}
+
+/// Connects so many peers that descriptors run out, and waits until the service says so.
+fn run_out(target: &mut Target, connect: impl Fn() -> Peer) -> Vec<Peer> {
+    let peers = (0..2 * DESCRIPTORS).map(|_| connect()).collect();
+    target.service.log_line_with("cannot accept connections for now");
+    peers
 }
 
 #[test]
 fn without_descriptors_open_connections_are_served_and_accepting_does_not_spin() {
-    let target = start(&["connections=1000", "connections_per_address=1000", "handshake=10m", "idle=10m"]);
-    let mut first = Peer::connect(target.address());
+    let mut target = start(&["handshake=10m", "idle=10m"]);
+    let address = target.address();
+    let mut first = Peer::connect(address);
     let stream = first.call(GET, b"");
     assert_eq!(first.answer(stream).code(), Some("0"));
-    let peers: Vec<Peer> = (0..2 * DESCRIPTORS).map(|_| Peer::connect(target.address())).collect();
+    let peers = run_out(&mut target, || Peer::connect(address));
 
     let stream = first.call(GET, b"");
     assert_eq!(first.answer(stream).code(), Some("0"));
@@ -47,8 +51,9 @@ fn without_descriptors_open_connections_are_served_and_accepting_does_not_spin()
 
 #[test]
 fn connections_that_say_nothing_do_not_keep_others_out_for_long() {
-    let target = start(&["handshake=300ms", "idle=300ms", "connections_per_address=1000"]);
-    let peers: Vec<Peer> = (0..2 * DESCRIPTORS).map(|_| Peer::silent(target.address())).collect();
+    let mut target = start(&["handshake=300ms", "idle=300ms"]);
+    let address = target.address();
+    let peers = run_out(&mut target, || Peer::silent(address));
     target.assert_unharmed();
     drop(peers);
     target.assert_unharmed();
