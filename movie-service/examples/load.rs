@@ -3,6 +3,8 @@
 //! * `load check ADDRESS DATABASE` compares every answer to both calls with the database;
 //! * `load calls ADDRESS MOVIES CALLS CONNECTIONS STREAMS` makes that many calls of `GetMovieByID`, with the ids of
 //!   so many seeded movies in a random order, checks each answer and prints the median latency in nanoseconds;
+//! * `load pages ADDRESS PAGES` asks for so many pages of movies with filters and orders, and checks them;
+//! * `load writes ADDRESS WRITERS MOVIES` creates so many movies and prints how many a second;
 //! * `load stall ADDRESS CONNECTIONS` opens connections that ask for the list and read nothing of it, prints a
 //!   line once they have, and keeps them until its standard input ends;
 //! * `load send ADDRESS BYTES` sends so many bytes over plain TCP, and stays until its standard input ends.
@@ -13,6 +15,8 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::time::Instant;
 
+use movie_proto::catalog::v1::movie_catalog_client::MovieCatalogClient;
+use movie_proto::catalog::v1::{CreateMovieRequest, ListMoviesRequest, Movie, MovieFilter};
 use movie_proto::movie_client::MovieClient;
 use movie_proto::{Empty, MovieData, MovieId};
 use movie_service::database;
@@ -35,6 +39,8 @@ async fn main() -> Result<()> {
             calls_at_random(address, movies.parse()?, calls.parse()?, connections.parse()?, streams.parse()?)
                 .await
         }
+        ["pages", address, pages] => self::pages(address, pages.parse()?).await,
+        ["writes", address, writers, movies] => writes(address, writers.parse()?, movies.parse()?).await,
         ["stall", address, connections] => stall(address, connections.parse()?).await,
         ["send", address, bytes] => send(address, bytes.parse()?),
         _ => Err("expected one of the commands at the head of this program's source".into()),
@@ -101,6 +107,62 @@ async fn calls_at_random(
     }
     latencies.sort_unstable();
     println!("{}", latencies[latencies.len() / 2]);
+    Ok(())
+}
+
+async fn connect_to_catalog(address: &str) -> Result<MovieCatalogClient<Channel>> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
+    Ok(MovieCatalogClient::new(endpoint.connect().await?))
+}
+
+async fn pages(address: &str, pages: u64) -> Result<()> {
+    let mut stub = connect_to_catalog(address).await?;
+    let filters = [
+        MovieFilter { year_from: 1950, year_to: 1990, ..MovieFilter::default() },
+        MovieFilter { genres: vec!["Drama".into(), "War".into()], ..MovieFilter::default() },
+        MovieFilter { rating_min: Some(5.0), countries: vec!["Japan".into()], ..MovieFilter::default() },
+        MovieFilter { languages: vec!["Hindi".into()], year_from: 2000, ..MovieFilter::default() },
+    ];
+    let orders = ["year desc, title", "title", "rating desc, year", "title desc"];
+    let mut token = String::new();
+    for page in 0..usize::try_from(pages)? {
+        // Four pages of each list.
+        let list = page / 4;
+        let request = ListMoviesRequest {
+            filter: Some(filters[list % filters.len()].clone()),
+            order_by: orders[list / filters.len() % orders.len()].into(),
+            page_token: if page % 4 == 0 { String::new() } else { token },
+            ..ListMoviesRequest::default()
+        };
+        let answer = stub.list_movies(request).await?.into_inner();
+        if answer.movies.len() != 50 || answer.total_size < 10_000 {
+            return Err(format!("page {page} has {} movies", answer.movies.len()).into());
+        }
+        token = answer.next_page_token;
+    }
+    Ok(())
+}
+
+async fn writes(address: &str, writers: u64, movies: u64) -> Result<()> {
+    let stub = connect_to_catalog(address).await?;
+    let mut tasks = tokio::task::JoinSet::new();
+    let start = Instant::now();
+    for _ in 0..writers {
+        let mut stub = stub.clone();
+        tasks.spawn(async move {
+            for _ in 0..movies / writers {
+                let movie = Movie { title: "A movie that was made".into(), year: 2026, ..Movie::default() };
+                let request = CreateMovieRequest { movie: Some(movie), request_id: String::new() };
+                stub.create_movie(request).await?;
+            }
+            Ok::<_, tonic::Status>(movies / writers)
+        });
+    }
+    let mut written = 0;
+    while let Some(done) = tasks.join_next().await {
+        written += done??;
+    }
+    println!("{}", f64::from(u32::try_from(written)?) / start.elapsed().as_secs_f64());
     Ok(())
 }
 

@@ -8,14 +8,36 @@ use anyhow::{Context, Result};
 
 /// Returns a database of so many movies, of about 86 bytes each when encoded; written first if it is missing.
 pub(crate) fn database(dir: &Path, movies: u64) -> Result<PathBuf> {
-    let path = dir.join(format!("movies-{movies}.json"));
+    written(&dir.join(format!("movies-{movies}.json")), movies, |_| String::new())
+}
+
+/// Returns the same with all that can be known of a movie.
+pub(super) fn detailed(dir: &Path, movies: u64) -> Result<PathBuf> {
+    const GENRES: [&str; 8] = ["Action", "Comedy", "Crime", "Drama", "Horror", "Musical", "Romance", "War"];
+    const COUNTRIES: [&str; 4] = ["France", "India", "Japan", "United States"];
+    const LANGUAGES: [&str; 4] = ["English", "French", "Hindi", "Japanese"];
+    written(&dir.join(format!("detailed-{movies}.json")), movies, |movie| {
+        let random = mixed(movie ^ 0xf11f);
+        let pick = |words: &[&'static str], shift: u32| words[usize::try_from(random >> shift & 0xff).unwrap_or_default() % words.len()];
+        format!(
+            ", \"year\": {}, \"genres\": [\"{}\"], \"runtime_minutes\": {}, \"countries\": [\"{}\"], \"languages\": [\"{}\"]",
+            1900 + random % 125,
+            pick(&GENRES, 8),
+            60 + random % 120,
+            pick(&COUNTRIES, 16),
+            pick(&LANGUAGES, 24),
+        )
+    })
+}
+
+fn written(path: &Path, movies: u64, details: impl Fn(u64) -> String) -> Result<PathBuf> {
     if !path.exists() {
         // Under another name until it is whole.
         let part = path.with_extension("part");
-        write(&part, movies).with_context(|| format!("write {}", part.display()))?;
-        fs::rename(part, &path)?;
+        write(&part, movies, details).with_context(|| format!("write {}", part.display()))?;
+        fs::rename(part, path)?;
     }
-    Ok(path)
+    Ok(path.to_owned())
 }
 
 /// Returns the id of a movie of such a database.
@@ -25,7 +47,7 @@ pub(super) fn id(movie: u64) -> String {
     format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", groups.0, groups.1, groups.2, groups.3, groups.4)
 }
 
-fn write(path: &Path, movies: u64) -> Result<()> {
+fn write(path: &Path, movies: u64, details: impl Fn(u64) -> String) -> Result<()> {
     let mut file = BufWriter::new(File::create(path)?);
     file.write_all(b"{\"movies\": [")?;
     for movie in 0..movies {
@@ -33,12 +55,13 @@ fn write(path: &Path, movies: u64) -> Result<()> {
         let title = &"The Long and Winding Title"[..14 + usize::try_from(random % 13).unwrap_or_default()];
         write!(
             file,
-            "{}\n{{\"title\": \"{title} {movie}\", \"rating\": {}.{}, \"director\": \"Director {}\", \"id\": \"{}\"}}",
+            "{}\n{{\"title\": \"{title} {movie}\", \"rating\": {}.{}, \"director\": \"Director {}\", \"id\": \"{}\"{}}}",
             if movie == 0 { "" } else { "," },
             random >> 8 & 7,
             (random >> 16) % 10,
             (random >> 24) % 50_000,
             id(movie),
+            details(movie),
         )?;
     }
     file.write_all(b"\n]}\n")?;

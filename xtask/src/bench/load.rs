@@ -34,14 +34,37 @@ pub(super) fn calls(
     connections: u64,
     streams: u64,
 ) -> Result<()> {
+    let message = message(movie)?;
+    h2load(address, "Movie/GetMovieByID", &message, calls, connections, streams)
+}
+
+/// The same calls of `GetMovie`, whose request looks alike.
+pub(super) fn catalog_calls(address: SocketAddr, movie: u64, calls: u64) -> Result<()> {
+    let message = message(movie)?;
+    h2load(address, "movie.catalog.v1.MovieCatalog/GetMovie", &message, calls, 10, 100)
+}
+
+/// Asks for pages with filters and orders, one after the other.
+pub(super) fn pages(target: &Path, address: SocketAddr, pages: u64) -> Result<()> {
+    program::run(ours(target, "pages", address).arg(pages.to_string()), PATIENCE).map(drop)
+}
+
+/// Creates movies by so many writers at a time; returns how many a second.
+pub(super) fn writes(target: &Path, address: SocketAddr, writers: u64, movies: u64) -> Result<f64> {
+    let mut command = ours(target, "writes", address);
+    let printed = program::run(command.args([writers, movies].map(|number| number.to_string())), PATIENCE)?;
+    Ok(printed.trim().parse()?)
+}
+
+/// Returns a message whose first field is the id of a movie.
+fn message(movie: u64) -> Result<Vec<u8>> {
     let id = data::id(movie);
-    let message = [&[10, u8::try_from(id.len())?], id.as_bytes()].concat();
-    h2load(address, "GetMovieByID", &message, calls, connections, streams)
+    Ok([&[10, u8::try_from(id.len())?], id.as_bytes()].concat())
 }
 
 /// Reads the whole list, one after the other.
 pub(super) fn lists(address: SocketAddr, lists: u64) -> Result<()> {
-    h2load(address, "GetListMovies", &[], lists, 1, 1)
+    h2load(address, "Movie/GetListMovies", &[], lists, 1, 1)
 }
 
 fn h2load(
@@ -69,7 +92,7 @@ fn h2load(
         "te: trailers",
         "-d",
     ]);
-    command.arg(&body).arg(format!("http://{address}/Movie/{method}"));
+    command.arg(&body).arg(format!("http://{address}/{method}"));
     let printed = program::run(&mut command, PATIENCE);
     let _ = std::fs::remove_file(body);
     let printed = printed?;

@@ -4,6 +4,7 @@
 //! counts is the processor time and the memory of the server's process, as Linux reports them: how long a call
 //! takes depends on what else the machine does.
 
+mod catalog;
 pub(crate) mod data;
 pub(crate) mod load;
 pub(crate) mod process;
@@ -31,6 +32,10 @@ pub struct Options {
     /// Rounds of every figure.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
+
+    /// Measure the changeable catalogue and its store only.
+    #[arg(long)]
+    catalog: bool,
 }
 
 const MILLION: u64 = 1_000_000;
@@ -47,7 +52,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let dir = target.join("bench");
     fs::create_dir_all(&dir)?;
     let bench = Bench { target, dir, rounds: options.rounds, table: Table::default() };
-    bench.run(options.movies)
+    bench.run(options.movies, options.catalog)
 }
 
 /// Builds the service as it is shipped, and what loads it.
@@ -72,12 +77,15 @@ struct Bench {
 }
 
 impl Bench {
-    fn run(mut self, movies: u64) -> Result<()> {
-        self.calls_and_lists(movies)?;
-        self.start_and_memory()?;
-        self.sizes()?;
-        self.stalled_readers()?;
-        self.reloads()?;
+    fn run(mut self, movies: u64, catalog: bool) -> Result<()> {
+        if !catalog {
+            self.calls_and_lists(movies)?;
+            self.start_and_memory()?;
+            self.sizes()?;
+            self.stalled_readers()?;
+            self.reloads()?;
+        }
+        self.catalog()?;
         self.table.print();
         Ok(())
     }

@@ -6,10 +6,20 @@ use anyhow::{Context, Result};
 
 /// Returns the processor time that a process has used, in seconds.
 pub(crate) fn cpu(process: u32) -> Result<f64> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // After the name, which may hold spaces, user and system time are the fields 12 and 13 (proc_pid_stat(5)).
+    cpu_in(&format!("/proc/{process}/stat"), 11)
+}
+
+/// Returns the processor time that the processes have used that this one started and that have ended, in seconds.
+pub(crate) fn cpu_of_ended() -> Result<f64> {
+    cpu_in("/proc/self/stat", 13)
+}
+
+/// Reads user and system time, the first of which is so many fields after the name (`proc_pid_stat(5)`).
+fn cpu_in(path: &str, field: usize) -> Result<f64> {
+    let stat = fs::read_to_string(path)?;
+    // The name may hold spaces.
     let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+    let ticks: f64 = fields[field].parse::<f64>()? + fields[field + 1].parse::<f64>()?;
     // Linux reports in hundredths of a second, whatever the kernel's own clock.
     Ok(ticks / 100.0)
 }

@@ -1,5 +1,6 @@
 //! A server under measurement.
 
+use std::ffi::OsStr;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -34,7 +35,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Starts a server and waits for its first answer.
-    pub(super) fn start(target: &Path, kind: Kind, database: &Path) -> Result<Self> {
+    pub(super) fn start(target: &Path, kind: Kind, database: impl AsRef<OsStr>) -> Result<Self> {
         // Free now; nobody else on this machine is expected to take it in the meantime.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
         // More open files than the usual limit, for a thousand connections.
@@ -46,11 +47,11 @@ impl Server {
                 if kind == Kind::Metered {
                     command.args(["--metrics", "127.0.0.1:0"]);
                 }
-                command.args(["--listen", &address.to_string(), "--database"])
+                command.args(["--allow-anonymous-writes", "--listen", &address.to_string(), "--database"])
             }
             Kind::Naive => command.arg(target.join("plain/examples/naive")).arg(address.to_string()),
         };
-        command.arg(database).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.arg(database.as_ref()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let began = Instant::now();
         let child = command.spawn().context("start a server")?;
         let mut server = Self { child, address, start: Duration::ZERO };

@@ -7,6 +7,8 @@ pub(super) enum Bar {
     Ratio(f64),
     /// At most this, for our own figure.
     Ours(f64),
+    /// At least this, as a ratio.
+    AtLeast(f64),
     /// Nothing: the figure explains another.
     None,
 }
@@ -61,6 +63,7 @@ fn judge(bar: Bar, ours: f64, ratio: f64) -> (String, String) {
     let (words, kept) = match bar {
         Bar::Ratio(most) => (format!("ratio ≤ {most}"), ratio <= most),
         Bar::Ours(most) => (format!("≤ {most}"), ours <= most),
+        Bar::AtLeast(least) => (format!("ratio ≥ {least}"), ratio >= least),
         Bar::None => return (String::new(), String::new()),
     };
     (words, if kept { "yes" } else { "no" }.into())
@@ -102,5 +105,6 @@ mod tests {
     fn a_bar_that_is_missed_says_so() {
         assert_eq!(judge(Bar::Ratio(0.4), 9.0, 0.5), ("ratio ≤ 0.4".into(), "no".into()));
         assert_eq!(judge(Bar::Ours(10.0), 9.0, 5.0), ("≤ 10".into(), "yes".into()));
+        assert_eq!(judge(Bar::AtLeast(10.0), 9.0, 5.0), ("ratio ≥ 10".into(), "no".into()));
     }
 }
