@@ -110,6 +110,11 @@ pub(super) fn id(frame: &[u8]) -> &[u8] {
     fields(frame).find(|(tag, _)| *tag == ID).map_or(&[], |(_, value)| value)
 }
 
+/// Returns the title in a message of a frame.
+pub(super) fn title(message: &[u8]) -> &[u8] {
+    Fields { rest: message, last: 0 }.find(|(tag, _)| *tag == TITLE).map_or(&[], |(_, value)| value)
+}
+
 /// Reads the movies back from frames of a catalogue, one after the other.
 pub fn movies(frames: &[u8]) -> impl Iterator<Item = Movie<'_>> {
     each(frames).map(|(_, frame)| Movie::decode(frame))

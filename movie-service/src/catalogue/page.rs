@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Movie;
 use super::columns::{Bits, numbers};
+use super::frame::{self, PREFIX};
 use super::log::Event;
 use super::query::{By, Filter, Order, Rank};
 use super::record::Record;
@@ -137,7 +138,12 @@ impl Past {
                 }
             }
             total += count(&fitting);
+            let first = &query.order[0];
             for index in numbers(&fitting) {
+                // Most are ruled out by that.
+                if !best.may_take(first.rank(columns, index)) {
+                    continue;
+                }
                 let mut ranks = [0; MOST_FIELDS];
                 for (rank, by) in ranks.iter_mut().zip(&query.order) {
                     *rank = by.rank(columns, index);
@@ -229,7 +235,14 @@ impl<'a> Candidate<'a> {
         Self { ranks, source: Source::Record(record) }
     }
 
-    fn movie<'s: 'a>(&self, snapshot: &'s Snapshot) -> Movie<'a> {
+    fn title(&self, snapshot: &'a Snapshot) -> &'a [u8] {
+        frame::title(match self.source {
+            Source::Place(place) => &snapshot.frame_at(place)[PREFIX..],
+            Source::Record(record) => record.bytes(),
+        })
+    }
+
+    fn movie(&self, snapshot: &'a Snapshot) -> Movie<'a> {
         match self.source {
             Source::Place(place) => snapshot.movie(place),
             Source::Record(record) => record.movie(),
@@ -250,6 +263,12 @@ struct Best<'a> {
 }
 
 impl<'a> Best<'a> {
+    /// Returns whether a candidate with this first rank may be one of them.
+    fn may_take(&self, rank: Rank) -> bool {
+        self.last.as_ref().is_none_or(|last| rank <= last.ranks[0])
+            && self.start.as_ref().is_none_or(|start| rank >= start.ranks[0])
+    }
+
     fn offer(&mut self, candidate: Candidate<'a>) {
         let is_late = self.last.as_ref().is_some_and(|last| self.compare(&candidate, last).is_ge());
         if is_late || self.start.as_ref().is_some_and(|start| self.compare(&candidate, start).is_le()) {
@@ -280,7 +299,7 @@ impl<'a> Best<'a> {
 
     fn compare(&self, one: &Candidate<'a>, other: &Candidate<'a>) -> Ordering {
         for (number, by) in self.order.iter().enumerate() {
-            let alike = || by.compare_alike(&one.movie(self.snapshot), &other.movie(self.snapshot));
+            let alike = || by.compare_alike(|| one.title(self.snapshot), || other.title(self.snapshot));
             let ordering = one.ranks[number].cmp(&other.ranks[number]).then_with(alike);
             if ordering.is_ne() {
                 return ordering;

@@ -102,11 +102,15 @@ impl By {
         }
     }
 
-    /// Compares what the rank does not tell.
-    pub(super) fn compare_alike(self, one: &Movie<'_>, other: &Movie<'_>) -> Ordering {
+    /// Compares what the rank does not tell: the rest of the titles.
+    pub(super) fn compare_alike<'a>(
+        self,
+        one: impl Fn() -> &'a [u8],
+        other: impl Fn() -> &'a [u8],
+    ) -> Ordering {
         match (self.field, self.descending) {
-            (Field::Title, false) => one.title.cmp(other.title),
-            (Field::Title, true) => other.title.cmp(one.title),
+            (Field::Title, false) => one().cmp(other()),
+            (Field::Title, true) => other().cmp(one()),
             (Field::Year | Field::Rating, _) => Ordering::Equal,
         }
     }

@@ -88,6 +88,11 @@ impl Snapshot {
         self.segments[place.segment()].movie(place.key())
     }
 
+    /// Returns the frame at a place that is taken.
+    pub(super) fn frame_at(&self, place: Place) -> &[u8] {
+        frame_at(&self.segments, place)
+    }
+
     /// Returns the segments.
     pub(super) fn segments(&self) -> &CowVec<Segment> {
         &self.segments

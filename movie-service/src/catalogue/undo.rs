@@ -16,7 +16,7 @@ use super::snapshot::Snapshot;
 pub(super) struct Undo {
     /// The movies that were changed since, by id.
     movies: HashMap<Box<str>, Then>,
-    /// Movies that were removed since, in their order, by the movie that each was listed after.
+    /// Movies that were removed since, the last first, by the movie that each was listed after.
     removed: HashMap<Option<Box<str>>, Vec<Box<str>>>,
     /// Where the snapshot has movies that were changed since.
     changed: HashMap<Place, Box<str>>,
@@ -31,6 +31,8 @@ struct Then {
     record: Option<Record>,
     /// Whether it is still in the place that it had.
     in_place: bool,
+    /// If it is not: the movie that it was listed after.
+    previous: Option<Box<str>>,
 }
 
 impl Undo {
@@ -39,18 +41,20 @@ impl Undo {
         let mut undo = Self::default();
         let mut removals = Vec::new();
         for event in events {
-            let then = undo
-                .movies
-                .entry(event.id.clone())
-                .or_insert_with(|| Then { record: event.before.clone(), in_place: event.before.is_some() });
+            let then = undo.movies.entry(event.id.clone()).or_insert_with(|| Then {
+                record: event.before.clone(),
+                in_place: event.before.is_some(),
+                previous: None,
+            });
             if event.after.is_none() && then.in_place {
                 then.in_place = false;
+                then.previous.clone_from(&event.previous);
                 removals.push(event);
             }
         }
         // Backwards, each comes back right after the one that it was listed after.
         for event in removals.into_iter().rev() {
-            undo.removed.entry(event.previous.clone()).or_default().insert(0, event.id.clone());
+            undo.removed.entry(event.previous.clone()).or_default().push(event.id.clone());
         }
         for id in undo.movies.keys() {
             if let Some(place) = snapshot.find(id.as_bytes()) {
@@ -100,7 +104,7 @@ impl Undo {
             return self.with_removed(Some(movie.id), vec![Record::new(&movie)]);
         };
         match self.movies.get(id) {
-            Some(Then { record: Some(record), in_place: true }) => {
+            Some(Then { record: Some(record), in_place: true, .. }) => {
                 self.with_removed(Some(id), vec![record.clone()])
             }
             // What is there now came later.
@@ -117,12 +121,11 @@ impl Undo {
     /// as well, this one was listed; `None` if it was listed before all of them.
     pub(super) fn anchor(&self, id: &str) -> Option<Box<str>> {
         let mut anchor = Some(Box::from(id));
-        while let Some(id) = &anchor {
-            if self.movies.get(id).is_none_or(|then| then.in_place) {
+        while let Some(then) = anchor.as_ref().and_then(|id| self.movies.get(id)) {
+            if then.in_place {
                 break;
             }
-            let before = self.removed.iter().find(|(_, ids)| ids.contains(id));
-            anchor = before.and_then(|(before, _)| before.clone());
+            anchor.clone_from(&then.previous);
         }
         anchor
     }
@@ -130,7 +133,7 @@ impl Undo {
     /// Adds the movies that were listed after one, and are gone.
     fn with_removed(&self, id: Option<&str>, mut records: Vec<Record>) -> Vec<Record> {
         // By hand, not by recursion: as many movies may be gone as there are changes.
-        let next = |id: Option<&str>| self.removed.get(&id.map(Box::from)).into_iter().flatten().rev();
+        let next = |id: Option<&str>| self.removed.get(&id.map(Box::from)).into_iter().flatten();
         let mut stack: Vec<_> = next(id).collect();
         while let Some(id) = stack.pop() {
             records.extend(self.movies.get(id).and_then(|then| then.record.clone()));

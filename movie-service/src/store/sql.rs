@@ -26,6 +26,11 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// How long PostgreSQL may take for a statement, and wait for a transaction that its client has forgotten.
 const PATIENCE: &str = "SET statement_timeout = '20s'; SET idle_in_transaction_session_timeout = '10s'";
 
+/// What is committed is on the disk, readers are not kept waiting by writers, and the index of ids, which writes come to in
+/// no order, stays in memory up to some millions of movies.
+const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
+    PRAGMA cache_size = -131072";
+
 /// Rows in a statement: the statements are few, so that they are prepared once.
 const CHUNKS: [usize; 3] = [256, 16, 1];
 
@@ -308,10 +313,7 @@ impl Sql {
             let connecting = AnyConnection::connect_with(&options);
             let mut connection = timeout(CONNECT, connecting).await.map_err(|_| StoreError::Late)??;
             let set_up = match self.place {
-                // What is committed is on the disk, and readers are not kept waiting by writers.
-                Place::Sqlite(_) => {
-                    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000"
-                }
+                Place::Sqlite(_) => SETTINGS,
                 Place::Postgres(_) => PATIENCE,
             };
             timeout(CONNECT, connection.execute(set_up)).await.map_err(|_| StoreError::Late)??;

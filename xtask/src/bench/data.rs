@@ -18,7 +18,9 @@ pub(super) fn detailed(dir: &Path, movies: u64) -> Result<PathBuf> {
     const LANGUAGES: [&str; 4] = ["English", "French", "Hindi", "Japanese"];
     written(&dir.join(format!("detailed-{movies}.json")), movies, |movie| {
         let random = mixed(movie ^ 0xf11f);
-        let pick = |words: &[&'static str], shift: u32| words[usize::try_from(random >> shift & 0xff).unwrap_or_default() % words.len()];
+        let pick = |words: &[&'static str], shift: u32| {
+            words[usize::try_from(random >> shift & 0xff).unwrap_or_default() % words.len()]
+        };
         format!(
             ", \"year\": {}, \"genres\": [\"{}\"], \"runtime_minutes\": {}, \"countries\": [\"{}\"], \"languages\": [\"{}\"]",
             1900 + random % 125,
