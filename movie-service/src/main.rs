@@ -83,6 +83,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     };
     let found = if config.quiet { Found::quiet() } else { Found::printing_to(io::stdout())? };
     let shutdown = shutdown::requested()?;
+    shutdown::outlive_large_files()?;
 
     if config.shows_tokens() {
         warn!("tokens travel in the clear: turn TLS on with --tls-cert and --tls-key");

@@ -1,4 +1,4 @@
-//! What the process is told by signals: to stop, and to read its files again.
+//! What the process is told by signals: to stop, to read its files again, that a file is too large.
 
 use std::io;
 
@@ -20,6 +20,16 @@ pub fn on_hangup(mut act: impl FnMut() + Send + 'static) -> io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Makes a file that would become larger than it may an error where it is written to, instead of the end of the process.
+///
+/// # Errors
+///
+/// If the operating system does not let the signal be caught.
+pub fn outlive_large_files() -> io::Result<()> {
+    // Once caught, a signal stays caught.
+    signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
 }
 
 /// Completes when the process is asked to stop, by Ctrl-C or SIGTERM. Asked once more, the process ends at once.

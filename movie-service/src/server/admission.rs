@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use crate::telemetry::metrics::Shed;
 
-/// Connections that were told to go and have not gone yet: no more are told, so that they cannot pile up.
+/// Connections that were told to go and have not gone yet: no more are told, so that they cannot pile up. Each
+/// goes as soon as its worker looks at it.
 const MOST_LEAVING: usize = 32;
 
 /// Admits connections up to a number in all and for each address.
@@ -16,7 +17,11 @@ const MOST_LEAVING: usize = 32;
 /// When it is reached, the connection goes that has been the longest without finishing its handshake: a peer that
 /// means to call finishes it at once. If there is none, the new one is refused.
 #[derive(Clone, Debug)]
-pub(super) struct Admission(Arc<Mutex<Inner>>);
+pub(super) struct Admission {
+    inner: Arc<Mutex<Inner>>,
+    /// Told when a connection that was told to go has gone.
+    gone: Arc<Notify>,
+}
 
 #[derive(Debug)]
 struct Inner {
@@ -43,7 +48,7 @@ pub(super) struct Ticket {
 
 impl Admission {
     pub(super) fn new(most: usize, most_per_address: usize) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+        let inner = Inner {
             most,
             most_per_address,
             open: HashMap::new(),
@@ -51,7 +56,16 @@ impl Admission {
             arriving: BTreeMap::new(),
             leaving: HashSet::new(),
             next: 0,
-        })))
+        };
+        Self { inner: Arc::new(Mutex::new(inner)), gone: Arc::default() }
+    }
+
+    /// Waits, if as many connections as may be were told to go, until one of them has gone. To be called before a
+    /// connection is accepted: one that waits for that is served, one that is refused is not.
+    pub(super) async fn settled(&self) {
+        while self.inner().leaving.len() >= MOST_LEAVING {
+            self.gone.notified().await;
+        }
     }
 
     /// Admits a connection from an address, or from this machine; otherwise says of what there are too many.
@@ -76,7 +90,7 @@ impl Admission {
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,7 +138,9 @@ impl Drop for Ticket {
     fn drop(&mut self) {
         let mut inner = self.admission.inner();
         inner.leave(self.number);
-        inner.leaving.remove(&self.number);
+        if inner.leaving.remove(&self.number) {
+            self.admission.gone.notify_one();
+        }
     }
 }
 
@@ -138,6 +154,9 @@ fn network(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
     use super::*;
 
     const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
@@ -190,6 +209,19 @@ mod tests {
         assert!(admission.admit(HERE).is_err());
         drop(told.remove(0));
         assert!(admission.admit(HERE).is_ok());
+    }
+
+    #[test]
+    fn there_is_a_wait_only_while_too_many_that_are_told_to_go_have_not_gone() {
+        let admission = Admission::new(1, 1);
+        let mut told: Vec<_> = (0..MOST_LEAVING).map(|_| admission.admit(HERE).unwrap()).collect();
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(pin!(admission.settled()).poll(cx).is_ready(), "one more may be told");
+        told.push(admission.admit(HERE).unwrap());
+        let mut settled = pin!(admission.settled());
+        assert!(settled.as_mut().poll(cx).is_pending());
+        drop(told.remove(0));
+        assert!(settled.poll(cx).is_ready());
     }
 
     #[test]

@@ -278,6 +278,7 @@ async fn follow(mut store: watch::Receiver<State>, health: &Health) {
 async fn accept(listener: &Listener, admission: &Admission, workers: &mut [Worker], metrics: &Metrics) {
     let (mut next, mut refused, mut full) = (0, false, false);
     loop {
+        admission.settled().await;
         match listener.accept().await {
             Ok((accepted, address)) => {
                 refused = false;

@@ -17,8 +17,11 @@ use super::sql::{Changes, Sql, StoreError};
 use super::write::{Write, WriteError, Written};
 use crate::catalogue::{Catalogue, Change, Record};
 
-/// How often a shared store is asked for what others committed; to a store that failed, whether it is there again.
+/// How often a shared store is asked for what others committed.
 const FOLLOW: Duration = Duration::from_millis(50);
+
+/// How often a store that failed is tried again.
+const PROBE: Duration = Duration::from_millis(500);
 
 /// How often changes are forgotten that are no longer kept, and how many at a time.
 const COMPACT: Duration = Duration::from_secs(5);
@@ -60,7 +63,7 @@ pub(super) struct Keeper {
 impl Keeper {
     /// Works until nobody can ask it for anything.
     pub(super) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
-        let [mut follow, mut compact] = [FOLLOW, COMPACT].map(|period| {
+        let [mut follow, mut probe, mut compact] = [FOLLOW, PROBE, COMPACT].map(|period| {
             let mut ticks = time::interval(period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
@@ -71,9 +74,13 @@ impl Keeper {
                     let Some(job) = job else { return };
                     self.write(with_others(job, &mut jobs)).await;
                 }
-                _ = follow.tick(), if self.store.place().is_shared() || self.state.borrow().is_err() => {
+                _ = follow.tick(), if self.store.place().is_shared() && self.state.borrow().is_ok() => {
                     let followed = self.in_time(Self::follow).await;
                     self.tell(&followed);
+                }
+                _ = probe.tick(), if self.state.borrow().is_err() => {
+                    let probed = self.in_time(Self::probe).await;
+                    self.tell(&probed);
                 }
                 _ = compact.tick(), if self.state.borrow().is_ok() => {
                     let compacted = self.in_time(async |this| this.store.compact(this.keep, COMPACT_MOST).await).await;
@@ -171,14 +178,19 @@ impl Keeper {
             return Ok(answers);
         }
         writing.put(revision, &planned, &requests).await?;
-        match writing.commit().await {
-            Ok(()) => {}
-            Err(StoreError::Conflict) => return Err(StoreError::Conflict.into()),
-            Err(error) => return Err(Failure::Unknown(error)),
-        }
+        writing.commit().await.map_err(|error| {
+            if error.has_undone() { Failure::Undone(error) } else { Failure::Unknown(error) }
+        })?;
         let changes: Changes = planned.into_iter().map(|change| (change.id.into(), change.record)).collect();
         show(catalogue, &changes);
         Ok(answers)
+    }
+
+    /// Tries to write to a store that failed, and shows what others committed meanwhile.
+    async fn probe(&mut self) -> Result<(), StoreError> {
+        let (writing, _) = self.store.begin().await?;
+        writing.commit().await?;
+        self.follow().await
     }
 
     /// Shows what others committed.
@@ -301,9 +313,8 @@ fn in_one_line(error: &StoreError) -> String {
 /// An error for callers, who need not know more.
 fn for_callers(error: &StoreError) -> &'static str {
     match error {
+        StoreError::Full(_) => "its disk is full",
         StoreError::Failed(sqlx::Error::Database(error)) => match error.code().as_deref() {
-            // SQLITE_FULL, SQLITE_IOERR_WRITE; disk_full of PostgreSQL.
-            Some("13" | "778" | "53100") => "its disk is full",
             // SQLITE_BUSY, SQLITE_LOCKED; lock_not_available.
             Some("5" | "6" | "261" | "517" | "55P03") => "it is locked",
             // SQLITE_READONLY and its kin; read_only_sql_transaction.

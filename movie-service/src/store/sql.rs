@@ -72,6 +72,9 @@ pub enum StoreError {
     /// The changes that are asked for are no longer there.
     #[error("the changes since revision {0} are no longer kept")]
     Compacted(u64),
+    /// There is no room for more.
+    #[error("the disk of the store is full")]
+    Full(#[source] sqlx::Error),
     /// It does not answer.
     #[error("the store does not answer")]
     Late,
@@ -89,10 +92,21 @@ impl From<sqlx::Error> for StoreError {
         match code.as_deref() {
             // serialization_failure and deadlock_detected of PostgreSQL.
             Some("40001" | "40P01") => Self::Conflict,
+            // SQLITE_FULL, SQLITE_IOERR_WRITE; disk_full of PostgreSQL.
+            Some("13" | "778" | "53100") => Self::Full(error),
             // SQLITE_CORRUPT and SQLITE_NOTADB.
             Some("11" | "26" | "267" | "523" | "779") => Self::Damaged(error.to_string()),
             _ => Self::Failed(error),
         }
+    }
+}
+
+impl StoreError {
+    /// Returns whether a transaction that failed at its end in this way changed nothing. Of others, nobody knows.
+    #[must_use]
+    pub fn has_undone(&self) -> bool {
+        // What marks a transaction as committed is written last.
+        matches!(self, Self::Conflict | Self::Full(_))
     }
 }
 

@@ -24,6 +24,8 @@ mod process;
 mod raw;
 mod reflection;
 mod reload;
+#[cfg(unix)]
+mod stores;
 mod tls;
 mod traces;
 mod web;

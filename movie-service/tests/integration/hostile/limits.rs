@@ -59,6 +59,17 @@ fn a_full_service_gives_the_place_of_the_oldest_unfinished_handshake_to_who_come
     target.assert_unharmed();
 }
 
+#[test]
+fn a_full_service_serves_who_comes_right_after_a_flood_of_peers_that_say_nothing() {
+    let target = Target::start(&["connections=10", "handshake=10m"]);
+    for round in 0..20 {
+        let silent: Vec<Peer> = (0..200).map(|_| Peer::silent(target.address())).collect();
+        assert!(try_call(&target).is_some(), "refused in round {round}");
+        drop(silent);
+    }
+    target.assert_unharmed();
+}
+
 /// Asserts that a call beyond a limit is refused, and told when to try again.
 fn assert_shed(answer: &Answer) {
     assert_eq!(answer.code(), Some("8"), "{answer:?}");

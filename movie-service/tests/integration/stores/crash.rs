@@ -1,0 +1,99 @@
+//! The service is killed at any moment while it is written to.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use movie_proto::catalog::v1::Movie;
+use movie_proto::catalog::v1::watch_movies_response::Event;
+use tokio::task::JoinSet;
+
+use super::{Kept, create, delete, history, list, movie, revision, stub, update};
+
+super::on_each_store!(all_that_was_acknowledged_is_there_and_nothing_by_half);
+
+/// Writers at a time, each with movies of its own.
+const WRITERS: usize = 8;
+
+/// What a writer knows of a movie: as it was acknowledged last, and as it may be if the last write was done.
+type Known = (Option<Movie>, Option<Option<Movie>>);
+
+fn rounds() -> u64 {
+    std::env::var("MOVIE_CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
+}
+
+async fn all_that_was_acknowledged_is_there_and_nothing_by_half(kept: &Kept) {
+    let mut known: HashMap<String, Known> = HashMap::new();
+    let mut acknowledged = 0;
+    for round in 0..rounds() {
+        let mut service = kept.start();
+        let mut writers = JoinSet::new();
+        for writer in 0..WRITERS {
+            let client = stub(&service).await;
+            writers.spawn(write(client, format!("{round} {writer}")));
+        }
+        // No round is like another, and none waits for anything.
+        tokio::time::sleep(Duration::from_millis(20 + round * 37 % 150)).await;
+        service.signal("KILL");
+        service.wait().await;
+        while let Some(written) = writers.join_next().await {
+            let (written, count) = written.unwrap();
+            known.extend(written);
+            acknowledged += count;
+        }
+
+        let service = kept.start();
+        let mut client = stub(&service).await;
+        let movies: HashMap<_, _> =
+            list(&mut client).await.into_iter().map(|movie| (movie.id.clone(), movie)).collect();
+        for (id, (last, maybe)) in &mut known {
+            let found = movies.get(id).map(content);
+            let done = maybe.take().is_some_and(|maybe| found == maybe.as_ref().map(content));
+            assert!(done || found == last.as_ref().map(content), "{id}: {found:?}, not {last:?}");
+            *last = movies.get(id).cloned();
+        }
+        assert!(movies.keys().all(|id| known.contains_key(id)), "a movie that nobody wrote");
+        let at = revision(&mut client).await;
+        let mut followed = HashMap::new();
+        for event in history(&mut client, at).await {
+            match event {
+                Event::Upserted(movie) => drop(followed.insert(movie.id.clone(), movie)),
+                Event::DeletedId(id) => drop(followed.remove(&id).unwrap()),
+                Event::CaughtUp(_) => panic!("told twice"),
+            }
+        }
+        assert_eq!(followed, movies);
+    }
+    assert!(acknowledged > 0, "nothing was written");
+}
+
+/// What the writer decided, without what the service adds.
+fn content(movie: &Movie) -> (String, i32) {
+    (movie.title.clone(), movie.year)
+}
+
+/// Writes until the service is gone; returns what is known of the movies, and how many writes were acknowledged.
+async fn write(mut client: super::Stub, name: String) -> (HashMap<String, Known>, usize) {
+    let mut known: HashMap<String, Known> = HashMap::new();
+    for number in 0_usize.. {
+        // Each movie is created, changed, and every other one removed.
+        let id = format!("{name} {}", number / 3);
+        let next = match number % 3 {
+            0 => Some(movie(&id, "made")),
+            1 => Some(movie(&id, &format!("changed {number}"))),
+            _ if number % 2 == 0 => None,
+            _ => continue,
+        };
+        let written = match (number % 3, &next) {
+            (0, Some(movie)) => create(&mut client, movie.clone()).await.map(drop),
+            (_, Some(movie)) => update(&mut client, movie.clone()).await.map(drop),
+            (_, None) => delete(&mut client, &id).await,
+        };
+        let entry = known.entry(id).or_default();
+        if written.is_err() {
+            entry.1 = Some(next);
+            return (known, number);
+        }
+        entry.0 = next;
+    }
+    unreachable!("numbers do not end")
+}
