@@ -212,6 +212,20 @@ mod tests {
     }
 
     #[test]
+    fn a_store_that_fails_says_whether_the_write_may_be_done_and_when_to_try_again() {
+        for (error, reason) in [
+            (WriteError::Unavailable("its disk is full".into()), "STORE_UNAVAILABLE"),
+            (WriteError::Unknown, "OUTCOME_UNKNOWN"),
+        ] {
+            let status = Status::from(CallError::Write(error.clone()));
+            assert_eq!((status.code(), status.message()), (Code::Unavailable, error.to_string().as_str()));
+            let details = status.get_error_details();
+            assert_eq!(details.error_info().unwrap().reason, reason);
+            assert_eq!(details.retry_info().unwrap().retry_delay, Some(RETRY));
+        }
+    }
+
+    #[test]
     fn what_a_library_says_of_a_failure_is_hidden() {
         let mut headers = HeaderMap::new();
         Status::internal("failed to decode Protobuf message: MovieID.id").add_header(&mut headers).unwrap();
