@@ -389,7 +389,7 @@ pub mod movie_catalog_client {
         }
         /// Returns movies by their ids, in the order of the ids, all at one revision (AIP-231).
         ///
-        /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND with every id that is missing, BATCH_TOO_LARGE.
+        /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND with the ids that are missing, BATCH_TOO_LARGE.
         pub async fn batch_get_movies(
             &mut self,
             request: impl tonic::IntoRequest<super::BatchGetMoviesRequest>,
@@ -654,7 +654,7 @@ pub mod movie_catalog_server {
         ) -> std::result::Result<tonic::Response<super::Movie>, tonic::Status>;
         /// Returns movies by their ids, in the order of the ids, all at one revision (AIP-231).
         ///
-        /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND with every id that is missing, BATCH_TOO_LARGE.
+        /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND with the ids that are missing, BATCH_TOO_LARGE.
         async fn batch_get_movies(
             &self,
             request: tonic::Request<super::BatchGetMoviesRequest>,
