@@ -389,7 +389,7 @@ pub mod movie_catalog_client {
         }
         /// Returns movies by their ids, in the order of the ids, all at one revision (AIP-231).
         ///
-        /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND with every id that is missing.
+        /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND with the ids that are missing, BATCH_TOO_LARGE.
         pub async fn batch_get_movies(
             &mut self,
             request: impl tonic::IntoRequest<super::BatchGetMoviesRequest>,
@@ -475,7 +475,7 @@ pub mod movie_catalog_client {
         }
         /// Adds a movie, at the end of the listing order (AIP-133).
         ///
-        /// Errors: INVALID_FIELDS, MOVIE_EXISTS, REQUEST_ID_REUSED, and those of every write: CATALOG_READ_ONLY, CATALOG_FULL,
+        /// Errors: INVALID_FIELDS, MOVIE_EXISTS, REQUEST_ID_REUSED, and those of every write: CATALOG_READ_ONLY,
         /// STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
         pub async fn create_movie(
             &mut self,
@@ -583,7 +583,7 @@ pub mod movie_catalog_client {
         /// Tells each change once, in the order in which they were committed. A stream that ends can be resumed from the
         /// revision of the last message that arrived.
         ///
-        /// Errors: REVISION_COMPACTED, REVISION_UNKNOWN, WATCHER_TOO_SLOW.
+        /// Errors: REVISION_COMPACTED, REVISION_UNKNOWN, WATCHER_TOO_SLOW, SERVICE_STOPPING.
         pub async fn watch_movies(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchMoviesRequest>,
@@ -654,7 +654,7 @@ pub mod movie_catalog_server {
         ) -> std::result::Result<tonic::Response<super::Movie>, tonic::Status>;
         /// Returns movies by their ids, in the order of the ids, all at one revision (AIP-231).
         ///
-        /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND with every id that is missing.
+        /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND with the ids that are missing, BATCH_TOO_LARGE.
         async fn batch_get_movies(
             &self,
             request: tonic::Request<super::BatchGetMoviesRequest>,
@@ -689,7 +689,7 @@ pub mod movie_catalog_server {
         >;
         /// Adds a movie, at the end of the listing order (AIP-133).
         ///
-        /// Errors: INVALID_FIELDS, MOVIE_EXISTS, REQUEST_ID_REUSED, and those of every write: CATALOG_READ_ONLY, CATALOG_FULL,
+        /// Errors: INVALID_FIELDS, MOVIE_EXISTS, REQUEST_ID_REUSED, and those of every write: CATALOG_READ_ONLY,
         /// STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
         async fn create_movie(
             &self,
@@ -731,7 +731,7 @@ pub mod movie_catalog_server {
         /// Tells each change once, in the order in which they were committed. A stream that ends can be resumed from the
         /// revision of the last message that arrived.
         ///
-        /// Errors: REVISION_COMPACTED, REVISION_UNKNOWN, WATCHER_TOO_SLOW.
+        /// Errors: REVISION_COMPACTED, REVISION_UNKNOWN, WATCHER_TOO_SLOW, SERVICE_STOPPING.
         async fn watch_movies(
             &self,
             request: tonic::Request<super::WatchMoviesRequest>,

@@ -10,7 +10,7 @@ use tracing::{debug, error};
 
 use crate::access::Denied;
 use crate::movie::Violation;
-use crate::servicer::{CallError, MOST_NAMED};
+use crate::servicer::{CallError, named};
 use crate::store::WriteError;
 
 /// The domain of the reasons in `google.rpc.ErrorInfo`.
@@ -98,8 +98,8 @@ impl From<CallError> for Status {
         let (code, reason, metadata, details) = match error {
             CallError::Missing(ids) => {
                 let more = if ids.len() > 1 { number("missing", ids.len() as u64) } else { HashMap::new() };
-                let named = ids.iter().take(MOST_NAMED);
-                (Code::NotFound, "MOVIE_NOT_FOUND", more, named.map(|id| resource(id)).collect())
+                let resources = named(&ids).iter().map(|id| resource(id)).collect();
+                (Code::NotFound, "MOVIE_NOT_FOUND", more, resources)
             }
             CallError::TooLarge { .. } => {
                 (Code::ResourceExhausted, "BATCH_TOO_LARGE", HashMap::new(), vec![])
@@ -209,6 +209,38 @@ mod tests {
         assert_eq!(details.error_info().unwrap().domain, DOMAIN);
         assert_eq!(details.retry_info().unwrap().retry_delay, Some(RETRY));
         assert!(Status::from(Refusal::Late).get_error_details().retry_info().is_none());
+    }
+
+    #[test]
+    fn ids_that_are_missing_are_named_as_far_as_they_fit_the_headers_that_clients_take() {
+        for (id, least) in
+            [("720d006c-3a57-4b6a-b18f-9b713b073f3c", 15), (&"x".repeat(128), 5), (&"😀".repeat(128), 1)]
+        {
+            let status = Status::from(CallError::Missing(vec![id.to_owned(); 1_000]));
+            let named = status.get_error_details_vec().len() - 1;
+            assert!(named >= least, "{named}");
+            assert!(status.message().ends_with(&format!("and {} more", 1_000 - named)), "{status}");
+            let mut headers = HeaderMap::new();
+            status.add_header(&mut headers).unwrap();
+            // As HTTP/2 counts them (RFC 9113, section 6.5.2).
+            let size: usize =
+                headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+            assert!(size < 8_000, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_fails_says_whether_the_write_may_be_done_and_when_to_try_again() {
+        for (error, reason) in [
+            (WriteError::Unavailable("its disk is full".into()), "STORE_UNAVAILABLE"),
+            (WriteError::Unknown, "OUTCOME_UNKNOWN"),
+        ] {
+            let status = Status::from(CallError::Write(error.clone()));
+            assert_eq!((status.code(), status.message()), (Code::Unavailable, error.to_string().as_str()));
+            let details = status.get_error_details();
+            assert_eq!(details.error_info().unwrap().reason, reason);
+            assert_eq!(details.retry_info().unwrap().retry_delay, Some(RETRY));
+        }
     }
 
     #[test]

@@ -64,14 +64,28 @@ impl From<Vec<Violation>> for CallError {
     }
 }
 
-/// The most ids that are named in an answer, so that it fits the headers that clients take.
-pub const MOST_NAMED: usize = 50;
+/// How long the ids that are named in an answer may be together, and what each counts beyond its length, in bytes: with
+/// that, an answer fits the 8 KiB of headers that clients take.
+const MOST_NAMED: usize = 1_500;
+const NAMED: usize = 40;
+
+/// Returns the first of the ids, at least one, as many as an answer can name.
+#[must_use]
+pub fn named(ids: &[String]) -> &[String] {
+    let mut bytes = 0;
+    let fit = ids.iter().take_while(|id| {
+        bytes += id.len() + NAMED;
+        bytes <= MOST_NAMED
+    });
+    &ids[..fit.count().max(1).min(ids.len())]
+}
 
 fn missing(ids: &[String]) -> String {
-    let mut named: Vec<_> = ids.iter().take(MOST_NAMED).map(|id| format!("`{}`", Quoted(id))).collect();
-    if ids.len() > MOST_NAMED {
-        named.push(format!("and {} more", ids.len() - MOST_NAMED));
+    let told = named(ids);
+    let mut names: Vec<_> = told.iter().map(|id| format!("`{}`", Quoted(id))).collect();
+    if ids.len() > told.len() {
+        names.push(format!("and {} more", ids.len() - told.len()));
     }
     let what = if ids.len() == 1 { "no movie has the id" } else { "no movies have the ids" };
-    format!("{what} {}", named.join(", "))
+    format!("{what} {}", names.join(", "))
 }

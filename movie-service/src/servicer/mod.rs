@@ -11,4 +11,4 @@ mod pages;
 mod request;
 mod watch;
 
-pub use self::error::{CallError, MOST_NAMED};
+pub use self::error::{CallError, named};

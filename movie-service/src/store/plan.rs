@@ -218,3 +218,6 @@ fn written(record: &Record) -> Written {
 fn refuse(violations: Vec<Violation>) -> Result<(), WriteError> {
     if violations.is_empty() { Ok(()) } else { Err(WriteError::Invalid(violations)) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -35,13 +35,13 @@ impl Fixture {
 }
 
 /// The command with the tokens file of `files`.
-fn with_tokens(mut command: Command, files: &Files) -> Command {
+pub(crate) fn with_tokens(mut command: Command, files: &Files) -> Command {
     command.arg("--tokens").arg(files.path("tokens"));
     command
 }
 
 /// Runs `movie-service token`; returns the token and the line for the tokens file.
-fn make_token(name: &str, role: &str) -> (String, String) {
+pub(crate) fn make_token(name: &str, role: &str) -> (String, String) {
     let (status, stdout, stderr) = outcome(bare_command().args(["token", name, "--role", role]));
     assert!(status.success(), "{stderr}");
     let line_with =

@@ -4,6 +4,7 @@
 
 mod access;
 mod calls;
+mod catalog;
 mod certificates;
 mod command_line;
 #[cfg(target_os = "linux")]

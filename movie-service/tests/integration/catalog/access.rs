@@ -1,0 +1,75 @@
+//! Who may change the catalogue, and which one can be changed.
+
+use tonic::Request;
+use tonic::metadata::MetadataValue;
+
+use super::*;
+use crate::access::{make_token, with_tokens};
+use crate::certificates::Files;
+use crate::process::{bare_command, database};
+
+/// Makes each of the calls that write, and returns how they failed.
+async fn writes(stub: &mut Stub) -> Vec<Failure> {
+    let messages = tokio_stream::iter([ImportMoviesRequest::default()]);
+    let failed = [
+        create(stub, movie("8", "Creed II"), "").await.unwrap_err(),
+        update(stub, movie("8", "Creed II")).await.unwrap_err(),
+        delete(stub, "8").await.unwrap_err(),
+        stub.import_movies(messages).await.unwrap_err(),
+    ];
+    failed.iter().map(Failure::of).collect()
+}
+
+async fn assert_read_only(service: &Service) {
+    let mut stub = stub(service).await;
+    for failure in writes(&mut stub).await {
+        assert_eq!(failure, Failure::new(Code::FailedPrecondition, "CATALOG_READ_ONLY"));
+    }
+    let catalog = catalog(&mut stub).await;
+    assert_eq!((catalog.store.as_str(), catalog.read_only, catalog.movie_count), ("json", true, 7));
+    get(&mut stub, "720d006c-3a57-4b6a-b18f-9b713b073f3c").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_json_file_is_not_written_whoever_asks() {
+    let mut open = command(&database("movies.json"));
+    assert_read_only(&Service::run(open.arg("--allow-anonymous-writes"))).await;
+    // As it is started by those who say nothing but where to listen.
+    let mut plain = bare_command();
+    plain.args(["--listen", "127.0.0.1:0"]).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    assert_read_only(&Service::run(&mut plain)).await;
+}
+
+#[tokio::test]
+async fn a_store_is_written_by_nobody_unless_that_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = Service::run(&mut over_sqlite(dir.path()));
+    let mut stub = stub(&service).await;
+    for failure in writes(&mut stub).await {
+        assert_eq!(failure, Failure::new(Code::PermissionDenied, "ANONYMOUS_WRITE"));
+    }
+    let catalog = catalog(&mut stub).await;
+    assert_eq!((catalog.revision, catalog.read_only), (0, false));
+}
+
+#[tokio::test]
+async fn with_tokens_a_writer_writes_and_a_reader_does_not() {
+    let (dir, files) = (tempfile::tempdir().unwrap(), Files::new());
+    let (reader, reads) = make_token("alice", "reader");
+    let (writer, line) = make_token("bob", "writer");
+    files.write("tokens", &format!("{reads}\n{line}\n"));
+    let service = Service::run(&mut with_tokens(over_sqlite(dir.path()), &files));
+    let mut stub = stub(&service).await;
+    let with = |token: &str| {
+        let mut request =
+            Request::new(CreateMovieRequest { movie: Some(movie("7", "Creed")), request_id: String::new() });
+        let token = MetadataValue::try_from(format!("Bearer {token}")).unwrap();
+        request.metadata_mut().insert("authorization", token);
+        request
+    };
+    let denied = stub.create_movie(with(&reader)).await;
+    assert_failed(denied, &Failure::new(Code::PermissionDenied, "ROLE_TOO_LOW"));
+    stub.create_movie(with(&writer)).await.unwrap();
+    let nobody = Failure::new(Code::Unauthenticated, "CREDENTIALS_MISSING");
+    assert_failed(create(&mut stub, movie("8", "Creed II"), "").await, &nobody);
+}

@@ -1,0 +1,162 @@
+//! `WatchMovies`.
+
+use movie_proto::catalog::v1::watch_movies_request::Start;
+use movie_proto::catalog::v1::watch_movies_response::Event;
+use movie_proto::catalog::v1::{WatchMoviesRequest, WatchMoviesResponse};
+use tonic::Streaming;
+
+use super::*;
+
+/// Changes that are told, as revisions and what happened.
+struct Watch(Streaming<WatchMoviesResponse>);
+
+impl Watch {
+    async fn begin(stub: &mut Stub, start: Option<Start>) -> Self {
+        Self(stub.watch_movies(WatchMoviesRequest { start }).await.unwrap().into_inner())
+    }
+
+    /// Begins where there are no changes yet.
+    async fn level(stub: &mut Stub) -> Self {
+        let mut watch = Self::begin(stub, None).await;
+        assert!(watch.next().await.ends_with(" level"));
+        watch
+    }
+
+    async fn try_next(&mut self) -> Result<String, Status> {
+        let WatchMoviesResponse { revision, event } = self.0.message().await?.unwrap();
+        Ok(match event.unwrap() {
+            Event::Upserted(movie) => format!("{revision} {}={}", movie.id, movie.title),
+            Event::DeletedId(id) => format!("{revision} -{id}"),
+            Event::CaughtUp(caught_up) => {
+                assert!(caught_up);
+                format!("{revision} level")
+            }
+        })
+    }
+
+    async fn next(&mut self) -> String {
+        self.try_next().await.unwrap()
+    }
+
+    async fn take(&mut self, many: usize) -> Vec<String> {
+        let mut told = Vec::new();
+        for _ in 0..many {
+            told.push(self.next().await);
+        }
+        told
+    }
+}
+
+/// Adds a movie, changes it, and removes it.
+async fn three_changes(stub: &mut Stub) {
+    create(stub, movie("x", "X"), "").await.unwrap();
+    update(stub, movie("x", "Y")).await.unwrap();
+    delete(stub, "x").await.unwrap();
+}
+
+#[tokio::test]
+async fn without_a_start_changes_are_told_from_now_on() {
+    let mut fixture = Fixture::with_movies(&["a", "b"]).await;
+    for start in [None, Some(Start::FullCopy(false))] {
+        let now = catalog(&mut fixture.stub).await.revision;
+        let mut watch = Watch::begin(&mut fixture.stub, start).await;
+        assert_eq!(watch.next().await, format!("{now} level"));
+        three_changes(&mut fixture.stub).await;
+        let expected = [format!("{} x=X", now + 1), format!("{} x=Y", now + 2), format!("{} -x", now + 3)];
+        assert_eq!(watch.take(3).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn from_a_revision_the_changes_since_are_told_and_then_those_that_come() {
+    let mut fixture = Fixture::with_movies(&["a"]).await;
+    three_changes(&mut fixture.stub).await;
+    let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FromRevision(1))).await;
+    assert_eq!(watch.take(4).await, ["2 x=X", "3 x=Y", "4 -x", "4 level"]);
+    update(&mut fixture.stub, movie("a", "B")).await.unwrap();
+    assert_eq!(watch.next().await, "5 a=B");
+    // Also by a service that was not there when they were made.
+    fixture.restart().await;
+    let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FromRevision(3))).await;
+    assert_eq!(watch.take(3).await, ["4 -x", "5 a=B", "5 level"]);
+}
+
+#[tokio::test]
+async fn a_full_copy_is_every_movie_and_then_the_changes() {
+    let mut fixture = Fixture::with_movies(&["b", "a"]).await;
+    let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FullCopy(true))).await;
+    assert_eq!(watch.take(3).await, ["2 b=A title", "2 a=A title", "2 level"]);
+    three_changes(&mut fixture.stub).await;
+    assert_eq!(watch.take(3).await, ["3 x=X", "4 x=Y", "5 -x"]);
+}
+
+#[tokio::test]
+async fn what_is_told_is_the_movie_as_it_is_read() {
+    let mut fixture = Fixture::start().await;
+    let mut watch = Watch::level(&mut fixture.stub).await;
+    let made = create(&mut fixture.stub, large_movie("a"), "").await.unwrap();
+    let told = watch.0.message().await.unwrap().unwrap().event;
+    assert_eq!(told, Some(Event::Upserted(made)));
+}
+
+#[tokio::test]
+async fn changes_that_are_no_longer_kept_cannot_be_told() {
+    let mut fixture = Fixture::with(&["--keep-changes", "2"]).await;
+    three_changes(&mut fixture.stub).await;
+    let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FromRevision(0))).await;
+    let compacted = Failure::new(Code::OutOfRange, "REVISION_COMPACTED").metadata("oldest_revision", 1);
+    assert_failed(watch.try_next().await, &compacted);
+    let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FromRevision(1))).await;
+    assert_eq!(watch.take(3).await, ["2 x=Y", "3 -x", "3 level"]);
+}
+
+#[tokio::test]
+async fn a_revision_that_never_was_is_not_known() {
+    let mut fixture = Fixture::with_movies(&["a"]).await;
+    for revision in [-1, 2] {
+        let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FromRevision(revision))).await;
+        let unknown = Failure::new(Code::OutOfRange, "REVISION_UNKNOWN").metadata("revision", 1);
+        assert_failed(watch.try_next().await, &unknown);
+    }
+}
+
+#[tokio::test]
+async fn a_watcher_that_reads_too_slowly_is_told_where_to_go_on_and_misses_nothing() {
+    const ALL: usize = 300;
+    let mut fixture = Fixture::with(&["--limit", "watch_behind=100"]).await;
+    let mut reader = stub(&fixture.service).await;
+    let mut watch = Watch::level(&mut reader).await;
+    for part in 0..ALL / 50 {
+        let movies = (0..50).map(|number| large_movie(&format!("{}", part * 50 + number + 1)));
+        import(&mut fixture.stub, movies.collect()).await;
+    }
+    let mut told = 0;
+    let status = loop {
+        match watch.0.message().await {
+            Ok(message) => {
+                told += 1;
+                assert_eq!(message.unwrap().revision, told);
+            }
+            Err(status) => break status,
+        }
+    };
+    let slow = Failure::new(Code::Aborted, "WATCHER_TOO_SLOW").metadata("resume_revision", told);
+    assert_eq!(Failure::of(&status), slow, "{status}");
+    assert!(told < 200, "{told} changes were told to one who did not read");
+
+    let mut watch = Watch::begin(&mut reader, Some(Start::FromRevision(told))).await;
+    for revision in told + 1..=i64::try_from(ALL).unwrap() {
+        assert!(watch.next().await.starts_with(&format!("{revision} {revision}=")));
+    }
+    assert_eq!(watch.next().await, format!("{ALL} level"));
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_the_service_and_says_so() {
+    let mut fixture = Fixture::start().await;
+    let mut watch = Watch::level(&mut fixture.stub).await;
+    fixture.service.signal("TERM");
+    let stopping = Failure::new(Code::Unavailable, "SERVICE_STOPPING").retry();
+    assert_failed(watch.try_next().await, &stopping);
+    assert!(fixture.service.wait().await.success());
+}
