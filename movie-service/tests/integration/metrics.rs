@@ -37,7 +37,7 @@ pub(crate) fn run(command: &mut Command) -> (Service, SocketAddr) {
 }
 
 /// Returns the status and the text of a page.
-async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
     let mut stream = TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();

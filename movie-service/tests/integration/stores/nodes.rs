@@ -15,7 +15,8 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::postgres::{Cluster, shared};
 use super::{Kept, Stub, create, history, list, movie, postgres, reason, revision, stub, watch};
-use crate::process::{Service, command};
+use crate::metrics::{self, with_metrics};
+use crate::process::Service;
 
 /// How long anything may take before a test gives up.
 const PATIENCE: Duration = Duration::from_mins(1);
@@ -187,8 +188,9 @@ async fn wait_for_health(client: &mut HealthClient<Channel>, service: &str, stat
 async fn a_server_that_stops_and_starts_under_load_loses_nothing_and_ends_no_read() {
     let Some(mut cluster) = Cluster::start() else { return };
     let kept = Kept { url: cluster.database(), dir: tempfile::tempdir().unwrap() };
-    let start = || Service::run(command(Path::new(&kept.url)).arg("--allow-anonymous-writes"));
-    let nodes = [start(), start()];
+    let mut command = with_metrics(Path::new(&kept.url));
+    let (first, pages) = metrics::run(command.arg("--allow-anonymous-writes"));
+    let nodes = [first, kept.start()];
     let mut client = stub(&nodes[0]).await;
     create(&mut client, movie("first", "movie")).await.unwrap();
     let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -204,11 +206,14 @@ async fn a_server_that_stops_and_starts_under_load_loses_nothing_and_ends_no_rea
             wait_for_health(&mut health, name, ServingStatus::NotServing).await;
         }
         wait_for_health(&mut health, "Movie", ServingStatus::Serving).await;
+        let (status, text) = metrics::get(pages, "/readyz").await;
+        assert!(status == 503 && text.contains("the store cannot be used, reads go on"), "{text}");
         client.get_movie(GetMovieRequest { id: "first".into() }).await.unwrap();
         let refused = create(&mut client, movie("refused", "movie")).await.unwrap_err();
         assert_eq!(reason(&refused), "STORE_UNAVAILABLE", "{refused}");
         cluster.serve();
         wait_for_health(&mut health, "", ServingStatus::Serving).await;
+        assert_eq!(metrics::get(pages, "/readyz").await.0, 200);
     }
     stop.send_replace(true);
     let mut all = vec!["first".to_owned()];
