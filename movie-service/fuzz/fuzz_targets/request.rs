@@ -1,5 +1,6 @@
 //! Any bytes as the body of a request, cut in any way, are answered as the plain rule says: each message is read by
-//! itself with prost, the first is answered, and if one cannot be read, nothing is.
+//! itself with prost, the first is answered, and if one cannot be read, nothing is. Calls of the catalogue end in a way
+//! that their contract has.
 
 #![no_main]
 
@@ -13,12 +14,14 @@ use http::Request;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use libfuzzer_sys::fuzz_target;
+use movie_proto::catalog::v1;
 use movie_proto::{Empty, MovieData, MovieId};
 use movie_service::catalogue::{Catalogue, Change, Movie, Snapshot};
 use movie_service::server::Limits;
 use movie_service::server::refusal::Refusal;
 use movie_service::server::single::SingleCalls;
 use prost::Message;
+use tokio::runtime::{Builder, Runtime};
 use tonic::{Code, Status};
 
 /// More than any request takes; one that is polled more often is stuck.
@@ -28,7 +31,7 @@ const POLLS: usize = 100_000;
 const TRAILERS: u8 = 8;
 
 static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
-    let movie = |id, title| Change::Insert(Movie { title, rating: 8.5, director: "", id });
+    let movie = |id, title| Change::Insert(Movie { title, rating: 8.5, director: "", id, details: &[] });
     let movies = Snapshot::default().with([movie("1", "Creed"), movie("é", "Amélie")]);
     Arc::new(Catalogue::new(movies.expect("every id is new")))
 });
@@ -36,28 +39,36 @@ static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
 static CALLS: LazyLock<SingleCalls> =
     LazyLock::new(|| SingleCalls::new(CATALOGUE.clone()).expect("the services can be made"));
 
-// The input is how to send, at how many places and where to cut, and the body.
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime can be made"));
+
+/// The calls of `movie.catalog.v1.MovieCatalog` that read what is more than an id.
+const CATALOG: [&str; 3] = [
+    "/movie.catalog.v1.MovieCatalog/GetMovie",
+    "/movie.catalog.v1.MovieCatalog/BatchGetMovies",
+    "/movie.catalog.v1.MovieCatalog/ListMovies",
+];
+
+// The input is how to send and what to call, at how many places and where to cut, and the body.
 fuzz_target!(|input: &[u8]| {
     let [how, cuts, rest @ ..] = input else { return };
     let Some((cuts, body)) = rest.split_at_checked(usize::from(cuts % 8)) else { return };
+    let script = Script::new(*how, cuts, body);
+    if let Some(call) = usize::from(how >> 4 & 3).checked_sub(1) {
+        // Lists are made on other threads.
+        let (status, answer) = RUNTIME.block_on(answer_of(CATALOG[call], script));
+        return check(call, &status, &answer);
+    }
     let is_list = how & 1 != 0;
     let path = if is_list { "/Movie/GetListMovies" } else { "/Movie/GetMovieByID" };
-    let request = Request::post(path).header("content-type", "application/grpc");
-    let request = request.body(Script::new(*how, cuts, body)).expect("the request is well-formed");
-
-    let response = finish(CALLS.answer(request));
-    let headers = response.headers().clone();
-    let collected = finish(response.into_body().collect()).expect("an answer does not break off");
-    let trailers = collected.trailers().cloned().unwrap_or_default();
-    let status = Status::from_header_map(&headers).or_else(|| Status::from_header_map(&trailers));
-    let status = status.expect("an answer has a status");
+    let (status, body_of_answer) = finish(answer_of(path, script));
     match rule(is_list, body, how & TRAILERS != 0) {
         Ok(answer) => {
             assert_eq!(status.code(), Code::Ok, "{status}");
-            assert_eq!(collected.to_bytes(), answer);
+            assert_eq!(body_of_answer, answer);
         }
         Err(refusals) => {
-            assert!(collected.to_bytes().is_empty());
+            assert!(body_of_answer.is_empty());
             let refusals = refusals.into_iter().map(Status::from);
             let known = refusals
                 .clone()
@@ -66,6 +77,42 @@ fuzz_target!(|input: &[u8]| {
         }
     }
 });
+
+/// Makes a call; returns how it ended and the body of the answer.
+async fn answer_of(path: &str, script: Script) -> (Status, Bytes) {
+    let request = Request::post(path).header("content-type", "application/grpc");
+    let response = CALLS.answer(request.body(script).expect("the request is well-formed")).await;
+    let headers = response.headers().clone();
+    let collected = pin!(response.into_body()).collect().await.expect("an answer does not break off");
+    let trailers = collected.trailers().cloned().unwrap_or_default();
+    let status = Status::from_header_map(&headers).or_else(|| Status::from_header_map(&trailers));
+    (status.expect("an answer has a status"), collected.to_bytes())
+}
+
+/// Checks that a call of the catalogue ended in a way that the contract has.
+fn check(call: usize, status: &Status, answer: &[u8]) {
+    match status.code() {
+        Code::Ok => {
+            let message = answer.get(5..).expect("an answer has a message");
+            let is_read = match call {
+                0 => v1::Movie::decode(message).map(drop),
+                1 => v1::BatchGetMoviesResponse::decode(message).map(drop),
+                _ => v1::ListMoviesResponse::decode(message).map(drop),
+            };
+            is_read.expect("an answer can be read");
+        }
+        // The last two are of requests that cannot be read.
+        Code::NotFound
+        | Code::InvalidArgument
+        | Code::OutOfRange
+        | Code::Internal
+        | Code::ResourceExhausted => {
+            assert!(answer.is_empty() && !status.details().is_empty(), "{status}");
+            assert_ne!(status.message(), Refusal::Internal.to_string());
+        }
+        _ => panic!("{status}"),
+    }
+}
 
 /// Returns the body of the answer, or how the call may be refused.
 fn rule(is_list: bool, body: &[u8], has_trailers: bool) -> Result<Bytes, Vec<Refusal>> {
@@ -113,7 +160,7 @@ fn answer(is_list: bool, message: &[u8]) -> Option<Bytes> {
         vec![movies.get(&id).unwrap_or_default()]
     };
     let mut body = Vec::new();
-    for Movie { title, rating, director, id } in found {
+    for Movie { title, rating, director, id, .. } in found {
         let [title, director, id] = [title, director, id].map(str::to_owned);
         let message = MovieData { title, rating, director, id }.encode_to_vec();
         body.push(0);

@@ -1,0 +1,47 @@
+//! Any bytes as a message of an import are planned without a panic: each movie is taken or named, and what is taken
+//! reads as it was sent.
+
+#![no_main]
+
+use std::collections::HashMap;
+
+use libfuzzer_sys::fuzz_target;
+use movie_proto::catalog::v1::ImportMoviesRequest;
+use movie_service::catalogue::Snapshot;
+use movie_service::movie;
+use movie_service::store::plan::Plan;
+use movie_service::store::{Write, Written};
+use prost::Message;
+
+fuzz_target!(|message: &[u8]| {
+    let Ok(ImportMoviesRequest { movies }) = ImportMoviesRequest::decode(message) else { return };
+    let snapshot = Snapshot::default();
+    let mut plan = Plan::new(&snapshot, HashMap::new(), prost_types::Timestamp::default());
+    let Ok(Written::Imported(imported)) = plan.add(&Write::Import(movies.clone())) else {
+        panic!("an import is never refused as a whole")
+    };
+    let counted = imported.created + imported.updated + imported.unchanged;
+    assert_eq!(
+        usize::try_from(counted).expect("as many as were sent") + imported.rejected.len(),
+        movies.len()
+    );
+
+    // The last one of those with the same id stays.
+    let sent: HashMap<_, _> = movies
+        .iter()
+        .filter(|movie| movie::violations(movie, "movie").is_empty())
+        .map(|movie| (movie.id.as_str(), movie::without_output(movie)))
+        .collect();
+    let (changes, requests) = plan.into_changes();
+    assert!(requests.is_empty());
+    assert_eq!(changes.len() as u64, imported.created + imported.updated);
+    let planned: HashMap<_, _> = changes.iter().map(|change| (change.id.as_str(), &change.record)).collect();
+    assert_eq!(planned.len(), sent.len());
+    for (id, record) in planned {
+        let record = record.as_ref().expect("an import removes nothing");
+        assert!(movie::is_record(record.bytes(), id));
+        let read = movie::from_record(record);
+        assert_eq!(movie::without_output(&read), sent[id]);
+        assert_eq!(movie::record(&read), *record);
+    }
+});
