@@ -4,7 +4,6 @@
 //! It is one task that does one thing at a time, so the catalogue changes in the order of the revisions. What arrives while
 //! a transaction is on its way to the disk is committed together by the next one.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,8 +11,10 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{self, MissedTickBehavior, timeout};
 use tracing::{error, info, warn};
 
+use super::error::StoreError;
 use super::plan::Plan;
-use super::sql::{Changes, Sql, StoreError};
+use super::rows::Changes;
+use super::sql::Sql;
 use super::write::{Write, WriteError, Written};
 use crate::catalogue::{Catalogue, Change, Record};
 
@@ -119,7 +120,7 @@ impl Keeper {
         }
         let state = match &outcome {
             Ok(_) | Err(Failure::Undone(StoreError::Conflict)) => Ok(()),
-            Err(Failure::Undone(error) | Failure::Unknown(error)) => Err(in_one_line(error)),
+            Err(Failure::Undone(error) | Failure::Unknown(error)) => Err(error.in_one_line()),
         };
         let answers: Vec<_> = match outcome {
             Ok(answers) => answers,
@@ -128,7 +129,7 @@ impl Keeper {
                 jobs.iter().map(|_| Err(busy.clone())).collect()
             }
             Err(Failure::Undone(error)) => {
-                let error = WriteError::Unavailable(for_callers(&error).into());
+                let error = WriteError::Unavailable(error.for_callers().into());
                 jobs.iter().map(|_| Err(error.clone())).collect()
             }
             Err(Failure::Unknown(_)) => jobs.iter().map(|_| Err(WriteError::Unknown)).collect(),
@@ -233,7 +234,7 @@ impl Keeper {
     fn tell(&self, outcome: &Result<(), StoreError>) {
         self.set_state(match outcome {
             Ok(()) | Err(StoreError::Conflict) => Ok(()),
-            Err(error) => Err(in_one_line(error)),
+            Err(error) => Err(error.in_one_line()),
         });
     }
 
@@ -297,37 +298,4 @@ fn show(catalogue: &Catalogue, changes: &Changes) {
 /// A store that has gone back: somebody restored a backup while the service was running.
 fn behind(revision: u64, known: u64) -> StoreError {
     StoreError::Damaged(format!("it is at revision {revision}, and was at {known} before"))
-}
-
-/// An error for the log, with its causes.
-fn in_one_line(error: &StoreError) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        line = format!("{line}: {source}");
-        cause = source.source();
-    }
-    line.replace('\n', " ")
-}
-
-/// An error for callers, who need not know more.
-fn for_callers(error: &StoreError) -> &'static str {
-    match error {
-        StoreError::Full(_) => "its disk is full",
-        StoreError::Failed(sqlx::Error::Database(error)) => match error.code().as_deref() {
-            // SQLITE_BUSY, SQLITE_LOCKED; lock_not_available.
-            Some("5" | "6" | "261" | "517" | "55P03") => "it is locked",
-            // SQLITE_READONLY and its kin; read_only_sql_transaction.
-            Some("8" | "264" | "776" | "1032" | "25006") => "it cannot be written",
-            _ => "it failed",
-        },
-        StoreError::Damaged(_) | StoreError::Newer => "it is damaged",
-        StoreError::Failed(_)
-        | StoreError::InUse(_)
-        | StoreError::Lock { .. }
-        | StoreError::Conflict
-        | StoreError::Compacted(_)
-        | StoreError::Late
-        | StoreError::Thread(_) => "it does not answer",
-    }
 }

@@ -1,14 +1,18 @@
 //! Where movies are kept for good.
 //!
 //! * `write` — what can be asked of a store; `plan` — what that changes, by the movies there are;
-//! * [`sql`] — movies in an SQL database;
+//! * [`sql`] — movies in an SQL database; `rows` — what is in its tables; `writing` — a transaction that changes them;
+//! * [`StoreError`] — why a store cannot be used;
 //! * `keeper` — the task that keeps a store and the catalogue together;
 //! * [`Store`] — asks it.
 
+mod error;
 mod keeper;
 pub mod plan;
+mod rows;
 pub mod sql;
 mod write;
+mod writing;
 
 use std::io;
 use std::sync::Arc;
@@ -17,10 +21,13 @@ use std::thread;
 use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::error::StoreError;
 pub use self::keeper::State;
 use self::keeper::{Job, Keeper};
-use self::sql::{Place, Sql, StoreError};
+pub use self::rows::Changes;
+use self::sql::{Place, Sql};
 pub use self::write::{Field, Imported, Write, WriteError, Written};
+pub use self::writing::Writing;
 use crate::catalogue::Catalogue;
 
 /// Writes that may wait for the keeper; callers beyond that wait to be let in.
