@@ -3,8 +3,7 @@
 
 use super::details::Details;
 use super::frame::Movie;
-use super::query::Filter;
-use super::segment::Segment;
+use super::query::{By, Filter, NOT_RATED, Rank, Ranked, start_of};
 
 /// Movies of a segment, by their number in it: a bit for each.
 pub(super) type Bits = Vec<u64>;
@@ -15,11 +14,11 @@ pub(super) struct Columns {
     /// The movies' keys.
     pub(super) keys: Box<[u16]>,
     /// 0 if it is not known.
-    pub(super) years: Box<[u16]>,
+    years: Box<[u16]>,
     /// Below 0 if there is none.
-    pub(super) ratings: Box<[f32]>,
+    ratings: Box<[f32]>,
     /// How each title starts, see [`start_of`].
-    pub(super) titles: Box<[u64]>,
+    titles: Box<[u64]>,
     directors: Box<[u32]>,
     genres: Terms,
     countries: Terms,
@@ -27,9 +26,9 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    pub(super) fn of(segment: &Segment) -> Self {
-        let keys: Box<[u16]> = segment.frames_by_key().map(|(key, _)| key).collect();
-        let movies: Vec<_> = keys.iter().map(|key| segment.movie(*key)).collect();
+    /// Makes the columns of movies, each with its key.
+    pub(super) fn of<'a>(movies: impl Iterator<Item = (u16, Movie<'a>)>) -> Self {
+        let (keys, movies): (Vec<_>, Vec<_>) = movies.unzip();
         let details = |movie: &Movie<'_>| Details(movie.details).year();
         Self {
             years: movies.iter().map(|movie| u16::try_from(details(movie)).unwrap_or_default()).collect(),
@@ -39,12 +38,18 @@ impl Columns {
             genres: Terms::of(&movies, |movie| Details(movie.details).genres()),
             countries: Terms::of(&movies, |movie| Details(movie.details).countries()),
             languages: Terms::of(&movies, |movie| Details(movie.details).languages()),
-            keys,
+            keys: keys.into(),
         }
     }
 
-    /// Returns which movies fit a filter; of `segment`, whose columns these are.
-    pub(super) fn fitting(&self, filter: &Filter, segment: &Segment) -> Bits {
+    /// Returns the rank of a movie.
+    pub(super) fn rank(&self, by: By, number: usize) -> Rank {
+        let (title, year, rating) = (self.titles[number], self.years[number].into(), self.ratings[number]);
+        by.rank(&Ranked { title, year, rating })
+    }
+
+    /// Returns which movies fit a filter; `director` returns that of the movie with a key.
+    pub(super) fn fitting<'a>(&self, filter: &Filter, director: impl Fn(u16) -> &'a str) -> Bits {
         let mut bits = vec![0; self.keys.len().div_ceil(64)];
         set(&mut bits, self.keys.iter().map(|_| true));
         let mut keep = |fitting: &[u64]| bits.iter_mut().zip(fitting).for_each(|(bits, fits)| *bits &= fits);
@@ -70,24 +75,13 @@ impl Columns {
         }
         if !filter.director.is_empty() {
             let hash = hash(&filter.director);
-            let is_it = |key| segment.movie(key).director == filter.director;
+            let is_it = |key| director(key) == filter.director;
             let directors = self.directors.iter().zip(&self.keys);
-            set(&mut column, directors.map(|(director, key)| *director == hash && is_it(*key)));
+            set(&mut column, directors.map(|(other, key)| *other == hash && is_it(*key)));
             keep(&column);
         }
         bits
     }
-}
-
-/// Stands for no rating: less than every rating, as none is below 0.
-const NOT_RATED: f32 = -1.0;
-
-/// Returns the first eight bytes of a title as a number that is ordered like them.
-pub(super) fn start_of(title: &str) -> u64 {
-    let mut start = [0; 8];
-    let length = title.len().min(8);
-    start[..length].copy_from_slice(&title.as_bytes()[..length]);
-    u64::from_be_bytes(start)
 }
 
 fn hash(text: &str) -> u32 {

@@ -2,8 +2,7 @@
 
 use std::iter;
 
-use super::frame::{put_text, put_varint, take_varint};
-use super::record::RATED_ZERO;
+use super::frame::{RATING, put_text, put_varint, take_varint};
 
 // Tags, as in `frame`; 0 means a number.
 const YEAR: u8 = 5 << 3;
@@ -11,6 +10,9 @@ const GENRES: u8 = 6 << 3 | 2;
 const RUNTIME: u8 = 7 << 3;
 const COUNTRIES: u8 = 8 << 3 | 2;
 const LANGUAGES: u8 = 9 << 3 | 2;
+
+/// A rating that is there and 0, which a frame has no room for.
+const RATED_ZERO: [u8; 5] = [RATING, 0, 0, 0, 0];
 
 /// Encoded details, as they are in a record after what is in the frame.
 #[derive(Clone, Copy, Debug, Default)]

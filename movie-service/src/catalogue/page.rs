@@ -103,7 +103,7 @@ impl Past {
                 continue;
             }
             let columns = segment.columns();
-            let fitting = columns.fitting(filter, segment);
+            let fitting = segment.fitting(filter);
             page.total += count(&fitting);
             page.movies.extend(numbers(&fitting).take(wanted).map(|number| record(columns.keys[number])));
         }
@@ -131,7 +131,7 @@ impl Past {
         for number in 0..self.snapshot.segments().len() {
             let segment = &self.snapshot.segments()[number];
             let columns = segment.columns();
-            let mut fitting = columns.fitting(&query.filter, segment);
+            let mut fitting = segment.fitting(&query.filter);
             while let Some(place) = changed.next_if(|place| place.segment() == number) {
                 if let Ok(index) = columns.keys.binary_search(&place.key()) {
                     fitting[index / 64] &= !(1 << (index % 64));
@@ -141,12 +141,12 @@ impl Past {
             let first = &query.order[0];
             for index in numbers(&fitting) {
                 // Most are ruled out by that.
-                if !best.may_take(first.rank(columns, index)) {
+                if !best.may_take(columns.rank(*first, index)) {
                     continue;
                 }
                 let mut ranks = [0; MOST_FIELDS];
                 for (rank, by) in ranks.iter_mut().zip(&query.order) {
-                    *rank = by.rank(columns, index);
+                    *rank = columns.rank(*by, index);
                 }
                 best.offer(Candidate {
                     ranks,

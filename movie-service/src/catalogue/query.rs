@@ -2,7 +2,6 @@
 
 use std::cmp::Ordering;
 
-use super::columns::{Columns, start_of};
 use super::details::Details;
 use super::frame::Movie;
 
@@ -82,23 +81,43 @@ impl Filter {
 /// A number for what a movie is ordered by, ordered alike; titles may differ that have the same.
 pub(super) type Rank = u64;
 
+/// What ranks are made of.
+pub(super) struct Ranked {
+    /// How the title starts, see [`start_of`].
+    pub(super) title: u64,
+    /// 0 if it is not known.
+    pub(super) year: u32,
+    /// [`NOT_RATED`] if there is none.
+    pub(super) rating: f32,
+}
+
+/// Stands for no rating: less than every rating, as none is below 0.
+pub(super) const NOT_RATED: f32 = -1.0;
+
+/// Returns the first eight bytes of a title as a number that is ordered like them.
+pub(super) fn start_of(title: &str) -> u64 {
+    let mut start = [0; 8];
+    let length = title.len().min(8);
+    start[..length].copy_from_slice(&title.as_bytes()[..length]);
+    u64::from_be_bytes(start)
+}
+
 impl By {
-    pub(super) fn rank(self, columns: &Columns, number: usize) -> Rank {
-        match self.field {
-            Field::Title => self.directed(columns.titles[number]),
-            Field::Year => self.known(columns.years[number] > 0, u64::from(columns.years[number])),
-            Field::Rating => self.rating(columns.ratings[number]),
-        }
+    /// Returns the rank of a movie.
+    pub(super) fn rank_of(self, movie: &Movie<'_>) -> Rank {
+        self.rank(&Ranked {
+            title: start_of(movie.title),
+            year: Details(movie.details).year(),
+            rating: movie.rated().unwrap_or(NOT_RATED),
+        })
     }
 
-    pub(super) fn rank_of(self, movie: &Movie<'_>) -> Rank {
+    /// Returns the rank of a movie of which this is known.
+    pub(super) fn rank(self, movie: &Ranked) -> Rank {
         match self.field {
-            Field::Title => self.directed(start_of(movie.title)),
-            Field::Year => {
-                let year = Details(movie.details).year();
-                self.known(year > 0, u64::from(year))
-            }
-            Field::Rating => self.rating(movie.rated().unwrap_or(-1.0)),
+            Field::Title => self.directed(movie.title),
+            Field::Year => self.known(movie.year > 0, u64::from(movie.year)),
+            Field::Rating => self.rating(movie.rating),
         }
     }
 

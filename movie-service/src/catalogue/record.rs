@@ -8,7 +8,7 @@ use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::details::Details;
-use super::frame::{self, Movie, PREFIX, RATING};
+use super::frame::{self, Movie, PREFIX};
 
 /// The tag of the etag: field 12, a length and that many bytes.
 const ETAG: u8 = 12 << 3 | 2;
@@ -83,9 +83,6 @@ impl<'a> Movie<'a> {
         frame::close(out, start);
     }
 }
-
-/// Returns the tag byte of a rating that is there and 0, which a frame has no room for.
-pub(super) const RATED_ZERO: [u8; 5] = [RATING, 0, 0, 0, 0];
 
 fn etag(record: &[u8]) -> [u8; ETAG_LEN] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

@@ -6,8 +6,9 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use super::change::{ChangeError, check};
-use super::columns::Columns;
+use super::columns::{Bits, Columns};
 use super::frame::{self, Movie};
+use super::query::Filter;
 use super::table;
 
 /// The bits of a [`Place`] that are the movie's key in its segment.
@@ -128,7 +129,13 @@ impl Segment {
 
     /// Returns what movies are searched by.
     pub(super) fn columns(&self) -> &Columns {
-        self.columns.get_or_init(|| Arc::new(Columns::of(self)))
+        let movies = || self.frames_by_key().map(|(key, _)| (key, self.movie(key)));
+        self.columns.get_or_init(|| Arc::new(Columns::of(movies())))
+    }
+
+    /// Returns which movies fit a filter, by their numbers in the columns.
+    pub(super) fn fitting(&self, filter: &Filter) -> Bits {
+        self.columns().fitting(filter, |key| self.movie(key).director)
     }
 
     /// Returns the keys and frames of all movies, in order.

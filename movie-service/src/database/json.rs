@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::panic::resume_unwind;
@@ -11,10 +10,11 @@ use std::sync::mpsc;
 use std::{mem, thread};
 
 use serde::Deserialize;
-use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Unexpected, Visitor};
+use serde::de::IgnoredAny;
 
-use super::window::{Lend, Position, Window, WindowError};
-use crate::catalogue::{Builder, Draft, Facts, Movie, NotAdded, Quoted, Snapshot};
+use super::entry::Entry;
+use super::window::{Position, Window, WindowError};
+use crate::catalogue::{Builder, Draft, NotAdded, Quoted, Snapshot};
 
 /// How much of the file is in memory at a time: little enough for the processor's cache.
 const WINDOW: usize = 256 * 1024;
@@ -241,195 +241,6 @@ struct Names {
     #[serde(default)]
     title: serde_json::Value,
 }
-
-/// A movie in the file. Keys that are not here are passed over.
-#[derive(Deserialize)]
-#[serde(expecting = "a movie: `{...}`")]
-struct Entry<'a> {
-    #[serde(default, borrow, deserialize_with = "title")]
-    title: Cow<'a, str>,
-    #[serde(default, deserialize_with = "rating")]
-    rating: Option<f32>,
-    #[serde(default, borrow, deserialize_with = "director")]
-    director: Cow<'a, str>,
-    #[serde(default, borrow, deserialize_with = "id")]
-    id: Cow<'a, str>,
-    #[serde(default, deserialize_with = "year")]
-    year: u32,
-    #[serde(default, borrow, deserialize_with = "genres")]
-    genres: Vec<Cow<'a, str>>,
-    #[serde(default, deserialize_with = "runtime_minutes")]
-    runtime_minutes: u32,
-    #[serde(default, borrow, deserialize_with = "countries")]
-    countries: Vec<Cow<'a, str>>,
-    #[serde(default, borrow, deserialize_with = "languages")]
-    languages: Vec<Cow<'a, str>>,
-}
-
-impl Entry<'_> {
-    /// Returns the movie, and leaves in `buffer` what is encoded of it.
-    fn movie<'a>(&'a self, buffer: &'a mut Vec<u8>) -> Movie<'a> {
-        let Self { title, rating, director, id, year, genres, runtime_minutes, countries, languages } = self;
-        buffer.clear();
-        let facts = Facts {
-            is_rated_zero: *rating == Some(0.0),
-            year: *year,
-            genres,
-            runtime_minutes: *runtime_minutes,
-            countries,
-            languages,
-        };
-        facts.encode(buffer);
-        Movie { title, rating: rating.unwrap_or_default(), director, id, details: buffer }
-    }
-}
-
-impl Lend for Entry<'_> {
-    type Lent<'a> = Entry<'a>;
-}
-
-fn title<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-    deserializer.deserialize_str(Text("title"))
-}
-
-fn director<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-    deserializer.deserialize_str(Text("director"))
-}
-
-fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-    deserializer.deserialize_str(Text("id"))
-}
-
-fn rating<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f32>, D::Error> {
-    deserializer.deserialize_any(Rating).map(Some)
-}
-
-fn year<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    deserializer.deserialize_any(Number { key: "year", least: 1870, most: 2200 })
-}
-
-fn runtime_minutes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    deserializer.deserialize_any(Number { key: "runtime_minutes", least: 1, most: 100_000 })
-}
-
-fn genres<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cow<'de, str>>, D::Error> {
-    deserializer.deserialize_any(Words("genres"))
-}
-
-fn countries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cow<'de, str>>, D::Error> {
-    deserializer.deserialize_any(Words("countries"))
-}
-
-fn languages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cow<'de, str>>, D::Error> {
-    deserializer.deserialize_any(Words("languages"))
-}
-
-/// Reads a string, borrowed where JSON needs no unescaping; holds the key, for errors.
-struct Text(&'static str);
-
-impl<'de> Visitor<'de> for Text {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` to be a string", self.0)
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-}
-
-/// Reads a rating.
-struct Rating;
-
-impl Visitor<'_> for Rating {
-    type Value = f32;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`rating` to be a number from 0 to 10")
-    }
-
-    fn visit_f64<E: Error>(self, rating: f64) -> Result<f32, E> {
-        if (0.0..=10.0).contains(&rating) {
-            #[expect(clippy::cast_possible_truncation, reason = "the contract's rating is a float")]
-            Ok(rating as f32)
-        } else {
-            Err(E::invalid_value(Unexpected::Float(rating), &self))
-        }
-    }
-
-    fn visit_u64<E: Error>(self, rating: u64) -> Result<f32, E> {
-        u8::try_from(rating)
-            .ok()
-            .filter(|rating| *rating <= 10)
-            .map(f32::from)
-            .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(rating), &self))
-    }
-
-    fn visit_i64<E: Error>(self, rating: i64) -> Result<f32, E> {
-        Err(E::invalid_value(Unexpected::Signed(rating), &self))
-    }
-}
-
-/// Reads a whole number; 0 and null stand for one that is not known.
-struct Number {
-    key: &'static str,
-    least: u64,
-    most: u64,
-}
-
-impl Visitor<'_> for Number {
-    type Value = u32;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` to be a whole number from {} to {}, or none", self.key, self.least, self.most)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<u32, E> {
-        Ok(0)
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<u32, E> {
-        let fits = number == 0 || (self.least..=self.most).contains(&number);
-        let known = u32::try_from(number).ok().filter(|_| fits);
-        known.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<u32, E> {
-        Err(E::invalid_value(Unexpected::Signed(number), &self))
-    }
-}
-
-/// Reads a list of strings; null stands for none.
-struct Words(&'static str);
-
-impl<'de> Visitor<'de> for Words {
-    type Value = Vec<Cow<'de, str>>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` to be a list of strings", self.0)
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-        Ok(Vec::new())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut words = Vec::with_capacity(list.size_hint().unwrap_or(4));
-        while let Some(Word(word)) = list.next_element()? {
-            words.push(word);
-        }
-        Ok(words)
-    }
-}
-
-/// A string in a list, borrowed where JSON needs no unescaping.
-#[derive(Deserialize)]
-struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[cfg(test)]
 mod tests;

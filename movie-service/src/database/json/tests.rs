@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalogue::Details;
+use crate::catalogue::{Details, Movie};
 
 fn read_all(text: &str, window: usize) -> Result<Snapshot, String> {
     read(Window::new(text.as_bytes(), window), 0).map_err(|error| match error {
