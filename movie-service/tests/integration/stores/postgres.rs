@@ -54,8 +54,10 @@ impl Cluster {
 
     /// Starts the server again, on the same port.
     pub(super) fn serve(&mut self) {
-        // The server ends when the shell does or its standard input, which is ours: whatever becomes of this process.
-        let script = "\"$@\" & server=$!; read -r _; kill -INT $server; wait $server";
+        // The server ends at a line or at the end of the shell's standard input, which is ours: whatever becomes of this
+        // process. Only a line keeps the data, since nothing drops what is shared by all tests.
+        let script = "\"$@\" & server=$!; read -r _; kept=$?; kill -INT $server; wait $server; \
+            [ $kept = 0 ] || rm -rf \"$PWD\"";
         let mut command = self.as_server("sh");
         command.args(["-c", script, "sh"]).arg(self.programs.join("postgres")).arg("-D");
         command.arg(self.dir.path().join("data")).args(["-p", &self.port.to_string()]);
@@ -73,10 +75,10 @@ impl Cluster {
         panic!("PostgreSQL did not start");
     }
 
-    /// Stops the server at once, ending all connections.
+    /// Stops the server at once, ending all connections. Its data stay.
     pub(super) fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {
-            drop(server.stdin.take());
+            server.stdin.take().unwrap().write_all(b"stop\n").unwrap();
             server.wait().unwrap();
         }
     }
