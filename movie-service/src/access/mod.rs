@@ -146,19 +146,20 @@ impl Access {
         .map(Some)
     }
 
-    /// Decides whether the rpc of this path may be called, by what the caller sends in `authorization`, or else by
-    /// the names in its certificate, which was verified. Returns the caller's name if that was needed.
+    /// Decides whether an rpc may be called that has this need, see [`required`], by what the caller sends in
+    /// `authorization`, or else by the names in its certificate, which was verified. Returns the caller's name if that
+    /// was needed.
     ///
     /// # Errors
     ///
     /// [`Denied`] if it may not.
     pub fn check(
         &self,
-        path: &str,
+        need: Option<Need>,
         headers: &HeaderMap,
         certificate_names: &[String],
     ) -> Result<Option<Arc<str>>, Denied> {
-        match required(path) {
+        match need {
             None => Err(Denied::NoSuchRpc),
             Some(Need::Anyone) => Ok(None),
             Some(Need::Role(role)) => self.check_role(role, headers, certificate_names),

@@ -41,15 +41,15 @@ fn headers(authorization: &str) -> HeaderMap {
 
 /// Returns the name of whoever sends this, if it may read.
 fn reader(access: &Access, authorization: &str) -> Result<Option<String>, Denied> {
-    let name = access.check(READ, &headers(authorization), &[])?;
+    let name = access.check(required(READ), &headers(authorization), &[])?;
     Ok(name.map(|name| name.to_string()))
 }
 
 #[test]
 fn without_a_tokens_file_everybody_reads() {
     let access = Access::open(None, false).unwrap();
-    assert_eq!(access.check(READ, &HeaderMap::new(), &[]), Ok(None));
-    assert_eq!(access.check(READ, &headers("Bearer x"), &["y".to_owned()]), Ok(None));
+    assert_eq!(access.check(required(READ), &HeaderMap::new(), &[]), Ok(None));
+    assert_eq!(access.check(required(READ), &headers("Bearer x"), &["y".to_owned()]), Ok(None));
     assert!(access.follow(|_| {}).unwrap().is_none());
     access.reload().unwrap();
 }
@@ -60,7 +60,10 @@ fn with_a_tokens_file_only_those_it_names_read() {
     let access = fixture.open();
     assert_eq!(reader(&access, &format!("Bearer {}", fixture.reader)), Ok(Some("alice".to_owned())));
     assert_eq!(reader(&access, &format!("bEARER  {} ", fixture.reader)), Ok(Some("alice".to_owned())));
-    assert_eq!(access.check(READ, &HeaderMap::new(), &[]), Err(Denied::NoCredentials(Role::Reader)));
+    assert_eq!(
+        access.check(required(READ), &HeaderMap::new(), &[]),
+        Err(Denied::NoCredentials(Role::Reader))
+    );
     for unknown in ["Bearer x", "Bearer  ", &format!("Bearer {}0", fixture.reader)] {
         assert_eq!(reader(&access, unknown), Err(Denied::UnknownToken), "{unknown}");
     }
@@ -74,17 +77,20 @@ fn a_certificate_stands_for_the_role_of_its_name_and_a_token_comes_first() {
     let fixture = Fixture::new();
     let access = fixture.open();
     let ops = ["x".to_owned(), "ops.example".to_owned()];
-    assert_eq!(access.check(READ, &HeaderMap::new(), &ops), Ok(Some("ops.example".into())));
-    assert_eq!(access.check(READ, &headers("Bearer x"), &ops), Err(Denied::UnknownToken));
+    assert_eq!(access.check(required(READ), &HeaderMap::new(), &ops), Ok(Some("ops.example".into())));
+    assert_eq!(access.check(required(READ), &headers("Bearer x"), &ops), Err(Denied::UnknownToken));
     let nobody = ["nobody".to_owned()];
-    assert_eq!(access.check(READ, &HeaderMap::new(), &nobody), Err(Denied::UnknownCertificate(Role::Reader)));
+    assert_eq!(
+        access.check(required(READ), &HeaderMap::new(), &nobody),
+        Err(Denied::UnknownCertificate(Role::Reader))
+    );
 }
 
 #[test]
 fn health_is_for_everyone_and_what_is_no_rpc_for_nobody() {
     for access in [Fixture::new().open(), Access::open(None, true).unwrap()] {
-        assert_eq!(access.check(HEALTH, &HeaderMap::new(), &[]), Ok(None));
-        assert_eq!(access.check("/Movie/Drop", &HeaderMap::new(), &[]), Err(Denied::NoSuchRpc));
+        assert_eq!(access.check(required(HEALTH), &HeaderMap::new(), &[]), Ok(None));
+        assert_eq!(access.check(required("/Movie/Drop"), &HeaderMap::new(), &[]), Err(Denied::NoSuchRpc));
     }
 }
 

@@ -170,16 +170,23 @@ impl Connection {
             metrics.shed(Shed::Calls);
             Err(Refusal::Busy("calls"))
         } else {
+            let path = request.uri().path();
+            let need = access::required(path);
             timely
-                .and_then(|()| self.authorize(request, &mut observed))
-                .and_then(|()| counted.count_kind(request.uri().path()))
+                .and_then(|()| self.authorize(need, request.headers(), &mut observed))
+                .and_then(|()| counted.count_as(Kind::of(path, need)))
         };
         (InFlight { count: Some(Count::Own(counted)), deadline, observed }, admitted)
     }
 
     /// Checks whether the caller may do this.
-    fn authorize<B>(&self, request: &Request<B>, observed: &mut Observed) -> Result<(), Refusal> {
-        let caller = self.shared.access.check(request.uri().path(), request.headers(), &self.names)?;
+    fn authorize(
+        &self,
+        need: Option<Need>,
+        headers: &HeaderMap,
+        observed: &mut Observed,
+    ) -> Result<(), Refusal> {
+        let caller = self.shared.access.check(need, headers, &self.names)?;
         if let Some(caller) = caller {
             observed.caller(caller);
         }
@@ -197,10 +204,10 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(path: &str) -> Self {
+    fn of(path: &str, need: Option<Need>) -> Self {
         if LISTS.contains(&path) {
             Self::List
-        } else if access::required(path) == Some(Need::Anyone) {
+        } else if need == Some(Need::Anyone) {
             Self::Open
         } else {
             Self::Other
@@ -217,9 +224,9 @@ pub(super) struct Counted {
 
 impl Counted {
     /// Counts a call for what its kind counts for beside it.
-    fn count_kind(&mut self, path: &str) -> Result<(), Refusal> {
+    fn count_as(&mut self, kind: Kind) -> Result<(), Refusal> {
         let Connection { shared, .. } = &*self.connection;
-        self.kind = Kind::of(path);
+        self.kind = kind;
         let (is_busy, what, shed) = match self.kind {
             Kind::List => {
                 let before = shared.lists.fetch_add(1, Ordering::Relaxed);

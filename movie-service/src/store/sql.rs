@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::Migrator;
-use sqlx::{AnyConnection, AssertSqlSafe, Connection, Executor, Row, query};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, Connection, Executor, Row, Transaction, query};
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
@@ -126,11 +126,7 @@ impl Sql {
     ///
     /// [`StoreError`] if they cannot be read.
     pub async fn load(&mut self, most: usize) -> Result<(Snapshot, Changes), StoreError> {
-        let begin = match self.place {
-            Place::Sqlite(_) => "BEGIN",
-            Place::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        };
-        let mut reading = self.connection().await?.begin_with(begin).await?;
+        let mut reading = self.begin_to_read().await?;
         let revision = rows::revision(&mut reading).await?;
         let (mut draft, mut builder) = (Draft::default(), Builder::default());
         {
@@ -167,17 +163,8 @@ impl Sql {
     ///
     /// [`StoreError::Compacted`] if they are no longer kept, or what else keeps them from being read.
     pub async fn changes(&mut self, after: u64, most: u64) -> Result<Changes, StoreError> {
-        let begin = match self.place {
-            Place::Sqlite(_) => "BEGIN",
-            Place::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
-        };
-        let mut reading = self.connection().await?.begin_with(begin).await?;
+        let mut reading = self.begin_to_read().await?;
         let newest = rows::revision(&mut reading).await?;
-        if newest < after {
-            return Err(StoreError::Damaged(format!(
-                "it is at revision {newest}, and was at {after} before"
-            )));
-        }
         let found = rows::changes(&mut reading, after, newest.min(after.saturating_add(most))).await?;
         reading.commit().await?;
         Ok(found)
@@ -189,9 +176,7 @@ impl Sql {
     ///
     /// [`StoreError`] if it cannot be read.
     pub async fn revision(&mut self) -> Result<u64, StoreError> {
-        let connection = self.connection().await?;
-        let row = query("SELECT revision FROM head").fetch_one(&mut *connection).await?;
-        unsigned(row.try_get(0)?)
+        rows::revision(self.connection().await?).await
     }
 
     /// Begins a transaction in which nobody else writes, and returns it with the revision of the last change.
@@ -242,6 +227,15 @@ impl Sql {
     /// Gives the connection up: whatever it was doing, the next one starts anew.
     pub fn disconnect(&mut self) {
         self.connection = None;
+    }
+
+    /// Begins a transaction that sees the store as it is now.
+    async fn begin_to_read(&mut self) -> Result<Transaction<'_, Any>, StoreError> {
+        let begin = match self.place {
+            Place::Sqlite(_) => "BEGIN",
+            Place::Postgres(_) => "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY",
+        };
+        Ok(self.connection().await?.begin_with(begin).await?)
     }
 
     async fn connection(&mut self) -> Result<&mut AnyConnection, StoreError> {
