@@ -28,7 +28,10 @@ pub struct Health {
 
 /// Answers the calls of `grpc.health.v1.Health`.
 #[derive(Clone, Debug)]
-pub struct HealthServicer(Arc<[(&'static str, watch::Receiver<bool>)]>);
+pub struct HealthServicer {
+    services: Arc<[(&'static str, watch::Receiver<bool>)]>,
+    whole: watch::Receiver<bool>,
+}
 
 impl Health {
     /// Returns what answers for services that only read and for those that write, and for the empty name. At first, nothing
@@ -36,8 +39,11 @@ impl Health {
     #[must_use]
     pub fn server(&self, reading: &[&'static str], writing: &[&'static str]) -> HealthServer<HealthServicer> {
         let reading = reading.iter().map(|name| (*name, self.reading.subscribe()));
-        let whole = writing.iter().chain([&WHOLE]).map(|name| (*name, self.subscribe()));
-        HealthServer::new(HealthServicer(reading.chain(whole).collect()))
+        let writing = writing.iter().map(|name| (*name, self.subscribe()));
+        HealthServer::new(HealthServicer {
+            services: reading.chain(writing).collect(),
+            whole: self.subscribe(),
+        })
     }
 
     /// Returns whether the whole service can be called, now and later.
@@ -56,7 +62,10 @@ impl Health {
 
 impl HealthServicer {
     fn of(&self, name: &str) -> Option<&watch::Receiver<bool>> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, serving)| serving)
+        if name == WHOLE {
+            return Some(&self.whole);
+        }
+        self.services.iter().find(|(known, _)| *known == name).map(|(_, serving)| serving)
     }
 }
 
@@ -67,7 +76,7 @@ impl health_server::Health for HealthServicer {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let Some(serving) = self.of(&request.get_ref().service) else {
-            let known: Vec<_> = self.0.iter().map(|(name, _)| name).collect();
+            let known: Vec<_> = self.services.iter().map(|(name, _)| *name).chain([WHOLE]).collect();
             return Err(Status::not_found(format!("no such service; known are {known:?}")));
         };
         Ok(Response::new(answer(*serving.borrow())))
@@ -80,9 +89,8 @@ impl health_server::Health for HealthServicer {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
         let known = self.of(&request.get_ref().service);
-        let serving = known.or_else(|| self.of(WHOLE)).cloned();
+        let serving = known.unwrap_or(&self.whole).clone();
         let known = known.is_some();
-        let serving = serving.ok_or_else(|| Status::unavailable("the service is shutting down"))?;
         let changes = WatchStream::new(serving).map(move |serving| {
             // Not an error, says the protocol: the service could appear.
             Ok(if known { answer(serving) } else { status(ServingStatus::ServiceUnknown) })
@@ -111,8 +119,8 @@ mod tests {
 
     fn health() -> (Health, HealthServicer) {
         let health = Health::default();
-        let servicer = HealthServicer(["Movie", WHOLE].map(|name| (name, health.subscribe())).into());
-        (health, servicer)
+        let [movie, whole] = [health.subscribe(), health.subscribe()];
+        (health, HealthServicer { services: [("Movie", movie)].into(), whole })
     }
 
     fn request(service: &str) -> Request<HealthCheckRequest> {

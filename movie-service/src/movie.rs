@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use movie_proto::catalog::v1::Movie;
 use prost::Message;
@@ -17,6 +18,12 @@ const MOST_TEXT: usize = 1_000;
 /// The most genres, countries or languages of a movie, and the most characters of one.
 const MOST_WORDS: usize = 50;
 const MOST_WORD: usize = 100;
+
+/// The years that a movie can be of, if its year is known.
+pub const YEARS: RangeInclusive<u32> = 1870..=2200;
+
+/// How many minutes a movie can take, if that is known.
+pub const RUNTIMES: RangeInclusive<u32> = 1..=100_000;
 
 /// Something is wrong with a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,9 +104,10 @@ pub fn violations(movie: &Movie, path: &str) -> Vec<Violation> {
     wrong(rating.is_some_and(|rating| !is_rating(rating)), "rating", "a number from 0 to 10, or none".into());
     wrong(is_longer(director, MOST_TEXT), "director", format!("at most {MOST_TEXT} characters"));
     wrong(!is_id(id), "id", ID.to_string());
-    wrong(*year != 0 && !(1870..=2200).contains(year), "year", "1870 to 2200, or 0 if not known".into());
-    let is_time = *runtime_minutes == 0 || (1..=100_000).contains(runtime_minutes);
-    wrong(!is_time, "runtime_minutes", "1 to 100000, or 0 if not known".into());
+    for (number, within, field) in [(year, YEARS, "year"), (runtime_minutes, RUNTIMES, "runtime_minutes")] {
+        let fits = *number == 0 || u32::try_from(*number).is_ok_and(|number| within.contains(&number));
+        wrong(!fits, field, format!("{} to {}, or 0 if not known", within.start(), within.end()));
+    }
     for (words, field) in [(genres, "genres"), (countries, "countries"), (languages, "languages")] {
         let mut seen = HashSet::new();
         let is_word = |word: &String| !word.is_empty() && !is_longer(word, MOST_WORD);

@@ -15,6 +15,8 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{error, info};
 
+use crate::telemetry::log::in_one_line;
+
 /// How often to look at the files.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -108,13 +110,7 @@ impl Outcome {
     /// Files that are refused for an error, which is written with its causes in one line after `what`.
     #[must_use]
     pub fn refused(what: &str, error: &dyn Error, may_pass: bool) -> Self {
-        let mut why = format!("{what}: {error}");
-        let mut cause = error.source();
-        while let Some(source) = cause {
-            why = format!("{why}: {source}");
-            cause = source.source();
-        }
-        Self::Refused { why, may_pass }
+        Self::Refused { why: format!("{what}: {}", in_one_line(error)), may_pass }
     }
 }
 

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
 
 use super::window::Lend;
 use crate::catalogue::{Facts, Movie};
+use crate::movie::{RUNTIMES, YEARS};
 
 /// A movie in the file. Keys that are not here are passed over.
 #[derive(Deserialize)]
@@ -72,11 +74,11 @@ fn rating<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f32>, D::
 }
 
 fn year<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    deserializer.deserialize_any(Number { key: "year", least: 1870, most: 2200 })
+    deserializer.deserialize_any(Number { key: "year", within: YEARS })
 }
 
 fn runtime_minutes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    deserializer.deserialize_any(Number { key: "runtime_minutes", least: 1, most: 100_000 })
+    deserializer.deserialize_any(Number { key: "runtime_minutes", within: RUNTIMES })
 }
 
 fn genres<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cow<'de, str>>, D::Error> {
@@ -145,15 +147,15 @@ impl Visitor<'_> for Rating {
 /// Reads a whole number; 0 and null stand for one that is not known.
 struct Number {
     key: &'static str,
-    least: u64,
-    most: u64,
+    within: RangeInclusive<u32>,
 }
 
 impl Visitor<'_> for Number {
     type Value = u32;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` to be a whole number from {} to {}, or none", self.key, self.least, self.most)
+        let Self { key, within } = self;
+        write!(f, "`{key}` to be a whole number from {} to {}, or none", within.start(), within.end())
     }
 
     fn visit_unit<E: Error>(self) -> Result<u32, E> {
@@ -161,8 +163,8 @@ impl Visitor<'_> for Number {
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<u32, E> {
-        let fits = number == 0 || (self.least..=self.most).contains(&number);
-        let known = u32::try_from(number).ok().filter(|_| fits);
+        let known = u32::try_from(number).ok();
+        let known = known.filter(|number| *number == 0 || self.within.contains(number));
         known.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
     }
 

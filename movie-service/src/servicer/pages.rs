@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,17 +9,13 @@ use movie_proto::catalog::v1::{ListMoviesRequest, ListMoviesResponse};
 use prost::Message;
 use tokio::sync::Semaphore;
 use tokio::task;
-use tokio::time::timeout;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::error::CallError;
-use super::request;
+use super::{reached, request};
 use crate::catalogue::page::{Page, Past};
 use crate::catalogue::{Catalogue, Record};
 use crate::movie;
-
-/// How long to wait for a revision that another node had when it gave the token.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The most bytes of movies in an answer: clients take four MiB, some of which is not the movies'.
 pub(super) const MOST_BYTES: usize = 4_000_000;
@@ -49,28 +44,22 @@ impl Pages {
             "" => None,
             text => Some(Token::parse(text, hash).ok_or(CallError::PageTokenInvalid)?),
         };
-        let asked = match &token {
-            Some(token) => self.wait_for(token.revision).await?,
-            None => self.catalogue.snapshot().revision(),
-        };
+        if let Some(token) = &token
+            && !reached(&mut self.catalogue.newest(), token.revision).await
+        {
+            return Err(CallError::PageTokenExpired);
+        }
         let turn = self.at_a_time.clone().acquire_owned().await;
         let catalogue = self.catalogue.clone();
         let made = task::spawn_blocking(move || {
             let _turn = turn;
-            let (past, revision) = past(&catalogue, token.as_ref().map(|_| asked))?;
+            let (past, revision) = past(&catalogue, token.as_ref().map(|token| token.revision))?;
             let after = token.as_ref().map(|token| token.id.as_str());
             let page = past.page(&query, after, size).map_err(|_| CallError::PageTokenInvalid)?;
             Ok(answer(page, revision, hash))
         });
         // What panics there is a call that fails here.
         made.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
-    }
-
-    /// Waits until the catalogue is at a revision, and returns it.
-    async fn wait_for(&self, revision: u64) -> Result<u64, CallError> {
-        let mut newest = self.catalogue.newest();
-        let reached = timeout(PATIENCE, newest.wait_for(|newest| *newest >= revision)).await;
-        reached.map(|_| revision).map_err(|_| CallError::PageTokenExpired)
     }
 }
 

@@ -1,15 +1,14 @@
 //! Watches of `movie.catalog.v1`: changes as they are made.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use movie_proto::catalog::v1::watch_movies_request::Start;
 use movie_proto::catalog::v1::watch_movies_response::Event as Told;
 use movie_proto::catalog::v1::{WatchMoviesRequest, WatchMoviesResponse};
 use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
 
 use super::error::CallError;
+use super::reached;
 use crate::catalogue::{Catalogue, Event, Record};
 use crate::movie;
 
@@ -18,9 +17,6 @@ const WAITING: usize = 32;
 
 /// Changes that are taken from the catalogue at a time.
 const AT_A_TIME: usize = 64;
-
-/// How long to wait for a revision that another node had.
-const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) type Message = Result<WatchMoviesResponse, CallError>;
 
@@ -85,7 +81,7 @@ impl Watcher {
     async fn tell(&mut self, start: Option<Start>) -> Result<Never, End> {
         let level = match start {
             Some(Start::FromRevision(revision)) => {
-                self.told = self.reached(revision).await?;
+                self.told = self.started_at(revision).await?;
                 self.catalogue.snapshot().revision()
             }
             Some(Start::FullCopy(true)) => self.copy().await?,
@@ -132,12 +128,12 @@ impl Watcher {
         Ok(self.told)
     }
 
-    /// Waits until the catalogue is at a revision; another node that had it may be a moment ahead.
-    async fn reached(&mut self, asked: i64) -> Result<u64, CallError> {
-        let unknown = |newest: u64| CallError::RevisionUnknown { asked, revision: newest };
-        let Ok(revision) = u64::try_from(asked) else { return Err(unknown(*self.newest.borrow())) };
-        let reached = timeout(PATIENCE, self.newest.wait_for(|newest| *newest >= revision)).await.is_ok();
-        if reached { Ok(revision) } else { Err(unknown(*self.newest.borrow())) }
+    /// Returns the revision that was asked for, once the catalogue is at it.
+    async fn started_at(&mut self, asked: i64) -> Result<u64, CallError> {
+        match u64::try_from(asked) {
+            Ok(revision) if reached(&mut self.newest, revision).await => Ok(revision),
+            _ => Err(CallError::RevisionUnknown { asked, revision: *self.newest.borrow() }),
+        }
     }
 
     async fn send(&self, revision: u64, event: Told) -> Result<(), End> {

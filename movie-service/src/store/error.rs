@@ -1,6 +1,5 @@
 //! Why a store cannot be used.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
@@ -69,18 +68,6 @@ impl StoreError {
     pub fn has_undone(&self) -> bool {
         // What marks a transaction as committed is written last.
         matches!(self, Self::Conflict | Self::Full(_))
-    }
-
-    /// An error for the log, with its causes.
-    #[must_use]
-    pub fn in_one_line(&self) -> String {
-        let mut line = self.to_string();
-        let mut cause = self.source();
-        while let Some(source) = cause {
-            line = format!("{line}: {source}");
-            cause = source.source();
-        }
-        line.replace('\n', " ")
     }
 
     /// An error for callers, who need not know more.

@@ -17,6 +17,7 @@ use super::rows::Changes;
 use super::sql::Sql;
 use super::write::{Write, WriteError, Written};
 use crate::catalogue::{Catalogue, Change, Record};
+use crate::telemetry::log::in_one_line;
 
 /// How often a shared store is asked for what others committed.
 const FOLLOW: Duration = Duration::from_millis(50);
@@ -120,7 +121,7 @@ impl Keeper {
         }
         let state = match &outcome {
             Ok(_) | Err(Failure::Undone(StoreError::Conflict)) => Ok(()),
-            Err(Failure::Undone(error) | Failure::Unknown(error)) => Err(error.in_one_line()),
+            Err(Failure::Undone(error) | Failure::Unknown(error)) => Err(in_one_line(error)),
         };
         let answers: Vec<_> = match outcome {
             Ok(answers) => answers,
@@ -147,12 +148,7 @@ impl Keeper {
         let (mut writing, revision) = store.begin().await?;
         let known = catalogue.snapshot().revision();
         if revision != known {
-            let missed = if revision > known {
-                writing.changes(known, revision).await
-            } else {
-                Err(behind(revision, known))
-            };
-            match missed {
+            match writing.changes(known, revision).await {
                 Ok(missed) => show(catalogue, &missed),
                 Err(StoreError::Compacted(_) | StoreError::Damaged(_)) => {
                     drop(writing);
@@ -198,16 +194,10 @@ impl Keeper {
     async fn follow(&mut self) -> Result<(), StoreError> {
         loop {
             let known = self.catalogue.snapshot().revision();
-            let newest = self.store.revision().await?;
-            if newest == known {
+            if self.store.revision().await? == known {
                 return Ok(());
             }
-            let changes = if newest > known {
-                self.store.changes(known, MOST_FOLLOWED).await
-            } else {
-                Err(behind(newest, known))
-            };
-            match changes {
+            match self.store.changes(known, MOST_FOLLOWED).await {
                 Ok(changes) => show(&self.catalogue, &changes),
                 Err(StoreError::Compacted(_) | StoreError::Damaged(_)) => {
                     warn!("reading all movies again: the changes since revision {known} are no longer kept");
@@ -234,7 +224,7 @@ impl Keeper {
     fn tell(&self, outcome: &Result<(), StoreError>) {
         self.set_state(match outcome {
             Ok(()) | Err(StoreError::Conflict) => Ok(()),
-            Err(error) => Err(error.in_one_line()),
+            Err(error) => Err(in_one_line(error)),
         });
     }
 
@@ -293,9 +283,4 @@ fn show(catalogue: &Catalogue, changes: &Changes) {
         // The next transaction finds that the catalogue is behind, and mends it.
         error!("what was committed does not fit the movies there are: {error}");
     }
-}
-
-/// A store that has gone back: somebody restored a backup while the service was running.
-fn behind(revision: u64, known: u64) -> StoreError {
-    StoreError::Damaged(format!("it is at revision {revision}, and was at {known} before"))
 }

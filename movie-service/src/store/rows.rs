@@ -49,6 +49,10 @@ pub(super) async fn changes(
     after: u64,
     up_to: u64,
 ) -> Result<Changes, StoreError> {
+    // A store that has gone back: somebody restored a backup while the service was running.
+    let Some(count) = up_to.checked_sub(after) else {
+        return Err(StoreError::Damaged(format!("it is at revision {up_to}, and was at {after} before")));
+    };
     let select =
         "SELECT id, movie, revision FROM changes WHERE revision > $1 AND revision <= $2 ORDER BY revision";
     let rows = query(select).bind(signed(after)).bind(signed(up_to)).fetch_all(connection).await?;
@@ -59,7 +63,7 @@ pub(super) async fn changes(
         }
         changes.push((row.try_get::<&str, _>(0)?.into(), record(row)?));
     }
-    if changes.len() as u64 == up_to - after { Ok(changes) } else { Err(StoreError::Compacted(after)) }
+    if changes.len() as u64 == count { Ok(changes) } else { Err(StoreError::Compacted(after)) }
 }
 
 /// Returns the movie of a row of an id and a movie.
@@ -80,4 +84,17 @@ pub(super) fn signed(revision: u64) -> i64 {
 /// Returns a revision that the store has.
 pub(super) fn unsigned(revision: i64) -> Result<u64, StoreError> {
     u64::try_from(revision).map_err(|_| StoreError::Damaged(format!("it has the revision {revision}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::store::sql::{Place, Sql};
+
+    #[tokio::test]
+    async fn a_store_that_has_gone_back_is_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Sql::open(Place::Sqlite(dir.path().join("movies.db"))).await.unwrap();
+        let error = store.changes(5, 10).await.unwrap_err().to_string();
+        assert!(error.contains("it is at revision 0, and was at 5 before"), "{error}");
+    }
 }

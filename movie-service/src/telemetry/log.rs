@@ -1,5 +1,6 @@
 //! Where lines go, in which form, and how many at most.
 
+use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -74,6 +75,18 @@ fn parse(directives: &str) -> (EnvFilter, Vec<String>) {
         }
     }
     (filter, doubts)
+}
+
+/// Returns an error with its causes, for a line of the log.
+#[must_use]
+pub fn in_one_line(error: &dyn Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = error.source();
+    while let Some(source) = cause {
+        line = format!("{line}: {source}");
+        cause = source.source();
+    }
+    line.replace('\n', " ")
 }
 
 /// Keeps lines of one kind from flooding the log: at most so many a second.
