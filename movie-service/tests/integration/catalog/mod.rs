@@ -24,7 +24,7 @@ use tonic_types::{ErrorDetail, StatusExt};
 
 use crate::process::{Service, command};
 
-type Stub = MovieCatalogClient<Channel>;
+pub(crate) type Stub = MovieCatalogClient<Channel>;
 
 /// A service over an SQLite store, empty at first, to which everybody may write.
 struct Fixture {
@@ -103,12 +103,12 @@ async fn batch(stub: &mut Stub, ids: Vec<String>) -> Result<Vec<Movie>, Status> 
 }
 
 /// Updates a movie by what is set in it.
-async fn update(stub: &mut Stub, movie: Movie) -> Result<Movie, Status> {
+pub(crate) async fn update(stub: &mut Stub, movie: Movie) -> Result<Movie, Status> {
     let request = UpdateMovieRequest { movie: Some(movie), ..UpdateMovieRequest::default() };
     Ok(stub.update_movie(request).await?.into_inner())
 }
 
-async fn delete(stub: &mut Stub, id: &str) -> Result<(), Status> {
+pub(crate) async fn delete(stub: &mut Stub, id: &str) -> Result<(), Status> {
     let request = DeleteMovieRequest { id: id.into(), ..DeleteMovieRequest::default() };
     stub.delete_movie(request).await.map(drop)
 }

@@ -4,10 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use movie_proto::catalog::v1::Movie;
-use movie_proto::catalog::v1::watch_movies_response::Event;
 use tokio::task::JoinSet;
 
-use super::{Kept, create, delete, history, list, movie, revision, stub, update};
+use super::{Kept, create, delete, followed, list, movie, revision, stub, update};
 
 super::on_each_store!(all_that_was_acknowledged_is_there_and_nothing_by_half);
 
@@ -53,15 +52,7 @@ async fn all_that_was_acknowledged_is_there_and_nothing_by_half(kept: &Kept) {
         }
         assert!(movies.keys().all(|id| known.contains_key(id)), "a movie that nobody wrote");
         let at = revision(&mut client).await;
-        let mut followed = HashMap::new();
-        for event in history(&mut client, at).await {
-            match event {
-                Event::Upserted(movie) => drop(followed.insert(movie.id.clone(), movie)),
-                Event::DeletedId(id) => drop(followed.remove(&id).unwrap()),
-                Event::CaughtUp(_) => panic!("told twice"),
-            }
-        }
-        assert_eq!(followed, movies);
+        assert_eq!(followed(&mut client, at).await, movies);
     }
     assert!(acknowledged > 0, "nothing was written");
 }

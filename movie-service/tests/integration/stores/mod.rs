@@ -6,23 +6,23 @@ mod postgres;
 mod restart;
 mod sqlite;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use movie_proto::catalog::v1::movie_catalog_client::MovieCatalogClient;
 use movie_proto::catalog::v1::watch_movies_request::Start;
 use movie_proto::catalog::v1::watch_movies_response::Event;
 use movie_proto::catalog::v1::{
-    CreateMovieRequest, DeleteMovieRequest, GetCatalogRequest, ImportMoviesRequest, ImportMoviesResponse,
-    ListMoviesRequest, Movie, UpdateMovieRequest, WatchMoviesRequest, WatchMoviesResponse,
+    CreateMovieRequest, GetCatalogRequest, ImportMoviesRequest, ImportMoviesResponse, ListMoviesRequest,
+    Movie, WatchMoviesRequest, WatchMoviesResponse,
 };
 use tempfile::TempDir;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 use tonic::{Status, Streaming};
 use tonic_types::StatusExt;
 
+use crate::catalog::{Stub, delete, update};
 use crate::process::{Service, command};
-
-type Stub = MovieCatalogClient<Channel>;
 
 /// An empty store.
 struct Kept {
@@ -92,16 +92,6 @@ async fn create(stub: &mut Stub, movie: Movie) -> Result<Movie, Status> {
     stub.create_movie(request).await.map(tonic::Response::into_inner)
 }
 
-async fn update(stub: &mut Stub, movie: Movie) -> Result<Movie, Status> {
-    let request = UpdateMovieRequest { movie: Some(movie), ..UpdateMovieRequest::default() };
-    stub.update_movie(request).await.map(tonic::Response::into_inner)
-}
-
-async fn delete(stub: &mut Stub, id: &str) -> Result<(), Status> {
-    let request = DeleteMovieRequest { id: id.into(), ..DeleteMovieRequest::default() };
-    stub.delete_movie(request).await.map(tonic::Response::into_inner)
-}
-
 async fn import(stub: &mut Stub, movies: Vec<Movie>) -> Result<ImportMoviesResponse, Status> {
     let messages = tokio_stream::iter([ImportMoviesRequest { movies }]);
     stub.import_movies(messages).await.map(tonic::Response::into_inner)
@@ -142,6 +132,19 @@ async fn history(stub: &mut Stub, to: i64) -> Vec<Event> {
     let end = watch.message().await.unwrap().unwrap();
     assert_eq!((end.revision, end.event), (to, Some(Event::CaughtUp(true))));
     events
+}
+
+/// Returns the movies that the changes up to `to` lead to, by their ids.
+async fn followed(stub: &mut Stub, to: i64) -> HashMap<String, Movie> {
+    let mut movies = HashMap::new();
+    for event in history(stub, to).await {
+        match event {
+            Event::Upserted(movie) => drop(movies.insert(movie.id.clone(), movie)),
+            Event::DeletedId(id) => drop(movies.remove(&id).unwrap()),
+            Event::CaughtUp(_) => panic!("told twice"),
+        }
+    }
+    movies
 }
 
 fn reason(status: &Status) -> String {

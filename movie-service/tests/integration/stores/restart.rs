@@ -1,6 +1,5 @@
 //! What is written is there after the service was killed.
 
-use std::collections::HashMap;
 use std::fs;
 use std::time::Duration;
 
@@ -8,7 +7,7 @@ use movie_proto::catalog::v1::CreateMovieRequest;
 use movie_proto::catalog::v1::watch_movies_response::Event;
 use movie_proto::{Empty, MovieId};
 
-use super::{Kept, create, delete, history, import, list, movie, reason, revision, stub, update, watch};
+use super::{Kept, create, delete, followed, import, list, movie, reason, revision, stub, update, watch};
 use crate::process::{bare_command, database, outcome};
 
 super::on_each_store!(
@@ -47,14 +46,7 @@ async fn all_that_was_written_is_there_as_it_was(kept: &Kept) {
     assert_eq!(list(&mut client).await, before);
     assert_eq!(revision(&mut client).await, at);
 
-    let mut followed = HashMap::new();
-    for event in history(&mut client, at).await {
-        match event {
-            Event::Upserted(movie) => drop(followed.insert(movie.id.clone(), movie)),
-            Event::DeletedId(id) => drop(followed.remove(&id).unwrap()),
-            Event::CaughtUp(_) => panic!("told twice"),
-        }
-    }
+    let followed = followed(&mut client, at).await;
     assert_eq!(followed.len(), before.len());
     assert!(before.iter().all(|movie| followed.get(&movie.id) == Some(movie)));
 }
