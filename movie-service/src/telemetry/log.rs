@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
-use tracing::level_filters::LevelFilter;
+use tracing::level_filters::{LevelFilter, STATIC_MAX_LEVEL};
 use tracing::warn;
 use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
@@ -29,7 +29,7 @@ pub enum LogFormat {
 ///
 /// `levels` are directives as in `RUST_LOG`, which is read if there are none: a level for all that has no other
 /// (`info` if not said), and `MODULE=LEVEL` for the lines of a module. What cannot be understood is left out,
-/// with a warning.
+/// with a warning; so is `trace` in a release build, which has no lines at that level.
 ///
 /// # Panics
 ///
@@ -37,7 +37,12 @@ pub enum LogFormat {
 #[must_use = "lines are written until this is dropped"]
 pub fn start(format: LogFormat, levels: Option<&str>) -> WorkerGuard {
     let from_env = std::env::var_os("RUST_LOG").unwrap_or_default();
-    let (levels, doubts) = parse(levels.unwrap_or(&from_env.to_string_lossy()));
+    let (levels, mut doubts) = parse(levels.unwrap_or(&from_env.to_string_lossy()));
+    if levels.max_level_hint() > Some(STATIC_MAX_LEVEL) {
+        doubts.push(format!(
+            "this build has no lines beyond `{STATIC_MAX_LEVEL}`: for more, build it without `--release`"
+        ));
+    }
     // Through a thread, so that a reader of the logs that stalls holds up nothing else; if need be, lines are lost.
     let (stderr, guard) = tracing_appender::non_blocking(io::stderr());
     let terminal = io::stderr().is_terminal();
