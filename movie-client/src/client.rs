@@ -1,156 +1,277 @@
-//! The stub, with addresses, deadlines and errors for people.
+//! The calls of both contracts, in the terms of this crate.
 
-use std::error::Error as StdError;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::TryStreamExt;
+use futures_util::stream::{iter, poll_fn, try_unfold};
+use movie_proto::catalog::v1;
 use movie_proto::movie_client::MovieClient;
-use movie_proto::{Empty, MovieData, MovieId};
-use tokio::time::timeout;
-use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status, Streaming};
+use movie_proto::{Empty, MovieId};
+use tokio::task::JoinSet;
+use tokio_stream::{Stream, StreamExt};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_health::pb::health_client::HealthClient;
 
-/// How long a connection, and the answer to a call, may take.
-const PATIENCE: Duration = Duration::from_secs(4);
+use crate::call::{Caller, Items, Repeat, catalog};
+use crate::catalog::{Catalog, Health, Imported, Page, Query, messages};
+use crate::watch::{Change, Start};
+use crate::{Config, Error, Field, Movie, watch};
 
-/// How long the next movie of a list may take.
-const PATIENCE_IN_LIST: Duration = Duration::from_secs(10);
-
-/// A connection to a movie service.
-#[derive(Clone, Debug)]
+/// A movie service. Cheap to clone; clones share their connections.
+#[derive(Clone)]
 pub struct Client {
-    address: String,
-    stub: MovieClient<Channel>,
-}
-
-/// The movies of a list, as they arrive.
-#[derive(Debug)]
-pub struct Movies {
-    address: String,
-    messages: Streaming<MovieData>,
-}
-
-/// Why a call failed, for people.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The address makes no sense.
-    #[error("`{}` is not an address; expected HOST:PORT, for example localhost:3001", .0.escape_debug())]
-    Address(String),
-    /// Nobody answers at the address.
-    #[error(
-        "no movie service at {address} ({reason}); start one with `cargo run -p movie-service` or name another \
-         with --address HOST:PORT"
-    )]
-    Unreachable {
-        /// The address.
-        address: String,
-        /// What the operating system says.
-        reason: String,
-    },
-    /// The service took too long.
-    #[error("{address} gave no answer within {} seconds; is it a movie service?", after.as_secs())]
-    TimedOut {
-        /// The address.
-        address: String,
-        /// How long it had.
-        after: Duration,
-    },
-    /// The service refused, or broke off.
-    #[error("the call to {address} failed: {code:?}: {message}")]
-    Failed {
-        /// The address.
-        address: String,
-        /// The gRPC status code.
-        code: Code,
-        /// What the service says.
-        message: String,
-    },
+    caller: Arc<Caller>,
 }
 
 impl Client {
-    /// Connects to `address`, as `HOST:PORT` or `http://HOST:PORT`.
+    /// Prepares to call a service. Connections are made when the first call needs them. Has to be called within a Tokio
+    /// runtime.
     ///
     /// # Errors
     ///
-    /// [`Error::Address`], or [`Error::Unreachable`] within four seconds.
-    pub async fn connect(address: &str) -> Result<Self, Error> {
-        let authority = address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/');
-        let endpoint = Endpoint::from_shared(format!("http://{authority}"))
-            .ok()
-            .filter(|endpoint| {
-                let uri = endpoint.uri();
-                uri.port().is_some()
-                    && uri.path_and_query().is_none_or(|path| path == "/")
-                    && !authority.contains('@')
-            })
-            .ok_or_else(|| Error::Address(address.to_owned()))?;
-        let unreachable = |reason: String| Error::Unreachable { address: authority.to_owned(), reason };
-        let channel = timeout(PATIENCE, endpoint.tcp_nodelay(true).connect())
-            .await
-            .map_err(|_| unreachable(format!("no connection within {} seconds", PATIENCE.as_secs())))?
-            .map_err(|error| unreachable(root_cause(&error)))?;
-        Ok(Self { address: authority.to_owned(), stub: MovieClient::new(channel) })
-    }
-
-    /// Returns the movie that has this id, or `None`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Failed`] or [`Error::TimedOut`].
-    pub async fn get(&mut self, id: &str) -> Result<Option<MovieData>, Error> {
-        let call = self.stub.get_movie_by_id(MovieId { id: id.to_owned() });
-        let movie = answer(&self.address, PATIENCE, call).await?.into_inner();
-        // The contract: a movie without an id is no movie.
-        Ok(Some(movie).filter(|movie| !movie.id.is_empty()))
-    }
-
-    /// Returns every movie, in the order of the service.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Failed`] or [`Error::TimedOut`].
-    pub async fn list(&mut self) -> Result<Movies, Error> {
-        let call = self.stub.get_list_movies(Empty {});
-        let messages = answer(&self.address, PATIENCE, call).await?.into_inner();
-        Ok(Movies { address: self.address.clone(), messages })
-    }
-}
-
-impl Movies {
-    /// Returns the next movie, `None` after the last. Can be cancelled and called again.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Failed`] or [`Error::TimedOut`].
-    pub async fn next(&mut self) -> Result<Option<MovieData>, Error> {
-        answer(&self.address, PATIENCE_IN_LIST, self.messages.message()).await
-    }
-}
-
-/// Waits for an answer, and no longer than `patience`.
-async fn answer<T>(
-    address: &str,
-    patience: Duration,
-    call: impl Future<Output = Result<T, Status>>,
-) -> Result<T, Error> {
-    let address = || address.to_owned();
-    match timeout(patience, call).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(status)) => {
-            // What went wrong on the way is at the bottom of the chain.
-            let cause = status.source().map(|_| format!(" ({})", root_cause(&status)));
-            let message = status.message().chars().take(500).collect::<String>() + &cause.unwrap_or_default();
-            let message = message.escape_debug().to_string();
-            Err(Error::Failed { address: address(), code: status.code(), message })
+    /// [`Error::Config`] if the configuration cannot work.
+    pub fn connect(config: &Config) -> Result<Self, Error> {
+        if config.token.is_some()
+            && let Some(address) =
+                config.addresses.iter().find(|address| !address.is_tls() && !address.is_local())
+        {
+            tracing::warn!("the token goes to {address} unencrypted: whoever is on the way can read it");
         }
-        Err(_) => Err(Error::TimedOut { address: address(), after: patience }),
+        Ok(Self { caller: Arc::new(Caller::new(config)?) })
     }
-}
 
-/// Returns what is at the bottom of an error: the layers above it say no more than "transport error".
-fn root_cause(error: &dyn StdError) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+    /// Returns a movie (`GetMovie`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], or why the call failed.
+    pub async fn get(&self, id: impl Into<String>) -> Result<Movie, Error> {
+        let request = v1::GetMovieRequest { id: id.into() };
+        let send = |channel, request| async move { catalog(channel).get_movie(request).await };
+        self.caller.unary(Repeat::Safe, request, send).await.map(Movie::from)
     }
-    cause.to_string()
+
+    /// Returns movies in the order of their ids, at most 1,000, all at one revision (`BatchGetMovies`).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] with the ids that no movie has, or why the call failed.
+    pub async fn batch<I: Into<String>>(
+        &self,
+        ids: impl IntoIterator<Item = I>,
+    ) -> Result<Vec<Movie>, Error> {
+        let request = v1::BatchGetMoviesRequest { ids: ids.into_iter().map(Into::into).collect() };
+        let send = |channel, request| async move { catalog(channel).batch_get_movies(request).await };
+        let found = self.caller.unary(Repeat::Safe, request, send).await?;
+        Ok(found.movies.into_iter().map(Movie::from).collect())
+    }
+
+    /// Answers each id as it comes, in order, with the movie or `None` (`LookupMovies`).
+    ///
+    /// # Errors
+    ///
+    /// Why the call failed; it is not made again, as its ids are gone.
+    pub async fn lookup(
+        &self,
+        ids: impl Stream<Item = String> + Send + 'static,
+    ) -> Result<Items<(String, Option<Movie>)>, Error> {
+        // Shared, as a call that finds no connection is made anew; only one that has left takes ids.
+        let ids = Arc::new(Mutex::new(Box::pin(ids)));
+        let send = |channel, request: tonic::Request<()>| {
+            let ids = Arc::clone(&ids);
+            let ids =
+                poll_fn(move |cx| ids.lock().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(cx));
+            let request = request.map(|()| ids.map(|id| v1::LookupMoviesRequest { id }));
+            async move { catalog(channel).lookup_movies(request).await }
+        };
+        let messages = self.caller.stream(Repeat::Never, (), true, send).await?;
+        Ok(Box::pin(try_unfold(messages, async |mut messages| {
+            let answer = messages.next().await?;
+            Ok(answer.map(|answer| ((answer.id, answer.movie.map(Movie::from)), messages)))
+        })))
+    }
+
+    /// Lists movies page by page, all at one revision (`ListMovies`). The next page is asked for while one is used.
+    ///
+    /// # Errors
+    ///
+    /// The stream ends with [`Error::Invalid`] if the query makes no sense, [`Error::ListExpired`], or why a call failed.
+    #[must_use]
+    pub fn pages(&self, query: Query) -> Items<Page> {
+        let client = self.clone();
+        let ask = move |pages: &mut JoinSet<_>, token: String| {
+            let (client, query) = (client.clone(), query.clone());
+            pages.spawn(async move { client.list_movies(query, token).await });
+        };
+        // One task, which ends with the stream.
+        let asked = (ask, JoinSet::new(), Some(String::new()));
+        Box::pin(try_unfold(asked, |(ask, mut pages, first)| async move {
+            if let Some(token) = first {
+                ask(&mut pages, token);
+            }
+            let Some(page) = pages.join_next().await else { return Ok(None) };
+            let (page, next) = page.map_err(|_| Error::Config("a task has failed".to_owned()))??;
+            if !next.is_empty() {
+                ask(&mut pages, next);
+            }
+            Ok(Some((page, (ask, pages, None))))
+        }))
+    }
+
+    /// Returns the first page of a list.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the query makes no sense, or why the call failed.
+    pub async fn first_page(&self, query: Query) -> Result<Page, Error> {
+        self.list_movies(query, String::new()).await.map(|(page, _)| page)
+    }
+
+    /// Returns a page and what to ask for the next one with.
+    async fn list_movies(&self, query: Query, page_token: String) -> Result<(Page, String), Error> {
+        let Query { filter, order_by, page_size } = query;
+        let page_size = i32::try_from(page_size).ok().filter(|size| *size > 0).unwrap_or(1000);
+        let request = v1::ListMoviesRequest { page_size, page_token, filter: Some(filter.into()), order_by };
+        let send = |channel, request| async move { catalog(channel).list_movies(request).await };
+        let found = self.caller.unary(Repeat::Safe, request, send).await?;
+        let total = u64::try_from(found.total_size).unwrap_or_default();
+        let movies = found.movies.into_iter().map(Movie::from).collect();
+        Ok((Page { movies, total }, found.next_page_token))
+    }
+
+    /// Lists movies one by one, as [`Client::pages`] does.
+    #[must_use]
+    pub fn list(&self, query: Query) -> Items<Movie> {
+        Box::pin(self.pages(query).map_ok(|page| iter(page.movies.into_iter().map(Ok))).try_flatten())
+    }
+
+    /// Adds a movie and returns it as it is now (`CreateMovie`). Without an id, the service makes one. If the answer is
+    /// lost, the movie is sent again and added once.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AlreadyExists`], [`Error::Invalid`], [`Error::ReadOnly`], or why the call failed.
+    pub async fn create(&self, movie: Movie) -> Result<Movie, Error> {
+        let request_id = uuid::Uuid::new_v4().to_string();
+        let request = v1::CreateMovieRequest { movie: Some(movie.into()), request_id };
+        let send = |channel, request| async move { catalog(channel).create_movie(request).await };
+        self.caller.unary(Repeat::Safe, request, send).await.map(Movie::from)
+    }
+
+    /// Changes these fields of the movie that has its id, and returns it as it is now (`UpdateMovie`). If the movie has
+    /// an etag, it is changed only if that is still its etag.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::Conflict`], [`Error::Invalid`], [`Error::ReadOnly`], or why the call failed.
+    pub async fn update(&self, movie: Movie, fields: &[Field]) -> Result<Movie, Error> {
+        let paths = fields.iter().map(|field| field.name().to_owned()).collect();
+        self.write(movie, paths, false).await
+    }
+
+    /// Adds a movie, or replaces the one that has its id, and returns it as it is now (`UpdateMovie`). If the movie has
+    /// an etag, one that is there is replaced only if that is still its etag.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Client::update`].
+    pub async fn put(&self, movie: Movie) -> Result<Movie, Error> {
+        self.write(movie, vec!["*".to_owned()], true).await
+    }
+
+    async fn write(&self, movie: Movie, paths: Vec<String>, allow_missing: bool) -> Result<Movie, Error> {
+        let update_mask = Some(prost_types::FieldMask { paths });
+        let request = v1::UpdateMovieRequest { movie: Some(movie.into()), update_mask, allow_missing };
+        let send = |channel, request| async move { catalog(channel).update_movie(request).await };
+        self.caller.unary(Repeat::Never, request, send).await.map(Movie::from)
+    }
+
+    /// Removes a movie (`DeleteMovie`); with an etag, only if that is still its etag.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::Conflict`], [`Error::ReadOnly`], or why the call failed.
+    pub async fn delete(&self, id: impl Into<String>, etag: Option<String>) -> Result<(), Error> {
+        let etag = etag.unwrap_or_default();
+        let request = v1::DeleteMovieRequest { id: id.into(), etag, allow_missing: false };
+        let send = |channel, request| async move { catalog(channel).delete_movie(request).await };
+        self.caller.unary(Repeat::Never, request, send).await
+    }
+
+    /// Adds the movies that are not there and replaces those that are (`ImportMovies`). A movie that cannot be taken is
+    /// counted and named. What is cut off is sent again, and then counted as unchanged where it had arrived: some ten
+    /// thousand movies at a time are a good size. The deadline is for the answer to all of them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::ReadOnly`], or why the call failed.
+    pub async fn import(&self, movies: impl IntoIterator<Item = Movie>) -> Result<Imported, Error> {
+        let messages = messages(movies);
+        let send = |channel, request: tonic::Request<Vec<_>>| async move {
+            catalog(channel).import_movies(request.map(tokio_stream::iter)).await
+        };
+        self.caller.unary(Repeat::Safe, messages, send).await.map(Imported::from)
+    }
+
+    /// Follows the changes of the catalogue, each once and in order (`WatchMovies`). When the connection is cut or the
+    /// service stops, the stream goes on where it was, for as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Compacted`], [`Error::RevisionUnknown`], or why the first call failed.
+    pub async fn watch(&self, start: Start) -> Result<Items<Change>, Error> {
+        watch::follow(Arc::clone(&self.caller), start).await
+    }
+
+    /// Returns what there is to know of the catalogue as a whole (`GetCatalog`).
+    ///
+    /// # Errors
+    ///
+    /// Why the call failed.
+    pub async fn catalog(&self) -> Result<Catalog, Error> {
+        let send = |channel, request| async move { catalog(channel).get_catalog(request).await };
+        self.caller.unary(Repeat::Safe, v1::GetCatalogRequest {}, send).await.map(Catalog::from)
+    }
+
+    /// Returns whether a gRPC service can be called, such as `movie.catalog.v1.MovieCatalog`; "" is all of them.
+    ///
+    /// # Errors
+    ///
+    /// Why the call failed.
+    pub async fn health(&self, service: impl Into<String>) -> Result<Health, Error> {
+        let request = HealthCheckRequest { service: service.into() };
+        let send = |channel, request| async move { HealthClient::new(channel).check(request).await };
+        match self.caller.unary(Repeat::Safe, request, send).await {
+            Ok(answer) if answer.status() == ServingStatus::Serving => Ok(Health::Serving),
+            Ok(_) => Ok(Health::NotServing),
+            Err(Error::NotFound { .. }) => Ok(Health::Unknown),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns a movie by the course's contract (`GetMovieByID`), or `None`. It has the first four fields only.
+    ///
+    /// # Errors
+    ///
+    /// Why the call failed.
+    pub async fn course_get(&self, id: impl Into<String>) -> Result<Option<Movie>, Error> {
+        let send = |channel, request| async move { MovieClient::new(channel).get_movie_by_id(request).await };
+        let movie = self.caller.unary(Repeat::Safe, MovieId { id: id.into() }, send).await?;
+        // The contract: a movie without an id is no movie.
+        Ok(Some(movie).filter(|movie| !movie.id.is_empty()).map(Movie::from))
+    }
+
+    /// Lists all movies by the course's contract (`GetListMovies`). They have the first four fields only.
+    ///
+    /// # Errors
+    ///
+    /// Why the call failed; the stream may also end with it.
+    pub async fn course_list(&self) -> Result<Items<Movie>, Error> {
+        let send = |channel, request| async move { MovieClient::new(channel).get_list_movies(request).await };
+        let messages = self.caller.stream(Repeat::Safe, Empty {}, false, send).await?;
+        Ok(Box::pin(try_unfold(messages, async |mut messages| {
+            Ok(messages.next().await?.map(|movie| (Movie::from(movie), messages)))
+        })))
+    }
 }

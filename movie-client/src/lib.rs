@@ -1,11 +1,32 @@
 //! Calls the movie service. In reading order:
 //!
-//! * [`args`] — the command line;
-//! * [`command`] — what each command calls and prints;
-//! * [`client`] — the stub, with addresses, deadlines and errors for people;
-//! * [`text_format`] — a message as text.
+//! * [`Client`] — the calls of both contracts, in the terms of this crate: [`Movie`], [`Filter`], [`Change`], [`Error`];
+//! * [`Config`] — where the service is, who calls, how long a call may take and when it is repeated;
+//! * `call` — the way of a call: an address in turn, a deadline, repetitions within a budget;
+//! * `channel` — the connections: names are looked up, sockets connected, what is said encrypted;
+//! * `watch` — following changes across cuts;
+//! * [`cli`] — the command line, behind the feature of that name.
+//!
+//! What goes on below a call is told to [`tracing`]: at the level debug each step with the time it took, and at info that
+//! a watch was cut and goes on.
 
-pub mod args;
-pub mod client;
-pub mod command;
-pub mod text_format;
+mod address;
+mod call;
+mod catalog;
+mod channel;
+#[cfg(feature = "cli")]
+pub mod cli;
+mod client;
+mod config;
+mod error;
+mod movie;
+mod watch;
+
+pub use self::address::{Address, InvalidAddress};
+pub use self::call::Items;
+pub use self::catalog::{Catalog, Health, Imported, Page, Query, Rejected};
+pub use self::client::Client;
+pub use self::config::{Config, Identity, Resolver, Retry, Tls, Token};
+pub use self::error::{Error, InvalidField};
+pub use self::movie::{Field, Filter, Movie};
+pub use self::watch::{Change, Event, Start};

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use clap::CommandFactory;
-use movie_client::args::Args;
+use movie_client::cli::args::Args;
 use movie_proto::MovieData;
 use movie_service::access::tokens::Tokens;
 use movie_service::config::Config;
@@ -223,10 +223,15 @@ fn above(what: String) -> Wrong {
 /// Says whether the service or the client has this flag or this environment variable.
 fn is_option(code: &str) -> bool {
     let name = code.split([' ', '=']).next().unwrap_or_default();
-    [Config::command(), Args::command()].iter().flat_map(clap::Command::get_arguments).any(|argument| {
+    has_option(&Config::command(), name) || has_option(&Args::command(), name)
+}
+
+fn has_option(command: &clap::Command, name: &str) -> bool {
+    let is_it = |argument: &clap::Arg| {
         let is_flag = argument.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long));
         is_flag || argument.get_env().is_some_and(|variable| variable == name)
-    })
+    };
+    command.get_arguments().any(is_it) || command.get_subcommands().any(|command| has_option(command, name))
 }
 
 fn language_of(path: &str) -> &str {

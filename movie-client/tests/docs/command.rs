@@ -3,7 +3,7 @@
 use std::process;
 
 use clap::Parser;
-use movie_client::args::Args;
+use movie_client::cli::args::Args;
 use movie_service::config::{Config, Database};
 
 use crate::files::{Files, members};
@@ -38,7 +38,8 @@ pub(crate) struct Outcome {
 impl Command {
     /// Reads a command line.
     pub(crate) fn parse(line: &str, files: &Files) -> Result<Self, String> {
-        let words: Vec<&str> = line.split_whitespace().collect();
+        let words = shlex::split(line).ok_or_else(|| format!("a quote without its pair: `{line}`"))?;
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
             ["cargo", "run", "-p", package] | ["cargo", "run", "--release", "-p", package] => {
                 Self::program(files, package, &[])

@@ -49,6 +49,7 @@ fn all_that_the_other_pages_show_is_true() {
     for path in [
         "CHANGELOG.md",
         "databases/README.md",
+        "docs/client.md",
         "docs/decisions.md",
         "docs/operations.md",
         "docs/performance.md",
@@ -75,12 +76,12 @@ fn the_generated_code_of_the_finished_exercise_is_what_its_contract_gives() {
 fn a_quote_or_change_that_does_not_fit_its_file_is_named_with_its_line() {
     let lib = "movie-client/src/lib.rs";
     let quote = format!("```rust file={lib}");
-    let missing = format!("d.md:3: {lib} does not have the line `pub mod clients;` there");
-    assert_wrong(&[&quote, "pub mod args;", "pub mod clients;", "```"], &missing);
-    let late = format!("d.md:4: {lib} does not have the line `pub mod args;` there");
-    assert_wrong(&[&quote, "pub mod client;", "…", "pub mod args;", "```"], &late);
+    let missing = format!("d.md:3: {lib} does not have the line `mod clients;` there");
+    assert_wrong(&[&quote, "mod address;", "mod clients;", "```"], &missing);
+    let late = format!("d.md:4: {lib} does not have the line `mod address;` there");
+    assert_wrong(&[&quote, "mod client;", "…", "mod address;", "```"], &late);
     let change = format!("```diff file={lib}");
-    assert_wrong(&[&change, " pub mod args;", "-pub mod clients;", "+pub mod a;", "```"], &missing);
+    assert_wrong(&[&change, " mod address;", "-mod clients;", "+mod a;", "```"], &missing);
     assert_wrong(&[&quote, "…", "```"], "d.md:1: the block is empty");
     assert_wrong(&["```rust file=src/gone.rs", "mod a;", "```"], "d.md:1: there is no `src/gone.rs`");
 }

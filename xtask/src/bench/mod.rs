@@ -6,6 +6,7 @@
 
 mod catalog;
 pub(crate) mod data;
+mod listing;
 pub(crate) mod load;
 pub(crate) mod process;
 mod server;
@@ -21,6 +22,7 @@ use clap::Args;
 
 use self::server::{Kind, Server};
 use self::table::{Bar, Table};
+use crate::interop::python::Python;
 
 /// How much to measure.
 #[derive(Args, Clone, Debug)]
@@ -51,7 +53,8 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     build(root)?;
     let dir = target.join("bench");
     fs::create_dir_all(&dir)?;
-    let bench = Bench { target, dir, rounds: options.rounds, table: Table::default() };
+    let python = Python::install(root, &target.join("interop"))?;
+    let bench = Bench { target, dir, python, rounds: options.rounds, table: Table::default() };
     bench.run(options.movies, options.catalog)
 }
 
@@ -61,7 +64,7 @@ pub(crate) fn build(root: &Path) -> Result<()> {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo)
             .current_dir(root)
-            .args(["build", "--package", "movie-service"])
+            .args(["build", "--package", "movie-service", "--package", "movie-client"])
             .args(args)
             .status()?;
         ensure!(status.success(), "cargo build failed");
@@ -72,6 +75,7 @@ pub(crate) fn build(root: &Path) -> Result<()> {
 struct Bench {
     target: PathBuf,
     dir: PathBuf,
+    python: Python,
     rounds: u64,
     table: Table,
 }
@@ -84,6 +88,7 @@ impl Bench {
             self.sizes()?;
             self.stalled_readers()?;
             self.reloads()?;
+            self.listing()?;
         }
         self.catalog()?;
         self.table.print();
@@ -219,6 +224,34 @@ impl Bench {
         Ok(())
     }
 
+    /// What our client and the course's take to list a million movies into a pipe.
+    fn listing(&mut self) -> Result<()> {
+        /// The course's client prints a movie, whose text ends with an empty line, and two headings beside.
+        const BESIDE: u64 = 3;
+        let server = self.server(Kind::Ours, MILLION)?;
+        let address = server.address.to_string();
+        let (mut wall, mut cpu, mut memory) = (Pairs::new(), Pairs::new(), Pairs::new());
+        for _ in 0..self.rounds {
+            let mut ours = Command::new(self.target.join("release/movie-client"));
+            let ours = listing::measure(ours.args(["--address", &address, "list"]), MILLION)?;
+            let course = listing::measure(&mut self.python.client(&address), MILLION + BESIDE)?;
+            wall.0.push([ours.wall, course.wall]);
+            cpu.0.push([ours.cpu, course.cpu]);
+            memory.0.push([ours.memory, course.memory]);
+        }
+        let course = "the course's: ";
+        self.table.row(
+            "CPU of the client that lists 1M movies into a pipe",
+            "s",
+            &cpu.0,
+            Bar::Ratio(0.125),
+            course,
+        );
+        self.table.row("time until it has", "s", &wall.0, Bar::Ratio(0.125), course);
+        self.table.row("memory of the client meanwhile, peak", "MB", &memory.0, Bar::Ours(50.0), course);
+        Ok(())
+    }
+
     /// Whether memory grows from reload to reload.
     fn reloads(&mut self) -> Result<()> {
         let database = self.dir.join("reloaded.json");
@@ -271,8 +304,15 @@ impl Pairs {
         Self(Vec::new())
     }
 
+    /// Measures both. Who is first in a round is second in the next: the machine is not the same after a pause as in the
+    /// middle of work.
     fn push(&mut self, servers: &[Server; 2], measure: impl Fn(&Server) -> Result<f64>) -> Result<()> {
-        self.0.push([measure(&servers[0])?, measure(&servers[1])?]);
+        let mut round = [0.0; 2];
+        let first = self.0.len() % 2;
+        for which in [first, 1 - first] {
+            round[which] = measure(&servers[which])?;
+        }
+        self.0.push(round);
         Ok(())
     }
 }

@@ -4,17 +4,19 @@
 //! outputs are compared, of every movie, with what the database says or with what the Python programs print
 //! when they talk to each other.
 
+pub(crate) mod python;
+
 use std::env;
-use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
+use self::python::{Python, command};
 use crate::program::{self, Output, Program};
 
 /// The course's database.
@@ -24,8 +26,6 @@ const FILMS: &str = "films.json";
 
 /// How long a program may take to get ready, and to do its work. Far more than any needs.
 const LIMIT: Duration = Duration::from_mins(2);
-/// How long it may take to install Python packages, which come over the network.
-const INSTALL_LIMIT: Duration = Duration::from_mins(10);
 
 /// Ids that no movie has.
 const UNKNOWN: [&str; 2] = ["no-such-movie", ""];
@@ -46,8 +46,7 @@ struct Programs {
     root: PathBuf,
     /// Our own programs.
     built: PathBuf,
-    /// What the Python programs need, and the input of those that read any.
-    python: PathBuf,
+    python: Python,
 }
 
 /// A running server.
@@ -131,13 +130,17 @@ fn rust_client(programs: &Programs, database: &str) -> Result<()> {
     compare(&format!("python client, python server, {database}, GetListMovies"), &expected, &listed)?;
 
     let titles: String = movies.iter().flat_map(|movie| ["Movie called ", &movie.title, "\n"]).collect();
-    compare(&format!("{check}, list"), &titles, &run(programs.rust_client(&server).arg("list"))?)?;
+    compare(
+        &format!("{check}, list"),
+        &titles,
+        &run(programs.rust_client(&server).args(["list", "-o", "text"]))?,
+    )?;
     println!("{check}: list, {} titles equal", movies.len());
 
     let sample: Vec<&str> = sample(&movies).collect();
     let input = programs.input(sample.iter().copied())?;
     let expected = run(programs.python_client(&server).arg("text").stdin(input))?;
-    let printed = sample.iter().map(|id| run(programs.rust_client(&server).args(["get", id])));
+    let printed = sample.iter().map(|id| run(programs.rust_client(&server).args(["get", id, "-o", "text"])));
     compare(&format!("{check}, get"), &expected, &printed.collect::<Result<String>>()?)?;
     println!("{check}: get, {} movies printed as python prints them", sample.len());
 
@@ -203,78 +206,29 @@ impl Programs {
         ensure!(build.success(), "the service and the client do not build");
         // Cargo puts what it builds beside this program, whatever its settings say.
         let folder = env::current_exe()?.parent().context("this program is in no folder")?.to_owned();
-        let programs =
-            Self { root: root.to_owned(), python: folder.with_file_name("interop"), built: folder };
-        programs.install_python()?;
-        Ok(programs)
-    }
-
-    /// Makes the virtual environment, unless it is there, and generates the stubs.
-    fn install_python(&self) -> Result<()> {
-        let venv = self.python.join("venv");
-        let has_pip = run(self.venv_python().args(["-m", "pip", "--version"])).is_ok();
-        if !has_pip {
-            run(self.command("python3").args(["-c", "import ensurepip, venv"])).map_err(|_| {
-                anyhow::anyhow!(
-                    "no python3 with its module venv; install them, on Debian: apt-get install python3-venv"
-                )
-            })?;
-            run(self.command("python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
-        }
-        // Without any effect, and without the network, if all is there.
-        let mut pip = self.venv_python();
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        program::run(pip.args(["--requirement", "xtask/interop/requirements.txt"]), INSTALL_LIMIT)?;
-
-        let stubs = self.python.join("stubs");
-        fs::create_dir_all(&stubs).with_context(|| format!("create {}", stubs.display()))?;
-        let mut protoc = self.venv_python();
-        protoc.args(["-m", "grpc_tools.protoc", "--proto_path=proto", "movie.proto"]);
-        run(protoc.arg("--python_out").arg(&stubs).arg("--grpc_python_out").arg(&stubs))?;
-        Ok(())
+        let python = Python::install(root, &folder.with_file_name("interop"))?;
+        Ok(Self { root: root.to_owned(), built: folder, python })
     }
 
     fn rust_service(&self, database: &str) -> Result<Server> {
-        let mut service = self.command(self.built.join("movie-service"));
+        let mut service = command(&self.root, self.built.join("movie-service"));
         // By itself it logs JSON into a pipe; here the line that says where it listens is read.
         service.env("MOVIE_LOG_FORMAT", "text");
         Server::start(service.args(["--listen", "127.0.0.1:0", "--database", &path(database)]))
     }
 
     fn rust_client(&self, server: &Server) -> Command {
-        let mut client = self.command(self.built.join("movie-client"));
+        let mut client = command(&self.root, self.built.join("movie-client"));
         client.args(["--address", &server.address]);
         client
     }
 
     fn python_server(&self, database: &str) -> Result<Server> {
-        Server::start(self.venv_python().args(["xtask/interop/server.py", &path(database)]))
+        Server::start(&mut self.python.server(&path(database)))
     }
 
     fn python_client(&self, server: &Server) -> Command {
-        let mut client = self.venv_python();
-        client.args(["xtask/interop/client.py", &server.address]);
-        client
-    }
-
-    fn venv_python(&self) -> Command {
-        let mut python = self.command(self.python.join("venv/bin/python"));
-        python.env("PYTHONPATH", self.python.join("stubs"));
-        // Whatever the locale is, as Rust does.
-        python.env("PYTHONUTF8", "1");
-        // Only what goes wrong; gRPC would tell of more.
-        python.env("GRPC_VERBOSITY", "ERROR");
-        // No proxy belongs between two programs on one machine.
-        python.env("no_grpc_proxy", "127.0.0.1");
-        python
-    }
-
-    /// Prepares to run a program, without the settings from outside that would change what it does.
-    fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command.current_dir(&self.root).stdin(Stdio::null());
-        command.env_remove("MOVIE_QUIET").env_remove("RUST_LOG");
-        command
+        self.python.client(&server.address)
     }
 
     /// Returns the movies of a database.
@@ -292,7 +246,7 @@ impl Programs {
 
     /// Returns ids, one a line, as the input of a program.
     fn input<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> io::Result<File> {
-        let path = self.python.join("ids");
+        let path = self.python.folder.join("ids");
         let lines: String = ids.into_iter().flat_map(|id| [id, "\n"]).collect();
         fs::write(&path, lines)?;
         File::open(path)

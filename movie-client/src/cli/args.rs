@@ -1,0 +1,320 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::FalseyValueParser;
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+
+use super::bench::args::Bench;
+use super::output::Format;
+use super::time::time;
+use crate::Address;
+
+/// Calls the movie service. Without a command it makes the course's two calls.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "movie-client", version, after_help = AFTER_HELP)]
+pub struct Args {
+    /// How to reach the service.
+    #[command(flatten)]
+    pub reach: Reach,
+
+    /// The form of what is printed; by default a table on a terminal and ndjson elsewhere.
+    #[arg(short, long, env = "MOVIE_OUTPUT", value_enum, value_name = "FORM", global = true)]
+    pub output: Option<Format>,
+
+    /// Say what happens on standard error, and how long each step takes.
+    #[arg(short, long, env = "MOVIE_VERBOSE", value_parser = FalseyValueParser::new(), global = true)]
+    pub verbose: bool,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// The exit codes, which `docs/client.md` lists, too.
+const AFTER_HELP: &str = "Exit codes: 0 done, 1 no such movie, 2 wrong command line, 3 refused, 4 not serving, \
+    5 unreachable or unavailable, 6 out of time, 7 not allowed, 8 any other failure, 130 interrupted";
+
+/// How to reach the service.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "How to reach the service")]
+pub struct Reach {
+    /// Where the service is: HOST:PORT, https://HOST:PORT or unix:PATH; several share the calls.
+    #[arg(
+        long = "address",
+        env = "MOVIE_ADDRESS",
+        value_name = "ADDRESS",
+        default_value = "localhost:3001",
+        value_delimiter = ',',
+        global = true
+    )]
+    pub addresses: Vec<Address>,
+
+    /// Encrypt, as `https` in the address does.
+    #[arg(long, env = "MOVIE_TLS", value_parser = FalseyValueParser::new(), global = true)]
+    pub tls: bool,
+
+    /// The certificates, in PEM, of the authorities to trust instead of the system's; encrypts.
+    #[arg(long, env = "MOVIE_TLS_CA", value_name = "FILE", global = true)]
+    pub tls_ca: Option<PathBuf>,
+
+    /// The client's own certificate, in PEM; encrypts.
+    #[arg(long, env = "MOVIE_CLIENT_CERT", value_name = "FILE", requires = "client_key", global = true)]
+    pub client_cert: Option<PathBuf>,
+
+    /// The private key of that certificate, in PEM.
+    #[arg(long, env = "MOVIE_CLIENT_KEY", value_name = "FILE", requires = "client_cert", global = true)]
+    pub client_key: Option<PathBuf>,
+
+    /// The token that says who calls. As a variable it stays out of the list of processes.
+    #[arg(long, env = "MOVIE_TOKEN", value_name = "TOKEN", hide_env_values = true, global = true)]
+    pub token: Option<String>,
+
+    /// How long a call may take, and in a stream the next item: `500ms`, `10s`, `2m`.
+    #[arg(long, env = "MOVIE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = time, global = true)]
+    pub timeout: Duration,
+
+    /// How often a call that is safe to repeat is tried while the service is unavailable.
+    #[arg(long, env = "MOVIE_TRIES", value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100), global = true)]
+    pub tries: u32,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Print the movie that has an id.
+    Get {
+        /// The id.
+        id: String,
+    },
+    /// List movies.
+    List(List),
+    /// Print the movies that have these ids, all at one revision.
+    Batch {
+        /// The ids, up to 1,000.
+        #[arg(required = true)]
+        ids: Vec<String>,
+    },
+    /// Answer ids from standard input, one a line, as they come.
+    Lookup,
+    /// Add a movie.
+    Create(Create),
+    /// Change what is named of a movie.
+    Update(Update),
+    /// Remove a movie.
+    Delete(Delete),
+    /// Add the movies of files, and replace those that are there.
+    Import(Import),
+    /// Write all movies as a database that the service and `import` read.
+    Export {
+        /// The file; standard output without one.
+        file: Option<PathBuf>,
+    },
+    /// Print changes as they happen, once and in order, also across cuts.
+    Watch(Watch),
+    /// Tell about the catalogue as a whole.
+    Info,
+    /// Ask whether the service can be called.
+    Health {
+        /// A gRPC service, such as `movie.catalog.v1.MovieCatalog`; all of them without one.
+        #[arg(default_value = "")]
+        service: String,
+    },
+    /// Measure what the service can bear.
+    Bench(Bench),
+    /// Print what a shell needs to complete the words of this command line.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// Which movies to list.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args)]
+pub struct List {
+    /// Of this year or later.
+    #[arg(long, value_name = "YEAR")]
+    pub year_from: Option<u32>,
+
+    /// Of this year or earlier.
+    #[arg(long, value_name = "YEAR")]
+    pub year_to: Option<u32>,
+
+    /// With at least this rating.
+    #[arg(long, value_name = "RATING")]
+    pub rating_min: Option<f32>,
+
+    /// Of this genre; several for any of them.
+    #[arg(long = "genre", value_name = "GENRE")]
+    pub genres: Vec<String>,
+
+    /// Made in this country; several for any of them.
+    #[arg(long = "country", value_name = "COUNTRY")]
+    pub countries: Vec<String>,
+
+    /// With this language; several for any of them.
+    #[arg(long = "language", value_name = "LANGUAGE")]
+    pub languages: Vec<String>,
+
+    /// Of this director.
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub director: String,
+
+    /// The order: of `title`, `year` and `rating` those that count, such as `rating desc,title`.
+    #[arg(long = "order", value_name = "FIELDS", default_value = "", hide_default_value = true)]
+    pub order_by: String,
+
+    /// How many movies at most.
+    #[arg(long, value_name = "NUMBER")]
+    pub limit: Option<u64>,
+}
+
+/// What is known of a movie.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Fields {
+    /// The title.
+    #[arg(long)]
+    pub title: Option<String>,
+
+    /// The rating from 0 to 10.
+    #[arg(long)]
+    pub rating: Option<f32>,
+
+    /// The director.
+    #[arg(long)]
+    pub director: Option<String>,
+
+    /// The year of the first release.
+    #[arg(long)]
+    pub year: Option<u32>,
+
+    /// A genre; may be given several times.
+    #[arg(long = "genre", value_name = "GENRE")]
+    pub genres: Vec<String>,
+
+    /// The running time in minutes.
+    #[arg(long = "runtime", value_name = "MINUTES")]
+    pub runtime_minutes: Option<u32>,
+
+    /// A country where it was made; may be given several times.
+    #[arg(long = "country", value_name = "COUNTRY")]
+    pub countries: Vec<String>,
+
+    /// A language spoken; may be given several times.
+    #[arg(long = "language", value_name = "LANGUAGE")]
+    pub languages: Vec<String>,
+}
+
+/// A movie to add.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Create {
+    /// The id; the service makes one if there is none.
+    #[arg(long)]
+    pub id: Option<String>,
+
+    /// What is known of it; the title has to be.
+    #[command(flatten)]
+    pub fields: Fields,
+
+    /// Print what would be added, and add nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// A movie to change.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Update {
+    /// The id.
+    pub id: String,
+
+    /// What to change. Of genres, countries and languages all are replaced.
+    #[command(flatten)]
+    pub fields: Fields,
+
+    /// Fields to empty.
+    #[arg(long, value_name = "FIELD", value_enum, value_delimiter = ',')]
+    pub clear: Vec<Clearable>,
+
+    /// Change it only if this is still its etag.
+    #[arg(long)]
+    pub etag: Option<String>,
+
+    /// Print what it would be changed to, and change nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// A field that can be empty.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[expect(missing_docs, reason = "see the fields of a movie")]
+pub enum Clearable {
+    Rating,
+    Director,
+    Year,
+    Genres,
+    Runtime,
+    Countries,
+    Languages,
+}
+
+/// A movie to remove.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Delete {
+    /// The id.
+    pub id: String,
+
+    /// Remove it only if this is still its etag.
+    #[arg(long)]
+    pub etag: Option<String>,
+
+    /// Print what would be removed, and remove nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// What to import.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Import {
+    /// Databases as JSON or ndjson, IMDb's `title.basics.tsv` or MovieLens's `movies.csv`, also compressed with gzip.
+    /// What belongs to the last two is found beside them.
+    #[arg(required = true)]
+    pub files: Vec<PathBuf>,
+
+    /// Stop at the first row that cannot be taken, instead of counting it.
+    #[arg(long)]
+    pub strict: bool,
+
+    /// Read everything, and send nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Which changes to print.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Watch {
+    /// Begin with the first change after this revision.
+    #[arg(long, value_name = "REVISION", conflicts_with = "copy")]
+    pub from: Option<u64>,
+
+    /// Begin with all movies, each as if it had just been changed.
+    #[arg(long)]
+    pub copy: bool,
+
+    /// End when everything that had happened before has been told.
+    #[arg(long)]
+    pub until_caught_up: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+}

@@ -1,0 +1,150 @@
+//! What was measured.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+use super::calls::Answer;
+use crate::Error;
+
+/// What was measured.
+pub(super) struct Statistics {
+    /// In microseconds, to three digits. Of the calls that were answered, and of those that were not in time, whose
+    /// latency is at least what they had: without them, a stalled service would look fast.
+    pub(super) latency: Histogram<u64>,
+    pub(super) answered: u64,
+    /// Of the answers, those that are wrong.
+    pub(super) wrong: u64,
+    /// The movies in the answers.
+    pub(super) movies: u64,
+    /// By their kinds.
+    pub(super) failures: BTreeMap<&'static str, Failures>,
+}
+
+/// The failures of one kind.
+#[derive(Clone, Debug)]
+pub(super) struct Failures {
+    pub(super) count: u64,
+    pub(super) first: Error,
+}
+
+impl Statistics {
+    pub(super) fn new() -> Self {
+        let latency = Histogram::new(3).expect("three digits are a precision that there is");
+        Self { latency, answered: 0, wrong: 0, movies: 0, failures: BTreeMap::new() }
+    }
+
+    /// Counts a call and how long it took.
+    pub(super) fn record(&mut self, outcome: Result<Answer, Error>, latency: Duration) {
+        if matches!(outcome, Ok(_) | Err(Error::DeadlineExceeded { .. })) {
+            let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+            // The histogram grows with what it is given, up to more than the age of the world.
+            let _ = self.latency.record(micros);
+        }
+        match outcome {
+            Ok(answer) => {
+                self.answered += 1;
+                self.wrong += u64::from(!answer.is_right);
+                self.movies += answer.movies;
+            }
+            Err(error) => self.fail(kind(&error), Failures { count: 1, first: error }),
+        }
+    }
+
+    /// Counts what was counted apart.
+    pub(super) fn add(&mut self, other: &Self) {
+        let Self { latency, answered, wrong, movies, failures } = other;
+        // It grows, as above.
+        let _ = self.latency.add(latency);
+        self.answered += answered;
+        self.wrong += wrong;
+        self.movies += movies;
+        for (kind, failures) in failures {
+            self.fail(kind, failures.clone());
+        }
+    }
+
+    /// Returns how many calls failed.
+    pub(super) fn failed(&self) -> u64 {
+        self.failures.values().map(|failures| failures.count).sum()
+    }
+
+    /// Returns how many calls have ended.
+    pub(super) fn ended(&self) -> u64 {
+        self.answered + self.failed()
+    }
+
+    fn fail(&mut self, kind: &'static str, failures: Failures) {
+        let count = failures.count;
+        self.failures.entry(kind).and_modify(|known| known.count += count).or_insert(failures);
+    }
+}
+
+/// Returns the kind of an error: part of the output, so none changes its name.
+fn kind(error: &Error) -> &'static str {
+    match error {
+        Error::Config(_) => "config",
+        Error::Address(_) => "address",
+        Error::Unreachable { .. } => "unreachable",
+        Error::Unavailable { .. } => "unavailable",
+        Error::OutcomeUnknown { .. } => "outcome_unknown",
+        Error::DeadlineExceeded { .. } => "deadline_exceeded",
+        Error::NotFound { .. } => "not_found",
+        Error::AlreadyExists { .. } => "already_exists",
+        Error::Invalid { .. } => "invalid",
+        Error::Conflict { .. } => "conflict",
+        Error::ReadOnly { .. } => "read_only",
+        Error::ListExpired => "list_expired",
+        Error::Compacted { .. } => "compacted",
+        Error::RevisionUnknown { .. } => "revision_unknown",
+        Error::TooSlow => "too_slow",
+        Error::Unauthenticated { .. } => "unauthenticated",
+        Error::PermissionDenied { .. } => "permission_denied",
+        Error::TooMuch { .. } => "too_much",
+        Error::Unimplemented { .. } => "unimplemented",
+        Error::Failed { .. } => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RIGHT: Answer = Answer { movies: 1, is_right: true };
+
+    fn late() -> Error {
+        Error::DeadlineExceeded { address: "a".into(), after: Duration::from_secs(1) }
+    }
+
+    fn of(calls: impl IntoIterator<Item = (Result<Answer, Error>, u64)>) -> Statistics {
+        let mut statistics = Statistics::new();
+        for (outcome, millis) in calls {
+            statistics.record(outcome, Duration::from_millis(millis));
+        }
+        statistics
+    }
+
+    #[test]
+    fn what_was_counted_apart_adds_up() {
+        let refused = || Error::TooMuch { address: "a".into(), message: "first".into() };
+        let mut one =
+            of([(Ok(RIGHT), 1), (Err(refused()), 2), (Ok(Answer { movies: 0, is_right: false }), 3)]);
+        let other =
+            of([(Ok(RIGHT), 1000), (Err(Error::TooSlow), 1), (Err(refused()), 1), (Err(refused()), 1)]);
+        one.add(&other);
+        assert_eq!((one.answered, one.wrong, one.movies), (3, 1, 2));
+        assert_eq!((one.failed(), one.ended(), one.latency.len()), (4, 7, 3));
+        let kinds: Vec<_> = one.failures.iter().map(|(kind, failures)| (*kind, failures.count)).collect();
+        assert_eq!(kinds, [("too_much", 3), ("too_slow", 1)]);
+        assert_eq!(one.failures["too_much"].first, refused());
+        assert!((1_000_000..1_001_000).contains(&one.latency.max()));
+    }
+
+    #[test]
+    fn a_call_that_was_not_answered_in_time_counts_as_slow_and_one_that_was_refused_not_as_fast() {
+        let statistics = of([(Err(late()), 1000), (Err(Error::TooSlow), 0)]);
+        assert_eq!(statistics.latency.len(), 1);
+        assert!(statistics.latency.min() >= 999_000);
+    }
+}

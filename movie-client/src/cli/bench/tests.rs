@@ -1,0 +1,244 @@
+//! Measures servers whose delays are known. A slow machine only adds to latencies, so they are bounded from below.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use movie_proto::movie_server::{Movie, MovieServer};
+use movie_proto::{Empty, MovieData, MovieId};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Request, Response, Status};
+
+use super::args::Call;
+use super::*;
+use crate::Error;
+use crate::cli::output::Format;
+
+/// A server of the course's contract that answers as it is told to.
+#[derive(Default)]
+struct Server {
+    delay: Duration,
+    /// The call at which it stops for a while, and for how long.
+    stall: Option<(u64, Duration)>,
+    stalled_until: Mutex<Option<Instant>>,
+    /// Every such call is refused.
+    refuses_every: Option<u64>,
+    /// Every such answer is another movie.
+    mistakes_every: Option<u64>,
+    calls: AtomicU64,
+}
+
+impl Server {
+    async fn start(self) -> Config {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address: SocketAddr = listener.local_addr().unwrap();
+        let server = tonic::transport::Server::builder().add_service(MovieServer::new(self));
+        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        Config::at([address.to_string().parse().unwrap()])
+    }
+}
+
+#[tonic::async_trait]
+impl Movie for Server {
+    async fn get_movie_by_id(&self, request: Request<MovieId>) -> Result<Response<MovieData>, Status> {
+        let call = self.calls.fetch_add(1, Ordering::Relaxed) + 1;
+        sleep(self.delay).await;
+        let until = {
+            let mut until = self.stalled_until.lock().unwrap();
+            if let Some((_, time)) = self.stall.filter(|(at, _)| *at == call) {
+                *until = Some(Instant::now() + time);
+            }
+            *until
+        };
+        if let Some(until) = until {
+            sleep_until(until).await;
+        }
+        if self.refuses_every.is_some_and(|every| call.is_multiple_of(every)) {
+            return Err(Status::resource_exhausted("busy"));
+        }
+        let mut id = request.into_inner().id;
+        if self.mistakes_every.is_some_and(|every| call.is_multiple_of(every)) {
+            id.push('x');
+        }
+        Ok(Response::new(MovieData { id, title: "A".into(), ..MovieData::default() }))
+    }
+
+    type GetListMoviesStream = tokio_stream::Iter<std::vec::IntoIter<Result<MovieData, Status>>>;
+
+    async fn get_list_movies(
+        &self,
+        _: Request<Empty>,
+    ) -> Result<Response<Self::GetListMoviesStream>, Status> {
+        let movie = |id: u32| Ok(MovieData { id: id.to_string(), title: "A".into(), ..MovieData::default() });
+        Ok(Response::new(tokio_stream::iter((0..5).map(movie).collect::<Vec<_>>())))
+    }
+}
+
+fn args(calls: u64) -> Bench {
+    Bench {
+        call: Call::CourseGet,
+        rate: None,
+        connections: 1,
+        concurrency: 1,
+        duration: None,
+        calls: Some(calls),
+        warm_up: Duration::ZERO,
+    }
+}
+
+async fn connected(config: &Config, args: &Bench) -> Load {
+    let questions = Questions::prepare(&Client::connect(config).unwrap(), args.call).await.unwrap();
+    Load::connect(config, args, questions).await.unwrap()
+}
+
+/// Measures a server; returns what is printed, and how it ended.
+async fn measured(server: Server, args: &Bench) -> (Value, anyhow::Result<()>) {
+    let config = server.start().await;
+    let form = Form { format: Format::Json, width: None, colours: false };
+    let mut out = Vec::new();
+    // Not a measure of speed: the machine may be busy.
+    let ended = timeout(Duration::from_mins(1), bench(&config, args, &form, &mut out)).await;
+    (serde_json::from_slice(&out).unwrap_or_default(), ended.expect("the measurement did not end"))
+}
+
+#[tokio::test]
+async fn a_closed_loop_measures_the_delay_and_no_higher_rate_than_it_allows() {
+    let delay = Duration::from_millis(20);
+    let args = Bench { warm_up: Duration::from_millis(50), ..args(20) };
+    let (report, ended) = measured(Server { delay, ..Server::default() }, &args).await;
+    ended.unwrap();
+    assert_eq!(
+        (&report["calls"], &report["answered"], &report["wrong"]),
+        (&json!(20), &json!(20), &json!(0))
+    );
+    // The histogram has three digits.
+    assert!(report["latency_min_us"].as_u64().unwrap() >= 19_900, "{report}");
+    assert!(report["latency_p50_us"].as_u64().unwrap() >= 20_000, "{report}");
+    assert!(report["rate_per_s"].as_f64().unwrap() <= 50.0, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_at_once_are_shared_by_all_connections() {
+    let args = Bench { connections: 3, concurrency: 5, ..args(1000) };
+    let (report, ended) = measured(Server::default(), &args).await;
+    ended.unwrap();
+    assert_eq!((&report["answered"], &report["connections"]), (&json!(1000), &json!(3)), "{report}");
+}
+
+#[tokio::test]
+async fn an_open_loop_counts_every_call_that_a_stall_has_kept_waiting() {
+    let stall = Some((50, Duration::from_millis(500)));
+    let args = Bench { rate: Some(100), ..args(150) };
+    let (report, ended) = measured(Server { stall, ..Server::default() }, &args).await;
+    ended.unwrap();
+    assert_eq!(report["answered"], 150);
+    assert!(report["latency_max_us"].as_u64().unwrap() >= 450_000, "{report}");
+    // In the first half of the stall some 25 calls are due: a sixth of all, each of which waits for the second half.
+    assert!(report["latency_p90_us"].as_u64().unwrap() >= 250_000, "{report}");
+    assert!(report["rate_per_s"].as_f64().unwrap() <= 100.0, "{report}");
+}
+
+#[tokio::test]
+async fn calls_that_cannot_leave_yet_wait_as_those_that_have_left() {
+    let stall = Some((50, Duration::from_millis(500)));
+    let config = Server { stall, ..Server::default() }.start().await;
+    let args = Bench { rate: Some(100), ..args(150) };
+    let mut load = connected(&config, &args).await;
+    load.most_in_flight = 1;
+    let report = measure(Arc::new(load), &args, pending()).await.unwrap();
+    assert_eq!(report.statistics.answered, 150);
+    let latency = report.statistics.latency;
+    assert!(latency.value_at_quantile(0.9) >= 250_000, "{}", latency.value_at_quantile(0.9));
+}
+
+#[tokio::test]
+async fn a_duration_ends_the_measurement() {
+    let args = Bench { calls: None, duration: Some(Duration::from_millis(200)), ..args(1) };
+    let delay = Duration::from_millis(1);
+    let (report, ended) = measured(Server { delay, ..Server::default() }, &args).await;
+    ended.unwrap();
+    assert!((1..=200).contains(&report["calls"].as_u64().unwrap()), "{report}");
+    assert!(report["duration_s"].as_f64().unwrap() >= 0.2, "{report}");
+}
+
+#[tokio::test]
+async fn wrong_answers_are_counted_and_are_a_failure() {
+    let (report, ended) =
+        measured(Server { mistakes_every: Some(10), ..Server::default() }, &args(100)).await;
+    assert_eq!((&report["answered"], &report["wrong"]), (&json!(100), &json!(10)));
+    assert!(ended.unwrap_err().to_string().starts_with("10 of 100 answers were wrong"));
+}
+
+#[tokio::test]
+async fn failed_calls_are_counted_by_kind_and_are_no_answers() {
+    let (report, ended) = measured(Server { refuses_every: Some(10), ..Server::default() }, &args(100)).await;
+    ended.unwrap();
+    assert_eq!((&report["answered"], &report["failed"]), (&json!(90), &json!(10)));
+    assert_eq!(report["errors"], json!({ "too_much": 10 }));
+}
+
+#[tokio::test]
+async fn that_all_calls_failed_is_an_error_that_says_why() {
+    let (report, ended) = measured(Server { refuses_every: Some(1), ..Server::default() }, &args(10)).await;
+    let error = ended.unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(Error::TooMuch { .. })), "{error:#}");
+    assert_eq!(error.to_string(), "all 10 calls failed");
+    assert_eq!(report["failed"], 10);
+}
+
+#[tokio::test]
+async fn calls_that_are_not_answered_in_time_are_slow() {
+    let mut config = Server { delay: Duration::from_hours(1), ..Server::default() }.start().await;
+    config.deadline = Duration::from_millis(100);
+    let form = Form { format: Format::Json, width: None, colours: false };
+    let mut out = Vec::new();
+    bench(&config, &args(3), &form, &mut out).await.unwrap_err();
+    let report: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(report["errors"], json!({ "deadline_exceeded": 3 }));
+    assert!(report["latency_min_us"].as_u64().unwrap() >= 99_000, "{report}");
+}
+
+#[tokio::test]
+async fn a_list_is_counted_by_its_movies() {
+    let args = Bench { call: Call::CourseList, ..args(4) };
+    let (report, ended) = measured(Server::default(), &args).await;
+    ended.unwrap();
+    assert_eq!((&report["answered"], &report["wrong"]), (&json!(4), &json!(0)));
+    assert!(report["movies_per_s"].as_f64() > report["rate_per_s"].as_f64(), "{report}");
+}
+
+#[tokio::test]
+async fn an_interruption_tells_what_was_measured_until_then() {
+    for rate in [None, Some(1000)] {
+        let config = Server::default().start().await;
+        let args = Bench { rate, calls: None, duration: Some(Duration::from_hours(1)), ..args(1) };
+        let load = Arc::new(connected(&config, &args).await);
+        let watched = Arc::clone(&load);
+        let interrupted = async move {
+            while watched.statistics().answered < 10 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let ended = timeout(Duration::from_mins(1), measure(load, &args, interrupted)).await;
+        let report = ended.expect("the interruption did not end it").unwrap();
+        assert!(report.was_interrupted && report.statistics.answered >= 10);
+    }
+}
+
+#[tokio::test]
+async fn nobody_at_the_address_is_told_at_once() {
+    // Bound and not listened to, so that nobody else gets the port.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let mut config = Config::at([socket.local_addr().unwrap().to_string().parse().unwrap()]);
+    config.retry = crate::Retry::never();
+    let form = Form { format: Format::Json, width: None, colours: false };
+    let mut out = Vec::new();
+    let error = bench(&config, &args(10), &form, &mut out).await.unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(Error::Unreachable { .. })), "{error:#}");
+    assert_eq!(out, b"");
+}

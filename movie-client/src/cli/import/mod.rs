@@ -1,0 +1,213 @@
+//! Adds the movies of files. In reading order:
+//!
+//! * `import` — the command: sends what is read, and tells what became of it;
+//! * `reader` — the thread that reads;
+//! * `json`, `imdb`, `movielens` — what can be read; `table` — what the last two have in common;
+//! * `source` — files: opened, unpacked, told apart, and read line by line.
+
+mod imdb;
+mod json;
+mod movielens;
+mod reader;
+mod source;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::io::{self, Write};
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use self::source::Place;
+use super::args;
+use super::output::text_format::line;
+use super::output::{Fact, Form, Printer};
+use crate::{Client, Error, Imported, Movie};
+
+/// The most characters of a title and of a director, by the contract.
+const MOST_TEXT: usize = 1_000;
+
+/// How many rows that cannot be taken are named.
+const NAMED: u64 = 20;
+
+/// What a line of a file says, or what is wrong with it.
+#[derive(Clone, Debug, PartialEq)]
+struct Row {
+    at: Place,
+    movie: Result<Movie, String>,
+}
+
+/// Takes rows; an error ends the reading.
+type Rows<'a> = &'a mut dyn FnMut(Row) -> Result<()>;
+
+/// Sends the movies of files to the service, and prints what became of them. A row that cannot be taken is named on
+/// standard error and counted: what the service says against a movie by the contract's rules as well as what cannot be
+/// read.
+///
+/// # Errors
+///
+/// Why it ended early, with how many movies are written by then: a call that failed, a file that cannot be read, or any
+/// row that cannot be taken if the import is strict.
+pub async fn import(client: &Client, args: &args::Import, form: &Form, out: &mut impl Write) -> Result<()> {
+    let outcome = run(client, args, &mut io::stderr()).await?;
+    let mut printer = Printer::new(out, form.clone());
+    let Outcome { read, imported: Imported { created, updated, unchanged, rejected, .. }, dirty, .. } =
+        outcome;
+    let dirty = ("dirty_rows", Fact::Number(dirty));
+    if args.dry_run {
+        printer.facts(&[("would_import", Fact::Number(read)), dirty])?;
+    } else {
+        let [created, updated, unchanged, rejected] =
+            [("created", created), ("updated", updated), ("unchanged", unchanged), ("rejected", rejected)]
+                .map(|(name, number)| (name, Fact::Number(number)));
+        printer.facts(&[created, updated, unchanged, rejected, dirty])?;
+    }
+    printer.finish()?;
+    Ok(())
+}
+
+/// What became of an import so far.
+#[derive(Debug, Default)]
+struct Outcome {
+    /// How many movies were read.
+    read: u64,
+    /// What the service did with them.
+    imported: Imported,
+    /// How many rows were no movies.
+    dirty: u64,
+    /// How many of both were named.
+    named: u64,
+}
+
+/// Imports, and names on `errors` what cannot be taken.
+async fn run(client: &Client, args: &args::Import, errors: &mut impl Write) -> Result<Outcome> {
+    let bar = bar(args);
+    let mut import = Import { client, args, errors, bar: bar.clone(), outcome: Outcome::default() };
+    let ended = import.all().await;
+    bar.finish_and_clear();
+    import.tell_the_rest();
+    let outcome = import.outcome;
+    let Imported { created, updated, unchanged, .. } = outcome.imported;
+    match ended {
+        Ok(()) => Ok(outcome),
+        Err(error) if created + updated + unchanged == 0 => Err(error),
+        Err(error) => Err(error.context(format!(
+            "{} movies are written and {unchanged} were there alike; to go on, import again: what is there alike is not \
+             written again",
+            created + updated
+        ))),
+    }
+}
+
+fn bar(args: &args::Import) -> ProgressBar {
+    let is_endless = args.files.iter().any(|file| file.as_os_str() == "-");
+    let length = (!is_endless).then_some(0);
+    let template =
+        if is_endless { "{bytes} {msg}" } else { "{bytes}/{total_bytes} {wide_bar} {msg}, {eta} left" };
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr()).with_style(style)
+}
+
+struct Import<'a, W> {
+    client: &'a Client,
+    args: &'a args::Import,
+    errors: &'a mut W,
+    bar: ProgressBar,
+    outcome: Outcome,
+}
+
+impl<W: Write> Import<'_, W> {
+    async fn all(&mut self) -> Result<()> {
+        let began = Instant::now();
+        let mut reader = reader::start(self.args.files.clone(), self.bar.clone())?;
+        while let Some(rows) = reader.next().await? {
+            self.some(rows).await?;
+            let read = self.outcome.read;
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_precision_loss,
+                clippy::cast_sign_loss,
+                reason = "shown to people"
+            )]
+            let rate = (read as f64 / began.elapsed().as_secs_f64()) as u64;
+            self.bar.set_message(format!("{} movies, {}/s", HumanCount(read), HumanCount(rate)));
+        }
+        Ok(())
+    }
+
+    /// Sends the movies of some rows, and names those that are none.
+    async fn some(&mut self, rows: Vec<Row>) -> Result<()> {
+        let (mut places, mut movies) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        let mut wrong = None;
+        for Row { at, movie } in rows {
+            match movie {
+                Ok(movie) => {
+                    places.push(at);
+                    movies.push(movie);
+                }
+                Err(reason) if self.args.strict => {
+                    wrong = Some((at, reason));
+                    break;
+                }
+                Err(reason) => {
+                    self.outcome.dirty += 1;
+                    self.name(&at, &reason);
+                }
+            }
+        }
+        self.outcome.read += movies.len() as u64;
+        if !self.args.dry_run && !movies.is_empty() {
+            self.send(movies, &places).await?;
+        }
+        // What comes before it has been sent by now.
+        match wrong {
+            Some((at, reason)) => bail!("{}", line(&format!("{at}: {reason}"))),
+            None => Ok(()),
+        }
+    }
+
+    async fn send(&mut self, movies: Vec<Movie>, places: &[Place]) -> Result<(), anyhow::Error> {
+        let answer: Result<Imported, Error> = self.client.import(movies).await;
+        let Imported { created, updated, unchanged, rejected, rejections } = answer?;
+        let total = &mut self.outcome.imported;
+        total.created += created;
+        total.updated += updated;
+        total.unchanged += unchanged;
+        total.rejected += rejected;
+        for rejection in rejections {
+            let at = usize::try_from(rejection.index).ok().and_then(|index| places.get(index));
+            let reason = format!("(id `{}`) {}", rejection.id, rejection.reason);
+            match at {
+                Some(at) if self.args.strict => bail!("{}", line(&format!("{at}: {reason}"))),
+                Some(at) => self.name(at, &reason),
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Names a row that cannot be taken, if it is one of the first.
+    fn name(&mut self, at: &Place, reason: &str) {
+        if self.outcome.named < NAMED {
+            self.outcome.named += 1;
+            self.tell(&format!("{at}: {reason}"));
+        }
+    }
+
+    /// Tells how many rows were not named.
+    fn tell_the_rest(&mut self) {
+        let Outcome { imported, dirty, named, .. } = &self.outcome;
+        let rest = (imported.rejected + dirty).saturating_sub(*named);
+        if rest > 0 {
+            self.tell(&format!("and {rest} more"));
+        }
+    }
+
+    fn tell(&mut self, text: &str) {
+        let Self { bar, errors, .. } = self;
+        // That nobody reads it is no reason to stop.
+        let _ = bar.suspend(|| writeln!(errors, "{}", line(text)));
+    }
+}

@@ -1,0 +1,102 @@
+//! MovieLens's data sets: <https://files.grouplens.org/datasets/movielens/ml-latest-README.html>.
+//!
+//! The movies are in `movies.csv`. In the same folder, each with or without `.gz`, may be `ratings.csv`, with ratings from
+//! half a star to five, and `links.csv`, with the ids of IMDb.
+
+use std::collections::HashMap;
+
+use super::Rows;
+use super::source::Source;
+use super::table::{self, Cell, Separator};
+use crate::Movie;
+
+/// Reads the movies, with what is known beside them. A rating is the mean of all, doubled: our scale ends at 10. An id is
+/// that of IMDb, or else `movielens-` and the number that MovieLens has for the movie. Articles come back to where they
+/// were: `Matrix, The (1999)` is `The Matrix`.
+///
+/// # Errors
+///
+/// If a file cannot be read or does not have the columns, and what `rows` returns.
+pub(super) fn read(movies: Source, rows: Rows<'_>) -> anyhow::Result<()> {
+    let ratings = movies.beside("ratings.csv")?;
+    let links = movies.beside("links.csv")?;
+    let ratings = ratings.map(|ratings| read_ratings(ratings, rows)).transpose()?.unwrap_or_default();
+    let links = links.map(|links| read_links(links, rows)).transpose()?.unwrap_or_default();
+    table::read(movies, Separator::Comma, ["movieId", "title", "genres"], rows, |[id, title, genres]| {
+        let id: u32 = id.number()?;
+        let (title, year) = title_and_year(title.text()?);
+        let genres = Some(genres.text()?).filter(|genres| !matches!(*genres, "" | "(no genres listed)"));
+        let movie = Movie {
+            id: links.get(&id).map_or_else(|| format!("movielens-{id}"), |imdb| format!("tt{imdb:07}")),
+            title,
+            rating: ratings.get(&id).map(Ratings::mean),
+            year,
+            genres: genres.map(|genres| genres.split('|').map(str::to_owned).collect()).unwrap_or_default(),
+            ..Movie::default()
+        };
+        Ok(Some(movie))
+    })
+}
+
+/// All ratings of a movie, in stars.
+#[derive(Default)]
+struct Ratings {
+    sum: f64,
+    count: u32,
+}
+
+impl Ratings {
+    #[expect(clippy::cast_possible_truncation, reason = "the contract's rating is a float")]
+    fn mean(&self) -> f32 {
+        (self.sum * 2.0 / f64::from(self.count)) as f32
+    }
+}
+
+fn read_ratings(ratings: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, Ratings>> {
+    let mut all = HashMap::<_, Ratings>::new();
+    table::read(ratings, Separator::Comma, ["movieId", "rating"], rows, |[movie, rating]| {
+        let stars = |text: &str| text.parse::<f64>().ok().filter(|stars| (0.5..=5.0).contains(stars));
+        let (movie, stars) = (movie.number()?, rating.parsed("a number from 0.5 to 5", stars)?);
+        let ratings = all.entry(movie).or_default();
+        ratings.sum += stars;
+        ratings.count += 1;
+        Ok(None)
+    })?;
+    Ok(all)
+}
+
+/// Returns the numbers in the ids of IMDb, by those of MovieLens.
+fn read_links(links: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, u32>> {
+    let mut all = HashMap::new();
+    table::read(links, Separator::Comma, ["movieId", "imdbId"], rows, |[movie, imdb]| {
+        if !imdb.bytes.is_empty() {
+            all.insert(movie.number()?, Cell::number(imdb)?);
+        }
+        Ok(None)
+    })?;
+    Ok(all)
+}
+
+/// Takes `Name (Year)` apart. Without such a year, it is all title.
+fn title_and_year(text: &str) -> (String, Option<u32>) {
+    let text = text.trim();
+    let apart = text.strip_suffix(')').and_then(|text| text.rsplit_once('('));
+    let year = apart.filter(|(_, year)| year.len() == 4 && year.bytes().all(|byte| byte.is_ascii_digit()));
+    match year {
+        Some((title, year)) => (with_article(title.trim_end()), year.parse().ok()),
+        None => (with_article(text), None),
+    }
+}
+
+/// Puts the article back in front: `Matrix, The`. Another name in brackets may follow: `City, The (Ville, La)`.
+fn with_article(title: &str) -> String {
+    for end in [Some(title.len()), title.find(" (")].into_iter().flatten() {
+        let (name, rest) = title.split_at(end);
+        for article in ["The", "A", "An"] {
+            if let Some(name) = name.strip_suffix(article).and_then(|name| name.strip_suffix(", ")) {
+                return format!("{article} {name}{rest}");
+            }
+        }
+    }
+    title.to_owned()
+}

@@ -1,0 +1,391 @@
+//! What is read of files, and what becomes of it.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::slice;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use indicatif::ProgressBar;
+use movie_service::access::Access;
+use movie_service::found::Found;
+use movie_service::server::Server;
+use movie_service::server::listen::{Address, Listener};
+use movie_service::store::Store;
+use movie_service::store::sql::Place;
+use proptest::prelude::*;
+use tempfile::TempDir;
+
+use super::*;
+use crate::Config;
+use crate::cli::output::Format;
+
+fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name)
+}
+
+/// Returns the movies of files, and what is wrong with rows, each by the name and line of its file.
+fn read(files: &[PathBuf]) -> Result<(Vec<Movie>, Vec<String>)> {
+    let (mut movies, mut wrong) = (Vec::new(), Vec::new());
+    reader::read(files, &ProgressBar::hidden(), &mut |Row { at, movie }| {
+        match movie {
+            Ok(movie) => movies.push(movie),
+            Err(reason) => {
+                let file = Path::new(&*at.file).file_name().unwrap().display();
+                wrong.push(format!("{file}:{}: {reason}", at.line));
+            }
+        }
+        Ok(())
+    })?;
+    Ok((movies, wrong))
+}
+
+fn read_text(text: impl AsRef<[u8]>) -> Result<(Vec<Movie>, Vec<String>)> {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, text).unwrap();
+    read(&[file]).map_err(|error| {
+        anyhow::anyhow!("{}", format!("{error:#}").replace(&*folder.path().join("").to_string_lossy(), ""))
+    })
+}
+
+fn ids(movies: &[Movie]) -> Vec<&str> {
+    movies.iter().map(|movie| movie.id.as_str()).collect()
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(bytes).unwrap();
+    packed.finish().unwrap()
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn imdb_s_movies_come_with_their_ratings_and_directors() {
+    let (movies, wrong) = read(&[sample("imdb/title.basics.tsv")]).unwrap();
+    assert_eq!(ids(&movies), ["tt0000101", "tt0000103", "tt0000106", "tt0000107", "tt10000110"]);
+    let expected = Movie {
+        id: "tt0000101".into(),
+        title: "The Lamplighter's Daughter".into(),
+        rating: Some(7.4),
+        director: "Ada Brandt, Noé Okafor".into(),
+        year: Some(1931),
+        genres: words(&["Drama", "Romance"]),
+        runtime_minutes: Some(84),
+        ..Movie::default()
+    };
+    assert_eq!(movies[0], expected);
+    let title = "\"Quiet,\" Said the Owl".into();
+    assert_eq!(movies[1], Movie { id: "tt0000103".into(), title, ..Movie::default() });
+    // One of its directors has no name in the file.
+    assert_eq!((movies[4].rating, movies[4].director.as_str()), (Some(6.0), "Ada Brandt"));
+    let expected = [
+        "title.ratings.tsv:4: `averageRating` is `good`, expected a number",
+        "title.crew.tsv:5: `directors` is `somebody`, expected nm and a number",
+        "name.basics.tsv:5: 1 columns, expected 6",
+        "title.basics.tsv:5: 6 columns, expected 9",
+        "title.basics.tsv:6: `runtimeMinutes` is `ninety`, expected a number",
+        "title.basics.tsv:9: `tconst` is `0000108`, expected tt and a number",
+    ];
+    assert_eq!(wrong, expected);
+}
+
+#[test]
+fn what_is_packed_is_read_alike_whatever_its_name_and_what_is_missing_is_done_without() {
+    let folder = TempDir::new().unwrap();
+    let pack = |name: &str, packed: &str| {
+        let bytes = gzip(&fs::read(sample("imdb").join(name)).unwrap());
+        fs::write(folder.path().join(packed), bytes).unwrap();
+    };
+    let titles = folder.path().join("titles");
+    pack("title.basics.tsv", "titles");
+    let (movies, wrong) = read(slice::from_ref(&titles)).unwrap();
+    assert_eq!((movies.len(), wrong.len()), (5, 3));
+    assert!(movies.iter().all(|movie| movie.rating.is_none() && movie.director.is_empty()));
+    for name in ["title.ratings.tsv", "title.crew.tsv", "name.basics.tsv"] {
+        pack(name, &format!("{name}.gz"));
+    }
+    let unpacked = read(&[sample("imdb/title.basics.tsv")]).unwrap();
+    let (movies, wrong) = read(&[titles]).unwrap();
+    assert_eq!((movies, wrong.len()), (unpacked.0, unpacked.1.len()));
+}
+
+#[test]
+fn no_more_directors_are_named_than_there_is_room_for() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    let many = (0..100).map(|number| format!("nm{number}")).collect::<Vec<_>>().join(",");
+    let names: Vec<_> = (0..100).map(|number| format!("nm{number}\t{}\n", "x".repeat(48))).collect();
+    write(
+        "titles",
+        "tconst\ttitleType\tprimaryTitle\tstartYear\truntimeMinutes\tgenres\ntt1\tmovie\tA\t\\N\t\\N\t\\N",
+    );
+    write("title.crew.tsv", &format!("tconst\tdirectors\ntt1\t{many}\n"));
+    write("name.basics.tsv", &format!("nconst\tprimaryName\n{}", names.concat()));
+    let (movies, _) = read(&[folder.path().join("titles")]).unwrap();
+    assert_eq!(movies[0].director.len(), 20 * 50 - 2);
+}
+
+#[test]
+fn movielens_s_movies_come_with_their_mean_ratings_and_imdb_s_ids() {
+    let (movies, wrong) = read(&[sample("movielens/movies.csv")]).unwrap();
+    let expected = [
+        ("tt0000101", "The Lamplighter's Daughter", Some(1931), Some(7.5), words(&["Drama", "Romance"])),
+        ("movielens-2", "Owl at Noon", Some(1964), Some(1.0), vec![]),
+        ("tt10000110", "\"Quiet,\" Said the Owl", Some(2005), None, words(&["Animation", "Children"])),
+        ("movielens-6", "The City of Rain (Ville de pluie, La)", Some(1995), None, words(&["Drama"])),
+        ("movielens-7", "Harbour Street", None, None, words(&["Comedy"])),
+    ];
+    let expected = expected.map(|(id, title, year, rating, genres)| Movie {
+        id: id.into(),
+        title: title.into(),
+        year,
+        rating,
+        genres,
+        ..Movie::default()
+    });
+    assert_eq!(movies, expected);
+    let expected = [
+        "ratings.csv:5: `rating` is `11`, expected a number from 0.5 to 5",
+        "ratings.csv:6: 2 columns, expected 4",
+        "movies.csv:5: 4 columns, expected 3",
+        "movies.csv:6: `movieId` is `five`, expected a number",
+    ];
+    assert_eq!(wrong, expected);
+}
+
+#[test]
+fn a_title_is_told_from_its_year_and_gets_its_article_back() {
+    let taken = |title: &str| {
+        let (movies, _) = read_text(format!("movieId,title,genres\n1,\"{title}\",\n")).unwrap();
+        (movies[0].title.clone(), movies[0].year)
+    };
+    for (title, expected, year) in [
+        ("Matrix, The (1999) ", "The Matrix", Some(1999)),
+        ("Bug's Life, A (1998)", "A Bug's Life", Some(1998)),
+        ("Affair, An", "An Affair", None),
+        ("The The (2001)", "The The", Some(2001)),
+        ("Panthea (1917)", "Panthea", Some(1917)),
+        ("Years (1975-1979)", "Years (1975-1979)", None),
+        ("(1999)", "", Some(1999)),
+        (", The", "The ", None),
+    ] {
+        assert_eq!(taken(title), (expected.to_owned(), year), "{title}");
+    }
+}
+
+#[test]
+fn a_database_is_read_movie_by_movie_and_a_movie_that_is_wrong_spoils_no_other() {
+    let text = r#"{"made": {"by": [1]}, "movies": [
+        {"id": "1", "title": "A", "rating": 8.8, "year": null, "genres": ["Drama"], "etag": "x"},
+        {"id": "2", "title": "B",
+         "year": "1999"},
+        7,
+        {"id": "3", "title": 3}, {"id": "4", "title": "D", "runtime_minutes": -1}, {"id": "5", "title": "E"}
+    ]}"#;
+    let (movies, wrong) = read_text(text).unwrap();
+    assert_eq!(ids(&movies), ["1", "5"]);
+    assert_eq!((movies[0].rating, movies[0].year, movies[0].etag.as_str()), (Some(8.8), None, ""));
+    let expected = [
+        "file:3: expected `year` to be a whole number",
+        "file:5: expected a movie: `{…}`",
+        "file:6: expected `title` to be a string",
+        "file:6: expected `runtime_minutes` to be a whole number",
+    ];
+    assert_eq!(wrong, expected);
+    let (movies, _) = read_text("[\n{\"id\": \"1\"},\n{\"id\": \"2\"}\n]\n").unwrap();
+    assert_eq!(ids(&movies), ["1", "2"]);
+}
+
+#[test]
+fn the_databases_of_the_project_can_be_read() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../databases");
+    let (movies, wrong) = read(&[folder.join("movies.json"), folder.join("films.json")]).unwrap();
+    assert_eq!((movies.len(), wrong.len()), (7 + 17_470, 0));
+}
+
+#[test]
+fn a_broken_document_is_no_import_and_its_line_and_column_are_named() {
+    for (text, expected) in [
+        ("{\"movies\": [\n{\"id\": \"1\"},\n{\"id\" 2}]}", "file:3:7: expected `:`"),
+        ("{\"movies\": [\n{\"id\": \"1\"", "file:2:10: EOF while parsing an object"),
+        ("{\"movies\": []} x", "file:1:16: trailing characters"),
+        ("{\n\"films\": []}", "file:2:12: missing field `movies`"),
+        ("{\"movies\": {\"movies\": []}}", "file:1:13: invalid type: map, expected a list of movies: `[…]`"),
+    ] {
+        assert_eq!(read_text(text).unwrap_err().to_string(), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_line_of_ndjson_that_is_wrong_spoils_no_other() {
+    let text = b"\xef\xbb\xbf{\"id\": \"1\", \"title\": \"A\", \"create_time\": \"2024-01-01T00:00:00Z\"}\r\n\r\n{\"id\": 2}\n\
+        {\"id\": \"3\", \"title\": }\n[]\n{\"id\": \"\xff\"}\n{\"id\": \"7\", \"title\": \"G\"}";
+    let (movies, wrong) = read_text(text).unwrap();
+    assert_eq!(ids(&movies), ["1", "7"]);
+    let expected = [
+        "file:3: expected `id` to be a string",
+        "file:4: expected value at column 22",
+        "file:5: expected a movie: `{…}`",
+        "file:6: invalid unicode code point at column 9",
+    ];
+    assert_eq!(wrong, expected);
+    let long = format!("{{\"id\": \"{}\"}}\n{{\"id\": \"2\"}}\n", "1".repeat(source::LONGEST));
+    let (movies, wrong) = read_text(format!("{{}}\n{long}")).unwrap();
+    assert_eq!(
+        (movies.len(), &wrong[..]),
+        (2, &["file:2: the line has more than 1048576 bytes".to_owned()][..])
+    );
+}
+
+#[test]
+fn what_a_file_is_is_told_by_how_it_begins() {
+    for (text, expected) in [
+        ("", 0),
+        ("\n \n", 0),
+        ("{\"id\": \"1\"}", 1),
+        ("{\"movies\": [{\"id\": \"1\"}]}", 1),
+        ("{\n\"movies\": [{\"id\": \"1\"}]}", 1),
+        ("{\"by\": 1, \"movies\": [{\"id\": \"1\"}]}\n", 1),
+        ("\u{feff}movieId,title,genres\r\n1,A,B\r\n", 1),
+    ] {
+        assert_eq!(read_text(text).unwrap().0.len(), expected, "{text}");
+        assert_eq!(read_text(gzip(text.as_bytes())).unwrap().0.len(), expected, "{text}");
+    }
+    for (text, expected) in [
+        ("hello\nworld", "begins with `hello\\nworld`"),
+        ("tconst\taverageRating\tnumVotes\n", "expected a JSON database, ndjson, IMDb's title.basics.tsv"),
+        ("PK\u{3}\u{4}", "file is a zip archive: unpack it first"),
+        ("tconst\ttitleType\tprimaryTitle\n", "the first line of file names no column `startYear`"),
+    ] {
+        let error = read_text(text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+    let cut = &gzip(b"{\"id\": \"1\"}\n{}\n")[..20];
+    assert!(read_text(cut).unwrap_err().to_string().starts_with("read file"));
+    let missing = read(&[sample("none.json")]).unwrap_err();
+    assert!(format!("{missing:#}").contains("none.json: No such file"), "{missing:#}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_make_a_reader_panic(
+        start in prop::sample::select(vec![
+            "", "{", "[", "{\"id\": \"1\"}\n", "{\"movies\": [", "movieId,title,genres\n",
+            "tconst\ttitleType\tprimaryTitle\tstartYear\truntimeMinutes\tgenres\n", "\u{1f}\u{8b}\u{8}",
+        ]),
+        rest in prop::collection::vec(prop_oneof![
+            any::<Vec<u8>>(),
+            "[\\[\\]{}:,\"\\\\0-9a-z\t\n]{0,40}".prop_map(String::into_bytes),
+            "(tt[0-9]{1,12}|movie|\\\\N|[0-9]{0,4}|\t|\r?\n|,|\"|\\(1999\\)|, The){0,20}".prop_map(String::into_bytes),
+        ], 0..8),
+    ) {
+        let _ = read_text([start.as_bytes(), &rest.concat()].concat());
+    }
+}
+
+/// A service over an empty store, for as long as the test's runtime lives, and a client of it.
+async fn service(folder: &TempDir) -> Client {
+    let (store, catalogue) = Store::open(Place::Sqlite(folder.path().join("movies.db")), 100).await.unwrap();
+    let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+    let address = listener.address().unwrap().to_string();
+    let access = Access::open(None, true).unwrap();
+    let server = Server { store, access, ..Server::new(catalogue, Found::quiet()) };
+    tokio::spawn(server.serve(listener, std::future::pending()));
+    Client::connect(&Config::at([address.parse().unwrap()])).unwrap()
+}
+
+fn args(files: &[PathBuf]) -> args::Import {
+    args::Import { files: files.to_vec(), strict: false, dry_run: false }
+}
+
+fn counts(outcome: &Outcome) -> (u64, u64, u64, u64, u64) {
+    let Imported { created, updated, unchanged, rejected, .. } = outcome.imported;
+    (created, updated, unchanged, rejected, outcome.dirty)
+}
+
+#[tokio::test]
+async fn what_is_there_alike_is_not_written_again_and_what_the_service_rejects_is_named_by_its_line() {
+    let folder = TempDir::new().unwrap();
+    let client = service(&folder).await;
+    let args = args(&[sample("imdb/title.basics.tsv"), sample("movielens/movies.csv")]);
+    let mut named = Vec::new();
+    let outcome = run(&client, &args, &mut named).await.unwrap();
+    // Two movies are in both files, and the one that comes last stays.
+    assert_eq!(counts(&outcome), (6, 2, 0, 2, 10));
+    let named = String::from_utf8(named).unwrap();
+    assert_eq!(named.lines().count(), 12, "{named}");
+    let year = format!("{}:7: (id `tt0000106`) ", sample("imdb/title.basics.tsv").display());
+    assert!(named.lines().any(|line| line.starts_with(&year) && line.contains("1870 to 2200")), "{named}");
+    assert_eq!(client.get("tt0000101").await.unwrap().rating, Some(7.5));
+
+    let only = args::Import { files: vec![sample("movielens/movies.csv")], ..args };
+    assert_eq!(counts(&run(&client, &only, &mut Vec::new()).await.unwrap()), (0, 0, 5, 0, 4));
+}
+
+#[tokio::test]
+async fn a_strict_import_stops_at_the_first_row_that_cannot_be_taken() {
+    let folder = TempDir::new().unwrap();
+    let client = service(&folder).await;
+    let file = folder.path().join("movies.ndjson");
+    let text = "{\"id\": \"1\", \"title\": \"A\"}\n{\"id\": \"2\", \"title\": \"B\"}\nnonsense\n{\"id\": \"4\", \"title\": \"D\"}\n";
+    fs::write(&file, text).unwrap();
+    let args = args::Import { strict: true, ..args(slice::from_ref(&file)) };
+    let error = format!("{:#}", run(&client, &args, &mut Vec::new()).await.unwrap_err());
+    assert!(error.starts_with("2 movies are written and 0 were there alike; "), "{error}");
+    assert!(error.ends_with("movies.ndjson:3: expected ident at column 2"), "{error}");
+    assert_eq!(client.catalog().await.unwrap().movie_count, 2);
+
+    fs::write(&file, "{\"id\": \"5\", \"title\": \"\"}\n").unwrap();
+    let error = run(&client, &args, &mut Vec::new()).await.unwrap_err().to_string();
+    assert!(error.contains("movies.ndjson:1: (id `5`) ") && error.contains("title"), "{error}");
+}
+
+#[tokio::test]
+async fn a_dry_run_sends_nothing() {
+    let nobody = Client::connect(&Config::at(["127.0.0.1:1".parse().unwrap()])).unwrap();
+    let args = args::Import { dry_run: true, ..args(&[sample("movielens/movies.csv")]) };
+    let mut out = Vec::new();
+    let form = Form { format: Format::Csv, width: None, colours: false };
+    import(&nobody, &args, &form, &mut out).await.unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), "name,value\nwould_import,5\ndirty_rows,4\n");
+}
+
+#[tokio::test]
+async fn a_failed_import_says_why_and_only_the_first_rows_that_cannot_be_taken_are_named() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("movies.ndjson");
+    fs::write(&file, format!("{{}}\n{}", "\u{1b}[31m\n".repeat(30))).unwrap();
+    let nobody = Client::connect(&Config {
+        retry: crate::Retry::never(),
+        ..Config::at(["127.0.0.1:1".parse().unwrap()])
+    });
+    let mut named = Vec::new();
+    let error = run(&nobody.unwrap(), &args(&[file]), &mut named).await.unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(Error::Unreachable { .. })), "{error:#}");
+    let named = String::from_utf8(named).unwrap();
+    assert_eq!(named.lines().count(), 21, "{named}");
+    assert!(named.ends_with("\nand 10 more\n") && !named.contains('\u{1b}'), "{named}");
+}
+
+#[tokio::test]
+async fn files_are_sent_in_calls_of_a_good_size_in_their_order() {
+    let folder = TempDir::new().unwrap();
+    let client = service(&folder).await;
+    let file = folder.path().join("movies.ndjson");
+    // The same movie over and over: the last one stays.
+    let lines: Vec<_> = (0..25_000)
+        .map(|number| format!("{{\"id\": \"{}\", \"title\": \"{number}\"}}\n", number % 10))
+        .collect();
+    fs::write(&file, lines.concat()).unwrap();
+    let outcome = run(&client, &args(&[file]), &mut Vec::new()).await.unwrap();
+    assert_eq!(outcome.read, 25_000);
+    assert_eq!(outcome.imported.created, 10);
+    assert_eq!(client.get("9").await.unwrap().title, "24999");
+}

@@ -1,0 +1,81 @@
+//! The command line. In reading order:
+//!
+//! * [`args`] — what can be said on it;
+//! * [`run`] — does what was said;
+//! * `reach` — the configuration of the library that it asks for;
+//! * `reads`, `course`, `writes`, `watch`, `export`, [`import`], [`bench`] — the commands;
+//! * [`output`] — text, table, JSON and CSV;
+//! * [`failure`] — what went wrong, what to do about it, and the exit code;
+//! * `log` — what happens meanwhile, on standard error.
+
+pub mod args;
+pub mod bench;
+mod course;
+mod export;
+pub mod failure;
+pub mod import;
+mod log;
+pub mod output;
+mod reach;
+mod reads;
+mod time;
+mod watch;
+mod writes;
+
+use std::io::Write;
+
+use anyhow::Result;
+use clap::CommandFactory;
+use console::Term;
+
+use self::args::{Args, Command};
+use self::failure::Exit;
+use self::output::{Form, Printer};
+use crate::Client;
+
+/// Does what a command line says, and prints the answers to `out`. An interruption (Ctrl-C) ends it between two lines.
+///
+/// # Errors
+///
+/// Why it could not be done, for people; [`failure::exit`] has the exit code.
+pub async fn run(args: Args, out: &mut impl Write) -> Result<Exit> {
+    log::start(args.verbose);
+    // Interrupted, it tells what it has measured by then.
+    let is_bench = matches!(args.command, Some(Command::Bench(_)));
+    let outcome = tokio::select! {
+        outcome = call(args, out) => outcome,
+        interrupted = tokio::signal::ctrl_c(), if !is_bench => {
+            interrupted.map(|()| Exit::Interrupted).map_err(Into::into)
+        }
+    };
+    // What has been printed comes before an error.
+    out.flush()?;
+    outcome
+}
+
+async fn call<W: Write>(args: Args, out: &mut W) -> Result<Exit> {
+    let form = Form::of(args.output, &Term::stdout());
+    let config = reach::config(&args.reach)?;
+    let client = &Client::connect(&config)?;
+    let to = |out| Printer::new(out, form.clone());
+    match args.command {
+        None => course::run(client, out).await,
+        Some(Command::Get { id }) => reads::get(client, &id, &mut to(out)).await,
+        Some(Command::List(args)) => reads::list(client, args, &mut to(out)).await,
+        Some(Command::Batch { ids }) => reads::batch(client, ids, &mut to(out)).await,
+        Some(Command::Lookup) => reads::lookup(client, &mut to(out)).await,
+        Some(Command::Create(args)) => writes::create(client, args, &mut to(out)).await,
+        Some(Command::Update(args)) => writes::update(client, args, &mut to(out)).await,
+        Some(Command::Delete(args)) => writes::delete(client, args, &mut to(out)).await,
+        Some(Command::Import(args)) => import::import(client, &args, &form, out).await.map(|()| Exit::Done),
+        Some(Command::Export { file }) => export::export(client, file.as_deref(), out).await,
+        Some(Command::Watch(args)) => watch::watch(client, &args, &mut to(out)).await,
+        Some(Command::Info) => reads::info(client, &mut to(out)).await,
+        Some(Command::Bench(args)) => bench::bench(&config, &args, &form, out).await.map(|()| Exit::Done),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Args::command(), "movie-client", out);
+            Ok(Exit::Done)
+        }
+        Some(Command::Health { service }) => reads::health(client, &service, &mut to(out)).await,
+    }
+}

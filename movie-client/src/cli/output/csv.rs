@@ -1,0 +1,142 @@
+//! Comma-separated values.
+//!
+//! Cells that a spreadsheet would take for a formula, such as a title that begins with `=`, are left as they are: this is
+//! data for programs, and one that reads it back has to get the same movie.
+
+use std::fmt::{Display, Write as _};
+use std::io::{self, Write};
+
+use super::value::{Rating, Time};
+use super::{Fact, Print, Row};
+use crate::{Change, Event, Movie};
+
+/// What a row has of a change, before the columns of its movie.
+const CHANGE: [&str; 2] = ["revision", "change"];
+
+const MOVIE: [&str; 12] = [
+    "id",
+    "title",
+    "rating",
+    "director",
+    "year",
+    "genres",
+    "runtime_minutes",
+    "countries",
+    "languages",
+    "create_time",
+    "update_time",
+    "etag",
+];
+
+pub(super) struct Csv<W: Write> {
+    writer: csv::Writer<W>,
+    has_header: bool,
+    /// One cell, kept for its room.
+    cell: String,
+}
+
+impl<W: Write> Csv<W> {
+    pub(super) fn new(out: W) -> Self {
+        Self { writer: csv::Writer::from_writer(out), has_header: false, cell: String::new() }
+    }
+
+    fn record<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
+        self.writer.write_record(cells).map_err(error)
+    }
+
+    fn header(&mut self, is_of_changes: bool) -> io::Result<()> {
+        if self.has_header {
+            return Ok(());
+        }
+        self.has_header = true;
+        let change = if is_of_changes { &CHANGE[..] } else { &[] };
+        self.record(change.iter().chain(&MOVIE).copied())
+    }
+
+    fn movie(&mut self, id: &str, movie: &Movie) -> io::Result<()> {
+        self.text(id)?;
+        self.text(&movie.title)?;
+        self.value(movie.rating.map(Rating))?;
+        self.text(&movie.director)?;
+        self.value(movie.year)?;
+        self.list(&movie.genres)?;
+        self.value(movie.runtime_minutes)?;
+        self.list(&movie.countries)?;
+        self.list(&movie.languages)?;
+        self.value(Time::of(movie.create_time))?;
+        self.value(Time::of(movie.update_time))?;
+        self.text(&movie.etag)?;
+        self.writer.write_record(None::<&str>).map_err(error)
+    }
+
+    fn text(&mut self, text: &str) -> io::Result<()> {
+        self.writer.write_field(text).map_err(error)
+    }
+
+    fn value(&mut self, value: Option<impl Display>) -> io::Result<()> {
+        self.cell.clear();
+        if let Some(value) = value {
+            // Writing to a string cannot fail.
+            let _ = write!(self.cell, "{value}");
+        }
+        self.writer.write_field(&self.cell).map_err(error)
+    }
+
+    fn list(&mut self, values: &[String]) -> io::Result<()> {
+        self.cell.clear();
+        for (number, value) in values.iter().enumerate() {
+            if number > 0 {
+                self.cell.push('|');
+            }
+            self.cell.push_str(value);
+        }
+        self.writer.write_field(&self.cell).map_err(error)
+    }
+}
+
+impl<W: Write> Print for Csv<W> {
+    fn one(&mut self, movie: &Movie) -> io::Result<()> {
+        self.row(Row::Movie(movie))
+    }
+
+    fn facts(&mut self, facts: &[(&'static str, Fact)]) -> io::Result<()> {
+        self.record(["name", "value"])?;
+        facts.iter().try_for_each(|(name, fact)| self.record([*name, &fact.to_string()]))
+    }
+
+    fn row(&mut self, row: Row<'_>) -> io::Result<()> {
+        self.header(matches!(row, Row::Change(_)))?;
+        let nothing = Movie::default();
+        match row {
+            Row::Movie(movie) => self.movie(&movie.id, movie),
+            Row::Found { id, movie } => self.movie(id, movie.unwrap_or(&nothing)),
+            Row::Change(Change { revision, event }) => {
+                let (change, id, movie) = match event {
+                    Event::Upserted(movie) => ("upserted", movie.id.as_str(), movie),
+                    Event::Deleted(id) => ("deleted", id.as_str(), &nothing),
+                    Event::CaughtUp => ("caught_up", "", &nothing),
+                };
+                self.value(Some(revision))?;
+                self.text(change)?;
+                self.movie(id, movie)
+            }
+        }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        // Of what there would have been is not known without a row; most often it is movies.
+        self.header(false)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// Returns the error of the writer as it was, by which a reader that went away is known; `csv` would wrap it up.
+fn error(error: csv::Error) -> io::Error {
+    let csv::ErrorKind::Io(error) = error.into_kind() else {
+        return io::Error::other("movies and changes have no CSV header in common");
+    };
+    error
+}

@@ -1,0 +1,145 @@
+//! Movies as a JSON database, byte for byte as the service writes one.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use super::entry::Entry;
+use crate::Movie;
+
+/// Writes movies as a JSON database, a movie a line.
+pub struct DatabaseWriter<W> {
+    out: W,
+    has_movies: bool,
+}
+
+impl<W: Write> DatabaseWriter<W> {
+    /// Begins a database on `out`, which should be buffered.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be written, as of all that follow.
+    pub fn begin(mut out: W) -> io::Result<Self> {
+        out.write_all(b"{\"movies\": [")?;
+        Ok(Self { out, has_movies: false })
+    }
+
+    /// Adds a movie. A database has no room for its times and its etag.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be written.
+    pub fn movie(&mut self, movie: &Movie) -> io::Result<()> {
+        self.out.write_all(if self.has_movies { b",\n" } else { b"\n" })?;
+        self.has_movies = true;
+        write_movie(&mut self.out, movie)
+    }
+
+    /// Ends the database, and gives back what it is written to, flushed.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be written.
+    pub fn end(mut self) -> io::Result<W> {
+        self.out.write_all(b"\n]}\n")?;
+        self.out.flush()?;
+        Ok(self.out)
+    }
+}
+
+/// Writes a movie as a JSON database has it, in one line that is not ended.
+///
+/// # Errors
+///
+/// Why it cannot be written.
+pub fn write_movie(out: &mut impl Write, movie: &Movie) -> io::Result<()> {
+    let mut serializer = serde_json::Serializer::with_formatter(out, Spaced);
+    Ok(Entry::stored(movie).serialize(&mut serializer)?)
+}
+
+/// Writes JSON in one line, with a space after each colon and comma.
+struct Spaced;
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_object_key<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+
+    fn begin_array_value<W: ?Sized + Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Database {
+        movies: Vec<Read>,
+    }
+
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Read {
+        title: String,
+        rating: Option<f32>,
+        #[serde(default)]
+        director: String,
+        id: String,
+        year: Option<u32>,
+        #[serde(default)]
+        genres: Vec<String>,
+        runtime_minutes: Option<u32>,
+        #[serde(default)]
+        countries: Vec<String>,
+        #[serde(default)]
+        languages: Vec<String>,
+    }
+
+    impl From<Read> for Movie {
+        fn from(read: Read) -> Self {
+            let Read { title, rating, director, id, year, genres, runtime_minutes, countries, languages } =
+                read;
+            Self {
+                title,
+                rating,
+                director,
+                id,
+                year,
+                genres,
+                runtime_minutes,
+                countries,
+                languages,
+                create_time: Some(std::time::SystemTime::now()),
+                update_time: Some(std::time::SystemTime::now()),
+                etag: "not written".into(),
+            }
+        }
+    }
+
+    #[test]
+    fn a_database_that_was_read_is_written_byte_for_byte() {
+        let films = include_str!("../../../../databases/films.json");
+        let database: Database = serde_json::from_str(films).unwrap();
+        assert_eq!(database.movies.len(), 17_470);
+        let mut writer = DatabaseWriter::begin(Vec::new()).unwrap();
+        for read in database.movies {
+            writer.movie(&read.into()).unwrap();
+        }
+        // Not `assert_eq`, which would print both.
+        assert!(writer.end().unwrap() == films.as_bytes());
+    }
+
+    #[test]
+    fn a_database_without_movies_is_one() {
+        let written = DatabaseWriter::begin(Vec::new()).unwrap().end().unwrap();
+        assert_eq!(written, b"{\"movies\": [\n]}\n");
+    }
+}

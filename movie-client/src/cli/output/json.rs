@@ -1,0 +1,111 @@
+//! JSON: one document, or one a line.
+
+use std::io::{self, Write};
+
+use serde::{Serialize, Serializer};
+
+use super::entry::Entry;
+use super::{Fact, Print, Row};
+use crate::{Change, Event, Movie};
+
+pub(super) struct Json<W> {
+    out: W,
+    /// Whether all rows are one document, an array.
+    is_document: bool,
+    has_rows: bool,
+    /// One row, kept for its room: `out` is called once a row instead of once a quote, comma and brace.
+    row: Vec<u8>,
+}
+
+impl<W: Write> Json<W> {
+    pub(super) fn document(out: W) -> Self {
+        Self { out, is_document: true, has_rows: false, row: Vec::new() }
+    }
+
+    pub(super) fn lines(out: W) -> Self {
+        Self { is_document: false, ..Self::document(out) }
+    }
+
+    fn whole(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, value)?;
+        self.out.write_all(b"\n")
+    }
+}
+
+impl<W: Write> Print for Json<W> {
+    fn one(&mut self, movie: &Movie) -> io::Result<()> {
+        self.whole(&Entry::of(movie))
+    }
+
+    fn facts(&mut self, facts: &[(&'static str, Fact)]) -> io::Result<()> {
+        self.whole(&Facts(facts))
+    }
+
+    fn row(&mut self, row: Row<'_>) -> io::Result<()> {
+        self.row.clear();
+        if self.is_document {
+            self.row.extend_from_slice(if self.has_rows { b",\n" } else { b"[\n" });
+        }
+        serde_json::to_writer(&mut self.row, &Item::of(row))?;
+        if !self.is_document {
+            self.row.push(b'\n');
+        }
+        self.has_rows = true;
+        self.out.write_all(&self.row)
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        match (self.is_document, self.has_rows) {
+            (true, true) => self.out.write_all(b"\n]\n"),
+            (true, false) => self.out.write_all(b"[]\n"),
+            (false, _) => Ok(()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// A row, borrowed.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Item<'a> {
+    Movie(Entry<'a>),
+    Found { id: &'a str, movie: Option<Entry<'a>> },
+    Upserted { revision: u64, upserted: Entry<'a> },
+    Deleted { revision: u64, deleted_id: &'a str },
+    CaughtUp { revision: u64, caught_up: bool },
+}
+
+impl<'a> Item<'a> {
+    fn of(row: Row<'a>) -> Self {
+        match row {
+            Row::Movie(movie) => Self::Movie(Entry::of(movie)),
+            Row::Found { id, movie } => Self::Found { id, movie: movie.map(Entry::of) },
+            Row::Change(&Change { revision, ref event }) => match event {
+                Event::Upserted(movie) => Self::Upserted { revision, upserted: Entry::of(movie) },
+                Event::Deleted(id) => Self::Deleted { revision, deleted_id: id },
+                Event::CaughtUp => Self::CaughtUp { revision, caught_up: true },
+            },
+        }
+    }
+}
+
+struct Facts<'a>(&'a [(&'static str, Fact)]);
+
+impl Serialize for Facts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, fact)| (name, fact)))
+    }
+}
+
+impl Serialize for Fact {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => serializer.serialize_str(text),
+            Self::Number(number) => serializer.serialize_u64(*number),
+            Self::Bool(is_so) => serializer.serialize_bool(*is_so),
+        }
+    }
+}

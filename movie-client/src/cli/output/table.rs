@@ -1,0 +1,165 @@
+//! Columns for people, fitted to the terminal.
+
+use std::io::{self, Write};
+use std::mem;
+
+use console::Style;
+
+use super::layout::{Cell, Column, GivesWay, Layout};
+use super::text_format::line;
+use super::value::{Rating, Time};
+use super::{Fact, Form, Print, Row};
+use crate::{Change, Event, Movie};
+
+/// Rows that are gathered before the columns are laid out. A list may be endless, memory is not.
+const GATHERED: usize = 1_000;
+
+const MOVIES: &[Column] = &[
+    // A UUID has 36 characters.
+    Column::text("ID", 36, GivesWay::Last),
+    Column::text("TITLE", 32, GivesWay::First),
+    Column::number("YEAR"),
+    Column::number("RATING"),
+    Column::text("DIRECTOR", 24, GivesWay::First),
+    Column::text("GENRES", 24, GivesWay::First),
+];
+
+const CHANGES: &[Column] = &[
+    Column::number("REVISION"),
+    Column::text("CHANGE", "caught up".len(), GivesWay::Never),
+    Column::text("ID", 36, GivesWay::Last),
+    Column::text("TITLE", 32, GivesWay::First),
+];
+
+/// Gathers rows until they are to be seen or are many. The first that are printed decide how wide the columns are.
+pub(super) struct Table<W: Write> {
+    out: W,
+    form: Form,
+    header: Style,
+    columns: &'static [Column],
+    /// Whether rows come one by one, so that the first say little about those that follow.
+    is_slow: bool,
+    rows: Vec<Vec<Cell>>,
+    layout: Option<Layout>,
+}
+
+impl<W: Write> Table<W> {
+    pub(super) fn new(out: W, form: Form) -> Self {
+        let header = form.style(Style::new().bold());
+        Self { out, form, header, columns: MOVIES, is_slow: false, rows: Vec::new(), layout: None }
+    }
+
+    /// Prints the rows that have been gathered, after the header if they are the first.
+    fn print(&mut self) -> io::Result<()> {
+        let rows = mem::take(&mut self.rows);
+        let is_first = self.layout.is_none();
+        let layout =
+            self.layout.get_or_insert_with(|| Layout::of(self.columns, &rows, self.is_slow, self.form.width));
+        if is_first {
+            writeln!(self.out, "{}", layout.header(&self.header))?;
+        }
+        rows.iter().try_for_each(|row| writeln!(self.out, "{}", layout.line(row)))
+    }
+
+    /// Prints names and values one below the other. Nothing is cut: there is room below.
+    fn pairs(&mut self, pairs: &[(&str, String)]) -> io::Result<()> {
+        let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+        let header = &self.header;
+        pairs.iter().try_for_each(|(name, value)| {
+            writeln!(self.out, "{:width$}  {}", header.apply_to(name), line(value))
+        })
+    }
+
+    fn change(&self, Change { revision, event }: &Change) -> Vec<Cell> {
+        let style = |style: Style| self.form.style(style);
+        let (change, id, title) = match event {
+            Event::Upserted(movie) => {
+                let added = Cell::styled("upserted".to_owned(), style(Style::new().green()));
+                (added, movie.id.as_str(), movie.title.as_str())
+            }
+            Event::Deleted(id) => {
+                (Cell::styled("deleted".to_owned(), style(Style::new().red())), id.as_str(), "")
+            }
+            Event::CaughtUp => ("caught up".to_owned().into(), "", ""),
+        };
+        vec![revision.to_string().into(), change, text(id), text(title)]
+    }
+}
+
+fn text(text: &str) -> Cell {
+    line(text).into_owned().into()
+}
+
+fn movie(id: &str, movie: &Movie) -> Vec<Cell> {
+    vec![
+        text(id),
+        text(&movie.title),
+        movie.year.map(|year| year.to_string()).unwrap_or_default().into(),
+        movie.rating.map(|rating| Rating(rating).to_string()).unwrap_or_default().into(),
+        text(&movie.director),
+        text(&movie.genres.join(", ")),
+    ]
+}
+
+impl<W: Write> Print for Table<W> {
+    fn one(&mut self, movie: &Movie) -> io::Result<()> {
+        let time = |time| Time::of(time).map(|time| time.to_string()).unwrap_or_default();
+        let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
+        let mut pairs = vec![
+            ("title", movie.title.clone()),
+            ("rating", movie.rating.map(|rating| Rating(rating).to_string()).unwrap_or_default()),
+            ("director", movie.director.clone()),
+            ("id", movie.id.clone()),
+            ("year", number(movie.year)),
+            ("genres", movie.genres.join(", ")),
+            ("runtime_minutes", number(movie.runtime_minutes)),
+            ("countries", movie.countries.join(", ")),
+            ("languages", movie.languages.join(", ")),
+            ("create_time", time(movie.create_time)),
+            ("update_time", time(movie.update_time)),
+            ("etag", movie.etag.clone()),
+        ];
+        pairs.retain(|(_, value)| !value.is_empty());
+        self.pairs(&pairs)
+    }
+
+    fn facts(&mut self, facts: &[(&'static str, Fact)]) -> io::Result<()> {
+        let pairs: Vec<_> = facts.iter().map(|(name, fact)| (*name, fact.to_string())).collect();
+        self.pairs(&pairs)
+    }
+
+    fn row(&mut self, row: Row<'_>) -> io::Result<()> {
+        self.is_slow = !matches!(row, Row::Movie(_));
+        let cells = match row {
+            Row::Movie(found) => movie(&found.id, found),
+            Row::Found { id, movie: found } => movie(id, found.unwrap_or(&Movie::default())),
+            Row::Change(change) => {
+                self.columns = CHANGES;
+                self.change(change)
+            }
+        };
+        self.rows.push(cells);
+        if self.rows.len() == GATHERED { self.print() } else { Ok(()) }
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        // Without a row there is still a header: nothing was found, rather than nothing happened.
+        if self.layout.is_none() || !self.rows.is_empty() { self.print() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if !self.rows.is_empty() {
+            self.print()?;
+        }
+        self.out.flush()
+    }
+}
+
+impl<W: Write> Drop for Table<W> {
+    /// Prints what an error or an interruption left gathered, as buffers of the standard library do.
+    fn drop(&mut self) {
+        if !self.rows.is_empty() {
+            let _ = self.print();
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Every form of everything that can be printed.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::*;
+use crate::Event;
+
+fn form(format: Format) -> Form {
+    Form { format, width: None, colours: false }
+}
+
+/// Returns what is printed in a form.
+fn printed(form: &Form, print: impl FnOnce(&mut Printer<&mut Vec<u8>>) -> io::Result<()>) -> String {
+    let mut out = Vec::new();
+    let mut printer = Printer::new(&mut out, form.clone());
+    print(&mut printer).unwrap();
+    printer.finish().unwrap();
+    drop(printer);
+    String::from_utf8(out).unwrap()
+}
+
+fn rows(form: &Form, rows: &[Row<'_>]) -> String {
+    printed(form, |printer| rows.iter().try_for_each(|row| printer.row(*row)))
+}
+
+fn creed() -> Movie {
+    Movie { title: "Creed".into(), rating: Some(8.8), id: "267e".into(), ..Movie::default() }
+}
+
+fn samurai() -> Movie {
+    Movie {
+        title: "七人の侍".into(),
+        rating: Some(9.0),
+        director: "Akira Kurosawa".into(),
+        id: "tt0047478".into(),
+        year: Some(1954),
+        genres: vec!["Action".into(), "Drama".into()],
+        runtime_minutes: Some(207),
+        countries: vec!["Japan".into()],
+        languages: vec!["Japanese".into(), "English".into()],
+        create_time: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
+        update_time: Some(UNIX_EPOCH + Duration::from_millis(1_700_000_001_005)),
+        etag: "e=1".into(),
+    }
+}
+
+/// What a hostile service may send.
+fn hostile() -> Movie {
+    Movie { title: "a\u{1b}[2J\"b\u{202e}c,\nd".into(), id: "x\ty".into(), ..Movie::default() }
+}
+
+fn change(revision: u64, event: Event) -> Change {
+    Change { revision, event }
+}
+
+fn changes() -> [Change; 3] {
+    [
+        change(12, Event::Upserted(creed())),
+        change(13, Event::Deleted("267e".into())),
+        change(13, Event::CaughtUp),
+    ]
+}
+
+fn of_changes(form: &Form) -> String {
+    let changes = changes();
+    rows(form, &changes.each_ref().map(Row::Change))
+}
+
+fn of_movies(form: &Form) -> String {
+    rows(form, &[Row::Movie(&samurai()), Row::Movie(&creed())])
+}
+
+fn of_answers(form: &Form) -> String {
+    rows(form, &[Row::Found { id: "267e", movie: Some(&creed()) }, Row::Found { id: "no", movie: None }])
+}
+
+fn of_facts(form: &Form) -> String {
+    let facts = [
+        ("store", Fact::Text("a, \"b\"".into())),
+        ("movies", Fact::Number(7)),
+        ("read_only", Fact::Bool(true)),
+    ];
+    printed(form, |printer| printer.facts(&facts))
+}
+
+#[test]
+fn streams_without_rows_are_still_of_their_form() {
+    let empty = |format| rows(&form(format), &[]);
+    assert_eq!(empty(Format::Text), "");
+    assert_eq!(empty(Format::Table), "ID  TITLE  YEAR  RATING  DIRECTOR  GENRES\n");
+    assert_eq!(empty(Format::Json), "[]\n");
+    assert_eq!(empty(Format::Ndjson), "");
+    let header = "id,title,rating,director,year,genres,runtime_minutes,countries,languages,create_time,update_time,etag\n";
+    assert_eq!(empty(Format::Csv), header);
+}
+
+#[test]
+fn text_is_what_the_course_prints() {
+    let form = form(Format::Text);
+    assert_eq!(of_movies(&form), "Movie called 七人の侍\nMovie called Creed\n");
+    assert_eq!(of_answers(&form), "Movie called Creed\nNo movie has the id no\n");
+    assert_eq!(of_changes(&form), "12 + Creed (267e)\n13 - 267e\n13 caught up\n");
+    assert_eq!(of_facts(&form), "store: a, \"b\"\nmovies: 7\nread_only: true\n");
+    let one = printed(&form, |printer| printer.one(&creed()));
+    assert_eq!(one, "title: \"Creed\"\nrating: 8.800000190734863\nid: \"267e\"\n");
+}
+
+#[test]
+fn a_table_is_aligned_by_what_its_cells_take_on_a_terminal() {
+    let mut accents = creed();
+    accents.title = "Ame\u{301}lie 😀".into();
+    let printed = rows(&form(Format::Table), &[Row::Movie(&samurai()), Row::Movie(&accents)]);
+    let expected = "\
+ID         TITLE      YEAR  RATING  DIRECTOR        GENRES
+tt0047478  七人の侍   1954     9.0  Akira Kurosawa  Action, Drama
+267e       Ame\u{301}lie 😀           8.8
+";
+    assert_eq!(printed, expected);
+}
+
+#[test]
+fn a_table_of_answers_has_only_the_id_where_there_is_no_movie() {
+    let expected = "\
+ID                                    TITLE                             YEAR  RATING  DIRECTOR                  GENRES
+267e                                  Creed                                      8.8
+no
+";
+    assert_eq!(of_answers(&form(Format::Table)), expected);
+}
+
+#[test]
+fn a_table_of_changes_has_columns_of_its_own() {
+    let expected = "\
+REVISION  CHANGE     ID                                    TITLE
+      12  upserted   267e                                  Creed
+      13  deleted    267e
+      13  caught up
+";
+    assert_eq!(of_changes(&form(Format::Table)), expected);
+}
+
+#[test]
+fn a_table_of_one_has_names_and_values_below_each_other() {
+    let form = form(Format::Table);
+    let expected = "\
+title            七人の侍
+rating           9.0
+director         Akira Kurosawa
+id               tt0047478
+year             1954
+genres           Action, Drama
+runtime_minutes  207
+countries        Japan
+languages        Japanese, English
+create_time      2023-11-14T22:13:20Z
+update_time      2023-11-14T22:13:21.005000000Z
+etag             e=1
+";
+    assert_eq!(printed(&form, |printer| printer.one(&samurai())), expected);
+    let only_set = "title   Creed\nrating  8.8\nid      267e\n";
+    assert_eq!(printed(&form, |printer| printer.one(&creed())), only_set);
+    assert_eq!(of_facts(&form), "store      a, \"b\"\nmovies     7\nread_only  true\n");
+}
+
+#[test]
+fn a_table_is_cut_to_its_width_the_title_before_the_id() {
+    let mut long = samurai();
+    long.title = "A title that is longer than the others".into();
+    let of = |width| {
+        let form = Form { width: Some(width), ..form(Format::Table) };
+        rows(&form, &[Row::Movie(&samurai()), Row::Movie(&long)])
+    };
+    let expected = "\
+ID         TITLE          YEAR  RATING  DIRECTOR      GENRES
+tt0047478  七人の侍       1954     9.0  Akira Kuros…  Action, Dra…
+tt0047478  A title that…  1954     9.0  Akira Kuros…  Action, Dra…
+";
+    assert_eq!(of(66).lines().map(console::measure_text_width).max(), Some(66));
+    assert_eq!(of(66), expected);
+    let narrow = "\
+ID     TITLE  YEAR  RATING  DIRECTOR  GENRES
+tt00…  七人…  1954     9.0  Akira K…  Actio…
+tt00…  A ti…  1954     9.0  Akira K…  Actio…
+";
+    assert_eq!(of(44), narrow);
+}
+
+#[test]
+fn a_table_has_one_header_and_later_rows_fit_the_columns_of_the_first() {
+    let mut long = samurai();
+    long.id = "an id that is longer".into();
+    let of = |width| {
+        let form = Form { width, ..form(Format::Table) };
+        printed(&form, |printer| {
+            // Nothing to be seen yet.
+            printer.flush()?;
+            printer.row(Row::Movie(&creed()))?;
+            printer.flush()?;
+            printer.row(Row::Movie(&long))
+        })
+    };
+    let cut = "\
+ID    TITLE  YEAR  RATING  DIRECTOR  GENRES
+267e  Creed           8.8
+an …  七人…  1954     9.0  Akira K…  Action, Drama
+";
+    assert_eq!(of(Some(60)), cut);
+    let sticks_out = "\
+ID    TITLE  YEAR  RATING  DIRECTOR  GENRES
+267e  Creed           8.8
+an id that is longer  七人の侍  1954     9.0  Akira Kurosawa  Action, Drama
+";
+    assert_eq!(of(None), sticks_out);
+}
+
+#[test]
+fn a_long_table_is_printed_as_it_comes() {
+    let out = Rc::new(RefCell::new(Vec::new()));
+    let mut printer = Printer::new(Shared(Rc::clone(&out)), form(Format::Table));
+    for _ in 0..999 {
+        printer.row(Row::Movie(&creed())).unwrap();
+    }
+    assert_eq!(out.borrow().len(), 0);
+    printer.row(Row::Movie(&creed())).unwrap();
+    let lines = |out: &RefCell<Vec<u8>>| out.borrow().split(|byte| *byte == b'\n').count() - 1;
+    assert_eq!(lines(&out), 1_001);
+    printer.row(Row::Movie(&creed())).unwrap();
+    printer.finish().unwrap();
+    assert_eq!(lines(&out), 1_002);
+}
+
+#[test]
+fn rows_of_a_table_that_an_error_interrupts_are_printed() {
+    let mut out = Vec::new();
+    let mut printer = Printer::new(&mut out, form(Format::Table));
+    printer.row(Row::Movie(&creed())).unwrap();
+    drop(printer);
+    let expected = "ID    TITLE  YEAR  RATING  DIRECTOR  GENRES\n267e  Creed           8.8\n";
+    assert_eq!(String::from_utf8(out).unwrap(), expected);
+}
+
+#[test]
+fn what_could_move_about_on_a_terminal_is_escaped_in_text_and_table() {
+    let (movie, row) = (hostile(), Row::Movie(&hostile()));
+    let upserted = change(1, Event::Upserted(hostile()));
+    let text = form(Format::Text);
+    let title = r#"a\u{1b}[2J"b\u{202e}c,\nd"#;
+    assert_eq!(rows(&text, &[row]), format!("Movie called {title}\n"));
+    assert_eq!(rows(&text, &[Row::Change(&upserted)]), format!("1 + {title} (x\\ty)\n"));
+    let unknown = Row::Found { id: "x\ty", movie: None };
+    assert_eq!(rows(&text, &[unknown]), "No movie has the id x\\ty\n");
+    let one = printed(&text, |printer| printer.one(&movie));
+    assert_eq!(one, "title: \"a\\033[2J\\\"b\\342\\200\\256c,\\nd\"\nid: \"x\\ty\"\n");
+
+    let table = form(Format::Table);
+    let expected = format!("ID    TITLE{:20}  YEAR  RATING  DIRECTOR  GENRES\nx\\ty  {title}\n", "");
+    assert_eq!(rows(&table, &[row]), expected);
+    let one = printed(&table, |printer| printer.one(&movie));
+    assert_eq!(one, format!("title  {title}\nid     x\\ty\n"));
+    for form in [text, table] {
+        let facts = [("version", Fact::Text("1\u{9b}".into()))];
+        assert!(printed(&form, |printer| printer.facts(&facts)).ends_with(" 1\\u{9b}\n"));
+    }
+}
+
+#[test]
+fn colours_are_few_and_only_where_they_may_be() {
+    let coloured = |format| Form { colours: true, ..form(format) };
+    let text = "12 \u{1b}[32m+\u{1b}[0m Creed (267e)\n13 \u{1b}[31m-\u{1b}[0m 267e\n13 caught up\n";
+    assert_eq!(of_changes(&coloured(Format::Text)), text);
+
+    let bold = |text: &str| format!("\u{1b}[1m{text}\u{1b}[0m");
+    let table = of_changes(&coloured(Format::Table));
+    let lines: Vec<_> = table.lines().collect();
+    let header = ["REVISION", "CHANGE   ", "ID                                  ", "TITLE"].map(bold);
+    assert_eq!(lines[0], header.join("  "));
+    let id = "267e                                ";
+    assert_eq!(lines[1], format!("      12  \u{1b}[32mupserted \u{1b}[0m  {id}  Creed"));
+    assert_eq!(lines[2], "      13  \u{1b}[31mdeleted  \u{1b}[0m  267e");
+    assert_eq!(lines[3], "      13  caught up");
+
+    for format in [Format::Json, Format::Ndjson, Format::Csv] {
+        assert_eq!(of_changes(&coloured(format)), of_changes(&form(format)));
+    }
+}
+
+const CREED: &str = r#"{"title":"Creed","rating":8.8,"id":"267e"}"#;
+
+#[test]
+fn json_is_one_document() {
+    let form = form(Format::Json);
+    let samurai = r#"{"title":"七人の侍","rating":9.0,"director":"Akira Kurosawa","id":"tt0047478","year":1954,"genres":["Action","Drama"],"runtime_minutes":207,"countries":["Japan"],"languages":["Japanese","English"],"create_time":"2023-11-14T22:13:20Z","update_time":"2023-11-14T22:13:21.005000000Z","etag":"e=1"}"#;
+    assert_eq!(printed(&form, |printer| printer.one(&self::samurai())), format!("{samurai}\n"));
+    assert_eq!(of_movies(&form), format!("[\n{samurai},\n{CREED}\n]\n"));
+    let answers = format!("[\n{{\"id\":\"267e\",\"movie\":{CREED}}},\n{{\"id\":\"no\",\"movie\":null}}\n]\n");
+    assert_eq!(of_answers(&form), answers);
+    assert_eq!(of_facts(&form), "{\"store\":\"a, \\\"b\\\"\",\"movies\":7,\"read_only\":true}\n");
+}
+
+#[test]
+fn ndjson_is_a_document_a_line() {
+    let form = form(Format::Ndjson);
+    assert_eq!(printed(&form, |printer| printer.one(&creed())), format!("{CREED}\n"));
+    assert_eq!(rows(&form, &[Row::Movie(&creed()), Row::Movie(&creed())]), format!("{CREED}\n{CREED}\n"));
+    assert_eq!(
+        of_answers(&form),
+        format!("{{\"id\":\"267e\",\"movie\":{CREED}}}\n{{\"id\":\"no\",\"movie\":null}}\n")
+    );
+    let changes = format!(
+        "{{\"revision\":12,\"upserted\":{CREED}}}\n{{\"revision\":13,\"deleted_id\":\"267e\"}}\n{{\"revision\":13,\"caught_up\":true}}\n"
+    );
+    assert_eq!(of_changes(&form), changes);
+    assert_eq!(of_facts(&form), "{\"store\":\"a, \\\"b\\\"\",\"movies\":7,\"read_only\":true}\n");
+    let one = printed(&form, |printer| printer.one(&hostile()));
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&one).unwrap()["title"], *hostile().title);
+}
+
+#[test]
+fn csv_has_a_header_and_quotes_what_has_to_be() {
+    let form = form(Format::Csv);
+    let header = "id,title,rating,director,year,genres,runtime_minutes,countries,languages,create_time,update_time,etag\n";
+    let samurai = "tt0047478,七人の侍,9.0,Akira Kurosawa,1954,Action|Drama,207,Japan,Japanese|English,2023-11-14T22:13:20Z,2023-11-14T22:13:21.005000000Z,e=1\n";
+    let creed = "267e,Creed,8.8,,,,,,,,,\n";
+    assert_eq!(printed(&form, |printer| printer.one(&self::samurai())), format!("{header}{samurai}"));
+    assert_eq!(of_movies(&form), format!("{header}{samurai}{creed}"));
+    assert_eq!(of_answers(&form), format!("{header}{creed}no,,,,,,,,,,,\n"));
+    let changes = format!(
+        "revision,change,{header}12,upserted,{creed}13,deleted,267e,,,,,,,,,,,\n13,caught_up,,,,,,,,,,,,\n"
+    );
+    assert_eq!(of_changes(&form), changes);
+    assert_eq!(of_facts(&form), "name,value\nstore,\"a, \"\"b\"\"\"\nmovies,7\nread_only,true\n");
+    let formula = Movie { title: "=1+1".into(), id: "7".into(), ..hostile() };
+    assert_eq!(rows(&form, &[Row::Movie(&formula)]), format!("{header}7,=1+1,,,,,,,,,,\n"));
+    let quoted = "x\ty,\"a\u{1b}[2J\"\"b\u{202e}c,\nd\",,,,,,,,,,\n";
+    assert_eq!(rows(&form, &[Row::Movie(&hostile())]), format!("{header}{quoted}"));
+}
+
+#[test]
+fn what_has_come_is_seen_after_a_flush() {
+    for (format, seen) in [
+        (Format::Text, "Movie called Creed\n"),
+        (Format::Table, "ID    TITLE  YEAR  RATING  DIRECTOR  GENRES\n267e  Creed           8.8\n"),
+        (Format::Json, "[\n{\"title\":\"Creed\",\"rating\":8.8,\"id\":\"267e\"}"),
+        (Format::Ndjson, "{\"title\":\"Creed\",\"rating\":8.8,\"id\":\"267e\"}\n"),
+    ] {
+        let out = Rc::new(RefCell::new(Vec::new()));
+        let mut printer = Printer::new(io::BufWriter::new(Shared(Rc::clone(&out))), form(format));
+        printer.row(Row::Movie(&creed())).unwrap();
+        assert_eq!(out.borrow().len(), 0, "{format:?}");
+        printer.flush().unwrap();
+        assert_eq!(String::from_utf8(out.borrow().clone()).unwrap(), seen, "{format:?}");
+    }
+    let out = Rc::new(RefCell::new(Vec::new()));
+    let mut printer = Printer::new(Shared(Rc::clone(&out)), form(Format::Csv));
+    printer.row(Row::Movie(&creed())).unwrap();
+    printer.flush().unwrap();
+    assert!(out.borrow().ends_with(b"267e,Creed,8.8,,,,,,,,,\n"));
+}
+
+#[test]
+fn a_reader_that_went_away_is_told_by_every_form() {
+    struct Gone;
+    impl Write for Gone {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    // Longer than what `csv` keeps to itself, so that it is the row that fails.
+    let long = Movie { title: "long".repeat(10_000), ..creed() };
+    for format in [Format::Text, Format::Table, Format::Json, Format::Ndjson, Format::Csv] {
+        let mut printer = Printer::new(Gone, form(format));
+        let row = printer.row(Row::Movie(&long)).and_then(|()| printer.flush());
+        assert_eq!(row.unwrap_err().kind(), io::ErrorKind::BrokenPipe, "{format:?}");
+    }
+}
+
+/// What has been written, to look at meanwhile.
+struct Shared(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.borrow_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,202 @@
+//! A message in protobuf's text format, as the course's client prints it.
+//!
+//! <https://protobuf.dev/reference/protobuf/textformat-spec/>, with Python's habits where that leaves a choice.
+
+use std::borrow::Cow;
+use std::fmt::{self, Write};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::Movie;
+use crate::error::moves;
+
+/// Formats a movie, one field a line: those of the course's contract first, then the others. Fields with default values
+/// are left out, and a rating of 0, which the course's contract cannot tell from none.
+#[must_use]
+pub fn movie(movie: &Movie) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = put_movie(&mut text, movie);
+    text
+}
+
+fn put_movie(out: &mut String, movie: &Movie) -> fmt::Result {
+    put_set(out, "title", &movie.title)?;
+    if let Some(rating) = movie.rating.filter(|rating| rating.to_bits() != 0) {
+        writeln!(out, "rating: {}", python_repr(f64::from(rating)))?;
+    }
+    put_set(out, "director", &movie.director)?;
+    put_set(out, "id", &movie.id)?;
+    put_number(out, "year", movie.year)?;
+    put_all(out, "genres", &movie.genres)?;
+    put_number(out, "runtime_minutes", movie.runtime_minutes)?;
+    put_all(out, "countries", &movie.countries)?;
+    put_all(out, "languages", &movie.languages)?;
+    put_time(out, "create_time", movie.create_time)?;
+    put_time(out, "update_time", movie.update_time)?;
+    put_set(out, "etag", &movie.etag)
+}
+
+/// Formats text that is to stay in its line and in its place: what could end the line or move about on a terminal is
+/// escaped.
+#[must_use]
+pub fn line(text: &str) -> Cow<'_, str> {
+    if !text.contains(moves) {
+        return text.into();
+    }
+    let escaped = |character: char| {
+        if moves(character) { character.escape_default().collect() } else { String::from(character) }
+    };
+    text.chars().map(escaped).collect()
+}
+
+fn put_set(out: &mut String, name: &str, value: &str) -> fmt::Result {
+    if value.is_empty() { Ok(()) } else { put_text(out, name, value) }
+}
+
+fn put_all(out: &mut String, name: &str, values: &[String]) -> fmt::Result {
+    values.iter().try_for_each(|value| put_text(out, name, value))
+}
+
+fn put_number(out: &mut String, name: &str, value: Option<u32>) -> fmt::Result {
+    value.filter(|value| *value != 0).map_or(Ok(()), |value| writeln!(out, "{name}: {value}"))
+}
+
+/// Puts a `google.protobuf.Timestamp`. No service sends one before 1970, for which there is no room here.
+fn put_time(out: &mut String, name: &str, time: Option<SystemTime>) -> fmt::Result {
+    let Some(since) = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()) else { return Ok(()) };
+    writeln!(out, "{name} {{")?;
+    for (name, value) in [("seconds", since.as_secs()), ("nanos", since.subsec_nanos().into())] {
+        if value != 0 {
+            writeln!(out, "  {name}: {value}")?;
+        }
+    }
+    writeln!(out, "}}")
+}
+
+fn put_text(out: &mut String, name: &str, value: &str) -> fmt::Result {
+    write!(out, "{name}: \"")?;
+    for character in value.chars() {
+        match character {
+            '\n' => out.write_str("\\n")?,
+            '\r' => out.write_str("\\r")?,
+            '\t' => out.write_str("\\t")?,
+            '"' | '\'' | '\\' => write!(out, "\\{character}")?,
+            // Byte by byte, as the format has it.
+            _ if moves(character) => {
+                for byte in character.encode_utf8(&mut [0; 4]).bytes() {
+                    write!(out, "\\{byte:03o}")?;
+                }
+            }
+            _ => out.write_char(character)?,
+        }
+    }
+    writeln!(out, "\"")
+}
+
+/// Formats a number as Python's `repr` does: shortest digits that read back the same, `1e-05` and `1e+16` for
+/// what is small and large. Rust switches to exponents at the same sizes but writes `1e-5` and `1e16`.
+fn python_repr(number: f64) -> String {
+    let text = format!("{number:?}");
+    match text.split_once('e') {
+        Some((digits, exponent)) => {
+            let (sign, exponent) = exponent.strip_prefix('-').map_or(('+', exponent), |rest| ('-', rest));
+            format!("{digits}e{sign}{exponent:0>2}")
+        }
+        None => text.to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rating_is_widened_and_printed_with_all_its_digits() {
+        let ratings = [8.2, 9.0, 7.4, 0.1, 10.0].map(|rating: f32| python_repr(rating.into()));
+        let expected = ["8.199999809265137", "9.0", "7.400000095367432", "0.10000000149011612", "10.0"];
+        assert_eq!(ratings, expected);
+    }
+
+    #[test]
+    fn unusual_numbers_are_written_as_python_writes_them() {
+        let numbers = [1e-5, 1e-4, 1e15, 1e16, 1.5e300, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
+        let expected =
+            ["1e-05", "0.0001", "1000000000000000.0", "1e+16", "1.5e+300", "-0.0", "inf", "-inf", "nan"];
+        assert_eq!(numbers.map(python_repr), expected);
+    }
+
+    #[test]
+    fn a_line_stays_one() {
+        assert_eq!(line("Amélie 😀 \"a\""), "Amélie 😀 \"a\"");
+        assert_eq!(line("a\nb\u{1b}[31m\u{9b}"), r"a\nb\u{1b}[31m\u{9b}");
+        assert_eq!(line("a\u{202a}b\u{202e}c\u{2066}d\u{2069}e"), r"a\u{202a}b\u{202e}c\u{2066}d\u{2069}e");
+        assert_eq!(line("\u{2029}\u{202f}\u{2065}\u{206a}"), "\u{2029}\u{202f}\u{2065}\u{206a}");
+    }
+
+    #[test]
+    fn default_values_are_left_out() {
+        assert_eq!(movie(&Movie::default()), "");
+        let only_id = Movie { id: "7".into(), ..Movie::default() };
+        assert_eq!(movie(&only_id), "id: \"7\"\n");
+    }
+
+    #[test]
+    fn quotes_and_control_characters_are_escaped_and_other_scripts_are_not() {
+        let title = "é日😀 \"a\" 'b' \\ \n\r\t\u{1}\u{7f}".into();
+        let printed = movie(&Movie { title, ..Movie::default() });
+        assert_eq!(printed, "title: \"é日😀 \\\"a\\\" \\'b\\' \\\\ \\n\\r\\t\\001\\177\"\n");
+    }
+
+    #[test]
+    fn what_turns_the_direction_of_writing_is_escaped_byte_by_byte() {
+        let title = "a\u{9b}\u{202e}\u{2069}".into();
+        let printed = movie(&Movie { title, ..Movie::default() });
+        assert_eq!(printed, "title: \"a\\302\\233\\342\\200\\256\\342\\201\\251\"\n");
+    }
+
+    #[test]
+    fn what_the_course_does_not_have_follows_in_the_order_of_the_contract() {
+        let at = |seconds, nanos| Some(UNIX_EPOCH + std::time::Duration::new(seconds, nanos));
+        let all = Movie {
+            title: "Paisà".into(),
+            rating: Some(8.3),
+            director: "Roberto Rossellini".into(),
+            id: "tt0038823".into(),
+            year: Some(1946),
+            genres: vec!["War".into(), "Drama".into()],
+            runtime_minutes: Some(126),
+            countries: vec!["Italy".into()],
+            languages: vec!["Italian".into(), String::new()],
+            create_time: at(1_700_000_000, 5),
+            update_time: at(1_700_000_001, 0),
+            etag: "e1".into(),
+        };
+        let expected = r#"title: "Paisà"
+rating: 8.300000190734863
+director: "Roberto Rossellini"
+id: "tt0038823"
+year: 1946
+genres: "War"
+genres: "Drama"
+runtime_minutes: 126
+countries: "Italy"
+languages: "Italian"
+languages: ""
+create_time {
+  seconds: 1700000000
+  nanos: 5
+}
+update_time {
+  seconds: 1700000001
+}
+etag: "e1"
+"#;
+        assert_eq!(movie(&all), expected);
+    }
+
+    #[test]
+    fn a_rating_of_0_is_left_out() {
+        assert_eq!(movie(&Movie { rating: Some(0.0), ..Movie::default() }), "");
+        assert_eq!(movie(&Movie { rating: Some(-0.0), ..Movie::default() }), "rating: -0.0\n");
+    }
+}

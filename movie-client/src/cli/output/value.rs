@@ -1,0 +1,65 @@
+//! Values that are written alike in several forms.
+
+use std::fmt;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde::{Serialize, Serializer};
+
+/// Where the year 9999 ends, and with it both RFC 3339 and protobuf's timestamps.
+const YEAR_10000: Duration = Duration::from_hours(24 * 2_932_897);
+
+/// A time as RFC 3339 has it, in UTC; a fraction of a second has nine digits.
+pub(super) struct Time(SystemTime);
+
+impl Time {
+    /// Returns `None` also for a time that cannot be written, which no service that keeps to the contract sends.
+    pub(super) fn of(time: Option<SystemTime>) -> Option<Self> {
+        let since = time?.duration_since(UNIX_EPOCH).ok()?;
+        (since < YEAR_10000).then_some(Self(time?))
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        humantime::format_rfc3339(self.0).fmt(f)
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A rating as JSON has it: the shortest digits that read back the same, and always a decimal point.
+pub(super) struct Rating(pub(super) f32);
+
+impl fmt::Display for Rating {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_a_fraction_only_if_it_needs_one() {
+        let written = |nanos| {
+            let time = UNIX_EPOCH + Duration::new(1_700_000_000, nanos);
+            Time::of(Some(time)).unwrap().to_string()
+        };
+        assert_eq!(written(0), "2023-11-14T22:13:20Z");
+        assert_eq!(written(5_000_000), "2023-11-14T22:13:20.005000000Z");
+        assert_eq!(written(1), "2023-11-14T22:13:20.000000001Z");
+    }
+
+    #[test]
+    fn a_time_that_cannot_be_written_is_none() {
+        assert!(Time::of(Some(UNIX_EPOCH - Duration::from_secs(1))).is_none());
+        assert!(Time::of(Some(UNIX_EPOCH + YEAR_10000)).is_none());
+        let last = UNIX_EPOCH + YEAR_10000 - Duration::from_nanos(1);
+        assert_eq!(Time::of(Some(last)).unwrap().to_string(), "9999-12-31T23:59:59.999999999Z");
+    }
+}

@@ -1,0 +1,102 @@
+//! The commands that change a movie.
+
+use std::io::Write;
+
+use anyhow::{Result, bail};
+
+use super::args::{Clearable, Create, Delete, Fields, Update};
+use super::failure::Exit;
+use super::output::Printer;
+use crate::{Client, Field, Movie};
+
+pub(super) async fn create<W: Write>(
+    client: &Client,
+    args: Create,
+    printer: &mut Printer<W>,
+) -> Result<Exit> {
+    let mut movie = Movie { id: args.id.unwrap_or_default(), ..Movie::default() };
+    set(&mut movie, args.fields);
+    let movie = if args.dry_run { movie } else { client.create(movie).await? };
+    printer.one(&movie)?;
+    printer.finish()?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn update<W: Write>(
+    client: &Client,
+    args: Update,
+    printer: &mut Printer<W>,
+) -> Result<Exit> {
+    let Update { id, fields, clear, etag, dry_run } = args;
+    let mut movie = if dry_run { client.get(&id).await? } else { Movie { id, ..Movie::default() } };
+    let mut changed = set(&mut movie, fields);
+    for field in clear {
+        let field = empty(&mut movie, field);
+        if changed.contains(&field) {
+            bail!("{} cannot be both set and cleared", field.name());
+        }
+        changed.push(field);
+    }
+    if changed.is_empty() {
+        bail!("nothing to change is named; say what with --title, --rating, …");
+    }
+    if !dry_run {
+        movie.etag = etag.unwrap_or_default();
+        movie = client.update(movie, &changed).await?;
+    }
+    printer.one(&movie)?;
+    printer.finish()?;
+    Ok(Exit::Done)
+}
+
+pub(super) async fn delete<W: Write>(
+    client: &Client,
+    args: Delete,
+    printer: &mut Printer<W>,
+) -> Result<Exit> {
+    if args.dry_run {
+        printer.one(&client.get(args.id).await?)?;
+        printer.finish()?;
+    } else {
+        client.delete(args.id, args.etag).await?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Sets what is named, and returns which fields that are.
+fn set(movie: &mut Movie, fields: Fields) -> Vec<Field> {
+    let Fields { title, rating, director, year, genres, runtime_minutes, countries, languages } = fields;
+    let mut named = Vec::new();
+    let mut name = |field, is_named: bool| named.extend(is_named.then_some(field));
+    name(Field::Title, title.is_some());
+    name(Field::Rating, rating.is_some());
+    name(Field::Director, director.is_some());
+    name(Field::Year, year.is_some());
+    name(Field::Genres, !genres.is_empty());
+    name(Field::RuntimeMinutes, runtime_minutes.is_some());
+    name(Field::Countries, !countries.is_empty());
+    name(Field::Languages, !languages.is_empty());
+    let or = |new: Vec<String>, old: &mut Vec<String>| if new.is_empty() { std::mem::take(old) } else { new };
+    movie.title = title.unwrap_or_else(|| std::mem::take(&mut movie.title));
+    movie.rating = rating.or(movie.rating);
+    movie.director = director.unwrap_or_else(|| std::mem::take(&mut movie.director));
+    movie.year = year.or(movie.year);
+    movie.genres = or(genres, &mut movie.genres);
+    movie.runtime_minutes = runtime_minutes.or(movie.runtime_minutes);
+    movie.countries = or(countries, &mut movie.countries);
+    movie.languages = or(languages, &mut movie.languages);
+    named
+}
+
+/// Empties a field, and returns which it is.
+fn empty(movie: &mut Movie, field: Clearable) -> Field {
+    match field {
+        Clearable::Rating => (movie.rating = None, Field::Rating).1,
+        Clearable::Director => (movie.director.clear(), Field::Director).1,
+        Clearable::Year => (movie.year = None, Field::Year).1,
+        Clearable::Genres => (movie.genres.clear(), Field::Genres).1,
+        Clearable::Runtime => (movie.runtime_minutes = None, Field::RuntimeMinutes).1,
+        Clearable::Countries => (movie.countries.clear(), Field::Countries).1,
+        Clearable::Languages => (movie.languages.clear(), Field::Languages).1,
+    }
+}

@@ -1,0 +1,88 @@
+//! The programs of the course's language, in `xtask/interop/`, and what they need.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use super::run;
+use crate::program;
+
+/// How long it may take to install packages, which come over the network.
+const INSTALL_LIMIT: Duration = Duration::from_mins(10);
+
+/// Python with gRPC and the stubs of the course's contract.
+pub(crate) struct Python {
+    root: PathBuf,
+    /// What the programs need, and the input of those that read any.
+    pub(super) folder: PathBuf,
+}
+
+impl Python {
+    /// Makes the virtual environment in `folder`, unless it is there, and generates the stubs.
+    ///
+    /// # Errors
+    ///
+    /// If Python is missing, or a package cannot be installed.
+    pub(crate) fn install(root: &Path, folder: &Path) -> Result<Self> {
+        let python = Self { root: root.to_owned(), folder: folder.to_owned() };
+        let venv = folder.join("venv");
+        let has_pip = run(python.command().args(["-m", "pip", "--version"])).is_ok();
+        if !has_pip {
+            run(command(root, "python3").args(["-c", "import ensurepip, venv"])).map_err(|_| {
+                anyhow::anyhow!(
+                    "no python3 with its module venv; install them, on Debian: apt-get install python3-venv"
+                )
+            })?;
+            run(command(root, "python3").args(["-m", "venv", "--clear"]).arg(&venv))?;
+        }
+        // Without any effect, and without the network, if all is there.
+        let mut pip = python.command();
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        program::run(pip.args(["--requirement", "xtask/interop/requirements.txt"]), INSTALL_LIMIT)?;
+
+        let stubs = folder.join("stubs");
+        fs::create_dir_all(&stubs).with_context(|| format!("create {}", stubs.display()))?;
+        let mut protoc = python.command();
+        protoc.args(["-m", "grpc_tools.protoc", "--proto_path=proto", "movie.proto"]);
+        run(protoc.arg("--python_out").arg(&stubs).arg("--grpc_python_out").arg(&stubs))?;
+        Ok(python)
+    }
+
+    /// Returns the server, for a database.
+    pub(super) fn server(&self, database: &str) -> Command {
+        let mut server = self.command();
+        server.args(["xtask/interop/server.py", database]);
+        server
+    }
+
+    /// Returns the client, for the server at an address.
+    pub(crate) fn client(&self, address: &str) -> Command {
+        let mut client = self.command();
+        client.args(["xtask/interop/client.py", address]);
+        client
+    }
+
+    fn command(&self) -> Command {
+        let mut python = command(&self.root, self.folder.join("venv/bin/python"));
+        python.env("PYTHONPATH", self.folder.join("stubs"));
+        // Whatever the locale is, as Rust does.
+        python.env("PYTHONUTF8", "1");
+        // Only what goes wrong; gRPC would tell of more.
+        python.env("GRPC_VERBOSITY", "ERROR");
+        // No proxy belongs between two programs on one machine.
+        python.env("no_grpc_proxy", "127.0.0.1");
+        python
+    }
+}
+
+/// Prepares to run a program, without the settings from outside that would change what it does.
+pub(super) fn command(root: &Path, program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(root).stdin(Stdio::null());
+    command.env_remove("MOVIE_QUIET").env_remove("RUST_LOG");
+    command
+}
