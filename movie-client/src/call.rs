@@ -1,6 +1,7 @@
 //! The way of a call: an address in turn, the caller's token, a deadline, and repetitions within a budget.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use movie_proto::catalog::v1::movie_catalog_client::MovieCatalogClient;
@@ -12,7 +13,7 @@ use tonic_types::StatusExt;
 use tower::retry::budget::{Budget, TpsBudget};
 use tracing::debug;
 
-use crate::channel::Channels;
+use crate::channel::{Channels, Peer};
 use crate::error::{is_cut, never_left};
 use crate::{Config, Error, Retry, Token};
 
@@ -113,11 +114,11 @@ impl Caller {
         let mut tried = 0;
         loop {
             tried += 1;
-            let (status, address) = match self.ask(&message, &send, deadline).await? {
+            let (status, peer) = match self.ask(&message, &send, deadline).await? {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            let error = Error::of(&status, &address, self.deadline);
+            let error = self.failure(&status, &peer);
             let pause = self.retry.pause(tried).max(wished(&status));
             let in_time = Instant::now() + pause < deadline;
             let may_repeat = may_repeat(repeat, &status) && tried < self.retry.tries && in_time;
@@ -130,13 +131,13 @@ impl Caller {
     }
 
     /// Asks the peer whose turn it is. That one cannot be reached is no reason to wait while another may be: then these are
-    /// asked. Returns the answer, or the status of the last peer and its name.
+    /// asked. Returns the answer, or the status of the last of them.
     async fn ask<M, T, F>(
         &self,
         message: &M,
         send: &impl Fn(Channel, Request<M>, Instant) -> F,
         deadline: Instant,
-    ) -> Result<Result<Answer<T>, (Status, String)>, Error>
+    ) -> Result<Result<Answer<T>, (Status, Arc<Peer>)>, Error>
     where
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
@@ -164,15 +165,27 @@ impl Caller {
             let is_reached = never_left(&status).is_none();
             peer.note(is_reached);
             if is_reached {
-                return Ok(Err((status, address)));
+                return Ok(Err((status, peer)));
             }
             let others = others.get_or_insert_with(|| self.channels.count());
             *others = others.saturating_sub(1);
             if *others == 0 {
                 self.channels.doubt();
-                return Ok(Err((status, address)));
+                return Ok(Err((status, peer)));
             }
         }
+    }
+
+    /// Reads how a call to a peer has failed.
+    fn failure(&self, status: &Status, peer: &Peer) -> Error {
+        let mut error = Error::of(status, &peer.name, self.deadline);
+        if let Error::Unavailable { message, .. } = &mut error
+            && is_cut(status)
+            && let Some(reason) = peer.broken.get()
+        {
+            *message = reason;
+        }
+        error
     }
 
     /// Returns how long a call may take.

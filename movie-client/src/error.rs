@@ -235,7 +235,7 @@ fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (d
 }
 
 /// Makes what a peer says fit for one line of a terminal.
-fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::new();
     for character in text.chars().take(MOST_CHARACTERS) {
         if moves(character) {

@@ -16,6 +16,7 @@ use tonic::transport::{Channel, Endpoint};
 use tower::service_fn;
 use tracing::debug;
 
+use super::broken::{Reason, Watched};
 use super::tls::Encryption;
 use crate::address::{Host, Place};
 use crate::{Address, Config, Error, Resolver};
@@ -56,9 +57,10 @@ impl Connector {
     }
 
     /// Returns a channel that connects when it is used, and again when its connection is gone.
-    pub(super) fn channel(&self, target: &Target) -> Channel {
+    /// Why that went is noted in `broken`.
+    pub(super) fn channel(&self, target: &Target, broken: &Reason) -> Channel {
         let connect_timeout = self.connect_timeout;
-        let (to, encryption) = (target.clone(), self.encryption.clone());
+        let (to, encryption, broken) = (target.clone(), self.encryption.clone(), broken.clone());
         // The requests name the host as it was given, whichever of its addresses they go to.
         let (scheme, authority) = match target {
             Target::Tcp { host, .. } => (if host.tls { "https" } else { "http" }, host.authority()),
@@ -74,14 +76,14 @@ impl Connector {
             .initial_connection_window_size(2 * WINDOW)
             .http2_max_header_list_size(MOST_HEADERS)
             .connect_with_connector_lazy(service_fn(move |_: Uri| {
-                let (target, encryption) = (to.clone(), encryption.clone());
+                let (target, encryption, broken) = (to.clone(), encryption.clone(), broken.clone());
                 async move {
                     let late = |_| {
                         let message = format!("no connection within {connect_timeout:?}");
                         io::Error::new(io::ErrorKind::TimedOut, message)
                     };
                     let connected = timeout(connect_timeout, connect(&target, encryption.as_ref())).await;
-                    connected.map_err(late).flatten().map(TokioIo::new)
+                    connected.map_err(late).flatten().map(|io| TokioIo::new(Watched::new(io, broken)))
                 }
             }))
     }

@@ -1,5 +1,6 @@
 //! The connections to a service: one to each address, taken in turns.
 
+mod broken;
 mod connect;
 mod tls;
 
@@ -11,6 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::transport::Channel;
 
+use self::broken::Reason;
 use self::connect::{Connector, Target};
 use crate::{Address, Config, Error, Resolver};
 
@@ -41,6 +43,8 @@ pub(crate) struct Peer {
     /// As people know it.
     pub(crate) name: String,
     pub(crate) channel: Channel,
+    /// Why the last connection broke.
+    pub(crate) broken: Reason,
     target: Target,
     failed: Mutex<Option<Instant>>,
 }
@@ -149,9 +153,11 @@ impl Channels {
 
 impl Peer {
     fn new(connector: &Connector, target: Target) -> Self {
+        let broken = Reason::default();
         Self {
             name: target.to_string(),
-            channel: connector.channel(&target),
+            channel: connector.channel(&target, &broken),
+            broken,
             target,
             failed: Mutex::default(),
         }

@@ -63,8 +63,8 @@ impl Encryption {
 
 /// Says what the commonest mistakes look like from here.
 fn explained(error: io::Error) -> io::Error {
-    let text = error.to_string();
-    if error.kind() == io::ErrorKind::UnexpectedEof || text.contains("InvalidContentType") {
+    let hung_up = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
+    if hung_up || error.to_string().contains("InvalidContentType") {
         return io::Error::other("it does not speak TLS; is it http instead of https?");
     }
     error

@@ -53,7 +53,7 @@ pub enum Event {
 /// Begins to follow.
 pub(crate) async fn follow(caller: Arc<Caller>, start: Start) -> Result<Items<Change>, Error> {
     let messages = ask(&caller, start).await?;
-    let mut watch = Watch { caller, messages: Some(messages), place: Place::new(start), tried: 0 };
+    let mut watch = Watch { caller, messages: Some(messages), start, place: Place::new(start), tried: 0 };
     if start == Start::Now {
         // Which revision it begins at, the service says at once. Until then, "now" would be a later one after each cut.
         let deadline = watch.caller.deadline();
@@ -77,6 +77,8 @@ async fn ask(caller: &Caller, start: Start) -> Result<Messages<v1::WatchMoviesRe
 struct Watch {
     caller: Arc<Caller>,
     messages: Option<Messages<v1::WatchMoviesResponse>>,
+    /// Where the caller began.
+    start: Start,
     place: Place,
     /// How often it was tried to go on since the last message.
     tried: u32,
@@ -123,9 +125,10 @@ impl Watch {
 
     /// Returns whether a stream that ended so can be gone on with.
     fn can_wait_out(&self, error: &Error) -> bool {
-        // It is the service that told this revision: another node has it, and this one will have it soon.
+        // A revision that the service has told is one that another node has, and this one will have soon.
+        let is_told = self.place.start() != self.start;
         let is_behind = matches!(error, Error::RevisionUnknown { .. }) && self.tried < PATIENCE_WITH_NODES;
-        is_behind || *error == Error::TooSlow || error.is_temporary()
+        (is_told && is_behind) || *error == Error::TooSlow || error.is_temporary()
     }
 
     async fn cut(&mut self, why: impl Display) {

@@ -1,0 +1,218 @@
+//! Which of several addresses is called.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use movie_client::{Client, Config, Error, Field, Resolver};
+use movie_proto::catalog::v1;
+use movie_service::catalogue::{Catalogue, Snapshot};
+use movie_service::found::Found;
+use movie_service::server::Server;
+
+use crate::proxy::Proxy;
+use crate::scripted::{Scripted, Step};
+use crate::service::Service;
+use crate::support::{client, config, movie, nobody};
+
+/// A service that has every movie.
+async fn service() -> Scripted {
+    Scripted::start(|_| vec![Step::say(&v1::Movie::default())]).await
+}
+
+/// What a name stands for, which can be changed.
+#[derive(Clone, Default)]
+struct Names(Arc<NamesInner>);
+
+#[derive(Default)]
+struct NamesInner {
+    /// `None` if it cannot be looked up.
+    addresses: Mutex<Option<Vec<SocketAddr>>>,
+    looked_up: AtomicUsize,
+}
+
+impl Names {
+    fn of(services: &[&Scripted]) -> Self {
+        let names = Self::default();
+        names.become_of(services);
+        names
+    }
+
+    fn become_of(&self, services: &[&Scripted]) {
+        *self.0.addresses.lock().unwrap() = Some(services.iter().map(|service| service.address).collect());
+    }
+
+    fn fail(&self) {
+        *self.0.addresses.lock().unwrap() = None;
+    }
+
+    /// Returns a client of the name that looks it up again after this time.
+    fn client(&self, lookup_interval: Duration) -> Client {
+        let names = Arc::clone(&self.0);
+        let look_up = move |name: String, port| {
+            assert_eq!((name.as_str(), port), ("movies.example", 3001));
+            names.looked_up.fetch_add(1, Ordering::Relaxed);
+            let addresses = names.addresses.lock().unwrap().clone();
+            async move { addresses.ok_or_else(|| io::Error::other("the directory is down")) }
+        };
+        let addresses = vec!["movies.example:3001".parse().unwrap()];
+        let resolver = Resolver::new(look_up);
+        Client::connect(&Config { addresses, resolver, lookup_interval, ..config([]) }).unwrap()
+    }
+}
+
+async fn get(client: &Client, times: usize) {
+    for _ in 0..times {
+        client.get("a").await.unwrap();
+    }
+}
+
+/// Returns how often each was called.
+fn calls<const N: usize>(services: [&Scripted; N]) -> [usize; N] {
+    services.map(|service| service.asked().len())
+}
+
+#[tokio::test]
+async fn services_are_called_in_turns() {
+    let (first, second) = (service().await, service().await);
+    get(&client([first.address, second.address]), 10).await;
+    assert_eq!(calls([&first, &second]), [5, 5]);
+}
+
+#[tokio::test]
+async fn one_that_is_dead_is_passed_over_and_changes_are_sent_to_the_other() {
+    let (_nobody, dead) = nobody();
+    let alive = service().await;
+    let mut config = config([dead, alive.address]);
+    // The other is no repetition: the call has not left.
+    config.retry.tries = 1;
+    let client = Client::connect(&config).unwrap();
+    for _ in 0..6 {
+        client.update(movie("a", "A"), &[Field::Title]).await.unwrap();
+    }
+    assert_eq!(calls([&alive]), [6]);
+}
+
+#[tokio::test]
+async fn where_all_are_dead_the_call_says_so() {
+    let ((_first, first), (_second, second)) = (nobody(), nobody());
+    let error = client([first, second]).get("a").await.unwrap_err();
+    assert!(matches!(&error, Error::Unreachable { reason, .. } if reason.contains("refused")), "{error}");
+}
+
+#[tokio::test]
+async fn one_that_answers_again_is_called_again() {
+    let (nobody, address) = nobody();
+    let client = client([address]);
+    client.get("a").await.unwrap_err();
+    let back = Scripted::on(nobody.listen(8).unwrap(), |_| vec![Step::say(&v1::Movie::default())]);
+    client.get("a").await.unwrap();
+    assert_eq!(calls([&back]), [1]);
+}
+
+#[tokio::test]
+async fn the_addresses_of_a_name_are_called_in_turns() {
+    let (first, second, third) = (service().await, service().await, service().await);
+    let names = Names::of(&[&first, &second, &third]);
+    get(&names.client(Duration::from_hours(1)), 9).await;
+    assert_eq!(calls([&first, &second, &third]), [3, 3, 3]);
+    assert_eq!(names.0.looked_up.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_name_is_looked_up_again_and_its_new_addresses_are_called() {
+    let (old, stays, new) = (service().await, service().await, service().await);
+    let names = Names::of(&[&old, &stays]);
+    let client = names.client(Duration::ZERO);
+    get(&client, 4).await;
+    names.become_of(&[&stays, &new]);
+    get(&client, 4).await;
+    assert_eq!(calls([&old, &stays, &new]), [2, 4, 2]);
+    assert_eq!(stays.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_looked_up_later_keeps_its_addresses() {
+    let service = service().await;
+    let names = Names::of(&[&service]);
+    let client = names.client(Duration::ZERO);
+    get(&client, 1).await;
+    names.fail();
+    get(&client, 3).await;
+    names.become_of(&[]);
+    let error = client.get("a").await.unwrap_err();
+    assert_eq!(error.to_string(), "no movie service at movies.example:3001 (the name has no address)");
+}
+
+#[tokio::test]
+async fn a_name_that_was_never_looked_up_is_why_the_call_fails() {
+    let names = Names::default();
+    let error = names.client(Duration::ZERO).get("a").await.unwrap_err();
+    assert_eq!(error.to_string(), "no movie service at movies.example:3001 (the directory is down)");
+}
+
+#[tokio::test]
+async fn a_name_and_an_address_stand_for_one_service() {
+    let service = Service::read_only();
+    let port = service.socket_address().port();
+    let addresses = ["localhost", "127.0.0.1"].map(|host| format!("{host}:{port}").parse().unwrap());
+    let client = Client::connect(&Config { addresses: addresses.into(), ..config([]) }).unwrap();
+    assert_eq!(client.catalog().await.unwrap().movie_count, 7);
+    assert_eq!(client.catalog().await.unwrap().movie_count, 7);
+}
+
+#[tokio::test]
+async fn a_service_on_a_unix_socket_is_called() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("movies.sock");
+    let server = Server::new(Arc::new(Catalogue::new(Snapshot::default())), Found::quiet());
+    let service = Service::on_socket(server, path.clone());
+    let address = service.address();
+    assert_eq!(address.to_string(), format!("unix:{}", path.display()));
+    assert_eq!(service.client().catalog().await.unwrap().movie_count, 0);
+    service.stop().await;
+    let error = Client::connect(&Config::at([address])).unwrap().get("a").await.unwrap_err();
+    assert!(
+        error.to_string().starts_with(&format!("no movie service at unix:{}", path.display())),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_connected_before_the_first_call_and_then_once() {
+    let service = service().await;
+    let client = client([service.address]);
+    assert_eq!(service.connections(), 0);
+    get(&client, 3).await;
+    assert_eq!(service.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_connection_that_was_lost_is_made_again() {
+    let service = service().await;
+    let proxy = Proxy::to(service.address).await;
+    let client = client([proxy.address]);
+    for connections in 1..=3 {
+        get(&client, 2).await;
+        assert_eq!(proxy.connections(), connections);
+        proxy.cut();
+    }
+}
+
+#[tokio::test]
+async fn calls_at_the_same_time_share_a_connection() {
+    let service = service().await;
+    let client = client([service.address]);
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let client = client.clone();
+            tokio::spawn(async move { client.get("a").await })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!((service.asked().len(), service.connections()), (50, 1));
+}

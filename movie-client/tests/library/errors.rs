@@ -1,0 +1,243 @@
+//! Why a call failed, as people and programs read it.
+
+use std::time::Duration;
+
+use movie_client::{Client, Config, Error, Field, Filter, InvalidField, Movie, Query, Start, Token};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+use crate::scripted::{Scripted, Step};
+use crate::service::{Movies, Service};
+use crate::support::{client, config, failure, movie, next, nobody, soon};
+
+const SAID: &str = "what it says";
+
+/// Returns how a call to a service fails that always says this, and the address of the service.
+async fn failed(status: Status) -> (Error, String) {
+    let service = Scripted::always([Step::End(status)]).await;
+    // A call that is made once, whatever is said.
+    (client([service.address]).delete("a", None).await.unwrap_err(), service.address.to_string())
+}
+
+#[tokio::test]
+async fn what_the_service_says_about_itself_names_its_address() {
+    type Meaning = fn(String, String) -> Error;
+    let meanings: [(Code, &str, Meaning, &str); 7] = [
+        (
+            Code::Unavailable,
+            "STORE_UNAVAILABLE",
+            |address, message| Error::Unavailable { address, message },
+            "AT cannot answer now: what it says",
+        ),
+        (
+            Code::Unavailable,
+            "OUTCOME_UNKNOWN",
+            |address, message| Error::OutcomeUnknown { address, message },
+            "AT does not know whether the write was done: what it says",
+        ),
+        (
+            Code::Unauthenticated,
+            "CREDENTIALS_MISSING",
+            |address, message| Error::Unauthenticated { address, message },
+            "AT does not know the caller: what it says",
+        ),
+        (
+            Code::PermissionDenied,
+            "ROLE_TOO_LOW",
+            |address, message| Error::PermissionDenied { address, message },
+            "AT does not allow it: what it says",
+        ),
+        (
+            Code::ResourceExhausted,
+            "SERVICE_BUSY",
+            |address, message| Error::TooMuch { address, message },
+            "AT refuses so much: what it says",
+        ),
+        (
+            Code::Unimplemented,
+            "",
+            |address, message| Error::Unimplemented { address, message },
+            "AT does not have this call: what it says",
+        ),
+        (
+            Code::Internal,
+            "SERVICE_FAILED",
+            |address, message| Error::Failed { address, code: Code::Internal, message },
+            "the call to AT failed: Internal: what it says",
+        ),
+    ];
+    for (code, reason, meaning, line) in meanings {
+        let (error, address) = failed(failure(code, reason)).await;
+        assert_eq!(error, meaning(address.clone(), SAID.to_owned()));
+        assert_eq!(error.to_string(), line.replace("AT", &address));
+    }
+}
+
+#[tokio::test]
+async fn what_the_service_says_about_movies_and_revisions_has_a_meaning_each() {
+    let message = || SAID.to_owned();
+    let meanings = [
+        (Code::AlreadyExists, "MOVIE_EXISTS", Error::AlreadyExists { message: message() }, SAID),
+        (Code::Aborted, "ETAG_STALE", Error::Conflict { message: message() }, SAID),
+        (Code::FailedPrecondition, "CATALOG_READ_ONLY", Error::ReadOnly { message: message() }, SAID),
+        (
+            Code::OutOfRange,
+            "PAGE_TOKEN_EXPIRED",
+            Error::ListExpired,
+            "the list has changed too much to go on with it",
+        ),
+        (Code::Aborted, "WATCHER_TOO_SLOW", Error::TooSlow, "changes come faster than they are read"),
+        (
+            Code::OutOfRange,
+            "REVISION_COMPACTED",
+            Error::Compacted { oldest: Some(7) },
+            "changes since that revision are no longer kept; the oldest is 7",
+        ),
+        (
+            Code::OutOfRange,
+            "REVISION_UNKNOWN",
+            Error::RevisionUnknown { newest: Some(9) },
+            "the catalogue has not come to that revision; it is at 9",
+        ),
+    ];
+    for (code, reason, meaning, line) in meanings {
+        let (error, _) = failed(failure(code, reason)).await;
+        assert_eq!((error.to_string().as_str(), error), (line, meaning));
+    }
+}
+
+#[tokio::test]
+async fn a_reason_that_is_not_known_is_told_by_its_code() {
+    for code in [Code::Aborted, Code::OutOfRange, Code::FailedPrecondition, Code::DataLoss] {
+        let (error, address) = failed(failure(code, "NEW_REASON")).await;
+        assert_eq!(error, Error::Failed { address, code, message: SAID.to_owned() });
+    }
+}
+
+#[tokio::test]
+async fn what_is_said_is_one_line_without_control_characters_and_not_endless() {
+    let (error, _) = failed(Status::invalid_argument("red:\u{1b}[31m\r\nnext\u{7}")).await;
+    assert_eq!(error.to_string(), r"red:\u{1b}[31m\r\nnext\u{7}");
+    let (error, _) = failed(Status::invalid_argument("é".repeat(2000))).await;
+    assert_eq!(error.to_string().chars().count(), 500);
+    let mut details = ErrorDetails::with_bad_request_violation("a\nb", "c\u{1b}d");
+    details.set_resource_info("a movie", "x\ny", "", "");
+    let (error, _) = failed(Status::with_error_details(Code::InvalidArgument, "", details.clone())).await;
+    let field = InvalidField { field: r"a\nb".to_owned(), description: r"c\u{1b}d".to_owned() };
+    assert_eq!(error, Error::Invalid { message: String::new(), fields: vec![field] });
+    let (error, _) = failed(Status::with_error_details(Code::NotFound, "", details)).await;
+    // An id is for programs, and not shown.
+    assert_eq!(error, Error::NotFound { message: String::new(), ids: vec!["x\ny".to_owned()] });
+}
+
+#[tokio::test]
+async fn movies_that_are_missing_are_named() {
+    let client = Service::read_only().client();
+    let error = client.get("a").await.unwrap_err();
+    let message = "no movie has the id `a`".to_owned();
+    assert_eq!(error, Error::NotFound { message, ids: vec!["a".to_owned()] });
+    let error = client.batch(["b", "c\n"]).await.unwrap_err();
+    assert_eq!(error.to_string(), r"no movies have the ids `b`, `c\n`");
+    let Error::NotFound { ids, .. } = error else { panic!("{error:?}") };
+    assert_eq!(ids, ["b", "c\n"]);
+}
+
+#[tokio::test]
+async fn all_fields_that_are_wrong_are_named() {
+    let client = Service::writable().await.client();
+    let wrong = Movie { rating: Some(11.0), year: Some(u32::MAX), ..movie("a", "") };
+    let error = client.create(wrong).await.unwrap_err();
+    let Error::Invalid { fields, .. } = &error else { panic!("{error:?}") };
+    let names: Vec<_> = fields.iter().map(|wrong| wrong.field.as_str()).collect();
+    assert_eq!(names, ["movie.title", "movie.rating", "movie.year"]);
+    assert!(fields.iter().all(|wrong| wrong.description.starts_with("expected ")), "{fields:?}");
+    let query = Query { order_by: "director".to_owned(), ..Query::default() };
+    let error = client.first_page(query).await.unwrap_err();
+    assert!(matches!(&error, Error::Invalid { fields, .. } if fields[0].field == "order_by"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_list_that_asks_for_nonsense_ends_with_the_reason() {
+    let filter = Filter { rating_min: Some(f32::NAN), ..Filter::default() };
+    let mut list = Service::read_only().client().list(Query { filter, ..Query::default() });
+    let error = next(&mut list).await.unwrap_err();
+    assert!(matches!(&error, Error::Invalid { fields, .. } if fields.len() == 1), "{error:?}");
+}
+
+#[tokio::test]
+async fn changes_that_cannot_be_made_say_why() {
+    let client = Service::writable().await.client();
+    let old = client.create(movie("a", "A")).await.unwrap();
+    let error = client.create(movie("a", "B")).await.unwrap_err();
+    assert!(matches!(&error, Error::AlreadyExists { message } if message.contains("`a`")), "{error:?}");
+    let new = Movie { title: "B".to_owned(), ..old.clone() };
+    assert_eq!(client.update(new.clone(), &[Field::Title]).await.unwrap().title, "B");
+    for error in [
+        client.update(new.clone(), &[Field::Title]).await.map(drop).unwrap_err(),
+        client.put(new).await.map(drop).unwrap_err(),
+        client.delete("a", Some(old.etag)).await.unwrap_err(),
+    ] {
+        assert!(matches!(&error, Error::Conflict { message } if message.contains("etag")), "{error:?}");
+    }
+    let error = client.update(movie("b", "B"), &[Field::Title]).await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+    let error = Service::read_only().client().delete("a", None).await.unwrap_err();
+    assert!(matches!(error, Error::ReadOnly { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn revisions_that_are_not_kept_or_not_yet_there_say_so() {
+    let movies = Movies::keeping(10).await;
+    let client = movies.start().client();
+    for number in 0..100 {
+        client.create(movie(&number.to_string(), "A")).await.unwrap();
+    }
+    let revision = client.catalog().await.unwrap().revision;
+    let compacted = |error: &Error| matches!(error, Error::Compacted { oldest: Some(oldest) } if *oldest > 1);
+    let error = first(&client, Start::After(1)).await;
+    assert!(compacted(&error), "{error:?}");
+    let error = first(&client, Start::After(revision + 1)).await;
+    assert_eq!(error, Error::RevisionUnknown { newest: Some(revision) });
+}
+
+/// Returns why a watch fails, at once or with its first item.
+async fn first(client: &Client, start: Start) -> Error {
+    match soon(client.watch(start)).await {
+        Ok(mut changes) => next(&mut changes).await.unwrap_err(),
+        Err(error) => error,
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_reached_says_where_and_why() {
+    let (_nobody, address) = nobody();
+    let error = client([address]).get("a").await.unwrap_err();
+    let line = error.to_string();
+    assert!(line.starts_with(&format!("no movie service at {address} (Connection refused")), "{line}");
+    assert!(error.is_temporary() && !line.contains('\n'));
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_before_any_call() {
+    let error = Client::connect(&config([])).err().unwrap();
+    assert_eq!(error, Error::Config("no address of a service is given".to_owned()));
+    let error = Token::new("two words").err().unwrap();
+    assert!(matches!(error, Error::Config(_)), "{error:?}");
+    let error = Error::from("movies.example".parse::<movie_client::Address>().unwrap_err());
+    assert_eq!(
+        error.to_string(),
+        "`movies.example` is not an address; expected HOST:PORT, https://HOST:PORT or unix:PATH, for example localhost:3001"
+    );
+}
+
+#[tokio::test]
+async fn what_takes_too_long_says_how_long_it_had() {
+    let service = Scripted::always([Step::Hang]).await;
+    for (deadline, text) in [(50, "0.05 seconds"), (1000, "1 second")] {
+        let deadline = Duration::from_millis(deadline);
+        let client = Client::connect(&Config { deadline, ..config([service.address]) }).unwrap();
+        let error = client.get("a").await.unwrap_err();
+        assert_eq!(error.to_string(), format!("{} gave no answer within {text}", service.address));
+        assert!(error.is_temporary());
+    }
+}

@@ -1,0 +1,14 @@
+//! The library as programs meet it: calls over real connections, to the real service and to one that misbehaves.
+
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+mod addresses;
+mod deadlines;
+mod errors;
+mod proxy;
+mod retries;
+mod scripted;
+mod service;
+mod support;
+mod tls;
+mod watch;

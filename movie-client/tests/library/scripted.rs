@@ -1,0 +1,229 @@
+//! A service that answers as a test says, and notes what it was asked.
+
+use std::convert::Infallible;
+use std::future::pending;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::stream::{Stream, StreamExt, once, unfold};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use prost::Message;
+use prost::bytes::{BufMut, Bytes, BytesMut};
+use tokio::net::TcpListener;
+use tokio::sync::Notify;
+use tokio::time::sleep;
+use tonic::Status;
+
+/// The bytes before each message: whether it is compressed, and its length.
+const PREFIX: usize = 5;
+
+/// A step of an answer. One whose steps are done ends well.
+#[derive(Clone)]
+pub(crate) enum Step {
+    /// Sends a message.
+    Say(Bytes),
+    /// Does nothing for a while.
+    Pause(Duration),
+    /// Does nothing more.
+    Hang,
+    /// Ends the call so.
+    End(Status),
+    /// Cuts the connection.
+    Cut,
+}
+
+/// A call.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    /// How many calls came before it.
+    pub(crate) number: usize,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
+    /// The first message.
+    message: Bytes,
+}
+
+/// A service that answers as a script says.
+pub(crate) struct Scripted {
+    pub(crate) address: SocketAddr,
+    seen: Arc<Mutex<Seen>>,
+}
+
+#[derive(Default)]
+struct Seen {
+    asked: Vec<Asked>,
+    connections: usize,
+}
+
+type Script = dyn Fn(&Asked) -> Vec<Step> + Send + Sync;
+
+impl Step {
+    /// Sends a message.
+    pub(crate) fn say(message: &impl Message) -> Self {
+        Self::Say(message.encode_to_vec().into())
+    }
+}
+
+impl Asked {
+    /// Returns the first message.
+    pub(crate) fn message<M: Message + Default>(&self) -> M {
+        M::decode(self.message.clone()).unwrap()
+    }
+
+    /// Returns how long the caller waits.
+    pub(crate) fn timeout(&self) -> Duration {
+        let text = self.headers["grpc-timeout"].to_str().unwrap();
+        let (number, unit) = text.split_at(text.len() - 1);
+        let number = number.parse().unwrap();
+        match unit {
+            "n" => Duration::from_nanos(number),
+            "u" => Duration::from_micros(number),
+            "m" => Duration::from_millis(number),
+            "S" => Duration::from_secs(number),
+            _ => panic!("{text}"),
+        }
+    }
+}
+
+impl Scripted {
+    /// Answers each call with the steps that `script` returns for it.
+    pub(crate) async fn start(script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        Self::on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap(), script)
+    }
+
+    /// The same, for those who connect to `listener`.
+    pub(crate) fn on(
+        listener: TcpListener,
+        script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
+        let (address, seen) = (listener.local_addr().unwrap(), Arc::<Mutex<Seen>>::default());
+        let (script, notes): (Arc<Script>, _) = (Arc::new(script), Arc::clone(&seen));
+        tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                notes.lock().unwrap().connections += 1;
+                let cut = Arc::new(Notify::new());
+                let (script, notes, to_cut) = (Arc::clone(&script), Arc::clone(&notes), Arc::clone(&cut));
+                let answer = service_fn(move |request| {
+                    answer(request, Arc::clone(&script), Arc::clone(&notes), Arc::clone(&to_cut))
+                });
+                let connection = http2::Builder::new(TokioExecutor::new());
+                let connection = connection.serve_connection(TokioIo::new(socket), answer);
+                tokio::spawn(async move {
+                    // What was said before the cut is sent first.
+                    tokio::select! {
+                        biased;
+                        _ = connection => {}
+                        () = cut.notified() => {}
+                    }
+                });
+            }
+        });
+        Self { address, seen }
+    }
+
+    /// Answers each call alike.
+    pub(crate) async fn always(steps: impl Into<Vec<Step>>) -> Self {
+        let steps = steps.into();
+        Self::start(move |_| steps.clone()).await
+    }
+
+    /// Returns the calls so far.
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.seen.lock().unwrap().asked.clone()
+    }
+
+    /// Returns how many connections there were so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.seen.lock().unwrap().connections
+    }
+}
+
+async fn answer(
+    request: Request<Incoming>,
+    script: Arc<Script>,
+    seen: Arc<Mutex<Seen>>,
+    cut: Arc<Notify>,
+) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
+    let (head, body) = request.into_parts();
+    // A caller that goes away has sent nothing.
+    let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+    let steps = {
+        let mut seen = seen.lock().unwrap();
+        let asked = Asked {
+            number: seen.asked.len(),
+            path: head.uri.path().to_owned(),
+            headers: head.headers,
+            message: first_message(body),
+        };
+        let steps = script(&asked);
+        seen.asked.push(asked);
+        steps
+    };
+    let mut response = Response::builder();
+    let headers = response.headers_mut().unwrap();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    let mut frames = Box::pin(frames(steps, cut));
+    // Before there is something to send, there is no answer; and one that has no message is its headers.
+    let first = frames.next().await.unwrap();
+    let first = match first.into_trailers() {
+        Ok(trailers) => {
+            headers.extend(trailers);
+            None
+        }
+        Err(message) => Some(message),
+    };
+    let body = first.map(|first| once(async { first }).chain(frames).map(Ok));
+    let body = futures_util::stream::iter(body).flatten();
+    Ok(response.body(StreamBody::new(body).boxed_unsync()).unwrap())
+}
+
+fn first_message(mut body: Bytes) -> Bytes {
+    if body.len() < PREFIX {
+        return Bytes::new();
+    }
+    let prefix = body.split_to(PREFIX);
+    let length = u32::from_be_bytes(prefix[1..].try_into().unwrap());
+    body.slice(..length as usize)
+}
+
+/// Returns what there is to send, which ends with trailers.
+fn frames(steps: Vec<Step>, cut: Arc<Notify>) -> impl Stream<Item = Frame<Bytes>> + Send {
+    unfold(Some((steps.into_iter(), cut)), async |rest| {
+        let (mut steps, cut) = rest?;
+        loop {
+            match steps.next() {
+                Some(Step::Say(message)) => return Some((Frame::data(framed(&message)), Some((steps, cut)))),
+                Some(Step::Pause(time)) => sleep(time).await,
+                Some(Step::Hang) => pending::<()>().await,
+                Some(Step::End(status)) => return Some((ended(&status), None)),
+                Some(Step::Cut) => {
+                    cut.notify_one();
+                    pending::<()>().await;
+                }
+                None => return Some((ended(&Status::ok("")), None)),
+            }
+        }
+    })
+}
+
+fn framed(message: &[u8]) -> Bytes {
+    let mut framed = BytesMut::with_capacity(PREFIX + message.len());
+    framed.put_u8(0);
+    framed.put_u32(u32::try_from(message.len()).unwrap());
+    framed.put_slice(message);
+    framed.freeze()
+}
+
+fn ended(status: &Status) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    status.add_header(&mut trailers).unwrap();
+    Frame::trailers(trailers)
+}

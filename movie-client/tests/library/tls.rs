@@ -1,0 +1,203 @@
+//! Who is trusted, and who is let in.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use movie_client::{Client, Config, Error, Identity, Token};
+use movie_service::access::{Access, Role, token};
+use movie_service::catalogue::{Catalogue, Snapshot};
+use movie_service::found::Found;
+use movie_service::server::Server;
+use movie_service::server::tls::{Tls, TlsFiles};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::service::{Movies, Service};
+use crate::support::{config, movie, soon};
+
+/// Who signs certificates.
+struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+/// The files of a service, in a folder of their own.
+struct Files(TempDir);
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    /// Signs a certificate of this name.
+    fn identity(&self, name: &str) -> Identity {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new([name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap().pem().into();
+        Identity { certificate, key: key.serialize_pem().into() }
+    }
+
+    /// Starts a service that shows a certificate of this name and, if it is `mutual`, wants to see one.
+    fn service(&self, name: &str, is_mutual: bool) -> Service {
+        let files = Files(tempfile::tempdir().unwrap());
+        let Identity { certificate, key } = self.identity(name);
+        let client_ca = is_mutual.then(|| files.write("ca.pem", self.0.pem()));
+        let (cert, key) = (files.write("cert.pem", certificate), files.write("key.pem", key));
+        let tls = Some(Tls::load(TlsFiles { cert, key, client_ca }, false).unwrap());
+        Service::start(Server { tls, ..server() })
+    }
+
+    /// Returns a configuration for a port of this machine that trusts this authority.
+    fn trusted(&self, address: SocketAddr) -> Config {
+        let mut config = config([]);
+        config.addresses = vec![format!("https://localhost:{}", address.port()).parse().unwrap()];
+        config.tls.authorities = Some(self.0.pem().into());
+        config
+    }
+}
+
+impl Files {
+    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, text).unwrap();
+        path
+    }
+}
+
+/// A server of no movies.
+fn server() -> Server {
+    Server::new(Arc::new(Catalogue::new(Snapshot::default())), Found::quiet())
+}
+
+/// Returns how many movies the service has.
+async fn count(config: &Config) -> Result<u64, Error> {
+    Ok(soon(Client::connect(config)?.catalog()).await?.movie_count)
+}
+
+/// Asserts that a service cannot be reached, and that the reason says this.
+async fn assert_unreachable(config: &Config, part: &str) {
+    let error = count(config).await.unwrap_err();
+    let Error::Unreachable { address, reason } = &error else { panic!("{error:?}") };
+    assert!(address.starts_with("localhost:"), "{address}");
+    assert!(reason.contains(part) && !error.to_string().contains('\n'), "{error}");
+}
+
+#[tokio::test]
+async fn a_service_whose_authority_is_trusted_is_called() {
+    let authority = Authority::new();
+    let service = authority.service("localhost", false);
+    assert_eq!(count(&authority.trusted(service.socket_address())).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_service_whose_authority_is_not_trusted_is_not_called() {
+    let service = Authority::new().service("localhost", false);
+    let mut config = Authority::new().trusted(service.socket_address());
+    assert_unreachable(&config, "invalid peer certificate").await;
+    config.tls.authorities = Some(b"no certificate".to_vec());
+    let error = count(&config).await.unwrap_err();
+    assert_eq!(error, Error::Config("no certificate in PEM is in the authorities' certificates".to_owned()));
+}
+
+#[tokio::test]
+async fn a_service_whose_certificate_has_another_name_is_not_called() {
+    let authority = Authority::new();
+    let service = authority.service("movies.example", false);
+    assert_unreachable(&authority.trusted(service.socket_address()), "movies.example").await;
+}
+
+#[tokio::test]
+async fn a_service_that_wants_to_see_a_certificate_is_shown_one() {
+    let authority = Authority::new();
+    let service = authority.service("localhost", true);
+    let mut config = authority.trusted(service.socket_address());
+    config.tls.identity = Some(authority.identity("a"));
+    assert_eq!(count(&config).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn a_service_that_sees_no_certificate_or_a_stranger_s_refuses_the_connection() {
+    let authority = Authority::new();
+    let service = authority.service("localhost", true);
+    let mut config = authority.trusted(service.socket_address());
+    for (identity, part) in
+        [(None, "CertificateRequired"), (Some(Authority::new().identity("a")), "DecryptError")]
+    {
+        config.tls.identity = identity;
+        let error = count(&config).await.unwrap_err();
+        assert!(error.to_string().contains(part), "{error}");
+    }
+    let Identity { certificate, .. } = authority.identity("a");
+    config.tls.identity = Some(Identity { certificate, key: b"no key".to_vec() });
+    let error = count(&config).await.unwrap_err().to_string();
+    assert!(error.starts_with("no private key in PEM is in the client's key"), "{error}");
+}
+
+#[tokio::test]
+async fn a_service_that_does_not_speak_tls_is_told_by_what_it_says() {
+    let service = Service::start(server());
+    let config = Authority::new().trusted(service.socket_address());
+    assert_unreachable(&config, "it does not speak TLS; is it http instead of https?").await;
+}
+
+#[tokio::test]
+async fn a_service_that_speaks_tls_is_told_by_what_it_says() {
+    let service = Authority::new().service("localhost", false);
+    let error = count(&config([service.socket_address()])).await.unwrap_err();
+    assert!(error.to_string().contains("https"), "{error}");
+}
+
+#[tokio::test]
+async fn what_is_no_movie_service_is_told_by_what_it_says() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            let _ = socket.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n").await;
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    let error = count(&config([address])).await.unwrap_err();
+    assert!(error.to_string().contains("HTTP/2"), "{error}");
+}
+
+#[tokio::test]
+async fn a_caller_is_known_by_its_token_and_may_do_what_its_role_may() {
+    let files = Files(tempfile::tempdir().unwrap());
+    let make = |name, role| token::make(name, role).ok().unwrap();
+    let (reader, writer) = (make("alice", Role::Reader), make("bob", Role::Writer));
+    let tokens = files.write("tokens", format!("{}\n{}\n", reader.line, writer.line));
+    let movies = Movies::keeping(10).await;
+    let access = Access::open(Some(&tokens), false).unwrap();
+    let service = movies.start_for(access);
+    let client = |token: Option<&str>| {
+        let token = token.map(|token| Token::new(token).unwrap());
+        Client::connect(&Config { token, ..config([service.socket_address()]) }).unwrap()
+    };
+
+    client(Some(&writer.token)).create(movie("a", "A")).await.unwrap();
+    assert_eq!(client(Some(&reader.token)).get("a").await.unwrap().title, "A");
+    let address = service.address();
+    let error = client(Some(&reader.token)).delete("a", None).await.unwrap_err();
+    assert!(matches!(error, Error::PermissionDenied { .. }), "{error}");
+    assert_eq!(
+        error.to_string(),
+        format!("{address} does not allow it: this call needs the role of a writer")
+    );
+    for (token, part) in [(None, "Bearer TOKEN"), (Some("wrong"), "the token is not known here")] {
+        let error = client(token).get("a").await.unwrap_err();
+        assert!(matches!(error, Error::Unauthenticated { .. }), "{error}");
+        assert!(error.to_string().starts_with(&format!("{address} does not know the caller: ")), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn without_tokens_what_may_be_read_may_not_be_changed() {
+    let service = Service::start(server());
+    let error = service.client().create(movie("a", "A")).await.unwrap_err();
+    assert!(matches!(error, Error::PermissionDenied { .. }), "{error}");
+}
