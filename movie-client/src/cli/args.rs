@@ -16,22 +16,26 @@ use crate::Address;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "movie-client", version, after_help = AFTER_HELP)]
 pub struct Args {
-    /// How to reach the service.
-    #[command(flatten)]
-    pub reach: Reach,
-
     /// The form of what is printed; by default a table on a terminal and ndjson elsewhere.
-    #[arg(short, long, env = "MOVIE_OUTPUT", value_enum, value_name = "FORM", global = true)]
+    #[arg(short, long, env = "MOVIE_OUTPUT", value_enum, value_name = "FORM", global = true, help_heading = PRINTED)]
     pub output: Option<Format>,
 
     /// Say what happens on standard error, and how long each step takes.
-    #[arg(short, long, env = "MOVIE_VERBOSE", value_parser = FalseyValueParser::new(), global = true)]
+    #[arg(short, long, env = "MOVIE_VERBOSE", value_parser = FalseyValueParser::new(), global = true, help_heading = PRINTED)]
     pub verbose: bool,
+
+    /// How to reach the service.
+    // Its heading is that of all that follows, so nothing does.
+    #[command(flatten)]
+    pub reach: Reach,
 
     /// What to do.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
+
+/// The heading of the flags that say what is printed.
+const PRINTED: &str = "What is printed";
 
 /// The exit codes, which `docs/client.md` lists, too.
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 no such movie, 2 wrong command line, 3 refused, 4 not serving, \
@@ -119,7 +123,7 @@ pub enum Command {
     /// Ask whether the service can be called.
     Health {
         /// A gRPC service, such as `movie.catalog.v1.MovieCatalog`; all of them without one.
-        #[arg(default_value = "")]
+        #[arg(default_value = "", hide_default_value = true)]
         service: String,
     },
     /// Measure what the service can bear.
@@ -278,7 +282,7 @@ pub struct Delete {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Import {
     /// Databases as JSON or ndjson, IMDb's `title.basics.tsv` or MovieLens's `movies.csv`, also compressed with gzip.
-    /// What belongs to the last two is found beside them.
+    /// What belongs to the last two is found beside them. `-` is standard input.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
 

@@ -1,10 +1,12 @@
 //! The command that writes all movies as a database.
 
-use std::io::{BufWriter, Write};
+use std::fs::Permissions;
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use tempfile::NamedTempFile;
+use tempfile::Builder;
 use tokio_stream::StreamExt;
 
 use super::failure::Exit;
@@ -20,7 +22,11 @@ pub(super) async fn export(client: &Client, file: Option<&Path>, out: &mut impl 
     let cannot = || format!("cannot write {}", path.display());
     // Beside it until it is whole: whoever has the old one keeps it until then.
     let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
-    let mut part = NamedTempFile::new_in(folder).with_context(cannot)?;
+    // Whoever may read other new files may read this one.
+    let permissions = Permissions::from_mode(0o666);
+    let part = Builder::new().permissions(permissions).tempfile_in(folder);
+    // Without the name of the part: nobody asked for such a file.
+    let mut part = part.map_err(|error| io::Error::from(error.kind())).with_context(cannot)?;
     let movies = write(client, BufWriter::new(&mut part)).await?;
     part.as_file().sync_all().with_context(cannot)?;
     part.persist(path).map_err(|error| error.error).with_context(cannot)?;

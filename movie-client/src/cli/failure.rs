@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::import::SoFar;
 use crate::Error;
 
 /// How a command ended. The numbers are part of the command line: scripts depend on them.
@@ -12,7 +13,8 @@ pub enum Exit {
     Done = 0,
     /// There is no such movie, or not of all ids.
     NoSuchMovie = 1,
-    // 2 is what clap ends with if the command line is wrong.
+    /// The command line is wrong. This is what clap ends with, too.
+    WrongCommandLine = 2,
     /// The service refuses to do this: a field is wrong, the id is taken, the movie has changed, the store is read-only.
     Refused = 3,
     /// The service is there and says that it cannot be called.
@@ -29,6 +31,11 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+/// What the command line says makes no sense, in a way that clap does not see.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct WrongCommandLine(pub String);
+
 /// Returns how a command ended that failed.
 #[must_use]
 pub fn exit(error: &anyhow::Error) -> Exit {
@@ -36,6 +43,9 @@ pub fn exit(error: &anyhow::Error) -> Exit {
     let is_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     if error.chain().any(|cause| cause.downcast_ref().is_some_and(is_pipe)) {
         return Exit::Done;
+    }
+    if error.is::<WrongCommandLine>() {
+        return Exit::WrongCommandLine;
     }
     match error.downcast_ref::<Error>() {
         None => Exit::Failed,
@@ -65,6 +75,10 @@ pub fn exit(error: &anyhow::Error) -> Exit {
 /// Returns what to say of a failure: what and where, and in a second line what to do, if there is something.
 #[must_use]
 pub fn message(error: &anyhow::Error) -> String {
+    if let Some(so_far) = error.downcast_ref::<SoFar>() {
+        let causes: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
+        return format!("error: {}\n  {so_far}", causes.join(": "));
+    }
     let text = format!("error: {error:#}");
     match error.downcast_ref::<Error>().and_then(advice) {
         Some(advice) => format!("{text}\n  {advice}"),
@@ -84,9 +98,6 @@ fn advice(error: &Error) -> Option<&'static str> {
         Error::OutcomeUnknown { .. } => "read the movie to see whether it was changed",
         Error::AlreadyExists { .. } => "change it with `update`, or leave the id out to get a new one",
         Error::Conflict { .. } => "`get` shows it as it is now, with its etag",
-        Error::ReadOnly { .. } => {
-            "start the service with --database sqlite:PATH or postgres://… to change movies"
-        }
         Error::ListExpired => "list again",
         Error::Compacted { .. } => "begin with --copy, which gives all movies as they are now",
         Error::RevisionUnknown { .. } => "is the revision of another service?",
@@ -98,6 +109,7 @@ fn advice(error: &Error) -> Option<&'static str> {
         | Error::Address(_)
         | Error::NotFound { .. }
         | Error::Invalid { .. }
+        | Error::ReadOnly { .. }
         | Error::Failed { .. }
         | Error::TooSlow => return None,
     })

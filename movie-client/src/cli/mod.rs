@@ -3,7 +3,7 @@
 //! * [`args`] — what can be said on it;
 //! * [`run`] — does what was said;
 //! * `reach` — the configuration of the library that it asks for;
-//! * `reads`, `course`, `writes`, `watch`, `export`, [`import`], [`bench`] — the commands;
+//! * `reads`, `course`, `writes`, `watch`, `export`, [`import`], [`mod@bench`] — the commands;
 //! * [`output`] — text, table, JSON and CSV;
 //! * [`failure`] — what went wrong, what to do about it, and the exit code;
 //! * `log` — what happens meanwhile, on standard error.
@@ -71,7 +71,7 @@ async fn call<W: Write>(args: Args, out: &mut W) -> Result<Exit> {
         Some(Command::Export { file }) => export::export(client, file.as_deref(), out).await,
         Some(Command::Watch(args)) => watch::watch(client, &args, &mut to(out)).await,
         Some(Command::Info) => reads::info(client, &mut to(out)).await,
-        Some(Command::Bench(args)) => bench::bench(&config, &args, &form, out).await.map(|()| Exit::Done),
+        Some(Command::Bench(args)) => bench::bench(&config, &args, &form, out).await,
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Args::command(), "movie-client", out);
             Ok(Exit::Done)

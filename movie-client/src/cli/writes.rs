@@ -2,12 +2,12 @@
 
 use std::io::Write;
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 
 use super::args::{Clearable, Create, Delete, Fields, Update};
-use super::failure::Exit;
+use super::failure::{Exit, WrongCommandLine};
 use super::output::Printer;
-use crate::{Client, Field, Movie};
+use crate::{Client, Error, Field, Movie};
 
 pub(super) async fn create<W: Write>(
     client: &Client,
@@ -28,17 +28,20 @@ pub(super) async fn update<W: Write>(
     printer: &mut Printer<W>,
 ) -> Result<Exit> {
     let Update { id, fields, clear, etag, dry_run } = args;
-    let mut movie = if dry_run { client.get(&id).await? } else { Movie { id, ..Movie::default() } };
+    let mut movie =
+        if dry_run { read(client, id, etag.as_deref()).await? } else { Movie { id, ..Movie::default() } };
     let mut changed = set(&mut movie, fields);
     for field in clear {
         let field = empty(&mut movie, field);
         if changed.contains(&field) {
-            bail!("{} cannot be both set and cleared", field.name());
+            let message = format!("{} cannot be both set and cleared", field.name());
+            return Err(WrongCommandLine(message).into());
         }
         changed.push(field);
     }
     if changed.is_empty() {
-        bail!("nothing to change is named; say what with --title, --rating, …");
+        let message = "nothing to change is named; say what with --title, --rating, …";
+        return Err(WrongCommandLine(message.to_owned()).into());
     }
     if !dry_run {
         movie.etag = etag.unwrap_or_default();
@@ -55,12 +58,23 @@ pub(super) async fn delete<W: Write>(
     printer: &mut Printer<W>,
 ) -> Result<Exit> {
     if args.dry_run {
-        printer.one(&client.get(args.id).await?)?;
+        printer.one(&read(client, args.id, args.etag.as_deref()).await?)?;
         printer.finish()?;
     } else {
         client.delete(args.id, args.etag).await?;
     }
     Ok(Exit::Done)
+}
+
+/// Reads the movie that would be changed, if that is still as it was when its etag was read.
+async fn read(client: &Client, id: String, etag: Option<&str>) -> Result<Movie, Error> {
+    let movie = client.get(id).await?;
+    match etag {
+        Some(etag) if etag != movie.etag => Err(Error::Conflict {
+            message: format!("the movie `{}` has changed since its etag was read", movie.id.escape_debug()),
+        }),
+        _ => Ok(movie),
+    }
 }
 
 /// Sets what is named, and returns which fields that are.

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
-use crate::service::{Outcome, client, outcome, start};
+use crate::service::{Outcome, client, outcome, over, program};
 
 const COURSE: &str = r#"----- GetMovieByID -----
 title: "The Martian"
@@ -44,24 +44,23 @@ fn assert_fails(outcome: &Outcome, exit: i32, parts: &[&str]) {
 
 #[tokio::test]
 async fn without_arguments_it_prints_exactly_what_the_course_prints() {
-    let address = start("movies.json");
+    let address = over("movies.json");
     assert_eq!(outcome(&mut client(&address)).await, printed(COURSE));
 }
 
 #[tokio::test]
 async fn the_address_can_be_an_environment_variable_a_name_or_a_url() {
-    let port = start("movies.json").port();
+    let port = over("movies.json").port();
     for address in
         [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("http://localhost:{port}/")]
     {
-        let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_movie-client"));
-        assert_eq!(outcome(command.env("MOVIE_ADDRESS", address)).await, printed(COURSE));
+        assert_eq!(outcome(program().env("MOVIE_ADDRESS", address)).await, printed(COURSE));
     }
 }
 
 #[tokio::test]
 async fn get_prints_the_movie() {
-    let address = start("films.json");
+    let address = over("films.json");
     let paisa =
         "title: \"Paisà\"\nrating: 8.300000190734863\ndirector: \"Roberto Rossellini\"\nid: \"tt0038823\"\n";
     let get = ["get", "tt0038823", "--output", "text"];
@@ -71,13 +70,13 @@ async fn get_prints_the_movie() {
 
 #[tokio::test]
 async fn get_of_an_unknown_id_is_one_line_that_names_it_and_exit_code_1() {
-    let address = start("movies.json");
+    let address = over("movies.json");
     assert_fails(&outcome(client(&address).args(["get", "no\nsuch"])).await, 1, &[r"`no\nsuch`"]);
 }
 
 #[tokio::test]
 async fn list_prints_every_title_in_the_order_of_the_service() {
-    let address = start("films.json");
+    let address = over("films.json");
     let text = include_str!("../../../databases/films.json");
     let titles = text.lines().filter_map(|line| line.strip_prefix("{\"title\": \"")?.split("\", \"").next());
     // JSON escapes quotes, and nothing else that is in these titles.
@@ -90,7 +89,7 @@ async fn list_prints_every_title_in_the_order_of_the_service() {
 
 #[tokio::test]
 async fn a_reader_that_goes_away_ends_it_quietly() {
-    let address = start("films.json");
+    let address = over("films.json");
     let mut child = client(&address)
         .args(["list", "-o", "text"])
         .stdout(Stdio::piped())

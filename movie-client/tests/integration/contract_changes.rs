@@ -8,11 +8,11 @@ use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstCodec;
 
-use crate::service::start;
+use crate::service::over;
 
 /// Calls the service without a stub, so that the kind of the call is free.
 async fn caller() -> Grpc<Channel> {
-    let endpoint = Endpoint::from_shared(format!("http://{}", start("movies.json"))).unwrap();
+    let endpoint = Endpoint::from_shared(format!("http://{}", over("movies.json"))).unwrap();
     let mut caller = Grpc::new(endpoint.connect().await.unwrap());
     caller.ready().await.unwrap();
     caller

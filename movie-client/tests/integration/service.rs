@@ -1,32 +1,134 @@
-//! Services to call: the real one, and some that misbehave.
+//! Services to call, each on a thread of this process, and the client to call them with.
 
+use std::collections::BTreeMap;
+use std::env;
+use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use movie_service::access::Access;
 use movie_service::catalogue::Catalogue;
 use movie_service::database;
 use movie_service::found::Found;
 use movie_service::server::Server;
 use movie_service::server::listen::{Address, Listener};
+use movie_service::server::tls::{Tls, TlsFiles};
+use movie_service::store::Store;
+use movie_service::store::sql::Place;
 use tokio::process::Command;
+use tokio::runtime;
+use tokio::sync::oneshot;
 
-/// Starts the real service over a database of the workspace, for as long as the test's runtime lives.
-pub(crate) fn start(name: &str) -> SocketAddr {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../databases").join(name);
-    let movies = database::load(&path).unwrap();
-    let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
-    let Address::Tcp(address) = listener.address().unwrap() else { panic!("not TCP") };
-    let catalogue = Arc::new(Catalogue::new(movies));
-    tokio::spawn(Server::new(catalogue, Found::quiet()).serve(listener, std::future::pending()));
-    address
+/// An address where nobody is: no port of this number is given to who asks for any.
+pub(crate) const NOBODY: &str = "127.0.0.1:1";
+
+/// The real service, until it is dropped.
+pub(crate) struct Service {
+    pub(crate) address: SocketAddr,
+    running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
+}
+
+impl Service {
+    /// Serves a database of the workspace, read-only.
+    pub(crate) fn of(name: &str) -> Self {
+        let server = read_only(name);
+        Self::start(async || server)
+    }
+
+    /// Serves a database of the workspace to who has one of these tokens, each a line of a tokens file.
+    pub(crate) fn with_tokens(name: &str, lines: &str) -> Self {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(&file, lines).unwrap();
+        let access = Access::open(Some(file.path()), false).unwrap();
+        let server = Server { access, ..read_only(name) };
+        Self::start(async || server)
+    }
+
+    /// Serves a database of the workspace with TLS.
+    pub(crate) fn with_tls(name: &str, files: TlsFiles) -> Self {
+        let server = Server { tls: Some(Tls::load(files, false).unwrap()), ..read_only(name) };
+        Self::start(async || server)
+    }
+
+    /// Serves the SQLite store in a folder, which it makes if there is none. Everybody may write.
+    pub(crate) fn writable(folder: &Path) -> Self {
+        let place = Place::Sqlite(folder.join("movies.db"));
+        Self::start(async || {
+            let (store, catalogue) = Store::open(place, 100_000).await.unwrap();
+            let access = Access::open(None, true).unwrap();
+            Server { store, access, ..quiet(catalogue) }
+        })
+    }
+
+    fn start(server: impl AsyncFnOnce() -> Server + Send + 'static) -> Self {
+        let (listening, address) = mpsc::channel();
+        let (stop, stopped) = oneshot::channel();
+        let serve = async move || {
+            let server = server().await;
+            let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+            let Address::Tcp(address) = listener.address().unwrap() else { panic!("not TCP") };
+            listening.send(address).unwrap();
+            let stopped = async { stopped.await.unwrap_or_default() };
+            server.serve(listener, stopped).await.unwrap();
+        };
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let thread = thread::spawn(move || runtime.block_on(serve()));
+        Self { address: address.recv().unwrap(), running: Some((stop, thread)) }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Some((stop, thread)) = self.running.take() {
+            drop(stop);
+            thread.join().unwrap();
+        }
+    }
+}
+
+/// A server over a database of the workspace.
+fn read_only(name: &str) -> Server {
+    let movies = database::load(&workspace("databases").join(name)).unwrap();
+    let store = Store::read_only("json");
+    // Without tokens, what says that the store cannot be written is the store.
+    let access = Access::open(None, store.is_read_only()).unwrap();
+    Server { store, access, ..quiet(Arc::new(Catalogue::new(movies))) }
+}
+
+/// A server that does not wait for calls to end when it is stopped.
+fn quiet(catalogue: Arc<Catalogue>) -> Server {
+    Server { grace: Duration::ZERO, ..Server::new(catalogue, Found::quiet()) }
+}
+
+/// Returns the address of a service over a database of the workspace, which all tests share.
+pub(crate) fn over(name: &'static str) -> SocketAddr {
+    static SERVICES: Mutex<BTreeMap<&str, Service>> = Mutex::new(BTreeMap::new());
+    SERVICES.lock().unwrap().entry(name).or_insert_with(|| Service::of(name)).address
+}
+
+/// Returns the path of a file of the workspace.
+pub(crate) fn workspace(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// Returns the command that runs the client, whatever the environment of the tests says to it.
+pub(crate) fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_movie-client"));
+    let names = env::vars_os().map(|(name, _)| name);
+    for name in names.filter(|name| name == "NO_COLOR" || name.to_string_lossy().starts_with("MOVIE_")) {
+        command.env_remove(name);
+    }
+    command.kill_on_drop(true);
+    command
 }
 
 /// Returns the command that runs the client against an address.
 pub(crate) fn client(address: &impl ToString) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_movie-client"));
-    command.env_remove("MOVIE_ADDRESS").args(["--address", &address.to_string()]).kill_on_drop(true);
+    let mut command = program();
+    command.args(["--address", &address.to_string()]);
     command
 }
 

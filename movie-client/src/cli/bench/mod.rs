@@ -26,6 +26,7 @@ use self::args::Bench;
 use self::calls::Questions;
 use self::load::Load;
 use self::report::Report;
+use super::failure::Exit;
 use super::output::Form;
 use crate::{Client, Config};
 
@@ -40,7 +41,7 @@ pub async fn bench(
     args: &Bench,
     form: &Form,
     out: &mut impl io::Write,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Exit> {
     let interrupted = async {
         if tokio::signal::ctrl_c().await.is_err() {
             pending::<()>().await;
@@ -51,7 +52,8 @@ pub async fn bench(
     let report = measure(load, args, interrupted).await?;
     report.write(form, out)?;
     out.flush()?;
-    judge(&report)
+    judge(&report)?;
+    Ok(if report.was_interrupted { Exit::Interrupted } else { Exit::Done })
 }
 
 /// Makes the calls, until an interruption if there is one.

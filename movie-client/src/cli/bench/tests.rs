@@ -102,7 +102,7 @@ async fn measured(server: Server, args: &Bench) -> (Value, anyhow::Result<()>) {
     let mut out = Vec::new();
     // Not a measure of speed: the machine may be busy.
     let ended = timeout(Duration::from_mins(1), bench(&config, args, &form, &mut out)).await;
-    (serde_json::from_slice(&out).unwrap_or_default(), ended.expect("the measurement did not end"))
+    (serde_json::from_slice(&out).unwrap_or_default(), ended.expect("the measurement did not end").map(drop))
 }
 
 #[tokio::test]

@@ -37,10 +37,8 @@ pub(super) fn document(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
     match (stopped, read) {
         (Some(error), _) => Err(error),
         (None, Ok(())) => Ok(()),
-        (None, Err(error)) if error.is_io() => {
-            Err(anyhow::Error::new(io::Error::from(error))
-                .context(format!("read {file} at line {}", line.get())))
-        }
+        (None, Err(error)) if error.is_io() => Err(anyhow::Error::new(io::Error::from(error))
+            .context(format!("cannot read {file} at line {}", line.get()))),
         (None, Err(error)) => {
             Err(anyhow!("{file}:{}:{}: {}", error.line(), error.column(), without_place(&error)))
         }

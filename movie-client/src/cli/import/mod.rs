@@ -14,6 +14,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::io::{self, Write};
 use std::time::Instant;
 
@@ -48,7 +49,7 @@ type Rows<'a> = &'a mut dyn FnMut(Row) -> Result<()>;
 ///
 /// # Errors
 ///
-/// Why it ended early, with how many movies are written by then: a call that failed, a file that cannot be read, or any
+/// Why it ended early, with [`SoFar`] as its context if anything was done by then: a call that failed, a file that cannot be read, or any
 /// row that cannot be taken if the import is strict.
 pub async fn import(client: &Client, args: &args::Import, form: &Form, out: &mut impl Write) -> Result<()> {
     let outcome = run(client, args, &mut io::stderr()).await?;
@@ -81,33 +82,59 @@ struct Outcome {
     named: u64,
 }
 
+/// What was done before an error.
+#[derive(Clone, Copy, Debug)]
+pub struct SoFar {
+    written: u64,
+    unchanged: u64,
+}
+
+impl fmt::Display for SoFar {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { written, unchanged } = self;
+        write!(
+            f,
+            "so far {written} written and {unchanged} unchanged; import again to go on: what is unchanged is not written \
+             again"
+        )
+    }
+}
+
 /// Imports, and names on `errors` what cannot be taken.
 async fn run(client: &Client, args: &args::Import, errors: &mut impl Write) -> Result<Outcome> {
-    let bar = bar(args);
-    let mut import = Import { client, args, errors, bar: bar.clone(), outcome: Outcome::default() };
+    let shown = Shown(bar(args));
+    let mut import = Import { client, args, errors, bar: shown.0.clone(), outcome: Outcome::default() };
     let ended = import.all().await;
-    bar.finish_and_clear();
+    drop(shown);
     import.tell_the_rest();
     let outcome = import.outcome;
     let Imported { created, updated, unchanged, .. } = outcome.imported;
     match ended {
         Ok(()) => Ok(outcome),
         Err(error) if created + updated + unchanged == 0 => Err(error),
-        Err(error) => Err(error.context(format!(
-            "{} movies are written and {unchanged} were there alike; to go on, import again: what is there alike is not \
-             written again",
-            created + updated
-        ))),
+        Err(error) => Err(error.context(SoFar { written: created + updated, unchanged })),
+    }
+}
+
+/// A bar that is taken away in the end, also by an interruption. The thread that reads may keep it for ever.
+struct Shown(ProgressBar);
+
+impl Drop for Shown {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
     }
 }
 
 fn bar(args: &args::Import) -> ProgressBar {
-    let is_endless = args.files.iter().any(|file| file.as_os_str() == "-");
+    // Of standard input and of pipes nobody knows the length.
+    let is_endless = !args.files.iter().all(|file| file.is_file());
     let length = (!is_endless).then_some(0);
     let template =
         if is_endless { "{bytes} {msg}" } else { "{bytes}/{total_bytes} {wide_bar} {msg}, {eta} left" };
     let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr()).with_style(style)
+    ProgressBar::with_draw_target(length, ProgressDrawTarget::stderr())
+        .with_style(style)
+        .with_message("0 movies")
 }
 
 struct Import<'a, W> {

@@ -60,7 +60,7 @@ impl Source {
         let is_stdin = path == Path::new("-");
         let name = if is_stdin { "standard input".into() } else { path.display().to_string() };
         let text = if is_stdin { text(bar.wrap_read(io::stdin())) } else { file(path, bar) };
-        let text = text.with_context(|| format!("read {name}"))?;
+        let text = text.with_context(|| format!("cannot read {name}"))?;
         Ok(Self { name: name.into(), path: path.to_owned(), text, bar: bar.clone() })
     }
 
@@ -81,7 +81,7 @@ impl Source {
     /// Returns what the text is, by how it begins.
     pub(super) fn format(&mut self) -> anyhow::Result<Format> {
         let name = &self.name;
-        let head = self.text.fill_buf().with_context(|| format!("read {name}"))?;
+        let head = self.text.fill_buf().with_context(|| format!("cannot read {name}"))?;
         match format(head) {
             Some(format) => Ok(format),
             None if head.starts_with(b"PK\x03\x04") => bail!("{name} is a zip archive: unpack it first"),
@@ -101,6 +101,7 @@ impl Source {
 
 fn file(path: &Path, bar: &ProgressBar) -> io::Result<BufReader<Box<dyn Read + Send>>> {
     let file = File::open(path)?;
+    // Without effect on a bar that has no length.
     bar.inc_length(file.metadata()?.len());
     text(bar.wrap_read(file))
 }
@@ -179,7 +180,7 @@ impl Lines {
     /// Returns the next line, `None` after the last.
     pub(super) fn next(&mut self) -> anyhow::Result<Option<Line<'_>>> {
         let Self { source, line, number } = self;
-        let context = |number| format!("read {} after line {number}", source.name);
+        let context = |number| format!("cannot read {} after line {number}", source.name);
         line.clear();
         let most = LONGEST as u64 + 1;
         if source.text.by_ref().take(most).read_until(b'\n', line).with_context(|| context(*number))? == 0 {

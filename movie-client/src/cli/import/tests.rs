@@ -266,7 +266,7 @@ fn what_a_file_is_is_told_by_how_it_begins() {
         assert!(error.contains(expected), "{error}");
     }
     let cut = &gzip(b"{\"id\": \"1\"}\n{}\n")[..20];
-    assert!(read_text(cut).unwrap_err().to_string().starts_with("read file"));
+    assert!(read_text(cut).unwrap_err().to_string().starts_with("cannot read file"));
     let missing = read(&[sample("none.json")]).unwrap_err();
     assert!(format!("{missing:#}").contains("none.json: No such file"), "{missing:#}");
 }
@@ -338,7 +338,7 @@ async fn a_strict_import_stops_at_the_first_row_that_cannot_be_taken() {
     fs::write(&file, text).unwrap();
     let args = args::Import { strict: true, ..args(slice::from_ref(&file)) };
     let error = format!("{:#}", run(&client, &args, &mut Vec::new()).await.unwrap_err());
-    assert!(error.starts_with("2 movies are written and 0 were there alike; "), "{error}");
+    assert!(error.starts_with("so far 2 written and 0 unchanged; "), "{error}");
     assert!(error.ends_with("movies.ndjson:3: expected ident at column 2"), "{error}");
     assert_eq!(client.catalog().await.unwrap().movie_count, 2);
 

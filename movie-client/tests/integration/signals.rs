@@ -1,0 +1,120 @@
+//! What Ctrl-C does: a command ends between two lines, and a measurement tells what it has measured.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdout, Command};
+use tokio::time::timeout;
+
+use crate::service::{Service, client, outcome, over};
+
+/// A command that runs, and what it prints.
+struct Running {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl Running {
+    fn start(command: &mut Command) -> Self {
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { child, stdout }
+    }
+
+    async fn line(&mut self) -> String {
+        let mut line = String::new();
+        let read = timeout(Duration::from_secs(30), self.stdout.read_line(&mut line)).await;
+        read.expect("no line comes").unwrap();
+        line
+    }
+
+    fn interrupt(&self) {
+        let id = self.child.id().unwrap().try_into().unwrap();
+        kill(Pid::from_raw(id), Signal::SIGINT).unwrap();
+    }
+
+    /// Waits for the end, and returns the exit code and what else was printed.
+    async fn end(mut self) -> (Option<i32>, String, String) {
+        let ended = timeout(Duration::from_secs(30), async {
+            let mut stdout = String::new();
+            self.stdout.read_to_string(&mut stdout).await.unwrap();
+            let Output { status, stderr, .. } = self.child.wait_with_output().await.unwrap();
+            (status.code(), stdout, String::from_utf8(stderr).unwrap())
+        });
+        ended.await.expect("the client did not end")
+    }
+}
+
+#[tokio::test]
+async fn a_watch_ends() {
+    let mut watch = Running::start(client(&over("movies.json")).args(["watch", "--copy"]));
+    while !watch.line().await.contains("caught_up") {}
+    watch.interrupt();
+    assert_eq!(watch.end().await, (Some(130), String::new(), String::new()));
+}
+
+#[tokio::test]
+async fn a_long_list_ends_between_two_lines() {
+    let mut list = Running::start(client(&over("films.json")).arg("list"));
+    // It has much more to print than anybody has read.
+    assert!(list.line().await.starts_with("{\"title\":\"Abe Lincoln in Illinois\""));
+    list.interrupt();
+    let (code, stdout, stderr) = list.end().await;
+    assert_eq!((code, stderr.as_str()), (Some(130), ""));
+    assert!(stdout.lines().count() < 17_469, "it went on to the end");
+    let end = stdout.lines().next_back().unwrap();
+    assert!(stdout.ends_with("}\n") && end.starts_with("{\"title\":"), "{end}");
+}
+
+#[tokio::test]
+async fn a_look_up_that_waits_for_ids_ends() {
+    let mut lookup = Running::start(client(&over("movies.json")).arg("lookup"));
+    let mut stdin = lookup.child.stdin.take().unwrap();
+    stdin.write_all(b"267eedb8-0f5d-42d5-8f43-72426b9fb3e6\n").await.unwrap();
+    assert!(lookup.line().await.contains("Creed"));
+    lookup.interrupt();
+    assert_eq!(lookup.end().await, (Some(130), String::new(), String::new()));
+    drop(stdin);
+}
+
+#[tokio::test]
+async fn an_import_that_waits_for_a_file_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::writable(folder.path());
+    let mut import = Running::start(client(&service.address).args(["import", "-", "-v"]));
+    let mut told = BufReader::new(import.child.stderr.take().unwrap()).lines();
+    let mut stdin = import.child.stdin.take().unwrap();
+    // As many as are sent at once, so that they are there when it waits for more.
+    let rows = (0..10_000).map(|id| format!("{{\"id\":\"{id}\",\"title\":\"A title\"}}\n"));
+    stdin.write_all(rows.collect::<String>().as_bytes()).await.unwrap();
+    while !told.next_line().await.unwrap().unwrap().contains("first answer") {}
+    import.interrupt();
+    let (code, stdout, _) = import.end().await;
+    assert_eq!((code, stdout.as_str()), (Some(130), ""));
+    assert!(
+        outcome(client(&service.address).args(["info", "-o", "csv"])).await.stdout.contains("movies,10000\n")
+    );
+    drop(stdin);
+}
+
+#[tokio::test]
+async fn a_measurement_tells_what_it_has_measured() {
+    let address = over("movies.json");
+    let bench = ["bench", "--duration", "1h", "--warm-up", "0", "--concurrency", "1", "-v"];
+    let mut bench = Running::start(client(&address).args(bench));
+    // Each answer is told, and few are needed to prepare.
+    let mut told = BufReader::new(bench.child.stderr.take().unwrap()).lines();
+    for _ in 0..100 {
+        let line = timeout(Duration::from_secs(30), told.next_line()).await;
+        line.expect("no line comes").unwrap().unwrap();
+    }
+    tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
+    bench.interrupt();
+    let (code, stdout, _) = bench.end().await;
+    assert_eq!(code, Some(130), "{stdout}");
+    assert!(stdout.contains("\"interrupted\":true") && stdout.ends_with("}\n"), "{stdout}");
+}

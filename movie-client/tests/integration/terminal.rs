@@ -1,0 +1,193 @@
+//! What is seen on a terminal: columns that fit, colours, and progress.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::mem;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use console::{measure_text_width, strip_ansi_codes};
+use nix::pty::{OpenptyResult, Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use crate::service::{self, Service, over, workspace};
+
+const SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+
+/// Takes a line that it stands in back to its beginning and empties it.
+const CLEAR: &str = "\r\x1b[2K";
+
+/// Runs a command on a terminal of 80 columns, and returns its exit code and all that the terminal is sent.
+async fn on_terminal(command: &mut Command) -> (Option<i32>, String) {
+    on_terminal_until(command, None).await
+}
+
+/// Runs a command on a terminal, and interrupts it when this has been sent.
+async fn on_terminal_until(command: &mut Command, last: Option<&'static str>) -> (Option<i32>, String) {
+    let OpenptyResult { master, slave } = openpty(&SIZE, None).unwrap();
+    let end = || Stdio::from(slave.try_clone().unwrap());
+    let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
+    // The command has ends of its own, which it should not outlive.
+    *command = Command::new("true");
+    drop(slave);
+    let id = Pid::from_raw(child.id().unwrap().try_into().unwrap());
+    let sent = thread::spawn(move || {
+        let (mut terminal, mut sent) = (File::from(master), String::new());
+        if let Some(last) = last {
+            read(&mut terminal, &mut sent, |sent| sent.contains(last));
+            kill(id, Signal::SIGINT).unwrap();
+        }
+        read(&mut terminal, &mut sent, |_| false);
+        sent.replace("\r\n", "\n")
+    });
+    let status = timeout(Duration::from_secs(30), child.wait()).await;
+    let code = status.expect("the client did not end").unwrap().code();
+    (code, sent.join().unwrap())
+}
+
+/// Returns the command that runs the client on a terminal that can show colours.
+fn client(address: &impl ToString) -> Command {
+    let mut command = service::client(address);
+    command.env("TERM", "xterm-256color");
+    command
+}
+
+/// Reads what a terminal is sent until that is enough, or until nobody has it any more.
+fn read(terminal: &mut File, sent: &mut String, is_enough: impl Fn(&str) -> bool) {
+    let mut all = mem::take(sent).into_bytes();
+    let mut some = [0; 4096];
+    // Linux says EIO at the end.
+    while !is_enough(&String::from_utf8_lossy(&all))
+        && let Ok(read @ 1..) = terminal.read(&mut some)
+    {
+        all.extend_from_slice(&some[..read]);
+    }
+    *sent = String::from_utf8(all).unwrap();
+}
+
+/// Returns where the columns of a table begin, by the two spaces before each name in its header.
+fn columns(header: &str) -> Vec<usize> {
+    let names = ["ID", "TITLE", "YEAR", "RATING", "DIRECTOR", "GENRES"];
+    names.iter().map(|name| header.find(name).unwrap_or_else(|| panic!("no {name}: {header}"))).collect()
+}
+
+#[tokio::test]
+async fn a_list_is_a_table_that_fits_and_has_a_bold_header() {
+    let address = over("films.json");
+    let (code, sent) = on_terminal(client(&address).args(["list", "--limit", "50"])).await;
+    let lines: Vec<_> = sent.lines().collect();
+    assert_eq!((code, lines.len()), (Some(0), 51), "{sent}");
+    assert!(lines[0].starts_with("\x1b[1m"), "{:?}", lines[0]);
+    columns(&strip_ansi_codes(lines[0]));
+    let widths = lines.iter().map(|line| measure_text_width(line));
+    assert!(widths.clone().all(|width| width <= 80), "{sent}");
+    assert!(widths.max() > Some(72), "there is room left: {sent}");
+}
+
+#[tokio::test]
+async fn changes_are_green_and_red_and_colours_can_be_declined() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::writable(folder.path());
+    for arguments in [&["create", "--id", "ran", "--title", "Ran"][..], &["delete", "ran"]] {
+        let (code, sent) = on_terminal(client(&service.address).args(arguments)).await;
+        assert_eq!(code, Some(0), "{sent}");
+    }
+    let watch = ["watch", "--from", "0", "--until-caught-up"];
+    let (_, colourful) = on_terminal(client(&service.address).args(watch)).await;
+    assert!(colourful.contains("\x1b[32mupserted") && colourful.contains("\x1b[31mdeleted"), "{colourful}");
+    let (_, plain) = on_terminal(client(&service.address).args(watch).env("NO_COLOR", "1")).await;
+    assert_eq!(plain, strip_ansi_codes(&colourful));
+    let (_, plain) = on_terminal(client(&service.address).args(watch).env("TERM", "dumb")).await;
+    assert_eq!(plain, strip_ansi_codes(&colourful));
+}
+
+#[tokio::test]
+async fn wide_characters_and_those_without_width_keep_columns_aligned() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::writable(folder.path());
+    let titles = [
+        "千と千尋の神隠し",
+        "Cafe\u{301} Lumie\u{300}re",
+        "기생충",
+        "Plain",
+        "🎬 A clapperboard",
+        "\u{202e}turned",
+    ];
+    for (id, title) in titles.iter().enumerate() {
+        let id = id.to_string();
+        let create = ["create", "--id", &id, "--title", title, "--year", "2001", "--director", "Somebody"];
+        let (code, sent) = on_terminal(client(&service.address).args(create)).await;
+        assert_eq!(code, Some(0), "{sent}");
+    }
+    let (_, sent) = on_terminal(client(&service.address).arg("list")).await;
+    assert!(!sent.contains('\u{202e}'), "{sent}");
+    let mut lines = sent.lines().map(strip_ansi_codes);
+    let header = lines.next().unwrap();
+    let (year, director) = (header.find("YEAR").unwrap(), header.find("DIRECTOR").unwrap());
+    for line in lines {
+        let before = |word| measure_text_width(line.split(word).next().unwrap());
+        assert_eq!((before("2001"), before("Somebody")), (year, director), "{sent}");
+    }
+}
+
+#[tokio::test]
+async fn an_import_shows_how_far_it_is_and_takes_that_away_in_the_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::writable(folder.path());
+    let films = workspace("databases/films.json");
+    let (code, sent) = on_terminal(client(&service.address).arg("import").arg(films)).await;
+    assert_eq!(code, Some(0), "{sent}");
+    let (progress, outcome) = sent.rsplit_once(CLEAR).expect("the bar is taken away");
+    for part in ["MiB", "█", " movies, ", "/s", " left"] {
+        assert!(progress.contains(part), "no {part}: {sent:?}");
+    }
+    let drawn = progress.split(CLEAR).map(measure_text_width);
+    assert!(drawn.max() <= Some(80), "{sent:?}");
+    assert!(strip_ansi_codes(outcome).starts_with("created     17470\nupdated     0\n"), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_import_that_is_interrupted_leaves_no_progress_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::writable(folder.path());
+    let file = folder.path().join("movies.ndjson");
+    mkfifo(&file, Mode::S_IRWXU).unwrap();
+    let to = file.clone();
+    let writer = thread::spawn(move || {
+        let mut file = File::create(to).unwrap();
+        // As many as are sent at once, so that something is told while it waits for more.
+        for id in 0..10_000 {
+            writeln!(file, "{{\"id\": \"{id}\", \"title\": \"A title\"}}").unwrap();
+        }
+        file
+    });
+    let (code, sent) = on_terminal_until(client(&service.address).arg("import").arg(file), Some("/s")).await;
+    assert_eq!(code, Some(130), "{sent:?}");
+    assert!(sent.ends_with(CLEAR), "{sent:?}");
+    drop(writer.join());
+}
+
+#[tokio::test]
+async fn a_measurement_shows_how_far_it_is_and_takes_that_away_in_the_end() {
+    let bench = ["bench", "--duration", "1s", "--warm-up", "500ms", "--concurrency", "1"];
+    let (code, sent) = on_terminal(client(&over("movies.json")).args(bench)).await;
+    assert_eq!(code, Some(0), "{sent}");
+    let (progress, report) = sent.rsplit_once(CLEAR).expect("the bar is taken away");
+    for part in ["warming up", " s left, ", " calls/s, p99 "] {
+        assert!(progress.contains(part), "no {part}: {sent:?}");
+    }
+    assert!(strip_ansi_codes(report).starts_with("call        GetMovie, "), "{report:?}");
+    assert!(report.lines().all(|line| measure_text_width(line) <= 80), "{report}");
+}
+
+#[tokio::test]
+async fn help_fits() {
+    let (code, sent) = on_terminal(client(&over("movies.json")).args(["update", "--help"])).await;
+    assert_eq!(code, Some(0));
+    assert!(sent.lines().all(|line| measure_text_width(line) <= 80), "{sent}");
+}

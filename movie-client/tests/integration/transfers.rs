@@ -1,0 +1,180 @@
+//! Whole imports and exports: samples of each kind, cuts, and files that cannot be written.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::service::{NOBODY, Outcome, Service, client, outcome, over, workspace};
+
+fn sample(path: &str) -> PathBuf {
+    workspace("movie-client/tests/samples").join(path)
+}
+
+/// A store of a test's own, and a service over it.
+struct Store {
+    service: Service,
+    folder: TempDir,
+}
+
+impl Store {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self { service: Service::writable(folder.path()), folder }
+    }
+
+    /// Imports a file, and returns how many movies were created, updated, unchanged and rejected.
+    async fn import(&self, file: &Path) -> [u64; 4] {
+        let Outcome { code, stdout, stderr } =
+            outcome(client(&self.service.address).args(["import", "-o", "csv"]).arg(file)).await;
+        assert_eq!(code, Some(0), "{stderr}");
+        counts(&stdout)
+    }
+
+    /// Exports to a file in the store's folder, and returns what is in it.
+    async fn export(&self) -> String {
+        let path = self.folder.path().join("export.json");
+        let outcome = outcome(client(&self.service.address).arg("export").arg(&path)).await;
+        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), ""), "{}", outcome.stderr);
+        fs::read_to_string(path).unwrap()
+    }
+}
+
+/// Reads the outcome of an import, as CSV.
+fn counts(csv: &str) -> [u64; 4] {
+    let value = |name| {
+        let line = csv.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(','));
+        line.unwrap_or_else(|| panic!("no {name}: {csv}")).parse().unwrap()
+    };
+    ["created", "updated", "unchanged", "rejected"].map(value)
+}
+
+/// Compresses the files of a folder.
+fn compressed(folder: &Path) -> TempDir {
+    let to = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        let name = format!("{}.gz", path.file_name().unwrap().to_str().unwrap());
+        let mut gzip = GzEncoder::new(fs::File::create(to.path().join(name)).unwrap(), Compression::fast());
+        gzip.write_all(&fs::read(path).unwrap()).unwrap();
+        gzip.finish().unwrap();
+    }
+    to
+}
+
+#[tokio::test]
+async fn of_a_file_that_is_imported_twice_all_is_unchanged_the_second_time() {
+    let samples = ["imdb/title.basics.tsv", "movielens/movies.csv", "dirty.ndjson"].map(sample);
+    for file in samples.into_iter().chain([workspace("databases/movies.json")]) {
+        let store = Store::new();
+        let [created, updated, unchanged, rejected] = store.import(&file).await;
+        assert!(created > 0 && (updated, unchanged) == (0, 0), "{file:?}");
+        assert_eq!(store.import(&file).await, [0, 0, created, rejected], "{file:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_compressed_file_is_the_same_movies() {
+    for (folder, file) in [("imdb", "title.basics.tsv"), ("movielens", "movies.csv")] {
+        let store = Store::new();
+        let [created, ..] = store.import(&sample(folder).join(file)).await;
+        let packed = compressed(&sample(folder));
+        let [again, updated, unchanged, _] = store.import(&packed.path().join(format!("{file}.gz"))).await;
+        assert_eq!([again, updated, unchanged], [0, 0, created]);
+    }
+}
+
+/// Passes connections on to an address, until their callers have sent so many bytes; from then on nobody is there.
+async fn cut_after(mut bytes: usize, to: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (from, _) = listener.accept().await?;
+        let (mut up, mut down) = from.into_split();
+        let (mut answers, mut calls) = TcpStream::connect(to).await?.into_split();
+        let answering = tokio::spawn(async move { tokio::io::copy(&mut answers, &mut down).await });
+        let mut buffer = vec![0; 16 << 10];
+        while bytes > 0 {
+            let read = up.read(&mut buffer).await?.min(bytes);
+            calls.write_all(&buffer[..read]).await?;
+            bytes -= read;
+        }
+        answering.abort();
+        io::Result::Ok(())
+    });
+    address
+}
+
+#[tokio::test]
+async fn an_import_that_is_cut_says_what_is_written_and_is_completed_by_another() {
+    let store = Store::new();
+    let films = workspace("databases/films.json");
+    // The first ten thousand and some more.
+    let address = cut_after(1_500_000, store.service.address).await;
+    let Outcome { code, stdout, stderr } = outcome(client(&address).arg("import").arg(&films)).await;
+    assert_eq!((code, stdout.as_str()), (Some(5), ""), "{stderr}");
+    let (error, so_far) = stderr.split_once("\n  ").unwrap();
+    assert!(error.starts_with("error: ") && error.contains(&address.to_string()), "{error}");
+    assert!(so_far.starts_with("so far 10000 written and 0 unchanged; import again to go on"), "{so_far}");
+    let [created, updated, unchanged, rejected] = store.import(&films).await;
+    assert_eq!((created + unchanged, updated, rejected), (17_470, 0, 0));
+    assert!(unchanged >= 10_000 && created > 0, "{unchanged} unchanged");
+    assert_eq!(store.export().await, fs::read_to_string(films).unwrap());
+}
+
+#[tokio::test]
+async fn an_export_of_the_films_is_their_database_byte_for_byte_and_everybody_may_read_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("export.json");
+    let to_file = outcome(client(&over("films.json")).arg("export").arg(&path)).await;
+    let told = format!("17470 movies written to {}\n", path.display());
+    assert_eq!((to_file.code, to_file.stdout.as_str(), to_file.stderr), (Some(0), "", told));
+    let to_stdout = outcome(client(&over("films.json")).arg("export")).await;
+    assert_eq!((to_stdout.code, to_stdout.stderr.as_str()), (Some(0), ""));
+    let original = fs::read_to_string(workspace("databases/films.json")).unwrap();
+    assert!(fs::read_to_string(&path).unwrap() == original && to_stdout.stdout == original, "it differs");
+    let another = folder.path().join("another");
+    fs::write(&another, "").unwrap();
+    let mode = |path| fs::metadata(path).unwrap().permissions().mode();
+    assert_eq!(mode(path), mode(another));
+}
+
+#[tokio::test]
+async fn an_export_that_fails_leaves_the_old_file_and_no_part_of_a_new_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("movies.json");
+    let is_untouched = || {
+        let names = fs::read_dir(folder.path()).unwrap().count();
+        (names, fs::read_to_string(&file).unwrap()) == (1, "old".to_owned())
+    };
+    fs::write(&file, "old").unwrap();
+    let unreachable = outcome(client(&NOBODY).args(["--tries", "1", "export"]).arg(&file)).await;
+    assert_eq!(unreachable.code, Some(5), "{}", unreachable.stderr);
+    assert!(is_untouched());
+    // A list that is cut in its middle.
+    let address = cut_after(400, over("films.json")).await;
+    let cut = outcome(client(&address).args(["--tries", "1", "export"]).arg(&file)).await;
+    assert_eq!(cut.code, Some(5), "{}", cut.stderr);
+    assert!(is_untouched());
+    // A folder stands where the file is to be.
+    let taken = folder.path().join("taken");
+    fs::create_dir(&taken).unwrap();
+    fs::write(taken.join("kept"), "").unwrap();
+    let outcome = outcome(client(&over("movies.json")).arg("export").arg(&taken)).await;
+    assert_eq!(outcome.code, Some(8));
+    let error = format!("error: cannot write {}: ", taken.display());
+    assert!(outcome.stderr.starts_with(&error), "{}", outcome.stderr);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    // No folder for it.
+    let nowhere = folder.path().join("nowhere/movies.json");
+    let outcome = crate::service::outcome(client(&over("movies.json")).arg("export").arg(&nowhere)).await;
+    let error = format!("error: cannot write {}: entity not found\n", nowhere.display());
+    assert_eq!((outcome.code, outcome.stderr), (Some(8), error));
+}

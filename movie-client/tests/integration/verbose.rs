@@ -1,0 +1,214 @@
+//! What the client tells of its steps, the variables that stand for its flags, and the token, of which it tells nothing.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use movie_service::access::{Role, token};
+use movie_service::server::tls::TlsFiles;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use tempfile::TempDir;
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::service::{NOBODY, Outcome, Service, client, outcome, over, program};
+
+/// Certificates and keys in a folder, in PEM: of the authority, the service `localhost`, and a caller.
+struct Files(TempDir);
+
+impl Files {
+    fn new() -> Self {
+        let files = Self(tempfile::tempdir().unwrap());
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        fs::write(files.path("ca.pem"), authority.pem()).unwrap();
+        for name in ["localhost", "caller"] {
+            let key = KeyPair::generate().unwrap();
+            let params = CertificateParams::new([name.to_owned()]).unwrap();
+            let certificate = params.signed_by(&key, &authority).unwrap();
+            fs::write(files.path(&format!("{name}.pem")), certificate.pem()).unwrap();
+            fs::write(files.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+        }
+        files
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Starts a service that shows the certificate of `localhost`, and demands one of its callers if `is_mutual`.
+    fn serve(&self, is_mutual: bool) -> Service {
+        let client_ca = is_mutual.then(|| self.path("ca.pem"));
+        let files = TlsFiles { cert: self.path("localhost.pem"), key: self.path("localhost.key"), client_ca };
+        Service::with_tls("movies.json", files)
+    }
+}
+
+/// Returns the steps that are told, without their times.
+fn steps(stderr: &str) -> Vec<&str> {
+    stderr.lines().map(|line| line.split_once(" ms  ").expect("a time comes first").1).collect()
+}
+
+/// Asserts that each line begins as expected.
+#[track_caller]
+fn assert_lines(lines: &[&str], expected: &[&str]) {
+    let is_alike = |(line, expected): (&&str, &&str)| line.starts_with(expected);
+    assert!(
+        lines.len() == expected.len() && lines.iter().zip(expected).all(is_alike),
+        "{lines:#?}\nexpected {expected:#?}"
+    );
+}
+
+const CREED: &str = "267eedb8-0f5d-42d5-8f43-72426b9fb3e6";
+
+#[tokio::test]
+async fn each_step_to_an_encrypted_answer_is_told_in_its_order_with_its_time() {
+    let files = Files::new();
+    let service = files.serve(false);
+    let port = service.address.port();
+    let address = format!("https://localhost:{port}");
+    let mut get = client(&address);
+    get.arg("--tls-ca").arg(files.path("ca.pem")).args(["get", CREED]);
+    let quiet = outcome(&mut get).await;
+    assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(0), ""));
+    let verbose = outcome(get.arg("-v")).await;
+    assert_eq!((verbose.code, &verbose.stdout), (Some(0), &quiet.stdout));
+    let steps = steps(&verbose.stderr);
+    // Which of its addresses comes first is the system's to say.
+    let steps: Vec<_> = steps.into_iter().filter(|step| !step.starts_with("no connection to")).collect();
+    let connected = format!("connected to localhost:{port} (127.0.0.1) in ");
+    let answered = format!("first answer from localhost:{port} (127.0.0.1) in ");
+    assert_lines(&steps, &["looked up localhost in ", &connected, "encrypted with TLS 1.3 in ", &answered]);
+}
+
+#[tokio::test]
+async fn an_address_in_numbers_is_not_looked_up_and_a_socket_is_named_by_its_path() {
+    let address = over("movies.json");
+    let Outcome { stderr, .. } = outcome(client(&address).args(["info", "-v"])).await;
+    assert_lines(
+        &steps(&stderr),
+        &[&format!("connected to {address} in "), &format!("first answer from {address} in ")],
+    );
+    let Outcome { stderr, .. } = outcome(client(&"unix:no/such").args(["info", "-v", "--tries", "1"])).await;
+    assert!(stderr.starts_with("error: no movie service at unix:no/such ("), "{stderr}");
+}
+
+#[tokio::test]
+async fn each_repetition_is_told_with_its_reason_and_its_pause() {
+    let outcome = outcome(client(&NOBODY).args(["get", "7", "--verbose", "--tries", "3"])).await;
+    let (steps_, error) = outcome.stderr.split_once("error: ").unwrap();
+    let refused = format!("no connection to {NOBODY} (");
+    let again = format!("no movie service at {NOBODY} (");
+    let steps = steps(steps_);
+    assert_lines(&steps, &[&refused, &again, &refused, &again, &refused]);
+    assert!(steps[1].contains("; again in ") && steps[1].ends_with("ms"), "{steps:?}");
+    assert!(error.starts_with(&again), "{error}");
+}
+
+/// Passes connections on to an address, except that the first is cut at once.
+async fn cut_once(to: SocketAddr) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        drop(listener.accept().await?);
+        loop {
+            let (mut from, _) = listener.accept().await?;
+            let mut to = TcpStream::connect(to).await?;
+            tokio::spawn(async move { copy_bidirectional(&mut from, &mut to).await });
+        }
+        #[expect(unreachable_code, reason = "names the type of the errors")]
+        io::Result::Ok(())
+    });
+    Ok(address)
+}
+
+#[tokio::test]
+async fn a_read_that_is_cut_is_made_again_and_only_verbose_tells_of_it() {
+    for (arguments, lines) in [(&["get", CREED][..], 0), (&["get", CREED, "-v"], 4)] {
+        let address = cut_once(over("movies.json")).await.unwrap();
+        let outcome = outcome(client(&address).args(arguments)).await;
+        assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(0), lines), "{}", outcome.stderr);
+        assert!(outcome.stdout.contains("Creed"), "{}", outcome.stdout);
+    }
+}
+
+#[tokio::test]
+async fn each_variable_does_what_its_flag_does() {
+    let files = Files::new();
+    let service = files.serve(true);
+    let address = format!("localhost:{}", service.address.port());
+    let path = |name| files.path(name).display().to_string();
+    let settings = [
+        ("--address", "MOVIE_ADDRESS", address),
+        ("--tls-ca", "MOVIE_TLS_CA", path("ca.pem")),
+        ("--client-cert", "MOVIE_CLIENT_CERT", path("caller.pem")),
+        ("--client-key", "MOVIE_CLIENT_KEY", path("caller.key")),
+        ("--token", "MOVIE_TOKEN", "movie_secret".to_owned()),
+        ("--timeout", "MOVIE_TIMEOUT", "20s".to_owned()),
+        ("--tries", "MOVIE_TRIES", "1".to_owned()),
+        ("--output", "MOVIE_OUTPUT", "csv".to_owned()),
+    ];
+    let (mut by_flag, mut by_variable) = (program(), program());
+    by_flag.args(["get", CREED, "--tls", "--verbose"]);
+    by_variable.args(["get", CREED]).envs([("MOVIE_TLS", "true"), ("MOVIE_VERBOSE", "1")]);
+    for (flag, variable, value) in &settings {
+        by_flag.args([flag, &value.as_str()]);
+        by_variable.env(variable, value);
+    }
+    let [by_flag, by_variable] = [outcome(&mut by_flag).await, outcome(&mut by_variable).await];
+    let told = |outcome: &Outcome| -> Vec<String> {
+        steps(&outcome.stderr)
+            .into_iter()
+            .filter_map(|step| Some(step.rsplit_once(" in ")?.0.to_owned()))
+            .collect()
+    };
+    assert_eq!((by_flag.code, &by_flag.stdout), (Some(0), &by_variable.stdout), "{}", by_flag.stderr);
+    assert!(by_flag.stdout.starts_with("id,title,rating,"), "{}", by_flag.stdout);
+    assert_eq!(told(&by_flag), told(&by_variable));
+}
+
+#[tokio::test]
+async fn of_variables_that_are_wrong_each_is_named_but_never_a_token() {
+    for (variable, value) in [
+        ("MOVIE_ADDRESS", "localhost"),
+        ("MOVIE_TIMEOUT", "soon"),
+        ("MOVIE_TRIES", "many"),
+        ("MOVIE_OUTPUT", "xml"),
+        ("MOVIE_TLS_CA", "no/such/file"),
+    ] {
+        let Outcome { code, stderr, .. } = outcome(program().env(variable, value).args(["get", "7"])).await;
+        assert!(matches!(code, Some(2 | 8)) && stderr.contains(value), "{variable}: {code:?} {stderr}");
+    }
+    let Outcome { code, stdout, stderr } =
+        outcome(program().env("MOVIE_TOKEN", "sec\nret").args(["get", "7", "-v"])).await;
+    assert!(code != Some(0) && !(stdout + &stderr).contains("sec"), "{stderr}");
+}
+
+#[tokio::test]
+async fn the_token_lets_its_caller_in_and_is_in_nothing_that_is_printed() {
+    let made = token::make("reader", Role::Reader).ok().unwrap();
+    let service = Service::with_tokens("movies.json", &made.line);
+    let call = async |token: &str, arguments: &[&str]| {
+        let mut command = client(&service.address);
+        outcome(command.env("MOVIE_TOKEN", token).args(arguments).arg("-v")).await
+    };
+    for (token, arguments, code) in [
+        (made.token.as_str(), &["get", CREED][..], 0),
+        (&made.token, &["list"], 0),
+        (&made.token, &["create", "--title", "Ran"], 7),
+        (&made.token, &["--help"], 0),
+        (&made.token, &["gte"], 2),
+        ("movie_secret", &["get", CREED], 7),
+        ("movie_secret", &["bench", "--calls", "1", "--warm-up", "0"], 7),
+    ] {
+        let outcome = call(token, arguments).await;
+        assert_eq!(outcome.code, Some(code), "{arguments:?}: {}", outcome.stderr);
+        let printed = outcome.stdout + &outcome.stderr;
+        assert!(!printed.contains(token.trim_start_matches("movie_")), "{printed}");
+    }
+    let without = outcome(client(&service.address).args(["get", CREED])).await;
+    assert_eq!(without.code, Some(7));
+    assert!(without.stderr.contains("MOVIE_TOKEN"), "{}", without.stderr);
+}
