@@ -149,6 +149,20 @@ impl Client {
     /// Adds a movie and returns it as it is now (`CreateMovie`). Without an id, the service makes one. If the answer is
     /// lost, the movie is sent again and added once.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), movie_client::Error> {
+    /// # let client = Service::writable().await.client();
+    /// use movie_client::Movie;
+    ///
+    /// let movie = Movie { title: "Alien".to_owned(), year: Some(1979), ..Movie::default() };
+    /// let movie = client.create(movie).await?;
+    /// println!("it is {} from now on", movie.id);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::AlreadyExists`], [`Error::Invalid`], [`Error::ReadOnly`], or why the call failed.
@@ -161,6 +175,27 @@ impl Client {
 
     /// Changes these fields of the movie that has its id, and returns it as it is now (`UpdateMovie`). If the movie has
     /// an etag, it is changed only if that is still its etag.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), movie_client::Error> {
+    /// # let client = Service::writable().await.client();
+    /// # client.create(Movie { id: "alien".to_owned(), title: "Alien".to_owned(), ..Movie::default() }).await?;
+    /// # use movie_client::Movie;
+    /// use movie_client::{Error, Field};
+    ///
+    /// // Reads, changes and writes again, unless somebody else has changed the movie meanwhile: it has its etag with it.
+    /// let mut movie = client.get("alien").await?;
+    /// movie.rating = Some(8.5);
+    /// match client.update(movie, &[Field::Rating]).await {
+    ///     Ok(movie) => assert_eq!(movie.rating, Some(8.5)),
+    ///     Err(Error::Conflict { .. }) => println!("somebody was faster: read it again"),
+    ///     Err(error) => return Err(error),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///
@@ -203,6 +238,24 @@ impl Client {
     /// counted and named. What is cut off is sent again, and then counted as unchanged where it had arrived: some ten
     /// thousand movies at a time are a good size. The deadline is for the answer to all of them.
     ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), movie_client::Error> {
+    /// # let client = Service::writable().await.client();
+    /// use movie_client::Movie;
+    ///
+    /// let movies = ["Alien", "Aliens"].map(|title| Movie {
+    ///     id: title.to_lowercase(),
+    ///     title: title.to_owned(),
+    ///     ..Movie::default()
+    /// });
+    /// let imported = client.import(movies).await?;
+    /// assert_eq!((imported.created, imported.rejected), (2, 0));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`Error::ReadOnly`], or why the call failed.
@@ -216,6 +269,28 @@ impl Client {
 
     /// Follows the changes of the catalogue, each once and in order (`WatchMovies`). When the connection is cut or the
     /// service stops, the stream goes on where it was, for as long as it takes.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), movie_client::Error> {
+    /// # let client = Service::writable().await.client();
+    /// # client.create(movie_client::Movie { title: "Alien".to_owned(), ..Default::default() }).await?;
+    /// use movie_client::{Event, Start};
+    /// use tokio_stream::StreamExt;
+    ///
+    /// // All movies, and then every change. To go on later, keep the revision and begin with `Start::After`.
+    /// let mut changes = client.watch(Start::Copy).await?;
+    /// while let Some(change) = changes.try_next().await? {
+    ///     match change.event {
+    ///         Event::Upserted(movie) => println!("{} is there as of revision {}", movie.title, change.revision),
+    ///         Event::Deleted(id) => println!("{id} is gone"),
+    ///         Event::CaughtUp => break, // That was all for now; others would go on.
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Errors
     ///

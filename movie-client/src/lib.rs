@@ -1,4 +1,36 @@
-//! Calls the movie service. In reading order:
+//! Calls the movie service.
+//!
+//! ```
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let address = Service::read_only().address();
+//! use movie_client::{Client, Config, Error, Filter, Query};
+//! use tokio_stream::StreamExt;
+//!
+//! let client = Client::connect(&Config::at([address]))?;
+//!
+//! let movie = client.get("a8034f44-aee4-44cf-b32c-74cf452aaaae").await?;
+//! assert_eq!(movie.title, "The Martian");
+//!
+//! let filter = Filter { rating_min: Some(8.0), ..Filter::default() };
+//! let query = Query { filter, order_by: "rating desc".to_owned(), ..Query::default() };
+//! let mut best = client.list(query);
+//! while let Some(movie) = best.try_next().await? {
+//!     println!("{} by {}", movie.title, movie.director);
+//! }
+//!
+//! match client.get("no such id").await {
+//!     Ok(movie) => println!("{}", movie.title),
+//!     Err(Error::NotFound { ids, .. }) => println!("no movie has the id {}", ids.join(", ")),
+//!     Err(error) if error.is_temporary() => println!("{error}; try again later"),
+//!     Err(error) => return Err(error.into()),
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! In reading order:
 //!
 //! * [`Client`] — the calls of both contracts, in the terms of this crate: [`Movie`], [`Filter`], [`Change`], [`Error`];
 //! * [`Config`] — where the service is, who calls, how long a call may take and when it is repeated;
