@@ -8,14 +8,17 @@ use movie_proto::catalog::v1::movie_catalog_client::MovieCatalogClient;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_stream::Stream;
 use tonic::transport::Channel;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 use tonic_types::StatusExt;
 use tower::retry::budget::{Budget, TpsBudget};
 use tracing::debug;
 
-use crate::channel::{Channels, Peer};
+use crate::channel::{Channels, Link, Peer};
 use crate::error::{is_cut, never_left};
 use crate::{Config, Error, Retry, Token};
+
+/// A deadline beyond which there is none: clocks and the header for it have their limits.
+const LONGEST: Duration = Duration::from_hours(24 * 365 * 10);
 
 /// As large as a message of an answer may be: a batch is at most 4,000,000 bytes, and a page about as much.
 const MOST_RECEIVED: usize = 64 << 20;
@@ -34,7 +37,7 @@ pub(crate) enum Repeat {
 
 /// Makes calls.
 pub(crate) struct Caller {
-    channels: Channels,
+    channels: Arc<Channels>,
     token: Option<Token>,
     deadline: Duration,
     retry: Retry,
@@ -50,7 +53,7 @@ pub(crate) struct Messages<T> {
 
 /// An answer and who gave it.
 struct Answer<T> {
-    address: String,
+    peer: Arc<Peer>,
     message: T,
 }
 
@@ -58,9 +61,15 @@ impl Caller {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
         // Repetitions: a fifth of the calls of ten seconds, and one a second beside.
         let budget = TpsBudget::new(Duration::from_secs(10), 1, 0.2);
-        let channels = Channels::new(config)?;
+        let channels = Arc::new(Channels::new(config)?);
         let token = config.token.clone();
-        Ok(Self { channels, token, deadline: config.deadline, retry: config.retry.clone(), budget })
+        Ok(Self {
+            channels,
+            token,
+            deadline: config.deadline.min(LONGEST),
+            retry: config.retry.clone(),
+            budget,
+        })
     }
 
     /// Makes a call that has one answer.
@@ -74,12 +83,28 @@ impl Caller {
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
+        self.unary_at(None, repeat, message, send).await.map(|(answer, _)| answer)
+    }
+
+    /// Makes a call that has one answer, if it can to the peer that answered another one. Returns who has answered, too.
+    pub(crate) async fn unary_at<M, T, F>(
+        &self,
+        preferred: Option<&Arc<Peer>>,
+        repeat: Repeat,
+        message: M,
+        send: impl Fn(Channel, Request<M>) -> F,
+    ) -> Result<(T, Arc<Peer>), Error>
+    where
+        M: Clone,
+        F: Future<Output = Result<Response<T>, Status>>,
+    {
         let send = |channel, mut request: Request<M>, deadline: Instant| {
             // The service gives up when we do.
             request.set_timeout(deadline.saturating_duration_since(Instant::now()));
             send(channel, request)
         };
-        self.call(repeat, message, send).await.map(|answer| answer.message)
+        let answer = self.call(repeat, preferred, message, send).await?;
+        Ok((answer.message, answer.peer))
     }
 
     /// Makes a call that is answered by a stream, each message of which may take as long as a call, or for ever.
@@ -94,14 +119,16 @@ impl Caller {
         M: Clone,
         F: Future<Output = Result<Response<Streaming<T>>, Status>>,
     {
-        let Answer { address, message: stream } =
-            self.call(repeat, message, |channel, request, _| send(channel, request)).await?;
-        Ok(Messages { address, stream, patience: (!is_endless).then_some(self.deadline) })
+        let send = |channel, request, _| send(channel, request);
+        let Answer { peer, message: stream } = self.call(repeat, None, message, send).await?;
+        let patience = (!is_endless).then_some(self.deadline);
+        Ok(Messages { address: peer.name.clone(), stream, patience })
     }
 
     async fn call<M, T, F>(
         &self,
         repeat: Repeat,
+        preferred: Option<&Arc<Peer>>,
         message: M,
         send: impl Fn(Channel, Request<M>, Instant) -> F,
     ) -> Result<Answer<T>, Error>
@@ -112,80 +139,100 @@ impl Caller {
         let deadline = Instant::now() + self.deadline;
         self.budget.deposit();
         let mut tried = 0;
+        let mut last: Option<Error> = None;
         loop {
             tried += 1;
-            let (status, peer) = match self.ask(&message, &send, deadline).await? {
+            // A call may take long, and its caller's memory need not have room for all of it.
+            let failed = match Box::pin(self.ask(preferred, &message, &send, deadline)).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            let error = self.failure(&status, &peer);
-            let pause = self.retry.pause(tried).max(wished(&status));
-            let in_time = Instant::now() + pause < deadline;
-            let may_repeat = may_repeat(repeat, &status) && tried < self.retry.tries && in_time;
-            if !may_repeat || !self.budget.withdraw() {
-                return Err(error);
+            // That nobody could be reached says more than that there was no time left to try again.
+            if matches!(failed.error, Error::DeadlineExceeded { .. }) && !failed.has_left {
+                return Err(last.unwrap_or(failed.error));
             }
-            debug!("{error}; again in {pause:?}");
+            let pause = self.retry.pause(tried).max(failed.wish);
+            let in_time = pause < deadline.saturating_duration_since(Instant::now());
+            if !failed.may_repeat(repeat) || tried >= self.retry.tries || !in_time || !self.budget.withdraw()
+            {
+                return Err(failed.error);
+            }
+            debug!("{}; again in {pause:.1?}", failed.error);
+            self.channels.doubt();
             sleep(pause).await;
+            last = Some(failed.error).filter(|_| !failed.has_left);
         }
     }
 
-    /// Asks the peer whose turn it is. That one cannot be reached is no reason to wait while another may be: then these are
-    /// asked. Returns the answer, or the status of the last of them.
+    /// Makes a call once, to the peer whose turn it is, or again where a connection turns out to be gone.
     async fn ask<M, T, F>(
         &self,
+        preferred: Option<&Arc<Peer>>,
         message: &M,
         send: &impl Fn(Channel, Request<M>, Instant) -> F,
         deadline: Instant,
-    ) -> Result<Result<Answer<T>, (Status, Arc<Peer>)>, Error>
+    ) -> Result<Answer<T>, Failed>
     where
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let began = Instant::now();
         let late = |address| Error::DeadlineExceeded { address, after: self.deadline };
-        let mut others = None;
+        let mut gone = 0;
         loop {
-            let peer = timeout_at(deadline, self.channels.pick()).await;
-            let peer = peer.map_err(|_| late(self.channels.name()))??;
-            let address = peer.name.clone();
+            let picked = timeout_at(deadline, self.channels.pick(preferred)).await;
+            let picked = picked.unwrap_or_else(|_| Err(late(self.channels.name())));
+            let (peer, link) = picked.map_err(Failed::unsent)?;
             let mut request = Request::new(message.clone());
             if let Some(token) = &self.token {
                 request.metadata_mut().insert("authorization", token.value().clone());
             }
-            let status = match timeout_at(deadline, send(peer.channel.clone(), request, deadline)).await {
+            let status = match timeout_at(deadline, send(link.channel.clone(), request, deadline)).await {
                 Ok(Ok(response)) => {
-                    peer.note(true);
-                    debug!("first answer from {address} in {:?}", began.elapsed());
-                    return Ok(Ok(Answer { address, message: response.into_inner() }));
+                    debug!("first answer from {} in {:.1?}", peer.name, began.elapsed());
+                    return Ok(Answer { peer, message: response.into_inner() });
                 }
                 Ok(Err(status)) => status,
-                Err(_) => return Err(late(address)),
+                Err(_) => {
+                    peer.suspect(&link);
+                    let error = late(peer.name.clone());
+                    return Err(Failed { error, has_left: true, is_gone: false, wish: Duration::ZERO });
+                }
             };
-            let is_reached = never_left(&status).is_none();
-            peer.note(is_reached);
-            if is_reached {
-                return Ok(Err((status, peer)));
+            let error = self.failure(&status, &peer, &link);
+            if matches!(error, Error::DeadlineExceeded { .. }) {
+                peer.suspect(&link);
+            } else if never_left(&status) || is_cut(&status) {
+                peer.lost(&link);
             }
-            let others = others.get_or_insert_with(|| self.channels.count());
-            *others = others.saturating_sub(1);
-            if *others == 0 {
-                self.channels.doubt();
-                return Ok(Err((status, peer)));
+            if !never_left(&status) {
+                let is_gone = matches!(error, Error::Unavailable { .. } | Error::OutcomeUnknown { .. });
+                return Err(Failed { error, has_left: true, is_gone, wish: wished(&status) });
+            }
+            debug!("{error}; the connection was gone");
+            gone += 1;
+            if gone > self.channels.count() {
+                return Err(Failed::unsent(error));
             }
         }
     }
 
-    /// Reads how a call to a peer has failed.
-    fn failure(&self, status: &Status, peer: &Peer) -> Error {
-        let mut error = Error::of(status, &peer.name, self.deadline);
-        if let Error::Unavailable { message, .. } = &mut error
-            && is_cut(status)
-            && let Some(reason) = peer.broken.get()
-        {
-            *message = reason;
+    /// Reads how a call through a connection has failed.
+    fn failure(&self, status: &Status, peer: &Peer, link: &Link) -> Error {
+        let error = Error::of(status, &peer.name, self.deadline);
+        match (error, link.broken.get()) {
+            (Error::Unavailable { address, .. } | Error::Unreachable { address, .. }, Some(why))
+                if never_left(status) || is_cut(status) =>
+            {
+                let message = why.text;
+                if why.is_about_certificate {
+                    Error::Unauthenticated { address, message }
+                } else {
+                    Error::Unavailable { address, message }
+                }
+            }
+            (error, _) => error,
         }
-        error
     }
 
     /// Returns how long a call may take.
@@ -214,8 +261,13 @@ impl<T> Messages<T> {
         let after = self.patience.unwrap_or_default();
         match next {
             Ok(next) => next.map_err(|status| Error::of(&status, &self.address, after)),
-            Err(_) => Err(Error::DeadlineExceeded { address: self.address.clone(), after }),
+            Err(_) => Err(self.late(after)),
         }
+    }
+
+    /// Says that the next message has not come within this time.
+    pub(crate) fn late(&self, after: Duration) -> Error {
+        Error::DeadlineExceeded { address: self.address.clone(), after }
     }
 }
 
@@ -224,10 +276,28 @@ pub(crate) fn catalog(channel: Channel) -> MovieCatalogClient<Channel> {
     MovieCatalogClient::new(channel).max_decoding_message_size(MOST_RECEIVED)
 }
 
-/// Returns whether a call that ended so may be made again.
-fn may_repeat(repeat: Repeat, status: &Status) -> bool {
-    let is_gone = status.code() == Code::Unavailable || is_cut(status);
-    never_left(status).is_some() || (repeat == Repeat::Safe && is_gone)
+/// How a call failed.
+struct Failed {
+    error: Error,
+    /// Whether the peer may have got it.
+    has_left: bool,
+    /// Whether the service was not there for it.
+    is_gone: bool,
+    /// How long the service asks callers to wait.
+    wish: Duration,
+}
+
+impl Failed {
+    /// Of a call that no peer has got.
+    fn unsent(error: Error) -> Self {
+        let is_gone = error.is_temporary();
+        Self { error, has_left: false, is_gone, wish: Duration::ZERO }
+    }
+
+    /// Returns whether the call may be made again.
+    fn may_repeat(&self, repeat: Repeat) -> bool {
+        self.is_gone && (repeat == Repeat::Safe || !self.has_left)
+    }
 }
 
 /// Returns how long the service asks callers to wait.
@@ -264,11 +334,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_safe_to_repeat_is_never_repeated() {
-        let unavailable = Status::unavailable("");
-        assert!(may_repeat(Repeat::Safe, &unavailable) && !may_repeat(Repeat::Never, &unavailable));
-        for status in [Status::internal(""), Status::resource_exhausted(""), Status::deadline_exceeded("")] {
-            assert!(!may_repeat(Repeat::Safe, &status), "{status}");
+    fn what_is_not_safe_to_repeat_is_repeated_only_if_it_has_not_left() {
+        let failed = |has_left, is_gone| {
+            let error = Error::Unavailable { address: String::new(), message: String::new() };
+            Failed { error, has_left, is_gone, wish: Duration::ZERO }
+        };
+        for (has_left, is_gone, safe, never) in
+            [(true, true, true, false), (false, true, true, true), (true, false, false, false)]
+        {
+            let failed = failed(has_left, is_gone);
+            assert_eq!((failed.may_repeat(Repeat::Safe), failed.may_repeat(Repeat::Never)), (safe, never));
         }
     }
 }

@@ -1,6 +1,9 @@
 //! The calls of both contracts, in the terms of this crate.
 
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
 
 use futures_util::TryStreamExt;
 use futures_util::stream::{iter, poll_fn, try_unfold};
@@ -8,13 +11,16 @@ use movie_proto::catalog::v1;
 use movie_proto::movie_client::MovieClient;
 use movie_proto::{Empty, MovieId};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tokio_stream::{Stream, StreamExt};
+use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::call::{Caller, Items, Repeat, catalog};
 use crate::catalog::{Catalog, Health, Imported, Page, Query, messages};
+use crate::channel::Peer;
 use crate::watch::{Change, Start};
 use crate::{Config, Error, Field, Movie, watch};
 
@@ -22,6 +28,30 @@ use crate::{Config, Error, Field, Movie, watch};
 #[derive(Clone)]
 pub struct Client {
     caller: Arc<Caller>,
+}
+
+/// The questions of a lookup that are not answered. Its end is one, too: the service has to end, then.
+#[derive(Clone, Default)]
+struct Open(Arc<AtomicUsize>);
+
+impl Open {
+    fn asked(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn answered(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn questions(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Client").field(&self.caller.name()).finish()
+    }
 }
 
 impl Client {
@@ -78,17 +108,31 @@ impl Client {
     ) -> Result<Items<(String, Option<Movie>)>, Error> {
         // Shared, as a call that finds no connection is made anew; only one that has left takes ids.
         let ids = Arc::new(Mutex::new(Box::pin(ids)));
+        let open = Open::default();
         let send = |channel, request: tonic::Request<()>| {
-            let ids = Arc::clone(&ids);
-            let ids =
-                poll_fn(move |cx| ids.lock().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(cx));
+            let (ids, open) = (Arc::clone(&ids), open.clone());
+            let ids = poll_fn(move |cx| {
+                let id = ready!(ids.lock().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(cx));
+                open.asked();
+                Poll::Ready(id)
+            });
             let request = request.map(|()| ids.map(|id| v1::LookupMoviesRequest { id }));
             async move { catalog(channel).lookup_movies(request).await }
         };
         let messages = self.caller.stream(Repeat::Never, (), true, send).await?;
-        Ok(Box::pin(try_unfold(messages, async |mut messages| {
-            let answer = messages.next().await?;
-            Ok(answer.map(|answer| ((answer.id, answer.movie.map(Movie::from)), messages)))
+        let deadline = self.caller.deadline();
+        Ok(Box::pin(try_unfold((messages, open), move |(mut messages, open)| async move {
+            let answer = loop {
+                let before = open.questions();
+                match timeout(deadline, messages.next()).await {
+                    Ok(answer) => break answer?,
+                    // Whoever asks may take its time, but not whoever answers.
+                    Err(_) if before == 0 => {}
+                    Err(_) => return Err(messages.late(deadline)),
+                }
+            };
+            open.answered();
+            Ok(answer.map(|answer| ((answer.id, answer.movie.map(Movie::from)), (messages, open))))
         })))
     }
 
@@ -100,22 +144,25 @@ impl Client {
     #[must_use]
     pub fn pages(&self, query: Query) -> Items<Page> {
         let client = self.clone();
-        let ask = move |pages: &mut JoinSet<_>, token: String| {
+        let ask = move |pages: &mut JoinSet<_>, token: String, peer: Option<Arc<Peer>>| {
             let (client, query) = (client.clone(), query.clone());
-            pages.spawn(async move { client.list_movies(query, token).await });
+            pages.spawn(async move { client.list_movies(query, token, peer.as_ref()).await });
         };
         // One task, which ends with the stream.
-        let asked = (ask, JoinSet::new(), Some(String::new()));
-        Box::pin(try_unfold(asked, |(ask, mut pages, first)| async move {
-            if let Some(token) = first {
-                ask(&mut pages, token);
-            }
+        let mut pages = JoinSet::new();
+        ask(&mut pages, String::new(), None);
+        Box::pin(try_unfold((ask, pages, String::new()), |(ask, mut pages, asked)| async move {
             let Some(page) = pages.join_next().await else { return Ok(None) };
-            let (page, next) = page.map_err(|_| Error::Config("a task has failed".to_owned()))??;
+            let (page, next, peer) = page.map_err(|_| Error::Config("a task has failed".to_owned()))??;
             if !next.is_empty() {
-                ask(&mut pages, next);
+                if next == asked {
+                    let message = "it gives the same page again and again".to_owned();
+                    return Err(Error::Failed { address: peer.name.clone(), code: Code::Internal, message });
+                }
+                // Whoever gave a page knows how the list was then, for certain.
+                ask(&mut pages, next.clone(), Some(peer));
             }
-            Ok(Some((page, (ask, pages, None))))
+            Ok(Some((page, (ask, pages, next))))
         }))
     }
 
@@ -125,19 +172,24 @@ impl Client {
     ///
     /// [`Error::Invalid`] if the query makes no sense, or why the call failed.
     pub async fn first_page(&self, query: Query) -> Result<Page, Error> {
-        self.list_movies(query, String::new()).await.map(|(page, _)| page)
+        self.list_movies(query, String::new(), None).await.map(|(page, _, _)| page)
     }
 
-    /// Returns a page and what to ask for the next one with.
-    async fn list_movies(&self, query: Query, page_token: String) -> Result<(Page, String), Error> {
+    /// Returns a page, what to ask for the next one with, and who has given it.
+    async fn list_movies(
+        &self,
+        query: Query,
+        page_token: String,
+        peer: Option<&Arc<Peer>>,
+    ) -> Result<(Page, String, Arc<Peer>), Error> {
         let Query { filter, order_by, page_size } = query;
         let page_size = i32::try_from(page_size).ok().filter(|size| *size > 0).unwrap_or(1000);
         let request = v1::ListMoviesRequest { page_size, page_token, filter: Some(filter.into()), order_by };
         let send = |channel, request| async move { catalog(channel).list_movies(request).await };
-        let found = self.caller.unary(Repeat::Safe, request, send).await?;
+        let (found, peer) = self.caller.unary_at(peer, Repeat::Safe, request, send).await?;
         let total = u64::try_from(found.total_size).unwrap_or_default();
         let movies = found.movies.into_iter().map(Movie::from).collect();
-        Ok((Page { movies, total }, found.next_page_token))
+        Ok((Page { movies, total }, found.next_page_token, peer))
     }
 
     /// Lists movies one by one, as [`Client::pages`] does.

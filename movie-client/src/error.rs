@@ -22,11 +22,19 @@ pub enum Error {
     #[error(transparent)]
     Address(#[from] InvalidAddress),
     /// Nobody answers at the address. The call has not left.
-    #[error("no movie service at {address} ({reason})")]
+    #[error("no movie service at {address}: {reason}")]
     Unreachable {
         /// The address.
         address: String,
         /// Why, such as what the operating system says.
+        reason: String,
+    },
+    /// The certificate of the service cannot be trusted. The call has not left.
+    #[error("the certificate of {address} cannot be trusted: {reason}")]
+    Untrusted {
+        /// The address.
+        address: String,
+        /// What is wrong with it.
         reason: String,
     },
     /// The service is there but not for this call, or the connection was cut.
@@ -121,7 +129,15 @@ pub enum Error {
         /// What the service says.
         message: String,
     },
-    /// The request or its answer is too large, or there are too many of them.
+    /// There are too many calls for the service, or for this caller, at the moment.
+    #[error("{address} is busy: {message}")]
+    Busy {
+        /// The address.
+        address: String,
+        /// What the service says.
+        message: String,
+    },
+    /// The request or its answer is too large.
     #[error("{address} refuses so much: {message}")]
     TooMuch {
         /// The address.
@@ -167,15 +183,15 @@ impl Error {
             Self::Unreachable { .. }
                 | Self::Unavailable { .. }
                 | Self::DeadlineExceeded { .. }
-                | Self::TooMuch { .. }
+                | Self::Busy { .. }
         )
     }
 
     /// Reads the status of a call to `address` that had so long.
     pub(crate) fn of(status: &Status, address: &str, deadline: Duration) -> Self {
         let address = address.to_owned();
-        if let Some(cause) = never_left(status) {
-            return Self::Unreachable { address, reason: root_cause(cause) };
+        if never_left(status) {
+            return Self::Unreachable { address, reason: root_cause(status) };
         }
         // tonic keeps to the deadline as well, and may be the first to.
         if chain(status).any(<dyn StdError>::is::<tonic::TimeoutExpired>) {
@@ -204,16 +220,27 @@ impl Error {
             (Code::Aborted, "WATCHER_TOO_SLOW") => Self::TooSlow,
             (Code::Unauthenticated, _) => Self::Unauthenticated { address, message },
             (Code::PermissionDenied, _) => Self::PermissionDenied { address, message },
-            (Code::ResourceExhausted, _) => Self::TooMuch { address, message },
+            (Code::ResourceExhausted, "BATCH_TOO_LARGE" | "MESSAGE_TOO_LARGE") => {
+                Self::TooMuch { address, message }
+            }
+            (Code::ResourceExhausted, _) => Self::Busy { address, message },
+            // What tonic makes of an HTTP status; 404 would be a call that is not there.
+            (Code::Unimplemented, _) if status.message().starts_with("grpc-status header missing") => {
+                Self::Failed {
+                    address,
+                    code: Code::Unimplemented,
+                    message: format!("it speaks no gRPC ({message})"),
+                }
+            }
             (Code::Unimplemented, _) => Self::Unimplemented { address, message },
             (code, _) => Self::Failed { address, code, message },
         }
     }
 }
 
-/// Returns why a call has not left, if that is why it failed: there was no connection.
-pub(crate) fn never_left(status: &Status) -> Option<&(dyn StdError + 'static)> {
-    chain(status).find(|cause| cause.is::<tonic::ConnectError>())
+/// Returns whether a call has not left: the connection was gone.
+pub(crate) fn never_left(status: &Status) -> bool {
+    chain(status).any(<dyn StdError>::is::<tonic::ConnectError>)
 }
 
 /// Returns whether it is the connection that broke, and not the service that refused.

@@ -62,3 +62,5 @@ pub use self::config::{Config, Identity, Resolver, Retry, Tls, Token};
 pub use self::error::{Error, InvalidField};
 pub use self::movie::{Field, Filter, Movie};
 pub use self::watch::{Change, Event, Start};
+/// The gRPC status code of [`Error::Failed`].
+pub use tonic::Code;

@@ -7,11 +7,21 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::tls::certificate_refused;
 use crate::error::shown;
 
-/// Why the last connection to a peer broke, if it did. Clones share it.
+/// Why a connection broke, if it did. Clones share it.
 #[derive(Clone, Default)]
-pub(crate) struct Reason(Arc<Mutex<Option<String>>>);
+pub(crate) struct Reason(Arc<Mutex<Option<Why>>>);
+
+/// Why a connection broke.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Why {
+    /// In one line.
+    pub(crate) text: String,
+    /// Whether the peer does not take the client's certificate, or misses one.
+    pub(crate) is_about_certificate: bool,
+}
 
 /// A connection that notes why it breaks.
 pub(super) struct Watched<T> {
@@ -21,30 +31,44 @@ pub(super) struct Watched<T> {
 }
 
 impl Reason {
-    /// Returns it as one line.
-    pub(crate) fn get(&self) -> Option<String> {
+    pub(crate) fn get(&self) -> Option<Why> {
         self.lock().clone()
     }
 
-    fn note(&self, reason: &str) {
-        // What comes first is the reason of the rest.
-        self.lock().get_or_insert_with(|| shown(reason));
+    /// Returns whether it is of the same connection.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<String>> {
+    fn note(&self, text: &str) {
+        self.note_why(Why { text: shown(text), is_about_certificate: false });
+    }
+
+    fn note_error(&self, error: &io::Error) {
+        match certificate_refused(error) {
+            Some(text) => self.note_why(Why { text, is_about_certificate: true }),
+            None => self.note(&error.to_string()),
+        }
+    }
+
+    fn note_why(&self, why: Why) {
+        // What comes first is the reason of the rest.
+        self.lock().get_or_insert(why);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Why>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<T> Watched<T> {
-    /// Begins to watch a connection, which is not broken.
+    /// Begins to watch a connection.
     pub(super) fn new(inner: T, reason: Reason) -> Self {
-        *reason.lock() = None;
         Self { inner, reason, has_begun: false }
     }
 
     fn noted<R>(&self, result: io::Result<R>) -> io::Result<R> {
-        result.inspect_err(|error| self.reason.note(&error.to_string()))
+        result.inspect_err(|error| self.reason.note_error(error))
     }
 }
 
@@ -95,7 +119,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Watched<T> {
             // Noted already.
             drop(read);
         }
-        self.reason.note(&error.to_string());
+        self.reason.note_error(error);
         result
     }
 }
@@ -137,9 +161,8 @@ mod tests {
 
     async fn told(said: &[u8]) -> (io::Result<usize>, Option<String>) {
         let reason = Reason::default();
-        reason.note("an old one");
         let read = Watched::new(said, reason.clone()).read_to_end(&mut Vec::new()).await;
-        (read, reason.get())
+        (read, reason.get().map(|why| why.text))
     }
 
     #[tokio::test]

@@ -1,9 +1,11 @@
 //! A connection: the name is looked up, the socket connected, and what is said encrypted.
 
 use std::fmt;
+use std::future::ready;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use http::Uri;
@@ -17,12 +19,16 @@ use tower::service_fn;
 use tracing::debug;
 
 use super::broken::{Reason, Watched};
-use super::tls::Encryption;
+use super::tls::{self, Encryption};
 use crate::address::{Host, Place};
+use crate::error::root_cause;
 use crate::{Address, Config, Error, Resolver};
 
 /// How much of an answer the service may send before it has been read. A page of a list comes in one go.
 const WINDOW: u32 = 1 << 20;
+
+/// How much of all answers together. Streams that nobody reads must not stop the calls beside them.
+const ALL_WINDOWS: u32 = 64 << 20;
 
 /// How much a server may send in headers: the details of an error.
 const MOST_HEADERS: u32 = 64 << 10;
@@ -56,11 +62,26 @@ impl Connector {
         })
     }
 
-    /// Returns a channel that connects when it is used, and again when its connection is gone.
-    /// Why that went is noted in `broken`.
-    pub(super) fn channel(&self, target: &Target, broken: &Reason) -> Channel {
-        let connect_timeout = self.connect_timeout;
-        let (to, encryption, broken) = (target.clone(), self.encryption.clone(), broken.clone());
+    /// Connects, and returns a channel over this one connection, with why that breaks.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unreachable`] or [`Error::Untrusted`].
+    pub(super) async fn connect(&self, target: &Target) -> Result<(Channel, Reason), Error> {
+        let connected = timeout(self.connect_timeout, connect(target, self.encryption.as_ref())).await;
+        let late = |_| io::Error::other(format!("no connection within {:?}", self.connect_timeout));
+        let connected = connected.map_err(late).flatten();
+        let io = connected.map_err(|error| {
+            debug!("no connection to {target}: {error}");
+            tls::explained(&target.to_string(), &error)
+        })?;
+        let broken = Reason::default();
+        // A channel would make another connection when this one is gone, with all its calls waiting in line.
+        let once = Mutex::new(Some(TokioIo::new(Watched::new(io, broken.clone()))));
+        let once = service_fn(move |_: Uri| {
+            let io = once.lock().unwrap_or_else(PoisonError::into_inner).take();
+            ready(io.ok_or_else(|| io::Error::other("the connection is gone")))
+        });
         // The requests name the host as it was given, whichever of its addresses they go to.
         let (scheme, authority) = match target {
             Target::Tcp { host, .. } => (if host.tls { "https" } else { "http" }, host.authority()),
@@ -68,24 +89,18 @@ impl Connector {
         };
         let authority = authority.parse().unwrap_or_else(|_| Authority::from_static("localhost"));
         let origin = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build();
-        Endpoint::from_static("http://service")
+        let channel = Endpoint::from_static("http://service")
             .origin(origin.unwrap_or_default())
             .http2_keep_alive_interval(self.keep_alive)
             .keep_alive_timeout(self.keep_alive)
             .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(2 * WINDOW)
+            .initial_connection_window_size(ALL_WINDOWS)
             .http2_max_header_list_size(MOST_HEADERS)
-            .connect_with_connector_lazy(service_fn(move |_: Uri| {
-                let (target, encryption, broken) = (to.clone(), encryption.clone(), broken.clone());
-                async move {
-                    let late = |_| {
-                        let message = format!("no connection within {connect_timeout:?}");
-                        io::Error::new(io::ErrorKind::TimedOut, message)
-                    };
-                    let connected = timeout(connect_timeout, connect(&target, encryption.as_ref())).await;
-                    connected.map_err(late).flatten().map(|io| TokioIo::new(Watched::new(io, broken)))
-                }
-            }))
+            .connect_with_connector(once)
+            .await;
+        let unreachable =
+            |error| Error::Unreachable { address: target.to_string(), reason: root_cause(&error) };
+        Ok((channel.map_err(unreachable)?, broken))
     }
 }
 
@@ -95,20 +110,20 @@ async fn connect(target: &Target, encryption: Option<&Encryption>) -> io::Result
     let (host, socket) = match target {
         Target::Unix(path) => {
             let socket = UnixStream::connect(path).await?;
-            debug!("connected to {target} in {:?}", began.elapsed());
+            debug!("connected to {target} in {:.1?}", began.elapsed());
             return Ok(Box::new(socket));
         }
         Target::Tcp { host, address } => (host, TcpStream::connect(address).await),
     };
-    let socket = socket.inspect_err(|error| debug!("no connection to {target} ({error})"))?;
+    let socket = socket?;
     socket.set_nodelay(true)?;
-    debug!("connected to {target} in {:?}", began.elapsed());
+    debug!("connected to {target} in {:.1?}", began.elapsed());
     match encryption.filter(|_| host.tls) {
         None => Ok(Box::new(socket)),
         Some(encryption) => {
             let began = Instant::now();
             let (socket, version) = encryption.encrypt(&host.name, socket).await?;
-            debug!("encrypted with {version} in {:?}", began.elapsed());
+            debug!("encrypted with {version} in {:.1?}", began.elapsed());
             Ok(Box::new(socket))
         }
     }
@@ -132,9 +147,9 @@ impl Target {
         let began = Instant::now();
         let found = resolver.look_up(&host.name, host.port).await;
         let found = found
-            .inspect_err(|error| debug!("looked up {} in {:?}: {error}", host.name, began.elapsed()))
+            .inspect_err(|error| debug!("looked up {} in {:.1?}: {error}", host.name, began.elapsed()))
             .map_err(|error| error.to_string())?;
-        debug!("looked up {} in {:?}: {}", host.name, began.elapsed(), Addresses(&found));
+        debug!("looked up {} in {:.1?}: {}", host.name, began.elapsed(), Addresses(&found));
         Ok(found.into_iter().map(target).collect())
     }
 }

@@ -1,23 +1,28 @@
 //! The connections to a service: one to each address, taken in turns.
+//!
+//! All addresses are connected to when the first call is made, and calls go to those that are connected, as gRPC's
+//! `round_robin` does: one that cannot be reached, or is slow to, holds up no call while there is another.
 
 mod broken;
 mod connect;
+mod peer;
 mod tls;
 
 use std::collections::HashSet;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
-use tonic::transport::Channel;
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
 
-use self::broken::Reason;
 use self::connect::{Connector, Target};
+pub(crate) use self::peer::{Link, Peer};
 use crate::{Address, Config, Error, Resolver};
 
-/// How long a peer that could not be reached is passed over while there are others.
-const PASSED_OVER: Duration = Duration::from_secs(5);
+/// How long a call waits for the peer whose turn it is to be connected, when another one is.
+const GRACE: Duration = Duration::from_millis(50);
 
 /// The connections to a service.
 pub(crate) struct Channels {
@@ -29,24 +34,15 @@ pub(crate) struct Channels {
     turn: AtomicUsize,
     known: Mutex<Known>,
     /// Held by whoever looks up names.
-    looking_up: tokio::sync::Mutex<()>,
+    looking_up: Arc<tokio::sync::Mutex<()>>,
+    /// Somebody was connected to, or not.
+    changed: Notify,
 }
 
 #[derive(Default)]
 struct Known {
     peers: Vec<Arc<Peer>>,
     looked_up: Option<Instant>,
-}
-
-/// One address of a service, and the connection to it, which is made when the first call needs it.
-pub(crate) struct Peer {
-    /// As people know it.
-    pub(crate) name: String,
-    pub(crate) channel: Channel,
-    /// Why the last connection broke.
-    pub(crate) broken: Reason,
-    target: Target,
-    failed: Mutex<Option<Instant>>,
 }
 
 impl Channels {
@@ -61,7 +57,8 @@ impl Channels {
             lookup_interval: config.lookup_interval,
             turn: AtomicUsize::new(0),
             known: Mutex::default(),
-            looking_up: tokio::sync::Mutex::default(),
+            looking_up: Arc::default(),
+            changed: Notify::new(),
         })
     }
 
@@ -75,42 +72,93 @@ impl Channels {
         self.known().peers.len()
     }
 
-    /// Returns the peer whose turn it is, passing over those that could not be reached lately while there are others.
+    /// Returns the peer whose turn it is, or `preferred` while that is connected.
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`] if no name has an address.
-    pub(crate) async fn pick(&self) -> Result<Arc<Peer>, Error> {
+    /// [`Error::Unreachable`] or [`Error::Untrusted`] if nobody can be reached.
+    pub(crate) async fn pick(
+        self: &Arc<Self>,
+        preferred: Option<&Arc<Peer>>,
+    ) -> Result<(Arc<Peer>, Link), Error> {
+        if let Some(peer) = preferred
+            && let Some((link, _)) = peer.link()
+        {
+            return Ok((Arc::clone(peer), link));
+        }
         self.refresh().await?;
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        let known = self.known();
-        let in_turn =
-            || (0..known.peers.len()).map(|next| &known.peers[turn.wrapping_add(next) % known.peers.len()]);
-        let peer = in_turn().find(|peer| peer.is_healthy()).or_else(|| in_turn().next());
-        peer.cloned().ok_or_else(|| Error::Unreachable {
+        let mut peers = self.known().peers.clone();
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed) % peers.len().max(1);
+        peers.rotate_left(turn);
+        // That nobody could be reached lately is no reason not to try.
+        let is_hopeless = peers.iter().all(|peer| peer.failure().is_some());
+        for peer in peers.iter().filter(|peer| peer.begin(is_hopeless)) {
+            self.connect(peer);
+        }
+        let grace = Instant::now() + GRACE;
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            changed.as_mut().enable();
+            let first = peers.first().is_some_and(|peer| peer.is_connecting()) && Instant::now() < grace;
+            let linked = || peers.iter().filter_map(|peer| Some((peer, peer.link()?)));
+            let fit = linked().find(|(_, (_, is_fit))| *is_fit).or_else(|| linked().next());
+            match fit {
+                Some((peer, (link, _))) if !first => return Ok((Arc::clone(peer), link)),
+                Some(_) => drop(timeout_at(grace, changed).await),
+                None if peers.iter().any(|peer| peer.is_connecting()) => changed.await,
+                None => return Err(self.why(&peers)),
+            }
+        }
+    }
+
+    fn why(&self, peers: &[Arc<Peer>]) -> Error {
+        peers.iter().find_map(|peer| peer.failure()).unwrap_or_else(|| Error::Unreachable {
             address: self.name(),
-            reason: "the name has no address".to_owned(),
+            reason: if peers.is_empty() { "the name has no address" } else { "it hung up" }.to_owned(),
         })
     }
 
-    /// Has names looked up again before the next call: nobody could be reached where they have led.
+    /// Connects to a peer, whoever waits for it.
+    fn connect(self: &Arc<Self>, peer: &Arc<Peer>) {
+        let (channels, peer) = (Arc::clone(self), Arc::clone(peer));
+        tokio::spawn(async move {
+            peer.end(channels.connector.connect(&peer.target).await);
+            channels.changed.notify_waiters();
+        });
+    }
+
+    /// Has names looked up again: nobody could be reached where they have led.
     pub(crate) fn doubt(&self) {
         self.known().looked_up = None;
     }
 
-    /// Looks names up again when it is time. While one call does that, others go on with what is known.
-    async fn refresh(&self) -> Result<(), Error> {
-        if self.is_fresh() {
-            return Ok(());
-        }
-        let _guard = match self.looking_up.try_lock() {
-            Ok(guard) => guard,
-            Err(_) if self.count() > 0 => return Ok(()),
-            Err(_) => self.looking_up.lock().await,
+    /// Looks names up when it is time. Calls wait for that only while nothing is known.
+    async fn refresh(self: &Arc<Self>) -> Result<(), Error> {
+        let is_fresh =
+            |known: &Known| known.looked_up.is_some_and(|then| then.elapsed() < self.lookup_interval);
+        let is_known = {
+            let known = self.known();
+            if is_fresh(&known) {
+                return Ok(());
+            }
+            !known.peers.is_empty()
         };
-        if self.is_fresh() {
+        if is_known {
+            if let Ok(guard) = Arc::clone(&self.looking_up).try_lock_owned() {
+                let channels = Arc::clone(self);
+                tokio::spawn(async move {
+                    // What cannot be looked up stays as it is.
+                    drop(channels.look_up().await);
+                    drop(guard);
+                });
+            }
             return Ok(());
         }
+        let _guard = self.looking_up.lock().await;
+        if is_fresh(&self.known()) { Ok(()) } else { self.look_up().await }
+    }
+
+    async fn look_up(&self) -> Result<(), Error> {
         let (mut targets, mut failure) = (Vec::new(), None);
         for address in &self.addresses {
             match Target::look_up(address, &self.resolver).await {
@@ -134,49 +182,15 @@ impl Channels {
         let old = std::mem::take(&mut known.peers);
         let peer = |target| match old.iter().find(|peer| peer.target == target) {
             Some(peer) => Arc::clone(peer),
-            None => Arc::new(Peer::new(&self.connector, target)),
+            None => Arc::new(Peer::new(target)),
         };
         known.peers = targets.into_iter().map(peer).collect();
         known.looked_up = Some(Instant::now());
         Ok(())
     }
 
-    fn is_fresh(&self) -> bool {
-        self.known().looked_up.is_some_and(|then| then.elapsed() < self.lookup_interval)
-    }
-
     fn known(&self) -> MutexGuard<'_, Known> {
         // It is never left half-changed.
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Peer {
-    fn new(connector: &Connector, target: Target) -> Self {
-        let broken = Reason::default();
-        Self {
-            name: target.to_string(),
-            channel: connector.channel(&target, &broken),
-            broken,
-            target,
-            failed: Mutex::default(),
-        }
-    }
-
-    /// Notes whether it could be reached.
-    pub(crate) fn note(&self, reached: bool) {
-        let mut failed = self.failed();
-        // Nearly always it is so already.
-        if reached != failed.is_none() {
-            *failed = (!reached).then(Instant::now);
-        }
-    }
-
-    fn is_healthy(&self) -> bool {
-        self.failed().is_none_or(|then| then.elapsed() > PASSED_OVER)
-    }
-
-    fn failed(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

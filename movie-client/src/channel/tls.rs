@@ -9,9 +9,14 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::{ClientConfig, ProtocolVersion, RootCertStore};
+use tokio_rustls::rustls::{
+    self, AlertDescription, CertificateError, ClientConfig, ProtocolVersion, RootCertStore,
+};
 
+use crate::error::root_cause;
 use crate::{Error, Tls};
+
+const NO_TLS: &str = "it does not speak TLS; is it http instead of https?";
 
 /// Encrypts connections.
 #[derive(Clone)]
@@ -48,7 +53,11 @@ impl Encryption {
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
             io::Error::new(io::ErrorKind::InvalidInput, format!("no certificate has a name like {name}"))
         })?;
-        let stream = self.0.connect(name, socket).await.map_err(explained)?;
+        let stream = self.0.connect(name, socket).await.map_err(|error| {
+            let hung_up =
+                matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
+            if hung_up { io::Error::other(NO_TLS) } else { error }
+        })?;
         let (_, session) = stream.get_ref();
         if session.alpn_protocol() != Some(b"h2") {
             return Err(io::Error::other("it speaks TLS, but not HTTP/2"));
@@ -61,13 +70,46 @@ impl Encryption {
     }
 }
 
-/// Says what the commonest mistakes look like from here.
-fn explained(error: io::Error) -> io::Error {
-    let hung_up = matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
-    if hung_up || error.to_string().contains("InvalidContentType") {
-        return io::Error::other("it does not speak TLS; is it http instead of https?");
+/// Reads why an address could not be connected to: the commonest mistakes do not say what they are.
+pub(super) fn explained(address: &str, error: &io::Error) -> Error {
+    let address = address.to_owned();
+    if let Some(message) = certificate_refused(error) {
+        return Error::Unauthenticated { address, message };
     }
-    error
+    let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        )) => Error::Untrusted {
+            address,
+            reason: "it is signed by no authority that is trusted here".to_owned(),
+        },
+        Some(rustls::Error::InvalidCertificate(error)) => {
+            Error::Untrusted { address, reason: error.to_string() }
+        }
+        Some(rustls::Error::InvalidMessage(_)) => Error::Unreachable { address, reason: NO_TLS.to_owned() },
+        _ => Error::Unreachable { address, reason: root_cause(error) },
+    }
+}
+
+/// Returns what to say of a peer that does not take the client's certificate, or misses one, if that is what is wrong.
+pub(super) fn certificate_refused(error: &io::Error) -> Option<String> {
+    use AlertDescription as Alert;
+    let Some(rustls::Error::AlertReceived(alert)) = error.get_ref()?.downcast_ref() else { return None };
+    let is_refused = matches!(
+        alert,
+        Alert::BadCertificate
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::DecryptError
+            | Alert::UnknownCA
+            | Alert::UnsupportedCertificate
+    );
+    if *alert == Alert::CertificateRequired {
+        Some("it wants a certificate of the client".to_owned())
+    } else {
+        is_refused.then(|| format!("it does not take the client's certificate ({alert:?})"))
+    }
 }
 
 fn authorities(tls: &Tls) -> Result<RootCertStore, Error> {

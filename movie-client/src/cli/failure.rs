@@ -61,9 +61,13 @@ pub fn exit(error: &anyhow::Error) -> Exit {
             | Error::TooSlow
             | Error::TooMuch { .. },
         ) => Exit::Refused,
-        Some(Error::Unreachable { .. } | Error::Unavailable { .. } | Error::OutcomeUnknown { .. }) => {
-            Exit::Unavailable
-        }
+        Some(
+            Error::Unreachable { .. }
+            | Error::Untrusted { .. }
+            | Error::Busy { .. }
+            | Error::Unavailable { .. }
+            | Error::OutcomeUnknown { .. },
+        ) => Exit::Unavailable,
         Some(Error::DeadlineExceeded { .. }) => Exit::OutOfTime,
         Some(Error::Unauthenticated { .. } | Error::PermissionDenied { .. }) => Exit::NotAllowed,
         Some(Error::Config(_) | Error::Address(_) | Error::Unimplemented { .. } | Error::Failed { .. }) => {
@@ -91,6 +95,8 @@ fn advice(error: &Error) -> Option<&'static str> {
         Error::Unreachable { .. } => {
             "start one with `cargo run -p movie-service`, or name another with --address HOST:PORT; --verbose shows each step"
         }
+        Error::Untrusted { .. } => "name the certificate of its authority with --tls-ca FILE",
+        Error::Busy { .. } => "try again later, or with fewer calls at a time",
         Error::Unavailable { .. } => "try again later; --tries says how often that is done by itself",
         Error::DeadlineExceeded { .. } => {
             "is it a movie service? --verbose shows each step, --timeout gives it more time"
@@ -101,9 +107,11 @@ fn advice(error: &Error) -> Option<&'static str> {
         Error::ListExpired => "list again",
         Error::Compacted { .. } => "begin with --copy, which gives all movies as they are now",
         Error::RevisionUnknown { .. } => "is the revision of another service?",
-        Error::Unauthenticated { .. } => "give a token with MOVIE_TOKEN or --token",
+        Error::Unauthenticated { .. } => {
+            "give a token with MOVIE_TOKEN or --token, or a certificate with --client-cert and --client-key"
+        }
         Error::PermissionDenied { .. } => "use a token whose role may do this",
-        Error::TooMuch { .. } => "ask for less at a time, or again later",
+        Error::TooMuch { .. } => "ask for less at a time",
         Error::Unimplemented { .. } => "it may be a service of the course, which can only `get` and `list`",
         Error::Config(_)
         | Error::Address(_)

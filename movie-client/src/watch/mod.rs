@@ -53,7 +53,8 @@ pub enum Event {
 /// Begins to follow.
 pub(crate) async fn follow(caller: Arc<Caller>, start: Start) -> Result<Items<Change>, Error> {
     let messages = ask(&caller, start).await?;
-    let mut watch = Watch { caller, messages: Some(messages), start, place: Place::new(start), tried: 0 };
+    let mut watch =
+        Watch { caller, messages: Some(messages), start, place: Place::new(start), tried: 0, behind: 0 };
     if start == Start::Now {
         // Which revision it begins at, the service says at once. Until then, "now" would be a later one after each cut.
         let deadline = watch.caller.deadline();
@@ -82,6 +83,8 @@ struct Watch {
     place: Place,
     /// How often it was tried to go on since the last message.
     tried: u32,
+    /// How often nodes said since then that they do not have the revision.
+    behind: u32,
 }
 
 impl Watch {
@@ -110,14 +113,21 @@ impl Watch {
             match next {
                 Ok(Some(message)) => {
                     self.tried = 0;
-                    if let Some(change) = read(message) {
-                        self.place.take(change);
-                        return Ok(());
+                    match read(message).map(|change| self.place.take(change)) {
+                        Some(true) => {
+                            self.behind = 0;
+                            return Ok(());
+                        }
+                        Some(false) => self.cut("the node is behind").await,
+                        None => {}
                     }
                 }
                 // No service ends a watch by itself.
                 Ok(None) => self.cut("the service ended the watch").await,
-                Err(error) if self.can_wait_out(&error) => self.cut(&error).await,
+                Err(error) if self.can_wait_out(&error) => {
+                    self.behind += u32::from(matches!(error, Error::RevisionUnknown { .. }));
+                    self.cut(&error).await;
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -127,7 +137,7 @@ impl Watch {
     fn can_wait_out(&self, error: &Error) -> bool {
         // A revision that the service has told is one that another node has, and this one will have soon.
         let is_told = self.place.start() != self.start;
-        let is_behind = matches!(error, Error::RevisionUnknown { .. }) && self.tried < PATIENCE_WITH_NODES;
+        let is_behind = matches!(error, Error::RevisionUnknown { .. }) && self.behind < PATIENCE_WITH_NODES;
         (is_told && is_behind) || *error == Error::TooSlow || error.is_temporary()
     }
 
@@ -136,7 +146,7 @@ impl Watch {
         self.place.cut();
         self.tried += 1;
         let pause = self.caller.pause(self.tried);
-        info!("{why}; going on {} in {pause:?}", self.place);
+        info!("{why}; going on {} in {pause:.1?}", self.place);
         sleep(pause).await;
     }
 }

@@ -21,6 +21,8 @@ pub(super) struct Place {
 #[derive(Debug, Default)]
 struct Copy {
     revision: Option<u64>,
+    /// The newest revision of which something has been told.
+    newest: u64,
     /// The movies told since this copy began, by their ids, with their etags.
     told: HashMap<String, String>,
     /// The movies told before it began, and not since.
@@ -47,14 +49,18 @@ impl Place {
         }
     }
 
-    /// Takes what comes from a stream, unless it has been told before. What is due is told first.
-    pub(super) fn take(&mut self, change: Change) {
+    /// Takes what comes from a stream, unless it has been told before. What is due is told first. Returns whether it can
+    /// be taken: a copy of an older catalogue than has been told, by a node that is behind, cannot.
+    pub(super) fn take(&mut self, change: Change) -> bool {
         if let Some(copy) = &mut self.copy {
+            if change.revision < copy.newest {
+                return false;
+            }
             if copy.holds(&change) {
                 if copy.is_news(&change) {
                     self.due.push_back(change);
                 }
-                return;
+                return true;
             }
             // The copy is complete: what was told before and is not in it has been removed since.
             let revision = copy.revision.unwrap_or(change.revision);
@@ -75,6 +81,7 @@ impl Place {
         if is_news {
             self.due.push_back(change);
         }
+        true
     }
 
     /// Returns what is to be told next.
@@ -93,6 +100,7 @@ impl Copy {
     /// Notes a movie of the copy, and returns whether it has not been told as it is.
     fn is_news(&mut self, change: &Change) -> bool {
         let Event::Upserted(movie) = &change.event else { return true };
+        self.newest = change.revision;
         let before = self.before.remove(&movie.id);
         self.told.insert(movie.id.clone(), movie.etag.clone());
         before.as_ref() != Some(&movie.etag)
@@ -129,7 +137,7 @@ mod tests {
 
     fn told(place: &mut Place, changes: &[Change]) -> Vec<Change> {
         for change in changes {
-            place.take(change.clone());
+            assert!(place.take(change.clone()));
         }
         std::iter::from_fn(|| place.next()).collect()
     }
@@ -157,6 +165,16 @@ mod tests {
         let news = [upserted(9, "c", "2"), upserted(9, "d", "1"), deleted(9, "b"), caught_up(9)];
         assert_eq!(told(&mut place, &second), news);
         assert_eq!(place.start(), Start::After(9));
+    }
+
+    #[test]
+    fn a_copy_of_an_older_catalogue_is_not_taken() {
+        let mut place = Place::new(Start::Copy);
+        told(&mut place, &[upserted(9, "a", "2")]);
+        place.cut();
+        assert!(!place.take(upserted(7, "a", "1")) && !place.take(caught_up(8)));
+        let again = [upserted(9, "a", "2"), caught_up(9)];
+        assert_eq!(told(&mut place, &again), [caught_up(9)]);
     }
 
     #[test]

@@ -191,5 +191,5 @@ async fn an_error_in_the_middle_of_a_list_comes_after_what_was_listed() {
 async fn a_refused_call_is_one_line_with_code_and_message() {
     let address = scripted(Then::Fail).await;
     let outcome = outcome(client(&address).args(["get", "7"])).await;
-    assert_fails(&outcome, 3, &[&address.to_string(), r"too many\ncalls"]);
+    assert_fails(&outcome, 5, &[&address.to_string(), r"too many\ncalls"]);
 }

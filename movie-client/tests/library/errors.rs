@@ -50,8 +50,8 @@ async fn what_the_service_says_about_itself_names_its_address() {
         (
             Code::ResourceExhausted,
             "SERVICE_BUSY",
-            |address, message| Error::TooMuch { address, message },
-            "AT refuses so much: what it says",
+            |address, message| Error::Busy { address, message },
+            "AT is busy: what it says",
         ),
         (
             Code::Unimplemented,
@@ -126,7 +126,6 @@ async fn what_is_said_is_one_line_without_control_characters_and_not_endless() {
     let field = InvalidField { field: r"a\nb".to_owned(), description: r"c\u{1b}d".to_owned() };
     assert_eq!(error, Error::Invalid { message: String::new(), fields: vec![field] });
     let (error, _) = failed(Status::with_error_details(Code::NotFound, "", details)).await;
-    // An id is for programs, and not shown.
     assert_eq!(error, Error::NotFound { message: String::new(), ids: vec!["x\ny".to_owned()] });
 }
 
@@ -213,7 +212,7 @@ async fn what_cannot_be_reached_says_where_and_why() {
     let (_nobody, address) = nobody();
     let error = client([address]).get("a").await.unwrap_err();
     let line = error.to_string();
-    assert!(line.starts_with(&format!("no movie service at {address} (Connection refused")), "{line}");
+    assert!(line.starts_with(&format!("no movie service at {address}: Connection refused")), "{line}");
     assert!(error.is_temporary() && !line.contains('\n'));
 }
 

@@ -5,6 +5,7 @@
 mod addresses;
 mod deadlines;
 mod errors;
+mod hostile;
 mod proxy;
 mod retries;
 mod scripted;

@@ -249,8 +249,9 @@ async fn a_watch_goes_on_after_whatever_does_not_last() {
         let number = i64::try_from(asked.number).unwrap();
         match ends.get(asked.number) {
             Some(end) if number == 0 => vec![level(100), deleted(101), end.clone()],
-            Some(end) => vec![deleted(101 + number), end.clone()],
-            None => vec![deleted(101 + number), Step::Hang],
+            // What was told already is passed over.
+            Some(end) => vec![deleted(100 + number), deleted(101 + number), end.clone()],
+            None => vec![deleted(100 + number), deleted(101 + number), Step::Hang],
         }
     })
     .await;

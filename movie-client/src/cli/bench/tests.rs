@@ -178,14 +178,14 @@ async fn failed_calls_are_counted_by_kind_and_are_no_answers() {
     let (report, ended) = measured(Server { refuses_every: Some(10), ..Server::default() }, &args(100)).await;
     ended.unwrap();
     assert_eq!((&report["answered"], &report["failed"]), (&json!(90), &json!(10)));
-    assert_eq!(report["errors"], json!({ "too_much": 10 }));
+    assert_eq!(report["errors"], json!({ "busy": 10 }));
 }
 
 #[tokio::test]
 async fn that_all_calls_failed_is_an_error_that_says_why() {
     let (report, ended) = measured(Server { refuses_every: Some(1), ..Server::default() }, &args(10)).await;
     let error = ended.unwrap_err();
-    assert!(matches!(error.downcast_ref(), Some(Error::TooMuch { .. })), "{error:#}");
+    assert!(matches!(error.downcast_ref(), Some(Error::Busy { .. })), "{error:#}");
     assert_eq!(error.to_string(), "all 10 calls failed");
     assert_eq!(report["failed"], 10);
 }
