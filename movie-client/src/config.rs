@@ -157,7 +157,7 @@ impl Default for Resolver {
 
 impl Default for Retry {
     fn default() -> Self {
-        Self { tries: 4, first_pause: Duration::from_millis(100), longest_pause: Duration::from_secs(2) }
+        Self { tries: 5, first_pause: Duration::from_millis(100), longest_pause: Duration::from_secs(2) }
     }
 }
 
