@@ -81,7 +81,7 @@ pub struct Reach {
     pub timeout: Duration,
 
     /// How often a call that is safe to repeat is tried while the service is unavailable.
-    #[arg(long, env = "MOVIE_TRIES", value_name = "NUMBER", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=100), global = true)]
+    #[arg(long, env = "MOVIE_TRIES", value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100), global = true)]
     pub tries: u32,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
@@ -117,4 +117,27 @@ async fn a_measurement_tells_what_it_has_measured() {
     let (code, stdout, _) = bench.end().await;
     assert_eq!(code, Some(130), "{stdout}");
     assert!(stdout.contains("\"interrupted\":true") && stdout.ends_with("}\n"), "{stdout}");
+}
+
+#[tokio::test]
+async fn a_measurement_that_has_not_begun_says_that_there_is_none() {
+    // It takes connections, and never says a word.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap();
+    for (address, until, times) in [(address, "connected to", 1), (over("movies.json"), "first answer", 30)] {
+        let bench = ["bench", "--warm-up", "1h", "-v"];
+        let mut bench = Running::start(client(&address).args(bench));
+        let mut told = BufReader::new(bench.child.stderr.take().unwrap()).lines();
+        let next = async |told: &mut Lines<_>| {
+            let line = timeout(Duration::from_secs(30), told.next_line()).await;
+            line.expect("no line comes").unwrap().expect("the end comes first")
+        };
+        for _ in 0..times {
+            while !next(&mut told).await.contains(until) {}
+        }
+        bench.interrupt();
+        while !next(&mut told).await.contains("interrupted before anything was measured") {}
+        let (code, stdout, _) = bench.end().await;
+        assert_eq!((code, stdout.as_str()), (Some(130), ""));
+    }
 }

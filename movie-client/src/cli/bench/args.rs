@@ -7,6 +7,9 @@ use clap::{ValueEnum, value_parser};
 
 use crate::cli::time::time;
 
+/// As long as anybody measures. Clocks count on from there, and do not run over.
+const LONGEST: Duration = Duration::from_hours(30 * 24);
+
 /// How to load the service.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Bench {
@@ -22,7 +25,7 @@ pub struct Bench {
     #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub rate: Option<u32>,
 
-    /// The connections that share the calls.
+    /// The connections that share the calls, each to one address, in turns.
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = value_parser!(u16).range(1..=1000))]
     pub connections: u16,
 
@@ -37,7 +40,7 @@ pub struct Bench {
     pub concurrency: u16,
 
     /// How long to measure; 10s, or as long as `--calls` takes.
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = ValueParser::new(bounded))]
     pub duration: Option<Duration>,
 
     /// How many calls to measure; as many as there is time for without it.
@@ -87,7 +90,14 @@ impl Call {
 }
 
 fn time_or_none(text: &str) -> Result<Duration, String> {
-    if matches!(text, "0" | "0s") { Ok(Duration::ZERO) } else { time(text) }
+    if matches!(text, "0" | "0s") { Ok(Duration::ZERO) } else { bounded(text) }
+}
+
+fn bounded(text: &str) -> Result<Duration, String> {
+    time(text).and_then(|time| match time {
+        time if time > LONGEST => Err(format!("`{text}` is too long; expected at most 30 days")),
+        time => Ok(time),
+    })
 }
 
 #[cfg(test)]
@@ -121,6 +131,15 @@ mod tests {
         for wrong in ["--rate 5 --concurrency 2", "--rate 0", "--calls 0", "--duration 0s", "--connections 0"]
         {
             assert!(parse(&format!("bench {wrong}")).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn nobody_measures_for_longer_than_clocks_can_tell() {
+        assert_eq!(parse("bench --duration 30days").unwrap().duration, Some(LONGEST));
+        for wrong in ["--duration 500000000000y", "--warm-up 500000000000y", "--duration 31days"] {
+            let error = parse(&format!("bench {wrong}")).unwrap_err().to_string();
+            assert!(error.contains("at most 30 days"), "{error}");
         }
     }
 }

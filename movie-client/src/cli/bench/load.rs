@@ -1,34 +1,40 @@
 //! Makes the calls.
 
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::task::coop::consume_budget;
+use tokio::time::timeout_at;
 
 use super::args::Bench;
-use super::calls::Questions;
+use super::calls::{Answer, Questions};
+use super::connections;
+use super::schedule::Schedule;
 use super::statistics::Statistics;
-use crate::{Client, Config, Error, Retry};
+use crate::{Client, Config, Error};
 
 /// As many calls of an open loop are in flight at most. Those that are due beyond wait, and their time runs.
 const MOST_IN_FLIGHT: usize = 10_000;
 
-/// As many calls may be due and not yet noticed, before the clock waits for them. It then catches up.
-const MOST_DUE: usize = 1000;
+/// How long after its deadline a call is waited for: it ends by itself, unless it is a list that goes on and on.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The calls of a measurement.
 pub(super) struct Load {
     questions: Questions,
     connections: Vec<Connection>,
+    /// How many addresses the connections lead to.
+    pub(super) addresses: usize,
     pace: Pace,
     /// In an open loop.
     pub(super) most_in_flight: usize,
-    begins: Instant,
+    /// How long a call may take.
+    deadline: Duration,
     /// When calls begin to count.
     pub(super) counts_from: Instant,
     /// When no more calls are made.
@@ -37,6 +43,8 @@ pub(super) struct Load {
     pub(super) most_calls: Option<u64>,
     /// How many calls that count have been made.
     made: AtomicU64,
+    /// In an open loop: the number of the next call.
+    next: AtomicU64,
 }
 
 /// When the next call is made.
@@ -44,14 +52,31 @@ pub(super) struct Load {
 enum Pace {
     /// On every connection when one of so many is answered.
     Closed { concurrency: u16 },
-    /// So often a second.
-    Open { rate: u32 },
+    /// When one is due.
+    Open(Schedule),
 }
 
 struct Connection {
-    /// Its own, so that it shares its connection with no other.
     client: Client,
     statistics: Mutex<Statistics>,
+}
+
+/// How the calls were made.
+pub(super) struct Run {
+    pub(super) was_interrupted: bool,
+    /// When the last call was made, or could have been.
+    pub(super) made_until: Instant,
+    /// When the last call had ended, or was given up.
+    pub(super) ended: Instant,
+}
+
+/// A call that is made. Dropped before its end, it counts as one without an answer.
+struct Call {
+    load: Arc<Load>,
+    connection: usize,
+    number: u64,
+    due: Instant,
+    has_ended: bool,
 }
 
 impl Load {
@@ -61,53 +86,63 @@ impl Load {
     ///
     /// [`Error`] if the service cannot be reached.
     pub(super) async fn connect(config: &Config, args: &Bench, questions: Questions) -> Result<Self, Error> {
-        let config = Config { retry: Retry::never(), ..config.clone() };
-        let mut connections = Vec::new();
-        for number in 0..args.connections {
-            let client = Client::connect(&config)?;
-            // The first call connects; what else becomes of it tells of the service, which is not measured yet.
-            if let Err(error @ Error::Unreachable { .. }) = questions.ask(&client, number.into()).await {
-                return Err(error);
-            }
-            connections.push(Connection { client, statistics: Mutex::new(Statistics::new()) });
-        }
-        let pace = match args.rate {
-            Some(rate) => Pace::Open { rate },
-            None => Pace::Closed { concurrency: args.concurrency },
-        };
+        let (clients, addresses) = connections::connect(config, args.connections, &questions).await?;
+        let connection = |client| Connection { client, statistics: Mutex::new(Statistics::new()) };
         let begins = Instant::now();
         let counts_from = begins + args.warm_up;
         Ok(Self {
             questions,
-            connections,
-            pace,
+            connections: clients.into_iter().map(connection).collect(),
+            addresses,
+            pace: match args.rate {
+                Some(rate) => Pace::Open(Schedule { begins, rate }),
+                None => Pace::Closed { concurrency: args.concurrency },
+            },
             most_in_flight: MOST_IN_FLIGHT,
-            begins,
+            deadline: config.deadline,
             counts_from,
             ends: args.longest().map(|longest| counts_from + longest),
             most_calls: args.calls,
             made: AtomicU64::new(0),
+            next: AtomicU64::new(0),
         })
     }
 
-    /// Makes the calls and waits for the last answer. Dropped, it gives up those that are in flight.
+    /// Makes the calls and waits for the last answer, for as long as a call may take. Interrupted, it gives up those that
+    /// are in flight.
     ///
     /// # Errors
     ///
     /// If there is no thread for the clock.
-    pub(super) async fn run(self: &Arc<Self>) -> anyhow::Result<()> {
-        match self.pace {
-            Pace::Closed { concurrency } => self.run_closed(concurrency).await,
-            Pace::Open { rate } => self.run_open(rate).await.context("the schedule needs a thread")?,
+    pub(super) async fn run(self: &Arc<Self>, interrupted: impl Future<Output = ()>) -> anyhow::Result<Run> {
+        let mut interrupted = pin!(interrupted);
+        let mut calls = JoinSet::new();
+        let mut was_interrupted = tokio::select! {
+            biased;
+            () = &mut interrupted => true,
+            made = self.make(&mut calls) => made.map(|()| false).context("the schedule needs a thread")?,
+        };
+        let made_until = self.ends.map_or_else(Instant::now, |ends| ends.min(Instant::now()));
+        let patience = Instant::now().checked_add(self.deadline.saturating_add(PATIENCE));
+        if !was_interrupted {
+            was_interrupted = tokio::select! {
+                biased;
+                () = interrupted => true,
+                () = until(patience, all(&mut calls)) => false,
+            };
         }
-        Ok(())
+        let ended = Instant::now();
+        self.count_those_not_made(made_until, ended);
+        // They count as they are dropped.
+        calls.shutdown().await;
+        Ok(Run { was_interrupted, made_until, ended })
     }
 
     /// Returns what has been measured.
     pub(super) fn statistics(&self) -> Statistics {
         let mut all = Statistics::new();
         for connection in &self.connections {
-            all.add(&connection.statistics.lock().unwrap_or_else(PoisonError::into_inner));
+            all.add(&connection.statistics());
         }
         all
     }
@@ -117,8 +152,29 @@ impl Load {
         self.made.load(Ordering::Relaxed)
     }
 
-    async fn run_closed(self: &Arc<Self>, concurrency: u16) {
-        let mut callers = JoinSet::new();
+    /// Returns how long calls have counted.
+    pub(super) fn measured(&self, now: Instant) -> Duration {
+        self.ends.map_or(now, |ends| ends.min(now)).saturating_duration_since(self.counts_from)
+    }
+
+    /// Makes calls for as long as they are to be made.
+    async fn make(self: &Arc<Self>, calls: &mut JoinSet<()>) -> io::Result<()> {
+        match self.pace {
+            Pace::Closed { concurrency } => {
+                self.start_callers(concurrency, calls);
+                until(self.ends, all(calls)).await;
+            }
+            Pace::Open(schedule) => {
+                // What is still due then is not made.
+                let mut made = Ok(());
+                until(self.ends, async { made = self.keep_to(schedule, calls).await }).await;
+                made?;
+            }
+        }
+        Ok(())
+    }
+
+    fn start_callers(self: &Arc<Self>, concurrency: u16, callers: &mut JoinSet<()>) {
         for caller in 0..u64::from(concurrency) {
             for connection in 0..self.connections.len() {
                 let load = Arc::clone(self);
@@ -130,28 +186,35 @@ impl Load {
                         if !load.admits(due) {
                             break;
                         }
-                        load.call(connection, number, due).await;
+                        load.call(connection, number, due).make().await;
                     }
                 });
             }
         }
-        while callers.join_next().await.is_some() {}
     }
 
-    async fn run_open(self: &Arc<Self>, rate: u32) -> io::Result<()> {
-        let mut clock = clock(self.begins, rate)?;
-        let mut calls = JoinSet::new();
-        let connections = (0..self.connections.len()).cycle();
-        for (number, connection) in (0..).zip(connections) {
-            let Some(due) = clock.recv().await.filter(|due| self.admits(*due)) else { break };
+    async fn keep_to(self: &Arc<Self>, schedule: Schedule, calls: &mut JoinSet<()>) -> io::Result<()> {
+        let mut clock = schedule.clock()?;
+        let first_that_counts = schedule.due_before(self.counts_from);
+        let (mut number, mut connections) = (0, (0..self.connections.len()).cycle());
+        while clock.wait_for(|told| *told > number).await.is_ok() {
+            // There may be something to do for ever, and others have to come to their turn.
+            consume_budget().await;
             while calls.try_join_next().is_some() {}
-            while calls.len() >= self.most_in_flight {
+            if calls.len() >= self.most_in_flight {
                 calls.join_next().await;
             }
-            let load = Arc::clone(self);
-            calls.spawn(async move { load.call(connection, number, due).await });
+            if number < first_that_counts && Instant::now() >= self.counts_from {
+                // The warm-up has left calls behind, which nobody wants to know of any more.
+                number = first_that_counts;
+                continue;
+            }
+            let due = schedule.due(number);
+            let Some(connection) = connections.next().filter(|_| self.admits(due)) else { break };
+            calls.spawn(self.call(connection, number, due).make());
+            number += 1;
+            self.next.store(number, Ordering::Relaxed);
         }
-        while calls.join_next().await.is_some() {}
         Ok(())
     }
 
@@ -165,64 +228,71 @@ impl Load {
         due < self.counts_from || self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
-    async fn call(&self, connection: usize, number: u64, due: Instant) {
-        let Connection { client, statistics } = &self.connections[connection];
-        let outcome = self.questions.ask(client, number).await;
-        let latency = due.elapsed();
-        if due >= self.counts_from {
-            statistics.lock().unwrap_or_else(PoisonError::into_inner).record(outcome, latency);
+    fn call(self: &Arc<Self>, connection: usize, number: u64, due: Instant) -> Call {
+        Call { load: Arc::clone(self), connection, number, due, has_ended: false }
+    }
+
+    fn count(&self, connection: usize, due: Instant, outcome: Result<Answer, Error>) {
+        let now = Instant::now();
+        let mut statistics = self.connections[connection].statistics();
+        let counts = due >= self.counts_from;
+        // With a number of calls to count, others say nothing of how fast these were.
+        let is_of_the_rate = now >= self.counts_from
+            && self.ends.is_none_or(|ends| now <= ends)
+            && (counts || self.most_calls.is_none());
+        if let Some(answer) = outcome.as_ref().ok().filter(|_| is_of_the_rate) {
+            statistics.rate.add(*answer);
+        }
+        if counts {
+            statistics.record(outcome, now.saturating_duration_since(due));
+        }
+    }
+
+    /// Counts the calls that were due and could not be made. They would not have been answered by now.
+    fn count_those_not_made(&self, made_until: Instant, now: Instant) {
+        let Pace::Open(schedule) = self.pace else { return };
+        let first = self.next.load(Ordering::Relaxed).max(schedule.due_before(self.counts_from));
+        let more = self.most_calls.map_or(u64::MAX, |most| most.saturating_sub(self.made()));
+        let end = schedule.due_before(made_until).min(first.saturating_add(more)).max(first);
+        let mut statistics = self.connections[0].statistics();
+        statistics.not_made = end - first;
+        schedule.record_ages(first..end, now, &mut statistics.latency);
+    }
+}
+
+impl Connection {
+    fn statistics(&self) -> MutexGuard<'_, Statistics> {
+        self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Call {
+    async fn make(mut self) {
+        let Self { load, connection, number, due, .. } = &self;
+        let outcome = load.questions.ask(&load.connections[*connection].client, *number).await;
+        load.count(*connection, *due, outcome);
+        self.has_ended = true;
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        if !self.has_ended && self.due >= self.load.counts_from {
+            self.load.connections[self.connection].statistics().record_unfinished(self.due.elapsed());
         }
     }
 }
 
-/// Says when calls are due, at the time. It is a thread, as Tokio's timers are late by up to a millisecond, which is more
-/// than an answer takes. It ends with the receiver.
-fn clock(begins: Instant, rate: u32) -> io::Result<mpsc::Receiver<Instant>> {
-    let (sender, receiver) = mpsc::channel(MOST_DUE);
-    let tell = move || {
-        for due in schedule(begins, rate) {
-            thread::sleep(due.saturating_duration_since(Instant::now()));
-            if sender.blocking_send(due).is_err() {
-                return;
-            }
-        }
-    };
-    thread::Builder::new().name("schedule".to_owned()).spawn(tell)?;
-    Ok(receiver)
+/// Waits until all calls have ended.
+async fn all(calls: &mut JoinSet<()>) {
+    while calls.join_next().await.is_some() {}
 }
 
-/// Returns when calls are due: from the beginning on at equal intervals, whatever happens meanwhile. Latencies that count
-/// from then hide no stall (Gil Tene, "How not to measure latency": coordinated omission).
-fn schedule(begins: Instant, rate: u32) -> impl Iterator<Item = Instant> {
-    let rate = u64::from(rate);
-    (0..).map(move |number: u64| {
-        let nanos = number % rate * 1_000_000_000 / rate;
-        begins + Duration::from_secs(number / rate) + Duration::from_nanos(nanos)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn calls_are_due_at_equal_intervals_and_without_drift() {
-        let begins = Instant::now();
-        let due = |rate, number| schedule(begins, rate).nth(number).unwrap() - begins;
-        assert_eq!(due(100, 0), Duration::ZERO);
-        assert_eq!(due(100, 7), Duration::from_millis(70));
-        assert_eq!(due(3, 1), Duration::from_nanos(333_333_333));
-        assert_eq!(due(3, 3000), Duration::from_secs(1000));
-    }
-
-    #[test]
-    fn the_clock_says_what_is_due_even_when_it_is_late() {
-        let begins = Instant::now();
-        let mut clock = clock(begins, 1_000_000).unwrap();
-        for number in 0..5000 {
-            let due = clock.blocking_recv().unwrap();
-            assert_eq!(due - begins, Duration::from_micros(number));
-            assert!(due <= Instant::now(), "told before it is due");
-        }
+/// Does something for as long as there is time.
+async fn until(ends: Option<Instant>, done: impl Future<Output = ()>) {
+    match ends {
+        None => done.await,
+        // That there was no more time is no failure.
+        Some(ends) => drop(timeout_at(ends.into(), done).await),
     }
 }

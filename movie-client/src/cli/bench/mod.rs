@@ -2,25 +2,31 @@
 //!
 //! * [`args`] — what can be said on the command line;
 //! * `calls` — what is asked, and whether an answer is right;
+//! * `connections` — to each address in turns;
+//! * `schedule` — when the calls of an open loop are due;
 //! * `load` — makes calls, in a closed or an open loop;
-//! * `statistics` — counts them;
+//! * `statistics` and `latency` — counts them, and sums up how long they took;
 //! * `progress` and `report` — what people see meanwhile, and in the end.
 
 pub mod args;
 mod calls;
+mod connections;
+mod latency;
 mod load;
 mod progress;
 mod report;
+mod schedule;
 mod statistics;
 #[cfg(test)]
 mod tests;
 
 use std::future::pending;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
 
 use anyhow::{bail, ensure};
+use tracing::warn;
 
 use self::args::Bench;
 use self::calls::Questions;
@@ -34,8 +40,8 @@ use crate::{Client, Config};
 ///
 /// # Errors
 ///
-/// [`crate::Error`] if the service cannot be reached or no call was answered. An error after the report if answers were
-/// wrong.
+/// [`crate::Error`] if the service cannot be reached. After the report, the commonest one if calls failed, and another error
+/// if answers were wrong or there were none.
 pub async fn bench(
     config: &Config,
     args: &Bench,
@@ -47,13 +53,46 @@ pub async fn bench(
             pending::<()>().await;
         }
     };
-    let questions = Questions::prepare(&Client::connect(config)?, args.call).await?;
-    let load = Arc::new(Load::connect(config, args, questions).await?);
-    let report = measure(load, args, interrupted).await?;
+    bench_until(interrupted, config, args, form, out).await
+}
+
+async fn bench_until(
+    interrupted: impl Future<Output = ()>,
+    config: &Config,
+    args: &Bench,
+    form: &Form,
+    out: &mut impl io::Write,
+) -> anyhow::Result<Exit> {
+    let mut interrupted = pin!(interrupted);
+    // Polled first, so that from now on an interruption kills nobody.
+    let load = tokio::select! {
+        biased;
+        () = &mut interrupted => None,
+        load = prepare(config, args) => Some(load?),
+    };
+    let report = match load {
+        Some(load) => Some(measure(Arc::new(load), args, interrupted).await?),
+        None => None,
+    };
+    let Some(report) = report.filter(|report| !report.was_interrupted || !report.time.is_zero()) else {
+        warn!("interrupted before anything was measured");
+        return Ok(Exit::Interrupted);
+    };
     report.write(form, out)?;
     out.flush()?;
+    if let Some(shortfall) = report.shortfall() {
+        warn!("{shortfall}");
+    }
+    if report.was_interrupted {
+        return Ok(Exit::Interrupted);
+    }
     judge(&report)?;
-    Ok(if report.was_interrupted { Exit::Interrupted } else { Exit::Done })
+    Ok(Exit::Done)
+}
+
+async fn prepare(config: &Config, args: &Bench) -> anyhow::Result<Load> {
+    let questions = Questions::prepare(&Client::connect(config)?, args.call).await?;
+    Ok(Load::connect(config, args, questions).await?)
 }
 
 /// Makes the calls, until an interruption if there is one.
@@ -62,31 +101,39 @@ async fn measure(
     args: &Bench,
     interrupted: impl Future<Output = ()>,
 ) -> anyhow::Result<Report<'_>> {
-    let was_interrupted = tokio::select! {
-        done = load.run() => done.map(|()| false)?,
-        () = interrupted => true,
+    let run = tokio::select! {
+        biased;
         never = progress::show(&load) => match never {},
+        run = load.run(interrupted) => run?,
     };
-    let time = Instant::now().saturating_duration_since(load.counts_from);
-    let (made, statistics) = (load.made(), load.statistics());
-    let unfinished = made.saturating_sub(statistics.ended());
-    Ok(Report { args, time, statistics, unfinished, was_interrupted })
+    let time = load.measured(run.ended);
+    let drain = run.ended.saturating_duration_since(load.counts_from).saturating_sub(time);
+    Ok(Report {
+        args,
+        addresses: load.addresses,
+        time,
+        drain,
+        made_per_second: report::per_second(load.made(), load.measured(run.made_until)),
+        statistics: load.statistics(),
+        was_interrupted: run.was_interrupted,
+    })
 }
 
 /// Returns an error if what was measured is not what was to be.
 fn judge(report: &Report<'_>) -> anyhow::Result<()> {
     let statistics = &report.statistics;
     let (answered, failed, wrong) = (statistics.answered, statistics.failed(), statistics.wrong);
-    let worst = statistics.failures.values().max_by_key(|failures| failures.count);
-    match worst {
-        Some(worst) if answered == 0 => {
-            return Err(anyhow::Error::new(worst.first.clone()).context(format!("all {failed} calls failed")));
-        }
-        None if answered == 0 => {
-            bail!("no call was answered while they counted; measure for longer");
-        }
-        _ => {}
-    }
     ensure!(wrong == 0, "{wrong} of {answered} answers were wrong: not the movies that were asked for");
+    if let Some(commonest) = statistics.failures.values().max_by_key(|failures| failures.count) {
+        let all = statistics.ended();
+        return Err(
+            anyhow::Error::new(commonest.first.clone()).context(format!("{failed} of {all} calls failed"))
+        );
+    }
+    let unfinished = statistics.unfinished;
+    ensure!(unfinished == 0, "{unfinished} calls had no end when the last answers had been waited for");
+    if answered == 0 {
+        bail!("no call was answered while they counted; measure for longer");
+    }
     Ok(())
 }

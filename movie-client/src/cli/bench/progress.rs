@@ -47,12 +47,17 @@ fn line(load: &Load, now: Instant) -> String {
     if now < load.counts_from {
         return format!("warming up, {}", seconds_left(load.counts_from, now));
     }
+    if load.ends.is_some_and(|ends| now >= ends) {
+        let statistics = load.statistics();
+        let rest = load.made().saturating_sub(statistics.ended());
+        return format!("waiting for {rest} answers, {}", so_far(&statistics, load.measured(now)));
+    }
     let left = match (load.ends, load.most_calls) {
         (Some(ends), _) => seconds_left(ends, now),
         (None, Some(most)) => format!("{} calls left", most.saturating_sub(load.made())),
         (None, None) => String::new(),
     };
-    format!("{left}, {}", so_far(&load.statistics(), now - load.counts_from))
+    format!("{left}, {}", so_far(&load.statistics(), load.measured(now)))
 }
 
 fn seconds_left(until: Instant, now: Instant) -> String {
@@ -60,7 +65,7 @@ fn seconds_left(until: Instant, now: Instant) -> String {
 }
 
 fn so_far(statistics: &Statistics, time: Duration) -> String {
-    let rate = per_second(statistics.answered, time);
+    let rate = per_second(statistics.rate.answers, time);
     let p99 = millis(statistics.latency.value_at_quantile(0.99));
     let mut line = format!("{rate:.0} calls/s, p99 {p99} ms");
     for (count, what) in [(statistics.failed(), "failed"), (statistics.wrong, "wrong")] {
@@ -82,14 +87,16 @@ mod tests {
     fn what_went_wrong_is_seen_at_once_and_only_if_something_did() {
         let mut statistics = Statistics::new();
         for _ in 0..30 {
-            statistics.record(Ok(Answer { movies: 1, is_right: true }), Duration::from_micros(1500));
+            let answer = Answer { movies: 1, is_right: true };
+            statistics.record(Ok(answer), Duration::from_micros(1500));
+            statistics.rate.add(answer);
         }
         assert_eq!(so_far(&statistics, Duration::from_secs(2)), "15 calls/s, p99 1.500 ms");
         statistics.record(Err(Error::TooSlow), Duration::ZERO);
         statistics.record(Ok(Answer { movies: 0, is_right: false }), Duration::ZERO);
         assert_eq!(
             so_far(&statistics, Duration::from_secs(1)),
-            "31 calls/s, p99 1.500 ms, 1 failed, 1 wrong"
+            "30 calls/s, p99 1.500 ms, 1 failed, 1 wrong"
         );
     }
 }

@@ -3,40 +3,45 @@
 use std::io;
 use std::time::Duration;
 
-use hdrhistogram::Histogram;
 use serde::Serializer;
 use serde_json::{Value, json};
 
 use super::args::Bench;
+use super::latency::{Latencies, PERCENTILES, buckets, float};
 use super::statistics::Statistics;
 use crate::cli::output::{Form, Format};
-
-/// The percentiles that are told, with the names that people and programs know them by.
-const PERCENTILES: [(&str, &str, f64); 4] = [
-    ("p50", "latency_p50_us", 0.5),
-    ("p90", "latency_p90_us", 0.9),
-    ("p99", "latency_p99_us", 0.99),
-    ("p99.9", "latency_p99_9_us", 0.999),
-];
-
-/// How many bars show how the latencies are spread.
-const BARS: i32 = 10;
 
 /// The longest bar, on a wide enough terminal.
 const LONGEST_BAR: usize = 40;
 
+/// People are not told that the last answers took less than this.
+const SHORT: Duration = Duration::from_millis(10);
+
 /// What people and programs are told in the end.
 pub(super) struct Report<'a> {
     pub(super) args: &'a Bench,
-    /// How long calls counted.
+    /// How many addresses the connections lead to.
+    pub(super) addresses: usize,
+    /// How long calls counted. Rates are of this time.
     pub(super) time: Duration,
+    /// How long the last answers were waited for after it.
+    pub(super) drain: Duration,
+    /// How many calls were made a second.
+    pub(super) made_per_second: f64,
     pub(super) statistics: Statistics,
-    /// The calls that had no answer yet when the measurement was interrupted.
-    pub(super) unfinished: u64,
     pub(super) was_interrupted: bool,
 }
 
 impl Report<'_> {
+    /// Returns what to say if fewer calls were made than were to be; a hundredth less is as many.
+    pub(super) fn shortfall(&self) -> Option<String> {
+        let rate = self.args.rate.filter(|rate| self.made_per_second < 0.99 * f64::from(*rate))?;
+        let made = self.made_per_second;
+        Some(format!(
+            "only {made:.0} of {rate} calls/s could be made: this machine or the service is too slow"
+        ))
+    }
+
     /// Prints it.
     ///
     /// # Errors
@@ -60,32 +65,38 @@ impl Report<'_> {
     /// Returns everything by its name. Names are for programs: none changes, and units are in them.
     fn facts(&self) -> Vec<(&'static str, Value)> {
         let Self { args, time, statistics, .. } = self;
-        let latency = &statistics.latency;
         let errors =
             statistics.failures.iter().map(|(kind, failures)| ((*kind).to_owned(), failures.count.into()));
+        let made_per_second = args.rate.map(|_| rounded(self.made_per_second));
         let mut facts = vec![
             ("call", args.call.name().into()),
             ("connections", args.connections.into()),
+            ("addresses", self.addresses.into()),
             ("concurrency", args.rate.is_none().then_some(args.concurrency).into()),
             ("target_rate_per_s", args.rate.into()),
+            ("made_per_s", made_per_second.into()),
             ("duration_s", rounded(time.as_secs_f64())),
+            ("drain_s", rounded(self.drain.as_secs_f64())),
             ("interrupted", self.was_interrupted.into()),
             ("calls", statistics.ended().into()),
             ("answered", statistics.answered.into()),
             ("wrong", statistics.wrong.into()),
             ("failed", statistics.failed().into()),
-            ("unfinished", self.unfinished.into()),
+            ("unfinished", statistics.unfinished.into()),
+            ("not_sent", statistics.not_made.into()),
             ("errors", Value::Object(errors.collect())),
-            ("rate_per_s", rounded(per_second(statistics.answered, *time))),
-            ("movies_per_s", rounded(per_second(statistics.movies, *time))),
+            ("rate_per_s", rounded(per_second(statistics.rate.answers, *time))),
+            ("movies_per_s", rounded(per_second(statistics.rate.movies, *time))),
         ];
-        let some = |value| if latency.is_empty() { Value::Null } else { value };
-        facts.push(("latency_min_us", some(latency.min().into())));
-        facts.push(("latency_mean_us", some(rounded(latency.mean()))));
-        for (_, name, quantile) in PERCENTILES {
-            facts.push((name, some(latency.value_at_quantile(quantile).into())));
+        let latencies = Latencies::of(statistics);
+        let told = |value: fn(&Latencies) -> Value| latencies.as_ref().map_or(Value::Null, value);
+        facts.push(("latency_min_us", told(|latencies| latencies.min.into())));
+        facts.push(("latency_mean_us", told(|latencies| rounded(latencies.mean))));
+        for (place, (_, name, _)) in PERCENTILES.into_iter().enumerate() {
+            let value = latencies.as_ref().map(|latencies| latencies.percentiles[place].2);
+            facts.push((name, value.into()));
         }
-        facts.push(("latency_max_us", some(latency.max().into())));
+        facts.push(("latency_max_us", told(|latencies| latencies.max.into())));
         facts
     }
 
@@ -111,9 +122,13 @@ impl Report<'_> {
 
     fn write_text(&self, width: Option<usize>, out: &mut impl io::Write) -> io::Result<()> {
         let Self { args, time, statistics, .. } = self;
-        let latency = &statistics.latency;
+        let rate = statistics.rate;
         let per_second = |count| per_second(count, *time);
         let connections = counted(args.connections.into(), "connection");
+        let connections = match self.addresses {
+            0 | 1 => connections,
+            several => format!("{connections} to {several} addresses"),
+        };
         let load = match args.rate {
             Some(rate) => format!("{rate} calls/s on {connections}"),
             None => format!("{} at once on {connections}", counted(args.concurrency.into(), "call")),
@@ -121,30 +136,38 @@ impl Report<'_> {
         let end = if self.was_interrupted { ", interrupted" } else { "" };
         writeln!(out, "call        {}, {load}", args.call.name())?;
         writeln!(out, "time        {:.3} s{end}", time.as_secs_f64())?;
-        writeln!(out, "answered    {}, {:.1}/s", statistics.answered, per_second(statistics.answered))?;
+        if self.drain >= SHORT {
+            writeln!(out, "            {:.3} s more for the last answers", self.drain.as_secs_f64())?;
+        }
+        if self.shortfall().is_some() {
+            writeln!(out, "made        only {:.1}/s", self.made_per_second)?;
+        }
+        writeln!(out, "answered    {}, {:.1}/s", statistics.answered, per_second(rate.answers))?;
         if args.call.is_list() {
-            writeln!(out, "movies      {}, {:.1}/s", statistics.movies, per_second(statistics.movies))?;
+            writeln!(out, "movies      {}, {:.1}/s", rate.movies, per_second(rate.movies))?;
         }
         writeln!(out, "wrong       {}", statistics.wrong)?;
         writeln!(out, "failed      {}", statistics.failed())?;
         for (kind, failures) in &statistics.failures {
             writeln!(out, "  {:>8}  {kind}: {}", failures.count, failures.first)?;
         }
-        if self.unfinished > 0 {
-            writeln!(out, "unfinished  {}", self.unfinished)?;
+        for (name, count) in [("unfinished", statistics.unfinished), ("not sent", statistics.not_made)] {
+            if count > 0 {
+                writeln!(out, "{name:<12}{count}")?;
+            }
         }
-        if latency.is_empty() {
+        let Some(Latencies { min, mean, percentiles, max }) = Latencies::of(statistics) else {
             return Ok(());
-        }
+        };
         writeln!(out, "\nlatency           ms")?;
-        writeln!(out, "min     {:>12}", millis(latency.min()))?;
-        writeln!(out, "mean    {:>12.3}", latency.mean() / 1e3)?;
-        for (name, _, quantile) in PERCENTILES {
-            writeln!(out, "{name:<8}{:>12}", millis(latency.value_at_quantile(quantile)))?;
+        writeln!(out, "min     {:>12}", millis(min))?;
+        writeln!(out, "mean    {:>12.3}", mean / 1e3)?;
+        for (name, _, value) in percentiles {
+            writeln!(out, "{name:<8}{:>12}", millis(value))?;
         }
-        writeln!(out, "max     {:>12}", millis(latency.max()))?;
+        writeln!(out, "max     {:>12}", millis(max))?;
         writeln!(out, "\nup to             ms     calls")?;
-        let buckets = buckets(latency);
+        let buckets = buckets(&statistics.all_latencies());
         let most = buckets.iter().map(|(_, count)| *count).max().unwrap_or_default();
         let longest = width.map_or(LONGEST_BAR, |width| width.saturating_sub(32).min(LONGEST_BAR));
         for (limit, count) in buckets {
@@ -165,22 +188,6 @@ pub(super) fn millis(micros: u64) -> String {
     format!("{}.{:03}", micros / 1000, micros % 1000)
 }
 
-/// Counts the latencies up to limits, in microseconds, each of which is by the same factor above the one before: that
-/// shows something of those that are close together as well as of those that are far apart.
-fn buckets(latency: &Histogram<u64>) -> Vec<(f64, u64)> {
-    let (min, max) = (float(latency.min().max(1)), float(latency.max().max(1)));
-    // Those that the histogram does not tell apart need no bars.
-    let bars = if latency.equivalent(latency.min(), latency.max()) { 1 } else { BARS };
-    let limit = |bar| min * (max / min).powf(f64::from(bar) / f64::from(bars));
-    let mut buckets: Vec<_> = (1..=bars).map(|bar| (limit(bar), 0)).collect();
-    for value in latency.iter_recorded() {
-        let micros = float(value.value_iterated_to());
-        let place = buckets.partition_point(|(limit, _)| *limit < micros).min(buckets.len() - 1);
-        buckets[place].1 += value.count_at_value();
-    }
-    buckets
-}
-
 /// Draws a bar that is as long as `longest` for `most`. What is there at all is seen.
 fn bar(count: u64, most: u64, longest: usize) -> String {
     let length = u128::from(count) * longest as u128 / u128::from(most.max(1));
@@ -195,11 +202,6 @@ fn counted(count: u64, what: &str) -> String {
 /// Leaves three digits behind the point: more would say more than was measured.
 fn rounded(number: f64) -> Value {
     json!((number * 1e3).round() / 1e3)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^53 calls")]
-fn float(number: u64) -> f64 {
-    number as f64
 }
 
 #[cfg(test)]
@@ -224,14 +226,25 @@ mod tests {
     fn printed(args: &Bench, latencies: &[u64], format: Format) -> String {
         let mut statistics = Statistics::new();
         for millis in latencies {
-            statistics.record(Ok(Answer { movies: 1, is_right: true }), Duration::from_millis(*millis));
+            let answer = Answer { movies: 1, is_right: true };
+            statistics.record(Ok(answer), Duration::from_millis(*millis));
+            statistics.rate.add(answer);
         }
         if latencies.is_empty() {
             let message = "busy".to_owned();
             statistics.record(Err(Error::TooMuch { address: "a:1".into(), message }), Duration::ZERO);
         }
+        print(&report(args, statistics), format)
+    }
+
+    fn report(args: &Bench, statistics: Statistics) -> Report<'_> {
         let time = Duration::from_millis(2500);
-        let report = Report { args, time, statistics, unfinished: 0, was_interrupted: false };
+        let made_per_second = args.rate.map_or(0.0, f64::from);
+        let (drain, was_interrupted) = (Duration::ZERO, false);
+        Report { args, addresses: 1, time, drain, made_per_second, statistics, was_interrupted }
+    }
+
+    fn print(report: &Report<'_>, format: Format) -> String {
         let mut out = Vec::new();
         report.write(&Form { format, width: Some(50), colours: false }, &mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -274,6 +287,29 @@ mod tests {
         let value: Value = serde_json::from_str(&none).unwrap();
         assert_eq!(value["errors"], json!({ "too_much": 1 }));
         assert_eq!(value["latency_p99_9_us"], Value::Null);
+    }
+
+    #[test]
+    fn what_was_not_made_in_time_is_told_to_all() {
+        let args = args(Some(1000), Call::Get);
+        let mut statistics = Statistics::new();
+        (statistics.not_made, statistics.unfinished) = (75, 1);
+        let mut report = report(&args, statistics);
+        assert_eq!(report.shortfall(), None);
+        (report.made_per_second, report.drain, report.addresses) = (970.0, Duration::from_secs(3), 2);
+        let text = print(&report, Format::Text);
+        for line in [
+            "call        GetMovie, 1000 calls/s on 1 connection to 2 addresses",
+            "            3.000 s more for the last answers",
+            "made        only 970.0/s",
+            "unfinished  1",
+            "not sent    75",
+        ] {
+            assert!(text.lines().any(|printed| printed == line), "{line}: {text}");
+        }
+        let value: Value = serde_json::from_str(&print(&report, Format::Json)).unwrap();
+        assert_eq!((&value["not_sent"], &value["made_per_s"]), (&json!(75), &json!(970.0)));
+        assert_eq!((&value["drain_s"], &value["addresses"]), (&json!(3.0), &json!(2)));
     }
 
     #[test]

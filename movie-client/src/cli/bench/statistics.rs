@@ -10,16 +10,29 @@ use crate::Error;
 
 /// What was measured.
 pub(super) struct Statistics {
-    /// In microseconds, to three digits. Of the calls that were answered, and of those that were not in time, whose
-    /// latency is at least what they had: without them, a stalled service would look fast.
+    /// In microseconds, to three digits. Of the calls that were answered, and of those that had no answer when they were
+    /// given up, whose latency is at least what they had: without them, a stalled service would look fast.
     pub(super) latency: Histogram<u64>,
+    /// As above, of the calls that failed otherwise. They may have been slow, too, and many may have been refused fast.
+    failed_latency: Histogram<u64>,
     pub(super) answered: u64,
     /// Of the answers, those that are wrong.
     pub(super) wrong: u64,
-    /// The movies in the answers.
-    pub(super) movies: u64,
     /// By their kinds.
     pub(super) failures: BTreeMap<&'static str, Failures>,
+    /// The calls that had no answer yet when the measurement ended.
+    pub(super) unfinished: u64,
+    /// The calls that were due and could not be made in time.
+    pub(super) not_made: u64,
+    /// What was answered while calls were made, rather than when only the last answers were waited for.
+    pub(super) rate: Answered,
+}
+
+/// Answers, and the movies in them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Answered {
+    pub(super) answers: u64,
+    pub(super) movies: u64,
 }
 
 /// The failures of one kind.
@@ -31,38 +44,61 @@ pub(super) struct Failures {
 
 impl Statistics {
     pub(super) fn new() -> Self {
-        let latency = Histogram::new(3).expect("three digits are a precision that there is");
-        Self { latency, answered: 0, wrong: 0, movies: 0, failures: BTreeMap::new() }
+        let latency: Histogram<u64> = Histogram::new(3).expect("three digits are a precision that there is");
+        Self {
+            failed_latency: latency.clone(),
+            latency,
+            answered: 0,
+            wrong: 0,
+            failures: BTreeMap::new(),
+            unfinished: 0,
+            not_made: 0,
+            rate: Answered::default(),
+        }
     }
 
     /// Counts a call and how long it took.
     pub(super) fn record(&mut self, outcome: Result<Answer, Error>, latency: Duration) {
-        if matches!(outcome, Ok(_) | Err(Error::DeadlineExceeded { .. })) {
-            let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-            // The histogram grows with what it is given, up to more than the age of the world.
-            let _ = self.latency.record(micros);
-        }
+        let had_its_time = matches!(outcome, Ok(_) | Err(Error::DeadlineExceeded { .. }));
+        record(if had_its_time { &mut self.latency } else { &mut self.failed_latency }, latency);
         match outcome {
             Ok(answer) => {
                 self.answered += 1;
                 self.wrong += u64::from(!answer.is_right);
-                self.movies += answer.movies;
             }
             Err(error) => self.fail(kind(&error), Failures { count: 1, first: error }),
         }
     }
 
+    /// Counts a call that was given up after so long.
+    pub(super) fn record_unfinished(&mut self, latency: Duration) {
+        record(&mut self.latency, latency);
+        self.unfinished += 1;
+    }
+
     /// Counts what was counted apart.
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { latency, answered, wrong, movies, failures } = other;
-        // It grows, as above.
+        let Self { latency, failed_latency, answered, wrong, failures, unfinished, not_made, rate } = other;
+        // They grow with what they are given.
         let _ = self.latency.add(latency);
+        let _ = self.failed_latency.add(failed_latency);
         self.answered += answered;
         self.wrong += wrong;
-        self.movies += movies;
+        self.unfinished += unfinished;
+        self.not_made += not_made;
+        self.rate.answers += rate.answers;
+        self.rate.movies += rate.movies;
         for (kind, failures) in failures {
             self.fail(kind, failures.clone());
         }
+    }
+
+    /// Returns the latencies of all calls, those that failed as well.
+    pub(super) fn all_latencies(&self) -> Histogram<u64> {
+        let mut all = self.latency.clone();
+        // It grows with what it is given.
+        let _ = all.add(&self.failed_latency);
+        all
     }
 
     /// Returns how many calls failed.
@@ -79,6 +115,19 @@ impl Statistics {
         let count = failures.count;
         self.failures.entry(kind).and_modify(|known| known.count += count).or_insert(failures);
     }
+}
+
+impl Answered {
+    pub(super) fn add(&mut self, answer: Answer) {
+        self.answers += 1;
+        self.movies += answer.movies;
+    }
+}
+
+fn record(latencies: &mut Histogram<u64>, latency: Duration) {
+    let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+    // The histogram grows with what it is given, up to more than the age of the world.
+    let _ = latencies.record(micros);
 }
 
 /// Returns the kind of an error: part of the output, so none changes its name.
@@ -135,8 +184,9 @@ mod tests {
         let other =
             of([(Ok(RIGHT), 1000), (Err(Error::TooSlow), 1), (Err(refused()), 1), (Err(refused()), 1)]);
         one.add(&other);
-        assert_eq!((one.answered, one.wrong, one.movies), (3, 1, 2));
+        assert_eq!((one.answered, one.wrong), (3, 1));
         assert_eq!((one.failed(), one.ended(), one.latency.len()), (4, 7, 3));
+        assert_eq!(one.all_latencies().len(), 7);
         let kinds: Vec<_> = one.failures.iter().map(|(kind, failures)| (*kind, failures.count)).collect();
         assert_eq!(kinds, [("too_much", 3), ("too_slow", 1)]);
         assert_eq!(one.failures["too_much"].first, refused());

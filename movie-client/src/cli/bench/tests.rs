@@ -1,10 +1,12 @@
 //! Measures servers whose delays are known. A slow machine only adds to latencies, so they are bounded from below.
 
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::StreamExt;
 use movie_proto::movie_server::{Movie, MovieServer};
 use movie_proto::{Empty, MovieData, MovieId};
 use serde_json::{Value, json};
@@ -15,8 +17,11 @@ use tonic::{Request, Response, Status};
 
 use super::args::Call;
 use super::*;
-use crate::Error;
+use crate::cli::failure;
 use crate::cli::output::Format;
+use crate::{Error, Resolver, Retry};
+
+const JSON: Form = Form { format: Format::Json, width: None, colours: false };
 
 /// A server of the course's contract that answers as it is told to.
 #[derive(Default)]
@@ -30,14 +35,19 @@ struct Server {
     /// Every such answer is another movie.
     mistakes_every: Option<u64>,
     calls: AtomicU64,
+    connected: Arc<AtomicU64>,
 }
 
 impl Server {
     async fn start(self) -> Config {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address: SocketAddr = listener.local_addr().unwrap();
+        let connected = Arc::clone(&self.connected);
+        let connections = TcpListenerStream::new(listener).inspect(move |_| {
+            connected.fetch_add(1, Ordering::Relaxed);
+        });
         let server = tonic::transport::Server::builder().add_service(MovieServer::new(self));
-        tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
+        tokio::spawn(server.serve_with_incoming(connections));
         Config::at([address.to_string().parse().unwrap()])
     }
 }
@@ -98,10 +108,9 @@ async fn connected(config: &Config, args: &Bench) -> Load {
 /// Measures a server; returns what is printed, and how it ended.
 async fn measured(server: Server, args: &Bench) -> (Value, anyhow::Result<()>) {
     let config = server.start().await;
-    let form = Form { format: Format::Json, width: None, colours: false };
     let mut out = Vec::new();
     // Not a measure of speed: the machine may be busy.
-    let ended = timeout(Duration::from_mins(1), bench(&config, args, &form, &mut out)).await;
+    let ended = timeout(Duration::from_mins(1), bench(&config, args, &JSON, &mut out)).await;
     (serde_json::from_slice(&out).unwrap_or_default(), ended.expect("the measurement did not end").map(drop))
 }
 
@@ -162,7 +171,78 @@ async fn a_duration_ends_the_measurement() {
     let (report, ended) = measured(Server { delay, ..Server::default() }, &args).await;
     ended.unwrap();
     assert!((1..=200).contains(&report["calls"].as_u64().unwrap()), "{report}");
-    assert!(report["duration_s"].as_f64().unwrap() >= 0.2, "{report}");
+    assert_eq!(report["duration_s"], 0.2, "{report}");
+}
+
+#[tokio::test]
+async fn answers_after_the_end_are_waited_for_and_are_none_of_the_rate() {
+    for rate in [None, Some(10)] {
+        let args = Bench { rate, calls: None, duration: Some(Duration::from_millis(300)), ..args(1) };
+        let delay = Duration::from_millis(600);
+        let (report, ended) = measured(Server { delay, ..Server::default() }, &args).await;
+        ended.unwrap();
+        assert_eq!((&report["duration_s"], &report["rate_per_s"]), (&json!(0.3), &json!(0.0)), "{report}");
+        assert!(report["answered"].as_u64().unwrap() >= 1, "{report}");
+        assert!(report["drain_s"].as_f64().unwrap() >= 0.29, "{report}");
+    }
+}
+
+#[tokio::test]
+async fn an_open_loop_ends_in_time_and_counts_what_could_not_be_made_as_slow() {
+    for warm_up in [0, 200].map(Duration::from_millis) {
+        let delay = Duration::from_millis(20);
+        let config = Server { delay, ..Server::default() }.start().await;
+        let duration = Duration::from_millis(300);
+        let args = Bench { rate: Some(1_000_000), calls: None, duration: Some(duration), warm_up, ..args(1) };
+        let mut load = connected(&config, &args).await;
+        load.most_in_flight = 10;
+        let measurement = measure(Arc::new(load), &args, pending());
+        let report = timeout(Duration::from_mins(1), measurement).await.expect("it did not end").unwrap();
+        assert_eq!(report.time, duration);
+        let statistics = &report.statistics;
+        // Some 150 calls can be made, if the machine is not slow; all 300,000 count.
+        assert!((1..=200).contains(&statistics.answered), "{}", statistics.answered);
+        assert_eq!(statistics.answered + statistics.not_made, 300_000);
+        assert_eq!(statistics.latency.len(), 300_000);
+        let median = statistics.latency.value_at_quantile(0.5);
+        assert!(median >= 149_000, "{median}");
+        assert!(report.shortfall().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_rate_that_can_be_kept_to_leaves_nothing_behind() {
+    let duration = Some(Duration::from_millis(500));
+    let args = Bench { rate: Some(20), calls: None, duration, ..args(1) };
+    let (report, ended) = measured(Server::default(), &args).await;
+    ended.unwrap();
+    // The machine may be busy, and then some are not made.
+    let count = |name: &str| report[name].as_u64().unwrap();
+    assert_eq!(count("answered") + count("not_sent"), 10, "{report}");
+}
+
+#[tokio::test]
+async fn each_connection_is_one_and_in_turns_to_every_address_that_answers() {
+    let connected = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
+    let mut sockets = Vec::new();
+    for connected in &connected {
+        let server = Server { connected: Arc::clone(connected), ..Server::default() };
+        sockets.push(server.start().await.addresses[0].to_string().parse::<SocketAddr>().unwrap());
+    }
+    // Bound and not listened to, so that nobody else gets the port.
+    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
+    nobody.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    sockets.insert(1, nobody.local_addr().unwrap());
+    let resolver = Resolver::new(move |_, _| ready(Ok(sockets.clone())));
+    let config = Config { resolver, ..Config::at(["movies.example:1".parse().unwrap()]) };
+    let args = Bench { connections: 5, concurrency: 3, ..args(100) };
+    let prepared = Client::connect(&Server::default().start().await).unwrap();
+    let questions = Questions::prepare(&prepared, args.call).await.unwrap();
+    let load = Load::connect(&config, &args, questions).await.unwrap();
+    let counts = || [0, 1].map(|server: usize| connected[server].load(Ordering::Relaxed));
+    assert_eq!((counts(), load.addresses), ([3, 2], 2), "not all are connected at first");
+    let report = measure(Arc::new(load), &args, pending()).await.unwrap();
+    assert_eq!((report.statistics.answered, counts()), (100, [3, 2]));
 }
 
 #[tokio::test]
@@ -176,7 +256,9 @@ async fn wrong_answers_are_counted_and_are_a_failure() {
 #[tokio::test]
 async fn failed_calls_are_counted_by_kind_and_are_no_answers() {
     let (report, ended) = measured(Server { refuses_every: Some(10), ..Server::default() }, &args(100)).await;
-    ended.unwrap();
+    let error = ended.unwrap_err();
+    assert!(error.to_string().starts_with("10 of 100 calls failed"), "{error:#}");
+    assert_eq!(failure::exit(&error), Exit::Unavailable);
     assert_eq!((&report["answered"], &report["failed"]), (&json!(90), &json!(10)));
     assert_eq!(report["errors"], json!({ "busy": 10 }));
 }
@@ -186,7 +268,7 @@ async fn that_all_calls_failed_is_an_error_that_says_why() {
     let (report, ended) = measured(Server { refuses_every: Some(1), ..Server::default() }, &args(10)).await;
     let error = ended.unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(Error::Busy { .. })), "{error:#}");
-    assert_eq!(error.to_string(), "all 10 calls failed");
+    assert_eq!(error.to_string(), "10 of 10 calls failed");
     assert_eq!(report["failed"], 10);
 }
 
@@ -194,9 +276,8 @@ async fn that_all_calls_failed_is_an_error_that_says_why() {
 async fn calls_that_are_not_answered_in_time_are_slow() {
     let mut config = Server { delay: Duration::from_hours(1), ..Server::default() }.start().await;
     config.deadline = Duration::from_millis(100);
-    let form = Form { format: Format::Json, width: None, colours: false };
     let mut out = Vec::new();
-    bench(&config, &args(3), &form, &mut out).await.unwrap_err();
+    bench(&config, &args(3), &JSON, &mut out).await.unwrap_err();
     let report: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(report["errors"], json!({ "deadline_exceeded": 3 }));
     assert!(report["latency_min_us"].as_u64().unwrap() >= 99_000, "{report}");
@@ -230,15 +311,54 @@ async fn an_interruption_tells_what_was_measured_until_then() {
 }
 
 #[tokio::test]
+async fn what_an_interruption_gives_up_counts_with_its_age() {
+    for rate in [None, Some(1000)] {
+        // The first call connects.
+        let stall = Some((2, Duration::from_hours(1)));
+        let config = Server { stall, ..Server::default() }.start().await;
+        let config = Config { deadline: Duration::from_hours(1), ..config };
+        let args = Bench { rate, concurrency: 2, ..args(2) };
+        let load = Arc::new(connected(&config, &args).await);
+        let watched = Arc::clone(&load);
+        let interrupted = async move {
+            while watched.made() < 2 {
+                tokio::task::yield_now().await;
+            }
+            sleep(Duration::from_millis(50)).await;
+        };
+        let ended = timeout(Duration::from_mins(1), measure(load, &args, interrupted)).await;
+        let report = ended.expect("the interruption did not end it").unwrap();
+        let statistics = &report.statistics;
+        assert!(report.was_interrupted);
+        assert_eq!((statistics.unfinished, statistics.latency.len()), (2, 2));
+        assert!(statistics.latency.min() >= 49_000, "{}", statistics.latency.min());
+    }
+}
+
+#[tokio::test]
+async fn an_interruption_before_anything_counts_prints_nothing() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let preparing = Config::at([silent.local_addr().unwrap().to_string().parse().unwrap()]);
+    let warming_up = Server::default().start().await;
+    for config in [preparing, warming_up] {
+        let args = Bench { warm_up: Duration::from_hours(1), ..args(1) };
+        let interrupted = sleep(Duration::from_millis(200));
+        let mut out = Vec::new();
+        let ended = bench_until(interrupted, &config, &args, &JSON, &mut out);
+        let ended = timeout(Duration::from_mins(1), ended).await.expect("it did not end");
+        assert_eq!((ended.unwrap(), out), (Exit::Interrupted, Vec::new()));
+    }
+}
+
+#[tokio::test]
 async fn nobody_at_the_address_is_told_at_once() {
     // Bound and not listened to, so that nobody else gets the port.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let mut config = Config::at([socket.local_addr().unwrap().to_string().parse().unwrap()]);
-    config.retry = crate::Retry::never();
-    let form = Form { format: Format::Json, width: None, colours: false };
+    config.retry = Retry::never();
     let mut out = Vec::new();
-    let error = bench(&config, &args(10), &form, &mut out).await.unwrap_err();
+    let error = bench(&config, &args(10), &JSON, &mut out).await.unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(Error::Unreachable { .. })), "{error:#}");
     assert_eq!(out, b"");
 }

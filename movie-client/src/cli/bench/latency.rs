@@ -1,0 +1,89 @@
+//! How latencies are summed up.
+
+use hdrhistogram::Histogram;
+
+use super::statistics::Statistics;
+
+/// The percentiles that are told, with the names that people and programs know them by.
+pub(super) const PERCENTILES: [(&str, &str, f64); 4] = [
+    ("p50", "latency_p50_us", 0.5),
+    ("p90", "latency_p90_us", 0.9),
+    ("p99", "latency_p99_us", 0.99),
+    ("p99.9", "latency_p99_9_us", 0.999),
+];
+
+/// How many bars show how the latencies are spread.
+const BARS: i32 = 10;
+
+/// The latencies that are told, in microseconds.
+pub(super) struct Latencies {
+    pub(super) min: u64,
+    pub(super) mean: f64,
+    /// With the names that people and programs know them by.
+    pub(super) percentiles: [(&'static str, &'static str, u64); 4],
+    pub(super) max: u64,
+}
+
+impl Latencies {
+    /// Returns them, if there are any. A failure that was slow makes them worse, and one that was fast never better.
+    pub(super) fn of(statistics: &Statistics) -> Option<Self> {
+        let (answers, all) = (&statistics.latency, statistics.all_latencies());
+        let at = |quantile| answers.value_at_quantile(quantile).max(all.value_at_quantile(quantile));
+        (!answers.is_empty()).then(|| Self {
+            min: answers.min(),
+            mean: answers.mean().max(all.mean()),
+            percentiles: PERCENTILES.map(|(name, long_name, quantile)| (name, long_name, at(quantile))),
+            max: all.max(),
+        })
+    }
+}
+
+/// Counts the latencies up to limits, in microseconds, each of which is by the same factor above the one before: that
+/// shows something of those that are close together as well as of those that are far apart.
+pub(super) fn buckets(latency: &Histogram<u64>) -> Vec<(f64, u64)> {
+    let (min, max) = (float(latency.min().max(1)), float(latency.max().max(1)));
+    // Those that the histogram does not tell apart need no bars.
+    let bars = if latency.equivalent(latency.min(), latency.max()) { 1 } else { BARS };
+    let limit = |bar| min * (max / min).powf(f64::from(bar) / f64::from(bars));
+    let mut buckets: Vec<_> = (1..=bars).map(|bar| (limit(bar), 0)).collect();
+    for value in latency.iter_recorded() {
+        let micros = float(value.value_iterated_to());
+        let place = buckets.partition_point(|(limit, _)| *limit < micros).min(buckets.len() - 1);
+        buckets[place].1 += value.count_at_value();
+    }
+    buckets
+}
+
+#[expect(clippy::cast_precision_loss, reason = "nobody counts to 2^53 calls")]
+pub(super) fn float(number: u64) -> f64 {
+    number as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::Error;
+    use crate::cli::bench::calls::Answer;
+
+    #[test]
+    fn slow_failures_make_latencies_worse_and_fast_ones_not_better() {
+        let cut = || Error::Unavailable { address: "a:1".into(), message: "cut".into() };
+        let percentiles = |failures: u64, millis| {
+            let mut statistics = Statistics::new();
+            for millis in 1..=100 {
+                let right = Answer { movies: 1, is_right: true };
+                statistics.record(Ok(right), Duration::from_millis(millis));
+            }
+            for _ in 0..failures {
+                statistics.record(Err(cut()), Duration::from_millis(millis));
+            }
+            Latencies::of(&statistics).unwrap().percentiles.map(|(_, _, value)| value / 1000)
+        };
+        assert_eq!(percentiles(0, 0), [50, 90, 99, 100]);
+        assert_eq!(percentiles(1000, 0), [50, 90, 99, 100]);
+        assert_eq!(percentiles(1000, 70), [70, 90, 99, 100]);
+        assert_eq!(percentiles(20, 2000), [60, 2000, 2000, 2000]);
+    }
+}

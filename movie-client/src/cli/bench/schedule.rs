@@ -1,0 +1,133 @@
+//! When the calls of an open loop are due.
+
+use std::io;
+use std::ops::Range;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use hdrhistogram::Histogram;
+use tokio::sync::watch;
+
+const NANOS: u128 = 1_000_000_000;
+
+/// Calls that are due at equal intervals, whatever happens meanwhile. Latencies that count from then hide no stall (Gil
+/// Tene, "How not to measure latency": coordinated omission).
+#[derive(Clone, Copy)]
+pub(super) struct Schedule {
+    pub(super) begins: Instant,
+    /// So many calls a second.
+    pub(super) rate: u32,
+}
+
+impl Schedule {
+    /// Returns when a call is due.
+    pub(super) fn due(&self, number: u64) -> Instant {
+        let rate = u64::from(self.rate);
+        let nanos = number % rate * 1_000_000_000 / rate;
+        self.begins + Duration::from_secs(number / rate) + Duration::from_nanos(nanos)
+    }
+
+    /// Returns how many calls are due before an instant.
+    pub(super) fn due_before(&self, instant: Instant) -> u64 {
+        let nanos = instant.saturating_duration_since(self.begins).as_nanos();
+        let about = u64::try_from(nanos * u128::from(self.rate) / NANOS).unwrap_or(u64::MAX - 1);
+        // Intervals are rounded down to nanoseconds.
+        (about.saturating_sub(1)..=about + 1).find(|number| self.due(*number) >= instant).unwrap_or(about)
+    }
+
+    /// Says how many calls are due, at the time. It is a thread, as Tokio's timers are late by up to a millisecond, which
+    /// is more than an answer takes. It ends with the receiver.
+    ///
+    /// # Errors
+    ///
+    /// If there is no thread.
+    pub(super) fn clock(self) -> io::Result<watch::Receiver<u64>> {
+        let (sender, receiver) = watch::channel(0);
+        let tell = move || {
+            let mut told = 0;
+            while !sender.is_closed() {
+                thread::sleep(self.due(told).saturating_duration_since(Instant::now()));
+                told = self.due_before(Instant::now()).max(told + 1);
+                sender.send_replace(told);
+            }
+        };
+        thread::Builder::new().name("schedule".to_owned()).spawn(tell)?;
+        Ok(receiver)
+    }
+
+    /// Records in microseconds how long these calls have been due. There may be a great many: those that the histogram does
+    /// not tell apart are recorded at once.
+    pub(super) fn record_ages(&self, calls: Range<u64>, now: Instant, ages: &mut Histogram<u64>) {
+        let mut end = calls.end;
+        while end > calls.start {
+            let age = now.saturating_duration_since(self.due(end - 1)).as_micros();
+            let age = u64::try_from(age).unwrap_or(u64::MAX);
+            let distinct = Duration::from_micros(ages.highest_equivalent(age).saturating_add(1));
+            let then = now.checked_sub(distinct).map(|then| then + Duration::from_nanos(1));
+            let older = then.map_or(0, |then| self.due_before(then));
+            let first = older.clamp(calls.start, end - 1);
+            // The histogram grows with what it is given, up to more than the age of the world.
+            let _ = ages.record_n(age, end - first);
+            end = first;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(rate: u32) -> Schedule {
+        Schedule { begins: Instant::now(), rate }
+    }
+
+    #[test]
+    fn calls_are_due_at_equal_intervals_and_without_drift() {
+        let due = |rate, number| {
+            let schedule = at(rate);
+            schedule.due(number) - schedule.begins
+        };
+        assert_eq!(due(100, 0), Duration::ZERO);
+        assert_eq!(due(100, 7), Duration::from_millis(70));
+        assert_eq!(due(3, 1), Duration::from_nanos(333_333_333));
+        assert_eq!(due(3, 3000), Duration::from_secs(1000));
+    }
+
+    #[test]
+    fn a_call_is_due_before_any_later_instant_and_not_before_its_own() {
+        for rate in [1, 3, 7, 100, 999_999, 1_000_000] {
+            let schedule = at(rate);
+            assert_eq!(schedule.due_before(schedule.begins), 0);
+            for number in [0, 1, 2, 3, 6, 7, 1000, 12_345_678] {
+                let due = schedule.due(number);
+                assert_eq!(schedule.due_before(due), number, "{rate}");
+                assert_eq!(schedule.due_before(due + Duration::from_nanos(1)), number + 1, "{rate}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn the_clock_says_what_is_due_however_late_it_is_asked() {
+        let schedule = at(100_000);
+        let mut clock = schedule.clock().unwrap();
+        for number in [1, 100, 5000] {
+            let told = *clock.wait_for(|told| *told >= number).await.unwrap();
+            assert!(schedule.due(told - 1) <= Instant::now(), "told before it is due");
+        }
+    }
+
+    #[test]
+    fn the_ages_of_many_calls_are_those_of_each() {
+        let schedule = at(10_000);
+        let now = schedule.begins + Duration::from_secs(7);
+        let mut ages = Histogram::new(3).unwrap();
+        schedule.record_ages(123..60_000, now, &mut ages);
+        let mut each = Histogram::<u64>::new(3).unwrap();
+        for number in 123..60_000 {
+            each.record(u64::try_from((now - schedule.due(number)).as_micros()).unwrap()).unwrap();
+        }
+        assert!(ages == each, "{} and {} calls", ages.len(), each.len());
+        // To record each would take for ever.
+        schedule.record_ages(0..u64::MAX >> 20, now + Duration::from_hours(24 * 365), &mut ages);
+    }
+}
