@@ -9,6 +9,7 @@ use clap_complete::Shell;
 
 use super::bench::args::Bench;
 use super::output::Format;
+use super::parse::{etag, number, rating};
 use super::time::time;
 use crate::Address;
 
@@ -16,7 +17,8 @@ use crate::Address;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "movie-client", version, after_help = AFTER_HELP)]
 pub struct Args {
-    /// The form of what is printed; by default a table on a terminal and ndjson elsewhere.
+    /// The form of what is printed; by default a table on a terminal and ndjson elsewhere. Without effect on `export` and
+    /// without a command.
     #[arg(short, long, env = "MOVIE_OUTPUT", value_enum, value_name = "FORM", global = true, help_heading = PRINTED)]
     pub output: Option<Format>,
 
@@ -107,7 +109,7 @@ pub enum Command {
     Create(Create),
     /// Change what is named of a movie.
     Update(Update),
-    /// Remove a movie.
+    /// Remove a movie; prints nothing.
     Delete(Delete),
     /// Add the movies of files, and replace those that are there.
     Import(Import),
@@ -139,39 +141,40 @@ pub enum Command {
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 pub struct List {
     /// Of this year or later.
-    #[arg(long, value_name = "YEAR")]
+    #[arg(long, value_name = "YEAR", value_parser = number::<u32>, allow_negative_numbers = true)]
     pub year_from: Option<u32>,
 
     /// Of this year or earlier.
-    #[arg(long, value_name = "YEAR")]
+    #[arg(long, value_name = "YEAR", value_parser = number::<u32>, allow_negative_numbers = true)]
     pub year_to: Option<u32>,
 
     /// With at least this rating.
-    #[arg(long, value_name = "RATING")]
+    #[arg(long, value_name = "RATING", value_parser = rating, allow_negative_numbers = true)]
     pub rating_min: Option<f32>,
 
-    /// Of this genre; several for any of them.
-    #[arg(long = "genre", value_name = "GENRE")]
+    /// Of this genre, spelt exactly so; several, or some with commas between them, for any of them.
+    #[arg(long = "genre", value_name = "GENRE", value_delimiter = ',', allow_hyphen_values = true)]
     pub genres: Vec<String>,
 
-    /// Made in this country; several for any of them.
-    #[arg(long = "country", value_name = "COUNTRY")]
+    /// Made in this country; several as with genres.
+    #[arg(long = "country", value_name = "COUNTRY", value_delimiter = ',', allow_hyphen_values = true)]
     pub countries: Vec<String>,
 
-    /// With this language; several for any of them.
-    #[arg(long = "language", value_name = "LANGUAGE")]
+    /// With this language; several as with genres.
+    #[arg(long = "language", value_name = "LANGUAGE", value_delimiter = ',', allow_hyphen_values = true)]
     pub languages: Vec<String>,
 
-    /// Of this director.
-    #[arg(long, default_value = "", hide_default_value = true)]
+    /// Of this director, spelt exactly so.
+    #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     pub director: String,
 
-    /// The order: of `title`, `year` and `rating` those that count, such as `rating desc,title`.
+    /// The order: of `title`, `year` and `rating` those that count, such as `rating desc,title`. Titles are
+    /// ordered by their characters' numbers in Unicode: `Z` comes before `a`.
     #[arg(long = "order", value_name = "FIELDS", default_value = "", hide_default_value = true)]
     pub order_by: String,
 
     /// How many movies at most.
-    #[arg(long, value_name = "NUMBER")]
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u64>, allow_negative_numbers = true)]
     pub limit: Option<u64>,
 }
 
@@ -179,50 +182,51 @@ pub struct List {
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Fields {
     /// The title.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub title: Option<String>,
 
     /// The rating from 0 to 10.
-    #[arg(long)]
+    #[arg(long, value_parser = rating, allow_negative_numbers = true)]
     pub rating: Option<f32>,
 
     /// The director.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub director: Option<String>,
 
     /// The year of the first release.
-    #[arg(long)]
+    #[arg(long, value_parser = number::<u32>, allow_negative_numbers = true)]
     pub year: Option<u32>,
 
-    /// A genre; may be given several times.
-    #[arg(long = "genre", value_name = "GENRE")]
+    /// A genre; may be given several times, or with commas between several.
+    #[arg(long = "genre", value_name = "GENRE", value_delimiter = ',', allow_hyphen_values = true)]
     pub genres: Vec<String>,
 
     /// The running time in minutes.
-    #[arg(long = "runtime", value_name = "MINUTES")]
+    #[arg(long = "runtime", value_name = "MINUTES", value_parser = number::<u32>, allow_negative_numbers = true)]
     pub runtime_minutes: Option<u32>,
 
-    /// A country where it was made; may be given several times.
-    #[arg(long = "country", value_name = "COUNTRY")]
+    /// A country where it was made; several as with genres.
+    #[arg(long = "country", value_name = "COUNTRY", value_delimiter = ',', allow_hyphen_values = true)]
     pub countries: Vec<String>,
 
-    /// A language spoken; may be given several times.
-    #[arg(long = "language", value_name = "LANGUAGE")]
+    /// A language spoken; several as with genres.
+    #[arg(long = "language", value_name = "LANGUAGE", value_delimiter = ',', allow_hyphen_values = true)]
     pub languages: Vec<String>,
 }
 
 /// A movie to add.
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_arg("title", |title| title.required(true)))]
 pub struct Create {
     /// The id; the service makes one if there is none.
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub id: Option<String>,
 
     /// What is known of it; the title has to be.
     #[command(flatten)]
     pub fields: Fields,
 
-    /// Print what would be added, and add nothing.
+    /// Print what would be added, and add nothing. The service is not asked whether it would take it.
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -241,11 +245,11 @@ pub struct Update {
     #[arg(long, value_name = "FIELD", value_enum, value_delimiter = ',')]
     pub clear: Vec<Clearable>,
 
-    /// Change it only if this is still its etag.
-    #[arg(long)]
+    /// Change it only if this is still its etag, with or without its quotes.
+    #[arg(long, value_parser = etag)]
     pub etag: Option<String>,
 
-    /// Print what it would be changed to, and change nothing.
+    /// Print what it would be changed to, and change nothing. The service is not asked whether it would take it.
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -269,8 +273,8 @@ pub struct Delete {
     /// The id.
     pub id: String,
 
-    /// Remove it only if this is still its etag.
-    #[arg(long)]
+    /// Remove it only if this is still its etag, with or without its quotes.
+    #[arg(long, value_parser = etag)]
     pub etag: Option<String>,
 
     /// Print what would be removed, and remove nothing.
@@ -286,11 +290,12 @@ pub struct Import {
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
 
-    /// Stop at the first row that cannot be taken, instead of counting it.
+    /// Stop at the first row that cannot be taken, instead of counting it. If it is the service that does not take it, up
+    /// to 99 movies after it may have been written.
     #[arg(long)]
     pub strict: bool,
 
-    /// Read everything, and send nothing.
+    /// Read everything, and send nothing. The service's rules, such as for years and genres, are not checked.
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -299,7 +304,7 @@ pub struct Import {
 #[derive(Clone, Debug, clap::Args)]
 pub struct Watch {
     /// Begin with the first change after this revision.
-    #[arg(long, value_name = "REVISION", conflicts_with = "copy")]
+    #[arg(long, value_name = "REVISION", conflicts_with = "copy", value_parser = number::<u64>, allow_negative_numbers = true)]
     pub from: Option<u64>,
 
     /// Begin with all movies, each as if it had just been changed.

@@ -2,7 +2,6 @@
 
 use std::io;
 
-use super::import::SoFar;
 use crate::Error;
 
 /// How a command ended. The numbers are part of the command line: scripts depend on them.
@@ -36,6 +35,16 @@ pub enum Exit {
 #[error("{0}")]
 pub struct WrongCommandLine(pub String);
 
+/// The service does not take a movie of an import that is to end then.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Rejected(pub String);
+
+/// What to do about an error, as its context.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Hint(pub String);
+
 /// Returns how a command ended that failed.
 #[must_use]
 pub fn exit(error: &anyhow::Error) -> Exit {
@@ -47,8 +56,10 @@ pub fn exit(error: &anyhow::Error) -> Exit {
     if error.is::<WrongCommandLine>() {
         return Exit::WrongCommandLine;
     }
+    if error.is::<Rejected>() {
+        return Exit::Refused;
+    }
     match error.downcast_ref::<Error>() {
-        None => Exit::Failed,
         Some(Error::NotFound { .. }) => Exit::NoSuchMovie,
         Some(
             Error::AlreadyExists { .. }
@@ -70,18 +81,17 @@ pub fn exit(error: &anyhow::Error) -> Exit {
         ) => Exit::Unavailable,
         Some(Error::DeadlineExceeded { .. }) => Exit::OutOfTime,
         Some(Error::Unauthenticated { .. } | Error::PermissionDenied { .. }) => Exit::NotAllowed,
-        Some(Error::Config(_) | Error::Address(_) | Error::Unimplemented { .. } | Error::Failed { .. }) => {
-            Exit::Failed
-        }
+        Some(Error::Config(_) | Error::Address(_)) => Exit::WrongCommandLine,
+        None | Some(Error::Unimplemented { .. } | Error::Failed { .. }) => Exit::Failed,
     }
 }
 
 /// Returns what to say of a failure: what and where, and in a second line what to do, if there is something.
 #[must_use]
 pub fn message(error: &anyhow::Error) -> String {
-    if let Some(so_far) = error.downcast_ref::<SoFar>() {
+    if let Some(hint) = error.downcast_ref::<Hint>() {
         let causes: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
-        return format!("error: {}\n  {so_far}", causes.join(": "));
+        return format!("error: {}\n  {hint}", causes.join(": "));
     }
     let text = format!("error: {error:#}");
     match error.downcast_ref::<Error>().and_then(advice) {

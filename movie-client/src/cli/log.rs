@@ -23,6 +23,8 @@ pub(super) fn start(verbose: bool) {
     let level = if verbose { Level::DEBUG } else { Level::INFO };
     let lines = Lines { began: Instant::now(), is_timed: verbose };
     let layer = tracing_subscriber::fmt::layer().event_format(lines).with_writer(io::stderr);
+    // It would tell that it cannot write by writing to the same place, and panic.
+    let layer = layer.log_internal_errors(false);
     let filter = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
     // Only tests that run two commands in a process have one already.
     let _ = tracing_subscriber::registry().with(layer).with(filter).try_init();

@@ -1,31 +1,65 @@
 //! The configuration of the library that a command line asks for.
 
+use std::env;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-
 use super::args::Reach;
-use crate::{Address, Config, Identity, Retry, Tls, Token};
+use super::failure::WrongCommandLine;
+use crate::{Address, Client, Config, Error, Identity, Retry, Tls, Token};
 
 /// Reads what the command line names.
-pub(super) fn config(reach: &Reach) -> Result<Config> {
-    let authorities = reach.tls_ca.as_deref().map(read).transpose()?;
-    let identity = match (&reach.client_cert, &reach.client_key) {
-        (Some(certificate), Some(key)) => Some(Identity { certificate: read(certificate)?, key: read(key)? }),
-        _ => None,
-    };
-    let is_tls = reach.tls || authorities.is_some() || identity.is_some();
-    let encrypted = |address: Address| if is_tls { address.with_tls() } else { address };
+///
+/// # Errors
+///
+/// What is wrong with it, with the name of the file or address.
+pub(super) fn config(reach: &Reach) -> Result<Config, WrongCommandLine> {
+    let Reach { tls_ca, client_cert, client_key, .. } = reach;
+    let mut tls = Tls::default();
+    if let Some(file) = tls_ca {
+        tls.authorities = Some(read(file)?);
+        check(&tls, &file.display().to_string())?;
+    }
+    if let (Some(certificate), Some(key)) = (client_cert, client_key) {
+        tls.identity = Some(Identity { certificate: read(certificate)?, key: read(key)? });
+        check(&tls, &format!("{}, {}", certificate.display(), key.display()))?;
+    }
+    let is_tls = reach.tls || tls.authorities.is_some() || tls.identity.is_some();
+    let addresses = reach.addresses.iter().cloned();
+    let addresses = addresses.map(|address| if is_tls { encrypted(address) } else { Ok(address) });
     Ok(Config {
-        tls: Tls { authorities, identity },
-        token: reach.token.as_deref().map(Token::new).transpose()?,
+        tls,
+        token: token(reach)?,
         deadline: reach.timeout,
         retry: Retry { tries: reach.tries, ..Retry::default() },
-        ..Config::at(reach.addresses.iter().cloned().map(encrypted))
+        ..Config::at(addresses.collect::<Result<Vec<_>, _>>()?)
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
-    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+fn read(file: &Path) -> Result<Vec<u8>, WrongCommandLine> {
+    fs::read(file).map_err(|error| WrongCommandLine(format!("cannot read {}: {error}", file.display())))
+}
+
+/// Checks what comes from files, whose names the library does not know.
+fn check(tls: &Tls, files: &str) -> Result<(), WrongCommandLine> {
+    let nobody: Result<Address, _> = "https://localhost:1".parse();
+    let config = Config { tls: tls.clone(), ..Config::at(nobody) };
+    Client::connect(&config).map(drop).map_err(|error| WrongCommandLine(format!("{files}: {error}")))
+}
+
+fn encrypted(address: Address) -> Result<Address, WrongCommandLine> {
+    let address = address.with_tls();
+    if address.is_tls() {
+        return Ok(address);
+    }
+    Err(WrongCommandLine(format!("{address} cannot be encrypted: TLS is for addresses with a host")))
+}
+
+/// Returns the token. A variable that is empty is as good as none: that is how some scripts take it away.
+fn token(reach: &Reach) -> Result<Option<Token>, WrongCommandLine> {
+    let is_none = |token: &str| {
+        token.is_empty() && env::var_os("MOVIE_TOKEN").is_some_and(|variable| variable.is_empty())
+    };
+    let token = reach.token.as_deref().filter(|token| !is_none(token)).map(Token::new);
+    token.transpose().map_err(|error: Error| WrongCommandLine(error.to_string()))
 }

@@ -1,10 +1,12 @@
 //! The commands that read.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, BufRead, Read, Write};
+use std::sync;
 use std::thread;
 
 use anyhow::{Result, bail};
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
@@ -12,7 +14,11 @@ use super::args::List;
 use super::course;
 use super::failure::Exit;
 use super::output::{Fact, Printer, Row, text_format};
+use super::tell;
 use crate::{Client, Error, Filter, Health, Movie, Query};
+
+/// The longest line of standard input, in bytes: more than an id can take.
+const LONGEST_LINE: u64 = 4096;
 
 /// Ids read from standard input before they are asked for.
 const READ_AHEAD: usize = 256;
@@ -21,7 +27,7 @@ pub(super) async fn get<W: Write>(client: &Client, id: &str, printer: &mut Print
     let movie = match client.get(id).await {
         // A service of the course has the course's contract only.
         Err(Error::Unimplemented { .. }) => client.course_get(id).await?,
-        Err(Error::NotFound { .. } | Error::Invalid { .. }) => None,
+        Err(Error::NotFound { .. }) => None,
         movie => Some(movie?),
     };
     let Some(movie) = movie else {
@@ -67,6 +73,8 @@ pub(super) async fn list<W: Write>(client: &Client, args: List, printer: &mut Pr
         }
         left = left.saturating_sub(page.movies.len());
         printer.flush()?;
+        // A pipe that is full holds it up without the runtime knowing; an interruption is seen here.
+        yield_now().await;
     }
     printer.finish()?;
     Ok(Exit::Done)
@@ -95,15 +103,12 @@ pub(super) async fn batch<W: Write>(
 
 pub(super) async fn lookup<W: Write>(client: &Client, printer: &mut Printer<W>) -> Result<Exit> {
     let (send, ids) = mpsc::channel(READ_AHEAD);
+    let (fail, failure) = sync::mpsc::channel();
     // A thread of its own: it may wait for a line that never comes, and nobody waits for it.
-    let reader = thread::spawn(move || -> io::Result<()> {
-        for line in io::stdin().lock().lines() {
-            let id = line?;
-            if !id.is_empty() && send.blocking_send(id).is_err() {
-                break;
-            }
+    thread::spawn(move || {
+        if let Err(error) = read_ids(io::stdin().lock(), |id| send.blocking_send(id).is_ok()) {
+            let _ = fail.send(error);
         }
-        Ok(())
     });
     let answers = client.lookup(ReceiverStream::new(ids)).await?;
     let (mut asked, mut missing) = (0_u64, 0_u64);
@@ -117,14 +122,29 @@ pub(super) async fn lookup<W: Write>(client: &Client, printer: &mut Printer<W>) 
     })
     .await?;
     printer.finish()?;
-    if let Ok(Err(error)) = reader.join() {
+    if let Ok(error) = failure.try_recv() {
         bail!("standard input cannot be read: {error}");
     }
     if missing > 0 {
-        eprintln!("{missing} of {asked} ids have no movie");
+        tell(&format!("{missing} of {asked} ids have no movie"));
         return Ok(Exit::NoSuchMovie);
     }
     Ok(Exit::Done)
+}
+
+/// Reads ids, one a line, until `take` does not want any more.
+fn read_ids(mut lines: impl BufRead, mut take: impl FnMut(String) -> bool) -> io::Result<()> {
+    loop {
+        let mut line = String::new();
+        let read = lines.by_ref().take(LONGEST_LINE).read_line(&mut line)? as u64;
+        if read == LONGEST_LINE && !line.ends_with('\n') {
+            return Err(io::Error::other(format!("a line has {LONGEST_LINE} bytes or more, and is no id")));
+        }
+        let id = line.strip_suffix('\n').map_or(&*line, |line| line.strip_suffix('\r').unwrap_or(line));
+        if read == 0 || !id.is_empty() && !take(id.to_owned()) {
+            return Ok(());
+        }
+    }
 }
 
 pub(super) async fn info<W: Write>(client: &Client, printer: &mut Printer<W>) -> Result<Exit> {
@@ -153,4 +173,34 @@ pub(super) async fn health<W: Write>(
     printer.facts(&[("status", Fact::Text(status.to_owned()))])?;
     printer.finish()?;
     Ok(exit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(text: &[u8]) -> (Vec<String>, Option<String>) {
+        let mut ids = Vec::new();
+        let read = read_ids(text, |id| {
+            ids.push(id);
+            true
+        });
+        (ids, read.err().map(|error| error.to_string()))
+    }
+
+    #[test]
+    fn ids_are_lines_and_a_line_without_an_end_is_no_id() {
+        let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        assert_eq!(ids(b"a\r\n\nb c\nd"), (words(&["a", "b c", "d"]), None));
+        let (read, error) = ids(&[b"a\n", &[b'x'; 10_000][..]].concat());
+        assert_eq!(read, ["a"]);
+        assert_eq!(error.unwrap(), "a line has 4096 bytes or more, and is no id");
+    }
+
+    #[test]
+    fn nothing_is_read_that_nobody_wants() {
+        let mut lines: &[u8] = b"a\nb\nc\n";
+        read_ids(&mut lines, |id| id == "a").unwrap();
+        assert_eq!(lines, b"c\n");
+    }
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 
 use super::args::{Clearable, Create, Delete, Fields, Update};
-use super::failure::{Exit, WrongCommandLine};
+use super::failure::{Exit, Hint, WrongCommandLine};
 use super::output::Printer;
 use crate::{Client, Error, Field, Movie};
 
@@ -16,10 +16,24 @@ pub(super) async fn create<W: Write>(
 ) -> Result<Exit> {
     let mut movie = Movie { id: args.id.unwrap_or_default(), ..Movie::default() };
     set(&mut movie, args.fields);
-    let movie = if args.dry_run { movie } else { client.create(movie).await? };
+    let movie = if args.dry_run { movie } else { add(client, movie).await? };
     printer.one(&movie)?;
     printer.finish()?;
     Ok(Exit::Done)
+}
+
+async fn add(client: &Client, movie: Movie) -> Result<Movie> {
+    let has_id = !movie.id.is_empty();
+    let hint = if has_id {
+        "it may have been added all the same; run it again: no id is taken twice"
+    } else {
+        "it may have been added all the same, and would be again if this is run again; with --id that cannot happen"
+    };
+    client.create(movie).await.map_err(|error| {
+        let may_be_there = matches!(error, Error::DeadlineExceeded { .. } | Error::OutcomeUnknown { .. });
+        let error = anyhow::Error::new(error);
+        if may_be_there { error.context(Hint(hint.to_owned())) } else { error }
+    })
 }
 
 pub(super) async fn update<W: Write>(

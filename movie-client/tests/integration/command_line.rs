@@ -1,16 +1,23 @@
 //! Commands, their output and their exit codes.
 
-use std::process::Stdio;
+use std::io;
+use std::process::{self, Stdio};
 
+use http_body_util::Empty;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use movie_proto::movie_server::{Movie, MovieServer};
-use movie_proto::{Empty, MovieData, MovieId};
-use tokio::io::{AsyncBufReadExt, BufReader};
+use movie_proto::{MovieData, MovieId};
+use prost::bytes::Bytes;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 
-use crate::service::{Outcome, client, outcome, over, program};
+use crate::scripted;
+use crate::service::{NOBODY, Outcome, client, outcome, over, program};
 
 const COURSE: &str = r#"----- GetMovieByID -----
 title: "The Martian"
@@ -153,7 +160,7 @@ impl Movie for Scripted {
 
     async fn get_list_movies(
         &self,
-        _: Request<Empty>,
+        _: Request<movie_proto::Empty>,
     ) -> Result<Response<Self::GetListMoviesStream>, Status> {
         let first = tokio_stream::once(Ok(MovieData { title: "First".into(), ..MovieData::default() }));
         Ok(Response::new(match self.0 {
@@ -192,4 +199,110 @@ async fn a_refused_call_is_one_line_with_code_and_message() {
     let address = scripted(Then::Fail).await;
     let outcome = outcome(client(&address).args(["get", "7"])).await;
     assert_fails(&outcome, 5, &[&address.to_string(), r"too many\ncalls"]);
+}
+
+#[tokio::test]
+async fn what_nobody_can_read_on_standard_error_changes_nothing() {
+    let address = over("movies.json");
+    for arguments in [&["lookup"][..], &["lookup", "-v"], &["get", "7"]] {
+        let (reader, writer) = io::pipe().unwrap();
+        drop(reader);
+        let mut command = client(&address);
+        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(writer);
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        // It may have ended without a look at it.
+        let _ = stdin.write_all(b"7\n").await;
+        drop(stdin);
+        assert_eq!(child.wait_with_output().await.unwrap().status.code(), Some(1), "{arguments:?}");
+    }
+}
+
+/// A service that answers with nothing, whatever it is asked and whether or not more is asked.
+async fn empty() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        let answer = service_fn(async |_| {
+            let answer = hyper::Response::builder().header("content-type", "application/grpc");
+            answer.header("grpc-status", "0").body(Empty::<Bytes>::new())
+        });
+        http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), answer).await
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_look_up_ends_with_its_answers_whether_or_not_more_could_be_asked() {
+    let address = empty().await;
+    let mut lookup = client(&address).arg("lookup").stdin(Stdio::piped()).spawn().unwrap();
+    let mut stdin = lookup.stdin.take().unwrap();
+    stdin.write_all(b"7\n").await.unwrap();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), lookup.wait()).await;
+    assert_eq!(ended.expect("the client did not end").unwrap().code(), Some(0));
+    drop(stdin);
+}
+
+#[tokio::test]
+async fn an_id_that_no_movie_can_have_is_refused_in_the_words_of_the_service() {
+    let says = Status::invalid_argument("id: expected 1 to 100 characters");
+    let service = scripted::Scripted::always([scripted::Step::End(says)]).await;
+    let outcome = outcome(client(&service.address).args(["get", "7"])).await;
+    assert_fails(&outcome, 3, &["error: id: expected 1 to 100 characters"]);
+}
+
+#[tokio::test]
+async fn a_movie_that_may_have_been_added_is_told_of() {
+    let service = scripted::Scripted::start(|_| vec![scripted::Step::Hang]).await;
+    let create = |id: &'static [&str]| {
+        let mut command = client(&service.address);
+        command.args(["--timeout", "200ms", "create", "--title", "Ran"]).args(id);
+        command
+    };
+    let without = outcome(&mut create(&[])).await;
+    assert_fails(&without, 6, &["may have been added", "with --id that cannot happen"]);
+    let with = outcome(&mut create(&["--id", "ran"])).await;
+    assert_fails(&with, 6, &["may have been added", "run it again"]);
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_encryption_and_the_token_is_a_wrong_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let empty = folder.path().join("empty.pem");
+    std::fs::write(&empty, "").unwrap();
+    let empty = empty.to_str().unwrap();
+    let missing = folder.path().join("missing.pem");
+    let missing = missing.to_str().unwrap();
+    for (arguments, part) in [
+        (&["--tls-ca", missing][..], missing),
+        (&["--tls-ca", empty], empty),
+        (&["--client-cert", missing, "--client-key", empty], missing),
+        (&["--client-cert", empty, "--client-key", empty], empty),
+        (&["--token", ""], "token"),
+        (&["--token", "two words"], "token"),
+        (&["--tls", "--address", "unix:/nowhere"], "unix:/nowhere"),
+    ] {
+        assert_fails(&outcome(client(&NOBODY).arg("info").args(arguments)).await, 2, &[part]);
+    }
+    let empty_variable = outcome(client(&over("movies.json")).arg("info").env("MOVIE_TOKEN", "")).await;
+    assert_eq!(empty_variable.code, Some(0), "{}", empty_variable.stderr);
+}
+
+#[test]
+fn bash_completes_flags_also_behind_a_command() {
+    let complete = |words: &str, prefix: &str| {
+        let script = format!(
+            "source <({} completions bash); COMP_WORDS=({words} {prefix}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _movie__client movie-client {prefix} \"${{COMP_WORDS[COMP_CWORD - 1]}}\"; echo \"${{COMPREPLY[@]}}\"",
+            env!("CARGO_BIN_EXE_movie-client")
+        );
+        let output = process::Command::new("bash").args(["--norc", "-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    };
+    assert_eq!(complete("movie-client", "li"), "list");
+    assert_eq!(complete("movie-client list", "--year"), "--year-from --year-to");
+    assert_eq!(complete("movie-client list -o", "nd"), "ndjson");
+    assert_eq!(complete("movie-client help", "wat"), "watch");
 }

@@ -71,6 +71,30 @@ async fn a_long_list_ends_between_two_lines() {
 }
 
 #[tokio::test]
+async fn a_list_that_nobody_reads_on_ends() {
+    let mut list = Running::start(client(&over("films.json")).arg("list"));
+    // The pipe is full before the list is at its end, and stays so.
+    list.line().await;
+    list.interrupt();
+    let ended = timeout(Duration::from_secs(30), list.child.wait()).await;
+    assert_eq!(ended.expect("the client did not end").unwrap().code(), Some(130));
+}
+
+#[tokio::test]
+async fn a_document_that_is_interrupted_is_ended() {
+    let mut watch = Running::start(client(&over("movies.json")).args(["watch", "--copy", "-o", "json"]));
+    let mut document = String::new();
+    while !document.contains("The Martian") {
+        document += &watch.line().await;
+    }
+    watch.interrupt();
+    let (code, rest, _) = watch.end().await;
+    assert_eq!(code, Some(130));
+    let changes: Vec<serde_json::Value> = serde_json::from_str(&(document + &rest)).unwrap();
+    assert_eq!(changes.last().unwrap()["caught_up"], true);
+}
+
+#[tokio::test]
 async fn a_look_up_that_waits_for_ids_ends() {
     let mut lookup = Running::start(client(&over("movies.json")).arg("lookup"));
     let mut stdin = lookup.child.stdin.take().unwrap();
@@ -95,6 +119,11 @@ async fn an_import_that_waits_for_a_file_ends() {
     import.interrupt();
     let (code, stdout, _) = import.end().await;
     assert_eq!((code, stdout.as_str()), (Some(130), ""));
+    let mut last = String::new();
+    while let Some(line) = told.next_line().await.unwrap() {
+        last = line;
+    }
+    assert!(last.starts_with("so far 10000 written and 0 unchanged; import again to go on"), "{last}");
     assert!(
         outcome(client(&service.address).args(["info", "-o", "csv"])).await.stdout.contains("movies,10000\n")
     );

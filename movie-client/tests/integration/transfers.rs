@@ -3,11 +3,14 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -177,4 +180,46 @@ async fn an_export_that_fails_leaves_the_old_file_and_no_part_of_a_new_one() {
     let outcome = crate::service::outcome(client(&over("movies.json")).arg("export").arg(&nowhere)).await;
     let error = format!("error: cannot write {}: entity not found\n", nowhere.display());
     assert_eq!((outcome.code, outcome.stderr), (Some(8), error));
+}
+
+#[tokio::test]
+async fn an_export_replaces_what_a_link_leads_to_and_keeps_its_mode() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name| folder.path().join(name);
+    fs::create_dir(path("data")).unwrap();
+    fs::write(path("data/old.json"), "old").unwrap();
+    fs::set_permissions(path("data/old.json"), fs::Permissions::from_mode(0o640)).unwrap();
+    // By way of another, and to where nothing is yet.
+    symlink("data/old.json", path("one")).unwrap();
+    symlink(path("one"), path("two")).unwrap();
+    symlink("data/new.json", path("new")).unwrap();
+    symlink("circle", path("circle")).unwrap();
+    for (link, file) in [("two", "data/old.json"), ("new", "data/new.json")] {
+        let outcome = outcome(client(&over("films.json")).arg("export").arg(path(link))).await;
+        assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+        let original = fs::read_to_string(workspace("databases/films.json")).unwrap();
+        assert!(fs::read_to_string(path(file)).unwrap() == original, "it differs");
+        assert!(fs::symlink_metadata(path(link)).unwrap().is_symlink());
+    }
+    assert_eq!(fs::metadata(path("data/old.json")).unwrap().permissions().mode() & 0o777, 0o640);
+    let outcome = outcome(client(&over("movies.json")).arg("export").arg(path("circle"))).await;
+    assert_eq!(outcome.code, Some(8), "{}", outcome.stderr);
+}
+
+#[tokio::test]
+async fn an_export_into_a_pipe_is_read_from_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
+    mkfifo(&pipe, Mode::S_IRWXU).unwrap();
+    symlink(&pipe, &link).unwrap();
+    let reader = thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::read_to_string(pipe).unwrap()
+    });
+    let outcome = outcome(client(&over("films.json")).arg("export").arg(&link)).await;
+    let told = format!("17470 movies written to {}\n", link.display());
+    assert_eq!((outcome.code, outcome.stderr), (Some(0), told));
+    assert!(reader.join().unwrap() == fs::read_to_string(workspace("databases/films.json")).unwrap());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside it");
+    assert!(!fs::metadata(&pipe).unwrap().is_file());
 }

@@ -72,8 +72,9 @@ struct Known {
 impl Known {
     fn beside(titles: &Source, rows: Rows<'_>) -> anyhow::Result<Self> {
         let mut known = Self::default();
-        let ratings = titles.beside("title.ratings.tsv")?;
-        let crew = titles.beside("title.crew.tsv")?.zip(titles.beside("name.basics.tsv")?);
+        let ratings = titles.beside("title.ratings.tsv", "ratings", rows)?;
+        let crew = titles.beside("title.crew.tsv", "directors", rows)?;
+        let crew = crew.zip(titles.beside("name.basics.tsv", "directors", rows)?);
         if ratings.is_none() && crew.is_none() {
             return Ok(known);
         }

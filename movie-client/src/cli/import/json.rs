@@ -12,7 +12,7 @@ use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Er
 use serde::de::{MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::{Map, Value};
 
-use super::source::{Line, Lines, Place, Source};
+use super::source::{LONGEST, Line, Lines, Place, Source};
 use super::{Row, Rows};
 use crate::Movie;
 
@@ -24,21 +24,21 @@ use crate::Movie;
 /// If the file cannot be read or is not such a document, with line and column, and what `rows` returns.
 pub(super) fn document(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
     let file = source.name.clone();
-    let line = Cell::new(1);
-    let mut json = serde_json::Deserializer::from_reader(CountedLines(source.into_text(), &line));
+    let progress = Progress { line: Cell::new(1), left: Cell::new(ANY) };
+    let mut json = serde_json::Deserializer::from_reader(Counted(source.into_text(), &progress));
     let mut stopped = None;
     let take = &mut |line, movie| {
-        rows(Row { at: Place { file: file.clone(), line }, movie })
+        rows(Row::Line { at: Place { file: file.clone(), line }, movie })
             .map_err(|error| stopped = Some(error))
             .is_ok()
     };
-    let read =
-        Movies { is_document: true, line: &line, take }.deserialize(&mut json).and_then(|()| json.end());
+    let movies = Movies { is_document: true, progress: &progress, take };
+    let read = movies.deserialize(&mut json).and_then(|()| json.end());
     match (stopped, read) {
         (Some(error), _) => Err(error),
         (None, Ok(())) => Ok(()),
         (None, Err(error)) if error.is_io() => Err(anyhow::Error::new(io::Error::from(error))
-            .context(format!("cannot read {file} at line {}", line.get()))),
+            .context(format!("cannot read {file} at line {}", progress.line.get()))),
         (None, Err(error)) => {
             Err(anyhow!("{file}:{}:{}: {}", error.line(), error.column(), without_place(&error)))
         }
@@ -61,7 +61,7 @@ pub(super) fn lines(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
             let object = serde_json::from_slice::<Value>(text);
             object.map_err(|error| format!("{} at column {}", without_place(&error), error.column()))
         });
-        rows(Row { at: Place { file: file.clone(), line: number }, movie: object.and_then(movie) })?;
+        rows(Row::Line { at: Place { file: file.clone(), line: number }, movie: object.and_then(movie) })?;
     }
     Ok(())
 }
@@ -100,15 +100,31 @@ fn without_place(error: &serde_json::Error) -> String {
     text.strip_suffix(&place).unwrap_or(&text).to_owned()
 }
 
-/// Counts the lines of a text as it is read. `serde_json` reads byte by byte, so the count is that of what it
-/// looks at.
-struct CountedLines<'a, R>(R, &'a Cell<u64>);
+/// How far a text is read.
+struct Progress {
+    /// The line, from 1.
+    line: Cell<u64>,
+    /// How many bytes may follow of what is kept in memory: a key, or a movie.
+    left: Cell<usize>,
+}
 
-impl<R: Read> Read for CountedLines<'_, R> {
+/// What is not kept may be of any length.
+const ANY: usize = usize::MAX;
+
+/// Counts the lines and the bytes of a text as it is read. `serde_json` reads byte by byte, so the count is that of what
+/// it looks at.
+struct Counted<'a, R>(R, &'a Progress);
+
+impl<R: Read> Read for Counted<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.0.read(buffer)?;
+        let Self(text, Progress { line, left }) = self;
+        let read = text.read(buffer)?;
         let ends = buffer[..read].split(|byte| *byte == b'\n').count() - 1;
-        self.1.set(self.1.get() + ends as u64);
+        line.set(line.get() + ends as u64);
+        if left.get() != ANY {
+            let error = || io::Error::other(format!("a movie has more than {LONGEST} bytes"));
+            left.set(left.get().checked_sub(read).ok_or_else(error)?);
+        }
         Ok(read)
     }
 }
@@ -117,7 +133,7 @@ impl<R: Read> Read for CountedLines<'_, R> {
 /// until that is not wanted any more.
 struct Movies<'a, F> {
     is_document: bool,
-    line: &'a Cell<u64>,
+    progress: &'a Progress,
     take: &'a mut F,
 }
 
@@ -137,15 +153,19 @@ impl<'de, F: FnMut(u64, Result<Movie, String>) -> bool> Visitor<'de> for Movies<
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<(), A::Error> {
-        let Self { is_document, line, take } = self;
+        let Self { is_document, progress, take } = self;
         if !is_document {
-            return Err(Error::invalid_type(Unexpected::Map, &Movies { is_document, line, take }));
+            return Err(Error::invalid_type(Unexpected::Map, &Movies { is_document, progress, take }));
         }
         let mut has_movies = false;
-        while let Some(key) = keys.next_key::<String>()? {
+        loop {
+            progress.left.set(LONGEST);
+            let key = keys.next_key::<String>()?;
+            progress.left.set(ANY);
+            let Some(key) = key else { break };
             if key == "movies" {
                 has_movies = true;
-                keys.next_value_seed(Movies { is_document: false, line, take: &mut *take })?;
+                keys.next_value_seed(Movies { is_document: false, progress, take: &mut *take })?;
             } else {
                 keys.next_value::<IgnoredAny>()?;
             }
@@ -154,14 +174,15 @@ impl<'de, F: FnMut(u64, Result<Movie, String>) -> bool> Visitor<'de> for Movies<
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(OneMovie { line: self.line, take: &mut *self.take })?.is_some() {}
+        while list.next_element_seed(OneMovie { progress: self.progress, take: &mut *self.take })?.is_some() {
+        }
         Ok(())
     }
 }
 
 /// Reads one movie of the list.
 struct OneMovie<'a, F> {
-    line: &'a Cell<u64>,
+    progress: &'a Progress,
     take: &'a mut F,
 }
 
@@ -170,8 +191,10 @@ impl<'de, F: FnMut(u64, Result<Movie, String>) -> bool> DeserializeSeed<'de> for
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
         // serde_json has looked at the first byte of the movie, and no further.
-        let line = self.line.get();
+        let line = self.progress.line.get();
+        self.progress.left.set(LONGEST);
         let json = Value::deserialize(json)?;
+        self.progress.left.set(ANY);
         if (self.take)(line, movie(json)) { Ok(()) } else { Err(Error::custom("not wanted any more")) }
     }
 }

@@ -14,8 +14,10 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::fs;
 use std::io::{self, Write};
+use std::mem;
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -23,6 +25,7 @@ use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use self::source::Place;
 use super::args;
+use super::failure::{Exit, Hint, Rejected, WrongCommandLine};
 use super::output::text_format::line;
 use super::output::{Fact, Form, Printer};
 use crate::{Client, Error, Imported, Movie};
@@ -33,11 +36,14 @@ const MOST_TEXT: usize = 1_000;
 /// How many rows that cannot be taken are named.
 const NAMED: u64 = 20;
 
-/// What a line of a file says, or what is wrong with it.
+/// What is found in files.
 #[derive(Clone, Debug, PartialEq)]
-struct Row {
-    at: Place,
-    movie: Result<Movie, String>,
+#[expect(clippy::large_enum_variant, reason = "nearly all are lines")]
+enum Row {
+    /// A line: a movie, or what is wrong with it.
+    Line { at: Place, movie: Result<Movie, String> },
+    /// A file is not there that could say more of the movies: people should know of it.
+    Missing(String),
 }
 
 /// Takes rows; an error ends the reading.
@@ -49,10 +55,13 @@ type Rows<'a> = &'a mut dyn FnMut(Row) -> Result<()>;
 ///
 /// # Errors
 ///
-/// Why it ended early, with [`SoFar`] as its context if anything was done by then: a call that failed, a file that cannot be read, or any
+/// Why it ended early, with what was done by then, if anything was: a call that failed, a file that cannot be read, or any
 /// row that cannot be taken if the import is strict.
-pub async fn import(client: &Client, args: &args::Import, form: &Form, out: &mut impl Write) -> Result<()> {
+pub async fn import(client: &Client, args: &args::Import, form: &Form, out: &mut impl Write) -> Result<Exit> {
+    args.files.iter().try_for_each(|file| find(file))?;
     let outcome = run(client, args, &mut io::stderr()).await?;
+    // Of a file of which nothing can be taken, something is wrong with the whole.
+    let is_refused = outcome.done() == 0 && outcome.imported.rejected + outcome.dirty > 0;
     let mut printer = Printer::new(out, form.clone());
     let Outcome { read, imported: Imported { created, updated, unchanged, rejected, .. }, dirty, .. } =
         outcome;
@@ -66,7 +75,19 @@ pub async fn import(client: &Client, args: &args::Import, form: &Form, out: &mut
         printer.facts(&[created, updated, unchanged, rejected, dirty])?;
     }
     printer.finish()?;
-    Ok(())
+    Ok(if is_refused && !args.dry_run { Exit::Refused } else { Exit::Done })
+}
+
+/// Checks that a file is there. Nothing has been sent by then.
+fn find(file: &Path) -> Result<(), WrongCommandLine> {
+    let found =
+        if file == Path::new("-") { Ok(false) } else { fs::metadata(file).map(|found| found.is_dir()) };
+    let error = match found {
+        Ok(false) => return Ok(()),
+        Ok(true) => io::Error::from(io::ErrorKind::IsADirectory),
+        Err(error) => error,
+    };
+    Err(WrongCommandLine(format!("cannot read {}: {error}", file.display())))
 }
 
 /// What became of an import so far.
@@ -82,18 +103,18 @@ struct Outcome {
     named: u64,
 }
 
-/// What was done before an error.
-#[derive(Clone, Copy, Debug)]
-pub struct SoFar {
-    written: u64,
-    unchanged: u64,
-}
+impl Outcome {
+    /// How many movies the service has by now as they were read.
+    fn done(&self) -> u64 {
+        let Imported { created, updated, unchanged, .. } = self.imported;
+        created + updated + unchanged
+    }
 
-impl fmt::Display for SoFar {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { written, unchanged } = self;
-        write!(
-            f,
+    /// What was done before an error or an interruption.
+    fn so_far(&self) -> String {
+        let Imported { created, updated, unchanged, .. } = self.imported;
+        let written = created + updated;
+        format!(
             "so far {written} written and {unchanged} unchanged; import again to go on: what is unchanged is not written \
              again"
         )
@@ -102,26 +123,20 @@ impl fmt::Display for SoFar {
 
 /// Imports, and names on `errors` what cannot be taken.
 async fn run(client: &Client, args: &args::Import, errors: &mut impl Write) -> Result<Outcome> {
-    let shown = Shown(bar(args));
-    let mut import = Import { client, args, errors, bar: shown.0.clone(), outcome: Outcome::default() };
+    let mut import =
+        Import { client, args, errors, bar: bar(args), outcome: Outcome::default(), has_ended: false };
     let ended = import.all().await;
-    drop(shown);
-    import.tell_the_rest();
-    let outcome = import.outcome;
-    let Imported { created, updated, unchanged, .. } = outcome.imported;
+    import.has_ended = true;
+    import.bar.finish_and_clear();
+    // One row ends a strict import, and is in the error.
+    if !args.strict {
+        import.tell_the_rest();
+    }
+    let outcome = mem::take(&mut import.outcome);
     match ended {
         Ok(()) => Ok(outcome),
-        Err(error) if created + updated + unchanged == 0 => Err(error),
-        Err(error) => Err(error.context(SoFar { written: created + updated, unchanged })),
-    }
-}
-
-/// A bar that is taken away in the end, also by an interruption. The thread that reads may keep it for ever.
-struct Shown(ProgressBar);
-
-impl Drop for Shown {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
+        Err(error) if outcome.done() == 0 => Err(error),
+        Err(error) => Err(error.context(Hint(outcome.so_far()))),
     }
 }
 
@@ -137,18 +152,31 @@ fn bar(args: &args::Import) -> ProgressBar {
         .with_message("0 movies")
 }
 
-struct Import<'a, W> {
+struct Import<'a, W: Write> {
     client: &'a Client,
     args: &'a args::Import,
     errors: &'a mut W,
     bar: ProgressBar,
     outcome: Outcome,
+    has_ended: bool,
+}
+
+impl<W: Write> Drop for Import<'_, W> {
+    /// Takes the bar away, which the thread that reads may keep for ever, and tells how far an interrupted import came.
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+        if !self.has_ended && !self.args.dry_run {
+            let so_far = self.outcome.so_far();
+            self.tell(&so_far);
+        }
+    }
 }
 
 impl<W: Write> Import<'_, W> {
     async fn all(&mut self) -> Result<()> {
         let began = Instant::now();
-        let mut reader = reader::start(self.args.files.clone(), self.bar.clone())?;
+        let rows = if self.args.strict { reader::STRICT_ROWS } else { reader::ROWS };
+        let mut reader = reader::start(self.args.files.clone(), rows, self.bar.clone())?;
         while let Some(rows) = reader.next().await? {
             self.some(rows).await?;
             let read = self.outcome.read;
@@ -168,7 +196,14 @@ impl<W: Write> Import<'_, W> {
     async fn some(&mut self, rows: Vec<Row>) -> Result<()> {
         let (mut places, mut movies) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         let mut wrong = None;
-        for Row { at, movie } in rows {
+        for row in rows {
+            let (at, movie) = match row {
+                Row::Line { at, movie } => (at, movie),
+                Row::Missing(text) => {
+                    self.tell(&text);
+                    continue;
+                }
+            };
             match movie {
                 Ok(movie) => {
                     places.push(at);
@@ -207,7 +242,9 @@ impl<W: Write> Import<'_, W> {
             let at = usize::try_from(rejection.index).ok().and_then(|index| places.get(index));
             let reason = format!("(id `{}`) {}", rejection.id, rejection.reason);
             match at {
-                Some(at) if self.args.strict => bail!("{}", line(&format!("{at}: {reason}"))),
+                Some(at) if self.args.strict => {
+                    bail!(Rejected(line(&format!("{at}: {reason}")).into_owned()))
+                }
                 Some(at) => self.name(at, &reason),
                 None => {}
             }

@@ -18,8 +18,8 @@ use crate::Movie;
 ///
 /// If a file cannot be read or does not have the columns, and what `rows` returns.
 pub(super) fn read(movies: Source, rows: Rows<'_>) -> anyhow::Result<()> {
-    let ratings = movies.beside("ratings.csv")?;
-    let links = movies.beside("links.csv")?;
+    let ratings = movies.beside("ratings.csv", "ratings", rows)?;
+    let links = movies.beside("links.csv", "ids of IMDb", rows)?;
     let ratings = ratings.map(|ratings| read_ratings(ratings, rows)).transpose()?.unwrap_or_default();
     let links = links.map(|links| read_links(links, rows)).transpose()?.unwrap_or_default();
     table::read(movies, Separator::Comma, ["movieId", "title", "genres"], rows, |[id, title, genres]| {
@@ -88,13 +88,21 @@ fn title_and_year(text: &str) -> (String, Option<u32>) {
     }
 }
 
+/// Articles that stand behind, as they are in front.
+const ARTICLES: [&str; 28] = [
+    "The ", "A ", "An ", "Les ", "La ", "Le ", "L'", "Un ", "Une ", "El ", "Los ", "Las ", "Una ", "Il ",
+    "Lo ", "Gli ", "Der ", "Die ", "Das ", "Ein ", "Eine ", "De ", "Het ", "Den ", "Det ", "En ", "O ",
+    "Os ",
+];
+
 /// Puts the article back in front: `Matrix, The`. Another name in brackets may follow: `City, The (Ville, La)`.
 fn with_article(title: &str) -> String {
     for end in [Some(title.len()), title.find(" (")].into_iter().flatten() {
         let (name, rest) = title.split_at(end);
-        for article in ["The", "A", "An"] {
-            if let Some(name) = name.strip_suffix(article).and_then(|name| name.strip_suffix(", ")) {
-                return format!("{article} {name}{rest}");
+        for article in ARTICLES {
+            let name = name.strip_suffix(article.trim_end()).and_then(|name| name.strip_suffix(", "));
+            if let Some(name) = name {
+                return format!("{article}{name}{rest}");
             }
         }
     }

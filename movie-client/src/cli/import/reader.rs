@@ -13,8 +13,11 @@ use super::{Row, Rows, imdb, json, movielens};
 use crate::Movie;
 
 /// The most rows that are passed on at once, and about the most bytes of text in them: movies for one call.
-const ROWS: usize = 10_000;
+pub(super) const ROWS: usize = 10_000;
 const BYTES: usize = 8 << 20;
+
+/// The most rows that are passed on at once if one that is wrong ends it all: the service takes the others of its call.
+pub(super) const STRICT_ROWS: usize = 100;
 
 /// A thread that reads. It ends when this is dropped.
 pub(super) struct Reader {
@@ -22,16 +25,16 @@ pub(super) struct Reader {
     thread: Option<JoinHandle<Result<()>>>,
 }
 
-/// Starts to read files one after the other. What is read moves the bar on.
+/// Starts to read files one after the other, and to pass on so many rows at once. What is read moves the bar on.
 ///
 /// # Errors
 ///
 /// If there can be no more threads.
-pub(super) fn start(files: Vec<PathBuf>, bar: ProgressBar) -> Result<Reader> {
+pub(super) fn start(files: Vec<PathBuf>, most: usize, bar: ProgressBar) -> Result<Reader> {
     let (sender, rows) = mpsc::channel(1);
     // No task: the runtime would wait for it at its end, be it for somebody to type.
     let thread = thread::Builder::new().name("reader".into()).spawn(move || {
-        let mut batch = Batch { rows: Vec::new(), bytes: 0, sender };
+        let mut batch = Batch { rows: Vec::new(), bytes: 0, most, sender };
         let ended = read(&files, &bar, &mut |row| batch.push(row));
         batch.pass_on().and(ended)
     });
@@ -75,18 +78,21 @@ pub(super) fn read(files: &[PathBuf], bar: &ProgressBar, rows: Rows<'_>) -> Resu
 struct Batch {
     rows: Vec<Row>,
     bytes: usize,
+    most: usize,
     sender: mpsc::Sender<Vec<Row>>,
 }
 
 impl Batch {
     fn push(&mut self, mut row: Row) -> Result<()> {
-        let bytes = row.movie.as_ref().map_or_else(String::len, length);
-        if bytes > LONGEST {
-            row.movie = Err(format!("the movie has {bytes} bytes of text, expected at most {LONGEST}"));
+        if let Row::Line { movie, .. } = &mut row {
+            let bytes = movie.as_ref().map_or_else(String::len, length);
+            if bytes > LONGEST {
+                *movie = Err(format!("the movie has {bytes} bytes of text, expected at most {LONGEST}"));
+            }
+            self.bytes += bytes.min(LONGEST);
         }
-        self.bytes += bytes.min(LONGEST);
         self.rows.push(row);
-        if self.rows.len() >= ROWS || self.bytes >= BYTES { self.pass_on() } else { Ok(()) }
+        if self.rows.len() >= self.most || self.bytes >= BYTES { self.pass_on() } else { Ok(()) }
     }
 
     fn pass_on(&mut self) -> Result<()> {

@@ -11,12 +11,18 @@ use flate2::bufread::MultiGzDecoder;
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::{Map, Value};
+
+use super::{Row, Rows};
 
 /// As much of a text as is looked at to tell what it is.
 const HEAD: usize = 64 << 10;
 
 /// The longest line, in bytes: more than a movie can take, however it is written.
 pub(super) const LONGEST: usize = 1 << 20;
+
+/// How the names of files end that are ndjson for sure.
+const NDJSON: [&str; 4] = [".ndjson", ".jsonl", ".ndjson.gz", ".jsonl.gz"];
 
 /// The text of a file, or of standard input for `-`.
 pub(super) struct Source {
@@ -69,20 +75,26 @@ impl Source {
         Self::open(&self.path, &self.bar)
     }
 
-    /// Opens the file of this name, or this name and `.gz`, in the same folder, if there is one.
-    pub(super) fn beside(&self, name: &str) -> anyhow::Result<Option<Self>> {
-        if self.path == Path::new("-") {
-            return Ok(None);
+    /// Opens the file of this name, or this name and `.gz`, in the same folder. If there is none, `rows` gets to know what
+    /// is therefore unknown.
+    pub(super) fn beside(&self, name: &str, unknown: &str, rows: Rows<'_>) -> anyhow::Result<Option<Self>> {
+        if self.path != Path::new("-") {
+            let paths = [name.to_owned(), format!("{name}.gz")].map(|name| self.path.with_file_name(name));
+            if let Some(path) = paths.iter().find(|path| path.exists()) {
+                return Self::open(path, &self.bar).map(Some);
+            }
         }
-        let paths = [name.to_owned(), format!("{name}.gz")].map(|name| self.path.with_file_name(name));
-        paths.iter().find(|path| path.exists()).map(|path| Self::open(path, &self.bar)).transpose()
+        rows(Row::Missing(format!("no {name} is beside {}: no {unknown} are known", self.name)))?;
+        Ok(None)
     }
 
     /// Returns what the text is, by how it begins.
     pub(super) fn format(&mut self) -> anyhow::Result<Format> {
         let name = &self.name;
+        let is_lines = NDJSON.iter().any(|end| name.ends_with(end));
         let head = self.text.fill_buf().with_context(|| format!("cannot read {name}"))?;
         match format(head) {
+            Some(Format::Json) if is_lines => Ok(Format::Ndjson),
             Some(format) => Ok(format),
             None if head.starts_with(b"PK\x03\x04") => bail!("{name} is a zip archive: unpack it first"),
             None => bail!(
@@ -132,14 +144,15 @@ fn start(text: &mut impl Read, bytes: usize) -> io::Result<Vec<u8>> {
 /// Returns what a text is that begins so.
 fn format(head: &[u8]) -> Option<Format> {
     let head = head.trim_ascii_start();
-    let line = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let (line, second) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let has = |separator: u8, names: &[&str]| {
         let mut columns = line.split(|byte| *byte == separator);
         names.iter().all(|name| columns.any(|column| column == name.as_bytes()))
     };
     match head.first() {
         Some(b'[') => Some(Format::Json),
-        Some(b'{') if is_database(line) => Some(Format::Json),
+        Some(b'{') if is_database(line, second) => Some(Format::Json),
         None | Some(b'{') => Some(Format::Ndjson),
         Some(_) if has(b'\t', &["tconst", "titleType", "primaryTitle"]) => Some(Format::Imdb),
         Some(_) if has(b',', &["movieId", "title", "genres"]) => Some(Format::MovieLens),
@@ -147,15 +160,17 @@ fn format(head: &[u8]) -> Option<Format> {
     }
 }
 
-/// Returns whether the first line of a JSON text is that of a database, or else a movie, be it a broken one.
-fn is_database(line: &[u8]) -> bool {
+/// Returns whether the first line of a JSON text is that of a database, or else a movie, be it a broken one. What begins
+/// with the end of a line in it is a database, unless the line after it is an object of its own.
+fn is_database(line: &[u8], second: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Database {
         movies: Option<IgnoredAny>,
     }
     match serde_json::from_slice::<Database>(line) {
         Ok(database) => database.movies.is_some(),
-        Err(_) => !line.ends_with(b"}") || line[1..].trim_ascii_start().starts_with(b"\"movies\""),
+        Err(_) if line.windows(8).any(|key| key == b"\"movies\"") => true,
+        Err(_) => !line.ends_with(b"}") && serde_json::from_slice::<Map<String, Value>>(second).is_err(),
     }
 }
 

@@ -98,7 +98,7 @@ pub(super) fn read<const N: usize>(
         });
         let movie = cells.and_then(&mut take).transpose();
         if let Some(movie) = movie {
-            rows(Row { at: Place { file: file.clone(), line: number }, movie })?;
+            rows(Row::Line { at: Place { file: file.clone(), line: number }, movie })?;
         }
     }
     Ok(())

@@ -1,4 +1,6 @@
-//! What is read of files, and what becomes of it.
+//! What is read of files.
+
+mod sending;
 
 use std::fs;
 use std::io::Write;
@@ -8,18 +10,10 @@ use std::slice;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use indicatif::ProgressBar;
-use movie_service::access::Access;
-use movie_service::found::Found;
-use movie_service::server::Server;
-use movie_service::server::listen::{Address, Listener};
-use movie_service::store::Store;
-use movie_service::store::sql::Place;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::Config;
-use crate::cli::output::Format;
 
 fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name)
@@ -28,7 +22,8 @@ fn sample(name: &str) -> PathBuf {
 /// Returns the movies of files, and what is wrong with rows, each by the name and line of its file.
 fn read(files: &[PathBuf]) -> Result<(Vec<Movie>, Vec<String>)> {
     let (mut movies, mut wrong) = (Vec::new(), Vec::new());
-    reader::read(files, &ProgressBar::hidden(), &mut |Row { at, movie }| {
+    reader::read(files, &ProgressBar::hidden(), &mut |row| {
+        let Row::Line { at, movie } = row else { return Ok(()) };
         match movie {
             Ok(movie) => movies.push(movie),
             Err(reason) => {
@@ -169,6 +164,10 @@ fn a_title_is_told_from_its_year_and_gets_its_article_back() {
         ("Bug's Life, A (1998)", "A Bug's Life", Some(1998)),
         ("Affair, An", "An Affair", None),
         ("The The (2001)", "The The", Some(2001)),
+        ("Avventura, L' (1960)", "L'Avventura", Some(1960)),
+        ("Enfants du paradis, Les (1945)", "Les Enfants du paradis", Some(1945)),
+        ("Boot, Das (1981)", "Das Boot", Some(1981)),
+        ("Mariachi, El (1992)", "El Mariachi", Some(1992)),
         ("Panthea (1917)", "Panthea", Some(1917)),
         ("Years (1975-1979)", "Years (1975-1979)", None),
         ("(1999)", "", Some(1999)),
@@ -243,6 +242,31 @@ fn a_line_of_ndjson_that_is_wrong_spoils_no_other() {
 }
 
 #[test]
+fn a_file_that_is_called_ndjson_is() {
+    let folder = TempDir::new().unwrap();
+    for name in ["a.ndjson", "a.jsonl"] {
+        let file = folder.path().join(name);
+        fs::write(&file, "{\"id\":\n\n{\"id\": \"2\"}\n").unwrap();
+        let (movies, wrong) = read(&[file]).unwrap();
+        assert_eq!(
+            (ids(&movies), wrong),
+            (vec!["2"], vec![format!("{name}:1: EOF while parsing a value at column 6")])
+        );
+    }
+}
+
+#[test]
+fn what_is_kept_of_a_document_is_bounded_and_what_is_passed_over_is_not() {
+    let long = "1".repeat(source::LONGEST);
+    for text in [format!("[\n{{\"id\": \"{long}\"}}]"), format!("{{\n\"{long}\": 1, \"movies\": []}}")] {
+        let error = read_text(text).unwrap_err().to_string();
+        assert_eq!(error, "cannot read file at line 2: a movie has more than 1048576 bytes");
+    }
+    let text = format!("{{\"made\": \"{long}\", \"movies\": [{{\"id\": \"1\"}}]}}");
+    assert_eq!(ids(&read_text(text).unwrap().0), ["1"]);
+}
+
+#[test]
 fn what_a_file_is_is_told_by_how_it_begins() {
     for (text, expected) in [
         ("", 0),
@@ -251,6 +275,9 @@ fn what_a_file_is_is_told_by_how_it_begins() {
         ("{\"movies\": [{\"id\": \"1\"}]}", 1),
         ("{\n\"movies\": [{\"id\": \"1\"}]}", 1),
         ("{\"by\": 1, \"movies\": [{\"id\": \"1\"}]}\n", 1),
+        ("{\n\"by\": 1,\n\"movies\": [{\"id\": \"1\"}]}", 1),
+        ("{\"by\": 1, \"movies\": [\n{\"id\": \"1\"}\n]}", 1),
+        ("{\"id\": \"1\", \"title\":\n{\"id\": \"2\"}\n{\"id\": \"3\"}\n", 2),
         ("\u{feff}movieId,title,genres\r\n1,A,B\r\n", 1),
     ] {
         assert_eq!(read_text(text).unwrap().0.len(), expected, "{text}");
@@ -288,104 +315,4 @@ proptest! {
     ) {
         let _ = read_text([start.as_bytes(), &rest.concat()].concat());
     }
-}
-
-/// A service over an empty store, for as long as the test's runtime lives, and a client of it.
-async fn service(folder: &TempDir) -> Client {
-    let (store, catalogue) = Store::open(Place::Sqlite(folder.path().join("movies.db")), 100).await.unwrap();
-    let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
-    let address = listener.address().unwrap().to_string();
-    let access = Access::open(None, true).unwrap();
-    let server = Server { store, access, ..Server::new(catalogue, Found::quiet()) };
-    tokio::spawn(server.serve(listener, std::future::pending()));
-    Client::connect(&Config::at([address.parse().unwrap()])).unwrap()
-}
-
-fn args(files: &[PathBuf]) -> args::Import {
-    args::Import { files: files.to_vec(), strict: false, dry_run: false }
-}
-
-fn counts(outcome: &Outcome) -> (u64, u64, u64, u64, u64) {
-    let Imported { created, updated, unchanged, rejected, .. } = outcome.imported;
-    (created, updated, unchanged, rejected, outcome.dirty)
-}
-
-#[tokio::test]
-async fn what_is_there_alike_is_not_written_again_and_what_the_service_rejects_is_named_by_its_line() {
-    let folder = TempDir::new().unwrap();
-    let client = service(&folder).await;
-    let args = args(&[sample("imdb/title.basics.tsv"), sample("movielens/movies.csv")]);
-    let mut named = Vec::new();
-    let outcome = run(&client, &args, &mut named).await.unwrap();
-    // Two movies are in both files, and the one that comes last stays.
-    assert_eq!(counts(&outcome), (6, 2, 0, 2, 10));
-    let named = String::from_utf8(named).unwrap();
-    assert_eq!(named.lines().count(), 12, "{named}");
-    let year = format!("{}:7: (id `tt0000106`) ", sample("imdb/title.basics.tsv").display());
-    assert!(named.lines().any(|line| line.starts_with(&year) && line.contains("1870 to 2200")), "{named}");
-    assert_eq!(client.get("tt0000101").await.unwrap().rating, Some(7.5));
-
-    let only = args::Import { files: vec![sample("movielens/movies.csv")], ..args };
-    assert_eq!(counts(&run(&client, &only, &mut Vec::new()).await.unwrap()), (0, 0, 5, 0, 4));
-}
-
-#[tokio::test]
-async fn a_strict_import_stops_at_the_first_row_that_cannot_be_taken() {
-    let folder = TempDir::new().unwrap();
-    let client = service(&folder).await;
-    let file = folder.path().join("movies.ndjson");
-    let text = "{\"id\": \"1\", \"title\": \"A\"}\n{\"id\": \"2\", \"title\": \"B\"}\nnonsense\n{\"id\": \"4\", \"title\": \"D\"}\n";
-    fs::write(&file, text).unwrap();
-    let args = args::Import { strict: true, ..args(slice::from_ref(&file)) };
-    let error = format!("{:#}", run(&client, &args, &mut Vec::new()).await.unwrap_err());
-    assert!(error.starts_with("so far 2 written and 0 unchanged; "), "{error}");
-    assert!(error.ends_with("movies.ndjson:3: expected ident at column 2"), "{error}");
-    assert_eq!(client.catalog().await.unwrap().movie_count, 2);
-
-    fs::write(&file, "{\"id\": \"5\", \"title\": \"\"}\n").unwrap();
-    let error = run(&client, &args, &mut Vec::new()).await.unwrap_err().to_string();
-    assert!(error.contains("movies.ndjson:1: (id `5`) ") && error.contains("title"), "{error}");
-}
-
-#[tokio::test]
-async fn a_dry_run_sends_nothing() {
-    let nobody = Client::connect(&Config::at(["127.0.0.1:1".parse().unwrap()])).unwrap();
-    let args = args::Import { dry_run: true, ..args(&[sample("movielens/movies.csv")]) };
-    let mut out = Vec::new();
-    let form = Form { format: Format::Csv, width: None, colours: false };
-    import(&nobody, &args, &form, &mut out).await.unwrap();
-    assert_eq!(String::from_utf8(out).unwrap(), "name,value\nwould_import,5\ndirty_rows,4\n");
-}
-
-#[tokio::test]
-async fn a_failed_import_says_why_and_only_the_first_rows_that_cannot_be_taken_are_named() {
-    let folder = TempDir::new().unwrap();
-    let file = folder.path().join("movies.ndjson");
-    fs::write(&file, format!("{{}}\n{}", "\u{1b}[31m\n".repeat(30))).unwrap();
-    let nobody = Client::connect(&Config {
-        retry: crate::Retry::never(),
-        ..Config::at(["127.0.0.1:1".parse().unwrap()])
-    });
-    let mut named = Vec::new();
-    let error = run(&nobody.unwrap(), &args(&[file]), &mut named).await.unwrap_err();
-    assert!(matches!(error.downcast_ref(), Some(Error::Unreachable { .. })), "{error:#}");
-    let named = String::from_utf8(named).unwrap();
-    assert_eq!(named.lines().count(), 21, "{named}");
-    assert!(named.ends_with("\nand 10 more\n") && !named.contains('\u{1b}'), "{named}");
-}
-
-#[tokio::test]
-async fn files_are_sent_in_calls_of_a_good_size_in_their_order() {
-    let folder = TempDir::new().unwrap();
-    let client = service(&folder).await;
-    let file = folder.path().join("movies.ndjson");
-    // The same movie over and over: the last one stays.
-    let lines: Vec<_> = (0..25_000)
-        .map(|number| format!("{{\"id\": \"{}\", \"title\": \"{number}\"}}\n", number % 10))
-        .collect();
-    fs::write(&file, lines.concat()).unwrap();
-    let outcome = run(&client, &args(&[file]), &mut Vec::new()).await.unwrap();
-    assert_eq!(outcome.read, 25_000);
-    assert_eq!(outcome.imported.created, 10);
-    assert_eq!(client.get("9").await.unwrap().title, "24999");
 }

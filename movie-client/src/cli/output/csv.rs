@@ -6,8 +6,9 @@
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
+use super::text_format::line;
 use super::value::{Rating, Time};
-use super::{Fact, Print, Row};
+use super::{Fact, Form, Print, Row};
 use crate::{Change, Event, Movie};
 
 /// What a row has of a change, before the columns of its movie.
@@ -31,13 +32,15 @@ const MOVIE: [&str; 12] = [
 pub(super) struct Csv<W: Write> {
     writer: csv::Writer<W>,
     has_header: bool,
+    is_on_terminal: bool,
     /// One cell, kept for its room.
     cell: String,
 }
 
 impl<W: Write> Csv<W> {
-    pub(super) fn new(out: W) -> Self {
-        Self { writer: csv::Writer::from_writer(out), has_header: false, cell: String::new() }
+    pub(super) fn new(out: W, form: &Form) -> Self {
+        let is_on_terminal = form.is_on_terminal();
+        Self { writer: csv::Writer::from_writer(out), has_header: false, is_on_terminal, cell: String::new() }
     }
 
     fn record<'a>(&mut self, cells: impl IntoIterator<Item = &'a str>) -> io::Result<()> {
@@ -70,6 +73,9 @@ impl<W: Write> Csv<W> {
     }
 
     fn text(&mut self, text: &str) -> io::Result<()> {
+        if self.is_on_terminal {
+            return self.writer.write_field(&*line(text)).map_err(error);
+        }
         self.writer.write_field(text).map_err(error)
     }
 
@@ -88,7 +94,8 @@ impl<W: Write> Csv<W> {
             if number > 0 {
                 self.cell.push('|');
             }
-            self.cell.push_str(value);
+            let value = if self.is_on_terminal { line(value) } else { value.into() };
+            self.cell.push_str(&value);
         }
         self.writer.write_field(&self.cell).map_err(error)
     }
@@ -101,7 +108,11 @@ impl<W: Write> Print for Csv<W> {
 
     fn facts(&mut self, facts: &[(&'static str, Fact)]) -> io::Result<()> {
         self.record(["name", "value"])?;
-        facts.iter().try_for_each(|(name, fact)| self.record([*name, &fact.to_string()]))
+        facts.iter().try_for_each(|(name, fact)| {
+            self.text(name)?;
+            self.text(&fact.to_string())?;
+            self.writer.write_record(None::<&str>).map_err(error)
+        })
     }
 
     fn row(&mut self, row: Row<'_>) -> io::Result<()> {

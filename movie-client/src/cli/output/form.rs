@@ -22,7 +22,7 @@ pub enum Format {
 pub struct Form {
     /// The form.
     pub format: Format,
-    /// The columns of the terminal; without one nothing is cut.
+    /// The columns of the terminal; without a terminal nothing is cut, and programs get their data as it is.
     pub width: Option<usize>,
     /// Whether there may be colours.
     pub colours: bool,
@@ -36,9 +36,14 @@ impl Form {
         let suits = if terminal.is_term() { Format::Table } else { Format::Ndjson };
         Self {
             format: format.unwrap_or(suits),
-            width: terminal.size_checked().map(|(_, columns)| columns.into()),
+            width: terminal.is_term().then(|| terminal.size().1.into()),
             colours: terminal.features().colors_supported(),
         }
+    }
+
+    /// Whether it is printed to a terminal, which may take some characters for commands.
+    pub(super) fn is_on_terminal(&self) -> bool {
+        self.width.is_some()
     }
 
     /// Lets a style show only where there may be colours, whatever `console` thinks of the process.

@@ -1,34 +1,56 @@
 //! JSON: one document, or one a line.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::mem;
 
 use serde::{Serialize, Serializer};
 
 use super::entry::Entry;
-use super::{Fact, Print, Row};
+use super::{Fact, Form, Print, Row};
+use crate::error::moves;
 use crate::{Change, Event, Movie};
 
-pub(super) struct Json<W> {
+pub(super) struct Json<W: Write> {
     out: W,
+    is_on_terminal: bool,
     /// Whether all rows are one document, an array.
     is_document: bool,
+    /// Whether there are rows that are not ended.
     has_rows: bool,
     /// One row, kept for its room: `out` is called once a row instead of once a quote, comma and brace.
     row: Vec<u8>,
 }
 
 impl<W: Write> Json<W> {
-    pub(super) fn document(out: W) -> Self {
-        Self { out, is_document: true, has_rows: false, row: Vec::new() }
+    pub(super) fn document(out: W, form: &Form) -> Self {
+        Self::new(out, form, true)
     }
 
-    pub(super) fn lines(out: W) -> Self {
-        Self { is_document: false, ..Self::document(out) }
+    pub(super) fn lines(out: W, form: &Form) -> Self {
+        Self::new(out, form, false)
+    }
+
+    fn new(out: W, form: &Form, is_document: bool) -> Self {
+        let is_on_terminal = form.is_on_terminal();
+        Self { out, is_on_terminal, is_document, has_rows: false, row: Vec::new() }
     }
 
     fn whole(&mut self, value: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.out, value)?;
-        self.out.write_all(b"\n")
+        self.row.clear();
+        serde_json::to_writer(&mut self.row, value)?;
+        self.row.push(b'\n');
+        self.write()
+    }
+
+    /// Writes what is in `row`.
+    fn write(&mut self) -> io::Result<()> {
+        if self.is_on_terminal
+            && let Ok(text) = str::from_utf8(&self.row)
+        {
+            return self.out.write_all(escaped(text).as_bytes());
+        }
+        self.out.write_all(&self.row)
     }
 }
 
@@ -51,11 +73,12 @@ impl<W: Write> Print for Json<W> {
             self.row.push(b'\n');
         }
         self.has_rows = true;
-        self.out.write_all(&self.row)
+        self.write()
     }
 
     fn end(&mut self) -> io::Result<()> {
-        match (self.is_document, self.has_rows) {
+        let had_rows = mem::take(&mut self.has_rows);
+        match (self.is_document, had_rows) {
             (true, true) => self.out.write_all(b"\n]\n"),
             (true, false) => self.out.write_all(b"[]\n"),
             (false, _) => Ok(()),
@@ -65,6 +88,29 @@ impl<W: Write> Print for Json<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+impl<W: Write> Drop for Json<W> {
+    /// Ends a document that an error or an interruption cut short: what was printed is JSON.
+    fn drop(&mut self) {
+        if self.is_document && self.has_rows {
+            let _ = self.end();
+        }
+    }
+}
+
+/// Escapes what a terminal may take for a command, and JSON lets stand. Such characters are only in strings.
+fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if moves(character) && character != '\n' {
+            // Writing to a string cannot fail. All of them are of the basic plane, so four digits do.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
 }
 
 /// A row, borrowed.

@@ -7,7 +7,7 @@
 //! * `entry`, `value` — what several of these have in common.
 //!
 //! Text and table are read on terminals: control characters and what turns the direction of writing are escaped there.
-//! JSON and CSV are read by programs, which get the data as it is.
+//! JSON and CSV are read by programs, which get the data as it is; only on a terminal is it escaped there, too.
 
 mod csv;
 mod database;
@@ -71,7 +71,8 @@ impl fmt::Display for Fact {
 }
 
 /// Prints one answer: [`Printer::one`], [`Printer::facts`] or any number of [`Printer::row`], and then
-/// [`Printer::finish`]. Rows that are still gathered when it is dropped are printed, as they come before an error.
+/// [`Printer::finish`]. If it is dropped before, rows that are still gathered are printed, as they come before an error, and
+/// a JSON document is ended.
 pub struct Printer<W: Write> {
     print: Forms<W>,
     /// Whether the answer is a whole rather than rows, of which there may be none.
@@ -84,9 +85,9 @@ impl<W: Write> Printer<W> {
         let print = match form.format {
             Format::Text => Forms::Text(Text::new(out, &form)),
             Format::Table => Forms::Table(Table::new(out, form)),
-            Format::Json => Forms::Json(Json::document(out)),
-            Format::Ndjson => Forms::Json(Json::lines(out)),
-            Format::Csv => Forms::Csv(Box::new(Csv::new(out))),
+            Format::Json => Forms::Json(Json::document(out, &form)),
+            Format::Ndjson => Forms::Json(Json::lines(out, &form)),
+            Format::Csv => Forms::Csv(Box::new(Csv::new(out, &form))),
         };
         Self { print, is_whole: false }
     }

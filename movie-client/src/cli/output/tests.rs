@@ -391,3 +391,43 @@ impl Write for Shared {
         Ok(())
     }
 }
+
+#[test]
+fn what_a_terminal_may_take_for_a_command_is_escaped_in_json_and_csv_there_and_only_there() {
+    let title = "a\u{9b}2J\u{7f}b\u{202e}c\nd".to_owned();
+    let movie = &Movie { title, genres: vec!["x\u{1b}".into()], ..Movie::default() };
+    let on_terminal = |format| Form { width: Some(80), ..form(format) };
+    for format in [Format::Json, Format::Ndjson, Format::Csv] {
+        let lists = [
+            rows(&on_terminal(format), &[Row::Movie(movie)]),
+            printed(&on_terminal(format), |to| to.one(movie)),
+        ];
+        for shown in lists {
+            assert!(
+                !shown.contains(|character| crate::error::moves(character) && character != '\n'),
+                "{shown:?}"
+            );
+        }
+        assert!(
+            rows(&form(format), &[Row::Movie(movie)]).contains("a\u{9b}2J\u{7f}b\u{202e}c"),
+            "{format:?}"
+        );
+    }
+    let shown = rows(&on_terminal(Format::Ndjson), &[Row::Movie(movie)]);
+    assert!(shown.contains(r"a\u009b2J\u007fb\u202ec\nd"), "{shown}");
+    let read: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(read["title"], *movie.title);
+}
+
+#[test]
+fn a_json_document_that_is_cut_short_is_ended_once() {
+    let mut out = Vec::new();
+    let mut printer = Printer::new(&mut out, form(Format::Json));
+    printer.row(Row::Movie(&creed())).unwrap();
+    drop(printer);
+    let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!(document[0]["title"], "Creed");
+    drop(Printer::new(&mut out, form(Format::Json)));
+    assert!(out.ends_with(b"}\n]\n"), "nothing is printed of what has not begun");
+    assert_eq!(rows(&form(Format::Json), &[Row::Movie(&creed())]).matches(']').count(), 1);
+}

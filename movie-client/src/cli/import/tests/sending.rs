@@ -1,0 +1,177 @@
+//! What becomes of what is read.
+
+use movie_service::access::Access;
+use movie_service::found::Found;
+use movie_service::server::Server;
+use movie_service::server::listen::{Address, Listener};
+use movie_service::store::Store;
+use movie_service::store::sql::Place;
+
+use super::*;
+use crate::Config;
+use crate::cli::failure;
+use crate::cli::output::Format;
+
+/// A service over an empty store, for as long as the test's runtime lives, and a client of it.
+async fn service(folder: &TempDir) -> Client {
+    let (store, catalogue) = Store::open(Place::Sqlite(folder.path().join("movies.db")), 100).await.unwrap();
+    let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
+    let address = listener.address().unwrap().to_string();
+    let access = Access::open(None, true).unwrap();
+    let server = Server { store, access, ..Server::new(catalogue, Found::quiet()) };
+    tokio::spawn(server.serve(listener, std::future::pending()));
+    Client::connect(&Config::at([address.parse().unwrap()])).unwrap()
+}
+
+fn args(files: &[PathBuf]) -> args::Import {
+    args::Import { files: files.to_vec(), strict: false, dry_run: false }
+}
+
+fn counts(outcome: &Outcome) -> (u64, u64, u64, u64, u64) {
+    let Imported { created, updated, unchanged, rejected, .. } = outcome.imported;
+    (created, updated, unchanged, rejected, outcome.dirty)
+}
+
+#[tokio::test]
+async fn what_is_there_alike_is_not_written_again_and_what_the_service_rejects_is_named_by_its_line() {
+    let folder = TempDir::new().unwrap();
+    let client = service(&folder).await;
+    let args = args(&[sample("imdb/title.basics.tsv"), sample("movielens/movies.csv")]);
+    let mut named = Vec::new();
+    let outcome = run(&client, &args, &mut named).await.unwrap();
+    // Two movies are in both files, and the one that comes last stays.
+    assert_eq!(counts(&outcome), (6, 2, 0, 2, 10));
+    let named = String::from_utf8(named).unwrap();
+    assert_eq!(named.lines().count(), 12, "{named}");
+    let year = format!("{}:7: (id `tt0000106`) ", sample("imdb/title.basics.tsv").display());
+    assert!(named.lines().any(|line| line.starts_with(&year) && line.contains("1870 to 2200")), "{named}");
+    assert_eq!(client.get("tt0000101").await.unwrap().rating, Some(7.5));
+
+    let only = args::Import { files: vec![sample("movielens/movies.csv")], ..args };
+    assert_eq!(counts(&run(&client, &only, &mut Vec::new()).await.unwrap()), (0, 0, 5, 0, 4));
+}
+
+#[tokio::test]
+async fn a_strict_import_stops_at_the_first_row_that_cannot_be_taken() {
+    let folder = TempDir::new().unwrap();
+    let client = service(&folder).await;
+    let file = folder.path().join("movies.ndjson");
+    let text = "{\"id\": \"1\", \"title\": \"A\"}\n{\"id\": \"2\", \"title\": \"B\"}\nnonsense\n{\"id\": \"4\", \"title\": \"D\"}\n";
+    fs::write(&file, text).unwrap();
+    let args = args::Import { strict: true, ..args(slice::from_ref(&file)) };
+    let error = format!("{:#}", run(&client, &args, &mut Vec::new()).await.unwrap_err());
+    assert!(error.starts_with("so far 2 written and 0 unchanged; "), "{error}");
+    assert!(error.ends_with("movies.ndjson:3: expected ident at column 2"), "{error}");
+    assert_eq!(client.catalog().await.unwrap().movie_count, 2);
+
+    fs::write(&file, "{\"id\": \"5\", \"title\": \"\"}\n").unwrap();
+    let mut named = Vec::new();
+    let error = run(&client, &args, &mut named).await.unwrap_err();
+    assert_eq!((failure::exit(&error), named.as_slice()), (Exit::Refused, &b""[..]));
+    let error = error.to_string();
+    assert!(error.contains("movies.ndjson:1: (id `5`) ") && error.contains("title"), "{error}");
+
+    // The service takes the other movies of the call.
+    let text = (0..150)
+        .map(|id| format!("{{\"id\": \"{id}\", \"title\": \"{}\"}}\n", if id == 7 { "" } else { "A" }));
+    fs::write(&file, text.collect::<String>()).unwrap();
+    let error = run(&client, &args, &mut Vec::new()).await.unwrap_err();
+    assert!(error.downcast_ref::<Rejected>().unwrap().0.contains("movies.ndjson:8: (id `7`) "), "{error:#}");
+    assert_eq!(client.catalog().await.unwrap().movie_count, 99);
+}
+
+#[tokio::test]
+async fn an_import_of_which_nothing_can_be_taken_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let client = service(&folder).await;
+    let file = folder.path().join("movies.ndjson");
+    let form = Form { format: Format::Csv, width: None, colours: false };
+    for (text, expected) in [
+        ("{\"id\": \"1\", \"title\": \"\"}\n", Exit::Refused),
+        ("{\"id\": 1}\n", Exit::Refused),
+        ("{\"id\": 1}\n{\"id\": \"1\", \"title\": \"A\"}\n", Exit::Done),
+        ("", Exit::Done),
+    ] {
+        fs::write(&file, text).unwrap();
+        let exit = import(&client, &args(slice::from_ref(&file)), &form, &mut Vec::new()).await.unwrap();
+        assert_eq!(exit, expected, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_known_because_a_file_is_missing_is_told() {
+    let folder = TempDir::new().unwrap();
+    let nobody = Client::connect(&Config::at(["127.0.0.1:1".parse().unwrap()])).unwrap();
+    for (from, name, missing) in [
+        (
+            "imdb/title.basics.tsv",
+            "titles",
+            &["no title.ratings.tsv", "no title.crew.tsv", "no name.basics.tsv"][..],
+        ),
+        ("movielens/movies.csv", "movies", &["no ratings.csv", "no links.csv"]),
+    ] {
+        let file = folder.path().join(name);
+        fs::copy(sample(from), &file).unwrap();
+        let args = args::Import { dry_run: true, ..args(slice::from_ref(&file)) };
+        let mut told = Vec::new();
+        run(&nobody, &args, &mut told).await.unwrap();
+        let told = String::from_utf8(told).unwrap();
+        let beside = format!(" is beside {}: no ", file.display());
+        let told: Vec<_> = told.lines().filter_map(|line| Some(line.split_once(&beside)?.0)).collect();
+        assert_eq!(told, missing);
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_not_there_is_a_wrong_command_line() {
+    let nobody = Client::connect(&Config::at(["127.0.0.1:1".parse().unwrap()])).unwrap();
+    let form = Form { format: Format::Csv, width: None, colours: false };
+    for file in ["none.json", "imdb"] {
+        let error = import(&nobody, &args(&[sample(file)]), &form, &mut Vec::new()).await.unwrap_err();
+        assert_eq!(failure::exit(&error), Exit::WrongCommandLine, "{error:#}");
+        assert!(error.to_string().contains(file), "{error:#}");
+    }
+}
+
+#[tokio::test]
+async fn a_dry_run_sends_nothing() {
+    let nobody = Client::connect(&Config::at(["127.0.0.1:1".parse().unwrap()])).unwrap();
+    let args = args::Import { dry_run: true, ..args(&[sample("movielens/movies.csv")]) };
+    let mut out = Vec::new();
+    let form = Form { format: Format::Csv, width: None, colours: false };
+    assert_eq!(import(&nobody, &args, &form, &mut out).await.unwrap(), Exit::Done);
+    assert_eq!(String::from_utf8(out).unwrap(), "name,value\nwould_import,5\ndirty_rows,4\n");
+}
+
+#[tokio::test]
+async fn a_failed_import_says_why_and_only_the_first_rows_that_cannot_be_taken_are_named() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("movies.ndjson");
+    fs::write(&file, format!("{{}}\n{}", "\u{1b}[31m\n".repeat(30))).unwrap();
+    let nobody = Client::connect(&Config {
+        retry: crate::Retry::never(),
+        ..Config::at(["127.0.0.1:1".parse().unwrap()])
+    });
+    let mut named = Vec::new();
+    let error = run(&nobody.unwrap(), &args(&[file]), &mut named).await.unwrap_err();
+    assert!(matches!(error.downcast_ref(), Some(Error::Unreachable { .. })), "{error:#}");
+    let named = String::from_utf8(named).unwrap();
+    assert_eq!(named.lines().count(), 21, "{named}");
+    assert!(named.ends_with("\nand 10 more\n") && !named.contains('\u{1b}'), "{named}");
+}
+
+#[tokio::test]
+async fn files_are_sent_in_calls_of_a_good_size_in_their_order() {
+    let folder = TempDir::new().unwrap();
+    let client = service(&folder).await;
+    let file = folder.path().join("movies.ndjson");
+    // The same movie over and over: the last one stays.
+    let lines: Vec<_> = (0..25_000)
+        .map(|number| format!("{{\"id\": \"{}\", \"title\": \"{number}\"}}\n", number % 10))
+        .collect();
+    fs::write(&file, lines.concat()).unwrap();
+    let outcome = run(&client, &args(&[file]), &mut Vec::new()).await.unwrap();
+    assert_eq!(outcome.read, 25_000);
+    assert_eq!(outcome.imported.created, 10);
+    assert_eq!(client.get("9").await.unwrap().title, "24999");
+}

@@ -1,0 +1,47 @@
+//! Values of flags, and what is expected of those that are none.
+
+use std::str::FromStr;
+
+/// Reads a whole number, 0 or more.
+pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "expected a whole number, 0 or more".to_owned())
+}
+
+/// Reads a rating. Whether it is in the range, the service judges.
+pub(super) fn rating(text: &str) -> Result<f32, String> {
+    let rating = text.parse().ok().filter(|rating: &f32| rating.is_finite());
+    rating.ok_or_else(|| "expected a number, such as 7.5".to_owned())
+}
+
+/// Reads an etag, whose quotes a shell may have taken away. None is not the same as an empty one, with which a write
+/// would not be protected.
+pub(super) fn etag(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("expected the etag that `get` shows".to_owned()),
+        _ if text.starts_with('"') => Ok(text.to_owned()),
+        _ => Ok(format!("\"{text}\"")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_value_is_told_what_was_expected() {
+        assert_eq!((number::<u32>("1999"), rating("-1")), (Ok(1999), Ok(-1.0)));
+        for text in ["soon", "-1", "", "1.5", "4294967296"] {
+            assert_eq!(number::<u32>(text), Err("expected a whole number, 0 or more".to_owned()), "{text}");
+        }
+        for text in ["good", "NaN", "inf", ""] {
+            assert_eq!(rating(text), Err("expected a number, such as 7.5".to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_etag_gets_its_quotes_back_and_is_never_empty() {
+        assert_eq!(etag("\"cff7\""), Ok("\"cff7\"".to_owned()));
+        assert_eq!(etag("cff7"), Ok("\"cff7\"".to_owned()));
+        assert!(etag("").is_err());
+    }
+}
