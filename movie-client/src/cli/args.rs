@@ -9,8 +9,8 @@ use clap_complete::Shell;
 
 use super::bench::args::Bench;
 use super::output::Format;
+use super::parse::time;
 use super::parse::{etag, number, rating};
-use super::time::time;
 use crate::Address;
 
 /// Calls the movie service. Without a command it makes the course's two calls.

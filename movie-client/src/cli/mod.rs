@@ -20,7 +20,6 @@ pub mod output;
 mod parse;
 mod reach;
 mod reads;
-mod time;
 mod watch;
 mod writes;
 

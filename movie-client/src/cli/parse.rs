@@ -1,6 +1,7 @@
 //! Values of flags, and what is expected of those that are none.
 
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Reads a whole number, 0 or more.
 pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
@@ -21,6 +22,12 @@ pub(super) fn etag(text: &str) -> Result<String, String> {
         _ if text.starts_with('"') => Ok(text.to_owned()),
         _ => Ok(format!("\"{text}\"")),
     }
+}
+
+/// Reads a time with its unit.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    let expected = || format!("`{text}` is no time; expected a number and a unit, such as 500ms, 10s or 2m");
+    humantime::parse_duration(text).ok().filter(|time| !time.is_zero()).ok_or_else(expected)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::builder::ValueParser;
 use clap::{ValueEnum, value_parser};
 
-use crate::cli::time::time;
+use crate::cli::parse::time;
 
 /// As long as anybody measures. Clocks count on from there, and do not run over.
 const LONGEST: Duration = Duration::from_hours(30 * 24);
