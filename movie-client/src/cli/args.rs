@@ -9,8 +9,7 @@ use clap_complete::Shell;
 
 use super::bench::args::Bench;
 use super::output::Format;
-use super::parse::time;
-use super::parse::{etag, number, rating};
+use super::parse::{etag, number, rating, time};
 use crate::Address;
 
 /// Calls the movie service. Without a command it makes the course's two calls.
