@@ -4,7 +4,7 @@
 //! * [`run`] — does what was said;
 //! * `reach` — the configuration of the library that it asks for;
 //! * `reads`, `course`, `writes`, `watch`, `export`, [`import`], [`mod@bench`], `completions` — the commands;
-//! * [`output`] — text, table, JSON and CSV;
+//! * [`output`] — text, table, JSON and CSV; `stream` — when what arrives is printed;
 //! * [`failure`] — what went wrong, what to do about it, and the exit code;
 //! * `log` — what happens meanwhile, on standard error.
 
@@ -20,6 +20,7 @@ pub mod output;
 mod parse;
 mod reach;
 mod reads;
+mod stream;
 mod watch;
 mod writes;
 
@@ -76,27 +77,26 @@ fn tell(text: &str) {
 }
 
 async fn call<W: Write>(args: Args, out: &mut W) -> Result<Exit> {
-    if let Some(Command::Completions { shell }) = args.command {
-        return completions::completions(shell, out);
-    }
-    let form = Form::of(args.output, &Term::stdout());
-    let config = reach::config(&args.reach)?;
-    let client = &Client::connect(&config)?;
+    let Args { output, reach, command, .. } = args;
+    let form = Form::of(output, &Term::stdout());
+    let config = || reach::config(&reach);
+    let client = || anyhow::Ok(Client::connect(&config()?)?);
     let to = |out| Printer::new(out, form.clone());
-    match args.command {
-        None | Some(Command::Completions { .. }) => course::run(client, out).await,
-        Some(Command::Get { id }) => reads::get(client, &id, &mut to(out)).await,
-        Some(Command::List(args)) => reads::list(client, args, &mut to(out)).await,
-        Some(Command::Batch { ids }) => reads::batch(client, ids, &mut to(out)).await,
-        Some(Command::Lookup) => reads::lookup(client, &mut to(out)).await,
-        Some(Command::Create(args)) => writes::create(client, args, &mut to(out)).await,
-        Some(Command::Update(args)) => writes::update(client, args, &mut to(out)).await,
-        Some(Command::Delete(args)) => writes::delete(client, args, &mut to(out)).await,
-        Some(Command::Import(args)) => import::import(client, &args, &form, out).await,
-        Some(Command::Export { file }) => export::export(client, file.as_deref(), out).await,
-        Some(Command::Watch(args)) => watch::watch(client, &args, &mut to(out)).await,
-        Some(Command::Info) => reads::info(client, &mut to(out)).await,
-        Some(Command::Bench(args)) => bench::bench(&config, &args, &form, out).await,
-        Some(Command::Health { service }) => reads::health(client, &service, &mut to(out)).await,
+    match command {
+        None => course::run(&client()?, out).await,
+        Some(Command::Get { id }) => reads::get(&client()?, &id, &mut to(out)).await,
+        Some(Command::List(args)) => reads::list(&client()?, args, &mut to(out)).await,
+        Some(Command::Batch { ids }) => reads::batch(&client()?, ids, &mut to(out)).await,
+        Some(Command::Lookup) => reads::lookup(&client()?, &mut to(out)).await,
+        Some(Command::Create(args)) => writes::create(&client()?, args, &mut to(out)).await,
+        Some(Command::Update(args)) => writes::update(&client()?, args, &mut to(out)).await,
+        Some(Command::Delete(args)) => writes::delete(&client()?, args, &mut to(out)).await,
+        Some(Command::Import(args)) => import::import(&client()?, &args, &form, out).await,
+        Some(Command::Export { file }) => export::export(&client()?, file.as_deref(), out).await,
+        Some(Command::Watch(args)) => watch::watch(&client()?, &args, &mut to(out)).await,
+        Some(Command::Info) => reads::info(&client()?, &mut to(out)).await,
+        Some(Command::Bench(args)) => bench::bench(&config()?, &args, &form, out).await,
+        Some(Command::Completions { shell }) => completions::completions(shell, out),
+        Some(Command::Health { service }) => reads::health(&client()?, &service, &mut to(out)).await,
     }
 }

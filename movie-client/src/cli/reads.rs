@@ -11,9 +11,9 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::args::List;
-use super::course;
 use super::failure::Exit;
 use super::output::{Fact, Printer, Row, text_format};
+use super::stream::each;
 use super::tell;
 use crate::{Client, Error, Filter, Health, Movie, Query};
 
@@ -39,7 +39,7 @@ pub(super) async fn get<W: Write>(client: &Client, id: &str, printer: &mut Print
 }
 
 /// Says that no movie has an id.
-pub(super) fn no_movie(id: &str) -> Error {
+fn no_movie(id: &str) -> Error {
     Error::NotFound {
         message: format!("no movie has the id `{}`", id.escape_debug()),
         ids: vec![id.to_owned()],
@@ -59,7 +59,7 @@ pub(super) async fn list<W: Write>(client: &Client, args: List, printer: &mut Pr
             // A service of the course has the course's contract only.
             Err(Error::Unimplemented { .. }) if is_plain => {
                 let movies = Box::pin(client.course_list().await?.take(left));
-                course::each(movies, printer, |printer, movie: Option<Movie>| match movie {
+                each(movies, printer, |printer, movie: Option<Movie>| match movie {
                     Some(movie) => printer.row(Row::Movie(&movie)),
                     None => printer.flush(),
                 })
@@ -112,7 +112,7 @@ pub(super) async fn lookup<W: Write>(client: &Client, printer: &mut Printer<W>) 
     });
     let answers = client.lookup(ReceiverStream::new(ids)).await?;
     let (mut asked, mut missing) = (0_u64, 0_u64);
-    course::each(answers, printer, |printer, answer| match answer {
+    each(answers, printer, |printer, answer| match answer {
         Some((id, movie)) => {
             asked += 1;
             missing += u64::from(movie.is_none());

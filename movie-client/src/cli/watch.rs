@@ -7,9 +7,9 @@ use futures_util::stream::try_unfold;
 use tokio_stream::StreamExt;
 
 use super::args::Watch;
-use super::course::each;
 use super::failure::Exit;
 use super::output::{Printer, Row};
+use super::stream::each;
 use crate::{Change, Client, Event, Items, Start};
 
 pub(super) async fn watch<W: Write>(client: &Client, args: &Watch, printer: &mut Printer<W>) -> Result<Exit> {

@@ -7,16 +7,13 @@ use http_body_util::Empty;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use movie_proto::movie_server::{Movie, MovieServer};
-use movie_proto::{MovieData, MovieId};
+use movie_proto::MovieData;
 use prost::bytes::Bytes;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
-use tokio_stream::{Stream, StreamExt};
-use tonic::{Request, Response, Status};
+use tonic::Status;
 
-use crate::scripted;
+use crate::scripted::{Scripted, Step};
 use crate::service::{NOBODY, Outcome, client, outcome, over, program};
 
 const COURSE: &str = r#"----- GetMovieByID -----
@@ -141,46 +138,23 @@ async fn an_unknown_command_is_named_and_exit_code_2() {
     assert!(outcome.stderr.contains("gte"), "{}", outcome.stderr);
 }
 
-/// A service whose list prints one title and then goes on as the test says.
-struct Scripted(Then);
-
-#[derive(Clone, Copy)]
-enum Then {
-    Wait,
-    Fail,
-}
-
-#[tonic::async_trait]
-impl Movie for Scripted {
-    async fn get_movie_by_id(&self, _: Request<MovieId>) -> Result<Response<MovieData>, Status> {
-        Err(Status::resource_exhausted("too many\ncalls"))
-    }
-
-    type GetListMoviesStream = std::pin::Pin<Box<dyn Stream<Item = Result<MovieData, Status>> + Send>>;
-
-    async fn get_list_movies(
-        &self,
-        _: Request<movie_proto::Empty>,
-    ) -> Result<Response<Self::GetListMoviesStream>, Status> {
-        let first = tokio_stream::once(Ok(MovieData { title: "First".into(), ..MovieData::default() }));
-        Ok(Response::new(match self.0 {
-            Then::Wait => Box::pin(first.chain(tokio_stream::pending())),
-            Then::Fail => Box::pin(first.chain(tokio_stream::once(Err(Status::data_loss("disk on fire"))))),
-        }))
-    }
-}
-
-async fn scripted(then: Then) -> std::net::SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    let server = tonic::transport::Server::builder().add_service(MovieServer::new(Scripted(then)));
-    tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
-    address
+/// A service of the course whose list has one movie and then goes on as the test says.
+async fn scripted(then: Step) -> Scripted {
+    Scripted::start(move |asked| match asked.path.as_str() {
+        "/Movie/GetMovieByID" => vec![Step::End(Status::resource_exhausted("too many\ncalls"))],
+        "/Movie/GetListMovies" => {
+            let first = MovieData { title: "First".into(), ..MovieData::default() };
+            vec![Step::say(&first), then.clone()]
+        }
+        _ => vec![Step::End(Status::unimplemented(""))],
+    })
+    .await
 }
 
 #[tokio::test]
 async fn a_title_is_printed_when_it_arrives_not_when_the_list_ends() {
-    let address = scripted(Then::Wait).await;
+    let service = scripted(Step::Hang).await;
+    let address = service.address;
     let mut child = client(&address).args(["list", "-o", "text"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     assert_eq!(lines.next_line().await.unwrap().unwrap(), "Movie called First");
@@ -188,7 +162,8 @@ async fn a_title_is_printed_when_it_arrives_not_when_the_list_ends() {
 
 #[tokio::test]
 async fn an_error_in_the_middle_of_a_list_comes_after_what_was_listed() {
-    let address = scripted(Then::Fail).await;
+    let service = scripted(Step::End(Status::data_loss("disk on fire"))).await;
+    let address = service.address;
     let Outcome { code, stdout, stderr } = outcome(client(&address).args(["list", "-o", "text"])).await;
     assert_eq!((code, stdout.as_str()), (Some(8), "Movie called First\n"));
     assert_eq!(stderr, format!("error: the call to {address} failed: DataLoss: disk on fire\n"));
@@ -196,7 +171,8 @@ async fn an_error_in_the_middle_of_a_list_comes_after_what_was_listed() {
 
 #[tokio::test]
 async fn a_refused_call_is_one_line_with_code_and_message() {
-    let address = scripted(Then::Fail).await;
+    let service = scripted(Step::End(Status::data_loss("disk on fire"))).await;
+    let address = service.address;
     let outcome = outcome(client(&address).args(["get", "7"])).await;
     assert_fails(&outcome, 5, &[&address.to_string(), r"too many\ncalls"]);
 }
@@ -247,14 +223,14 @@ async fn a_look_up_ends_with_its_answers_whether_or_not_more_could_be_asked() {
 #[tokio::test]
 async fn an_id_that_no_movie_can_have_is_refused_in_the_words_of_the_service() {
     let says = Status::invalid_argument("id: expected 1 to 100 characters");
-    let service = scripted::Scripted::always([scripted::Step::End(says)]).await;
+    let service = Scripted::always([Step::End(says)]).await;
     let outcome = outcome(client(&service.address).args(["get", "7"])).await;
     assert_fails(&outcome, 3, &["error: id: expected 1 to 100 characters"]);
 }
 
 #[tokio::test]
 async fn a_movie_that_may_have_been_added_is_told_of() {
-    let service = scripted::Scripted::start(|_| vec![scripted::Step::Hang]).await;
+    let service = Scripted::start(|_| vec![Step::Hang]).await;
     let create = |id: &'static [&str]| {
         let mut command = client(&service.address);
         command.args(["--timeout", "200ms", "create", "--title", "Ran"]).args(id);

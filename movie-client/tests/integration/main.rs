@@ -5,6 +5,9 @@
 mod command_line;
 mod commands;
 mod contract_changes;
+#[path = "../library/proxy.rs"]
+#[allow(dead_code, reason = "the tests of the library need more of it")]
+mod proxy;
 #[path = "../library/scripted.rs"]
 #[allow(dead_code, reason = "the tests of the library need more of it")]
 mod scripted;

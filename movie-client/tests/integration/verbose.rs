@@ -1,17 +1,15 @@
 //! What the client tells of its steps, the variables that stand for its flags, and the token, of which it tells nothing.
 
 use std::fs;
-use std::io;
-use std::net::SocketAddr;
+use std::mem;
 use std::path::PathBuf;
 
 use movie_service::access::{Role, token};
 use movie_service::server::tls::TlsFiles;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
-use tokio::io::copy_bidirectional;
-use tokio::net::{TcpListener, TcpStream};
 
+use crate::proxy::Proxy;
 use crate::service::{NOBODY, Outcome, Service, client, outcome, over, program};
 
 /// Certificates and keys in a folder, in PEM: of the authority, the service `localhost`, and a caller.
@@ -107,28 +105,13 @@ async fn each_repetition_is_told_with_its_reason_and_its_pause() {
     assert!(error.starts_with(&again), "{error}");
 }
 
-/// Passes connections on to an address, except that the first is cut at once.
-async fn cut_once(to: SocketAddr) -> io::Result<SocketAddr> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let address = listener.local_addr()?;
-    tokio::spawn(async move {
-        drop(listener.accept().await?);
-        loop {
-            let (mut from, _) = listener.accept().await?;
-            let mut to = TcpStream::connect(to).await?;
-            tokio::spawn(async move { copy_bidirectional(&mut from, &mut to).await });
-        }
-        #[expect(unreachable_code, reason = "names the type of the errors")]
-        io::Result::Ok(())
-    });
-    Ok(address)
-}
-
 #[tokio::test]
 async fn a_read_that_is_cut_is_made_again_and_only_verbose_tells_of_it() {
     for (arguments, lines) in [(&["get", CREED][..], 0), (&["get", CREED, "-v"], 4)] {
-        let address = cut_once(over("movies.json")).await.unwrap();
-        let outcome = outcome(client(&address).args(arguments)).await;
+        let proxy = Proxy::to(over("movies.json")).await;
+        let mut first = true;
+        proxy.cut_after(move || if mem::take(&mut first) { 0 } else { usize::MAX });
+        let outcome = outcome(client(&proxy.address).args(arguments)).await;
         assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(0), lines), "{}", outcome.stderr);
         assert!(outcome.stdout.contains("Creed"), "{}", outcome.stdout);
     }

@@ -48,11 +48,7 @@ impl<W: Write> DatabaseWriter<W> {
 }
 
 /// Writes a movie as a JSON database has it, in one line that is not ended.
-///
-/// # Errors
-///
-/// Why it cannot be written.
-pub fn write_movie(out: &mut impl Write, movie: &Movie) -> io::Result<()> {
+fn write_movie(out: &mut impl Write, movie: &Movie) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(out, Spaced);
     Ok(Entry::stored(movie).serialize(&mut serializer)?)
 }

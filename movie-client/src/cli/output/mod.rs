@@ -26,7 +26,7 @@ use std::fmt;
 use std::io::{self, Write};
 
 use self::csv::Csv;
-pub use self::database::{DatabaseWriter, write_movie};
+pub use self::database::DatabaseWriter;
 pub use self::form::{Form, Format};
 use self::json::Json;
 use self::table::Table;
