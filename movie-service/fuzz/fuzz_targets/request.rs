@@ -5,6 +5,7 @@
 #![no_main]
 
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
@@ -200,12 +201,12 @@ impl Script {
 
 impl Body for Script {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Infallible;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.waits && !std::mem::replace(&mut self.waited, true) {
             cx.waker().wake_by_ref();
             return Poll::Pending;

@@ -8,8 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use hyper::server::conn::http2;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{self, Instant, MissedTickBehavior};
@@ -18,10 +17,10 @@ use tracing::debug;
 
 use super::admission::Ticket;
 use super::call::Connection;
-use super::executor::{Inline, LAST_WORD};
+use super::executor::LAST_WORD;
 use super::gather::Gather;
 use super::http1;
-use super::limits::Limits;
+use super::http2::Http2;
 use super::listen::{Accepted, Stream};
 use super::service::Calls;
 use super::sniff::{self, Protocol, Rewound};
@@ -81,8 +80,11 @@ pub(super) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
     match protocol {
         Protocol::Http2 => {
             let gather = Gather::new(stream);
-            let serving = http2(limits, &connection).serve_connection(TokioIo::new(gather.clone()), calls);
-            drive(serving, gather, &connection, number).await;
+            // The preface is there already, so there is nothing to wait for.
+            match Http2::begin(gather.clone(), limits, calls).await {
+                Ok(serving) => drive(serving, gather, &connection, number).await,
+                Err(error) => debug!(%error, "a connection of HTTP/2 did not begin"),
+            }
         }
         Protocol::Http1 if connection.shared.web.is_some() => {
             let gather = Gather::new(stream);
@@ -123,29 +125,22 @@ async fn arrive(accepted: Accepted, tls: Option<&Tls>) -> io::Result<Arrival> {
 }
 
 /// A connection that serves calls, whatever the version of HTTP.
-trait Serving: Future<Output = hyper::Result<()>> {
+pub(super) trait Serving {
     /// Whether each call is a task that ends at its deadline. Otherwise the one call there is runs with the connection.
     const HAS_TASKS: bool;
 
+    /// Serves calls until either side ends the connection.
+    fn poll_serve(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left>;
+
     /// Has the peer leave once its calls are done.
     fn leave(self: Pin<&mut Self>);
+
+    /// Asks the peer whether it is still there; returns whether that can be asked.
+    fn ping(self: Pin<&mut Self>) -> bool;
 }
 
-impl Serving for hyper::server::conn::http1::Connection<TokioIo<Gather<Rewound<Stream>>>, Calls> {
-    const HAS_TASKS: bool = false;
-
-    fn leave(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
-
-impl Serving for http2::Connection<TokioIo<Gather<Rewound<Stream>>>, Calls, Inline> {
-    const HAS_TASKS: bool = true;
-
-    fn leave(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
+/// How a connection ended.
+pub(super) type Left = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Serves calls until either side ends it, or the peer does not do its part.
 async fn drive<S: Serving>(
@@ -191,6 +186,7 @@ async fn drive<S: Serving>(
                 Event::Left(left) => break left,
                 Event::Look(reason) => match watch.look(reason) {
                     Verdict::Stay => {}
+                    Verdict::Ask => watch.has_asked = serving.as_mut().ping(),
                     Verdict::Leave(reason) => {
                         debug!(reason, "asking a peer to leave");
                         looks = self::looks(limits.linger / 4);
@@ -198,6 +194,7 @@ async fn drive<S: Serving>(
                     }
                     Verdict::Left => break Ok(()),
                     Verdict::Stuck => return debug!("a peer did not read what waits for it"),
+                    Verdict::Gone => return debug!("a peer did not answer"),
                 },
             }
         }
@@ -210,8 +207,6 @@ async fn drive<S: Serving>(
     let _ = time::timeout(limits.linger, linger(gather)).await;
 }
 
-type Left = Result<(), Box<dyn Error + Send + Sync>>;
-
 enum Event {
     Left(Left),
     Look(Option<&'static str>),
@@ -223,32 +218,14 @@ fn looks(pause: Duration) -> time::Interval {
     looks
 }
 
-fn http2(limits: &Limits, connection: &Connection) -> http2::Builder<Inline> {
-    let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX >> 1);
-    let mut builder = http2::Builder::new(Inline::new(connection.phase.clone()));
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(size(limits.streams))
-        .max_pending_accept_reset_streams(limits.resets)
-        .max_local_error_reset_streams(limits.resets)
-        .max_header_list_size(size(limits.header_list))
-        .initial_stream_window_size(size(limits.window))
-        .initial_connection_window_size(size(limits.window.saturating_mul(4)))
-        .max_send_buf_size(limits.send_buffer)
-        .keep_alive_interval(limits.keep_alive)
-        // What asks a slow reader waits behind all that it has still to read.
-        .keep_alive_timeout(limits.keep_alive_timeout.max(limits.unread));
-    builder
-}
-
 /// Drives a connection, and sends what it wrote once it has no more to say for now.
 fn poll(
-    serving: Pin<&mut impl Future<Output = hyper::Result<()>>>,
+    serving: Pin<&mut impl Serving>,
     gather: &Gather<Rewound<Stream>>,
     cx: &mut Context<'_>,
 ) -> Poll<Left> {
     let waiting = gather.waiting();
-    let left = serving.poll(cx);
+    let left = serving.poll_serve(cx);
     // What grew by much grows on once those who write were polled, too: they are next, then this connection.
     if left.is_pending() && gather.waiting() >= waiting + MUCH {
         cx.waker().wake_by_ref();
@@ -256,7 +233,7 @@ fn poll(
     }
     match gather.poll_send(cx) {
         Poll::Ready(Err(error)) if left.is_pending() => Poll::Ready(Err(error.into())),
-        Poll::Ready(_) | Poll::Pending => left.map_err(Into::into),
+        Poll::Ready(_) | Poll::Pending => left,
     }
 }
 
@@ -283,6 +260,9 @@ struct Watch<'a> {
     /// How many bytes will have been sent once what was taken of answers has.
     taken_until: u64,
     last_read: Instant,
+    last_heard: Instant,
+    /// Whether the peer was asked since whether it is still there.
+    has_asked: bool,
     leaving: Option<Instant>,
     /// Whether the connection ended by itself; otherwise it is cut off.
     has_ended: bool,
@@ -290,12 +270,16 @@ struct Watch<'a> {
 
 enum Verdict {
     Stay,
+    /// The peer has to be asked whether it is still there.
+    Ask,
     /// The peer has to be asked to leave, and why.
     Leave(&'static str),
     /// The peer was asked to leave, and has nothing more to do here.
     Left,
     /// The peer does not read.
     Stuck,
+    /// The peer does not answer.
+    Gone,
 }
 
 impl<'a> Watch<'a> {
@@ -310,11 +294,13 @@ impl<'a> Watch<'a> {
         // Up to a tenth more or less, by a number that differs from one connection to the next.
         let share = u32::try_from(number % 201).unwrap_or_default();
         let age = limits.age / 1000 * (900 + share);
-        let pause = limits.idle.min(limits.unread).min(limits.age).min(limits.deadline) / 4;
+        let shortest = [limits.unread, limits.age, limits.deadline, limits.keep_alive]
+            .into_iter()
+            .fold(limits.idle, Duration::min);
         Self {
             connection,
             gather,
-            pause: pause.max(Duration::from_millis(5)),
+            pause: (shortest / 4).max(Duration::from_millis(5)),
             overdue,
             age_ends: now + age,
             begun: 0,
@@ -324,6 +310,8 @@ impl<'a> Watch<'a> {
             taken: 0,
             taken_until: 0,
             last_read: now,
+            last_heard: now,
+            has_asked: false,
             leaving: None,
             has_ended: false,
         }
@@ -371,13 +359,22 @@ impl<'a> Watch<'a> {
         if self.reads(sent) {
             self.last_read = now;
         }
+        if received != self.received {
+            (self.last_heard, self.has_asked) = (now, false);
+        }
         self.count(sent, received);
+        // What asks a slow reader waits behind all that it has still to read.
+        if self.has_asked
+            && now - self.last_heard >= limits.keep_alive + limits.keep_alive_timeout.max(limits.unread)
+        {
+            return Verdict::Gone;
+        }
         if now - self.last_read >= limits.unread || connection.is_overdue(self.overdue) {
             return Verdict::Stuck;
         }
         if let Some(since) = self.leaving {
             let done = connection.open() == 0 && !self.gather.is_waiting() && now - since >= limits.linger;
-            return if done { Verdict::Left } else { Verdict::Stay };
+            return if done { Verdict::Left } else { self.stay(now) };
         }
         let reason = reason
             .or_else(|| (now >= self.age_ends).then_some("its connection is old"))
@@ -387,8 +384,13 @@ impl<'a> Watch<'a> {
                 self.leaving = Some(now);
                 Verdict::Leave(reason)
             }
-            None => Verdict::Stay,
+            None => self.stay(now),
         }
+    }
+
+    fn stay(&self, now: Instant) -> Verdict {
+        let is_silent = now - self.last_heard >= self.connection.shared.limits.keep_alive;
+        if is_silent && !self.has_asked { Verdict::Ask } else { Verdict::Stay }
     }
 }
 

@@ -12,9 +12,10 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Request, Response};
-use hyper::body::{Body, Frame, Incoming};
+use http_body::{Body, Frame};
 
 use super::body::{Content, Ready, Replayed};
+use super::http2::Incoming;
 use crate::catalogue::{Catalogue, Snapshot, frame};
 use crate::found::Found;
 
@@ -35,15 +36,15 @@ pub(super) enum Outcome<B: Body> {
 ///
 /// Written by hand, not as an `async fn`, so that it can be asked where it is made: most requests are there as a
 /// whole by then, and no future has to carry them. Copies of memory were nearly a quarter of a call's time.
-pub(super) struct Fast<B = Incoming> {
+pub(super) struct Fast<B: Body = Incoming> {
     method: Method,
     /// The request, until the call has its outcome.
     request: Option<Request<B>>,
     /// The first frame of the request, once it was read.
-    first: Option<Result<Frame<Bytes>, hyper::Error>>,
+    first: Option<Result<Frame<Bytes>, B::Error>>,
 }
 
-impl<B: Body<Data = Bytes, Error = hyper::Error> + Unpin> Fast<B> {
+impl<B: Body<Data = Bytes> + Unpin> Fast<B> {
     /// Takes a request, or returns it if it is not for the fast way.
     #[expect(clippy::result_large_err, reason = "it is no error, and a box is an allocation a call")]
     pub(super) fn take(request: Request<B>) -> Result<Self, Request<B>> {
@@ -137,7 +138,7 @@ impl Method {
 }
 
 /// Returns whether a frame is one of data that holds none.
-fn is_empty(frame: &Result<Frame<Bytes>, hyper::Error>) -> bool {
+fn is_empty<E>(frame: &Result<Frame<Bytes>, E>) -> bool {
     frame.as_ref().is_ok_and(|frame| frame.data_ref().is_some_and(Bytes::is_empty))
 }
 
@@ -160,6 +161,7 @@ fn id(message: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::convert::Infallible;
     use std::task::Waker;
 
     use super::*;
@@ -170,12 +172,12 @@ mod tests {
 
     impl Body for Script {
         type Data = Bytes;
-        type Error = hyper::Error;
+        type Error = Infallible;
 
         fn poll_frame(
             mut self: Pin<&mut Self>,
             _: &mut Context<'_>,
-        ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
             match self.0.pop_front() {
                 Some(Some(data)) => Poll::Ready(Some(Ok(Frame::data(data)))),
                 Some(None) => Poll::Pending,

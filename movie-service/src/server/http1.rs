@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 use std::error::Error;
 use std::future::ready;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::header::{CONNECTION, CONTENT_TYPE};
@@ -14,6 +15,9 @@ use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
+
+use super::connection::{Left, Serving};
+use super::service::Calls;
 
 /// The most headers of a request.
 const MAX_HEADERS: usize = 100;
@@ -35,6 +39,22 @@ pub(super) fn builder(head_timeout: Duration) -> http1::Builder {
         .max_header_size(MAX_HEAD)
         .max_buf_size(MAX_BUFFER);
     builder
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Serving for http1::Connection<TokioIo<S>, Calls> {
+    const HAS_TASKS: bool = false;
+
+    fn poll_serve(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left> {
+        self.poll(cx).map_err(Into::into)
+    }
+
+    fn leave(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+
+    fn ping(self: Pin<&mut Self>) -> bool {
+        false
+    }
 }
 
 /// Serves a connection until either side ends it. Once `drain` completes, the request in flight is the last.

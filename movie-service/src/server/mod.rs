@@ -5,9 +5,9 @@
 //! * [`Server`] — hands each connection to the worker that has fewest;
 //! * `worker` — a thread with a runtime of its own, one a core, that serves the connections it is handed;
 //! * `connection` — the life of one of them; [`tls`] — its certificates; `sniff` — what it speaks; `gather` — its writes, in few system calls;
-//! * `http1` — connections of HTTP/1.1; [`web`] — calls of browsers, over that or HTTP/2;
-//! * `executor` — runs the calls of a connection;
-//! * `service` — the way of a call; `call` — what it counts for, and its [`deadline`]; [`frames`] — its messages;
+//! * `http2` — what it is if it speaks that; `http1` — the same of HTTP/1.1; [`web`] — calls of browsers, over either;
+//! * `service` — the way of a call; `reply` — the way of its answer into its stream; `executor` — runs both;
+//! * `call` — what a call counts for, and its [`deadline`]; [`frames`] — its messages;
 //! * `fast` — the fast way of the two calls of the `Movie` service; `routes` — the generated code for all others,
 //!   and `gzip` — which of their answers are compressed;
 //! * `body` — bodies of requests and answers, `data` — what the latter are made of; [`refusal`] — what a caller is told when a call fails;
@@ -25,9 +25,11 @@ pub mod frames;
 mod gather;
 mod gzip;
 mod http1;
+mod http2;
 pub mod limits;
 pub mod listen;
 pub mod refusal;
+mod reply;
 mod routes;
 mod service;
 pub mod single;

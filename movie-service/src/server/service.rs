@@ -4,6 +4,7 @@
 //! on ([`Connection::begin`]). Then it is answered: the fast way, or by the generated code.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,16 +12,21 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
+use h2::server::SendResponse;
 use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
 use tonic::Status;
+use tonic::codegen::StdError;
 
 use super::body::{Answer, Content};
 use super::call::{Connection, InFlight};
+use super::data::Data;
 use super::fast::{Fast, Outcome};
+use super::http2::Incoming;
 use super::refusal::{self, Refusal};
+use super::reply::Reply;
 use super::routes::Generated;
 use super::web::Web;
 use super::{Shared, executor, http1};
@@ -34,10 +40,58 @@ impl Calls {
         Self(connection)
     }
 
+    /// Answers a call of HTTP/2: at once if that can be, or else on a task.
+    pub(super) fn answer(&self, request: Request<Incoming>, respond: SendResponse<Data>) {
+        let call = match self.web(&request) {
+            Some(web) => self.translate(web, request),
+            None => self.call(request),
+        };
+        let deadline = call.deadline();
+        executor::execute(Reply::new(call, respond), deadline, &self.0.phase);
+    }
+
+    /// Returns what answers a request if it is in gRPC-Web.
+    fn web<B>(&self, request: &Request<B>) -> Option<&Web> {
+        self.0.shared.web.as_ref().filter(|_| Web::takes(request))
+    }
+
+    /// Answers a call in gRPC-Web.
+    fn translate<B>(&self, web: &Web, request: Request<B>) -> Call
+    where
+        B: Body<Data = Bytes, Error: Into<StdError> + Display> + Send + 'static,
+    {
+        // The call that this is translated to says for itself if the header is malformed.
+        let deadline = self.0.deadline(Instant::now(), &request).ok();
+        let answer = Box::pin(web.answer(request, self.clone()));
+        Call { in_flight: None, way: Way::Web { answer, deadline } }
+    }
+
+    /// Answers a call in gRPC.
+    fn call(&self, request: Request<Incoming>) -> Call {
+        let Shared { catalogue, found, routes, .. } = &*self.0.shared;
+        self.begin(request, |request, deadline| {
+            if routes.compresses(&request) {
+                return Way::Generated(routes.call(request, Some(deadline)));
+            }
+            let mut fast = match Fast::take(request) {
+                Ok(fast) => fast,
+                Err(request) => return Way::Generated(routes.call(request, Some(deadline))),
+            };
+            // A waker that does nothing: what has to wait is polled again.
+            match fast.poll_outcome(catalogue, found, &mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Outcome::Answered(response)) => Way::Answered(response),
+                Poll::Ready(Outcome::Declined(request)) => {
+                    Way::Generated(routes.call(request, Some(deadline)))
+                }
+                Poll::Pending => Way::Fast(Box::new(fast)),
+            }
+        })
+    }
+
     /// Begins a call, and finds the way in which it is answered.
     fn begin<B: Body>(&self, request: Request<B>, way: impl FnOnce(Request<B>, Instant) -> Way) -> Call {
         if let Some(response) = refused_by_http(&request) {
-            return Call { in_flight: None, way: Way::Answered(response) };
+            return Call::answered(response);
         }
         let (mut in_flight, admitted) = self.0.begin(&request);
         let way = match admitted {
@@ -51,45 +105,17 @@ impl Calls {
     }
 }
 
-impl hyper::service::Service<Request<Incoming>> for Calls {
+/// Requests over HTTP/1.1: calls of browsers, or what should have come over HTTP/2.
+impl hyper::service::Service<Request<hyper::body::Incoming>> for Calls {
     type Response = Response<Answer>;
     type Error = Infallible;
     type Future = Call;
 
-    fn call(&self, request: Request<Incoming>) -> Call {
-        let Shared { catalogue, found, web, routes, .. } = &*self.0.shared;
-        let call = match web {
-            Some(web) if Web::takes(&request) => {
-                // The call that this is translated to says for itself if the header is malformed.
-                let deadline = self.0.deadline(Instant::now(), &request).ok();
-                executor::next_call_until(deadline);
-                let way = Way::Web(Box::pin(web.answer(request, self.clone())));
-                return Call { in_flight: None, way };
-            }
-            Some(_) if request.version() < Version::HTTP_2 => {
-                let response = http1::signpost("over HTTP/1.1, it takes gRPC-Web").map(Content::Generated);
-                return Call { in_flight: None, way: Way::Answered(response) };
-            }
-            Some(_) | None => self.begin(request, |request, deadline| {
-                if routes.compresses(&request) {
-                    return Way::Generated(routes.call(request, Some(deadline)));
-                }
-                let mut fast = match Fast::take(request) {
-                    Ok(fast) => fast,
-                    Err(request) => return Way::Generated(routes.call(request, Some(deadline))),
-                };
-                // A waker that does nothing: what has to wait is polled again.
-                match fast.poll_outcome(catalogue, found, &mut Context::from_waker(Waker::noop())) {
-                    Poll::Ready(Outcome::Answered(response)) => Way::Answered(response),
-                    Poll::Ready(Outcome::Declined(request)) => {
-                        Way::Generated(routes.call(request, Some(deadline)))
-                    }
-                    Poll::Pending => Way::Fast(Box::new(fast)),
-                }
-            }),
-        };
-        executor::next_call_until(call.in_flight.as_ref().map(InFlight::deadline));
-        call
+    fn call(&self, request: Request<hyper::body::Incoming>) -> Call {
+        if let Some(web) = self.web(&request) {
+            return self.translate(web, request);
+        }
+        Call::answered(http1::signpost("over HTTP/1.1, it takes gRPC-Web").map(Content::Generated))
     }
 }
 
@@ -133,14 +159,30 @@ enum Way {
     Fast(Box<Fast>),
     Generated(Generated),
     /// A call of a browser; the call that it is translated to is the one that is in flight.
-    Web(Pin<Box<dyn Future<Output = Response<tonic::body::Body>> + Send>>),
+    Web {
+        answer: Pin<Box<dyn Future<Output = Response<tonic::body::Body>> + Send>>,
+        deadline: Option<Instant>,
+    },
 }
 
-impl Future for Call {
-    type Output = Result<Response<Answer>, Infallible>;
+impl Call {
+    /// A call that has its answer, and counts for nothing.
+    fn answered(response: Response<Content>) -> Self {
+        Self { in_flight: None, way: Way::Answered(response) }
+    }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Self { in_flight, way } = &mut *self;
+    /// Returns when the call has to be done; `None` if it is.
+    fn deadline(&self) -> Option<Instant> {
+        match &self.way {
+            Way::Web { deadline, .. } => *deadline,
+            Way::Answered(_) | Way::Fast(_) | Way::Generated(_) => {
+                self.in_flight.as_ref().map(InFlight::deadline)
+            }
+        }
+    }
+
+    pub(super) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response<Answer>> {
+        let Self { in_flight, way } = self;
         let mut response = match way.poll(in_flight.as_mut(), cx) {
             Poll::Ready(response) => response,
             Poll::Pending => match in_flight.as_ref().and_then(InFlight::refusal) {
@@ -150,16 +192,24 @@ impl Future for Call {
         };
         let Some(call) = in_flight.take() else {
             let counted = response.extensions_mut().remove();
-            return Poll::Ready(Ok(response.map(|content| Answer::to_none(content, counted))));
+            return Poll::Ready(response.map(|content| Answer::to_none(content, counted)));
         };
         // Ready bytes have no status in the headers. Others may, and then nothing follows.
         let is_over =
             !matches!(response.body(), Content::Ready(_)) && refusal::code(response.headers()).is_some();
         if is_over {
             call.end(response.headers());
-            return Poll::Ready(Ok(response.map(|_| Answer::default())));
+            return Poll::Ready(response.map(|_| Answer::default()));
         }
-        Poll::Ready(Ok(response.map(|content| Answer::to(call, content))))
+        Poll::Ready(response.map(|content| Answer::to(call, content)))
+    }
+}
+
+impl Future for Call {
+    type Output = Result<Response<Answer>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_response(cx).map(Ok)
     }
 }
 
@@ -186,7 +236,7 @@ impl Way {
                     }
                     return Poll::Ready(response);
                 }
-                Self::Web(answer) => {
+                Self::Web { answer, .. } => {
                     return answer.as_mut().poll(cx).map(|answer| answer.map(Content::Generated));
                 }
             }

@@ -9,6 +9,7 @@ use http::{Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tonic::Status;
+use tonic::codegen::StdError;
 
 use super::body::{Answer, Content};
 use super::fast::{Fast, Outcome};
@@ -48,7 +49,7 @@ impl SingleCalls {
         request: Request<B>,
     ) -> Response<impl Body<Data = Bytes, Error = Status> + use<B>>
     where
-        B: Body<Data = Bytes, Error = hyper::Error> + Send + Unpin + 'static,
+        B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
     {
         let generated = match Fast::take(request) {
             Err(request) => self.routes.call(request, None),

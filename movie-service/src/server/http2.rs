@@ -1,0 +1,97 @@
+//! Connections of HTTP/2, on h2, and the bodies of their requests.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use h2::server::{Builder, Connection};
+use h2::{Ping, PingPong, RecvStream};
+use http_body::{Body, Frame};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::connection::{Left, Serving};
+use super::data::Data;
+use super::limits::Limits;
+use super::service::Calls;
+
+/// A connection of HTTP/2.
+pub(super) struct Http2<S> {
+    connection: Connection<S, Data>,
+    pings: Option<PingPong>,
+    calls: Calls,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
+    /// Begins a connection: reads the peer's preface and says what it may do.
+    ///
+    /// # Errors
+    ///
+    /// If the preface is none, or the connection fails.
+    pub(super) async fn begin(io: S, limits: &Limits, calls: Calls) -> Result<Self, h2::Error> {
+        let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX >> 1);
+        let mut connection = Builder::new()
+            .max_concurrent_streams(size(limits.streams))
+            .max_pending_accept_reset_streams(limits.resets)
+            .max_local_error_reset_streams(Some(limits.resets))
+            .max_header_list_size(size(limits.header_list))
+            .initial_window_size(size(limits.window))
+            .initial_connection_window_size(size(limits.window.saturating_mul(4)))
+            .max_send_buffer_size(limits.send_buffer)
+            .handshake(io)
+            .await?;
+        Ok(Self { pings: connection.ping_pong(), connection, calls })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Serving for Http2<S> {
+    const HAS_TASKS: bool = true;
+
+    fn poll_serve(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left> {
+        while let Some(call) = ready!(self.connection.poll_accept(cx)) {
+            let (request, respond) = call?;
+            self.calls.answer(request.map(Incoming), respond);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn leave(mut self: Pin<&mut Self>) {
+        self.connection.graceful_shutdown();
+    }
+
+    fn ping(mut self: Pin<&mut Self>) -> bool {
+        let Some(pings) = &mut self.pings else { return false };
+        // Has h2 forget the answer to the last one. To see any answer, whoever asks watches what arrives.
+        let _ = pings.poll_pong(&mut Context::from_waker(Waker::noop()));
+        pings.send_ping(Ping::opaque()).is_ok()
+    }
+}
+
+/// The body of a request. What was read of it makes room for as much.
+pub(super) struct Incoming(RecvStream);
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let stream = &mut self.0;
+        match ready!(stream.poll_data(cx)) {
+            Some(Ok(bytes)) => {
+                // It fails only for more than was received.
+                let _ = stream.flow_control().release_capacity(bytes.len());
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            None => stream
+                .poll_trailers(cx)
+                .map(|trailers| trailers.transpose().map(|trailers| trailers.map(Frame::trailers))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+}
