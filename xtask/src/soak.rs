@@ -25,7 +25,7 @@ pub struct Options {
 const MOVIES: u64 = 100_000;
 
 /// Limits short enough that peers run into each of them many times in a minute.
-const LIMITS: &str = "handshake=1s,unread=5s,idle=5s";
+const LIMITS: &str = "handshake=1s,unread=5s,idle=5s,age=10s";
 
 /// Megabytes that may stay with the service: its allocator returns freed memory in its own time.
 const KEPT: f64 = 24.0;
@@ -92,6 +92,8 @@ impl Service {
     fn start(target: &Path, database: &Path) -> Result<Self> {
         let mut command = Command::new(target.join("release/movie-service"));
         command.args(["--listen", "127.0.0.1:0", "--quiet", "--log-format", "text", "--limit", LIMITS]);
+        // Else the changes that reloads make, which are kept for those who follow them, take more than peers may.
+        command.args(["--keep-changes", "1000", "--metrics", "127.0.0.1:0"]);
         let program = Program::start(command.arg("--database").arg(database).stdin(Stdio::null()))?;
         let line = program.wait_for("serving ", PATIENCE)?;
         let (_, address) =

@@ -1,16 +1,20 @@
 //! Ordinary callers: each loop connects, makes some calls, checks every answer and connects again.
 
+use std::error::Error;
+use std::iter::successors;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use movie_proto::catalog::v1::movie_catalog_client::MovieCatalogClient;
+use movie_proto::catalog::v1::{GetMovieRequest, Movie};
 use movie_proto::movie_client::MovieClient;
-use movie_proto::{Empty, FILE_DESCRIPTOR_SET, MovieId};
+use movie_proto::{Empty, FILE_DESCRIPTOR_SET, MovieData, MovieId};
 use prost::Message;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 use tokio::task::JoinSet;
-use tonic::Status;
 use tonic::transport::{self, Channel, Endpoint};
+use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -36,7 +40,8 @@ const WATCHED: Duration = Duration::from_secs(1);
 
 impl From<Status> for Amiss {
     fn from(status: Status) -> Self {
-        Self::Failed(format!("{:?}: {}", status.code(), status.message()))
+        let causes = successors(status.source(), |&error| error.source()).map(|error| format!(": {error}"));
+        Self::Failed(format!("{:?}: {}{}", status.code(), status.message(), causes.collect::<String>()))
     }
 }
 
@@ -56,6 +61,7 @@ pub(crate) fn start(
 ) {
     for seed in 0..LOOPS {
         tasks.spawn(movies(address, end, seed, versions.clone(), tally.clone()));
+        tasks.spawn(catalog(address, end, seed, versions.clone(), tally.clone()));
         tasks.spawn(lists(address, end, versions.clone(), tally.clone()));
         tasks.spawn(health(address, end, tally.clone()));
         tasks.spawn(watches(address, end, tally.clone()));
@@ -95,6 +101,51 @@ async fn movies(address: SocketAddr, end: Instant, seed: u64, versions: Arc<Vers
 async fn movie(mut stub: MovieClient<Channel>, id: &str, versions: &Versions) -> Result<(), Amiss> {
     let found = stub.get_movie_by_id(MovieId { id: id.to_owned() }).await?;
     versions.check(id, found.get_ref())
+}
+
+/// The same movies by the other contract, on a connection that the service has replaced whenever it is old.
+async fn catalog(address: SocketAddr, end: Instant, seed: u64, versions: Arc<Versions>, tally: Arc<Tally>) {
+    let mut place = usize::try_from(seed).unwrap_or_default();
+    let stub = match channel(address).await {
+        Ok(channel) => MovieCatalogClient::new(channel),
+        Err(error) => return tally.call("GetMovie", Err(error.into())),
+    };
+    while Instant::now() < end {
+        place = (place + 7_919) % versions.len();
+        let id = if place % 16 == 0 { format!("no-{place}") } else { versions.movie(0, place).id.clone() };
+        tally.call("GetMovie", catalog_movie(stub.clone(), &id, &versions).await);
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+async fn catalog_movie(
+    mut stub: MovieCatalogClient<Channel>,
+    id: &str,
+    versions: &Versions,
+) -> Result<(), Amiss> {
+    let found = loop {
+        match stub.get_movie(GetMovieRequest { id: id.to_owned() }).await {
+            Ok(found) => break found.into_inner(),
+            Err(status) if status.code() == Code::NotFound => {
+                return versions.check(id, &MovieData::default());
+            }
+            Err(status) if was_not_seen(&status) => {}
+            Err(status) => return Err(status.into()),
+        }
+    };
+    let Movie { title, rating, director, id: found, .. } = found;
+    versions.check(id, &MovieData { title, rating: rating.unwrap_or_default(), director, id: found })
+}
+
+/// Returns whether the service never saw a call: the stub sent it, or was about to, when it had just been told that
+/// the connection is to be left (RFC 9113, section 6.8). Whoever calls is free to do so again.
+fn was_not_seen(status: &Status) -> bool {
+    successors(status.source(), |&error| error.source()).any(|error| {
+        error.downcast_ref().is_some_and(hyper::Error::is_canceled)
+            || error.downcast_ref::<h2::Error>().is_some_and(|error| {
+                error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)
+            })
+    })
 }
 
 async fn lists(address: SocketAddr, end: Instant, versions: Arc<Versions>, tally: Arc<Tally>) {
