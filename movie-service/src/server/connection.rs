@@ -186,7 +186,7 @@ async fn drive<S: Serving>(
                 Event::Left(left) => break left,
                 Event::Look(reason) => match watch.look(reason) {
                     Verdict::Stay => {}
-                    Verdict::Ask => watch.has_asked = serving.as_mut().ping(),
+                    Verdict::Ask => watch.asked = serving.as_mut().ping().then(Instant::now),
                     Verdict::Leave(reason) => {
                         debug!(reason, "asking a peer to leave");
                         looks = self::looks(limits.linger / 4);
@@ -261,8 +261,8 @@ struct Watch<'a> {
     taken_until: u64,
     last_read: Instant,
     last_heard: Instant,
-    /// Whether the peer was asked since whether it is still there.
-    has_asked: bool,
+    /// When the peer was asked whether it is still there, if it was not heard since.
+    asked: Option<Instant>,
     leaving: Option<Instant>,
     /// Whether the connection ended by itself; otherwise it is cut off.
     has_ended: bool,
@@ -311,7 +311,7 @@ impl<'a> Watch<'a> {
             taken_until: 0,
             last_read: now,
             last_heard: now,
-            has_asked: false,
+            asked: None,
             leaving: None,
             has_ended: false,
         }
@@ -360,13 +360,12 @@ impl<'a> Watch<'a> {
             self.last_read = now;
         }
         if received != self.received {
-            (self.last_heard, self.has_asked) = (now, false);
+            (self.last_heard, self.asked) = (now, None);
         }
         self.count(sent, received);
         // What asks a slow reader waits behind all that it has still to read.
-        if self.has_asked
-            && now - self.last_heard >= limits.keep_alive + limits.keep_alive_timeout.max(limits.unread)
-        {
+        let patience = limits.keep_alive_timeout.max(limits.unread);
+        if self.asked.is_some_and(|asked| now - asked >= patience) {
             return Verdict::Gone;
         }
         if now - self.last_read >= limits.unread || connection.is_overdue(self.overdue) {
@@ -390,7 +389,7 @@ impl<'a> Watch<'a> {
 
     fn stay(&self, now: Instant) -> Verdict {
         let is_silent = now - self.last_heard >= self.connection.shared.limits.keep_alive;
-        if is_silent && !self.has_asked { Verdict::Ask } else { Verdict::Stay }
+        if is_silent && self.asked.is_none() { Verdict::Ask } else { Verdict::Stay }
     }
 }
 

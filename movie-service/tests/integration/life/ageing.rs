@@ -80,6 +80,46 @@ fn a_peer_that_vanished_in_the_middle_of_a_call_is_found() {
 }
 
 #[test]
+fn a_peer_that_vanished_after_it_left_a_ping_unanswered_is_found() {
+    let limits = ["keep_alive=200ms", "keep_alive_timeout=200ms", "unread=200ms", "deadline=10m"];
+    let target = Target::start(&limits);
+    let mut peer = Peer::connect(target.address());
+    peer.begin(&peer::fields(GET));
+    next_ping(&mut peer).expect("the service asks whether it is there");
+    // That shows it, though it is no answer.
+    peer.send_frames([Frame::window_update(0, 1)]);
+    target.assert_disconnects_all();
+    drop(peer);
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_peer_that_does_nothing_but_answer_pings_stays() {
+    let target = Target::start(&["keep_alive=50ms", "keep_alive_timeout=100ms", "unread=100ms"]);
+    let mut peer = Peer::connect(target.address());
+    let stream = peer.begin(&peer::fields(GET));
+    for _ in 0..10 {
+        let ping = next_ping(&mut peer).expect("the connection lives on");
+        peer.send_frames([Frame::new(frames::PING, ACK, 0, ping.payload)]);
+    }
+    peer.send_frames([Frame::data(stream, framed(b"")).ending()]);
+    assert_eq!(peer.answer(stream).code(), Some("0"));
+    drop(peer);
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_peer_is_not_asked_whether_it_is_there_before_it_was_silent_for_long() {
+    // It is looked at every 125 ms.
+    let target = Target::start(&["age=500ms"]);
+    let mut peer = Peer::connect(target.address());
+    let mut frames = std::iter::from_fn(|| peer.read()).take_while(|frame| frame.kind != frames::GOAWAY);
+    assert!(frames.all(|frame| frame.kind != frames::PING), "it is asked");
+    drop(peer);
+    target.assert_unharmed();
+}
+
+#[test]
 fn pings_of_a_client_are_answered_and_never_too_many() {
     let target = Target::start(&[]);
     let mut peer = Peer::connect(target.address());
