@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::{Buf, Bytes};
@@ -42,14 +42,21 @@ impl Reply {
     }
 
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        // First, since tonic takes a request that its caller broke off for one that has ended. It also has a reset wake
+        // this, whatever else it waits for.
+        let reset = match self {
+            Self::Awaited { call, .. } if call.is_answered() => Poll::Pending,
+            Self::Awaited { respond, .. } => respond.poll_reset(cx),
+            Self::Begun(sending) => sending.stream.poll_reset(cx),
+        };
+        if let Poll::Ready(reason) = reset {
+            return Poll::Ready(Err(reason?.into()));
+        }
         let (call, respond) = match self {
             Self::Awaited { call, respond } => (call, respond),
             Self::Begun(sending) => return sending.poll_done(cx),
         };
-        let Poll::Ready(response) = call.poll_response(cx) else {
-            return respond.poll_reset(cx).map(|reason| Err(reason?.into()));
-        };
-        let (mut head, answer) = response.into_parts();
+        let (mut head, answer) = ready!(call.poll_response(cx)).into_parts();
         head.headers.insert(DATE, date());
         let is_whole = answer.is_end_stream();
         match respond.send_response(Response::from_parts(head, ()), is_whole) {
@@ -100,10 +107,7 @@ impl Sending {
                 }
                 stream.send_data(data, false)?;
             }
-            let Poll::Ready(frame) = Pin::new(&mut *answer).poll_frame(cx) else {
-                return stream.poll_reset(cx).map(|reason| Err(reason?.into()));
-            };
-            match frame.map(|frame| frame.map(Frame::into_data)) {
+            match ready!(Pin::new(&mut *answer).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
                 // A claim on as little as there can be: h2 makes it as large as the data once that is sent, and what is
                 // claimed before cannot be used by other streams.
                 Some(Ok(Ok(data))) => {

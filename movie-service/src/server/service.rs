@@ -181,6 +181,12 @@ impl Call {
         }
     }
 
+    /// Returns whether the answer is there, so that nothing of the request is read any more.
+    pub(super) fn is_answered(&self) -> bool {
+        matches!(self.way, Way::Answered(_))
+    }
+
+    /// Asks for the answer, until there is one.
     pub(super) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response<Answer>> {
         let Self { in_flight, way } = self;
         let mut response = match way.poll(in_flight.as_mut(), cx) {

@@ -1,6 +1,7 @@
 //! The contract `movie.catalog.v1.MovieCatalog`, over the wire and a store of its own.
 
 mod access;
+mod broken_off;
 mod changes;
 mod imports;
 mod lists;
