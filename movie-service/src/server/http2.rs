@@ -28,7 +28,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
     ///
     /// If the preface is none, or the connection fails.
     pub(super) async fn begin(io: S, limits: &Limits, calls: Calls) -> Result<Self, h2::Error> {
-        let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX >> 1);
         let mut connection = Builder::new()
             .max_concurrent_streams(size(limits.streams))
             .max_pending_accept_reset_streams(limits.resets)
@@ -66,6 +65,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving for Http2<S> {
         let _ = pings.send_ping(Ping::opaque());
         true
     }
+}
+
+/// Returns a size, or the largest that a window may have (RFC 9113, section 6.9.1), which suits every setting.
+fn size(size: usize) -> u32 {
+    const MOST: u32 = (1 << 31) - 1;
+    u32::try_from(size).map_or(MOST, |size| size.min(MOST))
 }
 
 /// The body of a request. What was read of it makes room for as much.

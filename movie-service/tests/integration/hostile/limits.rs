@@ -169,6 +169,14 @@ fn lists_beyond_the_limit_are_shed_and_other_calls_are_not() {
 }
 
 #[test]
+fn a_window_larger_than_http_2_knows_is_the_largest() {
+    for window in ["window=600000000", "window=3000000000", "window=9000000000"] {
+        // It has its first call answered.
+        Target::start(&[window]);
+    }
+}
+
+#[test]
 fn a_call_ends_with_the_deadline_of_the_service_although_its_request_does_not() {
     let target = Target::start(&["deadline=300ms"]);
     let mut peer = Peer::connect(target.address());
