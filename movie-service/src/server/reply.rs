@@ -117,7 +117,6 @@ impl Sending {
                     }
                 }
                 Some(Ok(Err(frame))) => {
-                    stream.reserve_capacity(0);
                     return Poll::Ready(stream.send_trailers(frame.into_trailers().unwrap_or_default()));
                 }
                 Some(Err(status)) => {
@@ -134,17 +133,41 @@ impl Sending {
 /// Returns the time as a header (RFC 9110, section 6.6.1).
 fn date() -> HeaderValue {
     thread_local! {
-        /// The last one, and until when it is good.
-        static DATE: RefCell<Option<(Instant, HeaderValue)>> = const { RefCell::new(None) };
+        static LAST: RefCell<Option<(Instant, HeaderValue)>> = const { RefCell::new(None) };
     }
-    let now = Instant::now();
-    DATE.with_borrow_mut(|date| match date {
-        Some((until, value)) if now < *until => value.clone(),
+    LAST.with_borrow_mut(|last| date_at(last, Instant::now(), SystemTime::now))
+}
+
+/// Returns the time as a header; the `last` one for a second from when it was made.
+fn date_at(
+    last: &mut Option<(Instant, HeaderValue)>,
+    now: Instant,
+    time: impl FnOnce() -> SystemTime,
+) -> HeaderValue {
+    match last {
+        Some((made, value)) if now.duration_since(*made) < Duration::from_secs(1) => value.clone(),
         _ => {
-            let value = HeaderValue::try_from(httpdate::fmt_http_date(SystemTime::now()));
+            let value = HeaderValue::try_from(httpdate::fmt_http_date(time()));
             let value = value.unwrap_or_else(|_| HeaderValue::from_static(""));
-            *date = Some((now + Duration::from_secs(1), value.clone()));
+            *last = Some((now, value.clone()));
             value
         }
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_is_made_anew_each_second() {
+        let (mut last, now) = (None, Instant::now());
+        let mut date = |milliseconds, seconds| {
+            let time = || SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+            date_at(&mut last, now + Duration::from_millis(milliseconds), time)
+        };
+        assert_eq!(date(0, 0), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(date(999, 5), "Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(date(1_000, 7), "Thu, 01 Jan 1970 00:00:07 GMT");
+    }
 }

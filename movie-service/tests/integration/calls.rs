@@ -1,8 +1,11 @@
 //! The two calls of the course's contract.
 
+use std::time::{Duration, SystemTime};
+
 use movie_proto::{Empty, MovieData, MovieId};
 use tokio_stream::StreamExt;
 
+use crate::peer::{GET, LIST, Peer};
 use crate::process::{Service, database};
 
 #[tokio::test]
@@ -40,6 +43,20 @@ async fn every_movie_of_the_list_is_found_by_its_id() {
     for movie in expected("films.json").into_iter().step_by(17) {
         let found = stub.get_movie_by_id(MovieId { id: movie.id.clone() }).await.unwrap();
         assert_eq!(found.into_inner(), movie);
+    }
+}
+
+#[test]
+fn an_answer_says_when_it_was_made() {
+    let service = Service::start("movies.json");
+    let mut peer = Peer::connect(service.address);
+    for path in [GET, LIST, "/no.Such/Call"] {
+        let stream = peer.call(path, b"");
+        let answer = peer.answer(stream);
+        let made = httpdate::parse_http_date(answer.field("date").unwrap()).unwrap();
+        // A second that has begun, and one for which it is kept; the rest is for a busy machine.
+        let ago = SystemTime::now().duration_since(made).unwrap();
+        assert!(ago < Duration::from_secs(10), "{path}: {ago:?}");
     }
 }
 
