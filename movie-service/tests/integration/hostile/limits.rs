@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::Target;
-use crate::peer::frames::{self, Frame, INITIAL_WINDOW_SIZE, NO_ERROR};
+use crate::peer::frames::{self, CANCEL, Frame, INITIAL_WINDOW_SIZE, NO_ERROR};
 use crate::peer::{self, Answer, CHECK, GET, LIST, Peer};
 use crate::process::{command, database};
 use crate::raw::framed;
@@ -164,6 +164,43 @@ fn lists_beyond_the_limit_are_shed_and_other_calls_are_not() {
     });
     let answer = answers.take(1_000).find(|answer| answer.code() != Some("8"));
     assert_eq!(answer.as_ref().and_then(Answer::code), Some("0"));
+    drop(peer);
+    target.assert_unharmed();
+}
+
+#[test]
+fn a_watch_that_its_peer_resets_gives_its_place_away_although_nothing_changes() {
+    let target = Target::start(&["lists=1"]);
+    let mut peer = Peer::connect(target.address());
+    let watch = peer.call("/movie.catalog.v1.MovieCatalog/WatchMovies", b"");
+    // It has said where it begins, and waits for changes.
+    while peer.read_politely().is_some_and(|frame| frame.kind != frames::DATA) {}
+    peer.send_frames([Frame::reset(watch, CANCEL)]);
+    let answers = std::iter::repeat_with(|| {
+        let next = peer.call(LIST, b"");
+        peer.answer(next)
+    });
+    let answer = answers.take(1_000).find(|answer| answer.code() != Some("8"));
+    assert_eq!(answer.as_ref().and_then(Answer::code), Some("0"));
+    drop(peer);
+    target.assert_unharmed();
+}
+
+#[test]
+fn requests_that_nobody_reads_use_up_no_window() {
+    let target = Target::start(&[]);
+    let mut peer = Peer::connect(target.address());
+    let mut fields = peer::fields(GET);
+    fields.last_mut().unwrap().1 = "text/plain";
+    // As much at a time as may be sent ahead of the first settings; six times the window of the connection in all.
+    for _ in 0..64 {
+        let stream = peer.begin(&fields);
+        peer.send_frames([(); 3].map(|()| Frame::data(stream, [0; 16 * 1024])));
+        let answer = peer.answer(stream);
+        assert_eq!(answer.field(":status"), Some("415"), "{answer:?}");
+    }
+    let next = peer.call(GET, b"");
+    assert_eq!(peer.answer(next).code(), Some("0"));
     drop(peer);
     target.assert_unharmed();
 }
