@@ -1,5 +1,7 @@
 //! `ImportMovies`.
 
+use std::time::Duration;
+
 use prost::Message;
 
 use super::*;
@@ -42,6 +44,16 @@ async fn an_import_that_is_sent_again_changes_nothing() {
     assert_eq!((again.created, again.updated, again.unchanged), (0, 0, 2));
     assert_eq!(get(&mut fixture.stub, "a").await.unwrap(), a);
     assert_eq!(catalog(&mut fixture.stub).await.revision, revision);
+}
+
+#[tokio::test]
+async fn an_import_may_be_longer_than_a_peer_may_send_ahead() {
+    let mut fixture = Fixture::start().await;
+    // Twice the default of `window`, and more.
+    let messages = (0..6).map(|id| vec![large_movie(&id.to_string())]).collect();
+    let sent = send(&mut fixture.stub, messages);
+    let answer = tokio::time::timeout(Duration::from_secs(20), sent).await.expect("it is not stuck");
+    assert_eq!(answer.unwrap().created, 6);
 }
 
 #[tokio::test]
