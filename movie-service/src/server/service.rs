@@ -60,8 +60,9 @@ impl Calls {
     where
         B: Body<Data = Bytes, Error: Into<StdError> + Display> + Send + 'static,
     {
+        let begun = Instant::now();
         // The call that this is translated to says for itself if the header is malformed.
-        let deadline = self.0.deadline(Instant::now(), &request).ok();
+        let deadline = self.0.deadline(begun, &request).unwrap_or(begun + self.0.shared.limits.deadline);
         let answer = Box::pin(web.answer(request, self.clone()));
         Call { in_flight: None, way: Way::Web { answer, deadline } }
     }
@@ -161,7 +162,7 @@ enum Way {
     /// A call of a browser; the call that it is translated to is the one that is in flight.
     Web {
         answer: Pin<Box<dyn Future<Output = Response<tonic::body::Body>> + Send>>,
-        deadline: Option<Instant>,
+        deadline: Instant,
     },
 }
 
@@ -174,7 +175,7 @@ impl Call {
     /// Returns when the call has to be done; `None` if it is.
     fn deadline(&self) -> Option<Instant> {
         match &self.way {
-            Way::Web { deadline, .. } => *deadline,
+            Way::Web { deadline, .. } => Some(*deadline),
             Way::Answered(_) | Way::Fast(_) | Way::Generated(_) => {
                 self.in_flight.as_ref().map(InFlight::deadline)
             }
