@@ -23,6 +23,10 @@ const WINDOW: usize = 256 * 1024;
 /// they are indexed a block at a time and the reader would stand still for that long.
 const WAITING: usize = 64;
 
+/// How many movies may be expected for each that was read: what a file that is not like its start can make the service
+/// set aside. A movie that is expected takes about 16 bytes.
+const MOST_EXPECTED: u64 = 128;
+
 /// Why a database could not be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -154,9 +158,9 @@ fn encode_movies<R: Read>(
             draft.push(&entry.movie(&mut details)).map_err(|error| error.to_string())
         });
         if let Some(full) = pushed.map_err(|error| name_movie(error, number + 1, window))? {
-            // The rest of the file is like its start. If it is not, the memory for movies that never come is bounded.
+            // The rest of the file is like its start.
             let expected = number.saturating_mul(length) / window.passed().max(1);
-            let expected = usize::try_from(expected.min(64 * number)).unwrap_or_default();
+            let expected = usize::try_from(expected.min(MOST_EXPECTED * number)).unwrap_or_default();
             let batch = Batch { draft: full, starts: mem::take(starts), expected };
             if batches.send(batch).is_err() {
                 return Ok(());
