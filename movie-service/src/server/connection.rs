@@ -1,6 +1,5 @@
 //! The life of a connection: arrive, serve calls, leave.
 
-use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
@@ -23,6 +22,7 @@ use super::http1;
 use super::http2::Http2;
 use super::listen::{Accepted, Stream};
 use super::service::Calls;
+use super::serving::{Left, Serving};
 use super::sniff::{self, Protocol, Rewound};
 use super::tls::{self, Tls};
 use super::{Phase, Shared};
@@ -81,7 +81,7 @@ pub(super) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
         Protocol::Http2 => {
             let gather = Gather::new(stream);
             // The preface is there already, so there is nothing to wait for.
-            match Http2::begin(gather.clone(), limits, calls).await {
+            match Http2::begin(gather.clone(), limits, calls, phase).await {
                 Ok(serving) => drive(serving, gather, &connection, number).await,
                 Err(error) => debug!(%error, "a connection of HTTP/2 did not begin"),
             }
@@ -123,24 +123,6 @@ async fn arrive(accepted: Accepted, tls: Option<&Tls>) -> io::Result<Arrival> {
     let (protocol, stream) = sniff::sniff(stream).await?;
     Ok(Arrival { protocol, stream, names })
 }
-
-/// A connection that serves calls, whatever the version of HTTP.
-pub(super) trait Serving {
-    /// Whether each call is a task that ends at its deadline. Otherwise the one call there is runs with the connection.
-    const HAS_TASKS: bool;
-
-    /// Serves calls until either side ends the connection.
-    fn poll_serve(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left>;
-
-    /// Has the peer leave once its calls are done.
-    fn leave(self: Pin<&mut Self>);
-
-    /// Asks the peer whether it is still there; returns whether that can be asked.
-    fn ping(self: Pin<&mut Self>) -> bool;
-}
-
-/// How a connection ended.
-pub(super) type Left = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Serves calls until either side ends it, or the peer does not do its part.
 async fn drive<S: Serving>(

@@ -14,8 +14,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 
-use super::body::{Content, Ready, Replayed};
-use super::http2::Incoming;
+use super::body::{Content, Incoming, Ready, Replayed};
 use crate::catalogue::{Catalogue, Snapshot, frame};
 use crate::found::Found;
 

@@ -16,8 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
 
-use super::connection::{Left, Serving};
-use super::service::Calls;
+use super::serving::{Left, Serving};
 
 /// The most headers of a request.
 const MAX_HEADERS: usize = 100;
@@ -41,7 +40,13 @@ pub(super) fn builder(head_timeout: Duration) -> http1::Builder {
     builder
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Serving for http1::Connection<TokioIo<S>, Calls> {
+impl<I, S> Serving for http1::Connection<TokioIo<I>, S>
+where
+    I: AsyncRead + AsyncWrite + Unpin + 'static,
+    S: HttpService<Incoming, Error = Infallible>,
+    S::ResBody: 'static,
+    <S::ResBody as http_body::Body>::Error: Into<Box<dyn Error + Send + Sync>>,
+{
     const HAS_TASKS: bool = false;
 
     fn poll_serve(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left> {

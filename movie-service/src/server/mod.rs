@@ -5,7 +5,7 @@
 //! * [`Server`] — hands each connection to the worker that has fewest;
 //! * `worker` — a thread with a runtime of its own, one a core, that serves the connections it is handed;
 //! * `connection` — the life of one of them; [`tls`] — its certificates; `sniff` — what it speaks; `gather` — its writes, in few system calls;
-//! * `http2` — what it is if it speaks that; `http1` — the same of HTTP/1.1; [`web`] — calls of browsers, over either;
+//! * `serving` — what all that serve calls can do; `http2` and `http1` — those that do; [`web`] — calls of browsers, over either;
 //! * `service` — the way of a call; `reply` — the way of its answer into its stream; `executor` — runs both;
 //! * `call` — what a call counts for, and its [`deadline`]; [`frames`] — its messages;
 //! * `fast` — the fast way of the two calls of the `Movie` service; `routes` — the generated code for all others,
@@ -32,6 +32,7 @@ pub mod refusal;
 mod reply;
 mod routes;
 mod service;
+mod serving;
 pub mod single;
 mod sniff;
 pub mod tls;

@@ -12,7 +12,6 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use h2::server::SendResponse;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
@@ -20,16 +19,13 @@ use http_body_util::BodyExt;
 use tonic::Status;
 use tonic::codegen::StdError;
 
-use super::body::{Answer, Content};
+use super::body::{Answer, Content, Incoming};
 use super::call::{Connection, InFlight};
-use super::data::Data;
 use super::fast::{Fast, Outcome};
-use super::http2::Incoming;
 use super::refusal::{self, Refusal};
-use super::reply::Reply;
 use super::routes::Generated;
 use super::web::Web;
-use super::{Shared, executor, http1};
+use super::{Shared, http1};
 
 /// Answers the calls of a connection.
 #[derive(Clone)]
@@ -40,14 +36,12 @@ impl Calls {
         Self(connection)
     }
 
-    /// Answers a call of HTTP/2: at once if that can be, or else on a task.
-    pub(super) fn answer(&self, request: Request<Incoming>, respond: SendResponse<Data>) {
-        let call = match self.web(&request) {
+    /// Answers a call of HTTP/2.
+    pub(super) fn answer(&self, request: Request<Incoming>) -> Call {
+        match self.web(&request) {
             Some(web) => self.translate(web, request),
             None => self.call(request),
-        };
-        let deadline = call.deadline();
-        executor::execute(Reply::new(call, respond), deadline, &self.0.phase);
+        }
     }
 
     /// Returns what answers a request if it is in gRPC-Web.
@@ -173,7 +167,7 @@ impl Call {
     }
 
     /// Returns when the call has to be done; `None` if it is.
-    fn deadline(&self) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.way {
             Way::Web { deadline, .. } => Some(*deadline),
             Way::Answered(_) | Way::Fast(_) | Way::Generated(_) => {
