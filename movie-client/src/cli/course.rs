@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
+use anyhow::Result;
+
 use super::failure::Exit;
 use super::output::text_format;
 use super::stream::each;
 use crate::{Client, Movie};
-use anyhow::Result;
 
 /// The id that the course's client asks for: The Martian.
 const COURSE_ID: &str = "a8034f44-aee4-44cf-b32c-74cf452aaaae";

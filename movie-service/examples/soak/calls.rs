@@ -40,8 +40,8 @@ const WATCHED: Duration = Duration::from_secs(1);
 
 impl From<Status> for Amiss {
     fn from(status: Status) -> Self {
-        let causes = successors(status.source(), |&error| error.source()).map(|error| format!(": {error}"));
-        Self::Failed(format!("{:?}: {}{}", status.code(), status.message(), causes.collect::<String>()))
+        let causes: Vec<String> = causes(&status).map(ToString::to_string).collect();
+        Self::Failed(format!("{:?}: {}: {}", status.code(), status.message(), causes.join(": ")))
     }
 }
 
@@ -137,10 +137,15 @@ async fn catalog_movie(
     versions.check(id, &MovieData { title, rating: rating.unwrap_or_default(), director, id: found })
 }
 
+/// Returns what a call failed of, the nearest first.
+fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    successors(status.source(), |&error| error.source())
+}
+
 /// Returns whether the service never saw a call: the stub sent it, or was about to, when it had just been told that
 /// the connection is to be left (RFC 9113, section 6.8). Whoever calls is free to do so again.
 fn was_not_seen(status: &Status) -> bool {
-    successors(status.source(), |&error| error.source()).any(|error| {
+    causes(status).any(|error| {
         error.downcast_ref().is_some_and(hyper::Error::is_canceled)
             || error.downcast_ref::<h2::Error>().is_some_and(|error| {
                 error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR)

@@ -147,6 +147,16 @@ fn an_answer_that_is_taken_by_the_byte_does_not_outlast_its_deadline() {
     target.assert_unharmed();
 }
 
+/// Asserts that a list gets a place once the service has seen that another was given up.
+fn assert_list_is_given_away(peer: &mut Peer) {
+    let answers = std::iter::repeat_with(|| {
+        let next = peer.call(LIST, b"");
+        peer.answer(next)
+    });
+    let answer = answers.take(1_000).find(|answer| answer.code() != Some("8"));
+    assert_eq!(answer.as_ref().and_then(Answer::code), Some("0"));
+}
+
 #[test]
 fn lists_beyond_the_limit_are_shed_and_other_calls_are_not() {
     let target = Target::large(&["lists=5"]);
@@ -158,12 +168,7 @@ fn lists_beyond_the_limit_are_shed_and_other_calls_are_not() {
     // One that is given up makes place for another.
     peer.send_frames([Frame::reset(open[0], 8)]);
     peer.send_frames([Frame::settings(&[(INITIAL_WINDOW_SIZE, 1 << 20)]), Frame::window_update(0, 1 << 30)]);
-    let answers = std::iter::repeat_with(|| {
-        let next = peer.call(LIST, b"");
-        peer.answer(next)
-    });
-    let answer = answers.take(1_000).find(|answer| answer.code() != Some("8"));
-    assert_eq!(answer.as_ref().and_then(Answer::code), Some("0"));
+    assert_list_is_given_away(&mut peer);
     drop(peer);
     target.assert_unharmed();
 }
@@ -176,12 +181,7 @@ fn a_watch_that_its_peer_resets_gives_its_place_away_although_nothing_changes() 
     // It has said where it begins, and waits for changes.
     while peer.read_politely().is_some_and(|frame| frame.kind != frames::DATA) {}
     peer.send_frames([Frame::reset(watch, CANCEL)]);
-    let answers = std::iter::repeat_with(|| {
-        let next = peer.call(LIST, b"");
-        peer.answer(next)
-    });
-    let answer = answers.take(1_000).find(|answer| answer.code() != Some("8"));
-    assert_eq!(answer.as_ref().and_then(Answer::code), Some("0"));
+    assert_list_is_given_away(&mut peer);
     drop(peer);
     target.assert_unharmed();
 }
