@@ -7,13 +7,12 @@ use std::time::Duration;
 use movie_proto::catalog::v1::movie_catalog_client::MovieCatalogClient;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_stream::Stream;
-use tonic::transport::Channel;
 use tonic::{Request, Response, Status, Streaming};
 use tonic_types::StatusExt;
 use tower::retry::budget::{Budget, TpsBudget};
 use tracing::debug;
 
-use crate::channel::{Channels, Link, Peer};
+use crate::channel::{Channel, Channels, Link, Peer};
 use crate::error::{is_cut, never_left};
 use crate::{Config, Error, Retry, Token};
 

@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetail, ErrorDetails, StatusExt};
 
 use crate::address::InvalidAddress;
+use crate::channel::NotGrpc;
 
 /// As much of what a service says as is shown.
 const MOST_CHARACTERS: usize = 500;
@@ -197,6 +198,9 @@ impl Error {
         if chain(status).any(<dyn StdError>::is::<tonic::TimeoutExpired>) {
             return Self::DeadlineExceeded { address, after: deadline };
         }
+        if let Some(page) = not_grpc(status) {
+            return Self::of_page(page, address);
+        }
         let details = status.get_error_details();
         let reason = details.error_info().map_or("", |info| info.reason.as_str());
         let message = shown(status.message());
@@ -224,16 +228,19 @@ impl Error {
                 Self::TooMuch { address, message }
             }
             (Code::ResourceExhausted, _) => Self::Busy { address, message },
-            // What tonic makes of an HTTP status; 404 would be a call that is not there.
-            (Code::Unimplemented, _) if status.message().starts_with("grpc-status header missing") => {
-                Self::Failed {
-                    address,
-                    code: Code::Unimplemented,
-                    message: format!("it speaks no gRPC ({message})"),
-                }
-            }
             (Code::Unimplemented, _) => Self::Unimplemented { address, message },
             (code, _) => Self::Failed { address, code, message },
+        }
+    }
+
+    /// Reads what is at `address` instead of the service, such as a proxy whose service is gone.
+    fn of_page(page: &NotGrpc, address: String) -> Self {
+        match (page.code(), page.to_string()) {
+            (Code::Unavailable, message) => Self::Unavailable { address, message },
+            (Code::Unauthenticated, message) => Self::Unauthenticated { address, message },
+            (Code::PermissionDenied, message) => Self::PermissionDenied { address, message },
+            // Not `Unimplemented`, which says that a service without this call is there.
+            (code, message) => Self::Failed { address, code, message },
         }
     }
 }
@@ -248,6 +255,12 @@ pub(crate) fn is_cut(status: &Status) -> bool {
     // What comes from the service has no source; h2 says RST_STREAM and GOAWAY as codes of their own.
     matches!(status.code(), Code::Unknown | Code::Internal | Code::Unavailable | Code::Cancelled)
         && status.source().is_some()
+        && not_grpc(status).is_none()
+}
+
+/// Returns the response that was not gRPC, if that is why a call failed.
+fn not_grpc(status: &Status) -> Option<&NotGrpc> {
+    chain(status).find_map(<dyn StdError>::downcast_ref)
 }
 
 /// Returns what is at the bottom of an error: the layers above it say no more than "transport error".

@@ -14,12 +14,14 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Instant, timeout};
-use tonic::transport::{Channel, Endpoint};
-use tower::service_fn;
+use tonic::transport::Endpoint;
+use tower::util::BoxCloneSyncService;
+use tower::{ServiceExt, service_fn};
 use tracing::debug;
 
 use super::broken::{Reason, Watched};
 use super::tls::{self, Encryption};
+use super::{Channel, not_grpc};
 use crate::address::{Host, Place};
 use crate::error::root_cause;
 use crate::{Address, Config, Error, Resolver};
@@ -100,7 +102,8 @@ impl Connector {
             .await;
         let unreachable =
             |error| Error::Unreachable { address: target.to_string(), reason: root_cause(&error) };
-        Ok((channel.map_err(unreachable)?, broken))
+        let channel = channel.map_err(unreachable)?.map_result(not_grpc::refused);
+        Ok((BoxCloneSyncService::new(channel), broken))
     }
 }
 

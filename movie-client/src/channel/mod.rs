@@ -5,6 +5,7 @@
 
 mod broken;
 mod connect;
+mod not_grpc;
 mod peer;
 mod tls;
 
@@ -14,15 +15,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use http::{Request, Response};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
+use tonic::body::Body;
+use tower::util::BoxCloneSyncService;
 
 use self::connect::{Connector, Target};
+pub(crate) use self::not_grpc::{NotGrpc, ResponseError};
 pub(crate) use self::peer::{Link, Peer};
 use crate::{Address, Config, Error, Resolver};
 
 /// How long a call waits for the peer whose turn it is to be connected, when another one is.
 const GRACE: Duration = Duration::from_millis(50);
+
+/// One connection, whose responses are gRPC: others are [`ResponseError`].
+pub(crate) type Channel = BoxCloneSyncService<Request<Body>, Response<Body>, ResponseError>;
 
 /// The connections to a service.
 pub(crate) struct Channels {

@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tonic::transport::Channel;
 
+use super::Channel;
 use super::broken::Reason;
 use super::connect::Target;
 use crate::Error;

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tonic::Status;
 
-use crate::scripted::{Scripted, Step};
+use crate::scripted::{Page, Scripted, Step};
 use crate::service::{NOBODY, Outcome, client, outcome, over, program};
 
 const COURSE: &str = r#"----- GetMovieByID -----
@@ -226,6 +226,20 @@ async fn an_id_that_no_movie_can_have_is_refused_in_the_words_of_the_service() {
     let service = Scripted::always([Step::End(says)]).await;
     let outcome = outcome(client(&service.address).args(["get", "7"])).await;
     assert_fails(&outcome, 3, &["error: id: expected 1 to 100 characters"]);
+}
+
+#[tokio::test]
+async fn the_error_page_of_a_proxy_has_the_exit_code_of_what_it_means() {
+    let body = "<html><h1>nginx</h1></html>";
+    for (status, exit) in [(429, 5), (502, 5), (503, 5), (504, 5), (401, 7), (403, 7), (400, 8), (404, 8)] {
+        let page = Step::Page(Page { status, content_type: Some("text/html"), body });
+        let proxy = Scripted::always([page]).await;
+        for command in [&["get", "7"][..], &["health"], &["watch"], &["list"], &[]] {
+            let outcome = outcome(client(&proxy.address).args(["--tries", "1"]).args(command)).await;
+            let status = format!("HTTP {status} ");
+            assert_fails(&outcome, exit, &[&proxy.address.to_string(), &status, "(text/html)"]);
+        }
+    }
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ mod addresses;
 mod deadlines;
 mod errors;
 mod hostile;
+mod http_status;
 mod proxy;
 mod retries;
 mod scripted;

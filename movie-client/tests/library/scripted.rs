@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::stream::{Stream, StreamExt, once, unfold};
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
 use hyper::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use hyper::server::conn::http2;
@@ -38,6 +38,16 @@ pub(crate) enum Step {
     End(Status),
     /// Cuts the connection.
     Cut,
+    /// Sends an HTTP response that is not gRPC, as a proxy does. Has to be the only step.
+    Page(Page),
+}
+
+/// An HTTP response that is not gRPC.
+#[derive(Clone)]
+pub(crate) struct Page {
+    pub(crate) status: u16,
+    pub(crate) content_type: Option<&'static str>,
+    pub(crate) body: &'static str,
 }
 
 /// A call.
@@ -69,6 +79,16 @@ impl Step {
     /// Sends a message.
     pub(crate) fn say(message: &impl Message) -> Self {
         Self::Say(message.encode_to_vec().into())
+    }
+}
+
+impl Page {
+    fn response(&self) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
+        let mut response = Response::builder().status(self.status);
+        if let Some(content_type) = self.content_type {
+            response = response.header(CONTENT_TYPE, content_type);
+        }
+        response.body(Full::from(self.body).boxed_unsync()).unwrap()
     }
 }
 
@@ -167,6 +187,9 @@ async fn answer(
         seen.asked.push(asked);
         steps
     };
+    if let [Step::Page(page)] = steps.as_slice() {
+        return Ok(page.response());
+    }
     let mut response = Response::builder();
     let headers = response.headers_mut().unwrap();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -208,6 +231,7 @@ fn frames(steps: Vec<Step>, cut: Arc<Notify>) -> impl Stream<Item = Frame<Bytes>
                     cut.notify_one();
                     pending::<()>().await;
                 }
+                Some(Step::Page(_)) => panic!("a page among other steps"),
                 None => return Some((ended(&Status::ok("")), None)),
             }
         }

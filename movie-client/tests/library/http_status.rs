@@ -1,0 +1,156 @@
+//! HTTP responses that are not gRPC, such as the error pages of a proxy in front of the service.
+
+use std::future::Future;
+use std::net::SocketAddr;
+
+use movie_client::{Code, Error, Event, Field, Health, Query, Start};
+use movie_proto::catalog::v1::{self, watch_movies_response};
+use tokio_stream::StreamExt;
+use tonic_health::pb::HealthCheckResponse;
+use tonic_health::pb::health_check_response::ServingStatus;
+
+use crate::scripted::{Asked, Page, Scripted, Step};
+use crate::support::{client, movie, next, soon};
+
+/// What nginx sends while it has no service behind it.
+const HTML: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway\
+                    </h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
+
+/// HTTP statuses of a service that cannot be reached for now.
+const GONE: [u16; 4] = [429, 502, 503, 504];
+
+fn html(status: u16) -> Step {
+    Step::Page(Page { status, content_type: Some("text/html"), body: HTML })
+}
+
+fn bare(status: u16) -> Step {
+    Step::Page(Page { status, content_type: None, body: "" })
+}
+
+/// Answers with `pages` first, each once, and then with these steps.
+async fn behind(pages: impl Into<Vec<Step>>, then: Vec<Step>) -> Scripted {
+    let pages = pages.into();
+    Scripted::start(move |asked: &Asked| match pages.get(asked.number) {
+        Some(page) => vec![page.clone()],
+        None => then.clone(),
+    })
+    .await
+}
+
+/// Returns how every call fails at an address, by name.
+async fn failures(address: SocketAddr) -> Vec<(&'static str, Error)> {
+    async fn failed<T>(call: impl Future<Output = Result<T, Error>>) -> Error {
+        soon(call).await.err().expect("it went well")
+    }
+    // Each on a client of its own, as repetitions are rationed.
+    let client = || client([address]);
+    let list = async || client().list(Query::default()).next().await.unwrap();
+    let ids = tokio_stream::iter(["a".to_owned()]);
+    vec![
+        ("get", failed(client().get("a")).await),
+        ("batch", failed(client().batch(["a"])).await),
+        ("lookup", failed(client().lookup(ids)).await),
+        ("first_page", failed(client().first_page(Query::default())).await),
+        ("list", failed(list()).await),
+        ("create", failed(client().create(movie("a", "A"))).await),
+        ("update", failed(client().update(movie("a", "A"), &[Field::Title])).await),
+        ("put", failed(client().put(movie("a", "A"))).await),
+        ("delete", failed(client().delete("a", None)).await),
+        ("import", failed(client().import([movie("a", "A")])).await),
+        ("watch", failed(client().watch(Start::Now)).await),
+        ("catalog", failed(client().catalog()).await),
+        ("health", failed(client().health("")).await),
+        ("course_get", failed(client().course_get("a")).await),
+        ("course_list", failed(client().course_list()).await),
+    ]
+}
+
+/// Returns the error that a gRPC status code stands for.
+fn meaning(code: Code, address: String, message: String) -> Error {
+    match (code, address) {
+        (Code::Unavailable, address) => Error::Unavailable { address, message },
+        (Code::Unauthenticated, address) => Error::Unauthenticated { address, message },
+        (Code::PermissionDenied, address) => Error::PermissionDenied { address, message },
+        (code, address) => Error::Failed { address, code, message },
+    }
+}
+
+#[tokio::test]
+async fn an_http_status_means_what_grpc_says_it_does_in_every_call() {
+    let codes = [
+        (429, "429 Too Many Requests", Code::Unavailable),
+        (502, "502 Bad Gateway", Code::Unavailable),
+        (503, "503 Service Unavailable", Code::Unavailable),
+        (504, "504 Gateway Timeout", Code::Unavailable),
+        (401, "401 Unauthorized", Code::Unauthenticated),
+        (403, "403 Forbidden", Code::PermissionDenied),
+        (400, "400 Bad Request", Code::Internal),
+        (404, "404 Not Found", Code::Unimplemented),
+        (200, "200 OK", Code::Unknown),
+        (301, "301 Moved Permanently", Code::Unknown),
+        (415, "415 Unsupported Media Type", Code::Unknown),
+        (500, "500 Internal Server Error", Code::Unknown),
+    ];
+    for (status, name, code) in codes {
+        for (page, kind) in [(html(status), " (text/html)"), (bare(status), "")] {
+            let service = Scripted::always([page]).await;
+            let message = format!("HTTP {name}{kind} instead of a gRPC response");
+            let expected = meaning(code, service.address.to_string(), message);
+            for (call, error) in failures(service.address).await {
+                assert_eq!(error, expected, "{call}");
+                assert!(error.to_string().contains(&service.address.to_string()), "{call}: {error}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_safe_to_repeat_is_tried_again_while_a_proxy_has_no_service_behind_it() {
+    let found = vec![Step::say(&v1::Movie { id: "a".into(), ..v1::Movie::default() })];
+    for status in GONE {
+        let service = behind([html(status), bare(status)], found.clone()).await;
+        assert_eq!(client([service.address]).get("a").await.unwrap(), movie("a", ""));
+        assert_eq!(service.asked().len(), 3);
+        // The connection to the proxy is sound.
+        assert_eq!(service.connections(), 1);
+    }
+    let service = behind([html(502)], found).await;
+    client([service.address]).create(movie("a", "")).await.unwrap();
+    let requests: Vec<v1::CreateMovieRequest> = service.asked().iter().map(Asked::message).collect();
+    assert!(requests.len() == 2 && requests[0] == requests[1], "{requests:?}");
+
+    let serving = HealthCheckResponse { status: ServingStatus::Serving.into() };
+    let service = behind([html(503)], vec![Step::say(&serving)]).await;
+    assert_eq!(client([service.address]).health("").await.unwrap(), Health::Serving);
+}
+
+#[tokio::test]
+async fn a_call_that_a_proxy_refuses_or_that_is_not_safe_to_repeat_is_made_once() {
+    for status in [200, 400, 401, 403, 404, 500] {
+        let service = Scripted::always([html(status)]).await;
+        client([service.address]).get("a").await.unwrap_err();
+        assert_eq!(service.asked().len(), 1, "{status}");
+    }
+    let service = Scripted::always([html(502)]).await;
+    client([service.address]).delete("a", None).await.unwrap_err();
+    assert_eq!(service.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_when_a_proxy_has_a_service_behind_it_again() {
+    fn told(revision: i64) -> Step {
+        let event = watch_movies_response::Event::DeletedId(revision.to_string());
+        Step::say(&v1::WatchMoviesResponse { revision, event: Some(event) })
+    }
+    let service = Scripted::start(|asked| match asked.number {
+        0 => vec![told(101), Step::Cut],
+        // More often than a call is tried.
+        number @ 1..=20 => vec![html(GONE[number % 4])],
+        _ => vec![told(102), Step::Hang],
+    })
+    .await;
+    let mut changes = client([service.address]).watch(Start::After(100)).await.unwrap();
+    for revision in [101, 102] {
+        assert_eq!(next(&mut changes).await.unwrap().event, Event::Deleted(revision.to_string()));
+    }
+}
