@@ -1,8 +1,8 @@
 //! Stores: what is written stays written, whatever happens.
 
+mod cluster;
 mod crash;
 mod nodes;
-mod postgres;
 mod restart;
 mod sqlite;
 
@@ -38,7 +38,7 @@ fn sqlite() -> Kept {
 
 /// Returns an empty PostgreSQL store; `None` if there is no server to be had.
 fn postgres() -> Option<Kept> {
-    Some(Kept { url: postgres::shared()?.database(), dir: tempfile::tempdir().unwrap() })
+    Some(Kept { url: cluster::shared()?.database(), dir: tempfile::tempdir().unwrap() })
 }
 
 /// Makes tests of functions that take a store, for each kind of store.

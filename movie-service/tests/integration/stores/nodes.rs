@@ -13,7 +13,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::postgres::{Cluster, shared};
+use super::cluster::{Cluster, shared};
 use super::{Kept, Stub, create, history, list, movie, postgres, reason, revision, stub, watch};
 use crate::metrics::{self, with_metrics};
 use crate::process::Service;
