@@ -13,7 +13,10 @@
 //! Everything under `src/generated/` is written by `cargo xtask regen-proto`; edit `proto/` and run
 //! that command instead. A test of this crate fails while the two differ.
 
-/// The `google.protobuf.FileDescriptorSet` of every file in `proto/` and what they import, encoded.
+/// The `google.protobuf.FileDescriptorSet` of every file in `proto/` and what they import, encoded: with all options,
+/// extensions such as `google.api.field_behavior` included, and without comments.
+///
+/// The types of prost do not know extensions: prost-reflect reads them.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/descriptor_set.bin");
 
 include!("generated/movie.rs");

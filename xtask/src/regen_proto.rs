@@ -8,7 +8,6 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use prost::Message;
 use prost_build::Module;
 
 const PROTO_DIR: &str = "proto";
@@ -79,14 +78,14 @@ fn generate(root: &Path) -> Result<Files> {
     let mut compiler = protox::Compiler::new([&proto_dir])?;
     compiler.include_imports(true).include_source_info(true);
     compiler.open_files(protos).with_context(|| format!("compile {PROTO_DIR}/"))?;
-    let mut descriptors = compiler.file_descriptor_set();
 
     let services = tonic_prost_build::configure().build_transport(false).service_generator();
-    let requests = descriptors
+    let requests = compiler
+        .file_descriptor_set()
         .file
-        .iter()
+        .into_iter()
         .filter(|file| !file.package().starts_with("google."))
-        .map(|file| (Module::from_protobuf_package_name(file.package()), file.clone()))
+        .map(|file| (Module::from_protobuf_package_name(file.package()), file))
         .collect();
     let mut files: Files = prost_build::Config::new()
         .service_generator(services)
@@ -95,11 +94,10 @@ fn generate(root: &Path) -> Result<Files> {
         .map(|(module, code)| (module.to_file_name_or(WITHOUT_PACKAGE), code.into_bytes()))
         .collect();
 
-    // The comments are for the generated code; reflection has no use for them.
-    for file in &mut descriptors.file {
-        file.source_code_info = None;
-    }
-    files.insert(DESCRIPTOR_SET.to_owned(), descriptors.encode_to_vec());
+    // The comments are for the generated code; reflection has no use for them. protox encodes the set itself, since
+    // the types of prost drop extension options such as `google.api.field_behavior`.
+    compiler.include_source_info(false);
+    files.insert(DESCRIPTOR_SET.to_owned(), compiler.encode_file_descriptor_set());
     Ok(files)
 }
 
