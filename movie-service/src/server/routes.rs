@@ -9,6 +9,7 @@ use http::{Request, Response};
 use http_body::Body;
 use movie_proto::catalog::v1::movie_catalog_server::{MovieCatalogServer, SERVICE_NAME as CATALOG};
 use movie_proto::movie_server::{MovieServer, SERVICE_NAME as MOVIE};
+use prost_reflect::DescriptorError;
 use tonic::Status;
 use tonic::codec::CompressionEncoding;
 use tonic::codegen::StdError;
@@ -52,7 +53,7 @@ impl Routes {
         health: &Health,
         offers: &Offers,
         limits: &Limits,
-    ) -> Result<Self, tonic_reflection::server::Error> {
+    ) -> Result<Self, DescriptorError> {
         // What is too large is refused before it gets there, see `Bounded`.
         let (most, most_of_import) = (limits.message, limits.import_message);
         let movie = MovieServer::new(movie).max_decoding_message_size(most);

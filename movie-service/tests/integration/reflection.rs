@@ -1,11 +1,14 @@
 //! gRPC server reflection.
 
-use tokio_stream::once;
+use tokio_stream::{iter, once};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status};
 use tonic_reflection::pb;
 
 use crate::process::{Service, command, database};
+
+/// The services of both versions of the protocol.
+const OWN: [&str; 2] = ["grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"];
 
 async fn connect(service: &Service) -> Channel {
     let endpoint = Endpoint::from_shared(format!("http://{}", service.address)).unwrap();
@@ -44,10 +47,33 @@ async fn both_versions_tell_of_the_services() {
     let channel = connect(&service).await;
     for names in [list_v1(channel.clone()).await, list_v1alpha(channel).await] {
         let names = names.unwrap();
-        for name in ["Movie", "grpc.health.v1.Health"] {
+        for name in ["Movie", "movie.catalog.v1.MovieCatalog", "grpc.health.v1.Health"].iter().chain(&OWN) {
             assert!(names.iter().any(|listed| listed == name), "{name} is missing: {names:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_symbol_that_is_unknown_does_not_end_the_stream() {
+    use pb::v1::server_reflection_client::ServerReflectionClient;
+    use pb::v1::server_reflection_request::MessageRequest;
+    use pb::v1::server_reflection_response::MessageResponse;
+    use pb::v1::{ErrorResponse, ServerReflectionRequest};
+
+    let service = Service::start("movies.json");
+    let requests = ["no.such.Symbol", "google.rpc.ErrorInfo"].map(|symbol| ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::FileContainingSymbol(symbol.into())),
+    });
+    let mut client = ServerReflectionClient::new(connect(&service).await);
+    let mut responses = client.server_reflection_info(iter(requests)).await.unwrap().into_inner();
+    let unknown = responses.message().await.unwrap().unwrap().message_response.unwrap();
+    let expected =
+        ErrorResponse { error_code: 5, error_message: "no symbol `no.such.Symbol` is served".into() };
+    assert_eq!(unknown, MessageResponse::ErrorResponse(expected));
+    let known = responses.message().await.unwrap().unwrap().message_response.unwrap();
+    assert!(matches!(known, MessageResponse::FileDescriptorResponse(_)), "{known:?}");
+    assert_eq!(responses.message().await.unwrap(), None);
 }
 
 #[tokio::test]
