@@ -1,11 +1,16 @@
 //! What the process is told by signals: to stop, to read its files again, that a file is too large.
 
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The exit code after a second signal: that of a shell for a program that Ctrl-C ended.
 const INTERRUPTED: i32 = 130;
+
+/// Time after the first signal in which further ones are ignored: npm, timeout(1) and terminals send one more, to the
+/// process itself or to its whole group, for a single request.
+const REPEATED_SIGNAL_WINDOW: Duration = Duration::from_millis(500);
 
 /// Does something each time that SIGHUP comes, on the runtime that this is called on.
 ///
@@ -32,7 +37,8 @@ pub fn outlive_large_files() -> io::Result<()> {
     signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
 }
 
-/// Completes when the process is asked to stop, by Ctrl-C or SIGTERM. Asked once more, the process ends at once.
+/// Completes when the process is asked to stop, by Ctrl-C or SIGTERM. Asked once more, more than half a second later, the
+/// process ends at once.
 ///
 /// The signals are caught from this call on, not from the first poll.
 ///
@@ -51,6 +57,12 @@ pub fn requested() -> io::Result<impl Future<Output = ()>> {
     Ok(async move {
         asked().await;
         tokio::spawn(async move {
+            let repeated = async {
+                loop {
+                    asked().await;
+                }
+            };
+            let _ = tokio::time::timeout(REPEATED_SIGNAL_WINDOW, repeated).await;
             asked().await;
             std::process::exit(INTERRUPTED);
         });

@@ -120,7 +120,13 @@ impl Service {
 
     /// Sends a signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.pid().to_string()]).status();
+        self.signals(&[name]);
+    }
+
+    /// Sends signals right after each other, by their names.
+    pub(crate) fn signals(&self, names: &[&str]) {
+        let kill = r#"pid=$0; for name; do kill -s "$name" "$pid"; done"#;
+        let status = Command::new("sh").args(["-ec", kill, &self.pid().to_string()]).args(names).status();
         assert!(status.unwrap().success());
     }
 
