@@ -174,7 +174,11 @@ async fn drive<S: Serving>(
                         looks = self::looks(limits.linger / 4);
                         serving.as_mut().leave();
                     }
-                    Verdict::Left => break Ok(()),
+                    Verdict::Left => {
+                        serving.as_mut().end();
+                        let ended = poll_fn(|cx| poll(serving.as_mut(), &gather, cx));
+                        break time::timeout(limits.linger, ended).await.unwrap_or(Ok(()));
+                    }
                     Verdict::Stuck => return debug!("a peer did not read what waits for it"),
                     Verdict::Gone => return debug!("a peer did not answer"),
                 },

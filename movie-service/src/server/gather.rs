@@ -44,6 +44,8 @@ struct Inner<S> {
     waiting: usize,
     waiting_copied: usize,
     is_unflushed: bool,
+    /// Whether the last write was taken as a whole, so that what was gathered ends with a whole frame.
+    is_whole: bool,
     sent_in_all: u64,
     received_in_all: u64,
 }
@@ -63,6 +65,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
             waiting: 0,
             waiting_copied: 0,
             is_unflushed: false,
+            is_whole: true,
             sent_in_all: 0,
             received_in_all: 0,
         })))
@@ -71,6 +74,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
     /// Sends what was gathered.
     pub(super) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.inner().poll_send(cx)
+    }
+
+    /// Puts a frame of our own between those of h2, unless h2 is in the middle of one; returns whether it did.
+    ///
+    /// To be called after h2 was polled: it offers whole frames and goes on until all is taken or it has to wait.
+    pub(super) fn interject(&self, frame: &[u8]) -> bool {
+        let mut inner = self.inner();
+        if inner.is_whole {
+            inner.copied.extend_from_slice(frame);
+        }
+        inner.is_whole
     }
 
     /// Returns how many bytes were ever sent, and received.
@@ -150,6 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
     /// Takes what there is room for, and waits while there is none.
     fn poll_take(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let offered = data::offered();
+        self.is_whole = false;
         if self.waiting >= MOST || self.waiting_copied + self.copied.len() >= MOST_COPIED {
             ready!(self.poll_send(cx))?;
         }
@@ -179,6 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
                 break;
             }
         }
+        self.is_whole = taken == slices.iter().map(|slice| slice.len()).sum::<usize>();
         Poll::Ready(Ok(taken))
     }
 }
@@ -327,6 +343,22 @@ mod tests {
             prop_assert_eq!(gather.inner().stream.flushed, expected.len());
             prop_assert!(gather.inner().stream.taken == expected);
         }
+    }
+
+    #[test]
+    fn a_frame_of_our_own_goes_between_frames_and_never_into_one() {
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut gather = Gather::new(Peer::default());
+        let (mut head, mut data) = (b"head".as_slice(), Data::made(vec![7; MOST_COPIED].into(), None));
+        assert!(!write(&mut gather, &mut head, &mut data), "a part of the frame is taken");
+        assert!(!gather.interject(b"own"));
+        gather.inner().stream.takes.extend([100_000; 4]);
+        assert!(write(&mut gather, &mut head, &mut data));
+        assert!(gather.interject(b"own"));
+        assert!(write(&mut gather, &mut b"next".as_slice(), &mut Data::made(Bytes::new(), None)));
+        assert!(gather.poll_send(cx).is_ready());
+        let expected = [b"head".as_slice(), &vec![7; MOST_COPIED], b"own", b"next"].concat();
+        assert!(gather.inner().stream.taken == expected);
     }
 
     #[test]

@@ -57,6 +57,10 @@ where
         self.graceful_shutdown();
     }
 
+    fn end(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+
     fn ping(self: Pin<&mut Self>) -> bool {
         false
     }

@@ -15,6 +15,9 @@ pub(super) trait Serving {
     /// Has the peer leave once its calls are done.
     fn leave(self: Pin<&mut Self>);
 
+    /// Ends the connection, which has no calls in flight, and has the peer make those that are on their way elsewhere.
+    fn end(self: Pin<&mut Self>);
+
     /// Asks the peer whether it is still there; returns whether that can be asked.
     fn ping(self: Pin<&mut Self>) -> bool;
 }

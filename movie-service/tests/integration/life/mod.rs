@@ -2,4 +2,5 @@
 
 mod ageing;
 mod drain;
+mod leaving;
 mod unix_socket;
