@@ -13,7 +13,7 @@ use serde::de::{MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::{Map, Value};
 
 use super::source::{LONGEST, Line, Lines, Place, Source};
-use super::{Row, Rows};
+use super::{Row, Rows, table};
 use crate::Movie;
 
 /// Reads a document, `{"movies": [{…}, …]}` or only the list, movie by movie. A movie that is wrong is a row that is
@@ -70,27 +70,45 @@ pub(super) fn lines(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
 fn movie(json: Value) -> Result<Movie, String> {
     let Value::Object(mut keys) = json else { return Err("expected a movie: `{…}`".to_owned()) };
     Ok(Movie {
-        title: take(&mut keys, "title", "a string")?.unwrap_or_default(),
-        rating: take(&mut keys, "rating", "a number")?,
-        director: take(&mut keys, "director", "a string")?.unwrap_or_default(),
-        id: take(&mut keys, "id", "a string")?.unwrap_or_default(),
-        year: take(&mut keys, "year", "a whole number")?,
-        genres: take(&mut keys, "genres", "a list of strings")?.unwrap_or_default(),
-        runtime_minutes: take(&mut keys, "runtime_minutes", "a whole number")?,
-        countries: take(&mut keys, "countries", "a list of strings")?.unwrap_or_default(),
-        languages: take(&mut keys, "languages", "a list of strings")?.unwrap_or_default(),
+        title: take(&mut keys, "title", "a string", any)?.unwrap_or_default(),
+        rating: take(&mut keys, "rating", "a number", any)?,
+        director: take(&mut keys, "director", "a string", any)?.unwrap_or_default(),
+        id: take(&mut keys, "id", "a string or a whole number", id)?.unwrap_or_default(),
+        year: take(&mut keys, "year", "a whole number", whole)?,
+        genres: take(&mut keys, "genres", "a list of strings", any)?.unwrap_or_default(),
+        runtime_minutes: take(&mut keys, "runtime_minutes", "a whole number", whole)?,
+        countries: take(&mut keys, "countries", "a list of strings", any)?.unwrap_or_default(),
+        languages: take(&mut keys, "languages", "a list of strings", any)?.unwrap_or_default(),
         ..Movie::default()
     })
 }
 
-/// Takes the value of a key; `None` if it is missing or null.
-fn take<T: DeserializeOwned>(
+/// Takes the value of a key with `read`; `None` if it is missing or null.
+fn take<T>(
     keys: &mut Map<String, Value>,
     key: &str,
     expected: &str,
+    read: impl FnOnce(Value) -> Option<T>,
 ) -> Result<Option<T>, String> {
-    let value = keys.remove(key).unwrap_or_default();
-    serde_json::from_value(value).map_err(|_| format!("expected `{key}` to be {expected}"))
+    match keys.remove(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => read(value).map(Some).ok_or_else(|| format!("expected `{key}` to be {expected}")),
+    }
+}
+
+fn any<T: DeserializeOwned>(value: Value) -> Option<T> {
+    serde_json::from_value(value).ok()
+}
+
+/// Reads an id. A whole number stands for its decimal text.
+fn id(value: Value) -> Option<String> {
+    let number = value.as_number().filter(|number| !number.is_f64());
+    number.map(ToString::to_string).or_else(|| any(value))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as the others take it")]
+fn whole(value: Value) -> Option<u32> {
+    value.as_number().and_then(|number| table::whole(&number.to_string()))
 }
 
 /// What `serde_json` says, without where.

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+use super::table::Header;
 use super::{Row, Rows};
 
 /// As much of a text as is looked at to tell what it is.
@@ -146,16 +147,13 @@ fn format(head: &[u8]) -> Option<Format> {
     let head = head.trim_ascii_start();
     let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let (line, second) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    let has = |separator: u8, names: &[&str]| {
-        let mut columns = line.split(|byte| *byte == separator);
-        names.iter().all(|name| columns.any(|column| column == name.as_bytes()))
-    };
+    let has = |names: &[&str]| Header::of(line).has(names);
     match head.first() {
         Some(b'[') => Some(Format::Json),
         Some(b'{') if is_database(line, second) => Some(Format::Json),
         None | Some(b'{') => Some(Format::Ndjson),
-        Some(_) if has(b'\t', &["tconst", "titleType", "primaryTitle"]) => Some(Format::Imdb),
-        Some(_) if has(b',', &["movieId", "title", "genres"]) => Some(Format::MovieLens),
+        Some(_) if has(&["tconst", "titleType", "primaryTitle"]) => Some(Format::Imdb),
+        Some(_) if has(&["movieId", "title", "genres"]) => Some(Format::MovieLens),
         Some(_) => None,
     }
 }

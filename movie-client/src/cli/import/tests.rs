@@ -154,6 +154,56 @@ fn movielens_s_movies_come_with_their_mean_ratings_and_imdb_s_ids() {
 }
 
 #[test]
+fn a_table_that_pandas_r_or_libreoffice_has_rewritten_is_the_same_movies() {
+    let (original, _) = read(&[sample("rewritten/title.basics.tsv")]).unwrap();
+    assert_eq!(ids(&original), ["tt0000201", "tt0000203", "tt0000204", "tt0000205"]);
+    assert_eq!(original[2].title, "\"21\"");
+    for name in [
+        "pandas.tsv",
+        "pandas-quoted.tsv",
+        "pandas-index.csv",
+        "r.tsv",
+        "r.csv",
+        "r-unquoted.tsv",
+        "libreoffice.tsv",
+        "libreoffice-quoted.tsv",
+    ] {
+        let (movies, wrong) = read(&[sample("rewritten").join(name)]).unwrap();
+        assert_eq!((movies, wrong), (original.clone(), vec![]), "{name}");
+    }
+}
+
+#[test]
+fn movielens_s_tables_may_have_quoted_headers_missing_values_and_numbers_with_a_fraction_of_zero() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "movies.csv",
+        "\"\",\"movieId\",\"title\",\"genres\"\n\"1\",7.0,\"Owl, The (1964)\",NA\n\"2\",8.00,\"Rain\",\"\"\n",
+    );
+    write("ratings.csv", "\"movieId\",\"rating\"\n7.0,4\n");
+    write("links.csv", "\"movieId\",\"imdbId\"\n7,101.0\n8.0,\n");
+    let (movies, wrong) = read(&[folder.path().join("movies.csv")]).unwrap();
+    let owl = Movie {
+        id: "tt0000101".into(),
+        title: "The Owl".into(),
+        year: Some(1964),
+        rating: Some(8.0),
+        ..Movie::default()
+    };
+    let rain = Movie { id: "movielens-8".into(), title: "Rain".into(), ..Movie::default() };
+    assert_eq!((movies, wrong), (vec![owl, rain], vec![]));
+}
+
+#[test]
+fn a_number_with_a_fraction_is_no_whole_number() {
+    for text in ["1894.5", "1894.", ".0", "-1.0", "1894.0.0", "inf", "1e3", "4294967296.0"] {
+        assert_eq!(table::whole(text), None, "{text}");
+    }
+    assert_eq!(["1894", "1894.0", "0.00"].map(table::whole), [Some(1894), Some(1894), Some(0)]);
+}
+
+#[test]
 fn a_title_is_told_from_its_year_and_gets_its_article_back() {
     let taken = |title: &str| {
         let (movies, _) = read_text(format!("movieId,title,genres\n1,\"{title}\",\n")).unwrap();
@@ -184,11 +234,13 @@ fn a_database_is_read_movie_by_movie_and_a_movie_that_is_wrong_spoils_no_other()
         {"id": "2", "title": "B",
          "year": "1999"},
         7,
-        {"id": "3", "title": 3}, {"id": "4", "title": "D", "runtime_minutes": -1}, {"id": "5", "title": "E"}
+        {"id": "3", "title": 3}, {"id": "4", "title": "D", "runtime_minutes": -1},
+        {"id": 5, "title": "E", "year": 1894.0, "runtime_minutes": 1e2}, {"id": -6}
     ]}"#;
     let (movies, wrong) = read_text(text).unwrap();
-    assert_eq!(ids(&movies), ["1", "5"]);
+    assert_eq!(ids(&movies), ["1", "5", "-6"]);
     assert_eq!((movies[0].rating, movies[0].year, movies[0].etag.as_str()), (Some(8.8), None, ""));
+    assert_eq!((movies[1].year, movies[1].runtime_minutes), (Some(1894), Some(100)));
     let expected = [
         "file:3: expected `year` to be a whole number",
         "file:5: expected a movie: `{…}`",
@@ -222,12 +274,12 @@ fn a_broken_document_is_no_import_and_its_line_and_column_are_named() {
 
 #[test]
 fn a_line_of_ndjson_that_is_wrong_spoils_no_other() {
-    let text = b"\xef\xbb\xbf{\"id\": \"1\", \"title\": \"A\", \"create_time\": \"2024-01-01T00:00:00Z\"}\r\n\r\n{\"id\": 2}\n\
+    let text = b"\xef\xbb\xbf{\"id\": \"1\", \"title\": \"A\", \"create_time\": \"2024-01-01T00:00:00Z\"}\r\n\r\n{\"id\": 2.5}\n\
         {\"id\": \"3\", \"title\": }\n[]\n{\"id\": \"\xff\"}\n{\"id\": \"7\", \"title\": \"G\"}";
     let (movies, wrong) = read_text(text).unwrap();
     assert_eq!(ids(&movies), ["1", "7"]);
     let expected = [
-        "file:3: expected `id` to be a string",
+        "file:3: expected `id` to be a string or a whole number",
         "file:4: expected value at column 22",
         "file:5: expected a movie: `{…}`",
         "file:6: invalid unicode code point at column 9",
@@ -306,11 +358,13 @@ proptest! {
         start in prop::sample::select(vec![
             "", "{", "[", "{\"id\": \"1\"}\n", "{\"movies\": [", "movieId,title,genres\n",
             "tconst\ttitleType\tprimaryTitle\tstartYear\truntimeMinutes\tgenres\n", "\u{1f}\u{8b}\u{8}",
+            "\"tconst\"\t\"titleType\"\t\"primaryTitle\"\t\"startYear\"\t\"runtimeMinutes\"\t\"genres\"\n",
+            "\"movieId\",\"title\",\"genres\"\n",
         ]),
         rest in prop::collection::vec(prop_oneof![
             any::<Vec<u8>>(),
             "[\\[\\]{}:,\"\\\\0-9a-z\t\n]{0,40}".prop_map(String::into_bytes),
-            "(tt[0-9]{1,12}|movie|\\\\N|[0-9]{0,4}|\t|\r?\n|,|\"|\\(1999\\)|, The){0,20}".prop_map(String::into_bytes),
+            "(tt[0-9]{1,12}|movie|\\\\N|[0-9]{0,4}(\\.0)?|\t|\r?\n|,|\"|\"\"|\\(1999\\)|, The){0,20}".prop_map(String::into_bytes),
         ], 0..8),
     ) {
         let _ = read_text([start.as_bytes(), &rest.concat()].concat());

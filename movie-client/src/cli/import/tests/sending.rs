@@ -88,8 +88,8 @@ async fn an_import_of_which_nothing_can_be_taken_is_refused() {
     let form = Form { format: Format::Csv, width: None, colours: false };
     for (text, expected) in [
         ("{\"id\": \"1\", \"title\": \"\"}\n", Exit::Refused),
-        ("{\"id\": 1}\n", Exit::Refused),
-        ("{\"id\": 1}\n{\"id\": \"1\", \"title\": \"A\"}\n", Exit::Done),
+        ("{\"id\": true}\n", Exit::Refused),
+        ("{\"id\": true}\n{\"id\": \"1\", \"title\": \"A\"}\n", Exit::Done),
         ("", Exit::Done),
     ] {
         fs::write(&file, text).unwrap();
