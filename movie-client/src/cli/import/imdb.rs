@@ -86,20 +86,20 @@ impl Known {
     }
 
     fn read_ratings(&mut self, ratings: Source, movies: &HashSet<u32>, rows: Rows<'_>) -> anyhow::Result<()> {
-        table::read(ratings, ["tconst", "averageRating"], rows, |[title, rating]| {
+        table::read_beside(ratings, ["tconst", "averageRating"], rows, |[title, rating]| {
             let title = key(title, "tt")?;
             if let Some(rating) = rating.value().filter(|_| movies.contains(&title)) {
                 self.ratings.insert(title, rating.number()?);
             }
-            Ok(None)
+            Ok(())
         })
     }
 
     fn read_directors(&mut self, crew: Source, movies: &HashSet<u32>, rows: Rows<'_>) -> anyhow::Result<()> {
-        table::read(crew, ["tconst", "directors"], rows, |[title, directors]| {
+        table::read_beside(crew, ["tconst", "directors"], rows, |[title, directors]| {
             let title = key(title, "tt")?;
             let Some(directors) = directors.value().filter(|_| movies.contains(&title)) else {
-                return Ok(None);
+                return Ok(());
             };
             let start = self.directing.len();
             for bytes in directors.bytes.split(|byte| *byte == b',') {
@@ -107,18 +107,18 @@ impl Known {
             }
             let place = |index| u32::try_from(index).map_err(|_| "too many directors".to_owned());
             self.directors.insert(title, place(start)?..place(self.directing.len())?);
-            Ok(None)
+            Ok(())
         })
     }
 
     fn read_names(&mut self, names: Source, rows: Rows<'_>) -> anyhow::Result<()> {
         let wanted: HashSet<_> = self.directing.iter().copied().collect();
-        table::read(names, ["nconst", "primaryName"], rows, |[person, name]| {
+        table::read_beside(names, ["nconst", "primaryName"], rows, |[person, name]| {
             let person = key(person, "nm")?;
             if wanted.contains(&person) && !matches!(name.bytes, b"" | b"\\N") {
                 self.names.insert(person, name.text()?.into());
             }
-            Ok(None)
+            Ok(())
         })
     }
 

@@ -55,13 +55,13 @@ impl Ratings {
 
 fn read_ratings(ratings: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, Ratings>> {
     let mut all = HashMap::<_, Ratings>::new();
-    table::read(ratings, ["movieId", "rating"], rows, |[movie, rating]| {
+    table::read_beside(ratings, ["movieId", "rating"], rows, |[movie, rating]| {
         let stars = |text: &str| text.parse::<f64>().ok().filter(|stars| (0.5..=5.0).contains(stars));
         let (movie, stars) = (movie.whole()?, rating.parsed("a number from 0.5 to 5", stars)?);
         let ratings = all.entry(movie).or_default();
         ratings.sum += stars;
         ratings.count += 1;
-        Ok(None)
+        Ok(())
     })?;
     Ok(all)
 }
@@ -69,11 +69,11 @@ fn read_ratings(ratings: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, 
 /// Returns the numbers in the ids of IMDb, by those of MovieLens.
 fn read_links(links: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, u32>> {
     let mut all = HashMap::new();
-    table::read(links, ["movieId", "imdbId"], rows, |[movie, imdb]| {
+    table::read_beside(links, ["movieId", "imdbId"], rows, |[movie, imdb]| {
         if let Some(imdb) = imdb.value() {
             all.insert(movie.whole()?, imdb.whole()?);
         }
-        Ok(None)
+        Ok(())
     })?;
     Ok(all)
 }

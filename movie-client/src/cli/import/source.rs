@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use encoding_rs_io::DecodeReaderBytesBuilder;
 use flate2::bufread::MultiGzDecoder;
 use indicatif::ProgressBar;
 use serde::Deserialize;
@@ -37,7 +38,7 @@ pub(super) struct Source {
 /// What a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// One JSON document.
+    /// JSON documents, one after the other.
     Json,
     /// A JSON object a line.
     Ndjson,
@@ -61,8 +62,8 @@ impl fmt::Display for Place {
 }
 
 impl Source {
-    /// Opens a file, unpacks it if it is compressed with gzip, whatever its name, and skips a byte order mark. What is
-    /// read of it moves the bar on.
+    /// Opens a file, unpacks it if it is compressed with gzip, whatever its name, and decodes it if it is UTF-16 with a
+    /// byte order mark. What is read of it moves the bar on.
     pub(super) fn open(path: &Path, bar: &ProgressBar) -> anyhow::Result<Self> {
         let is_stdin = path == Path::new("-");
         let name = if is_stdin { "standard input".into() } else { path.display().to_string() };
@@ -92,14 +93,16 @@ impl Source {
     /// Returns what the text is, by how it begins.
     pub(super) fn format(&mut self) -> anyhow::Result<Format> {
         let name = &self.name;
-        let is_lines = NDJSON.iter().any(|end| name.ends_with(end));
         let head = self.text.fill_buf().with_context(|| format!("cannot read {name}"))?;
+        // No line of ndjson is a brace alone, but the first one is that jq writes for a movie.
+        let first = head.trim_ascii_start().split(|byte| *byte == b'\n').next().map(<[u8]>::trim_ascii_end);
+        let is_lines = NDJSON.iter().any(|end| name.ends_with(end)) && !matches!(first, Some(b"{" | b"["));
         match format(head) {
             Some(Format::Json) if is_lines => Ok(Format::Ndjson),
             Some(format) => Ok(format),
             None if head.starts_with(b"PK\x03\x04") => bail!("{name} is a zip archive: unpack it first"),
             None => bail!(
-                "{name} cannot be imported: expected a JSON database, ndjson, IMDb's title.basics.tsv or MovieLens's \
+                "{name} cannot be imported: expected movies as JSON or ndjson, IMDb's title.basics.tsv or MovieLens's \
                  movies.csv, which have what belongs to them beside them, but it begins with `{}`",
                 head[..head.len().min(40)].escape_ascii()
             ),
@@ -123,15 +126,14 @@ fn text(mut file: impl Read + Send + 'static) -> io::Result<BufReader<Box<dyn Re
     let magic = start(&mut file, 2)?;
     let is_gzip = magic == [0x1f, 0x8b];
     let file = Cursor::new(magic).chain(file);
-    let mut text: Box<dyn Read + Send> = if is_gzip {
+    let text: Box<dyn Read + Send> = if is_gzip {
         Box::new(MultiGzDecoder::new(BufReader::with_capacity(HEAD, file)))
     } else {
         Box::new(file)
     };
-    let mut head = start(&mut text, HEAD)?;
-    if head.starts_with(b"\xef\xbb\xbf") {
-        head.drain(..3);
-    }
+    // UTF-16 is known by its byte order mark. Without one nothing is changed: where UTF-8 is broken, one row is.
+    let mut text = DecodeReaderBytesBuilder::new().utf8_passthru(true).strip_bom(true).build(text);
+    let head = start(&mut text, HEAD)?;
     // What is read first is the head, all of it.
     Ok(BufReader::with_capacity(HEAD, Box::new(Cursor::new(head).chain(text))))
 }

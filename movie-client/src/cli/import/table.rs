@@ -172,3 +172,20 @@ pub(super) fn read<const N: usize>(
     }
     Ok(())
 }
+
+/// Reads a table that says more of the movies of another. `take` returns what is wrong with a row.
+///
+/// # Errors
+///
+/// As [`read`].
+pub(super) fn read_beside<const N: usize>(
+    source: Source,
+    names: [&'static str; N],
+    rows: Rows<'_>,
+    mut take: impl FnMut([Cell<'_>; N]) -> Result<(), String>,
+) -> anyhow::Result<()> {
+    let rows = &mut |row| {
+        rows(if let Row::Line { at, movie: Err(reason) } = row { Row::Beside { at, reason } } else { row })
+    };
+    read(source, names, rows, |cells| take(cells).map(|()| None))
+}
