@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Arc;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use movie_service::catalogue::{Builder, Catalogue, Change, Draft, Movie, Snapshot};
+use movie_service::catalogue::{Builder, Catalogue, Change, Draft, HistoryPoint, Movie, Snapshot};
 use movie_service::database;
 
 const SIZES: [u64; 3] = [7, 100_000, 1_000_000];
@@ -66,6 +66,14 @@ fn lookup(criterion: &mut Criterion) {
 
 fn change(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("change");
+    // What each durable write pays twice: where it is planned, and where it is applied.
+    group.bench_function("chain value", |bencher| {
+        let mut point = HistoryPoint::default();
+        bencher.iter(|| {
+            point = point.next(black_box("a8034f44-aee4-44cf-b32c-74cf452aaaae"), Some(black_box(&[7; 150])));
+            point
+        });
+    });
     for size in SIZES {
         let catalogue = catalogue(size);
         let mut movie = 0;

@@ -38,13 +38,13 @@ const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// Answers until `shutdown` completes.
 ///
-/// `metrics` returns the page of that name, as it is to be at this moment; `ready` returns why the service is not
-/// to be given calls, if it is not. `shutdown` should complete after the calls have ended: a drain is what one
+/// `metrics` returns the page of that name, as it is to be at this moment; `ready` returns how the service is
+/// ready for calls, or why it is not. `shutdown` should complete after the calls have ended: a drain is what one
 /// wants to watch.
 pub async fn serve(
     listener: TcpListener,
     metrics: impl Fn() -> String + Send + Sync + 'static,
-    ready: impl Fn() -> Result<(), String> + Send + Sync + 'static,
+    ready: impl Fn() -> Result<&'static str, String> + Send + Sync + 'static,
     shutdown: impl Future<Output = ()>,
 ) {
     let pages = Arc::new(Pages { metrics, ready });
@@ -80,7 +80,7 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 async fn answer<M, R>(stream: TcpStream, pages: Arc<Pages<M, R>>)
 where
     M: Fn() -> String,
-    R: Fn() -> Result<(), String>,
+    R: Fn() -> Result<&'static str, String>,
 {
     let page = service_fn(|request: Request<_>| {
         let response = pages.page(request.method(), request.uri().path());
@@ -106,7 +106,7 @@ struct Pages<M, R> {
     ready: R,
 }
 
-impl<M: Fn() -> String, R: Fn() -> Result<(), String>> Pages<M, R> {
+impl<M: Fn() -> String, R: Fn() -> Result<&'static str, String>> Pages<M, R> {
     fn page(&self, method: &Method, path: &str) -> Response<String> {
         if !matches!(*method, Method::GET | Method::HEAD) {
             let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n".into());
@@ -117,7 +117,7 @@ impl<M: Fn() -> String, R: Fn() -> Result<(), String>> Pages<M, R> {
             "/metrics" => page(StatusCode::OK, PROMETHEUS, (self.metrics)()),
             "/livez" => page(StatusCode::OK, PLAIN, "alive\n".into()),
             "/readyz" => match (self.ready)() {
-                Ok(()) => page(StatusCode::OK, PLAIN, "ready\n".into()),
+                Ok(text) => page(StatusCode::OK, PLAIN, format!("{text}\n")),
                 Err(reason) => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{reason}\n")),
             },
             _ => page(StatusCode::NOT_FOUND, PLAIN, "there are /metrics, /livez and /readyz\n".into()),
@@ -150,7 +150,8 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let metrics = Metrics::on(&["/Movie/GetMovieByID"]);
         let metrics = move || metrics.render();
-        let ready = move || if ready.load(Ordering::Relaxed) { Ok(()) } else { Err("no store".to_owned()) };
+        let ready =
+            move || if ready.load(Ordering::Relaxed) { Ok("ready") } else { Err("no store".to_owned()) };
         tokio::spawn(serve(listener, metrics, ready, pending()));
         address
     }
@@ -212,7 +213,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let serving = tokio::spawn(serve(listener, String::new, || Ok(()), async { drop(stopped.await) }));
+        let serving =
+            tokio::spawn(serve(listener, String::new, || Ok("ready"), async { drop(stopped.await) }));
         drop(stop);
         serving.await.unwrap();
         assert_eq!(peer.read(&mut [0]).await.unwrap_or(0), 0);

@@ -16,7 +16,7 @@ use crate::server::limits::{Limits, parse_time};
 use crate::server::listen::Address;
 use crate::server::tls::TlsFiles;
 use crate::server::web::Origin;
-use crate::store::sql::Place;
+use crate::store::sql::{PostgresUrl, Source};
 use crate::telemetry::log::LogFormat;
 
 /// Serves a movie database over gRPC.
@@ -149,7 +149,7 @@ pub enum Command {
         /// The store, which may be in use: sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
         #[arg(long, env = "MOVIE_DATABASE", value_name = "DATABASE", hide_env_values = true)]
         database: Database,
-        /// The file to write; `-`, or none, is standard output.
+        /// The file to write; standard output if there is none.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },
@@ -161,7 +161,7 @@ pub enum Database {
     /// A JSON file.
     Json(PathBuf),
     /// A store.
-    Sql(Place),
+    Sql(Source),
 }
 
 impl FromStr for Database {
@@ -171,10 +171,15 @@ impl FromStr for Database {
         match text.split_once(':') {
             Some(("sqlite", path)) => match path.strip_prefix("//").unwrap_or(path) {
                 "" => Err("expected a path after `sqlite:`".into()),
-                path => Ok(Self::Sql(Place::Sqlite(path.into()))),
+                path if path.contains(":memory:") || path.contains("mode=memory") => Err(
+                    "a database in memory keeps nothing; name a file, as in sqlite:movies.db, or serve a JSON file"
+                        .into(),
+                ),
+                path => Ok(Self::Sql(Source::Sqlite(path.into()))),
             },
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
-                Ok(Self::Sql(Place::Postgres(text.to_owned())))
+                let url = text.parse::<PostgresUrl>().map_err(|error| error.to_string())?;
+                Ok(Self::Sql(Source::Postgres(Box::new(url))))
             }
             Some((scheme, rest)) if rest.starts_with("//") => Err(format!(
                 "`{scheme}` is no kind of database, expected a JSON file, sqlite:PATH or postgres://…"
@@ -190,12 +195,7 @@ impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Json(path) => path.display().fmt(f),
-            Self::Sql(Place::Sqlite(path)) => write!(f, "sqlite:{}", path.display()),
-            Self::Sql(Place::Postgres(url)) => {
-                let (_, rest) = url.split_once("://").unwrap_or_default();
-                let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-                write!(f, "postgres://{}", rest.split('?').next().unwrap_or_default())
-            }
+            Self::Sql(source) => source.fmt(f),
         }
     }
 }
@@ -281,12 +281,12 @@ mod tests {
         assert_eq!(shown("a:b.json").unwrap(), "a:b.json");
         assert_eq!(shown("sqlite:films.db").unwrap(), "sqlite:films.db");
         assert_eq!(shown("sqlite:///srv/films.db").unwrap(), "sqlite:/srv/films.db");
-        assert_eq!(
-            shown("postgres://me:p@ss@host:1/films?sslmode=require").unwrap(),
-            "postgres://host:1/films"
-        );
-        assert_eq!(shown("postgresql://host/films").unwrap(), "postgres://host/films");
-        for wrong in ["", "sqlite:", "sqlite://", "mysql://host/films", "https://films.example"] {
+        let url = "postgres://me:p%40ss@host:1,other/films?sslmode=require";
+        assert_eq!(shown(url).unwrap(), "postgres://host:1,other:5432/films");
+        assert_eq!(shown("postgresql://host/films").unwrap(), "postgres://host:5432/films");
+        for wrong in
+            ["", "sqlite:", "sqlite://", "sqlite::memory:", "mysql://host/films", "https://films.example"]
+        {
             shown(wrong).unwrap_err();
         }
     }

@@ -14,7 +14,7 @@ use movie_service::health::Health;
 use movie_service::server::Server;
 use movie_service::server::listen::Listener;
 use movie_service::server::tls::Tls;
-use movie_service::store::Store;
+use movie_service::store::{Store, StoreStatus};
 use movie_service::telemetry::calls::Observer;
 use movie_service::telemetry::log;
 use movie_service::telemetry::metrics::{Metrics, Reload};
@@ -61,8 +61,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let metrics = if config.metrics.is_some() { Metrics::on(&access::PATHS) } else { Metrics::off() };
     let observer = Observer::new(&access::PATHS, metrics.clone(), traces.as_ref().map(Traces::tracer));
 
-    let (catalogue, store, file) = open(config).await?;
-    // Without tokens, what says that the store cannot be written is the store.
+    let (catalogue, store, file) = open(config, &metrics).await?;
+    // A JSON file is never written, and says so itself. Whether a store takes writes changes while it is used.
     let anonymous_writes = config.allow_anonymous_writes || store.is_read_only();
     let access =
         Access::open(config.tokens.as_deref(), anonymous_writes).context("cannot use the tokens file")?;
@@ -109,15 +109,21 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     if let Some(pages) = pages {
         info!("metrics on http://{}/metrics", pages.local_addr()?);
         let (catalogue, metrics, serving) = (catalogue.clone(), metrics.clone(), health.subscribe());
-        let state = store.state();
+        let (status, of_page) = (store.status(), store.status());
         let page = move || {
             catalogue.read(|movies| metrics.catalogue(movies.len(), movies.revision()));
+            let status = of_page.borrow().clone();
+            let is_available = !matches!(status, StoreStatus::Unavailable(_));
+            metrics.store().status(is_available, status == StoreStatus::Available);
             metrics.render()
         };
-        let ready = move || match &*state.borrow() {
-            Err(why) => Err(format!("the store cannot be used, reads go on: {why}")),
-            Ok(()) if *serving.borrow() => Ok(()),
-            Ok(()) => Err("starting or stopping".to_owned()),
+        let ready = move || match &*status.borrow() {
+            StoreStatus::Unavailable(why) => Err(format!("the store is unavailable, reads go on: {why}")),
+            StoreStatus::Available | StoreStatus::ReadOnly if !*serving.borrow() => {
+                Err("starting or stopping".to_owned())
+            }
+            StoreStatus::Available => Ok("ready"),
+            StoreStatus::ReadOnly => Ok("ready, read-only: no host of the store takes writes"),
         };
         tokio::spawn(admin::serve(pages, page, ready, std::future::pending()));
     }
@@ -147,7 +153,10 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Opens the database: returns its movies, what writes them, and the file to follow if it is one.
-async fn open(config: &Config) -> anyhow::Result<(Arc<Catalogue>, Store, Option<JsonDatabase>)> {
+async fn open(
+    config: &Config,
+    metrics: &Metrics,
+) -> anyhow::Result<(Arc<Catalogue>, Store, Option<JsonDatabase>)> {
     match &config.database {
         Database::Json(path) => {
             let (file, movies) = JsonDatabase::open(path).map_err(|error| {
@@ -160,8 +169,8 @@ async fn open(config: &Config) -> anyhow::Result<(Arc<Catalogue>, Store, Option<
             let catalogue = Catalogue::keeping(config.keep_changes, movies);
             Ok((Arc::new(catalogue), Store::read_only("json"), Some(file)))
         }
-        Database::Sql(place) => {
-            let opened = Store::open(place.clone(), config.keep_changes).await;
+        Database::Sql(source) => {
+            let opened = Store::open(source, config.keep_changes, metrics.store()).await;
             let (store, catalogue) = opened.with_context(|| format!("cannot open {}", config.database))?;
             Ok((catalogue, store, None))
         }

@@ -12,8 +12,9 @@ use crate::catalogue::{Details, Movie, Record, Snapshot};
 use crate::config::Database;
 use crate::database;
 use crate::movie;
-use crate::store::sql::{Place, Sql};
-use crate::store::{Imported, Store, Write, Written};
+use crate::store::sql::{self, Source};
+use crate::store::{Command, Imported, Outcome, Rejection, Store};
+use crate::telemetry::store_metrics::StoreMetrics;
 
 /// Movies that are written together.
 const BATCH: usize = 2_000;
@@ -30,11 +31,11 @@ const NAMED: usize = 10;
 ///
 /// If a file cannot be read, the store cannot be used, or some movies cannot be taken.
 pub fn import(files: &[PathBuf], database: &Database) -> anyhow::Result<()> {
-    let place = store(database)?;
+    let source = store(database)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut total = Imported::default();
     runtime.block_on(async {
-        let opened = Store::open(place.clone(), CHANGES).await;
+        let opened = Store::open(source, CHANGES, StoreMetrics::default()).await;
         let (store, _) = opened.with_context(|| format!("cannot open {database}"))?;
         for path in files {
             let movies = database::load(path).context("cannot load the database")?;
@@ -66,8 +67,8 @@ async fn import_file(
         let batch: Vec<_> =
             rest.by_ref().take(BATCH).map(|movie| movie::from_record(&Record::new(&movie))).collect();
         let sent = batch.len();
-        if let Written::Imported(imported) =
-            store.write(Write::Import(batch)).await.context("cannot import")?
+        if let Outcome::Imported(imported) =
+            store.write(Command::Import(batch)).await.context("cannot import")?
         {
             let Imported { created, updated, unchanged, rejected } = imported;
             total.created += created;
@@ -75,13 +76,16 @@ async fn import_file(
             total.unchanged += unchanged;
             for rejection in rejected {
                 if total.rejected.len() < NAMED {
-                    let (number, id, why) = &rejection;
-                    let number = bar.position() + *number as u64 + 1;
+                    let Rejection { index, id, reason } = &rejection;
+                    let number = bar.position() + *index as u64 + 1;
                     bar.suspend(|| {
                         // Not `eprintln!`: it panics when nobody reads.
                         let id = crate::catalogue::Quoted(id);
-                        let _ =
-                            writeln!(io::stderr(), "{}: movie {number} (id `{id}`): {why}", path.display());
+                        let _ = writeln!(
+                            io::stderr(),
+                            "{}: movie {number} (id `{id}`): {reason}",
+                            path.display()
+                        );
                     });
                 }
                 total.rejected.push(rejection);
@@ -93,20 +97,16 @@ async fn import_file(
     Ok(())
 }
 
-/// Writes the movies of a store as a JSON file, in listing order; to standard output without a name and for `-`.
+/// Writes the movies of a store as a JSON file, in listing order.
 ///
 /// # Errors
 ///
 /// If the store cannot be read, or the file cannot be written.
 pub fn export(database: &Database, output: Option<&Path>) -> anyhow::Result<()> {
-    let place = store(database)?;
+    let source = store(database)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let movies = runtime.block_on(async {
-        let mut store = Sql::open_to_read(place.clone()).await?;
-        store.load(0).await
-    });
-    let (movies, _) = movies.with_context(|| format!("cannot read {database}"))?;
-    let Some(path) = output.filter(|path| *path != Path::new("-")) else {
+    let movies = runtime.block_on(sql::read(source)).with_context(|| format!("cannot read {database}"))?;
+    let Some(path) = output else {
         return write(&movies, &mut BufWriter::new(io::stdout().lock())).context("write the movies");
     };
     // Under another name until it is whole and on the disk: nobody takes a part for the whole.
@@ -192,9 +192,9 @@ impl serde_json::ser::Formatter for Spaced {
     }
 }
 
-fn store(database: &Database) -> anyhow::Result<&Place> {
+fn store(database: &Database) -> anyhow::Result<&Source> {
     match database {
-        Database::Sql(place) => Ok(place),
+        Database::Sql(source) => Ok(source),
         Database::Json(path) => {
             bail!("{} is a JSON file, expected a store: name it with --database sqlite:PATH", path.display())
         }

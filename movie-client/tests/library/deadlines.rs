@@ -135,7 +135,9 @@ async fn a_list_ends_where_its_next_page_does_not_come() {
 
 #[tokio::test]
 async fn a_watch_waits_for_as_long_as_nothing_happens() {
-    let told = |revision, event| Step::say(&v1::WatchMoviesResponse { revision, event: Some(event) });
+    let told = |revision, event| {
+        Step::say(&v1::WatchMoviesResponse { revision, event: Some(event), resume_token: String::new() })
+    };
     let service = Scripted::always([
         told(7, watch_movies_response::Event::CaughtUp(true)),
         Step::Pause(3 * DEADLINE),

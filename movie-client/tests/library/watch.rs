@@ -208,7 +208,7 @@ async fn a_watch_goes_on_with_the_service_that_follows_one_that_stopped() {
 }
 
 fn said(revision: i64, event: watch_movies_response::Event) -> Step {
-    Step::say(&v1::WatchMoviesResponse { revision, event: Some(event) })
+    Step::say(&v1::WatchMoviesResponse { revision, event: Some(event), resume_token: String::new() })
 }
 
 fn deleted(revision: i64) -> Step {

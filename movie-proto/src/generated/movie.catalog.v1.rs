@@ -215,23 +215,28 @@ pub mod import_movies_response {
     }
 }
 /// The request of WatchMovies. Without a start, changes are told from now on.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchMoviesRequest {
     /// Where to start.
-    #[prost(oneof = "watch_movies_request::Start", tags = "1, 2")]
+    #[prost(oneof = "watch_movies_request::Start", tags = "1, 2, 3")]
     pub start: ::core::option::Option<watch_movies_request::Start>,
 }
 /// Nested message and enum types in `WatchMoviesRequest`.
 pub mod watch_movies_request {
     /// Where to start.
-    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Oneof)]
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Start {
-        /// With the first change after this revision.
+        /// With the first change after this revision. A revision is a number only: after a failover that lost commits, or a
+        /// restore, the same number may stand for other movies, and the service cannot tell. A resume_token has no such doubt.
         #[prost(int64, tag = "1")]
         FromRevision(i64),
         /// With all movies, each as if it had just been changed, and then the changes since. False is as if unset.
         #[prost(bool, tag = "2")]
         FullCopy(bool),
+        /// With the first change after the message that carried this resume_token. Any service over the same store can tell
+        /// whether it continues the history that the token is of; if not, the call fails with HISTORY_CHANGED.
+        #[prost(string, tag = "3")]
+        ResumeToken(::prost::alloc::string::String),
     }
 }
 /// A change, or the mark that there are no more for now.
@@ -240,6 +245,10 @@ pub struct WatchMoviesResponse {
     /// The revision of the catalogue with this change; for movies of a full copy, that of the copy.
     #[prost(int64, tag = "1")]
     pub revision: i64,
+    /// Resumes the watch after this message, see WatchMoviesRequest. Opaque: it identifies the revision and the history that
+    /// led to it. Empty until caught_up in a full copy, which cannot be resumed in the middle.
+    #[prost(string, tag = "5")]
+    pub resume_token: ::prost::alloc::string::String,
     /// What happened.
     #[prost(oneof = "watch_movies_response::Event", tags = "2, 3, 4")]
     pub event: ::core::option::Option<watch_movies_response::Event>,
@@ -255,7 +264,7 @@ pub mod watch_movies_response {
         /// The movie with this id was removed.
         #[prost(string, tag = "3")]
         DeletedId(::prost::alloc::string::String),
-        /// True, and told once: everything up to this revision, which the catalogue had when the call began, has been told.
+        /// True, and sent once: everything up to this revision, which the catalogue had when the call began, has been sent.
         #[prost(bool, tag = "4")]
         CaughtUp(bool),
     }
@@ -476,7 +485,7 @@ pub mod movie_catalog_client {
         /// Adds a movie, at the end of the listing order (AIP-133).
         ///
         /// Errors: INVALID_FIELDS, MOVIE_EXISTS, REQUEST_ID_REUSED, and those of every write: CATALOG_READ_ONLY,
-        /// STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+        /// STORE_UNAVAILABLE, STORE_READ_ONLY, OUTCOME_UNKNOWN.
         pub async fn create_movie(
             &mut self,
             request: impl tonic::IntoRequest<super::CreateMovieRequest>,
@@ -580,10 +589,10 @@ pub mod movie_catalog_client {
                 );
             self.inner.client_streaming(req, path, codec).await
         }
-        /// Tells each change once, in the order in which they were committed. A stream that ends can be resumed from the
-        /// revision of the last message that arrived.
+        /// Sends each change once, in the order in which the changes were committed. A stream that ends can be resumed with the
+        /// last resume_token that arrived.
         ///
-        /// Errors: REVISION_COMPACTED, REVISION_UNKNOWN, WATCHER_TOO_SLOW, SERVICE_STOPPING.
+        /// Errors: INVALID_FIELDS, HISTORY_CHANGED, REVISION_COMPACTED, REVISION_UNKNOWN, WATCHER_TOO_SLOW, SERVICE_STOPPING.
         pub async fn watch_movies(
             &mut self,
             request: impl tonic::IntoRequest<super::WatchMoviesRequest>,
@@ -690,7 +699,7 @@ pub mod movie_catalog_server {
         /// Adds a movie, at the end of the listing order (AIP-133).
         ///
         /// Errors: INVALID_FIELDS, MOVIE_EXISTS, REQUEST_ID_REUSED, and those of every write: CATALOG_READ_ONLY,
-        /// STORE_UNAVAILABLE, OUTCOME_UNKNOWN.
+        /// STORE_UNAVAILABLE, STORE_READ_ONLY, OUTCOME_UNKNOWN.
         async fn create_movie(
             &self,
             request: tonic::Request<super::CreateMovieRequest>,
@@ -728,10 +737,10 @@ pub mod movie_catalog_server {
             >
             + std::marker::Send
             + 'static;
-        /// Tells each change once, in the order in which they were committed. A stream that ends can be resumed from the
-        /// revision of the last message that arrived.
+        /// Sends each change once, in the order in which the changes were committed. A stream that ends can be resumed with the
+        /// last resume_token that arrived.
         ///
-        /// Errors: REVISION_COMPACTED, REVISION_UNKNOWN, WATCHER_TOO_SLOW, SERVICE_STOPPING.
+        /// Errors: INVALID_FIELDS, HISTORY_CHANGED, REVISION_COMPACTED, REVISION_UNKNOWN, WATCHER_TOO_SLOW, SERVICE_STOPPING.
         async fn watch_movies(
             &self,
             request: tonic::Request<super::WatchMoviesRequest>,

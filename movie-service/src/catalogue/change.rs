@@ -3,6 +3,8 @@
 use std::fmt;
 
 use super::frame::{MAX_MESSAGE, Movie};
+use super::history::HistoryPoint;
+use super::record::Record;
 
 /// One change to the movies.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +28,37 @@ impl Change<'_> {
             Self::Delete(id) => id,
         }
     }
+}
+
+/// A change as a store committed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The history with this change.
+    pub point: HistoryPoint,
+    /// The id of the movie.
+    pub id: Box<str>,
+    /// The movie since; `None` if it was removed.
+    pub record: Option<Record>,
+}
+
+impl Committed {
+    /// Returns the change of a movie that follows a point.
+    #[must_use]
+    pub fn after(point: HistoryPoint, id: &str, record: Option<Record>) -> Self {
+        let bytes = record.as_ref().map(|record| &**record.bytes());
+        Self { point: point.next(id, bytes), id: id.into(), record }
+    }
+}
+
+/// Why committed changes could not be applied; none of them was.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ApplyError {
+    /// They do not continue the history of the catalogue.
+    #[error("the changes do not continue the history of the catalogue")]
+    HistoryChanged,
+    /// One does not fit the movies.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
 }
 
 /// Why a movie could not be added, changed or removed.

@@ -6,7 +6,8 @@
 //! * `cow_vec` — what makes a changed copy of all that cheap;
 //! * `snapshot` — the catalogue at one revision, made of the above; it never changes;
 //! * `block` — many segments in one piece of memory;
-//! * `change` — what can be changed, and what no catalogue may hold; `log` — the latest changes;
+//! * `change` — what can be changed, and what no catalogue may hold; `log` — the latest changes; `history` — which changes
+//!   led to a revision;
 //! * `columns` — what movies are searched by; [`query`] — which movies, in which order; [`page`] — a part of those, at a
 //!   revision of late; `undo` — what that takes;
 //! * [`Catalogue`] — the snapshot that is current, and how it is followed by the next.
@@ -17,6 +18,7 @@ mod columns;
 mod cow_vec;
 mod details;
 pub mod frame;
+mod history;
 mod index;
 mod log;
 pub mod page;
@@ -27,16 +29,17 @@ mod snapshot;
 mod table;
 mod undo;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-pub use self::change::{Change, ChangeError, Quoted};
+pub use self::change::{ApplyError, Change, ChangeError, Committed, Quoted};
 pub use self::details::{Details, Facts};
 pub use self::frame::Movie;
+pub use self::history::{ChainValue, HistoryPoint};
 use self::log::Log;
-pub use self::log::{Compacted, Event};
+pub use self::log::{Event, NotFollowed};
 pub use self::record::Record;
 pub use self::segment::Draft;
 pub use self::snapshot::{Builder, NotAdded, Snapshot};
@@ -74,25 +77,18 @@ impl Catalogue {
     #[must_use]
     pub fn keeping(changes: usize, snapshot: Snapshot) -> Self {
         Self {
-            log: RwLock::new(Log::new(snapshot.revision(), changes)),
+            log: RwLock::new(Log::new(snapshot.point(), changes)),
             newest: watch::Sender::new(snapshot.revision()),
             current: ArcSwap::from_pointee(snapshot),
             changing: Mutex::default(),
         }
     }
 
-    /// Makes a catalogue that keeps so many changes, and starts with these movies and the changes that led to them: their
-    /// ids, and the movies since or `None`, in order.
+    /// Makes a catalogue that keeps so many changes, and starts with what a store holds.
     #[must_use]
-    pub fn resumed(changes: usize, snapshot: Snapshot, latest: Vec<(Box<str>, Option<Record>)>) -> Self {
-        let oldest = snapshot.revision().saturating_sub(latest.len() as u64);
-        let events = latest.into_iter().zip(oldest + 1..).map(|((id, after), revision)| {
-            // Pages do not go back this far, see `Snapshot::ordered_since`.
-            Event { revision, id, before: None, after, previous: None }
-        });
-        let mut log = Log::new(oldest, changes);
-        log.extend(events);
-        Self { log: RwLock::new(log), ..Self::keeping(changes, snapshot) }
+    pub fn of_store(changes: usize, loaded: Loaded) -> Self {
+        let Loaded { snapshot, oldest, latest } = loaded;
+        Self { log: RwLock::new(log_of(changes, oldest, latest)), ..Self::keeping(changes, snapshot) }
     }
 
     /// Returns the movies as they are now.
@@ -107,13 +103,23 @@ impl Catalogue {
         read(&self.current.load())
     }
 
-    /// Returns up to `most` changes after a revision, in order; none if there was none since.
+    /// Returns up to `most` changes after a point, in order; none if there was none since.
     ///
     /// # Errors
     ///
-    /// [`Compacted`] if some of them are no longer kept.
-    pub fn changes(&self, after: u64, most: usize) -> Result<Vec<Arc<Event>>, Compacted> {
-        self.log.read().unwrap_or_else(PoisonError::into_inner).after(after, most)
+    /// [`NotFollowed`] if the catalogue does not continue the history of that point, or no longer has all changes since.
+    pub fn changes(&self, after: HistoryPoint, most: usize) -> Result<Vec<Arc<Event>>, NotFollowed> {
+        self.log().after(after, most)
+    }
+
+    /// Returns the point at a revision that a caller has no chain value for. It may be of another history than the
+    /// caller's, unless the service was started since or has seen that history itself.
+    ///
+    /// # Errors
+    ///
+    /// [`NotFollowed`] if changes since are no longer kept, or the number may be of a history that was abandoned.
+    pub fn point_at(&self, revision: u64) -> Result<HistoryPoint, NotFollowed> {
+        self.log().known_point_at(revision)
     }
 
     /// Returns what is told the newest revision.
@@ -134,25 +140,60 @@ impl Catalogue {
         Ok(self.publish(next, |log, _| log.extend(events)))
     }
 
+    /// Applies what a store committed: the changes that the catalogue does not have yet, all or, on an error, none.
+    /// Changes that it has already are passed over.
+    ///
+    /// # Errors
+    ///
+    /// [`ApplyError`] if they do not continue the history of the catalogue, or do not fit its movies.
+    pub fn apply_committed(&self, changes: &[Committed]) -> Result<(), ApplyError> {
+        let _changing = self.changing();
+        let current = self.current.load();
+        let known = changes.partition_point(|change| change.point.revision <= current.revision());
+        let (known, new) = changes.split_at(known);
+        if let Some(last) = known.last()
+            && self.log().point_at(last.point.revision).is_ok_and(|point| point != last.point)
+        {
+            return Err(ApplyError::HistoryChanged);
+        }
+        if !new.is_empty() {
+            let (next, events) = current.follow_committed(new)?;
+            self.publish(next, |log, _| log.extend(events));
+        }
+        Ok(())
+    }
+
     /// Replaces all movies by those of `snapshot`, and tells each difference as a change. Returns the revision after that.
     pub fn replace(&self, snapshot: Snapshot) -> u64 {
         let _changing = self.changing();
         let current = self.current.load_full();
-        let most = self.log.read().unwrap_or_else(PoisonError::into_inner).most();
-        if let Some(events) = difference(&current, &snapshot, most) {
-            let revision = current.revision() + events.len() as u64;
-            self.publish(snapshot.at_revision(revision), |log, _| log.extend(events))
+        let capacity = self.log().capacity();
+        if let Some(events) = difference(&current, &snapshot, capacity) {
+            let point = events.last().map_or(current.point(), |event| event.point);
+            self.publish(snapshot.at(point), |log, _| log.extend(events))
         } else {
             // More than are kept: nobody can follow them.
             let revision = current.revision() + (current.len() + snapshot.len()) as u64;
-            self.publish(snapshot.at_revision(revision), Log::skip_to)
+            let point = HistoryPoint { revision, chain: snapshot.digest() };
+            self.publish(snapshot.at(point), Log::skip_to)
         }
     }
 
-    /// Replaces all movies by those of `snapshot`, which says its revision. Nobody can follow the changes up to that.
-    pub fn reset(&self, snapshot: Snapshot) {
+    /// Replaces everything by what a store holds, which may have another history. Returns the movies before.
+    pub fn reset(&self, loaded: Loaded) -> Arc<Snapshot> {
         let _changing = self.changing();
-        self.publish(snapshot, Log::skip_to);
+        let before = self.snapshot();
+        let Loaded { snapshot, oldest, latest } = loaded;
+        self.publish(snapshot, |log, _| {
+            let mut next = log_of(log.capacity(), oldest, latest);
+            next.supersede(log);
+            *log = next;
+        });
+        before
+    }
+
+    fn log(&self) -> RwLockReadGuard<'_, Log> {
+        self.log.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {
@@ -160,24 +201,47 @@ impl Catalogue {
     }
 
     /// Makes `next` the current snapshot, once the log has what leads to its revision.
-    fn publish(&self, next: Snapshot, log: impl FnOnce(&mut Log, u64)) -> u64 {
-        let revision = next.revision();
-        log(&mut self.log.write().unwrap_or_else(PoisonError::into_inner), revision);
+    fn publish(&self, next: Snapshot, log: impl FnOnce(&mut Log, HistoryPoint)) -> u64 {
+        let point = next.point();
+        log(&mut self.log.write().unwrap_or_else(PoisonError::into_inner), point);
         self.current.store(Arc::new(next));
-        self.newest.send_replace(revision);
-        revision
+        self.newest.send_replace(point.revision);
+        point.revision
     }
+}
+
+/// What a store holds.
+#[derive(Debug)]
+pub struct Loaded {
+    /// All movies.
+    pub snapshot: Snapshot,
+    /// The point before the first of the latest changes.
+    pub oldest: HistoryPoint,
+    /// The latest changes, in order, up to the point of the snapshot.
+    pub latest: Vec<Committed>,
+}
+
+/// Returns a log of these changes after a point.
+fn log_of(capacity: usize, oldest: HistoryPoint, latest: Vec<Committed>) -> Log {
+    let mut log = Log::new(oldest, capacity);
+    log.extend(latest.into_iter().map(|Committed { point, id, record }| {
+        // Pages do not go back this far, see `Snapshot::ordered_since`.
+        Event { point, id, before: None, after: record, previous: None }
+    }));
+    log
 }
 
 /// Returns the changes that lead from one snapshot to another; `None` if there are more than `most`, or if changes do not
 /// tell.
 fn difference(from: &Snapshot, to: &Snapshot, most: usize) -> Option<Vec<Event>> {
     let mut events = Vec::new();
+    let mut point = from.point();
     let mut push = |id: &str, before: Option<Movie<'_>>, after: Option<Movie<'_>>| {
-        let revision = from.revision() + 1 + events.len() as u64;
         let [before, after] = [before, after].map(|movie| movie.as_ref().map(Record::new));
+        let change = Committed::after(point, id, after);
+        point = change.point;
         // Nobody goes back to the order of before, see `Snapshot::ordered_since`.
-        events.push(Event { revision, id: id.into(), before, after, previous: None });
+        events.push(Event { point, id: change.id, before, after: change.record, previous: None });
         (events.len() <= most).then_some(())
     };
     for movie in from.movies().filter(|movie| to.get(movie.id).is_none()) {

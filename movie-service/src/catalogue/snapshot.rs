@@ -3,11 +3,13 @@
 use std::iter;
 
 use bytes::Bytes;
+use xxhash_rust::xxh3::Xxh3;
 
 use super::block::Block;
-use super::change::{Change, ChangeError, check};
+use super::change::{ApplyError, Change, ChangeError, Committed, check};
 use super::cow_vec::CowVec;
 use super::frame::{self, Movie};
+use super::history::{ChainValue, HistoryPoint};
 use super::index::{Index, IndexBuilder};
 use super::log::Event;
 use super::record::Record;
@@ -16,7 +18,7 @@ use super::segment::{Draft, FULL, Place, Segment};
 /// The movies at one revision. It never changes, so whoever holds it reads a consistent state.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    revision: u64,
+    point: HistoryPoint,
     /// The revision since which the listing order changes with the movies only.
     ordered_since: u64,
     len: usize,
@@ -27,10 +29,16 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// Returns the revision: higher in every later snapshot of the same catalogue.
+    /// Returns the revision: higher in every later snapshot of the same history.
     #[must_use]
     pub fn revision(&self) -> u64 {
-        self.revision
+        self.point.revision
+    }
+
+    /// Returns the revision and the history that led to it.
+    #[must_use]
+    pub fn point(&self) -> HistoryPoint {
+        self.point
     }
 
     /// Returns the number of movies.
@@ -131,30 +139,77 @@ impl Snapshot {
     ) -> Result<(Self, Vec<Event>), ChangeError> {
         let (mut next, mut events) = (self.clone(), Vec::new());
         for change in changes {
-            let id: Box<str> = change.id().into();
-            let before = next.get(&id).as_ref().map(Record::new);
-            let (after, previous) = match change {
-                Change::Delete(id) => (None, next.delete(id)?),
+            let record = match &change {
                 Change::Insert(movie) | Change::Update(movie) | Change::Put(movie) => {
-                    let is_put = matches!(change, Change::Put(_));
-                    if matches!(change, Change::Insert(_)) || (is_put && before.is_none()) {
-                        next.insert(&movie)?;
-                    } else {
-                        next.update(&movie)?;
-                    }
-                    (Some(Record::new(&movie)), None)
+                    Some(Record::new(movie))
                 }
+                Change::Delete(_) => None,
             };
-            next.revision += 1;
-            events.push(Event { revision: next.revision, id, before, after, previous });
+            events.push(next.make(change, record)?);
         }
-        Ok((if next.is_sparse() { next.compacted()? } else { next }, events))
+        Ok((next.dense()?, events))
     }
 
-    /// Returns the same movies at another revision, from which on their order holds.
+    /// Returns the snapshot that follows this one by what a store committed next, and what was changed.
+    pub(super) fn follow_committed(&self, changes: &[Committed]) -> Result<(Self, Vec<Event>), ApplyError> {
+        let (mut next, mut events) = (self.clone(), Vec::with_capacity(changes.len()));
+        for Committed { point, id, record } in changes {
+            let change = match record.as_ref().map(Record::movie) {
+                Some(movie) => Change::Put(movie),
+                None => Change::Delete(id),
+            };
+            let event = next.make(change, record.clone())?;
+            if event.point != *point {
+                return Err(ApplyError::HistoryChanged);
+            }
+            events.push(event);
+        }
+        Ok((next.dense()?, events))
+    }
+
+    /// Makes a change, which leaves a movie with this record.
+    fn make(&mut self, change: Change<'_>, record: Option<Record>) -> Result<Event, ChangeError> {
+        let before = self.get(change.id()).as_ref().map(Record::new);
+        let mut previous = None;
+        match &change {
+            Change::Delete(id) => previous = self.delete(id)?,
+            Change::Insert(movie) => self.insert(movie)?,
+            Change::Put(movie) if before.is_none() => self.insert(movie)?,
+            Change::Update(movie) | Change::Put(movie) => self.update(movie)?,
+        }
+        let Committed { point, id, record: after } = Committed::after(self.point, change.id(), record);
+        self.point = point;
+        Ok(Event { point, id, before, after, previous })
+    }
+
+    /// Returns the same movies at another point, from which on their order holds.
     #[must_use]
-    pub fn at_revision(self, revision: u64) -> Self {
-        Self { revision, ordered_since: revision, ..self }
+    pub fn at(self, point: HistoryPoint) -> Self {
+        Self { point, ordered_since: point.revision, ..self }
+    }
+
+    /// Returns a hash of all movies and their order: the chain value of a history that begins with them.
+    #[must_use]
+    pub fn digest(&self) -> ChainValue {
+        let mut hash = Xxh3::new();
+        for segment in (0..self.segments.len()).map(|number| &self.segments[number]) {
+            for (key, frame) in segment.frames_by_key() {
+                let details = segment.details(key);
+                hash.update(frame);
+                // The length makes the parts unambiguous; a frame has its own.
+                hash.update(&details.len().to_le_bytes());
+                hash.update(details);
+            }
+        }
+        ChainValue::from_bytes(hash.digest128().to_be_bytes())
+    }
+
+    /// Returns in how many movies two snapshots differ: those that only one has, and those that differ in any field.
+    #[must_use]
+    pub fn count_differences(&self, other: &Self) -> usize {
+        let gone = self.movies().filter(|movie| other.get(movie.id).is_none()).count();
+        let changed = other.movies().filter(|movie| self.get(movie.id) != Some(*movie)).count();
+        gone + changed
     }
 
     /// Returns the revision since which the listing order changes with the movies only.
@@ -219,6 +274,11 @@ impl Snapshot {
         self.index.find(id, |place| frame::id(frame_at(&self.segments, place)))
     }
 
+    /// Returns the same movies, in fresh segments if that saves much.
+    fn dense(self) -> Result<Self, ChangeError> {
+        if self.is_sparse() { self.compacted() } else { Ok(self) }
+    }
+
     /// Returns whether deleted movies left so little in the segments that a copy with fewer of them pays.
     fn is_sparse(&self) -> bool {
         // Two neighbours of a fresh copy are more than full: it has at most twice as many segments as full ones.
@@ -236,7 +296,7 @@ impl Snapshot {
         }
         builder.push(&draft).map_err(|(_, error)| error)?;
         let compacted = builder.finish().map_err(|(_, error)| error)?;
-        Ok(Self { revision: self.revision, ordered_since: self.ordered_since, ..compacted })
+        Ok(Self { point: self.point, ordered_since: self.ordered_since, ..compacted })
     }
 }
 
@@ -292,7 +352,8 @@ impl Builder {
         let ready = self.block.finish();
         self.index(ready)?;
         let Self { len, bytes, segments, index, .. } = self;
-        Ok(Snapshot { revision: 0, ordered_since: 0, len, bytes, segments, index: index.finish() })
+        let point = HistoryPoint::default();
+        Ok(Snapshot { point, ordered_since: 0, len, bytes, segments, index: index.finish() })
     }
 
     fn index(&mut self, ready: Vec<Segment>) -> Result<(), NotAdded> {

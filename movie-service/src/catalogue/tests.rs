@@ -158,9 +158,12 @@ proptest! {
             prop_assert_eq!(snapshot.revision(), revision);
             // Who follows the changes has the movies that there are.
             let mut followed: HashMap<String, String> = kept.into_iter().collect();
-            let events = catalogue.changes(revision, usize::MAX).unwrap();
+            let events = catalogue.changes(snapshot.point(), usize::MAX).unwrap();
+            let mut point = snapshot.point();
             for (event, expected) in events.into_iter().zip(revision + 1..) {
-                prop_assert_eq!(event.revision, expected);
+                prop_assert_eq!(event.point.revision, expected);
+                point = point.next(&event.id, event.after.as_ref().map(|record| &**record.bytes()));
+                prop_assert_eq!(event.point, point);
                 let title = |record: &Record| record.movie().title.to_owned();
                 let before = match &event.after {
                     Some(after) => followed.insert(event.id.to_string(), title(after)),
@@ -208,4 +211,90 @@ fn many_movies_that_come_and_go_leave_no_room_behind() {
     assert_eq!(snapshot.len(), 200);
     assert!(snapshot.segments().len() < 20, "{} segments for 200 movies", snapshot.segments().len());
     assert!(snapshot.get("7 0").is_some() && snapshot.get("7 1").is_none());
+}
+
+fn committed(start: HistoryPoint, entries: &[Entry]) -> Vec<Committed> {
+    let mut point = start;
+    let commit = |entry: &Entry| {
+        let change = Committed::after(point, &entry.0, Some(Record::new(&movie(entry))));
+        point = change.point;
+        change
+    };
+    entries.iter().map(commit).collect()
+}
+
+fn entries(numbers: std::ops::Range<u32>) -> Vec<Entry> {
+    numbers.map(|number| (number.to_string(), format!("title {number}"))).collect()
+}
+
+#[test]
+fn committed_changes_are_applied_once_however_often_and_in_whatever_parts_they_are_told() {
+    let catalogue = Catalogue::default();
+    let changes = committed(HistoryPoint::default(), &entries(0..6));
+    for part in [&changes[..2], &changes[..2], &changes[1..4], &changes[..3], &changes[..], &changes[3..5]] {
+        catalogue.apply_committed(part).unwrap();
+    }
+    assert_is(&catalogue.snapshot(), &entries(0..6));
+    assert_eq!(catalogue.snapshot().point(), changes[5].point);
+    let told = catalogue.changes(HistoryPoint::default(), usize::MAX).unwrap();
+    assert_eq!(told.iter().map(|event| event.point.revision).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn changes_of_another_history_are_never_applied() {
+    let catalogue = Catalogue::default();
+    let ours = committed(HistoryPoint::default(), &entries(0..4));
+    catalogue.apply_committed(&ours).unwrap();
+    // From the same start, and from a later one, with as many changes, fewer and more.
+    for (start, number) in
+        [(HistoryPoint::default(), 10..13), (ours[1].point, 10..14), (ours[2].point, 10..11)]
+    {
+        let others = committed(start, &entries(number));
+        assert_eq!(catalogue.apply_committed(&others), Err(ApplyError::HistoryChanged));
+    }
+    // Nor changes with a gap, or that do not fit the movies.
+    let ahead = committed(HistoryPoint { revision: 5, ..ours[3].point }, &entries(4..5));
+    assert_eq!(catalogue.apply_committed(&ahead), Err(ApplyError::HistoryChanged));
+    let gone = Committed::after(ours[3].point, "9", None);
+    assert_eq!(catalogue.apply_committed(&[gone]), Err(ChangeError::NotFound("9".into()).into()));
+    assert_is(&catalogue.snapshot(), &entries(0..4));
+}
+
+#[test]
+fn after_a_reset_followers_of_the_common_part_go_on_and_others_learn_that_it_is_another_history() {
+    let catalogue = Catalogue::default();
+    let common = committed(HistoryPoint::default(), &entries(0..3));
+    let lost = committed(common[2].point, &entries(3..6));
+    catalogue.apply_committed(&common).unwrap();
+    catalogue.apply_committed(&lost).unwrap();
+    let new = committed(common[2].point, &entries(10..12));
+    let snapshot = build(&[entries(0..3), entries(10..12)].concat()).at(new[1].point);
+    let latest = [&common[1..], &new[..]].concat();
+    let before = catalogue.reset(Loaded { snapshot, oldest: common[0].point, latest });
+    assert_eq!(before.count_differences(&catalogue.snapshot()), 5);
+
+    let revisions = |point| -> Result<Vec<_>, _> {
+        catalogue.changes(point, 9).map(|events| events.iter().map(|event| event.point.revision).collect())
+    };
+    assert_eq!(revisions(common[2].point), Ok(vec![4, 5]));
+    assert_eq!(revisions(lost[0].point), Err(NotFollowed::HistoryChanged));
+    assert_eq!(revisions(lost[2].point), Err(NotFollowed::HistoryChanged));
+    // Of a bare number up to the highest that was ever told, nobody knows.
+    assert_eq!(catalogue.point_at(6), Err(NotFollowed::HistoryChanged));
+    assert_eq!(catalogue.point_at(5), Err(NotFollowed::HistoryChanged));
+    assert_eq!(catalogue.point_at(7), Err(NotFollowed::Ahead { newest: 5 }));
+}
+
+#[test]
+fn the_same_movies_in_the_same_order_have_the_same_digest() {
+    let digest = |entries: &[Entry]| build(entries).digest();
+    let (mut movies, many) = (entries(0..3), entries(0..3_000));
+    assert_eq!(digest(&movies), digest(&movies.clone()));
+    assert_ne!(digest(&movies), digest(&movies[..2]));
+    movies.swap(0, 1);
+    assert_ne!(digest(&movies), digest(&entries(0..3)));
+    // However they came to lie in segments.
+    let catalogue = Catalogue::default();
+    catalogue.apply(many.iter().map(|entry| Change::Insert(movie(entry)))).unwrap();
+    assert_eq!(catalogue.snapshot().digest(), digest(&many));
 }

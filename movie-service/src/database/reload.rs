@@ -1,12 +1,12 @@
 //! Loads a JSON database again when its file changes.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use std::{fs, io};
 
 use super::json::{self, LoadError};
-use crate::catalogue::{Catalogue, Snapshot};
+use crate::catalogue::{Catalogue, HistoryPoint, Snapshot};
 use crate::watch::{self, Files, Handle, Outcome};
 
 /// A JSON database that is followed as its file changes.
@@ -24,11 +24,15 @@ impl JsonDatabase {
     /// [`LoadError`] if the file cannot be read, or is not a database.
     pub fn open(path: &Path) -> Result<(Self, Snapshot), LoadError> {
         let files = Files::new(vec![path.to_owned()]);
-        // Higher than any revision that the file had in an earlier run, unless it changed once a microsecond: who goes on
-        // from one of those is told that it is gone, instead of missing what was changed meanwhile.
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_micros();
-        let movies = json::load(path)?.at_revision(u64::try_from(now).unwrap_or_default());
-        Ok((Self { path: path.to_owned(), files }, movies))
+        // Taken before the file is read: a version that replaces it meanwhile is read again.
+        let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
+        let movies = json::load(path)?;
+        // The history begins with the movies of the file, at the time when that was written: services over the same file
+        // agree on it, also after a restart, and a later version has a higher revision than any change before.
+        let since_epoch = modified.unwrap_or_else(|_| SystemTime::now()).duration_since(UNIX_EPOCH);
+        let revision = u64::try_from(since_epoch.unwrap_or_default().as_micros()).unwrap_or_default();
+        let begin = HistoryPoint { revision, chain: movies.digest() };
+        Ok((Self { path: path.to_owned(), files }, movies.at(begin)))
     }
 
     /// Keeps `catalogue` up to date, on a thread of its own, for as long as somebody else keeps it. A version

@@ -62,7 +62,7 @@ use crate::found::Found;
 use crate::health::Health;
 use crate::servicer::catalog::CatalogServicer;
 use crate::servicer::course::MovieServicer;
-use crate::store::{State, Store};
+use crate::store::{Store, StoreStatus};
 use crate::telemetry::calls::Observer;
 use crate::telemetry::metrics::Metrics;
 
@@ -208,7 +208,7 @@ impl Server {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let admission = Admission::new(limits.connections, limits.connections_per_address);
         let movie = MovieServicer::new(catalogue.clone(), found.clone());
-        let state = store.state();
+        let status = store.status();
         let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
         let routes = Routes::new(movie, catalog, &health, &offers, &limits);
         let shared = Arc::new(Shared {
@@ -234,7 +234,7 @@ impl Server {
             let mut accepting = pin!(accept(&listener, &admission, &mut workers, &shared.metrics));
             tokio::select! {
                 () = &mut accepting => {}
-                () = follow(state, &health) => {}
+                () = follow(status, &health) => {}
                 () = shutdown => {}
             }
             info!("stopping");
@@ -267,10 +267,10 @@ impl Default for Offers {
 }
 
 /// Says that the service can be called, and whether its store can. Never ends.
-async fn follow(mut store: watch::Receiver<State>, health: &Health) {
+async fn follow(mut store: watch::Receiver<StoreStatus>, health: &Health) {
     loop {
-        let state = store.borrow_and_update().is_ok();
-        health.set_serving(true, state);
+        let is_available = !matches!(*store.borrow_and_update(), StoreStatus::Unavailable(_));
+        health.set_serving(true, is_available);
         if store.changed().await.is_err() {
             std::future::pending::<()>().await;
         }

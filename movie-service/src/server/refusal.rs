@@ -112,6 +112,7 @@ impl From<CallError> for Status {
             CallError::Compacted { oldest, .. } => {
                 (Code::OutOfRange, "REVISION_COMPACTED", number("oldest_revision", oldest), vec![])
             }
+            CallError::HistoryChanged { .. } => (Code::OutOfRange, "HISTORY_CHANGED", HashMap::new(), vec![]),
             CallError::RevisionUnknown { revision, .. } => {
                 (Code::OutOfRange, "REVISION_UNKNOWN", number("revision", revision), vec![])
             }
@@ -147,9 +148,13 @@ fn written(error: WriteError) -> (Code, &'static str, Vec<ErrorDetail>) {
         WriteError::Unavailable(_) => {
             (Code::Unavailable, "STORE_UNAVAILABLE", vec![RetryInfo::new(Some(RETRY)).into()])
         }
-        WriteError::Unknown => {
+        WriteError::StoreReadOnly => {
+            (Code::Unavailable, "STORE_READ_ONLY", vec![RetryInfo::new(Some(RETRY)).into()])
+        }
+        WriteError::OutcomeUnknown => {
             (Code::Unavailable, "OUTCOME_UNKNOWN", vec![RetryInfo::new(Some(RETRY)).into()])
         }
+        WriteError::Rejected => (Code::Internal, "SERVICE_FAILED", vec![]),
     }
 }
 
@@ -233,7 +238,8 @@ mod tests {
     fn a_store_that_fails_says_whether_the_write_may_be_done_and_when_to_try_again() {
         for (error, reason) in [
             (WriteError::Unavailable("its disk is full".into()), "STORE_UNAVAILABLE"),
-            (WriteError::Unknown, "OUTCOME_UNKNOWN"),
+            (WriteError::StoreReadOnly, "STORE_READ_ONLY"),
+            (WriteError::OutcomeUnknown, "OUTCOME_UNKNOWN"),
         ] {
             let status = Status::from(CallError::Write(error.clone()));
             assert_eq!((status.code(), status.message()), (Code::Unavailable, error.to_string().as_str()));

@@ -21,7 +21,7 @@ use super::pages::{MOST_BYTES, Pages, size};
 use super::{request, watch as watches};
 use crate::catalogue::{Catalogue, Record};
 use crate::movie::{self, Violation};
-use crate::store::{Store, Write, Written};
+use crate::store::{Command, Outcome, Rejection as Rejected, Store};
 
 /// The most ids of a batch, and movies of a message of an import.
 const MOST_IDS: usize = 1_000;
@@ -55,10 +55,10 @@ impl CatalogServicer {
         Self { pages: Pages::of(catalogue.clone()), catalogue, store, stopping, most_behind }
     }
 
-    async fn write_one(&self, write: Write) -> Result<Response<Movie>, Status> {
-        match self.store.write(write).await.map_err(CallError::from)? {
-            Written::Movie(movie) => Ok(Response::new(*movie)),
-            Written::Deleted | Written::Imported(_) => Ok(Response::new(Movie::default())),
+    async fn write_one(&self, command: Command) -> Result<Response<Movie>, Status> {
+        match self.store.write(command).await.map_err(CallError::from)? {
+            Outcome::Movie(movie) => Ok(Response::new(*movie)),
+            Outcome::Deleted | Outcome::Imported(_) => Ok(Response::new(Movie::default())),
         }
     }
 
@@ -100,8 +100,8 @@ impl CatalogServicer {
                 return Err(CallError::from(vec![Violation::new("movies", expected)]).into());
             }
             let sent = movies.len();
-            let Written::Imported(imported) =
-                self.store.write(Write::Import(movies)).await.map_err(CallError::from)?
+            let Outcome::Imported(imported) =
+                self.store.write(Command::Import(movies)).await.map_err(CallError::from)?
             else {
                 continue;
             };
@@ -109,10 +109,8 @@ impl CatalogServicer {
             answer.updated += signed(imported.updated);
             answer.unchanged += signed(imported.unchanged);
             answer.rejected += signed(imported.rejected.len() as u64);
-            let named = imported.rejected.into_iter().map(|(number, id, reason)| Rejection {
-                index: signed(index + number as u64),
-                id,
-                reason,
+            let named = imported.rejected.into_iter().map(|Rejected { index: number, id, reason }| {
+                Rejection { index: signed(index + number as u64), id, reason }
             });
             let room = MOST_REJECTIONS - answer.rejections.len();
             answer.rejections.extend(named.take(room));
@@ -128,6 +126,10 @@ type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 impl MovieCatalog for CatalogServicer {
     async fn get_movie(&self, request: Request<GetMovieRequest>) -> Result<Response<Movie>, Status> {
         let id = request.into_inner().id;
+        if id.is_empty() {
+            let expected = Violation::new("id", format!("expected {}", movie::ID));
+            return Err(CallError::from(vec![expected]).into());
+        }
         let movie = self.get(&id).ok_or(CallError::Missing(vec![id]))?;
         Ok(Response::new(movie))
     }
@@ -163,19 +165,19 @@ impl MovieCatalog for CatalogServicer {
 
     async fn create_movie(&self, request: Request<CreateMovieRequest>) -> Result<Response<Movie>, Status> {
         let CreateMovieRequest { movie, request_id } = request.into_inner();
-        self.write_one(Write::Create { movie: movie.unwrap_or_default(), request_id }).await
+        self.write_one(Command::Create { movie: movie.unwrap_or_default(), request_id }).await
     }
 
     async fn update_movie(&self, request: Request<UpdateMovieRequest>) -> Result<Response<Movie>, Status> {
         let UpdateMovieRequest { movie, update_mask, allow_missing } = request.into_inner();
         let movie = movie.unwrap_or_default();
         let fields = request::fields(&movie, update_mask.as_ref()).map_err(CallError::from)?;
-        self.write_one(Write::Update { movie, fields, allow_missing }).await
+        self.write_one(Command::Update { movie, fields, allow_missing }).await
     }
 
     async fn delete_movie(&self, request: Request<DeleteMovieRequest>) -> Result<Response<()>, Status> {
         let DeleteMovieRequest { id, etag, allow_missing } = request.into_inner();
-        let delete = Write::Delete { id, etag, allow_missing };
+        let delete = Command::Delete { id, etag, allow_missing };
         self.store.write(delete).await.map_err(CallError::from)?;
         Ok(Response::new(()))
     }

@@ -36,6 +36,15 @@ pub enum CallError {
         /// Where it can.
         oldest: u64,
     },
+    /// The catalogue does not continue the history that a watcher was told.
+    #[error(
+        "the store was replaced, restored or failed over: its changes up to revision {from} are not those that were \
+         told before; begin with a full copy"
+    )]
+    HistoryChanged {
+        /// The revision that the watcher goes on from.
+        from: u64,
+    },
     /// The catalogue has not come that far.
     #[error("the catalogue is at revision {revision}, and not yet at {asked}; expected one that it was at")]
     RevisionUnknown {

@@ -1,7 +1,8 @@
 //! The servicers: each takes a call, asks the catalogue or the store, answers.
 //!
 //! * [`course`] — the course's contract, `Movie`;
-//! * [`catalog`] — `movie.catalog.v1.MovieCatalog`; `request` — reads its requests; `pages` — its lists; `watch` — its watches;
+//! * [`catalog`] — `movie.catalog.v1.MovieCatalog`; `request` — reads its requests; `pages` — its lists; `watch` — its
+//!   watches; `resume_token` — what these resume from;
 //! * [`CallError`] — why a call fails, in no terms of gRPC.
 
 pub mod catalog;
@@ -9,6 +10,7 @@ pub mod course;
 mod error;
 mod pages;
 mod request;
+mod resume_token;
 mod watch;
 
 use std::time::Duration;

@@ -14,7 +14,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::error::CallError;
 use super::{reached, request};
 use crate::catalogue::page::{Page, Past};
-use crate::catalogue::{Catalogue, Record};
+use crate::catalogue::{Catalogue, HistoryPoint, Record};
 use crate::movie;
 
 /// The most bytes of movies in an answer: clients take four MiB, some of which is not the movies'.
@@ -45,7 +45,7 @@ impl Pages {
             text => Some(Token::parse(text, hash).ok_or(CallError::PageTokenInvalid)?),
         };
         if let Some(token) = &token
-            && !reached(&mut self.catalogue.newest(), token.revision).await
+            && !reached(&mut self.catalogue.newest(), token.point.revision).await
         {
             return Err(CallError::PageTokenExpired);
         }
@@ -53,32 +53,38 @@ impl Pages {
         let catalogue = self.catalogue.clone();
         let made = task::spawn_blocking(move || {
             let _turn = turn;
-            let (past, revision) = past(&catalogue, token.as_ref().map(|token| token.revision))?;
+            let (past, point) = past(&catalogue, token.as_ref().map(|token| token.point))?;
             let after = token.as_ref().map(|token| token.id.as_str());
             let page = past.page(&query, after, size).map_err(|_| CallError::PageTokenInvalid)?;
-            Ok(answer(page, revision, hash))
+            Ok(answer(page, point, hash))
         });
         // What panics there is a call that fails here.
         made.await.unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
     }
 }
 
-/// Returns the catalogue at a revision, or now, and which revision that is.
-fn past(catalogue: &Catalogue, revision: Option<u64>) -> Result<(Past, u64), CallError> {
+/// Returns the catalogue at a point, or now, and which point that is.
+fn past(catalogue: &Catalogue, point: Option<HistoryPoint>) -> Result<(Past, HistoryPoint), CallError> {
     let snapshot = catalogue.snapshot();
-    let now = snapshot.revision();
-    let revision = revision.unwrap_or(now);
-    // A moment ago it was there; that it is not any more is for a store that was put back.
-    let since = now.checked_sub(revision).ok_or(CallError::PageTokenExpired)?;
-    if revision < snapshot.ordered_since() {
+    let now = snapshot.point();
+    let point = point.unwrap_or(now);
+    if point == now {
+        return Ok((Past::new(snapshot, &[]), now));
+    }
+    let since = now.revision.checked_sub(point.revision).ok_or(CallError::PageTokenExpired)?;
+    if point.revision < snapshot.ordered_since() {
         return Err(CallError::PageTokenExpired);
     }
     let most = usize::try_from(since).unwrap_or(usize::MAX);
-    let events = catalogue.changes(revision, most).map_err(|_| CallError::PageTokenExpired)?;
-    Ok((Past::new(snapshot, &events), revision))
+    let events = catalogue.changes(point, most).map_err(|_| CallError::PageTokenExpired)?;
+    // All movies may have been loaded again since the snapshot was taken.
+    if events.last().map(|event| event.point) != Some(now) {
+        return Err(CallError::PageTokenExpired);
+    }
+    Ok((Past::new(snapshot, &events), point))
 }
 
-fn answer(page: Page, revision: u64, hash: u64) -> ListMoviesResponse {
+fn answer(page: Page, point: HistoryPoint, hash: u64) -> ListMoviesResponse {
     let Page { mut movies, mut more, total } = page;
     let mut bytes = 0;
     let fit = movies.iter().take_while(|record| {
@@ -92,7 +98,7 @@ fn answer(page: Page, revision: u64, hash: u64) -> ListMoviesResponse {
         more = true;
     }
     let next = match movies.last() {
-        Some(last) if more => Token { revision, id: last.movie().id.to_owned() }.show(hash),
+        Some(last) if more => Token { point, id: last.movie().id.to_owned() }.show(hash),
         _ => String::new(),
     };
     ListMoviesResponse {
@@ -113,20 +119,19 @@ fn hash_of(request: &ListMoviesRequest) -> u64 {
     xxh3_64_with_seed(&shared.encode_to_vec(), 1)
 }
 
-/// Where a page starts: after a movie, at a revision. It is no secret and gives no right; a hash shows whether it was
+/// Where a page starts: after a movie, at a point of a history. It is no secret and gives no right; a hash shows whether it was
 /// altered, or is of another list. Every node of the same version can read it.
 #[derive(Debug, PartialEq, Eq)]
 struct Token {
-    revision: u64,
+    point: HistoryPoint,
     id: String,
 }
 
 impl Token {
     /// Writes the token of a list whose arguments have this hash.
     fn show(&self, hash: u64) -> String {
-        let bytes =
-            [&self.check(hash).to_be_bytes(), &self.revision.to_be_bytes(), self.id.as_bytes()].concat();
-        URL_SAFE_NO_PAD.encode(bytes)
+        let check = self.check(hash).to_be_bytes();
+        URL_SAFE_NO_PAD.encode([&check[..], &self.point.to_bytes(), self.id.as_bytes()].concat())
     }
 
     fn parse(text: &str, hash: u64) -> Option<Self> {
@@ -135,13 +140,13 @@ impl Token {
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (check, rest) = bytes.split_first_chunk()?;
-        let (revision, id) = rest.split_first_chunk()?;
-        let token = Self { revision: u64::from_be_bytes(*revision), id: str::from_utf8(id).ok()?.to_owned() };
+        let (point, id) = rest.split_first_chunk()?;
+        let token = Self { point: HistoryPoint::from_bytes(*point), id: str::from_utf8(id).ok()?.to_owned() };
         (token.check(hash) == u64::from_be_bytes(*check)).then_some(token)
     }
 
     fn check(&self, hash: u64) -> u64 {
-        xxh3_64_with_seed(self.id.as_bytes(), hash ^ self.revision.rotate_left(32))
+        xxh3_64_with_seed(&[&self.point.to_bytes(), self.id.as_bytes()].concat(), hash)
     }
 }
 
@@ -154,9 +159,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_token_is_read_as_it_was_written_and_not_once_it_is_altered(
-            revision in any::<u64>(), id in ".{0,20}", hash in any::<u64>(), at in any::<usize>(), bit in 0..6_u8,
+            point in any::<[u8; HistoryPoint::BYTES]>(), id in ".{0,20}", hash in any::<u64>(), at in any::<usize>(),
+            bit in 0..6_u8,
         ) {
-            let token = Token { revision, id };
+            let token = Token { point: HistoryPoint::from_bytes(point), id };
             let mut text = token.show(hash);
             prop_assert_eq!(Token::parse(&text, hash), Some(token));
             prop_assert_eq!(Token::parse(&text, hash ^ 1), None);

@@ -8,9 +8,9 @@ use movie_proto::catalog::v1::{WatchMoviesRequest, WatchMoviesResponse};
 use tokio::sync::{mpsc, watch};
 
 use super::error::CallError;
-use super::reached;
-use crate::catalogue::{Catalogue, Event, Record};
-use crate::movie;
+use super::{reached, resume_token};
+use crate::catalogue::{Catalogue, Event, HistoryPoint, NotFollowed, Record};
+use crate::movie::{self, Violation};
 
 /// Messages that wait for a watcher: few, as the changes themselves wait in the catalogue.
 const WAITING: usize = 32;
@@ -29,9 +29,10 @@ pub(super) fn begin(
     stopping: watch::Receiver<bool>,
 ) -> mpsc::Receiver<Message> {
     let (messages, received) = mpsc::channel(WAITING);
-    let start = request.start;
+    let start = request.start.clone();
     let newest = catalogue.newest();
-    let mut watcher = Watcher { catalogue, newest, messages, most_behind: most_behind as u64, told: 0 };
+    let told = catalogue.snapshot().point();
+    let mut watcher = Watcher { catalogue, newest, messages, most_behind: most_behind as u64, told };
     tokio::spawn(async move {
         let Err(end) = watcher.run(start, stopping).await;
         if let End::For(error) = end {
@@ -47,8 +48,8 @@ struct Watcher {
     newest: watch::Receiver<u64>,
     messages: mpsc::Sender<Message>,
     most_behind: u64,
-    /// The last revision that was told.
-    told: u64,
+    /// The history up to the last change that was sent.
+    told: HistoryPoint,
 }
 
 /// Why a watch ends.
@@ -81,65 +82,98 @@ impl Watcher {
     async fn tell(&mut self, start: Option<Start>) -> Result<Never, End> {
         let level = match start {
             Some(Start::FromRevision(revision)) => {
-                self.told = self.started_at(revision).await?;
+                self.told = self.at_revision(revision).await?;
+                self.catalogue.snapshot().revision()
+            }
+            Some(Start::ResumeToken(token)) => {
+                self.told = self.at_token(&token).await?;
                 self.catalogue.snapshot().revision()
             }
             Some(Start::FullCopy(true)) => self.copy().await?,
-            Some(Start::FullCopy(false)) | None => {
-                self.told = self.catalogue.snapshot().revision();
-                self.told
-            }
+            Some(Start::FullCopy(false)) | None => self.told.revision,
         };
         let mut is_level = false;
         loop {
-            if !is_level && self.told >= level {
+            if !is_level && self.told.revision >= level {
                 is_level = true;
                 self.send(self.told, Told::CaughtUp(true)).await?;
             }
             let newest = *self.newest.borrow_and_update();
-            if is_level && newest.saturating_sub(self.told) > self.most_behind {
-                return Err(CallError::TooSlow { resume: self.told }.into());
+            let behind = newest.saturating_sub(self.told.revision);
+            if is_level && behind > self.most_behind {
+                return Err(CallError::TooSlow { resume: self.told.revision }.into());
             }
-            let (told, most) =
-                (self.told, if is_level { AT_A_TIME } else { AT_A_TIME.min(distance(self.told, level)) });
-            let events = self.catalogue.changes(told, most);
-            let events = events.map_err(|compacted| {
-                // Also where a full copy took longer than the changes were kept.
-                CallError::Compacted { from: told, oldest: compacted.oldest }
-            })?;
+            let most = if is_level { AT_A_TIME } else { AT_A_TIME.min(distance(self.told.revision, level)) };
+            // Compacted also where a full copy took longer than the changes were kept.
+            let events = self.catalogue.changes(self.told, most);
+            let events = events.map_err(|error| not_followed(error, self.told.revision))?;
             if events.is_empty() {
                 // The sender lives as long as the catalogue, which is ours.
                 let _ = self.newest.changed().await;
             }
             for event in events {
-                self.send(event.revision, told_of(&event)).await?;
-                self.told = event.revision;
+                self.send(event.point, told_of(&event)).await?;
+                self.told = event.point;
             }
         }
     }
 
-    /// Tells all movies, and returns the revision that they are at.
+    /// Sends all movies, and returns the revision that they are at.
     async fn copy(&mut self) -> Result<u64, End> {
         let snapshot = self.catalogue.snapshot();
-        self.told = snapshot.revision();
+        self.told = snapshot.point();
+        let revision = signed(self.told.revision);
         for movie in snapshot.movies() {
-            self.send(self.told, Told::Upserted(movie::from_record(&Record::new(&movie)))).await?;
+            let event = Some(Told::Upserted(movie::from_record(&Record::new(&movie))));
+            // A copy cannot be resumed in the middle, so it has no token.
+            self.send_message(WatchMoviesResponse { revision, event, resume_token: String::new() }).await?;
         }
-        Ok(self.told)
+        Ok(self.told.revision)
     }
 
-    /// Returns the revision that was asked for, once the catalogue is at it.
-    async fn started_at(&mut self, asked: i64) -> Result<u64, CallError> {
-        match u64::try_from(asked) {
-            Ok(revision) if reached(&mut self.newest, revision).await => Ok(revision),
-            _ => Err(CallError::RevisionUnknown { asked, revision: *self.newest.borrow() }),
+    /// Returns the point at a revision, once the catalogue is at it.
+    async fn at_revision(&mut self, asked: i64) -> Result<HistoryPoint, CallError> {
+        let Ok(revision) = u64::try_from(asked) else {
+            return Err(CallError::RevisionUnknown { asked, revision: *self.newest.borrow() });
+        };
+        if let Err(NotFollowed::Ahead { .. }) = self.catalogue.point_at(revision) {
+            reached(&mut self.newest, revision).await;
         }
+        self.catalogue.point_at(revision).map_err(|error| not_followed(error, revision))
     }
 
-    async fn send(&self, revision: u64, event: Told) -> Result<(), End> {
-        let revision = i64::try_from(revision).unwrap_or(i64::MAX);
-        let message = WatchMoviesResponse { revision, event: Some(event) };
+    /// Returns the point that a token is of, once the catalogue is at it.
+    async fn at_token(&mut self, token: &str) -> Result<HistoryPoint, CallError> {
+        let point = resume_token::parse(token).ok_or_else(|| {
+            let expected = "expected the resume_token of a message of WatchMovies";
+            CallError::from(vec![Violation::new("resume_token", expected)])
+        })?;
+        reached(&mut self.newest, point.revision).await;
+        let followed = self.catalogue.changes(point, 0);
+        followed.map(|_| point).map_err(|error| not_followed(error, point.revision))
+    }
+
+    async fn send(&self, point: HistoryPoint, event: Told) -> Result<(), End> {
+        let (revision, event) = (signed(point.revision), Some(event));
+        let resume_token = resume_token::encode(point);
+        self.send_message(WatchMoviesResponse { revision, event, resume_token }).await
+    }
+
+    async fn send_message(&self, message: WatchMoviesResponse) -> Result<(), End> {
         self.messages.send(Ok(message)).await.map_err(|_| End::Unheard)
+    }
+}
+
+fn signed(revision: u64) -> i64 {
+    i64::try_from(revision).unwrap_or(i64::MAX)
+}
+
+/// Returns the error of a watch that wants the changes after a revision.
+fn not_followed(error: NotFollowed, from: u64) -> CallError {
+    match error {
+        NotFollowed::Compacted { oldest } => CallError::Compacted { from, oldest },
+        NotFollowed::HistoryChanged => CallError::HistoryChanged { from },
+        NotFollowed::Ahead { newest } => CallError::RevisionUnknown { asked: signed(from), revision: newest },
     }
 }
 

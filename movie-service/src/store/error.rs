@@ -3,113 +3,133 @@
 use std::io;
 use std::path::PathBuf;
 
-use sqlx::migrate::MigrateError;
-
-use crate::catalogue::ChangeError;
+use super::command::WriteError;
 
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// It is used by another service.
-    #[error("{} is used by another service; stop that first, or take another file", .0.display())]
+    /// The file is used by another service.
+    #[error("`{}` is in use by another service; stop that first, or choose another file", .0.display())]
     InUse(PathBuf),
-    /// The lock file cannot be had.
-    #[error("open {}", path.display())]
-    Lock {
+    /// The file has several names, and `SQLite` keeps its write-ahead log beside one of them.
+    #[error(
+        "`{}` has more than one hard link, by which two services could write to it; remove the others, or choose another \
+         file", .0.display()
+    )]
+    HardLinks(PathBuf),
+    /// The file cannot be opened.
+    #[error("cannot open `{}`", path.display())]
+    Open {
         /// The file.
         path: PathBuf,
         /// What the operating system says.
         source: io::Error,
     },
-    /// It was made by a later version.
+    /// No host can be connected to.
+    #[error("cannot connect to {0}")]
+    Connect(String),
+    /// The schema was made by a later version.
     #[error("the store was made by a later version of the service; use that version")]
     Newer,
+    /// The schema is an earlier version's, and cannot be brought up to date here.
+    #[error(
+        "the store has the schema of an earlier version of the service, and is read-only here; start this version once on \
+         a host that takes writes"
+    )]
+    Older,
+    /// The database does not encode text as UTF-8.
+    #[error("the database has the encoding {0}, expected UTF8; create it with ENCODING 'UTF8'")]
+    Encoding(String),
     /// It is not a store of movies, or is damaged.
     #[error("the store is damaged: {0}; restore it from a backup")]
     Damaged(String),
     /// Two transactions were in each other's way; it can be tried again.
     #[error("another writer was faster")]
     Conflict,
-    /// The changes that are asked for are no longer there.
+    /// Another writer holds a lock for too long.
+    #[error("another writer keeps the store locked")]
+    Locked,
+    /// The changes that are asked for are no longer kept.
     #[error("the changes since revision {0} are no longer kept")]
     Compacted(u64),
+    /// It takes no writes.
+    #[error("the store takes no writes, as a standby does")]
+    ReadOnly,
+    /// A standby lacks changes that the service has seen.
+    #[error("the standby is at revision {at}, and the service has seen {known}; waiting for it to catch up")]
+    StandbyBehind {
+        /// Where the standby is.
+        at: u64,
+        /// Where the service is.
+        known: u64,
+    },
+    /// A statement has values that the database cannot hold.
+    #[error("the store cannot hold what was to be written: {0}")]
+    Rejected(String),
     /// There is no room for more.
-    #[error("the disk of the store is full")]
-    Full(#[source] sqlx::Error),
-    /// It does not answer.
-    #[error("the store does not answer")]
+    #[error("the disk of the store is full: {0}")]
+    Full(String),
+    /// It does not answer in time.
+    #[error("the store does not answer in time")]
     Late,
     /// There is no thread for it.
-    #[error("start a thread for the store")]
+    #[error("cannot start a thread for the store")]
     Thread(#[source] io::Error),
-    /// Something else is wrong, which may pass.
-    #[error("the store failed")]
-    Failed(#[source] sqlx::Error),
-}
-
-impl From<sqlx::Error> for StoreError {
-    fn from(error: sqlx::Error) -> Self {
-        let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-        match code.as_deref() {
-            // serialization_failure and deadlock_detected of PostgreSQL.
-            Some("40001" | "40P01") => Self::Conflict,
-            // SQLITE_FULL, SQLITE_IOERR_WRITE; disk_full of PostgreSQL.
-            Some("13" | "778" | "53100") => Self::Full(error),
-            // SQLITE_CORRUPT and SQLITE_NOTADB.
-            Some("11" | "26" | "267" | "523" | "779") => Self::Damaged(error.to_string()),
-            _ => Self::Failed(error),
-        }
-    }
+    /// Something else failed, which may pass.
+    #[error("the store failed: {0}")]
+    Failed(String),
 }
 
 impl StoreError {
-    /// Returns whether a transaction that failed at its end in this way changed nothing. Of others, nobody knows.
+    /// Returns whether a COMMIT that failed in this way changed nothing. Of other failures, nobody knows.
     #[must_use]
     pub fn has_undone(&self) -> bool {
         // What marks a transaction as committed is written last.
-        matches!(self, Self::Conflict | Self::Full(_))
+        matches!(self, Self::Conflict | Self::Full(_) | Self::Rejected(_))
     }
 
-    /// An error for callers, who need not know more.
+    /// Returns whether a failed write shows that the store takes no writes at all. That it is read-only or does not
+    /// answer is for the follower to find.
     #[must_use]
-    pub fn for_callers(&self) -> &'static str {
+    pub fn is_outage(&self) -> bool {
         match self {
-            Self::Full(_) => "its disk is full",
-            Self::Failed(sqlx::Error::Database(error)) => match error.code().as_deref() {
-                // SQLITE_BUSY, SQLITE_LOCKED; lock_not_available.
-                Some("5" | "6" | "261" | "517" | "55P03") => "it is locked",
-                // SQLITE_READONLY and its kin; read_only_sql_transaction.
-                Some("8" | "264" | "776" | "1032" | "25006") => "it cannot be written",
-                _ => "it failed",
-            },
-            Self::Damaged(_) | Self::Newer => "it is damaged",
-            Self::Failed(_)
-            | Self::InUse(_)
-            | Self::Lock { .. }
-            | Self::Conflict
+            Self::Conflict | Self::Locked | Self::ReadOnly | Self::Rejected(_) | Self::Late => false,
+            Self::InUse(_)
+            | Self::HardLinks(_)
+            | Self::Open { .. }
+            | Self::Connect(_)
+            | Self::Newer
+            | Self::Older
+            | Self::Encoding(_)
+            | Self::Damaged(_)
             | Self::Compacted(_)
+            | Self::StandbyBehind { .. }
+            | Self::Full(_)
+            | Self::Thread(_)
+            | Self::Failed(_) => true,
+        }
+    }
+
+    /// Returns what a caller is told whose write this kept from being done. Callers need not know more.
+    #[must_use]
+    pub fn refusal(&self) -> WriteError {
+        let why = match self {
+            Self::ReadOnly | Self::Older => return WriteError::StoreReadOnly,
+            Self::Rejected(_) => return WriteError::Rejected,
+            Self::Conflict => "too many others write at the same time",
+            Self::Locked => "it is locked",
+            Self::Full(_) => "its disk is full",
+            Self::Damaged(_) | Self::Newer | Self::Encoding(_) => "it is damaged",
+            Self::Failed(_) => "it failed",
+            Self::Connect(_)
+            | Self::InUse(_)
+            | Self::HardLinks(_)
+            | Self::Open { .. }
+            | Self::Compacted(_)
+            | Self::StandbyBehind { .. }
             | Self::Late
             | Self::Thread(_) => "it does not answer",
-        }
-    }
-}
-
-impl From<ChangeError> for StoreError {
-    fn from(error: ChangeError) -> Self {
-        Self::Damaged(error.to_string())
-    }
-}
-
-impl From<MigrateError> for StoreError {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "another crate's, to which variants may be added")]
-    fn from(error: MigrateError) -> Self {
-        match error {
-            MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => Self::Newer,
-            MigrateError::VersionMismatch(version) => {
-                Self::Damaged(format!("its schema {version} is not the one of this service"))
-            }
-            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
-            other => Self::Damaged(other.to_string()),
-        }
+        };
+        WriteError::Unavailable(why.into())
     }
 }

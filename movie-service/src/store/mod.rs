@@ -1,81 +1,112 @@
 //! Where movies are kept for good.
 //!
-//! * `write` — what can be asked of a store; `plan` — what that changes, by the movies there are;
-//! * [`sql`] — movies in an SQL database; `rows` — what is in its tables; `writing` — a transaction that changes them;
+//! * `command` — what can be asked of a store; `plan` — what that changes, by the movies there are;
+//! * `writer` — the task that commits it; `follower` — the task that looks for commits of others;
+//! * `replica` — the catalogue, kept equal to the store by both; [`StoreStatus`] — whether the store can be used;
+//! * `engine` — what they need of a database; [`sql`] — SQLite and PostgreSQL;
 //! * [`StoreError`] — why a store cannot be used;
-//! * `keeper` — the task that keeps a store and the catalogue together;
-//! * [`Store`] — asks it.
+//! * [`Store`] — asks the writer.
 
+mod command;
+mod engine;
 mod error;
-mod keeper;
+mod follower;
 pub mod plan;
-mod rows;
+mod replica;
 pub mod sql;
-mod write;
-mod writing;
+mod status;
+mod writer;
 
-use std::io;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
 
 use tokio::runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
 
+pub use self::command::{Command, Field, Imported, Outcome, Rejection, WriteError};
+use self::engine::Engine;
 pub use self::error::StoreError;
-pub use self::keeper::State;
-use self::keeper::{Job, Keeper};
-pub use self::rows::Changes;
-use self::sql::{Place, Sql};
-pub use self::write::{Field, Imported, Write, WriteError, Written};
-pub use self::writing::Writing;
+use self::follower::Follower;
+use self::replica::Replica;
+use self::sql::{Postgres, Source, Sqlite};
+use self::status::StatusSender;
+pub use self::status::StoreStatus;
+use self::writer::{Job, Writer};
 use crate::catalogue::Catalogue;
+use crate::telemetry::store_metrics::StoreMetrics;
 
-/// Writes that may wait for the keeper; callers beyond that wait to be let in.
-const WAITING: usize = 1_024;
+/// Writes that may wait for the writer; callers beyond that wait to be let in.
+const WAITING_WRITES: usize = 1_024;
 
 /// Takes writes. Clones share the store.
 #[derive(Clone, Debug)]
 pub struct Store {
     name: &'static str,
-    /// `None` if the store is read-only.
+    /// `None` if movies can never be written.
     jobs: Option<mpsc::Sender<Job>>,
-    state: watch::Receiver<State>,
+    status: watch::Receiver<StoreStatus>,
 }
 
 impl Store {
-    /// A store that takes no writes.
+    /// A store that never takes writes.
     #[must_use]
     pub fn read_only(name: &'static str) -> Self {
-        Self { name, jobs: None, state: watch::channel(Ok(())).1 }
+        Self { name, jobs: None, status: watch::channel(StoreStatus::Available).1 }
     }
 
     /// Opens an SQL store, and makes it if it is missing; returns the catalogue of its movies, too. Both keep the latest
-    /// `changes`.
+    /// `keep` changes.
     ///
     /// # Errors
     ///
     /// [`StoreError`] if it cannot be used.
-    pub async fn open(place: Place, changes: usize) -> Result<(Self, Arc<Catalogue>), StoreError> {
-        let mut store = Sql::open(place).await?;
-        let (snapshot, latest) = store.load(changes).await?;
-        let catalogue = Arc::new(Catalogue::resumed(changes, snapshot, latest));
-        // The keeper connects again, on its own thread.
-        store.disconnect();
-        let keeping = Self::keep(store, catalogue.clone(), changes).map_err(StoreError::Thread)?;
-        Ok((keeping, catalogue))
+    pub async fn open(
+        source: &Source,
+        keep: usize,
+        metrics: StoreMetrics,
+    ) -> Result<(Self, Arc<Catalogue>), StoreError> {
+        let name = source.name();
+        match source.clone() {
+            Source::Sqlite(path) => Self::start(name, Sqlite::new(path), keep, metrics).await,
+            Source::Postgres(url) => Self::start(name, Postgres::new(*url), keep, metrics).await,
+        }
     }
 
-    /// Keeps an SQL store and the catalogue together, on a thread of its own, for as long as there is a clone of this.
-    fn keep(store: Sql, catalogue: Arc<Catalogue>, keep: usize) -> io::Result<Self> {
-        let (jobs, received) = mpsc::channel(WAITING);
-        let (state, states) = watch::channel(Ok(()));
-        let name = store.place().name();
-        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        thread::Builder::new().name("store".into()).spawn(move || {
-            let keeper = Keeper { store, catalogue, keep: keep as u64, state };
-            runtime.block_on(keeper.run(received));
-        })?;
-        Ok(Self { name, jobs: Some(jobs), state: states })
+    /// Loads the movies, and starts the tasks on a thread of their own, for as long as there is a clone of the store.
+    async fn start<E: Engine + Send + 'static>(
+        name: &'static str,
+        mut engine: E,
+        keep: usize,
+        metrics: StoreMetrics,
+    ) -> Result<(Self, Arc<Catalogue>), StoreError> {
+        let access = engine.look().await?.access;
+        let catalogue = Arc::new(Catalogue::of_store(keep, engine.load(keep).await?));
+        // It connects again on the thread of the tasks.
+        engine.disconnect();
+        let (jobs, received) = mpsc::channel(WAITING_WRITES);
+        let status = StatusSender::new(access);
+        let store = Self { name, jobs: Some(jobs), status: status.subscribe() };
+        let replica =
+            Replica { catalogue: catalogue.clone(), keep, status, metrics, reloading: Mutex::default() };
+        let runtime =
+            runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
+        let run = move || {
+            let replica = Rc::new(replica);
+            let looking = engine.second_connection().map(Mutex::new).map(Rc::new);
+            let writing = Rc::new(Mutex::new(engine));
+            let looking = looking.unwrap_or_else(|| writing.clone());
+            let follower = Follower { replica: replica.clone(), engine: looking, behind_since: None };
+            let writer = Writer { replica, engine: writing };
+            runtime.block_on(async {
+                tokio::select! {
+                    () = writer.run(received) => {}
+                    () = follower.run() => {}
+                }
+            });
+        };
+        thread::Builder::new().name("store".into()).spawn(run).map_err(StoreError::Thread)?;
+        Ok((store, catalogue))
     }
 
     /// Returns what the store is called.
@@ -84,7 +115,7 @@ impl Store {
         self.name
     }
 
-    /// Returns whether the store takes no writes.
+    /// Returns whether movies can never be written.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
         self.jobs.is_none()
@@ -92,20 +123,40 @@ impl Store {
 
     /// Returns whether the store can be used, and is told when that changes.
     #[must_use]
-    pub fn state(&self) -> watch::Receiver<State> {
-        self.state.clone()
+    pub fn status(&self) -> watch::Receiver<StoreStatus> {
+        self.status.clone()
     }
 
     /// Writes. Once this returns, what was written is durable and can be read.
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if it is not written or, with [`WriteError::Unknown`], may not be.
-    pub async fn write(&self, write: Write) -> Result<Written, WriteError> {
+    /// [`WriteError`] if it is not written or, with [`WriteError::OutcomeUnknown`], may not be.
+    pub async fn write(&self, command: Command) -> Result<Outcome, WriteError> {
         let jobs = self.jobs.as_ref().ok_or(WriteError::ReadOnly)?;
-        let (answer, answered) = oneshot::channel();
-        let stopped = || WriteError::Unavailable("the service is stopping".into());
-        jobs.send(Job { write, answer }).await.map_err(|_| stopped())?;
-        answered.await.unwrap_or(Err(WriteError::Unknown))
+        let violations = command.violations();
+        if !violations.is_empty() {
+            return Err(WriteError::Invalid(violations));
+        }
+        let Command::Import(movies) = command else { return enqueue(jobs, command).await };
+        let (valid, rejected) = command::valid(movies);
+        let mut imported = Imported::default();
+        if !valid.is_empty()
+            && let Outcome::Imported(outcome) = enqueue(jobs, Command::Import(valid)).await?
+        {
+            imported = outcome;
+        }
+        Ok(Outcome::Imported(Imported { rejected, ..imported }))
     }
 }
+
+/// Gives a command that is valid in itself to the writer.
+async fn enqueue(jobs: &mpsc::Sender<Job>, command: Command) -> Result<Outcome, WriteError> {
+    let (answer, answered) = oneshot::channel();
+    let stopped = || WriteError::Unavailable("the service is stopping".into());
+    jobs.send(Job { command, answer }).await.map_err(|_| stopped())?;
+    answered.await.unwrap_or(Err(WriteError::OutcomeUnknown))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,4 @@
-//! What writes change, decided against the movies there are. Pure: it reads and writes nothing.
+//! What commands change, decided against the movies there are. Pure: it reads and writes nothing.
 
 use std::collections::HashMap;
 
@@ -8,71 +8,72 @@ use prost_types::Timestamp;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::write::{Field, Imported, Write, WriteError, Written};
-use crate::catalogue::{Record, Snapshot};
+use super::command::{Command, Field, Imported, Outcome, WriteError};
+use crate::catalogue::{Committed, HistoryPoint, Record, Snapshot};
 use crate::movie::{self, Violation};
 
-/// One change to the movies.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Planned {
-    /// The id of the movie.
-    pub id: String,
-    /// The movie; `None` if it is removed.
-    pub record: Option<Record>,
-}
-
-/// A request that can be repeated, and what it made.
+/// A request that was made before, and what it made.
 #[derive(Clone, Debug)]
-pub struct Remembered {
+pub struct StoredRequest {
     /// A hash of what it asked for.
     pub fingerprint: u64,
     /// The movie that it made.
     pub record: Record,
 }
 
-/// Writes that are to be committed together.
+/// A request to store, so that it can be repeated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRequest {
+    /// The id of the request.
+    pub id: String,
+    /// A hash of what it asks for.
+    pub fingerprint: u64,
+    /// The revision of the change that it makes.
+    pub revision: u64,
+}
+
+/// Commands that are to be committed together.
 #[derive(Debug)]
 pub struct Plan<'a> {
     snapshot: &'a Snapshot,
     now: Timestamp,
     /// The movies that were changed so far.
     changed: HashMap<String, Option<Record>>,
-    requests: HashMap<String, Remembered>,
-    /// The changes so far, in order.
-    changes: Vec<Planned>,
-    /// The ids of requests that were new, with their hash and the number of their change.
-    new_requests: Vec<(String, u64, usize)>,
+    requests: HashMap<String, StoredRequest>,
+    /// The changes so far, in order, as they are to be committed.
+    changes: Vec<Committed>,
+    new_requests: Vec<NewRequest>,
 }
 
 impl<'a> Plan<'a> {
     /// Plans what is to follow `snapshot`, knowing these requests by their ids.
     #[must_use]
-    pub fn new(snapshot: &'a Snapshot, requests: HashMap<String, Remembered>, now: Timestamp) -> Self {
+    pub fn new(snapshot: &'a Snapshot, requests: HashMap<String, StoredRequest>, now: Timestamp) -> Self {
         let changed = HashMap::new();
         Self { snapshot, now, changed, requests, changes: Vec::new(), new_requests: Vec::new() }
     }
 
-    /// Returns the changes, and the requests to remember: id, hash, and the number of the change.
+    /// Returns the changes, and the requests to store.
     #[must_use]
-    pub fn into_changes(self) -> (Vec<Planned>, Vec<(String, u64, usize)>) {
+    pub fn finish(self) -> (Vec<Committed>, Vec<NewRequest>) {
         (self.changes, self.new_requests)
     }
 
-    /// Adds a write; says what it comes to once the plan is committed.
+    /// Adds a command that is valid in itself; says what comes of it once the plan is committed.
     ///
     /// # Errors
     ///
     /// [`WriteError`] if it cannot be done; the plan stays as it was.
-    pub fn add(&mut self, write: &Write) -> Result<Written, WriteError> {
-        match write {
-            Write::Create { movie, request_id } => self.create(movie, request_id),
-            Write::Update { movie, fields, allow_missing } => self.update(movie, fields, *allow_missing),
-            Write::Delete { id, etag, allow_missing } => self.delete(id, etag, *allow_missing),
-            Write::Import(movies) => Ok(Written::Imported(self.import(movies))),
+    pub fn add(&mut self, command: &Command) -> Result<Outcome, WriteError> {
+        match command {
+            Command::Create { movie, request_id } => self.create(movie, request_id),
+            Command::Update { movie, fields, allow_missing } => self.update(movie, fields, *allow_missing),
+            Command::Delete { id, etag, allow_missing } => self.delete(id, etag, *allow_missing),
+            Command::Import(movies) => Ok(Outcome::Imported(self.import(movies))),
         }
     }
 
-    fn create(&mut self, movie: &Movie, request_id: &str) -> Result<Written, WriteError> {
+    fn create(&mut self, movie: &Movie, request_id: &str) -> Result<Outcome, WriteError> {
         let mut movie = movie::without_output(movie);
         let fingerprint = xxh3_64(&movie.encode_to_vec());
         if let Some(earlier) = self.requests.get(request_id) {
@@ -85,20 +86,15 @@ impl<'a> Plan<'a> {
         if movie.id.is_empty() {
             movie.id = Uuid::new_v4().to_string();
         }
-        let mut violations = movie::violations(&movie, "movie");
-        if movie::is_longer(request_id, movie::MOST_ID) || request_id.chars().any(char::is_control) {
-            let expected =
-                format!("expected at most {} characters, none of them a control character", movie::MOST_ID);
-            violations.push(Violation::new("request_id", expected));
-        }
-        refuse(violations)?;
         if self.current(&movie.id).is_some() {
             return Err(WriteError::Exists(movie.id));
         }
         let record = self.put_new(movie);
         if !request_id.is_empty() {
-            self.new_requests.push((request_id.to_owned(), fingerprint, self.changes.len() - 1));
-            self.requests.insert(request_id.to_owned(), Remembered { fingerprint, record: record.clone() });
+            let (id, revision) = (request_id.to_owned(), self.point().revision);
+            self.new_requests.push(NewRequest { id, fingerprint, revision });
+            let stored = StoredRequest { fingerprint, record: record.clone() };
+            self.requests.insert(request_id.to_owned(), stored);
         }
         Ok(written(&record))
     }
@@ -108,13 +104,7 @@ impl<'a> Plan<'a> {
         movie: &Movie,
         fields: &[Field],
         allow_missing: bool,
-    ) -> Result<Written, WriteError> {
-        if !movie::is_id(&movie.id) {
-            return Err(WriteError::Invalid(vec![Violation::new(
-                "movie.id",
-                format!("expected {}", movie::ID),
-            )]));
-        }
+    ) -> Result<Outcome, WriteError> {
         let Some(current) = self.current(&movie.id) else {
             if !allow_missing {
                 return Err(WriteError::NotFound(movie.id.clone()));
@@ -141,33 +131,23 @@ impl<'a> Plan<'a> {
         Ok(written(&self.put(&new)))
     }
 
-    fn delete(&mut self, id: &str, etag: &str, allow_missing: bool) -> Result<Written, WriteError> {
-        if !movie::is_id(id) {
-            return Err(WriteError::Invalid(vec![Violation::new("id", format!("expected {}", movie::ID))]));
-        }
+    fn delete(&mut self, id: &str, etag: &str, allow_missing: bool) -> Result<Outcome, WriteError> {
         match self.current(id) {
-            None if allow_missing => Ok(Written::Deleted),
+            None if allow_missing => Ok(Outcome::Deleted),
             None => Err(WriteError::NotFound(id.to_owned())),
             Some(current) if !etag.is_empty() && etag != current.etag() => {
                 Err(WriteError::Stale(id.to_owned()))
             }
             Some(_) => {
-                self.changed.insert(id.to_owned(), None);
-                self.changes.push(Planned { id: id.to_owned(), record: None });
-                Ok(Written::Deleted)
+                self.change(id, None);
+                Ok(Outcome::Deleted)
             }
         }
     }
 
     fn import(&mut self, movies: &[Movie]) -> Imported {
         let mut imported = Imported::default();
-        for (number, movie) in movies.iter().enumerate() {
-            let violations = movie::violations(movie, "movie");
-            if !violations.is_empty() {
-                let id = movie.id.chars().take(movie::MOST_ID).collect();
-                imported.rejected.push((number, id, WriteError::Invalid(violations).to_string()));
-                continue;
-            }
+        for movie in movies {
             let movie = movie::without_output(movie);
             match self.current(&movie.id) {
                 None => {
@@ -205,14 +185,23 @@ impl<'a> Plan<'a> {
 
     fn put(&mut self, movie: &Movie) -> Record {
         let record = movie::record(movie);
-        self.changed.insert(movie.id.clone(), Some(record.clone()));
-        self.changes.push(Planned { id: movie.id.clone(), record: Some(record.clone()) });
+        self.change(&movie.id, Some(record.clone()));
         record
+    }
+
+    fn change(&mut self, id: &str, record: Option<Record>) {
+        self.changes.push(Committed::after(self.point(), id, record.clone()));
+        self.changed.insert(id.to_owned(), record);
+    }
+
+    /// Returns the history with the changes so far.
+    fn point(&self) -> HistoryPoint {
+        self.changes.last().map_or(self.snapshot.point(), |change| change.point)
     }
 }
 
-fn written(record: &Record) -> Written {
-    Written::Movie(Box::new(movie::from_record(record)))
+fn written(record: &Record) -> Outcome {
+    Outcome::Movie(Box::new(movie::from_record(record)))
 }
 
 fn refuse(violations: Vec<Violation>) -> Result<(), WriteError> {

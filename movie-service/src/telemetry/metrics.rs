@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram, Unit};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tonic::Code;
+
+use super::process_metrics::ProcessMetrics;
+use super::store_metrics::{CHANGES, COMMIT_CHANGES, StoreMetrics};
 
 /// What stands for all methods that are not known: what a caller may make up must not become a label.
 pub(super) const OTHER: &str = "other";
@@ -71,6 +74,9 @@ pub struct Metrics(Option<Arc<Registered>>);
 #[derive(Debug)]
 struct Registered {
     page: PrometheusHandle,
+    /// These are read when the page is.
+    process: ProcessMetrics,
+    store: StoreMetrics,
     /// For each method; the last is for all others.
     calls: Vec<Calls>,
     streams: Gauge,
@@ -111,6 +117,8 @@ impl Metrics {
     #[expect(clippy::missing_panics_doc, reason = "it never does: there are buckets")]
     pub fn on(methods: &[&'static str]) -> Self {
         let builder = PrometheusBuilder::new().set_buckets(&DURATIONS).expect("there are buckets");
+        let changes = Matcher::Full(COMMIT_CHANGES.to_owned());
+        let builder = builder.set_buckets_for_metric(changes, &CHANGES).expect("there are buckets");
         let recorder = builder.build_recorder();
         let page = recorder.handle();
         Self(Some(Arc::new(metrics::with_local_recorder(&recorder, || {
@@ -128,7 +136,17 @@ impl Metrics {
     /// Returns all numbers in Prometheus's text format; nothing with metrics off.
     #[must_use]
     pub fn render(&self) -> String {
-        self.0.as_ref().map(|registered| registered.page.render()).unwrap_or_default()
+        let render = |registered: &Arc<Registered>| {
+            registered.process.update();
+            registered.page.render()
+        };
+        self.0.as_ref().map(render).unwrap_or_default()
+    }
+
+    /// Returns what counts for a store.
+    #[must_use]
+    pub fn store(&self) -> StoreMetrics {
+        self.0.as_ref().map(|registered| registered.store.clone()).unwrap_or_default()
     }
 
     /// Sorts the durations of calls into their buckets. Until then each takes 8 bytes, whether or not anybody
@@ -216,6 +234,8 @@ impl Registered {
         let names = methods.iter().map(|path| path.trim_start_matches('/')).chain([OTHER]);
         Self {
             page,
+            process: ProcessMetrics::registered(),
+            store: StoreMetrics::registered(),
             calls: names.map(Calls::new).collect(),
             streams: gauge!(STREAMS),
             connections: gauge!(CONNECTIONS),
@@ -351,6 +371,11 @@ mod tests {
             "movie_service_catalogue_revision 2",
             r#"movie_service_reloads_total{what="database",outcome="taken"} 1"#,
             r#"movie_service_reloads_total{what="tokens",outcome="refused"} 1"#,
+            "# TYPE process_cpu_seconds_total counter",
+            "# TYPE process_resident_memory_bytes gauge",
+            "# TYPE process_open_fds gauge",
+            "# TYPE process_start_time_seconds gauge",
+            "movie_service_store_retries_total 0",
             concat!(r#"movie_service_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
             "# HELP movie_service_calls_total Calls that ended, by method and code.",
             "# TYPE movie_service_calls_total counter",

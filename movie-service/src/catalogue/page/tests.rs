@@ -156,10 +156,10 @@ proptest! {
                     model.retain(|entry| entry.id != id);
                     prop_assert_eq!(catalogue.apply([Change::Delete(&id)]).is_ok(), model.len() < before);
                 }
-                Step::Keep => kept.push((catalogue.snapshot().revision(), model.clone())),
+                Step::Keep => kept.push((catalogue.snapshot().point(), model.clone())),
             }
-            for (revision, model) in kept.iter().chain([&(catalogue.snapshot().revision(), model.clone())]) {
-                let past = Past::new(catalogue.snapshot(), &catalogue.changes(*revision, usize::MAX).unwrap());
+            for (point, model) in kept.iter().chain([&(catalogue.snapshot().point(), model.clone())]) {
+                let past = Past::new(catalogue.snapshot(), &catalogue.changes(*point, usize::MAX).unwrap());
                 for (query, size) in &queries {
                     let expected = listed(model, query);
                     let (mut seen, mut after) = (Vec::new(), None::<String>);

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalogue::{Catalogue, Change};
+use crate::catalogue::Catalogue;
+use crate::store::command;
 
 /// Which etag a request has.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +16,7 @@ enum Etag {
     Other,
 }
 
-/// A write before it is known which etags there are.
+/// A command before it is known which etags there are.
 #[derive(Clone, Debug)]
 enum Step {
     Create(Movie, String),
@@ -24,9 +25,9 @@ enum Step {
     Import(Vec<Movie>),
 }
 
-/// What a write comes to; of what is invalid, the model does not say more.
+/// What a command comes to; of what is invalid, the model does not say more.
 #[derive(Debug, PartialEq)]
-enum Outcome {
+enum Expected {
     Movie(Movie),
     Deleted,
     /// Created, updated, unchanged, rejected.
@@ -38,12 +39,12 @@ enum Outcome {
     Stale,
 }
 
-impl Outcome {
-    fn of(result: Result<Written, WriteError>) -> Self {
+impl Expected {
+    fn of(result: Result<Outcome, WriteError>) -> Self {
         match result {
-            Ok(Written::Movie(movie)) => Self::Movie(plain(&movie)),
-            Ok(Written::Deleted) => Self::Deleted,
-            Ok(Written::Imported(Imported { created, updated, unchanged, rejected })) => {
+            Ok(Outcome::Movie(movie)) => Self::Movie(plain(&movie)),
+            Ok(Outcome::Deleted) => Self::Deleted,
+            Ok(Outcome::Imported(Imported { created, updated, unchanged, rejected })) => {
                 let [created, updated, unchanged] =
                     [created, updated, unchanged].map(|count| usize::try_from(count).unwrap());
                 Self::Imported([created, updated, unchanged, rejected.len()])
@@ -56,9 +57,13 @@ impl Outcome {
             Err(WriteError::NotFound(_)) => Self::NotFound,
             Err(WriteError::Exists(_)) => Self::Exists,
             Err(WriteError::Stale(_)) => Self::Stale,
-            Err(error @ (WriteError::ReadOnly | WriteError::Unavailable(_) | WriteError::Unknown)) => {
-                panic!("a plan has no store: {error}")
-            }
+            Err(
+                error @ (WriteError::ReadOnly
+                | WriteError::StoreReadOnly
+                | WriteError::Rejected
+                | WriteError::Unavailable(_)
+                | WriteError::OutcomeUnknown),
+            ) => panic!("a plan has no store: {error}"),
         }
     }
 }
@@ -82,24 +87,24 @@ impl Model {
         !movie.title.is_empty() && !movie.id.is_empty() && (movie.year == 0 || movie.year >= 1870)
     }
 
-    /// Makes a write; `is_stale` says whether its etag is another than that of the movie there is.
-    fn write(&mut self, step: &Step, made: Option<&str>, is_stale: bool) -> Outcome {
+    /// Does what a command asks for; `is_stale` says whether its etag is another than that of the movie there is.
+    fn write(&mut self, step: &Step, made: Option<&str>, is_stale: bool) -> Expected {
         match step {
             Step::Create(movie, request) => {
-                if let Some((asked, made)) = self.requests.get(request) {
-                    return if asked == movie {
-                        Outcome::Movie(plain(made))
-                    } else {
-                        Outcome::RequestIdReused
-                    };
-                }
                 let id = if movie.id.is_empty() { made.unwrap_or("made") } else { &movie.id };
                 let new = Movie { id: id.into(), ..movie.clone() };
                 if !Self::is_valid(&new) {
-                    return Outcome::Invalid;
+                    return Expected::Invalid;
+                }
+                if let Some((asked, made)) = self.requests.get(request) {
+                    return if asked == movie {
+                        Expected::Movie(plain(made))
+                    } else {
+                        Expected::RequestIdReused
+                    };
                 }
                 if self.movies.contains_key(id) {
-                    return Outcome::Exists;
+                    return Expected::Exists;
                 }
                 if !request.is_empty() {
                     self.requests.insert(request.clone(), (movie.clone(), new.clone()));
@@ -107,30 +112,43 @@ impl Model {
                 self.put(new)
             }
             Step::Update(movie, fields, allow_missing, etag) => {
+                let is_wrong = |field| match field {
+                    Field::Title => movie.title.is_empty(),
+                    Field::Year => movie.year == 1,
+                    Field::Rating
+                    | Field::Director
+                    | Field::Genres
+                    | Field::RuntimeMinutes
+                    | Field::Countries
+                    | Field::Languages => false,
+                };
+                if movie.id.is_empty() || fields.iter().copied().any(is_wrong) {
+                    return Expected::Invalid;
+                }
                 let Some(current) = self.movies.get(&movie.id) else {
-                    return match (movie.id.is_empty(), allow_missing, Self::is_valid(movie), etag) {
-                        (true, ..) | (_, true, false, _) => Outcome::Invalid,
-                        (_, false, ..) => Outcome::NotFound,
-                        (_, true, true, Etag::None) => self.put(movie.clone()),
-                        (_, true, true, Etag::Current | Etag::Other) => Outcome::Stale,
+                    return match (allow_missing, Self::is_valid(movie), etag) {
+                        (false, ..) => Expected::NotFound,
+                        (true, false, _) => Expected::Invalid,
+                        (true, true, Etag::None) => self.put(movie.clone()),
+                        (true, true, Etag::Current | Etag::Other) => Expected::Stale,
                     };
                 };
                 if is_stale {
-                    return Outcome::Stale;
+                    return Expected::Stale;
                 }
                 let mut new = current.clone();
                 for field in fields {
                     field.copy(movie, &mut new);
                 }
-                if Self::is_valid(&new) { self.put(new) } else { Outcome::Invalid }
+                self.put(new)
             }
             Step::Delete(id, allow_missing, _) => match self.movies.contains_key(id) {
-                _ if id.is_empty() => Outcome::Invalid,
-                false if !allow_missing => Outcome::NotFound,
-                true if is_stale => Outcome::Stale,
+                _ if id.is_empty() => Expected::Invalid,
+                false if !allow_missing => Expected::NotFound,
+                true if is_stale => Expected::Stale,
                 _ => {
                     self.movies.remove(id);
-                    Outcome::Deleted
+                    Expected::Deleted
                 }
             },
             Step::Import(movies) => {
@@ -147,56 +165,63 @@ impl Model {
                         self.put(movie.clone());
                     }
                 }
-                Outcome::Imported(counts)
+                Expected::Imported(counts)
             }
         }
     }
 
-    fn put(&mut self, movie: Movie) -> Outcome {
-        let outcome = Outcome::Movie(plain(&movie));
+    fn put(&mut self, movie: Movie) -> Expected {
+        let outcome = Expected::Movie(plain(&movie));
         self.movies.insert(movie.id.clone(), movie);
         outcome
     }
 }
 
-/// A store without a disk: plans, and what was committed of them.
+/// A store without a disk: what was planned and ledger.
 #[derive(Default)]
-struct Committed {
+struct Ledger {
     catalogue: Catalogue,
-    requests: HashMap<String, Remembered>,
+    requests: HashMap<String, StoredRequest>,
 }
 
-impl Committed {
-    fn commit(&mut self, planned: &[Planned], requests: &[(String, u64, usize)]) {
-        for (id, fingerprint, number) in requests {
-            let record = planned[*number].record.clone().unwrap();
-            self.requests.insert(id.clone(), Remembered { fingerprint: *fingerprint, record });
+impl Ledger {
+    fn commit(&mut self, changes: &[Committed], requests: &[NewRequest]) {
+        for NewRequest { id, fingerprint, revision } in requests {
+            let change = changes.iter().find(|change| change.point.revision == *revision).unwrap();
+            let stored = StoredRequest { fingerprint: *fingerprint, record: change.record.clone().unwrap() };
+            self.requests.insert(id.clone(), stored);
         }
-        let changes = planned.iter().map(|Planned { id, record }| match record {
-            Some(record) => Change::Put(record.movie()),
-            None => Change::Delete(id),
-        });
-        self.catalogue.apply(changes).unwrap();
+        self.catalogue.apply_committed(changes).unwrap();
     }
 }
 
-/// Returns the write that a step stands for, and whether its etag is stale.
-fn write(step: &Step, current: Option<&Record>) -> (Write, bool) {
+/// Adds a command to a plan as a store does: what is invalid in itself never comes so far.
+fn add(plan: &mut Plan<'_>, command: Command) -> Result<Outcome, WriteError> {
+    refuse(command.violations())?;
+    let Command::Import(movies) = command else { return plan.add(&command) };
+    let (valid, rejected) = command::valid(movies);
+    let outcome = plan.add(&Command::Import(valid))?;
+    let Outcome::Imported(imported) = outcome else { panic!("{outcome:?}") };
+    Ok(Outcome::Imported(Imported { rejected, ..imported }))
+}
+
+/// Returns the command that a step stands for, and whether its etag is stale.
+fn command(step: &Step, current: Option<&Record>) -> (Command, bool) {
     let tag = |etag: Etag| match etag {
         Etag::None => String::new(),
         Etag::Current => current.map_or("\"gone\"".into(), Record::etag),
         Etag::Other => "\"other\"".into(),
     };
     match step.clone() {
-        Step::Create(movie, request_id) => (Write::Create { movie, request_id }, false),
+        Step::Create(movie, request_id) => (Command::Create { movie, request_id }, false),
         Step::Update(movie, fields, allow_missing, etag) => {
             let movie = Movie { etag: tag(etag), ..movie };
-            (Write::Update { movie, fields, allow_missing }, matches!(etag, Etag::Other))
+            (Command::Update { movie, fields, allow_missing }, matches!(etag, Etag::Other))
         }
         Step::Delete(id, allow_missing, etag) => {
-            (Write::Delete { id, etag: tag(etag), allow_missing }, matches!(etag, Etag::Other))
+            (Command::Delete { id, etag: tag(etag), allow_missing }, matches!(etag, Etag::Other))
         }
-        Step::Import(movies) => (Write::Import(movies), false),
+        Step::Import(movies) => (Command::Import(movies), false),
     }
 }
 
@@ -234,30 +259,30 @@ proptest! {
     fn writes_come_to_what_the_contract_says_also_when_many_are_committed_at_once(
         plans in proptest::collection::vec(proptest::collection::vec(any_step(), 1..8), 1..5),
     ) {
-        let (mut model, mut committed) = (Model::default(), Committed::default());
+        let (mut model, mut ledger) = (Model::default(), Ledger::default());
         for (steps, second) in plans.iter().zip(1..) {
-            let snapshot = committed.catalogue.snapshot();
+            let snapshot = ledger.catalogue.snapshot();
             let now = Timestamp { seconds: second, nanos: 0 };
-            let mut plan = Plan::new(&snapshot, committed.requests.clone(), now);
+            let mut plan = Plan::new(&snapshot, ledger.requests.clone(), now);
             for step in steps {
                 let current = match step {
                     Step::Update(movie, ..) => plan.current(&movie.id),
                     Step::Delete(id, ..) => plan.current(id),
                     Step::Create(..) | Step::Import(_) => None,
                 };
-                let (write, is_stale) = write(step, current.as_ref());
+                let (command, is_stale) = command(step, current.as_ref());
                 let before = plan.changes.len();
-                let result = plan.add(&write);
-                let made = plan.changes.get(before).map(|change| change.id.as_str());
+                let result = add(&mut plan, command);
+                let made = plan.changes.get(before).map(|change| &*change.id);
                 let expected = model.write(step, made, is_stale);
-                if !matches!(expected, Outcome::Movie(_) | Outcome::Deleted | Outcome::Imported(_)) {
+                if !matches!(expected, Expected::Movie(_) | Expected::Deleted | Expected::Imported(_)) {
                     prop_assert_eq!(plan.changes.len(), before);
                 }
-                prop_assert_eq!(Outcome::of(result), expected, "{:?}", step);
+                prop_assert_eq!(Expected::of(result), expected, "{:?}", step);
             }
-            let (planned, requests) = plan.into_changes();
-            committed.commit(&planned, &requests);
-            let movies = committed.catalogue.snapshot();
+            let (changes, requests) = plan.finish();
+            ledger.commit(&changes, &requests);
+            let movies = ledger.catalogue.snapshot();
             let movies: BTreeMap<_, _> = movies.movies().map(|movie| {
                 let movie = movie::from_record(&Record::new(&movie));
                 (movie.id.clone(), movie::without_output(&movie))
@@ -269,17 +294,17 @@ proptest! {
 
 #[test]
 fn a_movie_keeps_when_it_was_made_and_tells_when_it_was_changed() {
-    let mut committed = Committed::default();
+    let mut ledger = Ledger::default();
     let creed = Movie { id: "7".into(), title: "Creed".into(), ..Movie::default() };
     let renamed = Movie { title: "Creed II".into(), ..creed.clone() };
     let second = |seconds| Some(Timestamp { seconds, nanos: 0 });
     for (seconds, movie, changed) in [(1, &creed, 1), (2, &renamed, 2), (3, &renamed, 2)] {
-        let snapshot = committed.catalogue.snapshot();
+        let snapshot = ledger.catalogue.snapshot();
         let mut plan = Plan::new(&snapshot, HashMap::new(), Timestamp { seconds, nanos: 0 });
-        plan.add(&Write::Import(vec![movie.clone()])).unwrap();
-        let (planned, requests) = plan.into_changes();
-        committed.commit(&planned, &requests);
-        let movies = committed.catalogue.snapshot();
+        plan.add(&Command::Import(vec![movie.clone()])).unwrap();
+        let (changes, requests) = plan.finish();
+        ledger.commit(&changes, &requests);
+        let movies = ledger.catalogue.snapshot();
         let movie = movie::from_record(&Record::new(&movies.get("7").unwrap()));
         assert_eq!((movie.create_time, movie.update_time), (second(1), second(changed)));
     }

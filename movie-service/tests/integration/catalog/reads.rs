@@ -117,3 +117,11 @@ async fn the_catalogue_tells_its_revision_which_each_change_raises_by_one() {
     fixture.restart().await;
     assert_eq!(catalog(&mut fixture.stub).await, after);
 }
+
+#[tokio::test]
+async fn without_an_id_nothing_is_looked_for() {
+    let mut fixture = Fixture::start().await;
+    let invalid = Failure::new(Code::InvalidArgument, "INVALID_FIELDS").field("id");
+    assert_failed(get(&mut fixture.stub, "").await, &invalid);
+    assert_failed(delete(&mut fixture.stub, "").await, &invalid);
+}

@@ -9,8 +9,11 @@ use super::*;
 use crate::process::database;
 
 /// What it takes a broken store to see; that is shown beside the code that says it.
-const OF_A_BROKEN_STORE: [(&str, &str); 2] =
-    [("OUTCOME_UNKNOWN", "UNAVAILABLE"), ("STORE_UNAVAILABLE", "UNAVAILABLE")];
+const OF_A_BROKEN_STORE: [(&str, &str); 3] = [
+    ("OUTCOME_UNKNOWN", "UNAVAILABLE"),
+    ("STORE_READ_ONLY", "UNAVAILABLE"),
+    ("STORE_UNAVAILABLE", "UNAVAILABLE"),
+];
 
 /// Returns the reasons in the table, with their codes.
 fn table() -> BTreeMap<String, String> {
@@ -21,8 +24,8 @@ fn table() -> BTreeMap<String, String> {
 }
 
 /// Returns how a watch ends that is to fail at once.
-async fn watch(stub: &mut Stub, revision: i64) -> Status {
-    let request = WatchMoviesRequest { start: Some(Start::FromRevision(revision)) };
+async fn watch(stub: &mut Stub, start: Start) -> Status {
+    let request = WatchMoviesRequest { start: Some(start) };
     stub.watch_movies(request).await.unwrap().into_inner().message().await.unwrap_err()
 }
 
@@ -33,7 +36,9 @@ async fn failures() -> Vec<Status> {
     let mut failures = vec![
         get(stub, "nope").await.unwrap_err(),
         create(stub, Movie::default(), "").await.unwrap_err(),
-        watch(stub, -1).await,
+        watch(stub, Start::FromRevision(-1)).await,
+        // Eight bytes of a revision, and the chain value of no history.
+        watch(stub, Start::ResumeToken("A".repeat(32))).await,
     ];
     create(stub, large_movie("a"), "request").await.unwrap();
     failures.push(create(stub, movie("a", "A"), "").await.unwrap_err());
@@ -52,7 +57,7 @@ async fn failures() -> Vec<Status> {
     import(stub, ["c", "d", "e", "f"].map(|id| movie(id, "A title")).into()).await;
     failures.push(slow.message().await.unwrap_err());
     failures.push(stub.list_movies(list).await.unwrap_err());
-    failures.push(watch(stub, 0).await);
+    failures.push(watch(stub, Start::FromRevision(0)).await);
 
     let mut open = stub.watch_movies(WatchMoviesRequest::default()).await.unwrap().into_inner();
     open.message().await.unwrap();

@@ -1,29 +1,37 @@
 //! `WatchMovies`.
 
+use std::fs::{self, File};
+
 use movie_proto::catalog::v1::watch_movies_request::Start;
 use movie_proto::catalog::v1::watch_movies_response::Event;
 use movie_proto::catalog::v1::{WatchMoviesRequest, WatchMoviesResponse};
 use tonic::Streaming;
 
 use super::*;
+use crate::process::database;
 
-/// Changes that are told, as revisions and what happened.
-struct Watch(Streaming<WatchMoviesResponse>);
+/// Changes that are told, as revisions and what happened, and the resume token of the last one.
+struct Watch(Streaming<WatchMoviesResponse>, String);
 
 impl Watch {
     async fn begin(stub: &mut Stub, start: Option<Start>) -> Self {
-        Self(stub.watch_movies(WatchMoviesRequest { start }).await.unwrap().into_inner())
+        Self(stub.watch_movies(WatchMoviesRequest { start }).await.unwrap().into_inner(), String::new())
     }
 
     /// Begins where there are no changes yet.
     async fn level(stub: &mut Stub) -> Self {
-        let mut watch = Self::begin(stub, None).await;
-        assert!(watch.next().await.ends_with(" level"));
-        watch
+        Self::begin(stub, None).await.leveled().await
+    }
+
+    /// Awaits the mark that there are no changes yet.
+    async fn leveled(mut self) -> Self {
+        assert!(self.next().await.ends_with(" level"));
+        self
     }
 
     async fn try_next(&mut self) -> Result<String, Status> {
-        let WatchMoviesResponse { revision, event } = self.0.message().await?.unwrap();
+        let WatchMoviesResponse { revision, event, resume_token } = self.0.message().await?.unwrap();
+        self.1 = resume_token;
         Ok(match event.unwrap() {
             Event::Upserted(movie) => format!("{revision} {}={}", movie.id, movie.title),
             Event::DeletedId(id) => format!("{revision} -{id}"),
@@ -159,4 +167,82 @@ async fn a_watch_ends_with_the_service_and_says_so() {
     let stopping = Failure::new(Code::Unavailable, "SERVICE_STOPPING").retry();
     assert_failed(watch.try_next().await, &stopping);
     assert!(fixture.service.wait().await.success());
+}
+
+#[tokio::test]
+async fn a_watch_is_resumed_by_the_token_of_any_message_also_after_a_restart() {
+    let mut fixture = Fixture::with_movies(&["a"]).await;
+    let mut watch = Watch::level(&mut fixture.stub).await;
+    let mut tokens = vec![watch.1.clone()];
+    three_changes(&mut fixture.stub).await;
+    for _ in 0..3 {
+        watch.next().await;
+        tokens.push(watch.1.clone());
+    }
+    for restarted in [false, true] {
+        if restarted {
+            drop(watch);
+            fixture.restart().await;
+        }
+        for (number, token) in tokens.iter().enumerate() {
+            let start = Some(Start::ResumeToken(token.clone()));
+            watch = Watch::begin(&mut fixture.stub, start).await;
+            let expected = ["2 x=X", "3 x=Y", "4 -x", "4 level"];
+            assert_eq!(watch.take(4 - number).await, expected[number..]);
+            assert_eq!(watch.1, tokens[3]);
+        }
+        watch = Watch::level(&mut fixture.stub).await;
+    }
+}
+
+#[tokio::test]
+async fn a_full_copy_has_no_token_until_it_is_complete() {
+    let mut fixture = Fixture::with_movies(&["a", "b"]).await;
+    let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FullCopy(true))).await;
+    for _ in 0..2 {
+        watch.next().await;
+        assert_eq!(watch.1, "");
+    }
+    assert_eq!(watch.next().await, "2 level");
+    assert_ne!(watch.1, "");
+}
+
+#[tokio::test]
+async fn a_token_of_another_history_and_one_that_is_none_are_refused() {
+    let mut fixture = Fixture::with_movies(&["a", "b"]).await;
+    let mut other = Fixture::with_movies(&["a", "b"]).await;
+    // The same changes and revisions, and yet another store.
+    let mut watch = Watch::level(&mut other.stub).await;
+    three_changes(&mut other.stub).await;
+    watch.next().await;
+    three_changes(&mut fixture.stub).await;
+    let start = Some(Start::ResumeToken(watch.1.clone()));
+    let changed = Failure::new(Code::OutOfRange, "HISTORY_CHANGED");
+    assert_failed(Watch::begin(&mut fixture.stub, start).await.try_next().await, &changed);
+    for text in ["", "x", &watch.1[1..], &format!("{}A", watch.1)] {
+        let start = Some(Start::ResumeToken(text.into()));
+        let invalid = Failure::new(Code::InvalidArgument, "INVALID_FIELDS").field("resume_token");
+        assert_failed(Watch::begin(&mut fixture.stub, start).await.try_next().await, &invalid);
+    }
+}
+
+#[tokio::test]
+async fn services_over_the_same_file_agree_on_tokens_and_over_another_version_say_that_they_do_not() {
+    let dir = tempfile::tempdir().unwrap();
+    let (path, copy) = (dir.path().join("movies.json"), dir.path().join("other.json"));
+    fs::copy(database("movies.json"), &path).unwrap();
+    let (one, other) = (Service::run(&mut command(&path)), Service::run(&mut command(&path)));
+    let watch = Watch::begin(&mut stub(&one).await, None).await.leveled().await;
+    let start = || Some(Start::ResumeToken(watch.1.clone()));
+    let resumed = Watch::begin(&mut stub(&other).await, start()).await.leveled().await;
+    assert_eq!(resumed.1, watch.1);
+
+    // Of the same age, so that the revision is the same.
+    let text = fs::read_to_string(&path).unwrap().replace("Creed", "Creed II");
+    fs::write(&copy, text).unwrap();
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    File::options().append(true).open(&copy).unwrap().set_modified(modified).unwrap();
+    let changed = Service::run(&mut command(&copy));
+    let status = Watch::begin(&mut stub(&changed).await, start()).await.try_next().await;
+    assert_failed(status, &Failure::new(Code::OutOfRange, "HISTORY_CHANGED"));
 }

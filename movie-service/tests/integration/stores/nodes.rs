@@ -207,7 +207,7 @@ async fn a_server_that_stops_and_starts_under_load_loses_nothing_and_ends_no_rea
         }
         wait_for_health(&mut health, "Movie", ServingStatus::Serving).await;
         let (status, text) = metrics::get(pages, "/readyz").await;
-        assert!(status == 503 && text.contains("the store cannot be used, reads go on"), "{text}");
+        assert!(status == 503 && text.contains("the store is unavailable, reads go on"), "{text}");
         client.get_movie(GetMovieRequest { id: "first".into() }).await.unwrap();
         let refused = create(&mut client, movie("refused", "movie")).await.unwrap_err();
         assert_eq!(reason(&refused), "STORE_UNAVAILABLE", "{refused}");

@@ -1,10 +1,11 @@
 //! What can be wrong with a file.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use rlimit::Resource;
-use sqlx::{Connection, Executor};
+use rusqlite::Connection;
 
 use super::{Kept, create, list, movie, reason, sqlite, stub};
 use crate::process::{command, outcome};
@@ -26,9 +27,40 @@ async fn a_second_service_on_the_same_file_is_refused() {
     let kept = sqlite();
     let service = kept.start();
     let line = refused(&kept);
-    assert!(line.contains("movies.db is used by another service; stop that first"), "{line}");
+    assert!(line.contains("movies.db` is in use by another service; stop that first"), "{line}");
     drop(service);
     kept.start();
+}
+
+#[tokio::test]
+async fn a_second_service_is_refused_by_whatever_name_it_opens_the_file() {
+    let kept = sqlite();
+    let _service = kept.start();
+    let alias = kept.dir.path().join("alias.db");
+    symlink(path(&kept), &alias).unwrap();
+    let by_alias = Kept { url: format!("sqlite:{}", alias.display()), dir: tempfile::tempdir().unwrap() };
+    let line = refused(&by_alias);
+    assert!(line.contains("alias.db` is in use by another service"), "{line}");
+    fs::remove_file(&alias).unwrap();
+    fs::hard_link(path(&kept), &alias).unwrap();
+    let line = refused(&by_alias);
+    assert!(line.contains("alias.db` is in use by another service"), "{line}");
+}
+
+#[test]
+fn a_file_with_two_hard_links_is_refused() {
+    let kept = sqlite();
+    drop(kept.start());
+    fs::hard_link(path(&kept), kept.dir.path().join("other.db")).unwrap();
+    let line = refused(&kept);
+    assert!(line.contains("movies.db` has more than one hard link"), "{line}");
+}
+
+#[test]
+fn a_database_in_memory_is_refused_with_what_to_use_instead() {
+    let (status, _, errors) = outcome(&mut command(Path::new("sqlite::memory:")));
+    assert_eq!(status.code(), Some(1), "{errors}");
+    assert!(errors.contains("keeps nothing; name a file, as in sqlite:movies.db"), "{errors}");
 }
 
 #[test]
@@ -44,17 +76,17 @@ fn a_folder_that_is_not_there_is_named() {
     let kept = sqlite();
     let kept = Kept { url: format!("{}/no/movies.db", kept.url), dir: kept.dir };
     let line = refused(&kept);
-    assert!(line.contains("movies.db/no/movies.db.lock: No such file or directory"), "{line}");
+    assert!(line.contains("movies.db/no/movies.db`: No such file or directory"), "{line}");
 }
 
 #[tokio::test]
 async fn a_store_of_a_later_version_is_refused() {
     let kept = sqlite();
     drop(kept.start());
-    let mut later = sqlx::SqliteConnection::connect(&kept.url).await.unwrap();
+    let later = Connection::open(path(&kept)).unwrap();
     let row = "INSERT INTO _sqlx_migrations VALUES (999, 'later', CURRENT_TIMESTAMP, TRUE, x'00', 1)";
-    later.execute(row).await.unwrap();
-    later.close().await.unwrap();
+    later.execute(row, []).unwrap();
+    drop(later);
     let line = refused(&kept);
     assert!(line.contains("the store was made by a later version of the service"), "{line}");
 }
@@ -82,10 +114,10 @@ async fn on_a_full_disk_writes_fail_reads_go_on_and_the_service_recovers() {
     assert_eq!(reason(&failed), "STORE_UNAVAILABLE", "{failed}");
     assert!(failed.message().contains("its disk is full"), "{failed}");
     assert_eq!(list(&mut client).await.len(), written);
-    service.log_line_with("the store cannot be used, reads go on");
+    service.log_line_with("the store is unavailable, reads go on");
 
     limit(u64::MAX);
-    service.log_line_with("the store can be used again");
+    service.log_line_with("the store is available again");
     create(&mut client, movie("last", "last")).await.unwrap();
     let all = list(&mut client).await;
     assert_eq!(all.len(), written + 1);

@@ -1,0 +1,44 @@
+//! Resume tokens of watches: a point in a history, as text.
+//!
+//! A token is no secret and gives no right. Every service over the same store can read it.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use crate::catalogue::HistoryPoint;
+
+/// Writes the token of a point.
+pub(super) fn encode(point: HistoryPoint) -> String {
+    URL_SAFE_NO_PAD.encode(point.to_bytes())
+}
+
+/// Reads a token; `None` if it is none.
+pub(super) fn parse(token: &str) -> Option<HistoryPoint> {
+    // Each three bytes are four characters.
+    if token.len() != HistoryPoint::BYTES / 3 * 4 {
+        return None;
+    }
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    Some(HistoryPoint::from_bytes(bytes.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalogue::ChainValue;
+
+    proptest! {
+        #[test]
+        fn a_token_is_read_as_it_was_written(revision in any::<u64>(), chain in any::<[u8; 16]>()) {
+            let point = HistoryPoint { revision, chain: ChainValue::from_bytes(chain) };
+            prop_assert_eq!(parse(&encode(point)), Some(point));
+        }
+
+        #[test]
+        fn text_that_is_no_token_is_refused(text in "[ -~]{0,31}|[A-Za-z0-9_-]{33,40}|.{0,40} ") {
+            prop_assert_eq!(parse(&text), None);
+        }
+    }
+}

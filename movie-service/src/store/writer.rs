@@ -1,0 +1,278 @@
+//! The writer: commits what is to be written, then applies it to the catalogue.
+//!
+//! It commits one transaction at a time, so the catalogue changes in the order of the revisions. Writes that arrive while a
+//! transaction is on its way to the disk are committed together by the next one.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::time::{self, MissedTickBehavior, timeout};
+use tracing::error;
+
+use super::command::{Command, Outcome, WriteError};
+use super::engine::Engine;
+use super::error::StoreError;
+use super::plan::Plan;
+use super::replica::Replica;
+use super::status::Access;
+use crate::telemetry::log::in_one_line;
+
+/// How long a transaction may take in all.
+const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How often a store that failed to take a write is tried again.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+
+/// How often old changes are removed from the change log, how many at a time, and how soon after that the next ones.
+const COMPACT_INTERVAL: Duration = Duration::from_secs(5);
+const COMPACT_CHANGES: u64 = 5_000;
+const COMPACT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The most writes, and movies of imports, that are committed together.
+const BATCH_WRITES: usize = 1_024;
+const BATCH_MOVIES: usize = 20_000;
+
+/// How often a transaction is tried that another writer was in the way of.
+const CONFLICT_TRIES: usize = 10;
+
+/// A write that waits for its transaction.
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) command: Command,
+    pub(super) answer: oneshot::Sender<Result<Outcome, WriteError>>,
+}
+
+/// The writer of a store.
+pub(super) struct Writer<E> {
+    pub(super) replica: Rc<Replica>,
+    pub(super) engine: Rc<Mutex<E>>,
+}
+
+/// Why a transaction was not committed.
+enum Failure {
+    /// Nothing was changed.
+    Undone(StoreError),
+    /// It was lost during COMMIT: nobody knows.
+    Unknown(StoreError),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Undone(error)
+    }
+}
+
+impl<E: Engine> Writer<E> {
+    /// Writes until nobody can ask for it any more.
+    pub(super) async fn run(self, mut jobs: mpsc::Receiver<Job>) {
+        let [mut retries, mut compactions] = [RETRY_INTERVAL, COMPACT_INTERVAL].map(|period| {
+            let mut ticks = time::interval(period);
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        });
+        loop {
+            tokio::select! {
+                job = jobs.recv() => {
+                    let Some(job) = job else { break };
+                    self.write_batch(job, &mut jobs).await;
+                }
+                _ = retries.tick(), if self.replica.status.cannot_write() && self.is_writable() => self.retry().await,
+                _ = compactions.tick(), if self.is_writable() => {
+                    if self.compact().await {
+                        compactions.reset_after(COMPACT_PAUSE);
+                    }
+                }
+            }
+        }
+        self.engine.lock().await.close();
+    }
+
+    /// Writes what a job asks for, together with the jobs that wait.
+    pub(super) async fn write_batch(&self, job: Job, jobs: &mut mpsc::Receiver<Job>) {
+        self.write(with_waiting(job, jobs)).await;
+    }
+
+    fn is_writable(&self) -> bool {
+        self.replica.status.last_look() == Ok(Access::ReadWrite)
+    }
+
+    /// Commits the writes, each as a whole or not at all, and answers them.
+    async fn write(&self, jobs: Vec<Job>) {
+        let answers = match self.commit_with_retries(&jobs).await {
+            Ok(answers) => {
+                self.replica.status.written(Ok(()));
+                answers
+            }
+            // One of them is at fault: alone, it fails alone.
+            Err(Failure::Undone(StoreError::Rejected(_))) if jobs.len() > 1 => {
+                for job in jobs {
+                    Box::pin(self.write(vec![job])).await;
+                }
+                return;
+            }
+            Err(failure) => {
+                let (error, refusal) = match failure {
+                    Failure::Undone(error) => {
+                        (error.is_outage().then(|| in_one_line(&error)), error.refusal())
+                    }
+                    Failure::Unknown(error) => (Some(in_one_line(&error)), WriteError::OutcomeUnknown),
+                };
+                if let Some(why) = error {
+                    self.replica.status.written(Err(why));
+                }
+                jobs.iter().map(|_| Err(refusal.clone())).collect()
+            }
+        };
+        for (job, answer) in jobs.into_iter().zip(answers) {
+            // A caller who has left does not wait for the answer.
+            let _ = job.answer.send(answer);
+        }
+    }
+
+    async fn commit_with_retries(&self, jobs: &[Job]) -> Result<Vec<Result<Outcome, WriteError>>, Failure> {
+        let (mut tries, mut has_reconnected) = (0, false);
+        loop {
+            tries += 1;
+            match self.replica.status.last_look() {
+                Ok(Access::ReadWrite) => {}
+                Ok(Access::ReadOnly) => return Err(StoreError::ReadOnly.into()),
+                Err(why) => return Err(StoreError::Failed(why).into()),
+            }
+            let is_committing = Cell::new(false);
+            let failure = tokio::select! {
+                biased;
+                ended = timeout(TRANSACTION_TIMEOUT, self.try_to_commit(jobs, &is_committing)) => match ended {
+                    Ok(Ok(answers)) => return Ok(answers),
+                    Ok(Err(failure)) => failure,
+                    Err(_) => given_up(&is_committing),
+                },
+                // The store does not answer looks either: who waits is told now.
+                () = self.replica.status.lost() => given_up(&is_committing),
+            };
+            let try_again = match &failure {
+                Failure::Undone(StoreError::Conflict) => tries < CONFLICT_TRIES,
+                // The connection may have been closed while it was idle.
+                Failure::Undone(StoreError::Failed(_)) => !std::mem::replace(&mut has_reconnected, true),
+                Failure::Undone(_) | Failure::Unknown(_) => false,
+            };
+            let mut engine = self.engine.lock().await;
+            if matches!(failure, Failure::Undone(StoreError::Conflict | StoreError::Rejected(_))) {
+                if engine.rollback().await.is_err() {
+                    engine.disconnect();
+                }
+            } else {
+                engine.disconnect();
+            }
+            if !try_again {
+                return Err(failure);
+            }
+            self.replica.metrics.retried();
+        }
+    }
+
+    /// Plans the writes against the movies of the latest commit, commits them, and then applies them to the catalogue.
+    async fn try_to_commit(
+        &self,
+        jobs: &[Job],
+        is_committing: &Cell<bool>,
+    ) -> Result<Vec<Result<Outcome, WriteError>>, Failure> {
+        let catalogue = &self.replica.catalogue;
+        let mut engine = self.engine.lock().await;
+        let head = engine.begin_write().await?;
+        if head != self.replica.point() {
+            self.apply_missing(&mut *engine, head.revision).await?;
+        }
+        let snapshot = catalogue.snapshot();
+        if snapshot.point() != head {
+            // Another history, or none that can be followed.
+            engine.rollback().await?;
+            self.replica.catch_up(&mut *engine).await?;
+            return Err(StoreError::Conflict.into());
+        }
+        let request_ids: Vec<_> = jobs.iter().filter_map(|job| job.command.request_id()).collect();
+        let requests =
+            if request_ids.is_empty() { HashMap::new() } else { engine.requests(&request_ids).await? };
+        let mut plan = Plan::new(&snapshot, requests, SystemTime::now().into());
+        let answers = jobs.iter().map(|job| plan.add(&job.command)).collect();
+        let (changes, requests) = plan.finish();
+        if changes.is_empty() {
+            engine.rollback().await?;
+            return Ok(answers);
+        }
+        let began = Instant::now();
+        engine.put(&changes, &requests).await?;
+        is_committing.set(true);
+        engine.commit().await.map_err(|error| {
+            if error.has_undone() { Failure::Undone(error) } else { Failure::Unknown(error) }
+        })?;
+        self.replica.metrics.committed(began.elapsed(), changes.len());
+        if let Err(error) = catalogue.apply_committed(&changes) {
+            // It is durable all the same, and mended before anybody is told so.
+            error!("the committed changes do not follow the movies in memory: {error}");
+            self.replica.catch_up(&mut *engine).await.map_err(Failure::Unknown)?;
+        }
+        Ok(answers)
+    }
+
+    /// Applies the changes that others committed up to a revision, in the transaction.
+    async fn apply_missing(&self, engine: &mut E, up_to: u64) -> Result<(), Failure> {
+        let known = self.replica.point().revision;
+        if known < up_to {
+            match engine.changes(known, up_to).await {
+                // What cannot be applied shows in the point of the catalogue.
+                Ok(changes) => drop(self.replica.catalogue.apply_committed(&changes)),
+                Err(StoreError::Compacted(_)) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes without changing anything, to learn whether the database takes writes again.
+    async fn retry(&self) {
+        let mut engine = self.engine.lock().await;
+        let retried = timeout(TRANSACTION_TIMEOUT, async {
+            engine.begin_write().await?;
+            engine.commit().await
+        });
+        match retried.await.unwrap_or(Err(StoreError::Late)) {
+            Ok(()) => self.replica.status.written(Ok(())),
+            Err(error) => {
+                engine.disconnect();
+                self.replica.status.written(Err(in_one_line(&error)));
+            }
+        }
+    }
+
+    /// Removes some old changes; returns whether there are more of them.
+    async fn compact(&self) -> bool {
+        let mut engine = self.engine.lock().await;
+        let compact = engine.compact(self.replica.keep as u64, COMPACT_CHANGES);
+        let compacted = timeout(TRANSACTION_TIMEOUT, compact).await.unwrap_or(Err(StoreError::Late));
+        if compacted.is_err() {
+            // If the database cannot be used, looks and writes find that, too.
+            engine.disconnect();
+        }
+        compacted.unwrap_or(false)
+    }
+}
+
+/// Returns the failure of a transaction that is waited for no longer.
+fn given_up(is_committing: &Cell<bool>) -> Failure {
+    if is_committing.get() { Failure::Unknown(StoreError::Late) } else { Failure::Undone(StoreError::Late) }
+}
+
+/// Adds the writes that wait, as many as fit one transaction.
+fn with_waiting(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
+    let mut movies = first.command.len();
+    let mut batch = vec![first];
+    while batch.len() < BATCH_WRITES && movies < BATCH_MOVIES {
+        let Ok(job) = jobs.try_recv() else { break };
+        movies += job.command.len();
+        batch.push(job);
+    }
+    batch
+}

@@ -1,0 +1,63 @@
+//! The numbers of the process, by the names that Prometheus's client libraries have for them. On Linux only.
+
+use metrics::{Counter, Gauge, Unit};
+use metrics::{counter, describe_counter, describe_gauge, gauge};
+
+const CPU: &str = "process_cpu_seconds_total";
+const MEMORY: &str = "process_resident_memory_bytes";
+const OPEN_FILES: &str = "process_open_fds";
+const MAX_FILES: &str = "process_max_fds";
+const START: &str = "process_start_time_seconds";
+
+/// What the operating system says of the process.
+#[derive(Debug)]
+pub(super) struct ProcessMetrics {
+    cpu: Counter,
+    memory: Gauge,
+    open_files: Gauge,
+    max_files: Gauge,
+    start: Gauge,
+}
+
+impl ProcessMetrics {
+    /// Registers with the recorder of this thread.
+    pub(super) fn registered() -> Self {
+        describe_counter!(CPU, Unit::Seconds, "Processor time of the process, in whole seconds");
+        describe_gauge!(MEMORY, Unit::Bytes, "Resident memory of the process");
+        describe_gauge!(OPEN_FILES, "Open file descriptors");
+        describe_gauge!(MAX_FILES, "Limit on open file descriptors");
+        describe_gauge!(START, Unit::Seconds, "Start of the process, in seconds since 1970");
+        Self {
+            cpu: counter!(CPU),
+            memory: gauge!(MEMORY),
+            open_files: gauge!(OPEN_FILES),
+            max_files: gauge!(MAX_FILES),
+            start: gauge!(START),
+        }
+    }
+
+    /// Reads the numbers; those that cannot be read stay as they are.
+    pub(super) fn update(&self) {
+        #[cfg(target_os = "linux")]
+        // A number less on the page is no reason to have none.
+        let _ = self.read();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus's numbers are floating")]
+    fn read(&self) -> procfs::ProcResult<()> {
+        use procfs::process::{LimitValue, Process};
+
+        let process = Process::myself()?;
+        let stat = process.stat()?;
+        let ticks = procfs::ticks_per_second();
+        self.cpu.absolute((stat.utime + stat.stime) / ticks);
+        self.memory.set((stat.rss * procfs::page_size()) as f64);
+        self.start.set((procfs::boot_time_secs()? + stat.starttime / ticks) as f64);
+        self.open_files.set(process.fd_count()? as f64);
+        if let LimitValue::Value(limit) = process.limits()?.max_open_files.soft_limit {
+            self.max_files.set(limit as f64);
+        }
+        Ok(())
+    }
+}
