@@ -149,7 +149,7 @@ pub enum Command {
         /// The store, which may be in use: sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
         #[arg(long, env = "MOVIE_DATABASE", value_name = "DATABASE", hide_env_values = true)]
         database: Database,
-        /// The file to write; standard output if there is none.
+        /// The file to write; `-`, or none, is standard output.
         #[arg(long, value_name = "FILE")]
         output: Option<PathBuf>,
     },

@@ -97,7 +97,7 @@ async fn import_file(
     Ok(())
 }
 
-/// Writes the movies of a store as a JSON file, in listing order.
+/// Writes the movies of a store as a JSON file, in listing order; to standard output without a name and for `-`.
 ///
 /// # Errors
 ///
@@ -106,7 +106,7 @@ pub fn export(database: &Database, output: Option<&Path>) -> anyhow::Result<()> 
     let source = store(database)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let movies = runtime.block_on(sql::read(source)).with_context(|| format!("cannot read {database}"))?;
-    let Some(path) = output else {
+    let Some(path) = output.filter(|path| *path != Path::new("-")) else {
         return write(&movies, &mut BufWriter::new(io::stdout().lock())).context("write the movies");
     };
     // Under another name until it is whole and on the disk: nobody takes a part for the whole.

@@ -9,7 +9,7 @@ use clap_complete::Shell;
 
 use super::bench::args::Bench;
 use super::output::Format;
-use super::parse::{etag, number, rating, time};
+use super::parse::{etag, number, rating, time, word};
 use crate::Address;
 
 /// Calls the movie service. Without a command it makes the course's two calls.
@@ -40,7 +40,7 @@ const PRINTED: &str = "What is printed";
 
 /// The exit codes, which `docs/client.md` lists, too.
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 no such movie, 2 wrong command line, 3 refused, 4 not serving, \
-    5 unreachable or unavailable, 6 out of time, 7 not allowed, 8 any other failure, 130 interrupted";
+    5 unreachable or unavailable, 6 out of time, 7 not allowed, 8 any other failure, 9 most rows rejected, 130 interrupted";
 
 /// How to reach the service.
 #[derive(Clone, Debug, clap::Args)]
@@ -114,7 +114,7 @@ pub enum Command {
     Import(Import),
     /// Write all movies as a database that the service and `import` read.
     Export {
-        /// The file; standard output without one.
+        /// The file; `-`, or none, is standard output.
         file: Option<PathBuf>,
     },
     /// Print changes as they happen, once and in order, also across cuts.
@@ -152,15 +152,15 @@ pub struct List {
     pub rating_min: Option<f32>,
 
     /// Of this genre, spelt exactly so; several, or some with commas between them, for any of them.
-    #[arg(long = "genre", value_name = "GENRE", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long = "genre", value_name = "GENRE", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub genres: Vec<String>,
 
     /// Made in this country; several as with genres.
-    #[arg(long = "country", value_name = "COUNTRY", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long = "country", value_name = "COUNTRY", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub countries: Vec<String>,
 
     /// With this language; several as with genres.
-    #[arg(long = "language", value_name = "LANGUAGE", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long = "language", value_name = "LANGUAGE", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub languages: Vec<String>,
 
     /// Of this director, spelt exactly so.
@@ -197,7 +197,7 @@ pub struct Fields {
     pub year: Option<u32>,
 
     /// A genre; may be given several times, or with commas between several.
-    #[arg(long = "genre", value_name = "GENRE", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long = "genre", value_name = "GENRE", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub genres: Vec<String>,
 
     /// The running time in minutes.
@@ -205,11 +205,11 @@ pub struct Fields {
     pub runtime_minutes: Option<u32>,
 
     /// A country where it was made; several as with genres.
-    #[arg(long = "country", value_name = "COUNTRY", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long = "country", value_name = "COUNTRY", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub countries: Vec<String>,
 
     /// A language spoken; several as with genres.
-    #[arg(long = "language", value_name = "LANGUAGE", value_delimiter = ',', allow_hyphen_values = true)]
+    #[arg(long = "language", value_name = "LANGUAGE", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub languages: Vec<String>,
 }
 
@@ -284,8 +284,8 @@ pub struct Delete {
 /// What to import.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Import {
-    /// Databases as JSON or ndjson, IMDb's `title.basics.tsv` or MovieLens's `movies.csv`, also compressed with gzip.
-    /// What belongs to the last two is found beside them. `-` is standard input.
+    /// Movies or databases as JSON or ndjson, IMDb's `title.basics.tsv` or MovieLens's `movies.csv`, also compressed with
+    /// gzip. What belongs to the last two is found beside them. `-` is standard input.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
 
@@ -293,6 +293,10 @@ pub struct Import {
     /// to 99 movies after it may have been written.
     #[arg(long)]
     pub strict: bool,
+
+    /// Give movies without an id one that is made from title, year and director: the same in every import.
+    #[arg(long)]
+    pub make_ids: bool,
 
     /// Read everything, and send nothing. The service's rules, such as for years and genres, are not checked.
     #[arg(long)]
@@ -324,5 +328,27 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn words_may_have_blanks_around_their_commas() {
+        let words = ["--genre", "Drama, War", "--country", " Japan ,Italy", "--language", "Italian"];
+        for command in [&["list"][..], &["create", "--title", "Ran"], &["update", "ran"]] {
+            let args = Args::try_parse_from([&["movie-client"], command, &words].concat()).unwrap();
+            let (genres, countries, languages) = match args.command {
+                Some(Command::List(List { genres, countries, languages, .. })) => {
+                    (genres, countries, languages)
+                }
+                Some(Command::Create(Create { fields, .. }) | Command::Update(Update { fields, .. })) => {
+                    (fields.genres, fields.countries, fields.languages)
+                }
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(
+                (genres, countries),
+                (vec!["Drama".into(), "War".into()], vec!["Japan".into(), "Italy".into()])
+            );
+            assert_eq!(languages, ["Italian"]);
+        }
     }
 }

@@ -17,9 +17,9 @@ use crate::{Client, Query};
 /// As many links as Linux follows from one name.
 const MOST_LINKS: u32 = 40;
 
-/// Writes all movies, as they are at one revision, to a file or to `out`.
+/// Writes all movies, as they are at one revision, to a file, or to `out` without one and for `-`.
 pub(super) async fn export(client: &Client, file: Option<&Path>, out: &mut impl Write) -> Result<Exit> {
-    let Some(path) = file else {
+    let Some(path) = file.filter(|path| *path != Path::new("-")) else {
         write(client, out).await?;
         return Ok(Exit::Done);
     };

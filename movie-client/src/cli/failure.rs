@@ -26,6 +26,8 @@ pub enum Exit {
     NotAllowed = 7,
     /// Anything else.
     Failed = 8,
+    /// More than half of the rows of an import were rejected.
+    MostRejected = 9,
     /// Ctrl-C.
     Interrupted = 130,
 }
@@ -35,7 +37,7 @@ pub enum Exit {
 #[error("{0}")]
 pub struct WrongCommandLine(pub String);
 
-/// The service does not take a movie of an import that is to end then.
+/// A row of an import cannot be taken, which is to end it.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Rejected(pub String);

@@ -14,6 +14,12 @@ pub(super) fn rating(text: &str) -> Result<f32, String> {
     rating.ok_or_else(|| "expected a number, such as 7.5".to_owned())
 }
 
+/// Reads one of several words that have commas between them, without the blanks around it.
+pub(super) fn word(text: &str) -> Result<String, String> {
+    let word = Some(text.trim()).filter(|word| !word.is_empty());
+    word.map(str::to_owned).ok_or_else(|| "expected a word, or several with commas between them".to_owned())
+}
+
 /// Reads an etag, whose quotes a shell may have taken away. None is not the same as an empty one, with which a write
 /// would not be protected.
 pub(super) fn etag(text: &str) -> Result<String, String> {
@@ -43,6 +49,12 @@ mod tests {
         for text in ["good", "NaN", "inf", ""] {
             assert_eq!(rating(text), Err("expected a number, such as 7.5".to_owned()), "{text}");
         }
+    }
+
+    #[test]
+    fn a_word_is_taken_without_the_blanks_around_it() {
+        assert_eq!((word(" War"), word("Film noir ")), (Ok("War".to_owned()), Ok("Film noir".to_owned())));
+        assert!(word(" ").is_err());
     }
 
     #[test]

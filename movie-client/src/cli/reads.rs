@@ -132,8 +132,9 @@ pub(super) async fn lookup<W: Write>(client: &Client, printer: &mut Printer<W>) 
     Ok(Exit::Done)
 }
 
-/// Reads ids, one a line, until `take` does not want any more.
+/// Reads ids, one a line, until `take` does not want any more. A byte order mark in front of the first is passed over.
 fn read_ids(mut lines: impl BufRead, mut take: impl FnMut(String) -> bool) -> io::Result<()> {
+    let mut is_first = true;
     loop {
         let mut line = String::new();
         let read = lines.by_ref().take(LONGEST_LINE).read_line(&mut line)? as u64;
@@ -141,6 +142,8 @@ fn read_ids(mut lines: impl BufRead, mut take: impl FnMut(String) -> bool) -> io
             return Err(io::Error::other(format!("a line has {LONGEST_LINE} bytes or more, and is no id")));
         }
         let id = line.strip_suffix('\n').map_or(&*line, |line| line.strip_suffix('\r').unwrap_or(line));
+        let id = if is_first { id.strip_prefix('\u{feff}').unwrap_or(id) } else { id };
+        is_first = false;
         if read == 0 || !id.is_empty() && !take(id.to_owned()) {
             return Ok(());
         }
@@ -192,6 +195,7 @@ mod tests {
     fn ids_are_lines_and_a_line_without_an_end_is_no_id() {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(ids(b"a\r\n\nb c\nd"), (words(&["a", "b c", "d"]), None));
+        assert_eq!(ids(b"\xef\xbb\xbfa\n\xef\xbb\xbfb"), (words(&["a", "\u{feff}b"]), None));
         let (read, error) = ids(&[b"a\n", &[b'x'; 10_000][..]].concat());
         assert_eq!(read, ["a"]);
         assert_eq!(error.unwrap(), "a line has 4096 bytes or more, and is no id");

@@ -37,7 +37,8 @@ impl Store {
     async fn import(&self, file: &Path) -> [u64; 4] {
         let Outcome { code, stdout, stderr } =
             outcome(client(&self.service.address).args(["import", "-o", "csv"]).arg(file)).await;
-        assert_eq!(code, Some(0), "{stderr}");
+        // Of some samples, most rows are to be rejected.
+        assert!(matches!(code, Some(0 | 9)), "{stderr}");
         counts(&stdout)
     }
 
@@ -139,10 +140,13 @@ async fn an_export_of_the_films_is_their_database_byte_for_byte_and_everybody_ma
     let to_file = outcome(client(&over("films.json")).arg("export").arg(&path)).await;
     let told = format!("17470 movies written to {}\n", path.display());
     assert_eq!((to_file.code, to_file.stdout.as_str(), to_file.stderr), (Some(0), "", told));
-    let to_stdout = outcome(client(&over("films.json")).arg("export")).await;
-    assert_eq!((to_stdout.code, to_stdout.stderr.as_str()), (Some(0), ""));
     let original = fs::read_to_string(workspace("databases/films.json")).unwrap();
-    assert!(fs::read_to_string(&path).unwrap() == original && to_stdout.stdout == original, "it differs");
+    assert!(fs::read_to_string(&path).unwrap() == original, "it differs");
+    for arguments in [&["export"][..], &["export", "-"]] {
+        let to_stdout = outcome(client(&over("films.json")).current_dir(folder.path()).args(arguments)).await;
+        assert_eq!((to_stdout.code, to_stdout.stderr.as_str()), (Some(0), ""));
+        assert!(to_stdout.stdout == original, "it differs");
+    }
     let another = folder.path().join("another");
     fs::write(&another, "").unwrap();
     let mode = |path| fs::metadata(path).unwrap().permissions().mode();

@@ -66,7 +66,7 @@ fn director<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>,
 }
 
 fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-    deserializer.deserialize_str(Text("id"))
+    deserializer.deserialize_any(Id)
 }
 
 fn rating<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f32>, D::Error> {
@@ -109,6 +109,33 @@ impl<'de> Visitor<'de> for Text {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+/// Reads an id. A whole number stands for its decimal text.
+struct Id;
+
+impl<'de> Visitor<'de> for Id {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("`id` to be a string or a whole number")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, id: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(id))
+    }
+
+    fn visit_str<E: Error>(self, id: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(id.to_owned()))
+    }
+
+    fn visit_u64<E: Error>(self, id: u64) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(id.to_string()))
+    }
+
+    fn visit_i64<E: Error>(self, id: i64) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(id.to_string()))
     }
 }
 
@@ -170,6 +197,19 @@ impl Visitor<'_> for Number {
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<u32, E> {
         Err(E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<u32, E> {
+        // Many programs write whole numbers so if others of their column are missing.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "bounds and fraction are checked"
+        )]
+        if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) {
+            return self.visit_u64(number as u64);
+        }
+        Err(E::invalid_value(Unexpected::Float(number), &self))
     }
 }
 

@@ -1,13 +1,14 @@
 //! IMDb's data sets: <https://developer.imdb.com/non-commercial-datasets/>.
 //!
 //! The movies are in `title.basics.tsv`. In the same folder, each with or without `.gz`, may be `title.ratings.tsv`, and
-//! `title.crew.tsv` with `name.basics.tsv`, which have the directors. There are no quotes; `\N` is null.
+//! `title.crew.tsv` with `name.basics.tsv`, which have the directors. As IMDb writes them, quotes are part of the text, and `\N` is
+//! a missing value.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use super::source::Source;
-use super::table::{self, Cell, Separator};
+use super::table::{self, Cell};
 use super::{MOST_TEXT, Rows};
 use crate::Movie;
 
@@ -24,19 +25,19 @@ const MOVIES: [&[u8]; 4] = [b"movie", b"tvMovie", b"video", b"short"];
 pub(super) fn read(titles: Source, rows: Rows<'_>) -> anyhow::Result<()> {
     let known = Known::beside(&titles, rows)?;
     let names = ["tconst", "titleType", "primaryTitle", "startYear", "runtimeMinutes", "genres"];
-    table::read(titles, Separator::Tab, names, rows, |[id, kind, title, year, runtime, genres]| {
+    table::read(titles, names, rows, |[id, kind, title, year, runtime, genres]| {
         if !is_movie(kind) {
             return Ok(None);
         }
         let key = key(id, "tt")?;
-        let genres = value(genres).map(Cell::text).transpose()?;
+        let genres = genres.value().map(Cell::text).transpose()?;
         let movie = Movie {
             id: id.text()?.to_owned(),
-            title: value(title).map(Cell::text).transpose()?.unwrap_or_default().to_owned(),
+            title: Some(title.text()?).filter(|title| *title != "\\N").unwrap_or_default().to_owned(),
             rating: known.ratings.get(&key).copied(),
             director: known.director(key),
-            year: value(year).map(Cell::number).transpose()?,
-            runtime_minutes: value(runtime).map(Cell::number).transpose()?,
+            year: year.value().map(Cell::whole).transpose()?,
+            runtime_minutes: runtime.value().map(Cell::whole).transpose()?,
             genres: genres.map(|genres| genres.split(',').map(str::to_owned).collect()).unwrap_or_default(),
             ..Movie::default()
         };
@@ -46,11 +47,6 @@ pub(super) fn read(titles: Source, rows: Rows<'_>) -> anyhow::Result<()> {
 
 fn is_movie(kind: Cell<'_>) -> bool {
     MOVIES.contains(&kind.bytes)
-}
-
-/// Returns the cell if it is not null.
-fn value(cell: Cell<'_>) -> Option<Cell<'_>> {
-    Some(cell).filter(|cell| cell.bytes != b"\\N")
 }
 
 /// Returns the number in an id of IMDb, of a title (`tt0111161`) or a person (`nm0000151`).
@@ -90,20 +86,20 @@ impl Known {
     }
 
     fn read_ratings(&mut self, ratings: Source, movies: &HashSet<u32>, rows: Rows<'_>) -> anyhow::Result<()> {
-        table::read(ratings, Separator::Tab, ["tconst", "averageRating"], rows, |[title, rating]| {
+        table::read_beside(ratings, ["tconst", "averageRating"], rows, |[title, rating]| {
             let title = key(title, "tt")?;
-            if let Some(rating) = value(rating).filter(|_| movies.contains(&title)) {
+            if let Some(rating) = rating.value().filter(|_| movies.contains(&title)) {
                 self.ratings.insert(title, rating.number()?);
             }
-            Ok(None)
+            Ok(())
         })
     }
 
     fn read_directors(&mut self, crew: Source, movies: &HashSet<u32>, rows: Rows<'_>) -> anyhow::Result<()> {
-        table::read(crew, Separator::Tab, ["tconst", "directors"], rows, |[title, directors]| {
+        table::read_beside(crew, ["tconst", "directors"], rows, |[title, directors]| {
             let title = key(title, "tt")?;
-            let Some(directors) = value(directors).filter(|_| movies.contains(&title)) else {
-                return Ok(None);
+            let Some(directors) = directors.value().filter(|_| movies.contains(&title)) else {
+                return Ok(());
             };
             let start = self.directing.len();
             for bytes in directors.bytes.split(|byte| *byte == b',') {
@@ -111,18 +107,18 @@ impl Known {
             }
             let place = |index| u32::try_from(index).map_err(|_| "too many directors".to_owned());
             self.directors.insert(title, place(start)?..place(self.directing.len())?);
-            Ok(None)
+            Ok(())
         })
     }
 
     fn read_names(&mut self, names: Source, rows: Rows<'_>) -> anyhow::Result<()> {
         let wanted: HashSet<_> = self.directing.iter().copied().collect();
-        table::read(names, Separator::Tab, ["nconst", "primaryName"], rows, |[person, name]| {
+        table::read_beside(names, ["nconst", "primaryName"], rows, |[person, name]| {
             let person = key(person, "nm")?;
-            if let Some(name) = value(name).filter(|_| wanted.contains(&person)) {
+            if wanted.contains(&person) && !matches!(name.bytes, b"" | b"\\N") {
                 self.names.insert(person, name.text()?.into());
             }
-            Ok(None)
+            Ok(())
         })
     }
 
@@ -147,7 +143,7 @@ impl Known {
 fn movies(titles: Source) -> anyhow::Result<HashSet<u32>> {
     let mut movies = HashSet::new();
     let pass_over = &mut |_| Ok(());
-    table::read(titles, Separator::Tab, ["tconst", "titleType"], pass_over, |[id, kind]| {
+    table::read(titles, ["tconst", "titleType"], pass_over, |[id, kind]| {
         if is_movie(kind) {
             movies.insert(key(id, "tt")?);
         }

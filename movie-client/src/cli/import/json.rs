@@ -1,4 +1,4 @@
-//! Movies as JSON: a database, which is one document, and ndjson, an object a line.
+//! Movies as JSON: documents, one after the other, and ndjson, an object a line.
 //!
 //! The keys are those that `databases/README.md` lists. Others are passed over, so what `list` and `get` print can be
 //! imported: the service sets times and etags anew.
@@ -13,16 +13,16 @@ use serde::de::{MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::{Map, Value};
 
 use super::source::{LONGEST, Line, Lines, Place, Source};
-use super::{Row, Rows};
+use super::{Row, Rows, table};
 use crate::Movie;
 
-/// Reads a document, `{"movies": [{…}, …]}` or only the list, movie by movie. A movie that is wrong is a row that is
-/// wrong.
+/// Reads documents, one after the other, movie by movie: a database, `{"movies": [{…}, …]}`, a list of movies, or a movie.
+/// A movie that is wrong is a row that is wrong.
 ///
 /// # Errors
 ///
-/// If the file cannot be read or is not such a document, with line and column, and what `rows` returns.
-pub(super) fn document(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
+/// If the file cannot be read or is not such documents, with line and column, and what `rows` returns.
+pub(super) fn documents(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
     let file = source.name.clone();
     let progress = Progress { line: Cell::new(1), left: Cell::new(ANY) };
     let mut json = serde_json::Deserializer::from_reader(Counted(source.into_text(), &progress));
@@ -32,8 +32,17 @@ pub(super) fn document(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
             .map_err(|error| stopped = Some(error))
             .is_ok()
     };
-    let movies = Movies { is_document: true, progress: &progress, take };
-    let read = movies.deserialize(&mut json).and_then(|()| json.end());
+    let read = loop {
+        match json.end() {
+            Ok(()) => break Ok(()),
+            Err(error) if error.is_io() => break Err(error),
+            Err(_) => {} // Another document follows.
+        }
+        let movies = Movies { is_document: true, progress: &progress, take };
+        if let Err(error) = movies.deserialize(&mut json) {
+            break Err(error);
+        }
+    };
     match (stopped, read) {
         (Some(error), _) => Err(error),
         (None, Ok(())) => Ok(()),
@@ -61,36 +70,65 @@ pub(super) fn lines(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
             let object = serde_json::from_slice::<Value>(text);
             object.map_err(|error| format!("{} at column {}", without_place(&error), error.column()))
         });
-        rows(Row::Line { at: Place { file: file.clone(), line: number }, movie: object.and_then(movie) })?;
+        let movie = object.and_then(keys).and_then(movie);
+        rows(Row::Line { at: Place { file: file.clone(), line: number }, movie })?;
     }
     Ok(())
 }
 
-/// Makes a movie of its JSON, or says what is wrong with it.
-fn movie(json: Value) -> Result<Movie, String> {
-    let Value::Object(mut keys) = json else { return Err("expected a movie: `{…}`".to_owned()) };
+/// Returns the keys of an object.
+fn keys(json: Value) -> Result<Map<String, Value>, String> {
+    let Value::Object(keys) = json else { return Err("expected a movie: `{…}`".to_owned()) };
+    Ok(keys)
+}
+
+/// The keys of a movie that are read.
+const KEYS: [&str; 9] =
+    ["title", "rating", "director", "id", "year", "genres", "runtime_minutes", "countries", "languages"];
+
+/// Makes a movie of its keys, or says what is wrong with it.
+fn movie(mut keys: Map<String, Value>) -> Result<Movie, String> {
     Ok(Movie {
-        title: take(&mut keys, "title", "a string")?.unwrap_or_default(),
-        rating: take(&mut keys, "rating", "a number")?,
-        director: take(&mut keys, "director", "a string")?.unwrap_or_default(),
-        id: take(&mut keys, "id", "a string")?.unwrap_or_default(),
-        year: take(&mut keys, "year", "a whole number")?,
-        genres: take(&mut keys, "genres", "a list of strings")?.unwrap_or_default(),
-        runtime_minutes: take(&mut keys, "runtime_minutes", "a whole number")?,
-        countries: take(&mut keys, "countries", "a list of strings")?.unwrap_or_default(),
-        languages: take(&mut keys, "languages", "a list of strings")?.unwrap_or_default(),
+        title: take(&mut keys, "title", "a string", any)?.unwrap_or_default(),
+        rating: take(&mut keys, "rating", "a number", any)?,
+        director: take(&mut keys, "director", "a string", any)?.unwrap_or_default(),
+        id: take(&mut keys, "id", "a string or a whole number", id)?.unwrap_or_default(),
+        year: take(&mut keys, "year", "a whole number", whole)?,
+        genres: take(&mut keys, "genres", "a list of strings", any)?.unwrap_or_default(),
+        runtime_minutes: take(&mut keys, "runtime_minutes", "a whole number", whole)?,
+        countries: take(&mut keys, "countries", "a list of strings", any)?.unwrap_or_default(),
+        languages: take(&mut keys, "languages", "a list of strings", any)?.unwrap_or_default(),
         ..Movie::default()
     })
 }
 
-/// Takes the value of a key; `None` if it is missing or null.
-fn take<T: DeserializeOwned>(
+/// Takes the value of a key with `read`; `None` if it is missing or null.
+fn take<T>(
     keys: &mut Map<String, Value>,
     key: &str,
     expected: &str,
+    read: impl FnOnce(Value) -> Option<T>,
 ) -> Result<Option<T>, String> {
-    let value = keys.remove(key).unwrap_or_default();
-    serde_json::from_value(value).map_err(|_| format!("expected `{key}` to be {expected}"))
+    match keys.remove(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => read(value).map(Some).ok_or_else(|| format!("expected `{key}` to be {expected}")),
+    }
+}
+
+fn any<T: DeserializeOwned>(value: Value) -> Option<T> {
+    serde_json::from_value(value).ok()
+}
+
+/// Reads an id. A whole number stands for its decimal text.
+fn id(value: Value) -> Option<String> {
+    let number = value.as_number().filter(|number| !number.is_f64());
+    number.map(ToString::to_string).or_else(|| any(value))
+}
+
+/// Reads a whole number, which may be written as `1894.0`.
+#[expect(clippy::needless_pass_by_value, reason = "as the others take it")]
+fn whole(value: Value) -> Option<u32> {
+    value.as_number().and_then(|number| table::whole(&number.to_string()))
 }
 
 /// What `serde_json` says, without where.
@@ -111,6 +149,16 @@ struct Progress {
 /// What is not kept may be of any length.
 const ANY: usize = usize::MAX;
 
+impl Progress {
+    /// Reads something that is kept in memory.
+    fn bounded<T>(&self, read: impl FnOnce() -> T) -> T {
+        self.left.set(LONGEST);
+        let value = read();
+        self.left.set(ANY);
+        value
+    }
+}
+
 /// Counts the lines and the bytes of a text as it is read. `serde_json` reads byte by byte, so the count is that of what
 /// it looks at.
 struct Counted<'a, R>(R, &'a Progress);
@@ -129,8 +177,11 @@ impl<R: Read> Read for Counted<'_, R> {
     }
 }
 
-/// Reads the list of movies, or the document that it is in, and passes each movie on with the line where it begins,
-/// until that is not wanted any more.
+/// What is said of an object that is no document.
+const NEITHER: &str = "neither a movie, `{\"id\": …, \"title\": …}`, nor a database, `{\"movies\": […]}`";
+
+/// Reads a document, or the list of movies in one, and passes each movie on with the line where it begins, until that is
+/// not wanted any more.
 struct Movies<'a, F> {
     is_document: bool,
     progress: &'a Progress,
@@ -149,7 +200,7 @@ impl<'de, F: FnMut(u64, Result<Movie, String>) -> bool> Visitor<'de> for Movies<
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.is_document { "`{\"movies\": […]}`" } else { "a list of movies: `[…]`" })
+        f.write_str(if self.is_document { "movies: `{…}` or `[…]`" } else { "a list of movies: `[…]`" })
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut keys: A) -> Result<(), A::Error> {
@@ -157,20 +208,23 @@ impl<'de, F: FnMut(u64, Result<Movie, String>) -> bool> Visitor<'de> for Movies<
         if !is_document {
             return Err(Error::invalid_type(Unexpected::Map, &Movies { is_document, progress, take }));
         }
-        let mut has_movies = false;
-        loop {
-            progress.left.set(LONGEST);
-            let key = keys.next_key::<String>()?;
-            progress.left.set(ANY);
-            let Some(key) = key else { break };
+        let line = progress.line.get();
+        let (mut found, mut has_movies) = (Map::new(), false);
+        while let Some(key) = progress.bounded(|| keys.next_key::<String>())? {
             if key == "movies" {
                 has_movies = true;
                 keys.next_value_seed(Movies { is_document: false, progress, take: &mut *take })?;
+            } else if KEYS.contains(&key.as_str()) {
+                found.insert(key, progress.bounded(|| keys.next_value())?);
             } else {
                 keys.next_value::<IgnoredAny>()?;
             }
         }
-        if has_movies { Ok(()) } else { Err(Error::missing_field("movies")) }
+        match (has_movies, found.is_empty()) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Error::custom(NEITHER)),
+            (false, false) => pass_on(take, line, movie(found)),
+        }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
@@ -192,9 +246,16 @@ impl<'de, F: FnMut(u64, Result<Movie, String>) -> bool> DeserializeSeed<'de> for
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
         // serde_json has looked at the first byte of the movie, and no further.
         let line = self.progress.line.get();
-        self.progress.left.set(LONGEST);
-        let json = Value::deserialize(json)?;
-        self.progress.left.set(ANY);
-        if (self.take)(line, movie(json)) { Ok(()) } else { Err(Error::custom("not wanted any more")) }
+        let json = self.progress.bounded(|| Value::deserialize(json))?;
+        pass_on(self.take, line, keys(json).and_then(movie))
     }
+}
+
+/// Passes a movie on, or fails if it is not wanted any more.
+fn pass_on<E: Error>(
+    take: &mut impl FnMut(u64, Result<Movie, String>) -> bool,
+    line: u64,
+    movie: Result<Movie, String>,
+) -> Result<(), E> {
+    if take(line, movie) { Ok(()) } else { Err(Error::custom("not wanted any more")) }
 }

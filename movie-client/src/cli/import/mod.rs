@@ -2,9 +2,11 @@
 //!
 //! * `import` — the command: sends what is read, and tells what became of it;
 //! * `reader` — the thread that reads;
+//! * `ids` — the ids of movies that have none;
 //! * `json`, `imdb`, `movielens` — what can be read; `table` — what the last two have in common;
 //! * `source` — files: opened, unpacked, told apart, and read line by line.
 
+mod ids;
 mod imdb;
 mod json;
 mod movielens;
@@ -38,10 +40,13 @@ const NAMED: u64 = 20;
 
 /// What is found in files.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are lines")]
 enum Row {
     /// A line: a movie, or what is wrong with it.
     Line { at: Place, movie: Result<Movie, String> },
+    /// A movie without an id.
+    WithoutId { at: Place, is_first: bool },
+    /// A line that is wrong, of a file that says more of the movies of another.
+    Beside { at: Place, reason: String },
     /// A file is not there that could say more of the movies: people should know of it.
     Missing(String),
 }
@@ -60,12 +65,10 @@ type Rows<'a> = &'a mut dyn FnMut(Row) -> Result<()>;
 pub async fn import(client: &Client, args: &args::Import, form: &Form, out: &mut impl Write) -> Result<Exit> {
     args.files.iter().try_for_each(|file| find(file))?;
     let outcome = run(client, args, &mut io::stderr()).await?;
-    // Of a file of which nothing can be taken, something is wrong with the whole.
-    let is_refused = outcome.done() == 0 && outcome.imported.rejected + outcome.dirty > 0;
+    let exit = outcome.exit();
     let mut printer = Printer::new(out, form.clone());
-    let Outcome { read, imported: Imported { created, updated, unchanged, rejected, .. }, dirty, .. } =
-        outcome;
-    let dirty = ("dirty_rows", Fact::Number(dirty));
+    let dirty = ("dirty_rows", Fact::Number(outcome.dirty + outcome.without_id + outcome.beside));
+    let Outcome { read, imported: Imported { created, updated, unchanged, rejected, .. }, .. } = outcome;
     if args.dry_run {
         printer.facts(&[("would_import", Fact::Number(read)), dirty])?;
     } else {
@@ -75,7 +78,7 @@ pub async fn import(client: &Client, args: &args::Import, form: &Form, out: &mut
         printer.facts(&[created, updated, unchanged, rejected, dirty])?;
     }
     printer.finish()?;
-    Ok(if is_refused && !args.dry_run { Exit::Refused } else { Exit::Done })
+    Ok(exit)
 }
 
 /// Checks that a file is there. Nothing has been sent by then.
@@ -99,11 +102,28 @@ struct Outcome {
     imported: Imported,
     /// How many rows were no movies.
     dirty: u64,
-    /// How many of both were named.
+    /// How many movies had no id.
+    without_id: u64,
+    /// How many rows were wrong in files that say more of the movies of others.
+    beside: u64,
+    /// How many rows were named that could not be taken.
     named: u64,
 }
 
 impl Outcome {
+    /// Returns how the import ended: of a file of which little can be taken, something is wrong with the whole.
+    fn exit(&self) -> Exit {
+        let unread = self.dirty + self.without_id;
+        let (rejected, rows) = (self.imported.rejected + unread, self.read + unread);
+        if rows > 0 && rejected == rows {
+            Exit::Refused
+        } else if rejected > rows / 2 {
+            Exit::MostRejected
+        } else {
+            Exit::Done
+        }
+    }
+
     /// How many movies the service has by now as they were read.
     fn done(&self) -> u64 {
         let Imported { created, updated, unchanged, .. } = self.imported;
@@ -175,8 +195,7 @@ impl<W: Write> Drop for Import<'_, W> {
 impl<W: Write> Import<'_, W> {
     async fn all(&mut self) -> Result<()> {
         let began = Instant::now();
-        let rows = if self.args.strict { reader::STRICT_ROWS } else { reader::ROWS };
-        let mut reader = reader::start(self.args.files.clone(), rows, self.bar.clone())?;
+        let mut reader = reader::start(self.args.clone(), self.bar.clone())?;
         while let Some(rows) = reader.next().await? {
             self.some(rows).await?;
             let read = self.outcome.read;
@@ -197,27 +216,40 @@ impl<W: Write> Import<'_, W> {
         let (mut places, mut movies) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
         let mut wrong = None;
         for row in rows {
-            let (at, movie) = match row {
-                Row::Line { at, movie } => (at, movie),
+            let (at, reason) = match row {
+                Row::Line { at, movie: Ok(movie) } => {
+                    places.push(at);
+                    movies.push(movie);
+                    continue;
+                }
                 Row::Missing(text) => {
                     self.tell(&text);
                     continue;
                 }
-            };
-            match movie {
-                Ok(movie) => {
-                    places.push(at);
-                    movies.push(movie);
+                Row::WithoutId { at, is_first } => {
+                    self.outcome.without_id += 1;
+                    if !self.args.strict {
+                        if is_first {
+                            self.tell(&format!("{at}: {}", ids::MISSING));
+                        }
+                        continue;
+                    }
+                    (at, ids::MISSING.to_owned())
                 }
-                Err(reason) if self.args.strict => {
-                    wrong = Some((at, reason));
-                    break;
-                }
-                Err(reason) => {
+                Row::Line { at, movie: Err(reason) } => {
                     self.outcome.dirty += 1;
-                    self.name(&at, &reason);
+                    (at, reason)
                 }
+                Row::Beside { at, reason } => {
+                    self.outcome.beside += 1;
+                    (at, reason)
+                }
+            };
+            if self.args.strict {
+                wrong = Some((at, reason));
+                break;
             }
+            self.name(&at, &reason);
         }
         self.outcome.read += movies.len() as u64;
         if !self.args.dry_run && !movies.is_empty() {
@@ -225,7 +257,7 @@ impl<W: Write> Import<'_, W> {
         }
         // What comes before it has been sent by now.
         match wrong {
-            Some((at, reason)) => bail!("{}", line(&format!("{at}: {reason}"))),
+            Some((at, reason)) => bail!(Rejected(line(&format!("{at}: {reason}")).into_owned())),
             None => Ok(()),
         }
     }
@@ -262,8 +294,8 @@ impl<W: Write> Import<'_, W> {
 
     /// Tells how many rows were not named.
     fn tell_the_rest(&mut self) {
-        let Outcome { imported, dirty, named, .. } = &self.outcome;
-        let rest = (imported.rejected + dirty).saturating_sub(*named);
+        let Outcome { imported, dirty, beside, named, .. } = &self.outcome;
+        let rest = (imported.rejected + dirty + beside).saturating_sub(*named);
         if rest > 0 {
             self.tell(&format!("and {rest} more"));
         }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::Rows;
 use super::source::Source;
-use super::table::{self, Cell, Separator};
+use super::table::{self, Cell};
 use crate::Movie;
 
 /// Reads the movies, with what is known beside them. A rating is the mean of all, doubled: our scale ends at 10. An id is
@@ -22,10 +22,11 @@ pub(super) fn read(movies: Source, rows: Rows<'_>) -> anyhow::Result<()> {
     let links = movies.beside("links.csv", "ids of IMDb", rows)?;
     let ratings = ratings.map(|ratings| read_ratings(ratings, rows)).transpose()?.unwrap_or_default();
     let links = links.map(|links| read_links(links, rows)).transpose()?.unwrap_or_default();
-    table::read(movies, Separator::Comma, ["movieId", "title", "genres"], rows, |[id, title, genres]| {
-        let id: u32 = id.number()?;
+    table::read(movies, ["movieId", "title", "genres"], rows, |[id, title, genres]| {
+        let id = id.whole()?;
         let (title, year) = title_and_year(title.text()?);
-        let genres = Some(genres.text()?).filter(|genres| !matches!(*genres, "" | "(no genres listed)"));
+        let genres = genres.value().map(Cell::text).transpose()?;
+        let genres = genres.filter(|genres| *genres != "(no genres listed)");
         let movie = Movie {
             id: links.get(&id).map_or_else(|| format!("movielens-{id}"), |imdb| format!("tt{imdb:07}")),
             title,
@@ -54,13 +55,13 @@ impl Ratings {
 
 fn read_ratings(ratings: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, Ratings>> {
     let mut all = HashMap::<_, Ratings>::new();
-    table::read(ratings, Separator::Comma, ["movieId", "rating"], rows, |[movie, rating]| {
+    table::read_beside(ratings, ["movieId", "rating"], rows, |[movie, rating]| {
         let stars = |text: &str| text.parse::<f64>().ok().filter(|stars| (0.5..=5.0).contains(stars));
-        let (movie, stars) = (movie.number()?, rating.parsed("a number from 0.5 to 5", stars)?);
+        let (movie, stars) = (movie.whole()?, rating.parsed("a number from 0.5 to 5", stars)?);
         let ratings = all.entry(movie).or_default();
         ratings.sum += stars;
         ratings.count += 1;
-        Ok(None)
+        Ok(())
     })?;
     Ok(all)
 }
@@ -68,11 +69,11 @@ fn read_ratings(ratings: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, 
 /// Returns the numbers in the ids of IMDb, by those of MovieLens.
 fn read_links(links: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, u32>> {
     let mut all = HashMap::new();
-    table::read(links, Separator::Comma, ["movieId", "imdbId"], rows, |[movie, imdb]| {
-        if !imdb.bytes.is_empty() {
-            all.insert(movie.number()?, Cell::number(imdb)?);
+    table::read_beside(links, ["movieId", "imdbId"], rows, |[movie, imdb]| {
+        if let Some(imdb) = imdb.value() {
+            all.insert(movie.whole()?, imdb.whole()?);
         }
-        Ok(None)
+        Ok(())
     })?;
     Ok(all)
 }

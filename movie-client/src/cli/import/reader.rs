@@ -8,16 +8,19 @@ use anyhow::{Context, Result, anyhow};
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
+use super::ids::Ids;
 use super::source::{Format, LONGEST, Source};
 use super::{Row, Rows, imdb, json, movielens};
 use crate::Movie;
+use crate::cli::args;
+use crate::cli::failure::WrongCommandLine;
 
 /// The most rows that are passed on at once, and about the most bytes of text in them: movies for one call.
-pub(super) const ROWS: usize = 10_000;
+const ROWS: usize = 10_000;
 const BYTES: usize = 8 << 20;
 
 /// The most rows that are passed on at once if one that is wrong ends it all: the service takes the others of its call.
-pub(super) const STRICT_ROWS: usize = 100;
+const STRICT_ROWS: usize = 100;
 
 /// A thread that reads. It ends when this is dropped.
 pub(super) struct Reader {
@@ -25,17 +28,18 @@ pub(super) struct Reader {
     thread: Option<JoinHandle<Result<()>>>,
 }
 
-/// Starts to read files one after the other, and to pass on so many rows at once. What is read moves the bar on.
+/// Starts to read files one after the other, and to pass on what they hold, many rows at once. What is read moves the bar on.
 ///
 /// # Errors
 ///
 /// If there can be no more threads.
-pub(super) fn start(files: Vec<PathBuf>, most: usize, bar: ProgressBar) -> Result<Reader> {
+pub(super) fn start(args: args::Import, bar: ProgressBar) -> Result<Reader> {
     let (sender, rows) = mpsc::channel(1);
+    let most = if args.strict { STRICT_ROWS } else { ROWS };
     // No task: the runtime would wait for it at its end, be it for somebody to type.
     let thread = thread::Builder::new().name("reader".into()).spawn(move || {
         let mut batch = Batch { rows: Vec::new(), bytes: 0, most, sender };
-        let ended = read(&files, &bar, &mut |row| batch.push(row));
+        let ended = read(&args.files, args.make_ids, &bar, &mut |row| batch.push(row));
         batch.pass_on().and(ended)
     });
     Ok(Reader { rows, thread: Some(thread.context("start to read")?) })
@@ -46,26 +50,31 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// If a file cannot be read on.
+    /// [`WrongCommandLine`] if a file cannot be imported.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Row>>> {
         if let Some(rows) = self.rows.recv().await {
             return Ok(Some(rows));
         }
         // Its end of the channel is gone, so it has nothing left to do.
         let ended = self.thread.take().map_or(Ok(Ok(())), JoinHandle::join);
-        ended.unwrap_or_else(|_| Err(anyhow!("the reading has failed"))).map(|()| None)
+        let read = ended.map_err(|_| anyhow!("the reading has failed"))?;
+        read.map_err(|error| WrongCommandLine(format!("{error:#}")))?;
+        Ok(None)
     }
 }
 
 /// Reads files one after the other. All are opened first: a name that is wrong is found before anything is sent.
-pub(super) fn read(files: &[PathBuf], bar: &ProgressBar, rows: Rows<'_>) -> Result<()> {
+/// Movies without ids are given some if `make_ids`.
+pub(super) fn read(files: &[PathBuf], make_ids: bool, bar: &ProgressBar, rows: Rows<'_>) -> Result<()> {
     let open = |file: &PathBuf| {
         let mut source = Source::open(file, bar)?;
         Ok((source.format()?, source))
     };
     for (format, source) in files.iter().map(open).collect::<Result<Vec<_>>>()? {
+        let mut ids = Ids::new(make_ids);
+        let rows = &mut |row| rows(ids.complete(row));
         match format {
-            Format::Json => json::document(source, rows),
+            Format::Json => json::documents(source, rows),
             Format::Ndjson => json::lines(source, rows),
             Format::Imdb => imdb::read(source, rows),
             Format::MovieLens => movielens::read(source, rows),

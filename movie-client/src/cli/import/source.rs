@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use encoding_rs_io::DecodeReaderBytesBuilder;
 use flate2::bufread::MultiGzDecoder;
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
+use super::table::Header;
 use super::{Row, Rows};
 
 /// As much of a text as is looked at to tell what it is.
@@ -36,7 +38,7 @@ pub(super) struct Source {
 /// What a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
-    /// One JSON document.
+    /// JSON documents, one after the other.
     Json,
     /// A JSON object a line.
     Ndjson,
@@ -60,8 +62,8 @@ impl fmt::Display for Place {
 }
 
 impl Source {
-    /// Opens a file, unpacks it if it is compressed with gzip, whatever its name, and skips a byte order mark. What is
-    /// read of it moves the bar on.
+    /// Opens a file, unpacks it if it is compressed with gzip, whatever its name, and decodes it if it is UTF-16 with a
+    /// byte order mark. What is read of it moves the bar on.
     pub(super) fn open(path: &Path, bar: &ProgressBar) -> anyhow::Result<Self> {
         let is_stdin = path == Path::new("-");
         let name = if is_stdin { "standard input".into() } else { path.display().to_string() };
@@ -91,14 +93,16 @@ impl Source {
     /// Returns what the text is, by how it begins.
     pub(super) fn format(&mut self) -> anyhow::Result<Format> {
         let name = &self.name;
-        let is_lines = NDJSON.iter().any(|end| name.ends_with(end));
         let head = self.text.fill_buf().with_context(|| format!("cannot read {name}"))?;
+        // No line of ndjson is a brace alone, but the first one is that jq writes for a movie.
+        let first = head.trim_ascii_start().split(|byte| *byte == b'\n').next().map(<[u8]>::trim_ascii_end);
+        let is_lines = NDJSON.iter().any(|end| name.ends_with(end)) && !matches!(first, Some(b"{" | b"["));
         match format(head) {
             Some(Format::Json) if is_lines => Ok(Format::Ndjson),
             Some(format) => Ok(format),
             None if head.starts_with(b"PK\x03\x04") => bail!("{name} is a zip archive: unpack it first"),
             None => bail!(
-                "{name} cannot be imported: expected a JSON database, ndjson, IMDb's title.basics.tsv or MovieLens's \
+                "{name} cannot be imported: expected movies as JSON or ndjson, IMDb's title.basics.tsv or MovieLens's \
                  movies.csv, which have what belongs to them beside them, but it begins with `{}`",
                 head[..head.len().min(40)].escape_ascii()
             ),
@@ -122,15 +126,14 @@ fn text(mut file: impl Read + Send + 'static) -> io::Result<BufReader<Box<dyn Re
     let magic = start(&mut file, 2)?;
     let is_gzip = magic == [0x1f, 0x8b];
     let file = Cursor::new(magic).chain(file);
-    let mut text: Box<dyn Read + Send> = if is_gzip {
+    let text: Box<dyn Read + Send> = if is_gzip {
         Box::new(MultiGzDecoder::new(BufReader::with_capacity(HEAD, file)))
     } else {
         Box::new(file)
     };
-    let mut head = start(&mut text, HEAD)?;
-    if head.starts_with(b"\xef\xbb\xbf") {
-        head.drain(..3);
-    }
+    // UTF-16 is known by its byte order mark. Without one nothing is changed: where UTF-8 is broken, one row is.
+    let mut text = DecodeReaderBytesBuilder::new().utf8_passthru(true).strip_bom(true).build(text);
+    let head = start(&mut text, HEAD)?;
     // What is read first is the head, all of it.
     Ok(BufReader::with_capacity(HEAD, Box::new(Cursor::new(head).chain(text))))
 }
@@ -146,16 +149,13 @@ fn format(head: &[u8]) -> Option<Format> {
     let head = head.trim_ascii_start();
     let mut lines = head.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
     let (line, second) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    let has = |separator: u8, names: &[&str]| {
-        let mut columns = line.split(|byte| *byte == separator);
-        names.iter().all(|name| columns.any(|column| column == name.as_bytes()))
-    };
+    let has = |names: &[&str]| Header::of(line).has(names);
     match head.first() {
         Some(b'[') => Some(Format::Json),
         Some(b'{') if is_database(line, second) => Some(Format::Json),
         None | Some(b'{') => Some(Format::Ndjson),
-        Some(_) if has(b'\t', &["tconst", "titleType", "primaryTitle"]) => Some(Format::Imdb),
-        Some(_) if has(b',', &["movieId", "title", "genres"]) => Some(Format::MovieLens),
+        Some(_) if has(&["tconst", "titleType", "primaryTitle"]) => Some(Format::Imdb),
+        Some(_) if has(&["movieId", "title", "genres"]) => Some(Format::MovieLens),
         Some(_) => None,
     }
 }

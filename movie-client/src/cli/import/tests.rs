@@ -1,9 +1,11 @@
 //! What is read of files.
 
+mod ids;
 mod sending;
 
 use std::fs;
 use std::io::Write;
+use std::iter;
 use std::path::{Path, PathBuf};
 use std::slice;
 
@@ -11,7 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use indicatif::ProgressBar;
 use proptest::prelude::*;
-use tempfile::TempDir;
+use tempfile::{NamedTempFile, TempDir};
 
 use super::*;
 
@@ -21,16 +23,25 @@ fn sample(name: &str) -> PathBuf {
 
 /// Returns the movies of files, and what is wrong with rows, each by the name and line of its file.
 fn read(files: &[PathBuf]) -> Result<(Vec<Movie>, Vec<String>)> {
+    read_with_ids(files, false)
+}
+
+fn read_with_ids(files: &[PathBuf], make_ids: bool) -> Result<(Vec<Movie>, Vec<String>)> {
     let (mut movies, mut wrong) = (Vec::new(), Vec::new());
-    reader::read(files, &ProgressBar::hidden(), &mut |row| {
-        let Row::Line { at, movie } = row else { return Ok(()) };
-        match movie {
-            Ok(movie) => movies.push(movie),
-            Err(reason) => {
-                let file = Path::new(&*at.file).file_name().unwrap().display();
-                wrong.push(format!("{file}:{}: {reason}", at.line));
+    reader::read(files, make_ids, &ProgressBar::hidden(), &mut |row| {
+        let (at, reason) = match row {
+            Row::Missing(_) => return Ok(()),
+            Row::Line { movie: Ok(movie), .. } => {
+                movies.push(movie);
+                return Ok(());
             }
-        }
+            Row::Line { at, movie: Err(reason) } | Row::Beside { at, reason } => (at, reason),
+            Row::WithoutId { at, is_first } => {
+                (at, (if is_first { "the first without an id" } else { "without an id" }).into())
+            }
+        };
+        let file = Path::new(&*at.file).file_name().unwrap().display();
+        wrong.push(format!("{file}:{}: {reason}", at.line));
         Ok(())
     })?;
     Ok((movies, wrong))
@@ -154,6 +165,56 @@ fn movielens_s_movies_come_with_their_mean_ratings_and_imdb_s_ids() {
 }
 
 #[test]
+fn a_table_that_pandas_r_or_libreoffice_has_rewritten_is_the_same_movies() {
+    let (original, _) = read(&[sample("rewritten/title.basics.tsv")]).unwrap();
+    assert_eq!(ids(&original), ["tt0000201", "tt0000203", "tt0000204", "tt0000205"]);
+    assert_eq!(original[2].title, "\"21\"");
+    for name in [
+        "pandas.tsv",
+        "pandas-quoted.tsv",
+        "pandas-index.csv",
+        "r.tsv",
+        "r.csv",
+        "r-unquoted.tsv",
+        "libreoffice.tsv",
+        "libreoffice-quoted.tsv",
+    ] {
+        let (movies, wrong) = read(&[sample("rewritten").join(name)]).unwrap();
+        assert_eq!((movies, wrong), (original.clone(), vec![]), "{name}");
+    }
+}
+
+#[test]
+fn movielens_s_tables_may_have_quoted_headers_missing_values_and_numbers_with_a_fraction_of_zero() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "movies.csv",
+        "\"\",\"movieId\",\"title\",\"genres\"\n\"1\",7.0,\"Owl, The (1964)\",NA\n\"2\",8.00,\"Rain\",\"\"\n",
+    );
+    write("ratings.csv", "\"movieId\",\"rating\"\n7.0,4\n");
+    write("links.csv", "\"movieId\",\"imdbId\"\n7,101.0\n8.0,\n");
+    let (movies, wrong) = read(&[folder.path().join("movies.csv")]).unwrap();
+    let owl = Movie {
+        id: "tt0000101".into(),
+        title: "The Owl".into(),
+        year: Some(1964),
+        rating: Some(8.0),
+        ..Movie::default()
+    };
+    let rain = Movie { id: "movielens-8".into(), title: "Rain".into(), ..Movie::default() };
+    assert_eq!((movies, wrong), (vec![owl, rain], vec![]));
+}
+
+#[test]
+fn a_number_with_a_fraction_is_no_whole_number() {
+    for text in ["1894.5", "1894.", ".0", "-1.0", "1894.0.0", "inf", "1e3", "4294967296.0"] {
+        assert_eq!(table::whole(text), None, "{text}");
+    }
+    assert_eq!(["1894", "1894.0", "0.00"].map(table::whole), [Some(1894), Some(1894), Some(0)]);
+}
+
+#[test]
 fn a_title_is_told_from_its_year_and_gets_its_article_back() {
     let taken = |title: &str| {
         let (movies, _) = read_text(format!("movieId,title,genres\n1,\"{title}\",\n")).unwrap();
@@ -184,11 +245,13 @@ fn a_database_is_read_movie_by_movie_and_a_movie_that_is_wrong_spoils_no_other()
         {"id": "2", "title": "B",
          "year": "1999"},
         7,
-        {"id": "3", "title": 3}, {"id": "4", "title": "D", "runtime_minutes": -1}, {"id": "5", "title": "E"}
+        {"id": "3", "title": 3}, {"id": "4", "title": "D", "runtime_minutes": -1},
+        {"id": 5, "title": "E", "year": 1894.0, "runtime_minutes": 1e2}, {"id": -6}
     ]}"#;
     let (movies, wrong) = read_text(text).unwrap();
-    assert_eq!(ids(&movies), ["1", "5"]);
+    assert_eq!(ids(&movies), ["1", "5", "-6"]);
     assert_eq!((movies[0].rating, movies[0].year, movies[0].etag.as_str()), (Some(8.8), None, ""));
+    assert_eq!((movies[1].year, movies[1].runtime_minutes), (Some(1894), Some(100)));
     let expected = [
         "file:3: expected `year` to be a whole number",
         "file:5: expected a movie: `{…}`",
@@ -212,8 +275,13 @@ fn a_broken_document_is_no_import_and_its_line_and_column_are_named() {
     for (text, expected) in [
         ("{\"movies\": [\n{\"id\": \"1\"},\n{\"id\" 2}]}", "file:3:7: expected `:`"),
         ("{\"movies\": [\n{\"id\": \"1\"", "file:2:10: EOF while parsing an object"),
-        ("{\"movies\": []} x", "file:1:16: trailing characters"),
-        ("{\n\"films\": []}", "file:2:12: missing field `movies`"),
+        ("{\"movies\": []} x", "file:1:16: expected value"),
+        ("{\n\"id\": \"1\"\n}\n{\n\"id\" 2}", "file:5:6: expected `:`"),
+        (
+            "{\n\"films\": []}",
+            "file:2:12: neither a movie, `{\"id\": …, \"title\": …}`, nor a database, `{\"movies\": […]}`",
+        ),
+        ("[]\n7", "file:2:1: invalid type: integer `7`, expected movies: `{…}` or `[…]`"),
         ("{\"movies\": {\"movies\": []}}", "file:1:13: invalid type: map, expected a list of movies: `[…]`"),
     ] {
         assert_eq!(read_text(text).unwrap_err().to_string(), expected, "{text}");
@@ -222,19 +290,19 @@ fn a_broken_document_is_no_import_and_its_line_and_column_are_named() {
 
 #[test]
 fn a_line_of_ndjson_that_is_wrong_spoils_no_other() {
-    let text = b"\xef\xbb\xbf{\"id\": \"1\", \"title\": \"A\", \"create_time\": \"2024-01-01T00:00:00Z\"}\r\n\r\n{\"id\": 2}\n\
+    let text = b"\xef\xbb\xbf{\"id\": \"1\", \"title\": \"A\", \"create_time\": \"2024-01-01T00:00:00Z\"}\r\n\r\n{\"id\": 2.5}\n\
         {\"id\": \"3\", \"title\": }\n[]\n{\"id\": \"\xff\"}\n{\"id\": \"7\", \"title\": \"G\"}";
     let (movies, wrong) = read_text(text).unwrap();
     assert_eq!(ids(&movies), ["1", "7"]);
     let expected = [
-        "file:3: expected `id` to be a string",
+        "file:3: expected `id` to be a string or a whole number",
         "file:4: expected value at column 22",
         "file:5: expected a movie: `{…}`",
         "file:6: invalid unicode code point at column 9",
     ];
     assert_eq!(wrong, expected);
     let long = format!("{{\"id\": \"{}\"}}\n{{\"id\": \"2\"}}\n", "1".repeat(source::LONGEST));
-    let (movies, wrong) = read_text(format!("{{}}\n{long}")).unwrap();
+    let (movies, wrong) = read_text(format!("{{\"id\": 1}}\n{long}")).unwrap();
     assert_eq!(
         (movies.len(), &wrong[..]),
         (2, &["file:2: the line has more than 1048576 bytes".to_owned()][..])
@@ -256,14 +324,37 @@ fn a_file_that_is_called_ndjson_is() {
 }
 
 #[test]
+fn documents_follow_one_another_over_any_number_of_lines() {
+    let text = "{\n  \"id\": \"1\",\n  \"title\": \"A\"\n}\n{\n  \"id\": 2,\n  \"year\": \"x\"\n}\n\
+        [{\"id\": \"3\"},\n{\"id\": \"4\"}]{\"movies\": [{\"id\": \"5\"}]}{\"id\": \"6\", \"note\": [{}]}\n";
+    let folder = TempDir::new().unwrap();
+    for name in ["movies", "movies.json", "movies.ndjson"] {
+        let file = folder.path().join(name);
+        fs::write(&file, text).unwrap();
+        let (movies, wrong) = read(&[file]).unwrap();
+        assert_eq!(ids(&movies), ["1", "3", "4", "5", "6"]);
+        assert_eq!(
+            (movies[0].title.as_str(), wrong),
+            ("A", vec![format!("{name}:5: expected `year` to be a whole number")])
+        );
+    }
+}
+
+#[test]
 fn what_is_kept_of_a_document_is_bounded_and_what_is_passed_over_is_not() {
     let long = "1".repeat(source::LONGEST);
-    for text in [format!("[\n{{\"id\": \"{long}\"}}]"), format!("{{\n\"{long}\": 1, \"movies\": []}}")] {
+    for text in [
+        format!("[\n{{\"id\": \"{long}\"}}]"),
+        format!("{{\n\"{long}\": 1, \"movies\": []}}"),
+        format!("{{\n\"id\": \"{long}\"}}"),
+    ] {
         let error = read_text(text).unwrap_err().to_string();
         assert_eq!(error, "cannot read file at line 2: a movie has more than 1048576 bytes");
     }
-    let text = format!("{{\"made\": \"{long}\", \"movies\": [{{\"id\": \"1\"}}]}}");
-    assert_eq!(ids(&read_text(text).unwrap().0), ["1"]);
+    let text = format!(
+        "{{\"made\": \"{long}\", \"movies\": [{{\"id\": \"1\"}}]}}{{\"id\": 2,\n\"note\": \"{long}\"}}"
+    );
+    assert_eq!(ids(&read_text(text).unwrap().0), ["1", "2"]);
 }
 
 #[test]
@@ -285,7 +376,7 @@ fn what_a_file_is_is_told_by_how_it_begins() {
     }
     for (text, expected) in [
         ("hello\nworld", "begins with `hello\\nworld`"),
-        ("tconst\taverageRating\tnumVotes\n", "expected a JSON database, ndjson, IMDb's title.basics.tsv"),
+        ("tconst\taverageRating\tnumVotes\n", "expected movies as JSON or ndjson, IMDb's title.basics.tsv"),
         ("PK\u{3}\u{4}", "file is a zip archive: unpack it first"),
         ("tconst\ttitleType\tprimaryTitle\n", "the first line of file names no column `startYear`"),
     ] {
@@ -298,6 +389,24 @@ fn what_a_file_is_is_told_by_how_it_begins() {
     assert!(format!("{missing:#}").contains("none.json: No such file"), "{missing:#}");
 }
 
+#[test]
+fn utf_16_with_a_byte_order_mark_is_read() {
+    let table = "tconst\ttitleType\tprimaryTitle\tstartYear\truntimeMinutes\tgenres\ntt1\tmovie\tÉlan 😀\t1977\t\\N\t\n";
+    let titles = [
+        "\u{feff}{\"id\": \"1\", \"title\": \"Élan 😀\"}\r\n",
+        "\u{feff}[\n{\"id\": 1, \"title\": \"Élan 😀\"}]",
+        &format!("\u{feff}{table}"),
+    ];
+    for text in titles {
+        let little: Vec<_> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let big: Vec<_> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        for bytes in [gzip(&little), little, big] {
+            let (movies, wrong) = read_text(bytes).unwrap();
+            assert_eq!((movies[0].title.as_str(), movies.len(), wrong), ("Élan 😀", 1, vec![]), "{text}");
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -306,13 +415,23 @@ proptest! {
         start in prop::sample::select(vec![
             "", "{", "[", "{\"id\": \"1\"}\n", "{\"movies\": [", "movieId,title,genres\n",
             "tconst\ttitleType\tprimaryTitle\tstartYear\truntimeMinutes\tgenres\n", "\u{1f}\u{8b}\u{8}",
+            "\"tconst\"\t\"titleType\"\t\"primaryTitle\"\t\"startYear\"\t\"runtimeMinutes\"\t\"genres\"\n",
+            "\"movieId\",\"title\",\"genres\"\n", "{\n  \"title\": \"A\"\n}\n{", "{\"title\": \"A\"}\n",
         ]),
         rest in prop::collection::vec(prop_oneof![
             any::<Vec<u8>>(),
             "[\\[\\]{}:,\"\\\\0-9a-z\t\n]{0,40}".prop_map(String::into_bytes),
-            "(tt[0-9]{1,12}|movie|\\\\N|[0-9]{0,4}|\t|\r?\n|,|\"|\\(1999\\)|, The){0,20}".prop_map(String::into_bytes),
+            "(tt[0-9]{1,12}|movie|\\\\N|[0-9]{0,4}(\\.0)?|\t|\r?\n|,|\"|\"\"|\\(1999\\)|, The){0,20}".prop_map(String::into_bytes),
         ], 0..8),
     ) {
-        let _ = read_text([start.as_bytes(), &rest.concat()].concat());
+        let bytes = [start.as_bytes(), &rest.concat()].concat();
+        let utf_16: Vec<_> = iter::once(0xfeff).chain(start.encode_utf16()).flat_map(u16::to_le_bytes).collect();
+        for bytes in [[utf_16, rest.concat()].concat(), bytes] {
+            let file = NamedTempFile::new().unwrap();
+            fs::write(&file, bytes).unwrap();
+            for make_ids in [false, true] {
+                let _ = read_with_ids(&[file.path().to_owned()], make_ids);
+            }
+        }
     }
 }

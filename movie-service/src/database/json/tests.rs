@@ -114,10 +114,23 @@ fn of_two_errors_the_first_is_reported() {
 }
 
 #[test]
-fn ids_and_titles_must_be_strings() {
+fn a_whole_number_is_an_id_and_may_have_zeros_as_its_fraction_elsewhere() {
+    let text = r#"{"movies": [{"id": 603, "title": "a", "year": 1999.0, "runtime_minutes": 1.36e2}, {"id": -1, "title": "b"}]}"#;
+    for window in [7, 1024] {
+        let movies = read_all(text, window).unwrap();
+        let details = Details(movies.get("603").unwrap().details);
+        assert_eq!((details.year(), details.runtime_minutes()), (1999, 136));
+        assert_eq!(movies.get("-1").unwrap().title, "b");
+    }
+    let half = error(r#"{"movies": [{"id": "1", "title": "a", "year": 1999.5}]}"#);
+    assert!(half.contains("floating point `1999.5`, expected `year` to be a whole number"), "{half}");
+}
+
+#[test]
+fn ids_and_titles_have_their_types() {
     assert_eq!(
-        error(r#"{"movies": [{"id": 7, "title": "a"}]}"#),
-        "1:20: movie 1 (title `a`): invalid type: integer `7`, expected `id` to be a string"
+        error(r#"{"movies": [{"id": 7.5, "title": "a"}]}"#),
+        "1:22: movie 1 (title `a`): invalid type: floating point `7.5`, expected `id` to be a string or a whole number"
     );
     assert_eq!(
         error(r#"{"movies": [{"id": "7", "title": null}]}"#),

@@ -154,7 +154,10 @@ async fn an_export_of_an_import_is_the_import(kept: &Kept) {
     export.args(["export", "--database", &kept.url, "--output"]).arg(&copy);
     let (status, _, errors) = outcome(&mut export);
     assert!(status.success(), "{errors}");
-    assert!(fs::read(copy).unwrap() == fs::read(films).unwrap(), "the copy differs");
+    assert!(fs::read(copy).unwrap() == fs::read(&films).unwrap(), "the copy differs");
+    let mut export = bare_command();
+    export.args(["export", "--database", &kept.url, "--output", "-"]);
+    assert!(outcome(&mut export).1 == fs::read_to_string(films).unwrap(), "what is printed differs");
 }
 
 async fn an_import_that_was_killed_goes_on(kept: &Kept) {

@@ -24,12 +24,12 @@ async fn service(folder: &TempDir) -> Client {
 }
 
 fn args(files: &[PathBuf]) -> args::Import {
-    args::Import { files: files.to_vec(), strict: false, dry_run: false }
+    args::Import { files: files.to_vec(), strict: false, make_ids: false, dry_run: false }
 }
 
 fn counts(outcome: &Outcome) -> (u64, u64, u64, u64, u64) {
     let Imported { created, updated, unchanged, rejected, .. } = outcome.imported;
-    (created, updated, unchanged, rejected, outcome.dirty)
+    (created, updated, unchanged, rejected, outcome.dirty + outcome.beside)
 }
 
 #[tokio::test]
@@ -59,7 +59,9 @@ async fn a_strict_import_stops_at_the_first_row_that_cannot_be_taken() {
     let text = "{\"id\": \"1\", \"title\": \"A\"}\n{\"id\": \"2\", \"title\": \"B\"}\nnonsense\n{\"id\": \"4\", \"title\": \"D\"}\n";
     fs::write(&file, text).unwrap();
     let args = args::Import { strict: true, ..args(slice::from_ref(&file)) };
-    let error = format!("{:#}", run(&client, &args, &mut Vec::new()).await.unwrap_err());
+    let error = run(&client, &args, &mut Vec::new()).await.unwrap_err();
+    assert_eq!(failure::exit(&error), Exit::Refused);
+    let error = format!("{error:#}");
     assert!(error.starts_with("so far 2 written and 0 unchanged; "), "{error}");
     assert!(error.ends_with("movies.ndjson:3: expected ident at column 2"), "{error}");
     assert_eq!(client.catalog().await.unwrap().movie_count, 2);
@@ -81,21 +83,72 @@ async fn a_strict_import_stops_at_the_first_row_that_cannot_be_taken() {
 }
 
 #[tokio::test]
-async fn an_import_of_which_nothing_can_be_taken_is_refused() {
+async fn an_import_of_which_nothing_can_be_taken_is_refused_and_one_of_which_little_can_has_its_own_exit_code()
+ {
     let folder = TempDir::new().unwrap();
     let client = service(&folder).await;
     let file = folder.path().join("movies.ndjson");
     let form = Form { format: Format::Csv, width: None, colours: false };
-    for (text, expected) in [
-        ("{\"id\": \"1\", \"title\": \"\"}\n", Exit::Refused),
-        ("{\"id\": 1}\n", Exit::Refused),
-        ("{\"id\": 1}\n{\"id\": \"1\", \"title\": \"A\"}\n", Exit::Done),
-        ("", Exit::Done),
+    let good = "{\"id\": 1, \"title\": \"A\"}\n";
+    let (untitled, wrong, without_id) = ("{\"id\": 2}\n", "{\"id\": true}\n", "{\"title\": \"A\"}\n");
+    for (rows, expected) in [
+        (&[untitled][..], Exit::Refused),
+        (&[wrong], Exit::Refused),
+        (&[without_id, wrong], Exit::Refused),
+        (&[untitled, good, wrong], Exit::MostRejected),
+        (&[good, untitled, untitled], Exit::MostRejected),
+        (&[without_id, good, without_id], Exit::MostRejected),
+        (&[good, wrong], Exit::Done),
+        (&[good, untitled, good, wrong], Exit::Done),
+        (&[], Exit::Done),
     ] {
-        fs::write(&file, text).unwrap();
+        fs::write(&file, rows.concat()).unwrap();
         let exit = import(&client, &args(slice::from_ref(&file)), &form, &mut Vec::new()).await.unwrap();
-        assert_eq!(exit, expected, "{text}");
+        assert_eq!(exit, expected, "{rows:?}");
     }
+    let dry_run = args::Import { dry_run: true, ..args(slice::from_ref(&file)) };
+    for (rows, expected) in [([wrong, good, wrong], Exit::MostRejected), ([wrong, good, good], Exit::Done)] {
+        fs::write(&file, rows.concat()).unwrap();
+        assert_eq!(import(&client, &dry_run, &form, &mut Vec::new()).await.unwrap(), expected, "{rows:?}");
+    }
+}
+
+#[tokio::test]
+async fn rows_that_are_wrong_in_a_file_beside_reject_no_movies() {
+    let folder = TempDir::new().unwrap();
+    let client = service(&folder).await;
+    let file = folder.path().join("movies.csv");
+    fs::write(&file, "movieId,title,genres\n1,Ran (1985),Drama\n").unwrap();
+    fs::write(folder.path().join("ratings.csv"), format!("movieId,rating\n{}", "1,many\n".repeat(5)))
+        .unwrap();
+    let form = Form { format: Format::Csv, width: None, colours: false };
+    let mut out = Vec::new();
+    let exit = import(&client, &args(slice::from_ref(&file)), &form, &mut out).await.unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert_eq!(exit, Exit::Done, "{out}");
+    assert!(out.contains("created,1\n") && out.contains("dirty_rows,5\n"), "{out}");
+}
+
+#[tokio::test]
+async fn a_file_whose_movies_have_no_ids_gets_one_line_that_says_how_to_make_them() {
+    let folder = TempDir::new().unwrap();
+    let client = service(&folder).await;
+    let file = folder.path().join("movies.ndjson");
+    let movies: Vec<_> = (0..30).map(|number| format!("{{\"title\": \"{number}\"}}\n")).collect();
+    fs::write(&file, movies.concat()).unwrap();
+    let without = args(slice::from_ref(&file));
+    let mut told = Vec::new();
+    let outcome = run(&client, &without, &mut told).await.unwrap();
+    let told = String::from_utf8(told).unwrap();
+    assert_eq!((outcome.without_id, told.lines().count()), (30, 1), "{told}");
+    assert!(told.starts_with(&format!("{}:1: ", file.display())) && told.contains("--make-ids"), "{told}");
+    let strict = args::Import { strict: true, ..without.clone() };
+    let error = run(&client, &strict, &mut Vec::new()).await.unwrap_err().to_string();
+    assert!(error.contains("movies.ndjson:1: ") && error.contains("--make-ids"), "{error}");
+
+    let made = args::Import { make_ids: true, ..without };
+    assert_eq!(counts(&run(&client, &made, &mut Vec::new()).await.unwrap()), (30, 0, 0, 0, 0));
+    assert_eq!(counts(&run(&client, &made, &mut Vec::new()).await.unwrap()), (0, 0, 30, 0, 0));
 }
 
 #[tokio::test]
@@ -123,13 +176,21 @@ async fn what_is_not_known_because_a_file_is_missing_is_told() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_is_a_wrong_command_line() {
+async fn a_file_that_is_not_there_or_cannot_be_imported_is_a_wrong_command_line() {
     let nobody = Client::connect(&Config::at(["127.0.0.1:1".parse().unwrap()])).unwrap();
     let form = Form { format: Format::Csv, width: None, colours: false };
     for file in ["none.json", "imdb"] {
         let error = import(&nobody, &args(&[sample(file)]), &form, &mut Vec::new()).await.unwrap_err();
         assert_eq!(failure::exit(&error), Exit::WrongCommandLine, "{error:#}");
         assert!(error.to_string().contains(file), "{error:#}");
+    }
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("movies");
+    for bytes in [&b"hello"[..], b"{\n\"films\": []}", b"[{]", b"PK\x03\x04", &gzip(b"{\"id\": 1}")[..12]] {
+        fs::write(&file, bytes).unwrap();
+        let error = import(&nobody, &args(slice::from_ref(&file)), &form, &mut Vec::new()).await.unwrap_err();
+        assert_eq!(failure::exit(&error), Exit::WrongCommandLine, "{error:#}");
+        assert!(error.to_string().contains(&file.display().to_string()), "{error:#}");
     }
 }
 
@@ -147,7 +208,7 @@ async fn a_dry_run_sends_nothing() {
 async fn a_failed_import_says_why_and_only_the_first_rows_that_cannot_be_taken_are_named() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("movies.ndjson");
-    fs::write(&file, format!("{{}}\n{}", "\u{1b}[31m\n".repeat(30))).unwrap();
+    fs::write(&file, format!("{{\"id\": 1}}\n{}", "\u{1b}[31m\n".repeat(30))).unwrap();
     let nobody = Client::connect(&Config {
         retry: crate::Retry::never(),
         ..Config::at(["127.0.0.1:1".parse().unwrap()])
