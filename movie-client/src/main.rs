@@ -1,7 +1,9 @@
 //! The command line of the movie client.
 
 use std::io::{self, BufWriter, Write};
+use std::os::fd::AsFd;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
 use movie_client::cli::{self, args::Args, failure};
@@ -9,9 +11,35 @@ use movie_client::cli::{self, args::Args, failure};
 /// What is printed leaves in pieces of this size, and whenever there is nothing to wait for.
 const BUFFER: usize = 64 << 10;
 
+/// Whether standard output was closed when the process started, as by `>&-`. Rust's runtime opens `/dev/null` instead before
+/// it calls `main`, and what is printed would be lost without an error.
+static IS_STDOUT_CLOSED: AtomicBool = AtomicBool::new(false);
+
+/// Looks at standard output. This runs before Rust's runtime starts.
+#[ctor::ctor]
+fn look_at_stdout() {
+    let is_closed = io::stdout().as_fd().try_clone_to_owned().is_err();
+    IS_STDOUT_CLOSED.store(is_closed, Ordering::Relaxed);
+}
+
+/// Standard output that is closed.
+struct Closed;
+
+impl Write for Closed {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::Error::other("cannot print: standard output is closed"))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn main() -> ExitCode {
     let args = Args::parse();
-    let mut out = BufWriter::with_capacity(BUFFER, io::stdout());
+    let is_closed = IS_STDOUT_CLOSED.load(Ordering::Relaxed);
+    let stdout: Box<dyn Write> = if is_closed { Box::new(Closed) } else { Box::new(io::stdout()) };
+    let mut out = BufWriter::with_capacity(BUFFER, stdout);
     let outcome = match tokio::runtime::Runtime::new() {
         Ok(runtime) => {
             let outcome = runtime.block_on(cli::run(args, &mut out));

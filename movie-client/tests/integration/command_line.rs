@@ -108,6 +108,23 @@ async fn a_reader_that_goes_away_ends_it_quietly() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_printed_because_standard_output_is_closed_is_an_error() {
+    let closed = |arguments: &[&str]| {
+        let mut command = tokio::process::Command::new("sh");
+        command.args(["-c", "exec \"$0\" \"$@\" >&-", env!("CARGO_BIN_EXE_movie-client")]);
+        command.args(["--address", &over("movies.json").to_string()]).args(arguments);
+        command
+    };
+    for arguments in [&["get", "267eedb8-0f5d-42d5-8f43-72426b9fb3e6"][..], &["list"], &["export"], &[]] {
+        let outcome = outcome(&mut closed(arguments)).await;
+        assert_fails(&outcome, 8, &["error: cannot print: standard output is closed"]);
+    }
+    // It prints nothing, so it lacks nothing.
+    let outcome = outcome(&mut closed(&["export", "/dev/null"])).await;
+    assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
+}
+
+#[tokio::test]
 async fn a_service_that_is_not_there_is_one_line_that_names_the_address_and_says_what_to_start() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let outcome = outcome(&mut client(&nobody)).await;
