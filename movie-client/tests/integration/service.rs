@@ -17,7 +17,8 @@ use movie_service::server::Server;
 use movie_service::server::listen::{Address, Listener};
 use movie_service::server::tls::{Tls, TlsFiles};
 use movie_service::store::Store;
-use movie_service::store::sql::Place;
+use movie_service::store::sql::Source;
+use movie_service::telemetry::store_metrics::StoreMetrics;
 use tokio::process::Command;
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -55,9 +56,9 @@ impl Service {
 
     /// Serves the SQLite store in a folder, which it makes if there is none. Everybody may write.
     pub(crate) fn writable(folder: &Path) -> Self {
-        let place = Place::Sqlite(folder.join("movies.db"));
-        Self::start(async || {
-            let (store, catalogue) = Store::open(place, 100_000).await.unwrap();
+        let source = Source::Sqlite(folder.join("movies.db"));
+        Self::start(async move || {
+            let (store, catalogue) = Store::open(&source, 100_000, StoreMetrics::default()).await.unwrap();
             let access = Access::open(None, true).unwrap();
             Server { store, access, ..quiet(catalogue) }
         })

@@ -140,7 +140,7 @@ async fn a_call_that_a_proxy_refuses_or_that_is_not_safe_to_repeat_is_made_once(
 async fn a_watch_goes_on_when_a_proxy_has_a_service_behind_it_again() {
     fn told(revision: i64) -> Step {
         let event = watch_movies_response::Event::DeletedId(revision.to_string());
-        Step::say(&v1::WatchMoviesResponse { revision, event: Some(event) })
+        Step::say(&v1::WatchMoviesResponse { revision, event: Some(event), resume_token: String::new() })
     }
     let service = Scripted::start(|asked| match asked.number {
         0 => vec![told(101), Step::Cut],

@@ -13,7 +13,8 @@ use movie_service::found::Found;
 use movie_service::server::Server;
 use movie_service::server::listen::{Address, Listener};
 use movie_service::store::Store;
-use movie_service::store::sql::Place;
+use movie_service::store::sql::Source;
+use movie_service::telemetry::store_metrics::StoreMetrics;
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -103,8 +104,8 @@ impl Movies {
     /// Makes an empty store that keeps so many changes for watchers.
     pub(crate) async fn keeping(changes: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let place = Place::Sqlite(dir.path().join("movies.db"));
-        let (store, catalogue) = Store::open(place, changes).await.unwrap();
+        let source = Source::Sqlite(dir.path().join("movies.db"));
+        let (store, catalogue) = Store::open(&source, changes, StoreMetrics::default()).await.unwrap();
         Self { store, catalogue, _dir: Arc::new(dir) }
     }
 

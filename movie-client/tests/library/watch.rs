@@ -227,6 +227,7 @@ fn failed(code: Code, reason: &str) -> Step {
 fn starts(service: &Scripted) -> Vec<Option<i64>> {
     let start = |asked: &Asked| match asked.message::<WatchMoviesRequest>().start {
         Some(watch_movies_request::Start::FromRevision(revision)) => Some(revision),
+        Some(watch_movies_request::Start::ResumeToken(token)) => panic!("the token {token}"),
         Some(watch_movies_request::Start::FullCopy(_)) => panic!("a copy"),
         None => None,
     };

@@ -5,7 +5,8 @@ use movie_service::found::Found;
 use movie_service::server::Server;
 use movie_service::server::listen::{Address, Listener};
 use movie_service::store::Store;
-use movie_service::store::sql::Place;
+use movie_service::store::sql::Source;
+use movie_service::telemetry::store_metrics::StoreMetrics;
 
 use super::*;
 use crate::Config;
@@ -14,7 +15,8 @@ use crate::cli::output::Format;
 
 /// A service over an empty store, for as long as the test's runtime lives, and a client of it.
 async fn service(folder: &TempDir) -> Client {
-    let (store, catalogue) = Store::open(Place::Sqlite(folder.path().join("movies.db")), 100).await.unwrap();
+    let source = Source::Sqlite(folder.path().join("movies.db"));
+    let (store, catalogue) = Store::open(&source, 100, StoreMetrics::default()).await.unwrap();
     let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
     let address = listener.address().unwrap().to_string();
     let access = Access::open(None, true).unwrap();
