@@ -4,10 +4,12 @@
 //! `round_robin` does: one that cannot be reached, or is slow to, holds up no call while there is another.
 
 mod broken;
+mod certificate;
 mod connect;
 mod not_grpc;
 mod peer;
 mod tls;
+mod verifier;
 
 use std::collections::HashSet;
 use std::pin::pin;

@@ -6,15 +6,19 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tokio_rustls::rustls::client::WebPkiServerVerifier;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::{
-    self, AlertDescription, CertificateError, ClientConfig, ProtocolVersion, RootCertStore,
+    self, AlertDescription, CertificateError, ClientConfig, InconsistentKeys, OtherError, ProtocolVersion,
+    RootCertStore,
 };
 
-use crate::error::root_cause;
-use crate::{Error, Tls};
+use super::certificate::{self, Fault, KEYS, UNSUPPORTED};
+use super::verifier::Verifier;
+use crate::error::{root_cause, shown};
+use crate::{Error, Identity, Tls};
 
 const NO_TLS: &str = "it does not speak TLS; is it http instead of https?";
 
@@ -24,20 +28,22 @@ pub(super) struct Encryption(TlsConnector);
 
 impl Encryption {
     pub(super) fn new(tls: &Tls) -> Result<Self, Error> {
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        let provider = Arc::new(ring::default_provider());
+        let (roots, trusted) = authorities(tls)?;
+        let webpki = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .map_err(|error| Error::Config(format!("TLS: {error}")))?;
+        let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| Error::Config(format!("TLS: {error}")))?
-            .with_root_certificates(authorities(tls)?);
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Verifier::new(webpki, trusted)));
         let mut config = match &tls.identity {
             None => config.with_no_client_auth(),
             Some(identity) => {
-                let chain = certificates(&identity.certificate, "the client's certificate")?;
-                let key = PrivateKeyDer::from_pem_slice(&identity.key).map_err(|error| {
-                    Error::Config(format!("no private key in PEM is in the client's key: {error}"))
-                })?;
-                config.with_client_auth_cert(chain, key).map_err(|error| {
-                    Error::Config(format!("the client's certificate and key cannot be used: {error}"))
-                })?
+                let (chain, key) = pair(identity)?;
+                let fault = chain.first().and_then(certificate::unshowable);
+                config.with_client_auth_cert(chain, key).map_err(|error| unusable_pair(&error, fault))?
             }
         };
         config.alpn_protocols = vec![b"h2".to_vec()];
@@ -78,16 +84,21 @@ pub(super) fn explained(address: &str, error: &io::Error) -> Error {
     }
     let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
     match tls {
-        Some(rustls::Error::InvalidCertificate(
-            CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        )) => Error::Untrusted {
-            address,
-            reason: "it is signed by no authority that is trusted here".to_owned(),
-        },
-        Some(rustls::Error::InvalidCertificate(error)) => {
-            Error::Untrusted { address, reason: error.to_string() }
+        Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(fault))))
+            if fault.is::<Fault>() =>
+        {
+            Error::Untrusted { address, reason: shown(&fault.to_string()) }
+        }
+        // Of the handshake; what is wrong with the certificate itself is a fault.
+        Some(rustls::Error::InvalidCertificate(_)) => {
+            Error::Untrusted { address, reason: "whoever shows it does not have its key".to_owned() }
         }
         Some(rustls::Error::InvalidMessage(_)) => Error::Unreachable { address, reason: NO_TLS.to_owned() },
+        Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
+            let reason =
+                format!("it has no cipher or no key that is supported here; the key has to be {KEYS}");
+            Error::Unreachable { address, reason }
+        }
         _ => Error::Unreachable { address, reason: root_cause(error) },
     }
 }
@@ -96,29 +107,37 @@ pub(super) fn explained(address: &str, error: &io::Error) -> Error {
 pub(super) fn certificate_refused(error: &io::Error) -> Option<String> {
     use AlertDescription as Alert;
     let Some(rustls::Error::AlertReceived(alert)) = error.get_ref()?.downcast_ref() else { return None };
-    let is_refused = matches!(
-        alert,
-        Alert::BadCertificate
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::DecryptError
-            | Alert::UnknownCA
-            | Alert::UnsupportedCertificate
-    );
+    let refusals = [
+        (Alert::CertificateExpired, ": it has expired, or is not valid yet"),
+        (Alert::UnknownCA, ": its authority is not known there"),
+        (Alert::DecryptError, ": a signature is wrong"),
+        (Alert::UnsupportedCertificate, ": it is of a kind that is not supported there"),
+        (Alert::BadCertificate, ""),
+        (Alert::CertificateUnknown, ""),
+    ];
     if *alert == Alert::CertificateRequired {
-        Some("it wants a certificate of the client".to_owned())
-    } else {
-        is_refused.then(|| format!("it does not take the client's certificate ({alert:?})"))
+        return Some("it wants a certificate of the client".to_owned());
     }
+    let (_, why) = refusals.iter().find(|(refusal, _)| refusal == alert)?;
+    Some(format!("it does not take the client's certificate{why}"))
 }
 
-fn authorities(tls: &Tls) -> Result<RootCertStore, Error> {
+/// Returns the authorities to trust, and the certificates that were named for that.
+fn authorities(tls: &Tls) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
     let mut store = RootCertStore::empty();
+    let mut trusted = Vec::new();
     if let Some(pem) = &tls.authorities {
-        for certificate in certificates(pem, "the authorities' certificates")? {
-            let refused =
-                |error| Error::Config(format!("an authority's certificate cannot be used: {error}"));
-            store.add(certificate).map_err(refused)?;
+        trusted = certificates(pem, "the authorities' certificates")?;
+        let mut unusable = None;
+        for certificate in &trusted {
+            match certificate::unusable(certificate) {
+                Some(fault) => unusable = unusable.or(Some(fault)),
+                None => store.add(certificate.clone()).map_err(|_| unusable_authority(UNSUPPORTED))?,
+            }
+        }
+        // A list of many may have some that are not supported.
+        if let Some(fault) = unusable.filter(|_| store.is_empty()) {
+            return Err(unusable_authority(&fault));
         }
     } else {
         let found = rustls_native_certs::load_native_certs();
@@ -130,7 +149,36 @@ fn authorities(tls: &Tls) -> Result<RootCertStore, Error> {
             )));
         }
     }
-    Ok(store)
+    Ok((store, trusted))
+}
+
+fn unusable_authority(fault: &str) -> Error {
+    Error::Config(format!("an authority's certificate cannot be used: {fault}"))
+}
+
+/// Reads the client's own certificate, with those between it and its authority, and its key.
+fn pair(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
+    let chain = certificates(&identity.certificate, "the client's certificate")?;
+    let key = PrivateKeyDer::from_pem_slice(&identity.key).map_err(|_| {
+        let is_encrypted = String::from_utf8_lossy(&identity.key).contains("ENCRYPTED");
+        Error::Config(if is_encrypted {
+            "the client's key is encrypted; `openssl pkey` writes it without a passphrase".to_owned()
+        } else {
+            "no private key in PEM is in the client's key".to_owned()
+        })
+    })?;
+    Ok((chain, key))
+}
+
+/// Says why a certificate and its key cannot be used, where `fault` is what is wrong with the certificate itself.
+fn unusable_pair(error: &rustls::Error, fault: Option<String>) -> Error {
+    Error::Config(match (error, fault) {
+        (_, Some(fault)) => format!("the client's certificate cannot be used: {fault}"),
+        (rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch), None) => {
+            "the client's key is not that of its certificate".to_owned()
+        }
+        (_, None) => format!("the client's key cannot be used: expected {KEYS}"),
+    })
 }
 
 /// Reads certificates in PEM, at least one.
@@ -139,6 +187,8 @@ fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, 
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(Error::Config(format!("no certificate in PEM is in {what}"))),
-        Err(error) => Err(Error::Config(format!("{what} cannot be read: {error}"))),
+        Err(_) => Err(Error::Config(format!(
+            "{what} cannot be read: expected PEM, each certificate a whole section `BEGIN CERTIFICATE`"
+        ))),
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+mod certificates;
 mod command_line;
 mod commands;
 mod contract_changes;

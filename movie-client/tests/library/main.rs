@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 mod addresses;
+mod certificates;
 mod deadlines;
 mod errors;
 mod hostile;

@@ -68,17 +68,17 @@ impl Files {
 }
 
 /// A server of no movies.
-fn server() -> Server {
+pub(crate) fn server() -> Server {
     Server::new(Arc::new(Catalogue::new(Snapshot::default())), Found::quiet())
 }
 
 /// Returns how many movies the service has.
-async fn count(config: &Config) -> Result<u64, Error> {
+pub(crate) async fn count(config: &Config) -> Result<u64, Error> {
     Ok(soon(Client::connect(config)?.catalog()).await?.movie_count)
 }
 
 /// Asserts that a service is not trusted, and that the reason says this.
-async fn assert_untrusted(config: &Config, part: &str) {
+pub(crate) async fn assert_untrusted(config: &Config, part: &str) {
     let error = count(config).await.unwrap_err();
     let Error::Untrusted { address, reason } = &error else { panic!("{error:?}") };
     assert!(address.starts_with("localhost:"), "{address}");
@@ -131,18 +131,29 @@ async fn a_service_that_sees_no_certificate_or_a_stranger_s_refuses_the_connecti
     let authority = Authority::new();
     let service = authority.service("localhost", true);
     let mut config = authority.trusted(service.socket_address());
-    for (identity, part) in
-        [(None, "it wants a certificate"), (Some(Authority::new().identity("a")), "DecryptError")]
-    {
+    for (identity, part) in [
+        (None, "it wants a certificate of the client"),
+        (
+            Some(Authority::new().identity("a")),
+            "it does not take the client's certificate: a signature is wrong",
+        ),
+    ] {
         config.tls.identity = identity;
         let error = count(&config).await.unwrap_err();
         let Error::Unauthenticated { message, .. } = &error else { panic!("{error:?}") };
         assert!(message.contains(part), "{error}");
     }
     let Identity { certificate, .. } = authority.identity("a");
-    config.tls.identity = Some(Identity { certificate, key: b"no key".to_vec() });
-    let error = count(&config).await.unwrap_err().to_string();
-    assert!(error.starts_with("no private key in PEM is in the client's key"), "{error}");
+    let other = authority.identity("a").key;
+    let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    for (key, said) in [
+        ("no key".into(), "no private key in PEM is in the client's key"),
+        (encrypted.into(), "the client's key is encrypted; `openssl pkey` writes it without a passphrase"),
+        (other, "the client's key is not that of its certificate"),
+    ] {
+        config.tls.identity = Some(Identity { certificate: certificate.clone(), key });
+        assert_eq!(count(&config).await.unwrap_err(), Error::Config(said.to_owned()));
+    }
 }
 
 #[tokio::test]
@@ -150,6 +161,20 @@ async fn a_service_that_does_not_speak_tls_is_told_by_what_it_says() {
     let service = Service::start(server());
     let config = Authority::new().trusted(service.socket_address());
     assert_unreachable(&config, "it does not speak TLS; is it http instead of https?").await;
+}
+
+#[tokio::test]
+async fn a_service_that_has_no_key_that_is_supported_is_told_by_its_alert() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let config = Authority::new().trusted(listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            // A fatal alert, handshake_failure (RFC 8446, section 6).
+            let _ = socket.write_all(&[0x15, 3, 3, 0, 2, 2, 40]).await;
+            let _ = socket.read_to_end(&mut Vec::new()).await;
+        }
+    });
+    assert_unreachable(&config, "no key that is supported here").await;
 }
 
 #[tokio::test]

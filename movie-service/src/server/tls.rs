@@ -1,5 +1,7 @@
 //! The certificate that the service shows, and those of its callers.
 
+mod certificate;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,8 +17,8 @@ use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{
     DEFAULT_VERSIONS, Error, InconsistentKeys, RootCertStore, ServerConfig, ServerConnection,
 };
-use x509_parser::extensions::GeneralName;
-use x509_parser::parse_x509_certificate;
+use tracing::warn;
+use x509_parser::time::ASN1Time;
 
 use crate::watch::{self, Files, Handle, Outcome};
 
@@ -68,6 +70,14 @@ pub enum TlsError {
         path: PathBuf,
         /// What is wanted.
         expected: &'static str,
+    },
+    /// The certificate or the key is of a kind that cannot be used.
+    #[error("{path} cannot be used: {fault}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, in words.
+        fault: String,
     },
     /// The certificate is that of another key.
     #[error(
@@ -137,25 +147,7 @@ impl Tls {
 /// showed was verified in the handshake.
 #[must_use]
 pub fn names(connection: &ServerConnection) -> Vec<String> {
-    connection.peer_certificates().and_then(<[_]>::first).map(names_in).unwrap_or_default()
-}
-
-fn names_in(certificate: &CertificateDer<'_>) -> Vec<String> {
-    let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Vec::new() };
-    // What cannot be read may be of a kind that counts, so it leaves no room for a common name.
-    let Ok(alternatives) = certificate.subject_alternative_name() else { return Vec::new() };
-    let alternatives = alternatives.map_or(&[][..], |extension| &extension.value.general_names);
-    let counts =
-        |name| matches!(name, &GeneralName::DNSName(_) | &GeneralName::URI(_) | &GeneralName::Invalid(..));
-    if !alternatives.iter().any(counts) {
-        let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
-        return common.map(ToOwned::to_owned).collect();
-    }
-    let readable = alternatives.iter().filter_map(|name| {
-        let (GeneralName::DNSName(name) | GeneralName::URI(name)) = name else { return None };
-        Some((*name).to_owned())
-    });
-    readable.collect()
+    connection.peer_certificates().and_then(<[_]>::first).map(certificate::names).unwrap_or_default()
 }
 
 fn load(files: &TlsFiles, http1: bool) -> Result<ServerConfig, TlsError> {
@@ -180,7 +172,18 @@ fn load(files: &TlsFiles, http1: bool) -> Result<ServerConfig, TlsError> {
 /// Reads a certificate and its key.
 fn pair(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(cert)?;
-    let private = PrivateKeyDer::from_pem_slice(&read(key)?)
+    if let Some(fault) = chain.first().and_then(certificate::unusable) {
+        return Err(TlsError::Unusable { path: cert.to_owned(), fault });
+    }
+    if let Some(doubt) = chain.first().and_then(|first| certificate::doubt(first, ASN1Time::now())) {
+        warn!("callers will refuse the certificate in {}: {doubt}", cert.display());
+    }
+    let pem = read(key)?;
+    if String::from_utf8_lossy(&pem).contains("ENCRYPTED") {
+        let fault = "it is encrypted; `openssl pkey` writes it without a passphrase".to_owned();
+        return Err(TlsError::Unusable { path: key.to_owned(), fault });
+    }
+    let private = PrivateKeyDer::from_pem_slice(&pem)
         .ok()
         .and_then(|private| provider.key_provider.load_private_key(private).ok())
         .ok_or_else(|| TlsError::Invalid { path: key.to_owned(), expected: KEY })?;

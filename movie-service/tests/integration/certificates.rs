@@ -35,8 +35,14 @@ impl Authority {
 
     /// Signs a certificate of this name.
     pub(crate) fn pair(&self, name: &str) -> Pair {
+        self.pair_until(name, 4096)
+    }
+
+    /// Signs a certificate of this name that expires in this year.
+    pub(crate) fn pair_until(&self, name: &str, year: i32) -> Pair {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(year, 1, 1);
         params.distinguished_name.push(DnType::CommonName, name);
         Pair { cert: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
     }

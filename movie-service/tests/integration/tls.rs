@@ -152,6 +152,15 @@ async fn a_bad_pair_is_refused_and_logged_and_the_old_one_serves_on_until_it_is_
 }
 
 #[test]
+fn a_certificate_that_callers_will_refuse_is_warned_of() {
+    let files = Files::new();
+    let mut service = Service::run(&mut files.command("movies.json"));
+    files.write_pair(files.authority.pair_until("localhost", 2001));
+    let line = service.log_line_with("callers will refuse the certificate");
+    assert!(line.contains("WARN") && line.contains("cert.pem: it has expired on Jan  1"), "{line}");
+}
+
+#[test]
 fn files_that_cannot_be_used_are_one_line_that_names_them() {
     let files = Files::new();
     files.write("key.pem", "not a key");

@@ -1,5 +1,6 @@
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
+use std::process::Command;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, CustomExtension, DnType, IsCa, KeyPair, SanType,
@@ -179,7 +180,7 @@ fn a_common_name_counts_only_without_alternative_names_of_a_kind_that_counts() {
     ] {
         let key = KeyPair::generate().unwrap();
         let certificate = named("boss", alternatives).self_signed(&key).unwrap();
-        assert_eq!(names_in(certificate.der()), [expected]);
+        assert_eq!(certificate::names(certificate.der()), [expected]);
     }
 }
 
@@ -190,7 +191,7 @@ fn a_common_name_does_not_stand_in_for_alternative_names_that_cannot_be_read() {
         let mut params = named("boss", vec![]);
         params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 17], content.clone()));
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        assert!(names_in(certificate.der()).is_empty(), "{content:?}");
+        assert!(certificate::names(certificate.der()).is_empty(), "{content:?}");
     }
 }
 
@@ -253,4 +254,70 @@ fn what_cannot_be_used_is_refused_with_the_file_and_what_was_expected() {
         fs::write(path, good).unwrap();
     }
     fixture.load().unwrap();
+}
+
+#[test]
+fn a_certificate_that_callers_will_refuse_is_used_and_what_is_wrong_with_it_is_known() {
+    let doubt = |change: fn(&mut CertificateParams)| {
+        let mut params = named("films", vec![dns("localhost")]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.self_signed(&key).unwrap();
+        let fixture = Fixture::new();
+        fs::write(&fixture.files.cert, certificate.pem()).unwrap();
+        fs::write(&fixture.files.key, key.serialize_pem()).unwrap();
+        fixture.load().unwrap();
+        certificate::doubt(certificate.der(), ASN1Time::now())
+    };
+    assert_eq!(doubt(|_| {}), None);
+    let expired = doubt(|params| params.not_after = rcgen::date_time_ymd(2001, 2, 3));
+    assert_eq!(expired.as_deref(), Some("it has expired on Feb  3 00:00:00 2001 +00:00"));
+    let early = doubt(|params| params.not_before = rcgen::date_time_ymd(2999, 1, 1));
+    assert_eq!(early.as_deref(), Some("it is not valid before Jan  1 00:00:00 2999 +00:00"));
+    let nameless = doubt(|params| params.subject_alt_names.clear());
+    assert_eq!(nameless.as_deref(), Some("it has no subjectAltName, and common names do not count"));
+}
+
+/// Runs openssl in a folder, with arguments that have no spaces in them. Returns whether there is such a program.
+fn openssl(folder: &Path, arguments: &str) -> bool {
+    match Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            true
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+            let _ = writeln!(io::stderr(), "skipped: there is no openssl");
+            false
+        }
+    }
+}
+
+#[test]
+fn what_openssl_makes_is_used_or_refused_in_words() {
+    const SELF_SIGNED: &str = "req -x509 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem";
+    let fixture = Fixture::new();
+    let folder = fixture.dir.path();
+    for arguments in ["-newkey rsa:2048", "-newkey rsa:2048 -addext basicConstraints=CA:FALSE"] {
+        if !openssl(folder, &format!("{SELF_SIGNED} {arguments}")) {
+            return;
+        }
+        fixture.load().unwrap();
+    }
+
+    openssl(folder, &format!("{SELF_SIGNED} -newkey ec -pkeyopt ec_paramgen_curve:P-521"));
+    fixture.assert_refused(&["cert.pem cannot be used: P-521 is not supported", "P-256"]);
+    openssl(folder, &format!("{SELF_SIGNED} -newkey rsa:1024"));
+    fixture.assert_refused(&["cert.pem cannot be used: RSA with 1024 bits is not supported", "2048"]);
+    openssl(folder, &format!("{SELF_SIGNED} -newkey ed448"));
+    fixture
+        .assert_refused(&["cert.pem cannot be used: the algorithm 1.3.101.113 is not supported", "Ed25519"]);
+
+    openssl(folder, "req -new -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem");
+    openssl(folder, "x509 -req -in request.pem -signkey key.pem -out cert.pem");
+    fixture.assert_refused(&["cert.pem cannot be used: it is a version 1 certificate", "subjectAltName"]);
+
+    openssl(folder, &SELF_SIGNED.replace("-nodes", "-newkey rsa:2048 -passout pass:secret"));
+    fixture.assert_refused(&["key.pem cannot be used: it is encrypted; `openssl pkey` writes it without"]);
 }

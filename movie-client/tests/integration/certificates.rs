@@ -1,0 +1,40 @@
+//! The certificates that `docs/operations.md` shows how to make.
+
+use std::fs;
+use std::io::{self, Write};
+use std::process::Command;
+
+use movie_service::server::tls::TlsFiles;
+
+use crate::service::{Service, client, outcome, workspace};
+
+#[tokio::test]
+async fn what_the_documented_commands_make_encrypts_calls_to_each_of_its_names() {
+    let document = fs::read_to_string(workspace("docs/operations.md")).unwrap();
+    let commands: Vec<_> = document.lines().filter_map(|line| line.strip_prefix("$ openssl ")).collect();
+    assert_eq!(commands.len(), 2);
+    let folder = tempfile::tempdir().unwrap();
+    for command in commands {
+        let arguments = shlex::split(command).unwrap();
+        match Command::new("openssl").args(arguments).current_dir(folder.path()).output() {
+            Ok(made) => assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr)),
+            Err(error) => {
+                assert_eq!(error.kind(), io::ErrorKind::NotFound);
+                let _ = writeln!(io::stderr(), "skipped: there is no openssl");
+                return;
+            }
+        }
+    }
+    let path = |name| folder.path().join(name);
+    let files = TlsFiles { cert: path("server.pem"), key: path("server.key"), client_ca: None };
+    let service = Service::with_tls("movies.json", files);
+    let port = service.address.port();
+    for host in ["localhost", "127.0.0.1"] {
+        let mut info = client(&format!("https://{host}:{port}"));
+        let called = outcome(info.args(["info", "--tls-ca"]).arg(path("ca.pem"))).await;
+        assert_eq!((called.code, called.stderr.as_str()), (Some(0), ""));
+    }
+    let mut info = client(&format!("https://localhost:{port}"));
+    let called = outcome(info.args(["info", "--tls-ca"]).arg(path("server.pem"))).await;
+    assert_eq!(called.code, Some(5), "{}", called.stderr);
+}

@@ -1,0 +1,227 @@
+//! Which certificates of a service are trusted, and what is said of those that are not.
+
+use std::fs;
+use std::io::{self, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use movie_client::{Config, Error, Identity};
+use movie_service::server::Server;
+use movie_service::server::tls::{Tls, TlsFiles};
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
+    date_time_ymd,
+};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+
+use crate::service::Service;
+use crate::support::config;
+use crate::tls::{assert_untrusted, count, server};
+
+/// A certificate that signed itself, and its key, both in PEM.
+struct SelfSigned {
+    certificate: String,
+    key: String,
+}
+
+impl SelfSigned {
+    /// Makes the certificate of an authority for `localhost`, as `openssl req -x509` does, but for these changes.
+    fn new(change: impl FnOnce(&mut CertificateParams)) -> Self {
+        let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "localhost");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        change(&mut params);
+        let key = KeyPair::generate().unwrap();
+        Self { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
+    }
+
+    /// Reads what openssl has made.
+    fn read(folder: &Path) -> Self {
+        let read = |name| fs::read_to_string(folder.join(name)).unwrap();
+        Self { certificate: read("cert.pem"), key: read("key.pem") }
+    }
+
+    /// Starts a service that shows it.
+    fn serve(&self) -> Service {
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        fs::write(&cert, &self.certificate).unwrap();
+        fs::write(&key, &self.key).unwrap();
+        let tls = Tls::load(TlsFiles { cert, key, client_ca: None }, false).unwrap();
+        Service::start(Server { tls: Some(tls), ..server() })
+    }
+
+    /// Returns how a client fares that trusts this certificate and calls a service that shows it.
+    async fn called(&self) -> Result<u64, Error> {
+        let service = self.serve();
+        count(&self.trusted(service.socket_address())).await
+    }
+
+    /// Returns a configuration for a port of this machine that trusts it.
+    fn trusted(&self, address: SocketAddr) -> Config {
+        let mut config = config([]);
+        config.addresses = vec![format!("https://localhost:{}", address.port()).parse().unwrap()];
+        config.tls.authorities = Some(self.certificate.clone().into());
+        config
+    }
+}
+
+/// Does no more than the handshake, with a certificate that no service of ours would show.
+async fn handshakes(certificate: &str, key: &str) -> SocketAddr {
+    let provider = ring::default_provider();
+    let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
+    let key = provider.key_provider.load_private_key(key).unwrap();
+    let pair = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
+    let mut config = ServerConfig::builder_with_provider(Arc::new(provider))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(pair));
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            let _ = acceptor.accept(socket).await;
+        }
+    });
+    address
+}
+
+/// Runs openssl in a folder, with arguments that have no spaces in them. Returns whether there is such a program.
+fn openssl(folder: &Path, arguments: &str) -> bool {
+    match Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output() {
+        Ok(output) => {
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            true
+        }
+        Err(error) => {
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+            let _ = writeln!(io::stderr(), "skipped: there is no openssl");
+            false
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_that_is_itself_trusted_is_taken_whether_or_not_it_is_an_authority_s() {
+    for is_ca in [IsCa::Ca(BasicConstraints::Unconstrained), IsCa::ExplicitNoCa, IsCa::NoCa] {
+        let certificate = SelfSigned::new(|params| params.is_ca = is_ca);
+        assert_eq!(certificate.called().await.unwrap(), 0);
+    }
+}
+
+#[tokio::test]
+async fn a_trusted_self_signed_certificate_is_refused_with_what_is_wrong_with_it() {
+    type Change = fn(&mut CertificateParams);
+    let wrong: [(Change, &str); 6] = [
+        (
+            |params| params.not_after = date_time_ymd(2001, 2, 3),
+            "it has expired on Feb  3 00:00:00 2001 +00:00",
+        ),
+        (
+            |params| params.not_before = date_time_ymd(2999, 1, 1),
+            "it is not valid before Jan  1 00:00:00 2999 +00:00",
+        ),
+        (
+            |params| params.subject_alt_names.clear(),
+            "it has no subjectAltName; its common name `localhost` does not count",
+        ),
+        (
+            |params| {
+                let address = SanType::IpAddress(Ipv4Addr::new(192, 0, 2, 1).into());
+                params.subject_alt_names = vec![SanType::DnsName("a.example".try_into().unwrap()), address];
+            },
+            "it is for a.example, 192.0.2.1, not for localhost",
+        ),
+        (
+            |params| {
+                params.subject_alt_names = vec![SanType::Rfc822Name("boss@a.example".try_into().unwrap())];
+            },
+            "its subjectAltName has no host",
+        ),
+        (
+            |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
+            "its extended key usage does not have serverAuth",
+        ),
+    ];
+    for (change, reason) in wrong {
+        for is_ca in [IsCa::Ca(BasicConstraints::Unconstrained), IsCa::ExplicitNoCa] {
+            let certificate = SelfSigned::new(|params| {
+                params.is_ca = is_ca;
+                change(params);
+            });
+            let error = certificate.called().await.unwrap_err();
+            assert!(matches!(&error, Error::Untrusted { reason: said, .. } if said == reason), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_that_only_looks_like_the_trusted_one_is_refused() {
+    let (trusted, other) = (SelfSigned::new(|_| {}), SelfSigned::new(|_| {}));
+    let service = other.serve();
+    let config = trusted.trusted(service.socket_address());
+    assert_untrusted(
+        &config,
+        "it is the certificate of an authority (CA:TRUE), and none that is trusted here",
+    )
+    .await;
+
+    // The certificate is no secret, its key is.
+    let address = handshakes(&trusted.certificate, &other.key).await;
+    assert_untrusted(&trusted.trusted(address), "whoever shows it does not have its key").await;
+}
+
+#[tokio::test]
+async fn the_self_signed_certificate_of_openssl_is_taken_or_refused_in_words() {
+    const SELF_SIGNED: &str = "req -x509 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem";
+    const SAN: &str = "-addext subjectAltName=DNS:localhost";
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for key in ["rsa:2048", "ec -pkeyopt ec_paramgen_curve:P-256", "ed25519"] {
+        for kind in ["", " -addext basicConstraints=critical,CA:FALSE"] {
+            if !openssl(folder, &format!("{SELF_SIGNED} -newkey {key} {SAN}{kind}")) {
+                return;
+            }
+            assert_eq!(SelfSigned::read(folder).called().await.unwrap(), 0, "{key}{kind}");
+        }
+    }
+
+    openssl(folder, &format!("{SELF_SIGNED} -newkey rsa:2048"));
+    let error = SelfSigned::read(folder).called().await.unwrap_err();
+    assert!(error.to_string().contains("it has no subjectAltName; its common name `localhost`"), "{error}");
+
+    for (key, kind) in [("ec -pkeyopt ec_paramgen_curve:P-521", "P-521"), ("rsa:1024", "RSA with 1024 bits")]
+    {
+        openssl(folder, &format!("{SELF_SIGNED} -newkey {key} {SAN}"));
+        let config = SelfSigned::read(folder).trusted(([127, 0, 0, 1], 1).into());
+        let error = count(&config).await.unwrap_err().to_string();
+        let expected = format!("an authority's certificate cannot be used: {kind} is not supported; ");
+        assert!(error.starts_with(&expected), "{error}");
+    }
+
+    openssl(folder, "req -new -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem");
+    openssl(folder, "x509 -req -in request.pem -signkey key.pem -out cert.pem");
+    let old = SelfSigned::read(folder);
+    let address = handshakes(&old.certificate, &old.key).await;
+    assert_untrusted(&old.trusted(address), "it is a version 1 certificate, which has no subjectAltName")
+        .await;
+
+    let SelfSigned { certificate, key } = old;
+    let mut config = config([]);
+    config.addresses = vec!["https://localhost:1".parse().unwrap()];
+    config.tls.identity = Some(Identity { certificate: certificate.into(), key: key.into() });
+    let error = count(&config).await.unwrap_err().to_string();
+    assert!(error.starts_with("the client's certificate cannot be used: it is a version 1"), "{error}");
+}
