@@ -1,7 +1,7 @@
 //! Movies in an SQL database: SQLite, or a server that speaks PostgreSQL's protocol and has serialisable transactions.
 //!
 //! * [`Source`] — which one; `postgres_url` — how a server is named;
-//! * [`Sqlite`] and `sqlite_file` — a file, and what must not happen to it; [`Postgres`] — a server, or one of several;
+//! * `sqlite` and `sqlite_file` — a file, and what must not happen to it; `postgres` — a server, or one of several;
 //! * `rows` — what is in the tables; `schema` — how they are made, and brought up to date.
 
 mod postgres;
