@@ -95,7 +95,7 @@ struct OffersFlags {
     #[arg(long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
     web_origin: Vec<Origin>,
 
-    /// Compress lists for callers that take gzip.
+    /// Compress response messages of 1 KiB or more for callers that accept gzip.
     #[arg(long, env = "MOVIE_GZIP", value_parser = FalseyValueParser::new())]
     gzip: bool,
 

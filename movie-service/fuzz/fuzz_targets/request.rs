@@ -6,11 +6,13 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::io::Read;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, LazyLock};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
 use http::Request;
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
@@ -30,6 +32,9 @@ const POLLS: usize = 100_000;
 
 /// The bit of how to send that adds trailers.
 const TRAILERS: u8 = 8;
+
+/// The bit of how to send that says that messages may be compressed.
+const GZIP: u8 = 64;
 
 static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
     let movie = |id, title| Change::Insert(Movie { title, rating: 8.5, director: "", id, details: &[] });
@@ -57,13 +62,13 @@ fuzz_target!(|input: &[u8]| {
     let script = Script::new(*how, cuts, body);
     if let Some(call) = usize::from(how >> 4 & 3).checked_sub(1) {
         // Lists are made on other threads.
-        let (status, answer) = RUNTIME.block_on(answer_of(CATALOG[call], script));
+        let (status, answer) = RUNTIME.block_on(answer_of(CATALOG[call], script, how & GZIP != 0));
         return check(call, &status, &answer);
     }
     let is_list = how & 1 != 0;
     let path = if is_list { "/Movie/GetListMovies" } else { "/Movie/GetMovieByID" };
-    let (status, body_of_answer) = finish(answer_of(path, script));
-    match rule(is_list, body, how & TRAILERS != 0) {
+    let (status, body_of_answer) = finish(answer_of(path, script, how & GZIP != 0));
+    match rule(is_list, body, how & TRAILERS != 0, how & GZIP != 0) {
         Ok(answer) => {
             assert_eq!(status.code(), Code::Ok, "{status}");
             assert_eq!(body_of_answer, answer);
@@ -80,8 +85,11 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// Makes a call; returns how it ended and the body of the answer.
-async fn answer_of(path: &str, script: Script) -> (Status, Bytes) {
-    let request = Request::post(path).header("content-type", "application/grpc");
+async fn answer_of(path: &str, script: Script, is_gzip: bool) -> (Status, Bytes) {
+    let mut request = Request::post(path).header("content-type", "application/grpc");
+    if is_gzip {
+        request = request.header("grpc-encoding", "gzip");
+    }
     let response = CALLS.answer(request.body(script).expect("the request is well-formed")).await;
     let headers = response.headers().clone();
     let collected = pin!(response.into_body()).collect().await.expect("an answer does not break off");
@@ -116,13 +124,22 @@ fn check(call: usize, status: &Status, answer: &[u8]) {
 }
 
 /// Returns the body of the answer, or how the call may be refused.
-fn rule(is_list: bool, body: &[u8], has_trailers: bool) -> Result<Bytes, Vec<Refusal>> {
+fn rule(is_list: bool, body: &[u8], has_trailers: bool, is_gzip: bool) -> Result<Bytes, Vec<Refusal>> {
     let most = Limits::default().message;
     let (mut answers, mut is_malformed, mut rest) = (Vec::new(), false, body);
     let mut is_cut = false;
     while let Some(([flag, length @ ..], after)) = rest.split_first_chunk::<5>() {
         let length = u32::from_be_bytes(*length) as usize;
-        if *flag == 0 && length > most {
+        let is_compressed = is_gzip && *flag == 1;
+        let is_known = *flag == 0 || is_compressed;
+        let mut message = after.get(..length).map(<[u8]>::to_vec);
+        if let Some(gzip) = message.as_mut().filter(|_| is_compressed && length <= most) {
+            let mut unpacked = Vec::new();
+            let most = most as u64 + 1;
+            is_malformed |= MultiGzDecoder::new(&gzip[..]).take(most).read_to_end(&mut unpacked).is_err();
+            *gzip = unpacked;
+        }
+        if is_known && message.as_ref().map_or(length, |message| message.len().max(length)) > most {
             let mut refusals = vec![Refusal::TooLarge { most }];
             // Which of the two is found first depends on the cuts.
             if is_malformed {
@@ -130,13 +147,14 @@ fn rule(is_list: bool, body: &[u8], has_trailers: bool) -> Result<Bytes, Vec<Ref
             }
             return Err(refusals);
         }
-        is_malformed |= *flag != 0;
-        let Some((message, after)) = after.split_at_checked(length) else {
+        is_malformed |= !is_known;
+        let Some(message) = message else {
             // tonic does not notice that a message is cut off right after its prefix.
-            is_cut = !after.is_empty();
+            is_cut = is_gzip || !after.is_empty();
             break;
         };
-        match answer(is_list, message) {
+        let after = &after[length..];
+        match answer(is_list, &message) {
             Some(answer) => answers.push(answer),
             None => is_malformed = true,
         }
@@ -146,7 +164,7 @@ fn rule(is_list: bool, body: &[u8], has_trailers: bool) -> Result<Bytes, Vec<Ref
         is_cut = !rest.is_empty();
     }
     // Nor does it if trailers follow what is cut off.
-    is_malformed |= is_cut && !has_trailers;
+    is_malformed |= is_cut && (is_gzip || !has_trailers);
     answers.into_iter().next().filter(|_| !is_malformed).ok_or(vec![Refusal::Malformed])
 }
 

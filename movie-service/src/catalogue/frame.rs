@@ -100,7 +100,7 @@ impl<'a> Movie<'a> {
 }
 
 /// Writes the length of a message into the prefix before it, which starts at `start` and ends with `out`.
-pub(super) fn close(out: &mut [u8], start: usize) {
+pub fn close(out: &mut [u8], start: usize) {
     let length = u32::try_from(out.len() - start - PREFIX).unwrap_or(u32::MAX);
     out[start + 1..start + PREFIX].copy_from_slice(&length.to_be_bytes());
 }
@@ -130,7 +130,7 @@ pub(super) fn first(frames: &[u8]) -> &[u8] {
 }
 
 /// Walks over frames: where each starts, and the frame.
-pub(super) fn each(frames: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+pub fn each(frames: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut start = 0;
     iter::from_fn(move || {
         let frame = first(frames.get(start..)?);

@@ -24,6 +24,8 @@ pub struct Snapshot {
     len: usize,
     /// The bytes of all frames.
     bytes: usize,
+    /// The bytes of the longest frame there was.
+    longest: usize,
     segments: CowVec<Segment>,
     index: Index,
 }
@@ -51,6 +53,12 @@ impl Snapshot {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// Returns a number of bytes that no frame exceeds: those of the longest one, which may be gone.
+    #[must_use]
+    pub fn longest_frame(&self) -> usize {
+        self.longest
     }
 
     /// Returns the frame of the movie that has this id, without copying it.
@@ -229,6 +237,7 @@ impl Snapshot {
         let inserted = index.insert(movie.id.as_bytes(), place, |place| frame::id(frame_at(segments, place)));
         inserted.map_err(|place| exists(frame_at(segments, place)))?;
         self.change(place, |segment| segment.with_next(place.key(), movie));
+        self.longest = self.longest.max(self.frame_at(place).len());
         self.len += 1;
         Ok(())
     }
@@ -238,6 +247,7 @@ impl Snapshot {
         let place =
             self.find(movie.id.as_bytes()).ok_or_else(|| ChangeError::NotFound(movie.id.to_owned()))?;
         self.change(place, |segment| segment.with(place.key(), Some(movie)));
+        self.longest = self.longest.max(self.frame_at(place).len());
         Ok(())
     }
 
@@ -307,6 +317,7 @@ pub struct Builder {
     block: Block,
     len: usize,
     bytes: usize,
+    longest: usize,
     segments: CowVec<Segment>,
     index: IndexBuilder,
 }
@@ -351,9 +362,9 @@ impl Builder {
     pub fn finish(mut self) -> Result<Snapshot, NotAdded> {
         let ready = self.block.finish();
         self.index(ready)?;
-        let Self { len, bytes, segments, index, .. } = self;
+        let Self { len, bytes, longest, segments, index, .. } = self;
         let point = HistoryPoint::default();
-        Ok(Snapshot { point, ordered_since: 0, len, bytes, segments, index: index.finish() })
+        Ok(Snapshot { point, ordered_since: 0, len, bytes, longest, segments, index: index.finish() })
     }
 
     fn index(&mut self, ready: Vec<Segment>) -> Result<(), NotAdded> {
@@ -361,12 +372,13 @@ impl Builder {
             self.bytes += segment.frames().len();
             let movies = segment.clone();
             let number = push(&mut self.segments, segment).map_err(|error| (self.len, error))?;
-            let Self { len, segments, index, .. } = self;
+            let Self { len, longest, segments, index, .. } = self;
             for (key, frame) in movies.frames_by_key() {
                 let inserted = index.insert(frame::id(frame), Place::new(number, key), |place| {
                     frame::id(frame_at(segments, place))
                 });
                 inserted.map_err(|other| (*len, exists(frame_at(segments, other))))?;
+                *longest = (*longest).max(frame.len());
                 *len += 1;
             }
         }

@@ -86,6 +86,7 @@ fn assert_is(snapshot: &Arc<Snapshot>, model: &[Entry]) {
         let message = message.encode_to_vec();
         let frame = [&[0], u32::try_from(message.len()).unwrap().to_be_bytes().as_slice(), &message].concat();
         assert_eq!(snapshot.frame(id.as_bytes()).unwrap(), frame);
+        assert!(snapshot.longest_frame() >= frame.len());
         assert_eq!(snapshot.get(id).map(own), Some((id.clone(), title.clone())));
         frames.extend(frame);
     }
@@ -173,6 +174,19 @@ proptest! {
             }
             prop_assert_eq!(followed, model.iter().cloned().collect());
         }
+    }
+}
+
+#[test]
+fn the_longest_frame_is_known_however_it_came() {
+    let title = |length| "x".repeat(length);
+    let built = build(&[("1".into(), title(9)), ("2".into(), title(7))]);
+    let [longer, longest] = [title(20), title(100)];
+    let movie = |id, title| Movie { title, id, ..Movie::default() };
+    let inserted = built.with([Change::Insert(movie("3", &longer))]).unwrap();
+    let updated = inserted.with([Change::Update(movie("2", &longest))]).unwrap();
+    for (snapshot, id) in [(built, "1"), (inserted, "3"), (updated, "2")] {
+        assert_eq!(snapshot.longest_frame(), snapshot.frame(id.as_bytes()).unwrap().len());
     }
 }
 

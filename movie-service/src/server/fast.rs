@@ -3,22 +3,22 @@
 //! The generated code decodes a request into a message, and encodes the answer from another. The catalogue
 //! holds movies encoded, so here a call is answered with a slice of it: nothing is decoded but the id, and
 //! nothing is copied. Only the plain form of a call is taken: one uncompressed message, written as every
-//! protobuf library writes it. Whatever else arrives goes to the generated code unread, or read and
-//! replayed; so this module needs to know no error, and a test shows that both ways give the same bytes.
+//! protobuf library writes it, and a response that is not to be compressed. Whatever else arrives goes to the generated
+//! code unread, or read and replayed; so this module needs to know no error, and a test shows that both ways give the
+//! same bytes.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{HeaderName, HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame};
 
 use super::body::{Content, Incoming, Ready, Replayed};
+use super::gzip;
 use crate::catalogue::{Catalogue, Snapshot, frame};
 use crate::found::Found;
-
-const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 
 /// The tag of `MovieID.id` and `GetMovieRequest.id`: field 1, a length and that many bytes.
 const ID: u8 = 1 << 3 | 2;
@@ -37,6 +37,8 @@ pub(super) enum Outcome<B: Body> {
 /// whole by then, and no future has to carry them. Copies of memory were nearly a quarter of a call's time.
 pub(super) struct Fast<B: Body = Incoming> {
     method: Method,
+    /// Whether long messages are compressed for callers that accept that.
+    compresses: bool,
     /// The request, until the call has its outcome.
     request: Option<Request<B>>,
     /// The first frame of the request, once it was read.
@@ -44,12 +46,13 @@ pub(super) struct Fast<B: Body = Incoming> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Fast<B> {
-    /// Takes a request, or returns it if it is not for the fast way.
+    /// Takes a request, or returns it if it is not for the fast way. `compresses` says whether long messages are
+    /// compressed for callers that accept that.
     #[expect(clippy::result_large_err, reason = "it is no error, and a box is an allocation a call")]
-    pub(super) fn take(request: Request<B>) -> Result<Self, Request<B>> {
+    pub(super) fn take(request: Request<B>, compresses: bool) -> Result<Self, Request<B>> {
         match Method::at(request.uri().path()) {
-            Some(method) if !request.headers().contains_key(GRPC_ENCODING) => {
-                Ok(Self { method, request: Some(request), first: None })
+            Some(method) if !request.headers().contains_key(gzip::GRPC_ENCODING) => {
+                Ok(Self { method, compresses, request: Some(request), first: None })
             }
             _ => Err(request),
         }
@@ -66,7 +69,7 @@ impl<B: Body<Data = Bytes> + Unpin> Fast<B> {
         found: &Found,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<B>> {
-        let Self { method, request, first } = self;
+        let Self { method, compresses, request, first } = self;
         let body = request.as_mut().expect("a call has one outcome").body_mut();
         if first.is_none() {
             *first = ready!(Pin::new(&mut *body).poll_frame(cx));
@@ -81,7 +84,14 @@ impl<B: Body<Data = Bytes> + Unpin> Fast<B> {
             None => body.is_end_stream(),
             Some(frame) => body.is_end_stream() && is_empty(frame),
         };
-        if ended && let Some(ready) = message.and_then(|message| method.answer(catalogue, found, message)) {
+        let is_plain = |frame: usize| {
+            let is_accepted = || request.as_ref().is_some_and(|request| gzip::is_accepted(request.headers()));
+            !(*compresses && gzip::is_long(frame) && is_accepted())
+        };
+        if ended
+            && let Some(ready) =
+                message.and_then(|message| method.answer(catalogue, found, message, is_plain))
+        {
             let mut response = Response::new(Content::Ready(ready));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             return Poll::Ready(Outcome::Answered(response));
@@ -109,13 +119,24 @@ impl Method {
         }
     }
 
-    /// Answers a request message; `None` if it is not in its plain form.
-    fn answer(&self, catalogue: &Catalogue, found: &Found, message: &[u8]) -> Option<Ready> {
+    /// Answers a request message; `None` if it is not in its plain form, or the response is not: `is_plain` says whether
+    /// frames of up to so many bytes are sent as they are.
+    fn answer(
+        &self,
+        catalogue: &Catalogue,
+        found: &Found,
+        message: &[u8],
+        is_plain: impl Fn(usize) -> bool,
+    ) -> Option<Ready> {
         match self {
             Self::MovieById => {
                 let id = id(message)?;
                 let hit = catalogue.read(|movies| movies.frame(id));
-                if hit.is_some() {
+                if let Some(frame) = &hit {
+                    // First, since whoever answers instead announces it, too.
+                    if !is_plain(frame.len()) {
+                        return None;
+                    }
                     found.announce();
                 } else {
                     // A hit is text because the catalogue's ids are; what misses may be anything.
@@ -124,13 +145,14 @@ impl Method {
                 Some(Ready::One(hit.or(Some(Bytes::from_static(frame::EMPTY)))))
             }
             Self::ListOfMovies if message.is_empty() => {
-                Some(Ready::Many(Box::new(catalogue.read(Snapshot::frames))))
+                let frames = |movies: &Snapshot| is_plain(movies.longest_frame()).then(|| movies.frames());
+                Some(Ready::Many(Box::new(catalogue.read(frames)?)))
             }
             Self::ListOfMovies => None,
             // What is missing is an error, which this module does not know.
             Self::Movie => {
                 let found = catalogue.read(|movies| movies.full_frame(id(message)?))?;
-                Some(Ready::One(Some(found)))
+                is_plain(found.len()).then_some(Ready::One(Some(found)))
             }
         }
     }
@@ -193,11 +215,21 @@ mod tests {
 
     /// Returns the frame that the fast way answers a call with, or how many frames it hands on.
     fn outcome(path: &str, frames: &[Option<&'static [u8]>]) -> Result<Option<Bytes>, usize> {
-        let creed = Change::Insert(Movie { id: "7", title: "Creed", ..Movie::default() });
-        let catalogue = Catalogue::new(Snapshot::default().with([creed]).unwrap());
+        outcome_of(path, frames, "Creed", false)
+    }
+
+    /// The same for a movie with another title, and a caller that accepts gzip.
+    fn outcome_of(
+        path: &str,
+        frames: &[Option<&'static [u8]>],
+        title: &str,
+        compresses: bool,
+    ) -> Result<Option<Bytes>, usize> {
+        let movie = Change::Insert(Movie { id: "7", title, ..Movie::default() });
+        let catalogue = Catalogue::new(Snapshot::default().with([movie]).unwrap());
         let body = Script(frames.iter().map(|frame| frame.map(Bytes::from_static)).collect());
-        let request = Request::post(path).body(body).unwrap();
-        let Ok(mut fast) = Fast::take(request) else { return Err(0) };
+        let request = Request::post(path).header(gzip::GRPC_ACCEPT_ENCODING, "gzip").body(body).unwrap();
+        let Ok(mut fast) = Fast::take(request, compresses) else { return Err(0) };
         let cx = &mut Context::from_waker(Waker::noop());
         loop {
             match fast.poll_outcome(&catalogue, &Found::quiet(), cx) {
@@ -236,5 +268,23 @@ mod tests {
         assert_eq!(outcome("/Movie/GetMovieByID", &[Some(CREED), Some(b""), Some(b"")]), Err(2));
         assert_eq!(outcome("/Movie/GetMovieByID", &[Some(b"\0\0\0\0\x03\n\x01\xff")]), Err(1));
         assert_eq!(outcome("/Movie/GetListMovies", &[Some(CREED)]), Err(1));
+    }
+
+    #[test]
+    fn a_response_that_is_to_be_compressed_is_declined() {
+        // The longest title with which the message has less than 1 KiB: beside it, there is the id, and an etag if all
+        // that is known is asked for.
+        for (path, request, short) in [
+            ("/Movie/GetMovieByID", CREED, 1_017),
+            ("/Movie/GetListMovies", frame::EMPTY, 1_017),
+            ("/movie.catalog.v1.MovieCatalog/GetMovie", CREED, 997),
+        ] {
+            for (length, compresses, is_declined) in
+                [(short, true, false), (short + 1, false, false), (short + 1, true, true)]
+            {
+                let outcome = outcome_of(path, &[Some(request)], &"x".repeat(length), compresses);
+                assert_eq!(outcome.is_err(), is_declined, "{path}, {length} bytes: {outcome:?}");
+            }
+        }
     }
 }

@@ -58,7 +58,7 @@ impl Messages {
                 let [flag, length @ ..] = self.prefix;
                 self.rest = u32::from_be_bytes(length) as usize;
                 self.arrived = 0;
-                // Any other flag is refused for itself: no call takes compressed messages.
+                // Any other flag is refused for itself: the generated code takes no compressed messages.
                 if flag == 0 && self.rest > self.most {
                     return Err(TooLarge);
                 }

@@ -9,7 +9,7 @@
 //! * `service` — the way of a call; `reply` — the way of its answer into its stream; `executor` — runs both;
 //! * `call` — what a call counts for, and its [`deadline`]; [`frames`] — its messages;
 //! * `fast` — the fast way of the two calls of the `Movie` service; `routes` — the generated code for all others,
-//!   and `gzip` — which of their answers are compressed;
+//!   and `gzip` — compressed messages, which it does not see;
 //! * `body` — bodies of requests and answers, `data` — what the latter are made of; [`refusal`] — what a caller is told when a call fails;
 //! * [`single`] — calls without a connection, for those who try what requests may hold.
 
@@ -107,7 +107,7 @@ pub struct Offers {
     pub health: bool,
     /// Answers `grpc.reflection.v1` and `grpc.reflection.v1alpha`.
     pub reflection: bool,
-    /// Compresses lists for callers that take gzip.
+    /// Compresses messages of 1 KiB or more for callers that accept gzip.
     pub gzip: bool,
     /// Answers gRPC-Web to the pages of these; if there are none, not at all.
     pub web: Vec<Origin>,

@@ -46,6 +46,9 @@ pub enum Refusal {
         /// The limit, in bytes.
         most: usize,
     },
+    /// The request is compressed in a way that is not supported.
+    #[error("the header `grpc-encoding` names an encoding that is not supported, expected gzip or identity")]
+    Encoding,
     /// The request is not what the method takes.
     #[error("the request cannot be read, expected one message of the method's type")]
     Malformed,
@@ -65,6 +68,7 @@ impl From<Refusal> for Status {
             Refusal::Stopping => (Code::Unavailable, "SERVICE_STOPPING"),
             Refusal::Timeout => (Code::Internal, "TIMEOUT_MALFORMED"),
             Refusal::TooLarge { .. } => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
+            Refusal::Encoding => (Code::Unimplemented, "ENCODING_UNSUPPORTED"),
             Refusal::Malformed => (Code::Internal, "REQUEST_MALFORMED"),
             Refusal::Denied(denied) => match denied {
                 // As the generated code says it: the caller learns nothing but that.

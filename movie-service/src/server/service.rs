@@ -65,10 +65,7 @@ impl Calls {
     fn call(&self, request: Request<Incoming>) -> Call {
         let Shared { catalogue, found, routes, .. } = &*self.0.shared;
         self.begin(request, |request, deadline| {
-            if routes.compresses(&request) {
-                return Way::Generated(routes.call(request, Some(deadline)));
-            }
-            let mut fast = match Fast::take(request) {
+            let mut fast = match Fast::take(request, routes.compresses()) {
                 Ok(fast) => fast,
                 Err(request) => return Way::Generated(routes.call(request, Some(deadline))),
             };

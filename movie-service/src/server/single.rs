@@ -51,7 +51,7 @@ impl SingleCalls {
     where
         B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
     {
-        let generated = match Fast::take(request) {
+        let generated = match Fast::take(request, self.routes.compresses()) {
             Err(request) => self.routes.call(request, None),
             Ok(mut fast) => {
                 match poll_fn(|cx| fast.poll_outcome(&self.catalogue, &Found::quiet(), cx)).await {

@@ -21,6 +21,8 @@ use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service, ServiceExt};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
+use super::gzip;
+
 /// How the content types of gRPC-Web begin.
 const GRPC_WEB: &[u8] = b"application/grpc-web";
 
@@ -28,10 +30,12 @@ const GRPC_WEB: &[u8] = b"application/grpc-web";
 const KINDS: [&[u8]; 4] = [b"", b"+proto", b"-text", b"-text+proto"];
 
 /// The headers of an answer that a page may read, beside those that it always may.
-const EXPOSED: [HeaderName; 3] = [
+const EXPOSED: [HeaderName; 5] = [
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),
+    gzip::GRPC_ENCODING,
+    gzip::GRPC_ACCEPT_ENCODING,
 ];
 
 /// How long a browser may go by one preflight; Chromium keeps none for longer.

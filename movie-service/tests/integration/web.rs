@@ -53,7 +53,7 @@ async fn a_page_gets_a_movie_and_the_list_over_http_1_1() {
     assert_eq!(answer.header("access-control-allow-origin"), Some(SITE));
     assert_eq!(
         answer.header("access-control-expose-headers"),
-        Some("grpc-status,grpc-message,grpc-status-details-bin")
+        Some("grpc-status,grpc-message,grpc-status-details-bin,grpc-encoding,grpc-accept-encoding")
     );
     let [movie] = &*movies(&answer.body) else { panic!("not one movie: {answer:?}") };
     assert_eq!(movie.title, "Creed");

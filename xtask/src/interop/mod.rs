@@ -5,6 +5,7 @@
 //! when they talk to each other.
 
 pub(crate) mod python;
+mod relay;
 
 use std::env;
 use std::fs::{self, File};
@@ -17,6 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use self::python::{Python, command};
+use self::relay::Relay;
 use crate::program::{self, Output, Program};
 
 /// The course's database.
@@ -66,7 +68,9 @@ pub fn check(root: &Path) -> Result<()> {
     course(&programs)?;
     rust_service(&programs, MOVIES)?;
     rust_service(&programs, FILMS)?;
-    rust_client(&programs, FILMS)
+    rust_client(&programs, FILMS)?;
+    compression(&programs)?;
+    reflection(&programs)
 }
 
 /// The course's two programs print the same if either is replaced by ours.
@@ -155,6 +159,51 @@ fn rust_client(programs: &Programs, database: &str) -> Result<()> {
     Ok(())
 }
 
+/// Messages that are compressed are understood on both sides, and shorter on their way.
+fn compression(programs: &Programs) -> Result<()> {
+    const LONG: usize = 60_000;
+
+    let title = "long ".repeat(LONG / 5);
+    let movie = Movie { title, rating: 0.0, director: String::new(), id: "long".to_owned() };
+    let database = programs.python.folder.join("long.json");
+    let entry = serde_json::json!({ "id": movie.id, "title": movie.title });
+    fs::write(&database, serde_json::json!({ "movies": [entry] }).to_string())?;
+    let server = programs.rust_service_over(&database, &["--gzip"])?;
+
+    // No movie has it, and the service takes it all the same.
+    let unknown = "x".repeat(LONG);
+    let expected = format!("{}\t0.0\t\t\n", fields(&movie));
+    let check = "python client, rust service, gzip";
+    let call = |command| -> Result<(u64, u64)> {
+        let relay = Relay::start(&server.address)?;
+        let ids = programs.input([movie.id.as_str(), &unknown])?;
+        let found = run(programs.python.client(&relay.address).arg(command).stdin(ids))?;
+        compare(&format!("{check}, {command}"), &expected, &found)?;
+        relay.finish()
+    };
+    let most = LONG as u64 / 10;
+    let (requests, responses) = call("gzip")?;
+    ensure!(requests < most, "{check}: the requests take {requests} bytes, expected at most {most}");
+    ensure!(responses < most, "{check}: the responses take {responses} bytes, expected at most {most}");
+    let (plain, _) = call("get")?;
+    ensure!(plain > LONG as u64, "{check}: requests that are not compressed take {plain} bytes");
+    println!("{check}: {requests} and {responses} bytes for messages of {LONG} bytes");
+    Ok(())
+}
+
+/// The Python client finds in reflection what the contract has.
+fn reflection(programs: &Programs) -> Result<()> {
+    let contract = fs::read_to_string(programs.root.join("proto/movie/catalog/v1/catalog.proto"))?;
+    let methods = contract.lines().filter_map(|line| line.trim().strip_prefix("rpc ")?.split('(').next());
+    let mut expected: String = methods.flat_map(|method| [method, "\n"]).collect();
+    expected += "[1052]\ngoogle/rpc/error_details.proto\nno.such.Symbol\n";
+    let server = programs.rust_service(MOVIES)?;
+    let check = "python client, rust service, reflection";
+    compare(check, &expected, &run(programs.python_client(&server).arg("reflect"))?)?;
+    println!("{check}: the methods, an extension, error details, an unknown symbol");
+    Ok(())
+}
+
 /// Returns the ids of the movies that are most likely to be printed wrong, and of every hundredth.
 fn sample(movies: &[Movie]) -> impl Iterator<Item = &str> {
     movies.iter().enumerate().filter_map(|(number, Movie { title, director, id, .. })| {
@@ -211,10 +260,16 @@ impl Programs {
     }
 
     fn rust_service(&self, database: &str) -> Result<Server> {
+        self.rust_service_over(Path::new(&path(database)), &[])
+    }
+
+    /// Starts our service over a database, with more arguments.
+    fn rust_service_over(&self, database: &Path, arguments: &[&str]) -> Result<Server> {
         let mut service = command(&self.root, self.built.join("movie-service"));
         // By itself it logs JSON into a pipe; here the line that says where it listens is read.
         service.env("MOVIE_LOG_FORMAT", "text");
-        Server::start(service.args(["--listen", "127.0.0.1:0", "--database", &path(database)]))
+        service.args(["--listen", "127.0.0.1:0", "--database"]).arg(database).args(arguments);
+        Server::start(&mut service)
     }
 
     fn rust_client(&self, server: &Server) -> Command {

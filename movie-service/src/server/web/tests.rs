@@ -180,7 +180,8 @@ async fn an_error_without_a_body_reaches_the_page() {
     assert_eq!(response.headers()["grpc-status"], "12");
     assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], SITE);
     let exposed = &response.headers()[ACCESS_CONTROL_EXPOSE_HEADERS];
-    assert_eq!(exposed, "grpc-status,grpc-message,grpc-status-details-bin");
+    let expected = "grpc-status,grpc-message,grpc-status-details-bin,grpc-encoding,grpc-accept-encoding";
+    assert_eq!(exposed, expected);
     assert_eq!(body, "");
 }
 

@@ -1,19 +1,33 @@
 //! Messages that are none, or not what they say.
 
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use flate2::Compression;
+use flate2::bufread::GzEncoder;
 use movie_proto::MovieId;
 use tonic::Code;
 
-use super::{Target, block_on};
+use super::{Target, block_on, forget_peak, ordinary_call, peak};
 use crate::peer::frames::Frame;
 use crate::peer::{self, Answer, GET, LIST, Peer};
+use crate::process::{Service, command};
 use crate::raw::framed;
+
+const IMPORT: &str = "/movie.catalog.v1.MovieCatalog/ImportMovies";
+const LOOKUP: &str = "/movie.catalog.v1.MovieCatalog/LookupMovies";
 
 /// Words that tell how the service is made.
 const INTERNALS: [&str; 8] = ["prost", "protobuf message", "tonic", "rust", "::", ".rs", "hyper", "movieid"];
 
 /// Sends a request body after such fields; returns the answer.
 fn answer_with(target: &Target, path: &str, extra: &[(&str, &str)], body: &[u8]) -> Answer {
-    let mut peer = Peer::connect(target.address());
+    answer_from(target.address(), path, extra, body)
+}
+
+fn answer_from(address: SocketAddr, path: &str, extra: &[(&str, &str)], body: &[u8]) -> Answer {
+    let mut peer = Peer::connect(address);
     let stream = peer.begin(&[peer::fields(path).as_slice(), extra].concat());
     let mut frames: Vec<_> = body.chunks(16 * 1024).map(|chunk| Frame::data(stream, chunk)).collect();
     frames.push(Frame::data(stream, []).ending());
@@ -136,13 +150,11 @@ fn the_longest_id_that_is_taken_is_answered() {
 }
 
 #[test]
-fn a_compressed_request_is_unimplemented_and_told_what_is_taken() {
+fn a_request_that_is_compressed_in_another_way_is_unimplemented_and_told_what_is_taken() {
     let target = Target::start(&[]);
-    let bomb = gzip_bomb(60 * 1024);
-    let length = u32::try_from(bomb.len()).unwrap().to_be_bytes();
-    let bomb = [[1].as_slice(), &length, &bomb].concat();
+    let bomb = compressed(&gzip_bomb(60 * 1024));
     for path in [GET, LIST] {
-        for encoding in ["gzip", "deflate", "zstd", "snappy", "unheard-of"] {
+        for encoding in ["deflate", "zstd", "snappy", "unheard-of"] {
             let answer = answer_with(&target, path, &[("grpc-encoding", encoding)], &bomb);
             assert_refused(&answer, "12", encoding);
             let taken = answer.field("grpc-accept-encoding");
@@ -151,6 +163,74 @@ fn a_compressed_request_is_unimplemented_and_told_what_is_taken() {
         assert_refused(&answer(&target, path, &bomb), "13", "compressed without a word of how");
     }
     target.assert_unharmed();
+}
+
+#[test]
+fn a_gzip_bomb_is_refused_and_unpacked_no_further_than_a_message_may_be_long() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", dir.path().join("movies.db").display());
+    let mut command = command(Path::new(&store));
+    command.arg("--allow-anonymous-writes").env("MIMALLOC_PURGE_DELAY", "0");
+    let service = Service::run(&mut command);
+    // It would unpack to 9 MiB. Messages may have 64 KiB, those of an import 4 MiB.
+    let bomb = compressed(&gzip_bomb(60 * 1024));
+    let gzip = [("grpc-encoding", "gzip")];
+    // What the first call sets up stays.
+    answer_from(service.address, GET, &gzip, &bomb);
+    for (path, cost) in [(GET, 4), (LIST, 4), (IMPORT, 8)] {
+        let before = forget_peak(&service);
+        for _ in 0..10 {
+            let answer = answer_from(service.address, path, &gzip, &bomb);
+            assert_refused(&answer, "8", path);
+        }
+        let used = peak(&service) - before;
+        assert!(used <= cost * 1024, "{path}: {used} KiB");
+    }
+    ordinary_call(service.address);
+}
+
+#[test]
+fn many_messages_that_unpack_to_all_that_is_allowed_keep_nobody_waiting() {
+    let target = Target::start(&[]);
+    // 64 KiB each.
+    let zeros = compressed(&gzip_of(&vec![0; 64 * 1024]));
+    let many = zeros.repeat(120 * 1024 / zeros.len());
+    let mut peer = Peer::connect(target.address());
+    let fields = [peer::fields(LOOKUP).as_slice(), &[("grpc-encoding", "gzip")]].concat();
+    let stream = peer.begin(&fields);
+    peer.send_frames(many.chunks(16 * 1024).map(|chunk| Frame::data(stream, chunk)));
+    target.assert_costs_at_most(4 * 1024);
+}
+
+#[test]
+fn what_is_no_gzip_is_internal_and_tells_no_internals() {
+    let target = Target::start(&[]);
+    let gzip = gzip_of(b"\n\x011");
+    for (what, message) in [
+        ("nothing", &b""[..]),
+        ("something else", b"\n\x011"),
+        ("a part of it", &gzip[..gzip.len() - 1]),
+        ("another sum than its bytes have", &[&gzip[..gzip.len() - 8], &[0; 8]].concat()),
+    ] {
+        for path in [GET, LIST] {
+            let answer = answer_with(&target, path, &[("grpc-encoding", "gzip")], &compressed(message));
+            assert_refused(&answer, "13", what);
+        }
+    }
+    target.assert_unharmed();
+}
+
+/// Returns a message with its prefix, flagged as compressed.
+fn compressed(message: &[u8]) -> Vec<u8> {
+    let mut framed = framed(message);
+    framed[0] = 1;
+    framed
+}
+
+fn gzip_of(bytes: &[u8]) -> Vec<u8> {
+    let mut gzip = Vec::new();
+    GzEncoder::new(bytes, Compression::best()).read_to_end(&mut gzip).unwrap();
+    gzip
 }
 
 /// Returns `size` bytes of gzip (RFC 1952, RFC 1951) that unpack to 150 times as many zeros.

@@ -126,13 +126,27 @@ impl Target {
 
 impl Usage {
     fn of(service: &Service) -> Self {
-        let process = format!("/proc/{}", service.pid());
-        let status = fs::read_to_string(format!("{process}/status")).unwrap();
-        let memory =
-            status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix(" kB")).unwrap();
-        let descriptors = fs::read_dir(format!("{process}/fd")).unwrap().count();
-        Self { memory: memory.trim().parse().unwrap(), descriptors }
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", service.pid())).unwrap().count();
+        Self { memory: memory(service, "VmRSS:"), descriptors }
     }
+}
+
+/// Forgets the most memory that a service has used so far; returns what it uses now, in KiB.
+fn forget_peak(service: &Service) -> u64 {
+    fs::write(format!("/proc/{}/clear_refs", service.pid()), "5").unwrap();
+    peak(service)
+}
+
+/// Returns the most memory that a service has used since then, in KiB.
+fn peak(service: &Service) -> u64 {
+    memory(service, "VmHWM:")
+}
+
+/// Returns a figure of a service's memory, in KiB.
+fn memory(service: &Service, name: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", service.pid())).unwrap();
+    let figure = status.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix(" kB")).unwrap();
+    figure.trim().parse().unwrap()
 }
 
 /// Has a client of its own connection make a call and check the answer.
