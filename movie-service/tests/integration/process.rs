@@ -118,6 +118,14 @@ impl Service {
         self.log_until(part).pop().unwrap()
     }
 
+    /// Stops the service, and returns the lines that it logged and that were not read.
+    pub(crate) async fn end(&mut self) -> Vec<String> {
+        self.signal("TERM");
+        assert!(self.wait().await.success());
+        let lines = std::iter::repeat_with(|| self.log_line());
+        lines.take_while(|line| !line.is_empty()).collect()
+    }
+
     /// Sends a signal, by its name.
     pub(crate) fn signal(&self, name: &str) {
         self.signals(&[name]);

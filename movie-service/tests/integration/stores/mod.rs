@@ -1,28 +1,43 @@
 //! Stores: what is written stays written, whatever happens.
 
+mod addresses;
 mod cluster;
 mod crash;
+mod failover;
+mod follower;
+mod history;
+mod load;
 mod nodes;
+mod outages;
+mod pooler;
+mod read_only;
 mod restart;
+mod schema;
 mod sqlite;
 
 use std::collections::HashMap;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use movie_proto::catalog::v1::movie_catalog_client::MovieCatalogClient;
 use movie_proto::catalog::v1::watch_movies_request::Start;
 use movie_proto::catalog::v1::watch_movies_response::Event;
 use movie_proto::catalog::v1::{
-    CreateMovieRequest, GetCatalogRequest, ImportMoviesRequest, ImportMoviesResponse, ListMoviesRequest,
-    Movie, WatchMoviesRequest, WatchMoviesResponse,
+    CreateMovieRequest, GetCatalogRequest, GetMovieRequest, ImportMoviesRequest, ImportMoviesResponse,
+    ListMoviesRequest, Movie, WatchMoviesRequest, WatchMoviesResponse,
 };
 use tempfile::TempDir;
+use tokio::time::{sleep, timeout};
 use tonic::transport::Endpoint;
 use tonic::{Status, Streaming};
 use tonic_types::StatusExt;
 
 use crate::catalog::{Stub, delete, update};
 use crate::process::{Service, command};
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An empty store.
 struct Kept {
@@ -38,7 +53,7 @@ fn sqlite() -> Kept {
 
 /// Returns an empty PostgreSQL store; `None` if there is no server to be had.
 fn postgres() -> Option<Kept> {
-    Some(Kept { url: cluster::shared()?.database(), dir: tempfile::tempdir().unwrap() })
+    Some(Kept::at(cluster::shared()?.database()))
 }
 
 /// Makes tests of functions that take a store, for each kind of store.
@@ -64,6 +79,11 @@ macro_rules! on_each_store {
 use on_each_store;
 
 impl Kept {
+    /// Returns the store at a URL.
+    fn at(url: String) -> Self {
+        Self { url, dir: tempfile::tempdir().unwrap() }
+    }
+
     /// Starts a service over the store, to which everybody may write.
     fn start(&self) -> Service {
         self.start_with(&[])
@@ -71,6 +91,21 @@ impl Kept {
 
     fn start_with(&self, args: &[&str]) -> Service {
         Service::run(command(Path::new(&self.url)).arg("--allow-anonymous-writes").args(args))
+    }
+
+    /// Starts a service that has to fail; returns the line that says why.
+    fn refused(&self) -> String {
+        let mut service = command(Path::new(&self.url)).spawn().unwrap();
+        let mut errors = String::new();
+        let mut lines = BufReader::new(service.stderr.take().unwrap());
+        while lines.read_line(&mut errors).unwrap() > 0 {
+            if errors.contains("serving ") {
+                service.kill().unwrap();
+            }
+        }
+        assert!(matches!(service.wait().unwrap().code(), Some(1 | 2)), "{errors}");
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+        errors
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -113,6 +148,16 @@ async fn list(stub: &mut Stub) -> Vec<Movie> {
             return movies;
         }
     }
+}
+
+/// Waits until a node shows a movie.
+async fn wait_for(stub: &mut Stub, id: &str) {
+    let shown = async {
+        while stub.get_movie(GetMovieRequest { id: id.into() }).await.is_err() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, shown).await.unwrap();
 }
 
 async fn watch(stub: &mut Stub, from: i64) -> Result<Streaming<WatchMoviesResponse>, Status> {

@@ -10,14 +10,6 @@ use rusqlite::Connection;
 use super::{Kept, create, list, movie, reason, sqlite, stub};
 use crate::process::{command, outcome};
 
-/// Starts a service that is to fail; returns the line that it says why.
-fn refused(kept: &Kept) -> String {
-    let (status, _, errors) = outcome(&mut command(Path::new(&kept.url)));
-    assert_eq!(status.code(), Some(1), "{errors}");
-    assert_eq!(errors.lines().count(), 1, "{errors}");
-    errors
-}
-
 fn path(kept: &Kept) -> &Path {
     Path::new(kept.url.strip_prefix("sqlite:").unwrap())
 }
@@ -26,7 +18,7 @@ fn path(kept: &Kept) -> &Path {
 async fn a_second_service_on_the_same_file_is_refused() {
     let kept = sqlite();
     let service = kept.start();
-    let line = refused(&kept);
+    let line = kept.refused();
     assert!(line.contains("movies.db` is in use by another service; stop that first"), "{line}");
     drop(service);
     kept.start();
@@ -39,11 +31,11 @@ async fn a_second_service_is_refused_by_whatever_name_it_opens_the_file() {
     let alias = kept.dir.path().join("alias.db");
     symlink(path(&kept), &alias).unwrap();
     let by_alias = Kept { url: format!("sqlite:{}", alias.display()), dir: tempfile::tempdir().unwrap() };
-    let line = refused(&by_alias);
+    let line = by_alias.refused();
     assert!(line.contains("alias.db` is in use by another service"), "{line}");
     fs::remove_file(&alias).unwrap();
     fs::hard_link(path(&kept), &alias).unwrap();
-    let line = refused(&by_alias);
+    let line = by_alias.refused();
     assert!(line.contains("alias.db` is in use by another service"), "{line}");
 }
 
@@ -52,7 +44,7 @@ fn a_file_with_two_hard_links_is_refused() {
     let kept = sqlite();
     drop(kept.start());
     fs::hard_link(path(&kept), kept.dir.path().join("other.db")).unwrap();
-    let line = refused(&kept);
+    let line = kept.refused();
     assert!(line.contains("movies.db` has more than one hard link"), "{line}");
 }
 
@@ -67,7 +59,7 @@ fn a_database_in_memory_is_refused_with_what_to_use_instead() {
 fn what_is_no_database_is_refused_in_a_line() {
     let kept = sqlite();
     fs::write(path(&kept), "these are no movies, and more than a few bytes of it".repeat(100)).unwrap();
-    let line = refused(&kept);
+    let line = kept.refused();
     assert!(line.contains("the store is damaged") && line.contains("file is not a database"), "{line}");
 }
 
@@ -75,7 +67,7 @@ fn what_is_no_database_is_refused_in_a_line() {
 fn a_folder_that_is_not_there_is_named() {
     let kept = sqlite();
     let kept = Kept { url: format!("{}/no/movies.db", kept.url), dir: kept.dir };
-    let line = refused(&kept);
+    let line = kept.refused();
     assert!(line.contains("movies.db/no/movies.db`: No such file or directory"), "{line}");
 }
 
@@ -87,7 +79,7 @@ async fn a_store_of_a_later_version_is_refused() {
     let row = "INSERT INTO _sqlx_migrations VALUES (999, 'later', CURRENT_TIMESTAMP, TRUE, x'00', 1)";
     later.execute(row, []).unwrap();
     drop(later);
-    let line = refused(&kept);
+    let line = kept.refused();
     assert!(line.contains("the store was made by a later version of the service"), "{line}");
 }
 

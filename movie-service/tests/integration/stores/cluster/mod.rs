@@ -9,8 +9,7 @@ mod daemon;
 mod pgbouncer;
 mod primary;
 mod standby;
-mod tests;
 
 pub(super) use self::pgbouncer::{PgBouncer, PoolMode};
-pub(super) use self::primary::{Cluster, shared};
+pub(super) use self::primary::{Cluster, PROTECTED, shared};
 pub(super) use self::standby::Replication;

@@ -14,6 +14,9 @@ use super::daemon::{Daemon, WorkDir, free_port, run, try_run};
 /// The superuser, who needs no password.
 pub(super) const USER: &str = "movies";
 
+/// A role that needs its password, once a test has created it.
+pub(in crate::stores) const PROTECTED: &str = "protected";
+
 /// Settings of every cluster. Shared memory is in the data directory, where what is left by a killed server is removed.
 const SETTINGS: [&str; 4] = [
     "listen_addresses=127.0.0.1,::1",
@@ -64,6 +67,10 @@ impl Cluster {
         let mut initdb = cluster.command("initdb");
         initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
         run(initdb.args(["--username", USER, "template"]));
+        // The first line that fits a role says how it is authenticated.
+        let rules = cluster.dir.path().join("template/pg_hba.conf");
+        let others = fs::read_to_string(&rules).unwrap();
+        fs::write(rules, format!("host all {PROTECTED} all scram-sha-256\n{others}")).unwrap();
         run(cluster.dir.command("cp").args(["-a", "template", "data"]));
         cluster.serve();
         Some(cluster)
@@ -122,9 +129,14 @@ impl Cluster {
 
     /// Creates a database, and returns its URL.
     pub(in crate::stores) fn database(&self) -> String {
+        self.database_with("")
+    }
+
+    /// Creates a database with options of `CREATE DATABASE`, and returns its URL.
+    pub(in crate::stores) fn database_with(&self, options: &str) -> String {
         static NUMBER: AtomicUsize = AtomicUsize::new(0);
         let name = format!("movies_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        self.sql("postgres", &format!("CREATE DATABASE {name}"));
+        self.sql("postgres", &format!("CREATE DATABASE {name} {options}"));
         format!("postgres://{USER}@{}/{name}", self.address())
     }
 

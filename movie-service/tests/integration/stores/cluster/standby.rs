@@ -49,15 +49,10 @@ impl Cluster {
         self.wait_until("SELECT count(*) FROM pg_stat_wal_receiver", "0");
     }
 
-    /// Has a standby show nothing more of what it receives, which is not lost when it is promoted.
+    /// Has a standby show nothing more of what it receives until it is promoted, which loses nothing of it.
     pub(in crate::stores) fn pause_replay(&self) {
         self.sql("postgres", "SELECT pg_wal_replay_pause()");
         self.wait_until("SELECT pg_get_wal_replay_pause_state()", "paused");
-    }
-
-    /// Has a standby show again what it receives.
-    pub(in crate::stores) fn resume_replay(&self) {
-        self.sql("postgres", "SELECT pg_wal_replay_resume()");
     }
 
     /// Makes a standby a primary, and waits until it is one.

@@ -1,0 +1,69 @@
+//! PostgreSQL: the name of a database leads to a copy, as after a restore beside the original.
+
+use movie_proto::catalog::v1::Movie;
+use tonic::Status;
+
+use super::*;
+use crate::stores::cluster::shared;
+use crate::stores::postgres;
+
+/// Starts a node, and has its URL lead to a copy of the database with so many other changes.
+async fn replace(added: usize) -> Option<(Node, Other)> {
+    let kept = postgres()?;
+    let cluster = shared().unwrap();
+    let mut node = Node::start(&kept).await;
+    let copy = Kept::at(cluster.copy(&kept.url));
+    node.write_lost().await;
+    let other = write_other(&copy, added).await;
+    cluster.exchange(&kept.url, &copy.url);
+    Some((node, other))
+}
+
+#[tokio::test]
+async fn a_copy_with_as_many_changes_is_noticed() {
+    let Some((node, other)) = replace(LOST).await else { return };
+    node.assert_serves(&other).await;
+}
+
+#[tokio::test]
+async fn a_copy_with_more_changes_is_noticed() {
+    let Some((node, other)) = replace(LOST + 1).await else { return };
+    node.assert_serves(&other).await;
+}
+
+#[tokio::test]
+async fn a_copy_with_fewer_changes_is_noticed() {
+    let Some((node, other)) = replace(LOST - 2).await else { return };
+    node.assert_serves(&other).await;
+}
+
+/// Repeats a write as long as the store cannot be used.
+async fn once_available(write: impl AsyncFn() -> Result<Movie, Status>) -> Result<Movie, Status> {
+    loop {
+        match write().await {
+            Err(status) if reason(&status) == "STORE_UNAVAILABLE" => sleep(Duration::from_millis(1)).await,
+            written => return written,
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_comes_before_any_look_is_made_to_the_copy() {
+    let Some((node, other)) = replace(LOST).await else { return };
+    let client = node.client.clone();
+    // Nothing else is asked first, so that these find the store as the node knows it.
+    let [lost, exists, made] = [movie("lost-0", "back"), movie("new-0", "mine"), movie("made", "made")];
+    let (lost, exists, made) = tokio::join!(
+        once_available(async || update(&mut client.clone(), lost.clone()).await),
+        once_available(async || create(&mut client.clone(), exists.clone()).await),
+        once_available(async || create(&mut client.clone(), made.clone()).await),
+    );
+    assert_eq!(reason(&lost.unwrap_err()), "MOVIE_NOT_FOUND");
+    assert_eq!(reason(&exists.unwrap_err()), "MOVIE_EXISTS");
+    let mut movies = other.movies;
+    movies.push(made.unwrap());
+    let mut node = node;
+    assert_eq!(list(&mut node.client).await, movies);
+    let end = timeout(PATIENCE, node.watch.message()).await.unwrap().unwrap_err();
+    assert_eq!(reason(&end), "HISTORY_CHANGED", "{end}");
+}

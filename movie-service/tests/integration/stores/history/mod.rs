@@ -1,0 +1,181 @@
+//! Another history takes the place of the one that a running service knows: the service never goes on as if it were the
+//! same one, and everybody is told.
+
+mod databases;
+mod files;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use movie_proto::catalog::v1::watch_movies_request::Start;
+use movie_proto::catalog::v1::watch_movies_response::Event;
+use movie_proto::catalog::v1::{ListMoviesRequest, Movie, WatchMoviesRequest, WatchMoviesResponse};
+use tokio::time::{sleep, timeout};
+use tonic::{Code, Status, Streaming};
+
+use super::{Kept, PATIENCE, Stub, create, delete, import, list, movie, reason, stub, update};
+use crate::metrics::{self, with_metrics};
+use crate::process::Service;
+
+/// How many movies both histories begin with, and how many changes the one has that is lost.
+const COMMON: usize = 20;
+const LOST: usize = 5;
+
+/// A running service, and what its callers know from before its history changed.
+struct Node {
+    service: Service,
+    pages: SocketAddr,
+    client: Stub,
+    /// All movies.
+    known: Vec<Movie>,
+    /// A watch that was sent all changes.
+    watch: Streaming<WatchMoviesResponse>,
+    /// The resume tokens that came with them: that of each revision, from 1.
+    resume_tokens: Vec<String>,
+    /// The second page of a list.
+    page: ListMoviesRequest,
+}
+
+/// Movies of another history, which begins like that of the node.
+struct Other {
+    movies: Vec<Movie>,
+    /// How many changes it has after the common ones.
+    added: usize,
+}
+
+fn movies(name: &str, count: usize) -> impl Iterator<Item = Movie> {
+    (0..count).map(move |number| movie(&format!("{name}-{number}"), name))
+}
+
+impl Node {
+    /// Starts a service over an empty store, and writes what both histories have in common.
+    async fn start(kept: &Kept) -> Self {
+        let mut command = with_metrics(kept.url.as_ref());
+        let (service, pages) = metrics::run(command.arg("--allow-anonymous-writes"));
+        let mut client = stub(&service).await;
+        import(&mut client, movies("common", COMMON).collect()).await.unwrap();
+        let request = WatchMoviesRequest { start: Some(Start::FromRevision(0)) };
+        let watch = client.watch_movies(request).await.unwrap().into_inner();
+        let page = ListMoviesRequest { page_size: 5, ..ListMoviesRequest::default() };
+        let (known, resume_tokens) = (Vec::new(), Vec::new());
+        let mut node = Self { service, pages, client, known, watch, resume_tokens, page };
+        node.read_watch(COMMON).await;
+        node
+    }
+
+    /// Writes what the other history does not have.
+    async fn write_lost(&mut self) {
+        for movie in movies("lost", LOST) {
+            create(&mut self.client, movie).await.unwrap();
+        }
+        self.read_watch(COMMON + LOST).await;
+        self.known = list(&mut self.client).await;
+        let first = self.client.list_movies(self.page.clone()).await.unwrap().into_inner();
+        self.page.page_token = first.next_page_token;
+    }
+
+    async fn read_watch(&mut self, up_to: usize) {
+        while self.resume_tokens.len() < up_to {
+            let message = self.watch.message().await.unwrap().unwrap();
+            if matches!(message.event, Some(Event::Upserted(_))) {
+                assert_eq!(message.revision, signed(self.resume_tokens.len() + 1));
+                self.resume_tokens.push(message.resume_token);
+            }
+        }
+    }
+
+    /// Waits until the node serves these movies; until then, it serves those that it knew.
+    async fn wait_for(&mut self, movies: &[Movie]) {
+        let served = async {
+            loop {
+                let served = list(&mut self.client).await;
+                if served == movies {
+                    return;
+                }
+                assert_eq!(served, self.known);
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, served).await.expect("the node does not serve the movies of the store");
+    }
+
+    /// Begins a watch that has to fail; returns how.
+    async fn refused(&mut self, start: Start) -> (Code, String) {
+        let request = WatchMoviesRequest { start: Some(start) };
+        let status = match self.client.watch_movies(request).await {
+            Ok(watch) => timeout(PATIENCE, watch.into_inner().message()).await.unwrap().unwrap_err(),
+            Err(status) => status,
+        };
+        failure(&status)
+    }
+
+    /// Checks that the node serves another history, and that it says so, whatever a caller has from before.
+    async fn assert_serves(mut self, other: &Other) {
+        self.wait_for(&other.movies).await;
+        let changed = (Code::OutOfRange, "HISTORY_CHANGED".to_owned());
+        let end = timeout(PATIENCE, self.watch.message()).await.unwrap().unwrap_err();
+        assert_eq!(failure(&end), changed, "{end}");
+        let resumed = Start::ResumeToken(self.resume_tokens.last().unwrap().clone());
+        assert_eq!(self.refused(resumed).await, changed);
+        for revision in [COMMON + 1, COMMON + LOST] {
+            assert_eq!(self.refused(Start::FromRevision(signed(revision))).await, changed, "{revision}");
+        }
+        let expired = self.client.list_movies(self.page.clone()).await.unwrap_err();
+        assert_eq!(reason(&expired), "PAGE_TOKEN_EXPIRED", "{expired}");
+
+        // No write reaches a movie that is not there, or that is another one.
+        let lost = update(&mut self.client, movie("lost-0", "back")).await.unwrap_err();
+        assert_eq!(reason(&lost), "MOVIE_NOT_FOUND", "{lost}");
+        let lost = delete(&mut self.client, "lost-1").await.unwrap_err();
+        assert_eq!(reason(&lost), "MOVIE_NOT_FOUND", "{lost}");
+        if other.added > 0 {
+            let exists = create(&mut self.client, movie("new-0", "mine")).await.unwrap_err();
+            assert_eq!(reason(&exists), "MOVIE_EXISTS", "{exists}");
+        }
+        assert_eq!(list(&mut self.client).await, other.movies);
+
+        self.assert_continues(other).await;
+        let reloads = r#"movie_service_store_reloads_total{reason="history_changed"} 1"#;
+        metrics::assert_shows(self.pages, &[reloads]).await;
+        let log = self.service.end().await;
+        let lines: Vec<_> = log.iter().filter(|line| line.contains("history")).collect();
+        assert!(lines.len() == 1 && lines[0].contains("ERROR"), "{log:#?}");
+        let differ = format!(" {} movies", LOST + other.added);
+        assert!(lines[0].contains(&differ), "{differ:?} is not in {}", lines[0]);
+    }
+
+    /// Checks that the new history goes on from what it has in common with the old one.
+    async fn assert_continues(&mut self, other: &Other) {
+        let last = create(&mut self.client, movie("last", "last")).await.unwrap();
+        let common = Start::ResumeToken(self.resume_tokens[COMMON - 1].clone());
+        let request = WatchMoviesRequest { start: Some(common) };
+        let mut watch = self.client.watch_movies(request).await.unwrap().into_inner();
+        let added = other.movies[COMMON..].iter().chain([&last]);
+        for (movie, revision) in added.zip(COMMON + 1..) {
+            let message = timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
+            assert_eq!(message.revision, signed(revision));
+            assert_eq!(message.event, Some(Event::Upserted(movie.clone())));
+        }
+    }
+}
+
+/// Writes what the other history has of its own into a copy of the store, by a service that ends then.
+async fn write_other(copy: &Kept, added: usize) -> Other {
+    let mut service = copy.start();
+    let mut client = stub(&service).await;
+    for movie in movies("new", added) {
+        create(&mut client, movie).await.unwrap();
+    }
+    let movies = list(&mut client).await;
+    assert_eq!(movies.len(), COMMON + added);
+    service.end().await;
+    Other { movies, added }
+}
+
+fn failure(status: &Status) -> (Code, String) {
+    (status.code(), reason(status))
+}
+
+fn signed(revision: usize) -> i64 {
+    i64::try_from(revision).unwrap()
+}
