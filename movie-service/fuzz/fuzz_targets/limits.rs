@@ -26,7 +26,7 @@ fn is_good(text: &str) -> bool {
     let Some((_, default, _)) = Limits::table().into_iter().find(|(known, ..)| *known == name) else {
         return false;
     };
-    if default.ends_with(|character: char| character.is_ascii_digit()) {
+    if default == "half" || default.ends_with(|character: char| character.is_ascii_digit()) {
         return value.parse::<usize>().is_ok_and(|number| number > 0);
     }
     let number = ["ms", "s", "m", "h"].iter().find_map(|unit| value.strip_suffix(unit)).unwrap_or_default();

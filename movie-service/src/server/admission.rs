@@ -1,92 +1,143 @@
-//! How many connections there may be, and who has to go when there are too many.
+//! Connection limits, and which connection makes room for a new one.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
+use super::usage::Usage;
 use crate::telemetry::metrics::Shed;
 
-/// Connections that were told to go and have not gone yet: no more are told, so that they cannot pile up. Each
-/// goes as soon as its worker looks at it.
-const MOST_LEAVING: usize = 32;
+/// Evicted connections that may be open at a time, beyond the limits. Each ends as soon as its worker looks at it.
+const MAX_EVICTED: usize = 32;
 
-/// Admits connections up to a number in all and for each address.
+/// Evicted connections that may wait for their peers to close. When there are more, they are closed at once, so that
+/// peers that close nothing do not hold up new connections.
+const MAX_LINGERING: usize = MAX_EVICTED / 2;
+
+/// Time between two searches for idle connections, each of which looks at all connections.
+const SEARCH_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Admits connections up to a limit in all and a limit for each address.
 ///
-/// When it is reached, the connection goes that has been the longest without finishing its handshake: a peer that
-/// means to call finishes it at once. If there is none, the new one is refused.
-#[derive(Clone, Debug)]
+/// At a limit, one of the connections that it counts makes room for the new one. First those that never made a call:
+/// of the address with the most connections, so that nobody can evict the connections of others by opening many; of
+/// these, those first that have not finished their handshake, then the oldest. If each has made a call, the one that has
+/// been idle for longest. A connection with a call in flight never makes room; if there is no other, the new one is
+/// refused.
+#[derive(Clone)]
 pub(super) struct Admission {
     inner: Arc<Mutex<Inner>>,
-    /// Told when a connection that was told to go has gone.
-    gone: Arc<Notify>,
+    /// Notified when an evicted connection is closed.
+    closed: Arc<Notify>,
 }
 
-#[derive(Debug)]
 struct Inner {
-    most: usize,
-    most_per_address: usize,
-    /// Those there are, and where from.
-    open: HashMap<u64, Option<IpAddr>>,
-    by_address: HashMap<IpAddr, usize>,
-    /// Those that have not finished their handshake, the oldest first.
-    arriving: BTreeMap<u64, (Option<IpAddr>, oneshot::Sender<()>)>,
-    /// Those that gave their place up and are still there.
-    leaving: HashSet<u64>,
+    max: usize,
+    max_per_address: usize,
+    workers: usize,
+    open: HashMap<u64, Open>,
+    /// The connections of each address, and of the local peers, which have none.
+    addresses: HashMap<Option<IpAddr>, Address>,
+    /// Connections that were idle at the last search, the one that was idle for longest last.
+    idle: Vec<IdleConnection>,
+    searched: Option<Instant>,
+    /// Evicted connections that are still open.
+    evicted: HashSet<u64>,
     next: u64,
 }
 
-/// An admitted connection; it counts until this is dropped.
-#[derive(Debug)]
+/// An open connection that counts.
+struct Open {
+    address: Option<IpAddr>,
+    evict: oneshot::Sender<()>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// It has not finished its handshake.
+    Arriving,
+    /// It has made no call.
+    Unused,
+    /// It has made one.
+    Used(Arc<dyn Activity>),
+}
+
+/// What is known of an address.
+struct Address {
+    connections: usize,
+    /// Connections that made no call, with whether they have finished their handshake: the next to be evicted first.
+    unused: BTreeSet<(bool, u64)>,
+    usage: Arc<Usage>,
+}
+
+struct IdleConnection {
+    number: u64,
+    address: Option<IpAddr>,
+    since: Instant,
+}
+
+/// The calls of a connection.
+pub(super) trait Activity: Send + Sync {
+    /// Returns since when no call has been in flight; `None` while one is.
+    fn idle_since(&self) -> Option<Instant>;
+}
+
+/// An admitted connection; it counts until this is dropped, or it is evicted.
 pub(super) struct Ticket {
     admission: Admission,
     number: u64,
-    /// Told to go, for another connection.
+    address: Option<IpAddr>,
+    usage: Arc<Usage>,
+    /// Completes when the connection has to make room.
     pub(super) evicted: oneshot::Receiver<()>,
 }
 
 impl Admission {
-    pub(super) fn new(most: usize, most_per_address: usize) -> Self {
+    /// Admits up to `max` connections, `max_per_address` from one address, for so many workers.
+    pub(super) fn new(max: usize, max_per_address: usize, workers: usize) -> Self {
         let inner = Inner {
-            most,
-            most_per_address,
+            max,
+            max_per_address,
+            workers,
             open: HashMap::new(),
-            by_address: HashMap::new(),
-            arriving: BTreeMap::new(),
-            leaving: HashSet::new(),
+            addresses: HashMap::new(),
+            idle: Vec::new(),
+            searched: None,
+            evicted: HashSet::new(),
             next: 0,
         };
-        Self { inner: Arc::new(Mutex::new(inner)), gone: Arc::default() }
+        Self { inner: Arc::new(Mutex::new(inner)), closed: Arc::default() }
     }
 
-    /// Waits, if as many connections as may be were told to go, until one of them has gone. To be called before a
-    /// connection is accepted: one that waits for that is served, one that is refused is not.
+    /// Waits, while as many evicted connections are open as may be. To be called before a connection is accepted: one
+    /// that waits to be accepted is served later, one that is refused is not.
     pub(super) async fn settled(&self) {
-        while self.inner().leaving.len() >= MOST_LEAVING {
-            self.gone.notified().await;
+        while self.inner().evicted.len() >= MAX_EVICTED {
+            self.closed.notified().await;
         }
     }
 
-    /// Admits a connection from an address, or from this machine; otherwise says of what there are too many.
+    /// Admits a connection from an address, or from this machine; otherwise returns which limit was reached.
     pub(super) fn admit(&self, address: Option<IpAddr>) -> Result<Ticket, Shed> {
         let address = address.map(network);
         let mut inner = self.inner();
-        let here = address.map_or(0, |address| inner.by_address.get(&address).copied().unwrap_or_default());
-        if here >= inner.most_per_address {
-            inner.evict(|other| other == address).ok_or(Shed::Address)?;
-        } else if inner.open.len() >= inner.most {
-            inner.evict(|_| true).ok_or(Shed::Connections)?;
+        while address.is_some() && inner.connections(address) >= inner.max_per_address {
+            inner.make_room(address).ok_or(Shed::Address)?;
         }
-        let (evict, evicted) = oneshot::channel();
+        while inner.open.len() >= inner.max {
+            inner.make_room(None).ok_or(Shed::Connections)?;
+        }
         let number = inner.next;
         inner.next += 1;
-        inner.open.insert(number, address);
-        if let Some(address) = address {
-            *inner.by_address.entry(address).or_default() += 1;
-        }
-        inner.arriving.insert(number, (address, evict));
-        Ok(Ticket { admission: self.clone(), number, evicted })
+        let workers = inner.workers;
+        let usage = inner.addresses.get(&address).map(|address| address.usage.clone());
+        let usage = usage.unwrap_or_else(|| Arc::new(Usage::new(workers)));
+        let evicted = inner.insert(number, address, &usage, Stage::Arriving);
+        Ok(Ticket { admission: self.clone(), number, address, usage, evicted })
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -95,37 +146,160 @@ impl Admission {
 }
 
 impl Inner {
-    /// Has the oldest connection go that is still arriving from where `from` says. It gives its place up at once.
-    fn evict(&mut self, from: impl Fn(Option<IpAddr>) -> bool) -> Option<()> {
-        if self.leaving.len() >= MOST_LEAVING {
+    /// Returns how many connections count for an address.
+    fn connections(&self, address: Option<IpAddr>) -> usize {
+        self.addresses.get(&address).map_or(0, |address| address.connections)
+    }
+
+    /// Counts a connection; what is returned completes when it has to make room.
+    fn insert(
+        &mut self,
+        number: u64,
+        address: Option<IpAddr>,
+        usage: &Arc<Usage>,
+        stage: Stage,
+    ) -> oneshot::Receiver<()> {
+        let entry = self.addresses.entry(address).or_insert_with(|| Address {
+            connections: 0,
+            unused: BTreeSet::new(),
+            usage: usage.clone(),
+        });
+        entry.connections += 1;
+        entry.unused.extend(stage.unused().map(|arrived| (arrived, number)));
+        let (evict, evicted) = oneshot::channel();
+        self.open.insert(number, Open { address, evict, stage });
+        evicted
+    }
+
+    /// Moves a connection to its next stage; returns whether it still counts.
+    fn advance(&mut self, number: u64, stage: Stage) -> bool {
+        let Some(open) = self.open.get_mut(&number) else { return false };
+        if let Some(address) = self.addresses.get_mut(&open.address) {
+            if let Some(arrived) = open.stage.unused() {
+                address.unused.remove(&(arrived, number));
+            }
+            address.unused.extend(stage.unused().map(|arrived| (arrived, number)));
+        }
+        open.stage = stage;
+        true
+    }
+
+    /// Evicts a connection, of that address if there is one. It stops to count at once.
+    fn make_room(&mut self, of: Option<IpAddr>) -> Option<()> {
+        if self.evicted.len() >= MAX_EVICTED {
             return None;
         }
-        let number = *self.arriving.iter().find(|(_, (address, _))| from(*address))?.0;
-        let (_, evict) = self.arriving.remove(&number)?;
-        let _ = evict.send(());
-        self.leave(number);
-        self.leaving.insert(number);
+        let number = self.next_unused(of).or_else(|| self.next_idle(of))?;
+        let open = self.remove(number)?;
+        let _ = open.evict.send(());
+        self.evicted.insert(number);
         Some(())
     }
 
-    /// Forgets a connection, if that was not done before.
-    fn leave(&mut self, number: u64) {
-        self.arriving.remove(&number);
-        if let Some(Some(address)) = self.open.remove(&number)
-            && let Some(count) = self.by_address.get_mut(&address)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.by_address.remove(&address);
+    /// Returns which of the connections that made no call is the first to be evicted.
+    fn next_unused(&self, of: Option<IpAddr>) -> Option<u64> {
+        let next = |address: &Address| address.unused.first().copied();
+        let (_, number) = if of.is_some() {
+            next(self.addresses.get(&of)?)?
+        } else {
+            let candidates = self.addresses.values();
+            let candidates =
+                candidates.filter_map(|address| Some((address.connections, Reverse(next(address)?))));
+            candidates.max()?.1.0
+        };
+        Some(number)
+    }
+
+    /// Returns the connection that has been idle for longest, of those that made a call.
+    fn next_idle(&mut self, of: Option<IpAddr>) -> Option<u64> {
+        let now = Instant::now();
+        loop {
+            // Those that were called since the search have been idle for a shorter time than all others in the list.
+            while let Some(at) = self.idle.iter().rposition(|idle| of.is_none() || of == idle.address) {
+                let IdleConnection { number, since, .. } = self.idle.remove(at);
+                if self.open.get(&number).and_then(Open::idle_since) == Some(since) {
+                    return Some(number);
+                }
             }
+            if self.searched.is_some_and(|searched| now < searched + SEARCH_INTERVAL) {
+                return None;
+            }
+            self.searched = Some(now);
+            let idle = self.open.iter().filter_map(|(&number, open)| {
+                Some(IdleConnection { number, address: open.address, since: open.idle_since()? })
+            });
+            self.idle = idle.collect();
+            self.idle.sort_unstable_by_key(|idle| Reverse(idle.since));
+        }
+    }
+
+    /// Removes a connection from those that count, if it does.
+    fn remove(&mut self, number: u64) -> Option<Open> {
+        let open = self.open.remove(&number)?;
+        if let Some(address) = self.addresses.get_mut(&open.address) {
+            address.connections -= 1;
+            if let Some(arrived) = open.stage.unused() {
+                address.unused.remove(&(arrived, number));
+            }
+            if address.connections == 0 {
+                self.addresses.remove(&open.address);
+            }
+        }
+        Some(open)
+    }
+}
+
+impl Open {
+    /// Returns since when a connection that made a call has been idle, if it is.
+    fn idle_since(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Arriving | Stage::Unused => None,
+            Stage::Used(activity) => activity.idle_since(),
+        }
+    }
+}
+
+impl Stage {
+    /// Returns, for a connection that made no call, whether it has finished its handshake.
+    fn unused(&self) -> Option<bool> {
+        match self {
+            Self::Arriving => Some(false),
+            Self::Unused => Some(true),
+            Self::Used(_) => None,
         }
     }
 }
 
 impl Ticket {
-    /// Says that the handshake is done, which makes the connection safe from eviction. `false` if that came too late.
+    /// Says that the handshake is finished. `false` if the connection was evicted before.
     pub(super) fn arrived(&mut self) -> bool {
-        self.admission.inner().arriving.remove(&self.number).is_some()
+        self.admission.inner().advance(self.number, Stage::Unused)
+    }
+
+    /// Says that the connection made its first call.
+    pub(super) fn used(&mut self, activity: Arc<dyn Activity>) {
+        self.admission.inner().advance(self.number, Stage::Used(activity));
+    }
+
+    /// Takes a place again for an evicted connection, which has a call in flight after all: that began when the
+    /// connection was chosen. For as long, there is one more than there may be; the next new connection makes up for it.
+    pub(super) fn stay(&mut self, activity: Arc<dyn Activity>) {
+        let mut inner = self.admission.inner();
+        if inner.evicted.remove(&self.number) {
+            self.evicted = inner.insert(self.number, self.address, &self.usage, Stage::Used(activity));
+            self.admission.closed.notify_one();
+        }
+    }
+
+    /// Returns how long the connection may wait for its peer to close: for `time`, unless many evicted ones do.
+    pub(super) fn linger(&self, time: Duration) -> Duration {
+        let evicted = &self.admission.inner().evicted;
+        if evicted.len() > MAX_LINGERING && evicted.contains(&self.number) { Duration::ZERO } else { time }
+    }
+
+    /// Returns what its address uses of the service; `None` for a local peer, which has no address.
+    pub(super) fn usage(&self) -> Option<Arc<Usage>> {
+        self.address.map(|_| self.usage.clone())
     }
 
     /// Returns a number that no other connection has.
@@ -137,14 +311,14 @@ impl Ticket {
 impl Drop for Ticket {
     fn drop(&mut self) {
         let mut inner = self.admission.inner();
-        inner.leave(self.number);
-        if inner.leaving.remove(&self.number) {
-            self.admission.gone.notify_one();
+        inner.remove(self.number);
+        if inner.evicted.remove(&self.number) {
+            self.admission.closed.notify_one();
         }
     }
 }
 
-/// What counts as one address: with IPv6, everybody has a whole network (RFC 6177).
+/// Returns what counts as one address: with IPv6, everybody has a whole network (RFC 6177).
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),
@@ -153,82 +327,4 @@ fn network(address: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::pin::pin;
-    use std::task::{Context, Waker};
-
-    use super::*;
-
-    const HERE: Option<IpAddr> = Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST));
-
-    #[test]
-    fn there_is_room_again_once_a_connection_ends() {
-        let admission = Admission::new(2, 2);
-        let mut open: Vec<_> = (0..2).map(|_| admission.admit(HERE).unwrap()).collect();
-        assert!(open.iter_mut().all(Ticket::arrived));
-        assert_eq!(admission.admit(HERE).unwrap_err(), Shed::Address);
-        open.pop();
-        assert!(admission.admit(HERE).is_ok());
-    }
-
-    #[test]
-    fn the_oldest_that_has_not_arrived_gives_its_place_up() {
-        let admission = Admission::new(3, 3);
-        let mut open: Vec<_> = (0..3).map(|_| admission.admit(HERE).unwrap()).collect();
-        assert!(open[0].arrived());
-        let mut new = admission.admit(HERE).unwrap();
-        assert!(open[1].evicted.try_recv().is_ok() && open[2].evicted.try_recv().is_err());
-        assert!(new.arrived() && open[2].arrived());
-        drop(open.remove(1));
-        assert!(admission.admit(HERE).is_err(), "the evicted one counted twice");
-    }
-
-    #[test]
-    fn an_address_that_has_its_share_does_not_push_others_out() {
-        let admission = Admission::new(10, 1);
-        let other = Some("2001:db8::1".parse().unwrap());
-        let mut there = admission.admit(other).unwrap();
-        let _here = admission.admit(HERE).unwrap();
-        assert!(
-            admission.admit(Some("2001:db8::2".parse().unwrap())).is_ok(),
-            "one network, one that arrives"
-        );
-        assert!(there.evicted.try_recv().is_ok());
-        assert!(admission.admit(Some("2001:db8:0:1::2".parse().unwrap())).is_ok());
-    }
-
-    #[test]
-    fn addresses_of_ipv4_count_alike_however_they_are_written() {
-        assert_eq!(network("::ffff:192.0.2.7".parse().unwrap()), "192.0.2.7".parse::<IpAddr>().unwrap());
-    }
-
-    #[test]
-    fn connections_that_are_told_to_go_do_not_pile_up() {
-        let admission = Admission::new(1, 1);
-        let mut told: Vec<_> = (0..=MOST_LEAVING).map(|_| admission.admit(HERE).unwrap()).collect();
-        assert!(admission.admit(HERE).is_err());
-        drop(told.remove(0));
-        assert!(admission.admit(HERE).is_ok());
-    }
-
-    #[test]
-    fn there_is_a_wait_only_while_too_many_that_are_told_to_go_have_not_gone() {
-        let admission = Admission::new(1, 1);
-        let mut told: Vec<_> = (0..MOST_LEAVING).map(|_| admission.admit(HERE).unwrap()).collect();
-        let cx = &mut Context::from_waker(Waker::noop());
-        assert!(pin!(admission.settled()).poll(cx).is_ready(), "one more may be told");
-        told.push(admission.admit(HERE).unwrap());
-        let mut settled = pin!(admission.settled());
-        assert!(settled.as_mut().poll(cx).is_pending());
-        drop(told.remove(0));
-        assert!(settled.poll(cx).is_ready());
-    }
-
-    #[test]
-    fn an_evicted_connection_learns_that_it_came_too_late() {
-        let admission = Admission::new(1, 1);
-        let mut first = admission.admit(HERE).unwrap();
-        let _second = admission.admit(HERE).unwrap();
-        assert!(!first.arrived());
-    }
-}
+mod tests;

@@ -9,7 +9,9 @@ use http::{HeaderMap, HeaderName, Request};
 use tokio::sync::watch;
 use tonic::{Code, Status};
 
+use super::admission::Activity;
 use super::refusal::{self, Refusal};
+use super::usage::Usage;
 use super::{Phase, Shared, deadline};
 use crate::access::{self, Need};
 use crate::telemetry::calls::{Observed, Observer};
@@ -37,8 +39,10 @@ pub(super) struct Connection {
     /// The generation that calls belong to which begin now.
     young: AtomicUsize,
     since: Instant,
-    /// Calls there ever were; that it changes is what counts.
-    begun: AtomicUsize,
+    /// When a call was last known to be in flight, in milliseconds since the connection began, plus 1; 0 if none was.
+    last_call: AtomicUsize,
+    /// What all connections of its address use; `None` for a local peer, which has no address.
+    usage: Option<Arc<Usage>>,
     /// Parts of answers that the peer did not take yet.
     owed: AtomicUsize,
     /// Bytes of answers that went out; that it changes is what counts.
@@ -54,6 +58,7 @@ impl Connection {
         phase: watch::Receiver<Phase>,
         worker: usize,
         peer: Option<SocketAddr>,
+        usage: Option<Arc<Usage>>,
         names: Vec<String>,
     ) -> Self {
         let observer = shared.observer.connection(peer);
@@ -65,7 +70,8 @@ impl Connection {
             due: Default::default(),
             young: AtomicUsize::default(),
             since: Instant::now(),
-            begun: AtomicUsize::default(),
+            last_call: AtomicUsize::default(),
+            usage,
             owed: AtomicUsize::default(),
             taken: AtomicUsize::default(),
             observer,
@@ -130,17 +136,28 @@ impl Connection {
 
     /// Returns the calls in flight of its worker.
     fn calls(&self) -> &AtomicUsize {
-        &self.shared.calls[self.worker]
+        self.shared.usage.calls.of(self.worker)
+    }
+
+    /// Returns the calls in flight of its address and worker.
+    fn calls_of_address(&self) -> Option<&AtomicUsize> {
+        Some(self.usage.as_ref()?.calls.of(self.worker))
     }
 
     /// Returns those of them that need no credentials.
     fn open_calls(&self) -> &AtomicUsize {
-        &self.shared.open_calls[self.worker]
+        self.shared.open_calls.of(self.worker)
     }
 
-    /// Returns a number that changes with each call.
-    pub(super) fn begun(&self) -> usize {
-        self.begun.load(Ordering::Relaxed)
+    /// Returns whether there was a call.
+    pub(super) fn is_used(&self) -> bool {
+        self.last_call.load(Ordering::Relaxed) > 0
+    }
+
+    /// Says that a call is in flight at this time.
+    pub(super) fn mark_used(&self, now: Instant) {
+        let now = to_milliseconds(now.saturating_duration_since(self.since));
+        self.last_call.store(now + 1, Ordering::Relaxed);
     }
 
     /// Returns until when a call has to be done that began then: by the caller's limit, or ours if that is shorter.
@@ -161,14 +178,18 @@ impl Connection {
             Ok(deadline) => (deadline, Ok(())),
             Err(refusal) => (begun + limits.deadline, Err(refusal)),
         };
-        add(&self.begun, 1);
+        self.mark_used(begun);
         let here = add(self.calls(), 1);
+        let here_of_address = self.calls_of_address().map(|calls| add(calls, 1));
         let mut counted =
             Counted { generation: self.enter(deadline), kind: Kind::Other, connection: self.clone() };
 
         let admitted = if self.shared.is_busy(here) {
             metrics.shed(Shed::Calls);
             Err(Refusal::Busy("calls"))
+        } else if self.is_address_busy(here_of_address) {
+            metrics.shed(Shed::CallsOfAddress);
+            Err(Refusal::Busy("calls from one address"))
         } else {
             let path = request.uri().path();
             let need = access::required(path);
@@ -177,6 +198,12 @@ impl Connection {
                 .and_then(|()| counted.count_as(Kind::of(path, need)))
         };
         (InFlight { count: Some(Count::Own(counted)), deadline, observed }, admitted)
+    }
+
+    /// Returns whether there are too many calls of its address, with one more than `here` of its worker.
+    fn is_address_busy(&self, here: Option<usize>) -> bool {
+        let (Some(usage), Some(here)) = (&self.usage, here) else { return false };
+        usage.calls.exceeds(here, self.shared.limits.calls_of_address())
     }
 
     /// Checks whether the caller may do this.
@@ -191,6 +218,13 @@ impl Connection {
             observed.caller(caller);
         }
         Ok(())
+    }
+}
+
+impl Activity for Connection {
+    fn idle_since(&self) -> Option<Instant> {
+        let last_call = self.last_call.load(Ordering::Relaxed).saturating_sub(1);
+        (self.open() == 0).then(|| self.since + Duration::from_millis(last_call as u64))
     }
 }
 
@@ -225,12 +259,20 @@ pub(super) struct Counted {
 impl Counted {
     /// Counts a call for what its kind counts for beside it.
     fn count_as(&mut self, kind: Kind) -> Result<(), Refusal> {
-        let Connection { shared, .. } = &*self.connection;
+        let Connection { shared, usage, .. } = &*self.connection;
+        let limits = &shared.limits;
         self.kind = kind;
         let (is_busy, what, shed) = match self.kind {
             Kind::List => {
-                let before = shared.lists.fetch_add(1, Ordering::Relaxed);
-                (before >= shared.limits.lists, "lists", Shed::Lists)
+                let before = shared.usage.lists.fetch_add(1, Ordering::Relaxed);
+                let of_address =
+                    usage.as_ref().map_or(0, |usage| usage.lists.fetch_add(1, Ordering::Relaxed));
+                if before >= limits.lists {
+                    (true, "lists", Shed::Lists)
+                } else {
+                    let is_busy = of_address >= limits.lists_of_address();
+                    (is_busy, "lists to one address", Shed::ListsOfAddress)
+                }
             }
             Kind::Open => {
                 let here = add(self.connection.open_calls(), 1);
@@ -251,8 +293,14 @@ impl Drop for Counted {
         let Self { connection, generation, kind } = self;
         add(&connection.open[*generation], -1);
         add(connection.calls(), -1);
+        connection.calls_of_address().map(|calls| add(calls, -1));
         match kind {
-            Kind::List => drop(connection.shared.lists.fetch_sub(1, Ordering::Relaxed)),
+            Kind::List => {
+                let all = [Some(&connection.shared.usage), connection.usage.as_deref()];
+                for usage in all.into_iter().flatten() {
+                    usage.lists.fetch_sub(1, Ordering::Relaxed);
+                }
+            }
             Kind::Open => drop(add(connection.open_calls(), -1)),
             Kind::Other => {}
         }

@@ -14,7 +14,7 @@ use tokio::time::{self, Instant, MissedTickBehavior};
 use tokio_rustls::TlsAcceptor;
 use tracing::debug;
 
-use super::admission::Ticket;
+use super::admission::{Activity, Ticket};
 use super::call::Connection;
 use super::executor::LAST_WORD;
 use super::gather::Gather;
@@ -74,15 +74,16 @@ pub(super) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
     if !ticket.arrived() {
         return;
     }
-    let connection = Arc::new(Connection::new(shared, phase.clone(), worker, peer, names));
-    let (limits, number) = (&connection.shared.limits, ticket.number());
+    let connection = Connection::new(shared, phase.clone(), worker, peer, ticket.usage(), names);
+    let connection = Arc::new(connection);
+    let limits = &connection.shared.limits;
     let calls = Calls::of(connection.clone());
     match protocol {
         Protocol::Http2 => {
             let gather = Gather::new(stream);
             // The preface is there already, so there is nothing to wait for.
             match Http2::begin(gather.clone(), limits, calls, phase).await {
-                Ok(serving) => drive(serving, gather, &connection, number).await,
+                Ok(serving) => drive(serving, gather, &connection, &mut ticket).await,
                 Err(error) => debug!(%error, "a connection of HTTP/2 did not begin"),
             }
         }
@@ -90,12 +91,15 @@ pub(super) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
             let gather = Gather::new(stream);
             let serving =
                 http1::builder(limits.handshake).serve_connection(TokioIo::new(gather.clone()), calls);
-            drive(serving, gather, &connection, number).await;
+            drive(serving, gather, &connection, &mut ticket).await;
         }
         Protocol::Http1 => {
             let drain = async { drop(phase.wait_for(|phase| *phase != Phase::Serving).await) };
-            if let Err(error) = http1::refuse(stream, limits.handshake, drain).await {
-                debug!(%error, "a connection of HTTP/1.1 failed");
+            tokio::select! {
+                refused = http1::refuse(stream, limits.handshake, drain) => if let Err(error) = refused {
+                    debug!(%error, "a connection of HTTP/1.1 failed");
+                },
+                _ = &mut ticket.evicted => debug!("a connection that makes no calls made room for another"),
             }
         }
         Protocol::Tls => debug!("a connection begins with TLS, which is not on"),
@@ -128,14 +132,15 @@ async fn arrive(accepted: Accepted, tls: Option<&Tls>) -> io::Result<Arrival> {
 async fn drive<S: Serving>(
     serving: S,
     gather: Gather<Rewound<Stream>>,
-    connection: &Connection,
-    number: u64,
+    connection: &Arc<Connection>,
+    ticket: &mut Ticket,
 ) {
     let limits = &connection.shared.limits;
     // A peer that is about to give up a call itself, or whose network stalls, has as long as any other to read; unless
     // that call is all there is.
     let overdue = if S::HAS_TASKS { limits.unread } else { LAST_WORD };
-    let mut watch = Watch::new(connection, gather.clone(), number, overdue);
+    let mut watch = Watch::new(connection, gather.clone(), ticket.number(), overdue);
+    let mut is_used = false;
     let left = {
         let mut serving = pin!(serving);
         let mut phase = connection.phase.clone();
@@ -144,8 +149,17 @@ async fn drive<S: Serving>(
         let mut alarm = pin!(time::sleep(watch.pause));
         loop {
             let event = poll_fn(|cx| {
-                if let Poll::Ready(left) = poll(serving.as_mut(), &gather, cx) {
+                let (waiting, left) = (gather.waiting(), serving.as_mut().poll_serve(cx));
+                // Before the peer can know: it may well open the next connection then.
+                if !is_used && connection.is_used() {
+                    is_used = true;
+                    ticket.used(connection.clone());
+                }
+                if let Poll::Ready(left) = poll_send(&gather, waiting, left, cx) {
                     return Poll::Ready(Event::Left(left));
+                }
+                if Pin::new(&mut ticket.evicted).poll(cx).is_ready() {
+                    return Poll::Ready(Event::Evicted);
                 }
                 if !watch.is_leaving() && stopping.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Event::Look(Some("the service stops")));
@@ -166,6 +180,13 @@ async fn drive<S: Serving>(
             });
             match event.await {
                 Event::Left(left) => break left,
+                // A call began when this connection was chosen.
+                Event::Evicted if connection.open() > 0 => ticket.stay(connection.clone()),
+                Event::Evicted => {
+                    debug!("an idle connection makes room for another");
+                    watch.leaving = Some(Instant::now());
+                    break end(serving, ticket.linger(limits.linger)).await;
+                }
                 Event::Look(reason) => match watch.look(reason) {
                     Verdict::Stay => {}
                     Verdict::Ask => watch.asked = serving.as_mut().ping().then(Instant::now),
@@ -174,11 +195,7 @@ async fn drive<S: Serving>(
                         looks = self::looks(limits.linger / 4);
                         serving.as_mut().leave();
                     }
-                    Verdict::Left => {
-                        serving.as_mut().end();
-                        let ended = poll_fn(|cx| poll(serving.as_mut(), &gather, cx));
-                        break time::timeout(limits.linger, ended).await.unwrap_or(Ok(()));
-                    }
+                    Verdict::Left => break end(serving, limits.linger).await,
                     Verdict::Stuck => return debug!("a peer did not read what waits for it"),
                     Verdict::Gone => return debug!("a peer did not answer"),
                 },
@@ -190,11 +207,13 @@ async fn drive<S: Serving>(
     }
     watch.has_ended = true;
     // What is not read when a socket is closed makes the system throw away what the peer did not read (RFC 9112 §9.6).
-    let _ = time::timeout(limits.linger, linger(gather)).await;
+    let _ = time::timeout(ticket.linger(limits.linger), linger(gather)).await;
 }
 
 enum Event {
     Left(Left),
+    /// It has to make room for another connection.
+    Evicted,
     Look(Option<&'static str>),
 }
 
@@ -204,14 +223,13 @@ fn looks(pause: Duration) -> time::Interval {
     looks
 }
 
-/// Drives a connection, and sends what it wrote once it has no more to say for now.
-fn poll(
-    serving: Pin<&mut impl Serving>,
+/// Sends what a connection wrote once it has no more to say for now; so much was `waiting` before it was polled.
+fn poll_send(
     gather: &Gather<Rewound<Stream>>,
+    waiting: usize,
+    left: Poll<Left>,
     cx: &mut Context<'_>,
 ) -> Poll<Left> {
-    let waiting = gather.waiting();
-    let left = serving.poll_serve(cx);
     // What grew by much grows on once those who write were polled, too: they are next, then this connection.
     if left.is_pending() && gather.waiting() >= waiting + MUCH {
         cx.waker().wake_by_ref();
@@ -221,6 +239,13 @@ fn poll(
         Poll::Ready(Err(error)) if left.is_pending() => Poll::Ready(Err(error.into())),
         Poll::Ready(_) | Poll::Pending => left,
     }
+}
+
+/// Ends a connection that has no calls in flight, within a time limit.
+async fn end(mut serving: Pin<&mut impl Serving>, limit: Duration) -> Left {
+    serving.as_mut().end();
+    // It shuts the stream down, and so sends all that it wrote.
+    time::timeout(limit, poll_fn(|cx| serving.as_mut().poll_serve(cx))).await.unwrap_or(Ok(()))
 }
 
 /// Sends what is left, says that no more follows, and reads until the peer has done the same.
@@ -238,8 +263,6 @@ struct Watch<'a> {
     /// How long a call may be in flight after its deadline.
     overdue: Duration,
     age_ends: Instant,
-    begun: usize,
-    last_call: Instant,
     sent: u64,
     received: u64,
     taken: usize,
@@ -289,8 +312,6 @@ impl<'a> Watch<'a> {
             pause: (shortest / 4).max(Duration::from_millis(5)),
             overdue,
             age_ends: now + age,
-            begun: 0,
-            last_call: now,
             sent: 0,
             received: 0,
             taken: 0,
@@ -339,8 +360,9 @@ impl<'a> Watch<'a> {
         let limits = &connection.shared.limits;
         let now = Instant::now();
         let (sent, received) = self.gather.traffic();
-        if connection.open() > 0 || connection.begun() != self.begun {
-            (self.begun, self.last_call) = (connection.begun(), now);
+        let idle_since = connection.idle_since();
+        if idle_since.is_none() {
+            connection.mark_used(now.into_std());
         }
         if self.reads(sent) {
             self.last_read = now;
@@ -361,9 +383,12 @@ impl<'a> Watch<'a> {
             let done = connection.open() == 0 && !self.gather.is_waiting() && now - since >= limits.linger;
             return if done { Verdict::Left } else { self.stay(now) };
         }
-        let reason = reason
-            .or_else(|| (now >= self.age_ends).then_some("its connection is old"))
-            .or_else(|| (now - self.last_call >= limits.idle).then_some("its connection is idle"));
+        let reason =
+            reason.or_else(|| (now >= self.age_ends).then_some("its connection is old")).or_else(|| {
+                idle_since
+                    .is_some_and(|since| since.elapsed() >= limits.idle)
+                    .then_some("its connection is idle")
+            });
         match reason {
             Some(reason) => {
                 self.leaving = Some(now);

@@ -57,8 +57,12 @@ limits! {
     /// Calls in flight at a time; of those that need no credentials, half as many.
     /// A worker, of which there is one a core, may always have its share of them.
     calls: usize = 10_000;
+    /// Calls in flight at a time from one address, counted as above; by default half of `calls`.
+    calls_per_address: Option<usize> = None;
     /// Lists being sent at a time.
     lists: usize = 2_000;
+    /// Lists being sent at a time to one address; by default half of `lists`.
+    lists_per_address: Option<usize> = None;
     /// Calls at a time on one connection.
     streams: usize = 200;
     /// Bytes of a request's header list, as HTTP/2 counts them.
@@ -91,6 +95,23 @@ limits! {
     linger: Duration = Duration::from_secs(1);
 }
 
+impl Limits {
+    /// Returns the limit on the calls in flight from one address.
+    pub(super) fn calls_of_address(&self) -> usize {
+        self.calls_per_address.unwrap_or(half(self.calls))
+    }
+
+    /// Returns the limit on the lists being sent to one address.
+    pub(super) fn lists_of_address(&self) -> usize {
+        self.lists_per_address.unwrap_or(half(self.lists))
+    }
+}
+
+/// Returns half of a limit, rounded up: no limit is 0.
+pub(super) fn half(limit: usize) -> usize {
+    limit.div_ceil(2)
+}
+
 /// A value of a limit.
 trait Value: Sized {
     const EXPECTED: &str;
@@ -109,6 +130,19 @@ impl Value for usize {
 
     fn show(&self) -> String {
         self.to_string()
+    }
+}
+
+/// A limit that follows another one unless it is set.
+impl Value for Option<usize> {
+    const EXPECTED: &str = usize::EXPECTED;
+
+    fn parse(text: &str) -> Option<Self> {
+        usize::parse(text).map(Some)
+    }
+
+    fn show(&self) -> String {
+        self.map_or_else(|| "half".to_owned(), |number| number.to_string())
     }
 }
 
@@ -165,9 +199,21 @@ mod tests {
     }
 
     #[test]
+    fn an_address_may_have_half_unless_it_is_said() {
+        let mut limits = Limits { calls: 7, lists: 10, ..Limits::default() };
+        assert_eq!((limits.calls_of_address(), limits.lists_of_address()), (4, 5));
+        limits.set("calls_per_address=7").unwrap();
+        limits.set("lists_per_address=1").unwrap();
+        assert_eq!((limits.calls_of_address(), limits.lists_of_address()), (7, 1));
+    }
+
+    #[test]
     fn what_is_no_limit_says_what_was_expected() {
         let refused = |text| Limits::default().set(text).unwrap_err();
         assert_eq!(refused("lists=0"), "`0` is no value for `lists`, expected a number above 0");
+        for text in ["lists_per_address", "lists_per_address=0", "calls_per_address=half"] {
+            assert!(refused(text).ends_with("expected a number above 0"), "{text}");
+        }
         for text in ["idle", "idle=5", "idle=s", "idle=-1s", "idle=99999999999999999999s", "idle=1 s"] {
             assert!(
                 refused(text).ends_with("expected a time above 0 such as 500ms, 10s, 5m or 1h"),

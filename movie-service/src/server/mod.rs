@@ -1,13 +1,13 @@
 //! The way of a connection, from the listener to the calls. In the order of that way:
 //!
 //! * [`listen`] — opens the listener and accepts;
-//! * [`limits`] — what a peer may do; `admission` — how many connections there may be;
+//! * [`limits`] — what a peer may do; `admission` — how many connections there may be, and which makes room for another;
 //! * [`Server`] — hands each connection to the worker that has fewest;
 //! * `worker` — a thread with a runtime of its own, one a core, that serves the connections it is handed;
 //! * `connection` — the life of one of them; [`tls`] — its certificates; `sniff` — what it speaks; `gather` — its writes, in few system calls;
 //! * `serving` — what all that serve calls can do; `http2` and `http1` — those that do; [`web`] — calls of browsers, over either;
 //! * `service` — the way of a call; `reply` — the way of its answer into its stream; `executor` — runs both;
-//! * `call` — what a call counts for, and its [`deadline`]; [`frames`] — its messages;
+//! * `call` — what a call counts for, and its [`deadline`]; `usage` — how many there are; [`frames`] — its messages;
 //! * `fast` — the fast way of the two calls of the `Movie` service; `routes` — the generated code for all others,
 //!   and `gzip` — compressed messages, which it does not see;
 //! * `body` — bodies of requests and answers, `data` — what the latter are made of; [`refusal`] — what a caller is told when a call fails;
@@ -36,6 +36,7 @@ mod serving;
 pub mod single;
 mod sniff;
 pub mod tls;
+mod usage;
 pub mod web;
 mod worker;
 
@@ -43,7 +44,6 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -51,9 +51,11 @@ use tracing::{info, warn};
 
 use self::admission::Admission;
 pub use self::limits::Limits;
+use self::limits::half;
 use self::listen::Listener;
 use self::routes::Routes;
 use self::tls::Tls;
+use self::usage::{PerWorker, Usage};
 use self::web::{Origin, Web};
 use self::worker::Worker;
 use crate::access::{self, Access};
@@ -124,31 +126,23 @@ struct Shared {
     metrics: Metrics,
     routes: Routes,
     web: Option<Web>,
-    /// Lists being sent.
-    lists: AtomicUsize,
-    /// Calls in flight, by worker: a number that all share would travel between cores with each call.
-    calls: Vec<AtomicUsize>,
-    /// Those of them that need no credentials, by worker.
-    open_calls: Vec<AtomicUsize>,
+    /// Calls and lists in flight.
+    usage: Usage,
+    /// The calls among them that need no credentials.
+    open_calls: PerWorker,
 }
 
 impl Shared {
-    /// Returns whether one more call than `here`, of one worker, is too many.
+    /// Returns whether there are too many calls, with one more than `here` of one worker.
     fn is_busy(&self, here: usize) -> bool {
-        is_more(here, &self.calls, self.limits.calls)
+        self.usage.calls.exceeds(here, self.limits.calls)
     }
 
-    /// Returns whether one more call that needs no credentials than `here`, of one worker, is too many: they may not
-    /// take the places of those whose callers say who they are.
+    /// Returns whether there are too many calls that need no credentials, with one more than `here` of one worker: they
+    /// may not take the places of those whose callers say who they are.
     fn is_open_busy(&self, here: usize) -> bool {
-        is_more(here, &self.open_calls, self.limits.calls.div_ceil(2))
+        self.open_calls.exceeds(here, half(self.limits.calls))
     }
-}
-
-/// Returns whether one more than `here`, of one worker, makes `all` more than `most`.
-fn is_more(here: usize, all: &[AtomicUsize], most: usize) -> bool {
-    // Most of the time, a worker that has no more than its share need not look at the others.
-    here >= most / all.len() && all.iter().map(|calls| calls.load(Ordering::Relaxed)).sum::<usize>() > most
 }
 
 /// What the server does.
@@ -206,7 +200,7 @@ impl Server {
         } = self;
         limits.connections = limits.connections.min(files());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let admission = Admission::new(limits.connections, limits.connections_per_address);
+        let admission = Admission::new(limits.connections, limits.connections_per_address, cores);
         let movie = MovieServicer::new(catalogue.clone(), found.clone());
         let status = store.status();
         let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
@@ -214,9 +208,8 @@ impl Server {
         let shared = Arc::new(Shared {
             routes: routes.map_err(io::Error::other)?,
             web: (!offers.web.is_empty()).then(|| Web::new(&offers.web)),
-            lists: AtomicUsize::default(),
-            calls: (0..cores).map(|_| AtomicUsize::default()).collect(),
-            open_calls: (0..cores).map(|_| AtomicUsize::default()).collect(),
+            usage: Usage::new(cores),
+            open_calls: PerWorker::new(cores),
             catalogue,
             found,
             access,

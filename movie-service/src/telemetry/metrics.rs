@@ -44,6 +44,10 @@ pub enum Shed {
     Lists,
     /// There were as many calls in flight as there may be.
     Calls,
+    /// There were as many lists open to one address as there may be.
+    ListsOfAddress,
+    /// There were as many calls in flight from one address as there may be.
+    CallsOfAddress,
 }
 
 /// How a connection that was asked to end did so.
@@ -83,7 +87,7 @@ struct Registered {
     connections: Gauge,
     sent: Counter,
     received: Counter,
-    sheds: [Counter; 4],
+    sheds: [Counter; 6],
     resets: Counter,
     drains: [Counter; 2],
     movies: Gauge,
@@ -241,7 +245,7 @@ impl Registered {
             connections: gauge!(CONNECTIONS),
             sent: counter!(SENT),
             received: counter!(RECEIVED),
-            sheds: ["connections", "address", "lists", "calls"]
+            sheds: ["connections", "address", "lists", "calls", "lists_per_address", "calls_per_address"]
                 .map(|reason| counter!(SHEDS, "reason" => reason)),
             resets: counter!(RESETS),
             drains: ["finished", "forced"].map(|outcome| counter!(DRAINS, "outcome" => outcome)),

@@ -3,75 +3,11 @@
 use std::thread;
 use std::time::Duration;
 
-use super::Target;
+use super::{OTHER_ADDRESS, Target};
 use crate::peer::frames::{self, CANCEL, Frame, INITIAL_WINDOW_SIZE, NO_ERROR};
 use crate::peer::{self, Answer, CHECK, GET, LIST, Peer};
 use crate::process::{command, database};
 use crate::raw::framed;
-
-/// Makes a call on a connection of its own; `None` if that is turned away.
-fn try_call(target: &Target) -> Option<Peer> {
-    let mut peer = Peer::connect(target.address());
-    let stream = peer.call(GET, b"");
-    let answered = peer.answer(stream).code() == Some("0");
-    answered.then_some(peer)
-}
-
-/// Asserts that ten connections are served and the eleventh, until one of them ends, is not.
-fn assert_ten(limit: &str) {
-    let target = Target::start(&[limit]);
-    let mut peers: Vec<Peer> = (0..10).map(|_| try_call(&target).expect("one of ten is served")).collect();
-    assert!(try_call(&target).is_none(), "more than ten are served");
-    peers.pop();
-    assert_given_away(&target, "the place of one that went is not given away");
-    drop(peers);
-    assert_given_away(&target, "the places of those that went are not given away");
-    target.assert_unharmed();
-}
-
-/// Asserts that somebody gets a place once the service has seen that others went.
-fn assert_given_away(target: &Target, complaint: &str) {
-    assert!((0..1_000).any(|_| try_call(target).is_some()), "{complaint}");
-}
-
-#[test]
-fn connections_beyond_the_limit_are_turned_away() {
-    assert_ten("connections=10");
-}
-
-#[test]
-fn connections_of_an_address_beyond_the_limit_are_turned_away() {
-    assert_ten("connections_per_address=10");
-}
-
-#[test]
-fn a_full_service_gives_the_place_of_the_oldest_unfinished_handshake_to_who_comes() {
-    let target = Target::start(&["connections=10", "handshake=10m"]);
-    let mut served: Vec<Peer> = (0..8).map(|_| try_call(&target).expect("one of ten is served")).collect();
-    let mut silent: Vec<Peer> = (0..2).map(|_| Peer::silent(target.address())).collect();
-    served.push(try_call(&target).expect("it gets the place of the first that is silent"));
-    assert_eq!(silent[0].rest(), b"");
-    served.push(try_call(&target).expect("it gets the place of the second that is silent"));
-    assert_eq!(silent[1].rest(), b"");
-    for peer in &mut served {
-        let stream = peer.call(GET, b"");
-        assert_eq!(peer.answer(stream).code(), Some("0"));
-    }
-    drop((served, silent));
-    assert_given_away(&target, "the places of those that went are not given away");
-    target.assert_unharmed();
-}
-
-#[test]
-fn a_full_service_serves_who_comes_right_after_a_flood_of_peers_that_say_nothing() {
-    let target = Target::start(&["connections=10", "handshake=10m"]);
-    for round in 0..20 {
-        let silent: Vec<Peer> = (0..200).map(|_| Peer::silent(target.address())).collect();
-        assert!(try_call(&target).is_some(), "refused in round {round}");
-        drop(silent);
-    }
-    target.assert_unharmed();
-}
 
 /// Asserts that a call beyond a limit is refused, and told when to try again.
 fn assert_shed(answer: &Answer) {
@@ -82,7 +18,7 @@ fn assert_shed(answer: &Answer) {
 
 #[test]
 fn calls_in_flight_beyond_the_limit_are_shed_and_told_when_to_try_again() {
-    let target = Target::start(&["calls=10"]);
+    let target = Target::start(&["calls=10", "calls_per_address=10"]);
     let [mut busy, mut other] = [(); 2].map(|()| Peer::connect(target.address()));
     let open: Vec<u32> = (0..10).map(|_| busy.begin(&peer::fields(GET))).collect();
     let beyond = busy.call(GET, b"");
@@ -103,7 +39,7 @@ fn calls_in_flight_beyond_the_limit_are_shed_and_told_when_to_try_again() {
 #[test]
 fn calls_are_in_flight_until_their_answers_are_taken() {
     let mut command = command(&database("movies.json"));
-    let target = Target::run(command.args(["--web-origin", "*"]), &["calls=10"]);
+    let target = Target::run(command.args(["--web-origin", "*"]), &["calls=10", "calls_per_address=10"]);
     for (path, content_type) in [
         (GET, "application/grpc"),
         (LIST, "application/grpc"),
@@ -159,7 +95,7 @@ fn assert_list_is_given_away(peer: &mut Peer) {
 
 #[test]
 fn lists_beyond_the_limit_are_shed_and_other_calls_are_not() {
-    let target = Target::large(&["lists=5"]);
+    let target = Target::large(&["lists=5", "lists_per_address=5"]);
     let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 0)]);
     let open: Vec<u32> = (0..5).map(|_| peer.call(LIST, b"")).collect();
     let beyond = peer.call(LIST, b"");
@@ -169,6 +105,69 @@ fn lists_beyond_the_limit_are_shed_and_other_calls_are_not() {
     peer.send_frames([Frame::reset(open[0], 8)]);
     peer.send_frames([Frame::settings(&[(INITIAL_WINDOW_SIZE, 1 << 20)]), Frame::window_update(0, 1 << 30)]);
     assert_list_is_given_away(&mut peer);
+    drop(peer);
+    target.assert_unharmed();
+}
+
+#[test]
+fn one_address_takes_half_of_the_lists_and_leaves_the_rest_to_others() {
+    let target = Target::large(&["lists=4"]);
+    let closed = [(INITIAL_WINDOW_SIZE, 0)];
+    // Each on a connection of its own, so that it is not the connection that counts.
+    let stalled: Vec<Peer> = (0..2)
+        .map(|_| {
+            let mut peer = Peer::connect_with(target.address(), &closed);
+            peer.call(LIST, b"");
+            peer.settle();
+            peer
+        })
+        .collect();
+    let mut greedy = Peer::connect(target.address());
+    let beyond = greedy.call(LIST, b"");
+    assert_shed(&greedy.answer(beyond));
+    let mut other = Peer::connect_from(OTHER_ADDRESS, target.address());
+    let list = other.call(LIST, b"");
+    assert_eq!(other.answer(list).code(), Some("0"));
+    drop((stalled, greedy, other));
+    target.assert_unharmed();
+}
+
+#[test]
+fn one_address_takes_half_of_the_calls_and_leaves_the_rest_to_others() {
+    let target = Target::start(&["calls=20"]);
+    let mut greedy = Peer::connect(target.address());
+    for _ in 0..10 {
+        greedy.begin(&peer::fields(GET));
+    }
+    let beyond = greedy.call(GET, b"");
+    assert_shed(&greedy.answer(beyond));
+    // It is on either worker.
+    for _ in 0..2 {
+        let mut other = Peer::connect_from(OTHER_ADDRESS, target.address());
+        let open: Vec<u32> = (0..9).map(|_| other.begin(&peer::fields(GET))).collect();
+        for stream in open {
+            other.send_frames([Frame::data(stream, framed(b"")).ending()]);
+            assert_eq!(other.answer(stream).code(), Some("0"));
+        }
+    }
+    drop(greedy);
+    target.assert_unharmed();
+}
+
+#[test]
+fn an_operator_behind_a_proxy_gives_one_address_all_of_the_lists_and_calls() {
+    let target = Target::large(&["lists=4", "lists_per_address=4", "calls=4", "calls_per_address=4"]);
+    let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, 0)]);
+    for _ in 0..4 {
+        peer.call(LIST, b"");
+    }
+    let beyond = peer.call(LIST, b"");
+    assert_shed(&peer.answer(beyond));
+    // Each of them waits for its window, so none was refused.
+    peer.send_frames([Frame::settings(&[(INITIAL_WINDOW_SIZE, 1 << 20)]), Frame::window_update(0, 1 << 30)]);
+    for number in 0..4 {
+        assert_eq!(peer.answer(1 + 2 * number).code(), Some("0"));
+    }
     drop(peer);
     target.assert_unharmed();
 }

@@ -8,6 +8,7 @@ mod handshakes;
 mod headers;
 mod limits;
 mod messages;
+mod places;
 mod readers;
 mod requests;
 mod resets;
@@ -15,7 +16,7 @@ mod streams;
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -35,6 +36,9 @@ const GIVEN_BACK: Duration = Duration::from_secs(20);
 
 /// How long to wait before looking again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+
+/// Another address of this machine than that of ordinary clients.
+pub(crate) const OTHER_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Memory that it may keep, in KiB: parts of pages that its allocator cannot return.
 const KEPT: u64 = 8 * 1024;

@@ -7,10 +7,11 @@ pub(crate) mod frames;
 pub(crate) mod hpack;
 
 use std::io::{self, BufReader, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
 use frames::{ACK, Frame};
+use socket2::{Domain, Socket, Type};
 
 pub(crate) const GET: &str = "/Movie/GetMovieByID";
 pub(crate) const LIST: &str = "/Movie/GetListMovies";
@@ -77,7 +78,10 @@ pub(crate) fn call(stream: u32, path: &str, message: &[u8]) -> [Frame; 2] {
 impl Peer {
     /// Connects, and says nothing.
     pub(crate) fn silent(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::of(TcpStream::connect(address).unwrap())
+    }
+
+    fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(STALLED)).unwrap();
@@ -91,10 +95,29 @@ impl Peer {
 
     /// Connects with settings of one's own.
     pub(crate) fn connect_with(address: SocketAddr, settings: &[(u16, u32)]) -> Self {
-        let mut peer = Self::silent(address);
+        Self::silent(address).introduced(settings)
+    }
+
+    /// Connects from another address of this machine.
+    pub(crate) fn connect_from(from: Ipv4Addr, address: SocketAddr) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+        socket.connect(&address.into()).unwrap();
+        Self::of(socket.into()).introduced(&[])
+    }
+
+    /// Says what clients say first.
+    fn introduced(mut self, settings: &[(u16, u32)]) -> Self {
         let settings = [&[(frames::HEADER_TABLE_SIZE, 0)], settings].concat();
-        peer.send(&[PREFACE, &Frame::settings(&settings).encode()].concat());
-        peer
+        self.send(&[PREFACE, &Frame::settings(&settings).encode()].concat());
+        self
+    }
+
+    /// Waits until the service has seen all that was sent.
+    pub(crate) fn settle(&mut self) {
+        self.send_frames([Frame::ping(0)]);
+        let answer = |frame: &Frame| frame.kind == frames::PING && frame.flags == ACK;
+        while !answer(&self.read().expect("the connection is open")) {}
     }
 
     /// Sends bytes. What cannot be sent, because the service ended the connection or reads nothing, is let go:
