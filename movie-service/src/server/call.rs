@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tonic::{Code, Status};
 
 use super::admission::Activity;
+use super::limits::half;
 use super::refusal::{self, Refusal};
 use super::usage::Usage;
 use super::{Phase, Shared, deadline};
@@ -144,11 +145,6 @@ impl Connection {
         Some(self.usage.as_ref()?.calls.of(self.worker))
     }
 
-    /// Returns those of them that need no credentials.
-    fn open_calls(&self) -> &AtomicUsize {
-        self.shared.open_calls.of(self.worker)
-    }
-
     /// Returns whether there was a call.
     pub(super) fn is_used(&self) -> bool {
         self.last_call.load(Ordering::Relaxed) > 0
@@ -259,29 +255,42 @@ pub(super) struct Counted {
 impl Counted {
     /// Counts a call for what its kind counts for beside it.
     fn count_as(&mut self, kind: Kind) -> Result<(), Refusal> {
-        let Connection { shared, usage, .. } = &*self.connection;
-        let limits = &shared.limits;
         self.kind = kind;
-        let (is_busy, what, shed) = match self.kind {
+        let Connection { shared, usage, worker, .. } = &*self.connection;
+        let Shared { limits, usage: of_all, metrics, .. } = &**shared;
+        let of_address = usage.as_deref();
+        let exceeded = match kind {
             Kind::List => {
-                let before = shared.usage.lists.fetch_add(1, Ordering::Relaxed);
-                let of_address =
-                    usage.as_ref().map_or(0, |usage| usage.lists.fetch_add(1, Ordering::Relaxed));
-                if before >= limits.lists {
-                    (true, "lists", Shed::Lists)
+                let count = |usage: &Usage| usage.lists.fetch_add(1, Ordering::Relaxed);
+                let (all, address) = (count(of_all), of_address.map_or(0, count));
+                if all >= limits.lists {
+                    Some((Shed::Lists, "lists"))
+                } else if address >= limits.lists_of_address() {
+                    Some((Shed::ListsOfAddress, "lists to one address"))
                 } else {
-                    let is_busy = of_address >= limits.lists_of_address();
-                    (is_busy, "lists to one address", Shed::ListsOfAddress)
+                    None
                 }
             }
+            // They have half of all, and of those of an address: callers who say who they are have room beside them.
             Kind::Open => {
-                let here = add(self.connection.open_calls(), 1);
-                (shared.is_open_busy(here), "calls without credentials", Shed::Calls)
+                let exceeds = |usage: &Usage, limit| {
+                    let before = add(usage.open_calls.of(*worker), 1);
+                    usage.open_calls.exceeds(before, half(limit))
+                };
+                let all = exceeds(of_all, limits.calls);
+                let address = of_address.is_some_and(|usage| exceeds(usage, limits.calls_of_address()));
+                if all {
+                    Some((Shed::Calls, "calls without credentials"))
+                } else if address {
+                    Some((Shed::CallsOfAddress, "calls without credentials from one address"))
+                } else {
+                    None
+                }
             }
-            Kind::Other => return Ok(()),
+            Kind::Other => None,
         };
-        if is_busy {
-            shared.metrics.shed(shed);
+        if let Some((shed, what)) = exceeded {
+            metrics.shed(shed);
             return Err(Refusal::Busy(what));
         }
         Ok(())
@@ -294,15 +303,12 @@ impl Drop for Counted {
         add(&connection.open[*generation], -1);
         add(connection.calls(), -1);
         connection.calls_of_address().map(|calls| add(calls, -1));
-        match kind {
-            Kind::List => {
-                let all = [Some(&connection.shared.usage), connection.usage.as_deref()];
-                for usage in all.into_iter().flatten() {
-                    usage.lists.fetch_sub(1, Ordering::Relaxed);
-                }
+        for usage in [Some(&connection.shared.usage), connection.usage.as_deref()].into_iter().flatten() {
+            match kind {
+                Kind::List => drop(usage.lists.fetch_sub(1, Ordering::Relaxed)),
+                Kind::Open => drop(add(usage.open_calls.of(connection.worker), -1)),
+                Kind::Other => {}
             }
-            Kind::Open => drop(add(connection.open_calls(), -1)),
-            Kind::Other => {}
         }
     }
 }

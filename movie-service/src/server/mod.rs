@@ -51,11 +51,10 @@ use tracing::{info, warn};
 
 use self::admission::Admission;
 pub use self::limits::Limits;
-use self::limits::half;
 use self::listen::Listener;
 use self::routes::Routes;
 use self::tls::Tls;
-use self::usage::{PerWorker, Usage};
+use self::usage::Usage;
 use self::web::{Origin, Web};
 use self::worker::Worker;
 use crate::access::{self, Access};
@@ -128,20 +127,12 @@ struct Shared {
     web: Option<Web>,
     /// Calls and lists in flight.
     usage: Usage,
-    /// The calls among them that need no credentials.
-    open_calls: PerWorker,
 }
 
 impl Shared {
     /// Returns whether there are too many calls, with one more than `here` of one worker.
     fn is_busy(&self, here: usize) -> bool {
         self.usage.calls.exceeds(here, self.limits.calls)
-    }
-
-    /// Returns whether there are too many calls that need no credentials, with one more than `here` of one worker: they
-    /// may not take the places of those whose callers say who they are.
-    fn is_open_busy(&self, here: usize) -> bool {
-        self.open_calls.exceeds(here, half(self.limits.calls))
     }
 }
 
@@ -209,7 +200,6 @@ impl Server {
             routes: routes.map_err(io::Error::other)?,
             web: (!offers.web.is_empty()).then(|| Web::new(&offers.web)),
             usage: Usage::new(cores),
-            open_calls: PerWorker::new(cores),
             catalogue,
             found,
             access,

@@ -5,12 +5,18 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Calls and lists in flight.
 pub(super) struct Usage {
     pub(super) calls: PerWorker,
+    /// Those of them that need no credentials.
+    pub(super) open_calls: PerWorker,
     pub(super) lists: AtomicUsize,
 }
 
 impl Usage {
     pub(super) fn new(workers: usize) -> Self {
-        Self { calls: PerWorker::new(workers), lists: AtomicUsize::default() }
+        Self {
+            calls: PerWorker::new(workers),
+            open_calls: PerWorker::new(workers),
+            lists: AtomicUsize::default(),
+        }
     }
 }
 
