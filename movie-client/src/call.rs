@@ -7,7 +7,7 @@ use std::time::Duration;
 use movie_proto::catalog::v1::movie_catalog_client::MovieCatalogClient;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_stream::Stream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_types::StatusExt;
 use tower::retry::budget::{Budget, TpsBudget};
 use tracing::debug;
@@ -25,12 +25,15 @@ const MOST_RECEIVED: usize = 64 << 20;
 /// What arrives one by one. Dropping it ends the call.
 pub type Items<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
 
+/// Reasons by which a service says that its store has not taken a write.
+const NOT_WRITTEN: [&str; 2] = ["STORE_UNAVAILABLE", "STORE_READ_ONLY"];
+
 /// Whether a call that was lost may be made again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
     /// It changes nothing, or the same however often it is made.
     Safe,
-    /// Only if it has not left.
+    /// Only if it has not left, or the service says that nothing was written.
     Never,
 }
 
@@ -195,7 +198,8 @@ impl Caller {
                 Err(_) => {
                     peer.suspect(&link);
                     let error = late(peer.name.clone());
-                    return Err(Failed { error, has_left: true, is_gone: false, wish: Duration::ZERO });
+                    let wish = Duration::ZERO;
+                    return Err(Failed { error, has_left: true, may_be_done: true, is_gone: false, wish });
                 }
             };
             let error = self.failure(&status, &peer, &link);
@@ -206,7 +210,8 @@ impl Caller {
             }
             if !never_left(&status) {
                 let is_gone = matches!(error, Error::Unavailable { .. } | Error::OutcomeUnknown { .. });
-                return Err(Failed { error, has_left: true, is_gone, wish: wished(&status) });
+                let (may_be_done, wish) = (!is_not_written(&status), wished(&status));
+                return Err(Failed { error, has_left: true, may_be_done, is_gone, wish });
             }
             debug!("{error}; the connection was gone");
             gone += 1;
@@ -280,6 +285,8 @@ struct Failed {
     error: Error,
     /// Whether the peer may have got it.
     has_left: bool,
+    /// Whether the peer may have done it.
+    may_be_done: bool,
     /// Whether the service was not there for it.
     is_gone: bool,
     /// How long the service asks callers to wait.
@@ -290,13 +297,19 @@ impl Failed {
     /// Of a call that no peer has got.
     fn unsent(error: Error) -> Self {
         let is_gone = error.is_temporary();
-        Self { error, has_left: false, is_gone, wish: Duration::ZERO }
+        Self { error, has_left: false, may_be_done: false, is_gone, wish: Duration::ZERO }
     }
 
     /// Returns whether the call may be made again.
     fn may_repeat(&self, repeat: Repeat) -> bool {
-        self.is_gone && (repeat == Repeat::Safe || !self.has_left)
+        self.is_gone && (repeat == Repeat::Safe || !self.may_be_done)
     }
+}
+
+/// Returns whether the service says that nothing was written.
+fn is_not_written(status: &Status) -> bool {
+    status.code() == Code::Unavailable
+        && status.get_details_error_info().is_some_and(|info| NOT_WRITTEN.contains(&info.reason.as_str()))
 }
 
 /// Returns how long the service asks callers to wait.
@@ -333,15 +346,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_safe_to_repeat_is_repeated_only_if_it_has_not_left() {
-        let failed = |has_left, is_gone| {
+    fn what_is_not_safe_to_repeat_is_repeated_only_if_it_cannot_be_done() {
+        let failed = |may_be_done, is_gone| {
             let error = Error::Unavailable { address: String::new(), message: String::new() };
-            Failed { error, has_left, is_gone, wish: Duration::ZERO }
+            Failed { error, has_left: true, may_be_done, is_gone, wish: Duration::ZERO }
         };
-        for (has_left, is_gone, safe, never) in
+        for (may_be_done, is_gone, safe, never) in
             [(true, true, true, false), (false, true, true, true), (true, false, false, false)]
         {
-            let failed = failed(has_left, is_gone);
+            let failed = failed(may_be_done, is_gone);
             assert_eq!((failed.may_repeat(Repeat::Safe), failed.may_repeat(Repeat::Never)), (safe, never));
         }
     }

@@ -331,7 +331,7 @@ impl Client {
     /// use movie_client::{Event, Start};
     /// use tokio_stream::StreamExt;
     ///
-    /// // All movies, and then every change. To go on later, keep the revision and begin with `Start::After`.
+    /// // All movies, and then every change. To go on later, keep the last resume token and begin with `Start::Resume`.
     /// let mut changes = client.watch(Start::Copy).await?;
     /// while let Some(change) = changes.try_next().await? {
     ///     match change.event {

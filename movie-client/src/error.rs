@@ -105,6 +105,12 @@ pub enum Error {
         /// The oldest revision that can be resumed from.
         oldest: Option<u64>,
     },
+    /// The store no longer continues the history that was followed: it was replaced, as by a restore or a failover that
+    /// lost changes.
+    #[error(
+        "the store was replaced by one with another history, as after a restore or a failover that lost changes"
+    )]
+    HistoryChanged,
     /// The catalogue has not come to that revision.
     #[error("the catalogue has not come to that revision{}", newest.map(|newest| format!("; it is at {newest}")).unwrap_or_default())]
     RevisionUnknown {
@@ -215,6 +221,7 @@ impl Error {
             (Code::Aborted, "ETAG_STALE") => Self::Conflict { message },
             (Code::FailedPrecondition, "CATALOG_READ_ONLY") => Self::ReadOnly { message },
             (Code::OutOfRange, "PAGE_TOKEN_EXPIRED") => Self::ListExpired,
+            (Code::OutOfRange, "HISTORY_CHANGED") => Self::HistoryChanged,
             (Code::OutOfRange, "REVISION_COMPACTED") => {
                 Self::Compacted { oldest: number(&details, "oldest_revision") }
             }

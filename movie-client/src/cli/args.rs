@@ -1,6 +1,7 @@
 //! The command line.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
@@ -306,17 +307,44 @@ pub struct Import {
 /// Which changes to print.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Watch {
-    /// Begin with the first change after this revision.
-    #[arg(long, value_name = "REVISION", conflicts_with = "copy", value_parser = number::<u64>, allow_negative_numbers = true)]
-    pub from: Option<u64>,
+    /// Begin with the first change after this revision, or after the change with this resume token.
+    #[arg(long, value_name = "REVISION|TOKEN", conflicts_with = "copy", allow_negative_numbers = true)]
+    pub from: Option<From>,
 
     /// Begin with all movies, each as if it had just been changed.
+    ///
+    /// If the changes cannot be gone on with, since the store was replaced or no longer keeps them, it starts over with another
+    /// copy, and prints only what differs.
     #[arg(long)]
     pub copy: bool,
 
     /// End when everything that had happened before has been told.
     #[arg(long)]
     pub until_caught_up: bool,
+}
+
+/// Where a watch begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum From {
+    /// After this revision.
+    Revision(u64),
+    /// After the change that had this resume token.
+    Token(String),
+}
+
+impl FromStr for From {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(revision) = text.parse() {
+            return Ok(Self::Revision(revision));
+        }
+        // What is in a token is the service's concern; that it is one word is known, and that it is no number.
+        let is_token = text.contains(|character: char| character.is_ascii_alphabetic())
+            && text.chars().all(|character| character.is_ascii_graphic());
+        let token = is_token.then(|| Self::Token(text.to_owned()));
+        token.ok_or_else(|| "expected a revision, which is a whole number, or a resume token".to_owned())
+    }
 }
 
 #[cfg(test)]

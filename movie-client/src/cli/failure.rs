@@ -28,6 +28,8 @@ pub enum Exit {
     Failed = 8,
     /// More than half of the rows of an import were rejected.
     MostRejected = 9,
+    /// A watch cannot go on where it was: the store has another history, or no longer keeps the changes since.
+    CannotResume = 10,
     /// Ctrl-C.
     Interrupted = 130,
 }
@@ -68,7 +70,6 @@ pub fn exit(error: &anyhow::Error) -> Exit {
             | Error::Invalid { .. }
             | Error::Conflict { .. }
             | Error::ReadOnly { .. }
-            | Error::Compacted { .. }
             | Error::RevisionUnknown { .. }
             | Error::ListExpired
             | Error::TooSlow
@@ -81,6 +82,7 @@ pub fn exit(error: &anyhow::Error) -> Exit {
             | Error::Unavailable { .. }
             | Error::OutcomeUnknown { .. },
         ) => Exit::Unavailable,
+        Some(Error::HistoryChanged | Error::Compacted { .. }) => Exit::CannotResume,
         Some(Error::DeadlineExceeded { .. }) => Exit::OutOfTime,
         Some(Error::Unauthenticated { .. } | Error::PermissionDenied { .. }) => Exit::NotAllowed,
         Some(Error::Config(_) | Error::Address(_)) => Exit::WrongCommandLine,
@@ -117,7 +119,9 @@ fn advice(error: &Error) -> Option<&'static str> {
         Error::AlreadyExists { .. } => "change it with `update`, or leave the id out to get a new one",
         Error::Conflict { .. } => "`get` shows it as it is now, with its etag",
         Error::ListExpired => "list again",
-        Error::Compacted { .. } => "begin with --copy, which gives all movies as they are now",
+        Error::HistoryChanged | Error::Compacted { .. } => {
+            "begin again with `watch --copy`, which gives all movies as they are now and starts over by itself"
+        }
         Error::RevisionUnknown { .. } => "is the revision of another service?",
         Error::Unauthenticated { .. } => {
             "give a token with MOVIE_TOKEN or --token, or a certificate with --client-cert and --client-key"

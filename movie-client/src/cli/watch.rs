@@ -6,15 +6,16 @@ use anyhow::Result;
 use futures_util::stream::try_unfold;
 use tokio_stream::StreamExt;
 
-use super::args::Watch;
+use super::args::{From, Watch};
 use super::failure::Exit;
 use super::output::{Printer, Row};
 use super::stream::each;
 use crate::{Change, Client, Event, Items, Start};
 
 pub(super) async fn watch<W: Write>(client: &Client, args: &Watch, printer: &mut Printer<W>) -> Result<Exit> {
-    let start = match args.from {
-        Some(revision) => Start::After(revision),
+    let start = match &args.from {
+        Some(From::Revision(revision)) => Start::After(*revision),
+        Some(From::Token(token)) => Start::Resume(token.clone()),
         None if args.copy => Start::Copy,
         None => Start::Now,
     };

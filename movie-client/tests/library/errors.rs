@@ -199,6 +199,19 @@ async fn revisions_that_are_not_kept_or_not_yet_there_say_so() {
     assert_eq!(error, Error::RevisionUnknown { newest: Some(revision) });
 }
 
+#[tokio::test]
+async fn a_resume_token_of_another_store_says_that_the_history_has_changed() {
+    let (one, other) = (Service::writable().await.client(), Service::writable().await.client());
+    for client in [&one, &other] {
+        client.create(movie("a", "A")).await.unwrap();
+    }
+    let mut changes = one.watch(Start::After(0)).await.unwrap();
+    let token = next(&mut changes).await.unwrap().resume_token;
+    assert_eq!(first(&other, Start::Resume(token)).await, Error::HistoryChanged);
+    let error = first(&one, Start::Resume("none".to_owned())).await;
+    assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
+}
+
 /// Returns why a watch fails, at once or with its first item.
 async fn first(client: &Client, start: Start) -> Error {
     match soon(client.watch(start)).await {

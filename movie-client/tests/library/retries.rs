@@ -12,7 +12,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use crate::proxy::Proxy;
 use crate::scripted::{Asked, Scripted, Step};
 use crate::service::Service;
-use crate::support::{client, config, movie, next, nobody, soon, until};
+use crate::support::{client, config, failure, movie, next, nobody, soon, until};
 
 /// Fails the first calls with these, and answers those that follow with a movie.
 async fn failing(first: impl Into<Vec<Step>>) -> Scripted {
@@ -91,6 +91,21 @@ async fn a_change_that_has_left_is_never_sent_again() {
         let catalog = "/movie.catalog.v1.MovieCatalog";
         let once = ["UpdateMovie", "UpdateMovie", "DeleteMovie"].map(|call| format!("{catalog}/{call}"));
         assert_eq!(paths, once);
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_the_store_has_not_taken_is_sent_again() {
+    for reason in ["STORE_READ_ONLY", "STORE_UNAVAILABLE"] {
+        let service = failing([Step::End(failure(Code::Unavailable, reason))]).await;
+        let updated = client([service.address]).update(movie("a", "A"), &[Field::Title]).await;
+        assert_eq!(updated.unwrap(), movie("a", ""), "{reason}");
+        assert_eq!(service.asked().len(), 2, "{reason}");
+    }
+    for reason in ["OUTCOME_UNKNOWN", "SERVICE_STOPPING"] {
+        let service = failing([Step::End(failure(Code::Unavailable, reason))]).await;
+        client([service.address]).update(movie("a", "A"), &[Field::Title]).await.unwrap_err();
+        assert_eq!(service.asked().len(), 1, "{reason}");
     }
 }
 

@@ -123,10 +123,18 @@ async fn each_change_is_told_once_and_in_order_however_often_connections_are_cut
     proxy.cut_after(move || usize::try_from(500 + chance.below(16_000)).unwrap());
     let mut now = client([proxy.address]).watch(Start::Now).await.unwrap();
     let from_now = next(&mut now).await.unwrap();
-    assert_eq!(from_now, Change { revision, event: Event::CaughtUp });
+    assert_eq!((from_now.revision, from_now.event), (revision, Event::CaughtUp));
     let now = collect(now);
     let after = collect(client([proxy.address]).watch(Start::After(revision)).await.unwrap());
-    let copy = collect(client([proxy.address]).watch(Start::Copy).await.unwrap());
+    let mut copy = client([proxy.address]).watch(Start::Copy).await.unwrap();
+    let copy = tokio::spawn(async move {
+        // The last movie may be one of the copy, if that was cut again and again.
+        let mut told = until(&mut copy, is_level).await;
+        if !told.iter().any(is_last) {
+            told.extend(until(&mut copy, is_last).await);
+        }
+        told
+    });
     make_changes(&direct, 300, |chance| {
         if chance.below(20) == 0 {
             proxy.cut();
@@ -207,8 +215,14 @@ async fn a_watch_goes_on_with_the_service_that_follows_one_that_stopped() {
     assert_eq!(told.len(), 1 + 1 + 21);
 }
 
+/// A message of a service of an earlier version, which has no resume tokens.
 fn said(revision: i64, event: watch_movies_response::Event) -> Step {
-    Step::say(&v1::WatchMoviesResponse { revision, event: Some(event), resume_token: String::new() })
+    said_with("", revision, event)
+}
+
+fn said_with(resume_token: &str, revision: i64, event: watch_movies_response::Event) -> Step {
+    let resume_token = resume_token.to_owned();
+    Step::say(&v1::WatchMoviesResponse { revision, event: Some(event), resume_token })
 }
 
 fn deleted(revision: i64) -> Step {
@@ -221,6 +235,10 @@ fn level(revision: i64) -> Step {
 
 fn failed(code: Code, reason: &str) -> Step {
     Step::End(failure(code, reason))
+}
+
+fn told(change: Change) -> (u64, Event) {
+    (change.revision, change.event)
 }
 
 /// Returns the revisions that watches were asked to begin after.
@@ -257,10 +275,10 @@ async fn a_watch_goes_on_after_whatever_does_not_last() {
     })
     .await;
     let mut changes = client([service.address]).watch(Start::Now).await.unwrap();
-    assert_eq!(next(&mut changes).await.unwrap(), Change { revision: 100, event: Event::CaughtUp });
+    assert_eq!(told(next(&mut changes).await.unwrap()), (100, Event::CaughtUp));
     for revision in (101..).take(count) {
         let event = Event::Deleted(revision.to_string());
-        assert_eq!(next(&mut changes).await.unwrap(), Change { revision, event });
+        assert_eq!(told(next(&mut changes).await.unwrap()), (revision, event));
     }
     let expected: Vec<_> = std::iter::once(None).chain((101..).map(Some)).take(count).collect();
     assert_eq!(starts(&service), expected);
@@ -270,6 +288,7 @@ async fn a_watch_goes_on_after_whatever_does_not_last() {
 async fn a_watch_ends_with_what_lasts() {
     for (code, reason) in [
         (Code::OutOfRange, "REVISION_COMPACTED"),
+        (Code::OutOfRange, "HISTORY_CHANGED"),
         (Code::PermissionDenied, "ROLE_TOO_LOW"),
         (Code::Internal, "SERVICE_FAILED"),
     ] {
@@ -277,7 +296,8 @@ async fn a_watch_ends_with_what_lasts() {
         let mut changes = client([service.address]).watch(Start::Now).await.unwrap();
         next(&mut changes).await.unwrap();
         let error = next(&mut changes).await.unwrap_err();
-        assert_eq!(matches!(error, Error::Compacted { .. }), code == Code::OutOfRange, "{error:?}");
+        let cannot_resume = matches!(error, Error::Compacted { .. } | Error::HistoryChanged);
+        assert_eq!(cannot_resume, code == Code::OutOfRange, "{error:?}");
         assert!(changes.next().await.is_none());
         assert_eq!(service.asked().len(), 1);
     }
@@ -315,4 +335,94 @@ async fn a_watch_that_was_cut_while_its_changes_are_dropped_says_so() {
         }
     };
     assert!(matches!(error, Error::Compacted { oldest: Some(_) }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_by_the_resume_token_that_came_last() {
+    let service = Scripted::start(|asked| match asked.number {
+        0 => vec![
+            said_with("first", 100, watch_movies_response::Event::CaughtUp(true)),
+            said_with("second", 101, watch_movies_response::Event::DeletedId("a".to_owned())),
+            Step::Cut,
+        ],
+        _ => {
+            vec![said_with("third", 102, watch_movies_response::Event::DeletedId("b".to_owned())), Step::Hang]
+        }
+    })
+    .await;
+    let mut changes = client([service.address]).watch(Start::Resume("earlier".to_owned())).await.unwrap();
+    for token in ["first", "second", "third"] {
+        assert_eq!(next(&mut changes).await.unwrap().resume_token, token);
+    }
+    let token = |asked: &Asked| match asked.message::<WatchMoviesRequest>().start {
+        Some(watch_movies_request::Start::ResumeToken(token)) => token,
+        start => panic!("{start:?}"),
+    };
+    assert_eq!(service.asked().iter().map(token).collect::<Vec<_>>(), ["earlier", "second"]);
+}
+
+/// The state of a store in whose place another one is put: with movies of its own, and fewer, as many or more changes.
+async fn replaced(lost: usize, new: usize) {
+    let old = Service::writable().await;
+    let replacement = Service::writable().await;
+    for service in [&old, &replacement] {
+        for number in 0..20 {
+            service.client().create(movie(&format!("old {number}"), "old")).await.unwrap();
+        }
+    }
+    for number in 0..lost {
+        old.client().create(movie(&format!("lost {number}"), "lost")).await.unwrap();
+    }
+    for number in 0..new {
+        replacement.client().create(movie(&format!("new {number}"), "new")).await.unwrap();
+    }
+    let proxy = Proxy::to(old.socket_address()).await;
+    let client = client([proxy.address]);
+    let mut copy = client.watch(Start::Copy).await.unwrap();
+    let mut told = until(&mut copy, is_level).await;
+    let mut plain = client.watch(Start::Now).await.unwrap();
+    next(&mut plain).await.unwrap();
+    let plain = tokio::spawn(async move { next(&mut plain).await });
+
+    proxy.lead_to(replacement.socket_address());
+    proxy.cut();
+    told.extend(until(&mut copy, is_level).await);
+    replacement.client().create(movie(LAST, LAST)).await.unwrap();
+    told.extend(until(&mut copy, is_last).await);
+    let mut model = Model::new();
+    follow(&mut model, &told);
+    assert_eq!(model, all(&replacement.client()).await);
+    // The one that did not begin with a copy cannot know what is gone.
+    let error = plain.await.unwrap().unwrap_err();
+    assert!(matches!(error, Error::HistoryChanged | Error::RevisionUnknown { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_copy_starts_over_when_its_store_is_replaced_and_tells_what_is_gone() {
+    for new in [3, 5, 6] {
+        replaced(5, new).await;
+    }
+}
+
+#[tokio::test]
+async fn a_copy_starts_over_when_its_changes_are_no_longer_kept() {
+    let movies = Movies::keeping(10).await;
+    let service = movies.start();
+    let proxy = Proxy::to(service.socket_address()).await;
+    let direct = service.client();
+    make_changes(&direct, 10, |_| {}).await;
+    direct.delete(LAST, None).await.unwrap();
+    let mut copy = client([proxy.address]).watch(Start::Copy).await.unwrap();
+    let mut told = until(&mut copy, is_level).await;
+    proxy.cut_after(|| 0);
+    proxy.cut();
+    for number in 0..100 {
+        direct.put(movie(&format!("id {}", number % 60), &format!("later {number}"))).await.unwrap();
+    }
+    direct.create(movie(LAST, LAST)).await.unwrap();
+    proxy.cut_after(|| usize::MAX);
+    told.extend(until(&mut copy, is_level).await);
+    let mut model = Model::new();
+    follow(&mut model, &told);
+    assert_eq!(model, all(&direct).await);
 }

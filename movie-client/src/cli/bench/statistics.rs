@@ -147,6 +147,7 @@ fn kind(error: &Error) -> &'static str {
         Error::ReadOnly { .. } => "read_only",
         Error::ListExpired => "list_expired",
         Error::Compacted { .. } => "compacted",
+        Error::HistoryChanged => "history_changed",
         Error::RevisionUnknown { .. } => "revision_unknown",
         Error::TooSlow => "too_slow",
         Error::Unauthenticated { .. } => "unauthenticated",

@@ -12,7 +12,7 @@ use super::{Fact, Form, Print, Row};
 use crate::{Change, Event, Movie};
 
 /// What a row has of a change, before the columns of its movie.
-const CHANGE: [&str; 2] = ["revision", "change"];
+const CHANGE: [&str; 3] = ["revision", "change", "resume_token"];
 
 const MOVIE: [&str; 12] = [
     "id",
@@ -121,7 +121,7 @@ impl<W: Write> Print for Csv<W> {
         match row {
             Row::Movie(movie) => self.movie(&movie.id, movie),
             Row::Found { id, movie } => self.movie(id, movie.unwrap_or(&nothing)),
-            Row::Change(Change { revision, event }) => {
+            Row::Change(Change { revision, event, resume_token }) => {
                 let (change, id, movie) = match event {
                     Event::Upserted(movie) => ("upserted", movie.id.as_str(), movie),
                     Event::Deleted(id) => ("deleted", id.as_str(), &nothing),
@@ -129,6 +129,7 @@ impl<W: Write> Print for Csv<W> {
                 };
                 self.value(Some(revision))?;
                 self.text(change)?;
+                self.text(resume_token)?;
                 self.movie(id, movie)
             }
         }

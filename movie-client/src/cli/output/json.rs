@@ -118,10 +118,26 @@ fn escaped(json: &str) -> String {
 #[serde(untagged)]
 enum Item<'a> {
     Movie(Entry<'a>),
-    Found { id: &'a str, movie: Option<Entry<'a>> },
-    Upserted { revision: u64, upserted: Entry<'a> },
-    Deleted { revision: u64, deleted_id: &'a str },
-    CaughtUp { revision: u64, caught_up: bool },
+    Found {
+        id: &'a str,
+        movie: Option<Entry<'a>>,
+    },
+    Change {
+        revision: u64,
+        #[serde(flatten)]
+        event: Told<'a>,
+        #[serde(skip_serializing_if = "str::is_empty")]
+        resume_token: &'a str,
+    },
+}
+
+/// What happened: its name, and to what.
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Told<'a> {
+    Upserted(Entry<'a>),
+    DeletedId(&'a str),
+    CaughtUp(bool),
 }
 
 impl<'a> Item<'a> {
@@ -129,11 +145,14 @@ impl<'a> Item<'a> {
         match row {
             Row::Movie(movie) => Self::Movie(Entry::of(movie)),
             Row::Found { id, movie } => Self::Found { id, movie: movie.map(Entry::of) },
-            Row::Change(&Change { revision, ref event }) => match event {
-                Event::Upserted(movie) => Self::Upserted { revision, upserted: Entry::of(movie) },
-                Event::Deleted(id) => Self::Deleted { revision, deleted_id: id },
-                Event::CaughtUp => Self::CaughtUp { revision, caught_up: true },
-            },
+            Row::Change(&Change { revision, ref event, ref resume_token }) => {
+                let event = match event {
+                    Event::Upserted(movie) => Told::Upserted(Entry::of(movie)),
+                    Event::Deleted(id) => Told::DeletedId(id),
+                    Event::CaughtUp => Told::CaughtUp(true),
+                };
+                Self::Change { revision, event, resume_token }
+            }
         }
     }
 }

@@ -70,7 +70,7 @@ impl<W: Write> Table<W> {
         })
     }
 
-    fn change(&self, Change { revision, event }: &Change) -> Vec<Cell> {
+    fn change(&self, Change { revision, event, .. }: &Change) -> Vec<Cell> {
         let style = |style: Style| self.form.style(style);
         let (change, id, title) = match event {
             Event::Upserted(movie) => {

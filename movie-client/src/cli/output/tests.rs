@@ -52,12 +52,13 @@ fn hostile() -> Movie {
 }
 
 fn change(revision: u64, event: Event) -> Change {
-    Change { revision, event }
+    Change { revision, event, resume_token: format!("token-{revision}") }
 }
 
 fn changes() -> [Change; 3] {
     [
-        change(12, Event::Upserted(creed())),
+        // Of a copy, which has no tokens before its end.
+        Change { resume_token: String::new(), ..change(12, Event::Upserted(creed())) },
         change(13, Event::Deleted("267e".into())),
         change(13, Event::CaughtUp),
     ]
@@ -309,7 +310,7 @@ fn ndjson_is_a_document_a_line() {
         format!("{{\"id\":\"267e\",\"movie\":{CREED}}}\n{{\"id\":\"no\",\"movie\":null}}\n")
     );
     let changes = format!(
-        "{{\"revision\":12,\"upserted\":{CREED}}}\n{{\"revision\":13,\"deleted_id\":\"267e\"}}\n{{\"revision\":13,\"caught_up\":true}}\n"
+        "{{\"revision\":12,\"upserted\":{CREED}}}\n{{\"revision\":13,\"deleted_id\":\"267e\",\"resume_token\":\"token-13\"}}\n{{\"revision\":13,\"caught_up\":true,\"resume_token\":\"token-13\"}}\n"
     );
     assert_eq!(of_changes(&form), changes);
     assert_eq!(of_facts(&form), "{\"store\":\"a, \\\"b\\\"\",\"movies\":7,\"read_only\":true}\n");
@@ -327,7 +328,7 @@ fn csv_has_a_header_and_quotes_what_has_to_be() {
     assert_eq!(of_movies(&form), format!("{header}{samurai}{creed}"));
     assert_eq!(of_answers(&form), format!("{header}{creed}no,,,,,,,,,,,\n"));
     let changes = format!(
-        "revision,change,{header}12,upserted,{creed}13,deleted,267e,,,,,,,,,,,\n13,caught_up,,,,,,,,,,,,\n"
+        "revision,change,resume_token,{header}12,upserted,,{creed}13,deleted,token-13,267e,,,,,,,,,,,\n13,caught_up,token-13,,,,,,,,,,,,\n"
     );
     assert_eq!(of_changes(&form), changes);
     assert_eq!(of_facts(&form), "name,value\nstore,\"a, \"\"b\"\"\"\nmovies,7\nread_only,true\n");

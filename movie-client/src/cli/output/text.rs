@@ -36,7 +36,7 @@ impl<W: Write> Print for Text<W> {
                 writeln!(out, "Movie called {}", line(&movie.title))
             }
             Row::Found { id, movie: None } => writeln!(out, "No movie has the id {}", line(id)),
-            Row::Change(Change { revision, event }) => match event {
+            Row::Change(Change { revision, event, .. }) => match event {
                 Event::Upserted(Movie { title, id, .. }) => {
                     writeln!(out, "{revision} {} {} ({})", added.apply_to('+'), line(title), line(id))
                 }
