@@ -5,8 +5,9 @@ use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use clap::Parser;
-use movie_client::cli::{self, args::Args, failure};
+use movie_client::cli;
+use movie_client::cli::args::Args;
+use movie_client::cli::failure::{self, Exit};
 
 /// What is printed leaves in pieces of this size, and whenever there is nothing to wait for.
 const BUFFER: usize = 64 << 10;
@@ -36,27 +37,27 @@ impl Write for Closed {
 }
 
 fn main() -> ExitCode {
-    let args = Args::parse();
     let is_closed = IS_STDOUT_CLOSED.load(Ordering::Relaxed);
     let stdout: Box<dyn Write> = if is_closed { Box::new(Closed) } else { Box::new(io::stdout()) };
     let mut out = BufWriter::with_capacity(BUFFER, stdout);
-    let outcome = match tokio::runtime::Runtime::new() {
-        Ok(runtime) => {
-            let outcome = runtime.block_on(cli::run(args, &mut out));
-            // Whoever reads standard input may do so for ever.
-            runtime.shutdown_background();
-            outcome
-        }
-        Err(error) => Err(error.into()),
-    };
-    let outcome = outcome.and_then(|exit| Ok(out.flush().map(|()| exit)?));
-    let exit = outcome.unwrap_or_else(|error| {
+    let exit = run(&mut out).unwrap_or_else(|error| {
         let exit = failure::exit(&error);
-        if exit != failure::Exit::Done {
+        if exit != Exit::Done {
             // Nothing can be done if nobody reads it.
             let _ = writeln!(io::stderr(), "{}", failure::message(&error));
         }
         exit
     });
     ExitCode::from(exit as u8)
+}
+
+fn run(out: &mut impl Write) -> anyhow::Result<Exit> {
+    let args = Args::read()?;
+    let runtime = tokio::runtime::Runtime::new()?;
+    let outcome = runtime.block_on(cli::run(args, out));
+    // Whoever reads standard input may do so for ever.
+    runtime.shutdown_background();
+    let exit = outcome?;
+    out.flush()?;
+    Ok(exit)
 }

@@ -1,5 +1,8 @@
 //! The flags and environment variables.
 
+mod variables;
+
+use std::env;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,7 +10,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{BoolishValueParser, FalseyValueParser};
-use clap::{ArgAction, Args, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::access::Role;
 use crate::catalogue::KEPT_CHANGES;
@@ -15,7 +18,7 @@ use crate::server::Offers;
 use crate::server::limits::{Limits, parse_time};
 use crate::server::listen::Address;
 use crate::server::tls::TlsFiles;
-use crate::server::web::Origin;
+use crate::server::web::{InvalidOrigin, Origin};
 use crate::store::sql::{PostgresUrl, Source};
 use crate::telemetry::log::LogFormat;
 
@@ -24,7 +27,7 @@ use crate::telemetry::log::LogFormat;
 #[command(name = "movie-service", version, args_conflicts_with_subcommands = true)]
 pub struct Config {
     /// Address and port to listen on, or unix:PATH; `[::]` takes IPv4 connections too, port 0 picks a free port.
-    #[arg(long, env = "MOVIE_LISTEN", value_name = "ADDRESS", default_value = "[::]:3001")]
+    #[arg(long, env = "MOVIE_LISTEN", value_name = "ADDRESS", default_value = "[::]:3001", value_parser = address::<Address>)]
     pub listen: Address,
 
     /// Where the movies are: a JSON file, which is only read, or sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
@@ -55,7 +58,7 @@ pub struct Config {
 
     /// Limit on what a peer may do, for example idle=5m; `docs/operations.md` lists them.
     #[arg(long = "limit", env = "MOVIE_LIMITS", value_name = "NAME=VALUE", value_delimiter = ',', value_parser = limit)]
-    limits: Vec<String>,
+    limits: Vec<Option<String>>,
 
     #[command(flatten)]
     tls: TlsFlags,
@@ -77,7 +80,7 @@ pub struct Config {
     pub log_format: LogFormat,
 
     /// Address and port for /metrics, /livez and /readyz.
-    #[arg(long, env = "MOVIE_METRICS", value_name = "ADDRESS")]
+    #[arg(long, env = "MOVIE_METRICS", value_name = "ADDRESS", value_parser = address::<SocketAddr>)]
     pub metrics: Option<SocketAddr>,
 
     #[command(flatten)]
@@ -92,8 +95,8 @@ pub struct Config {
 #[derive(Args, Clone, Debug)]
 struct OffersFlags {
     /// Origin whose pages may call by gRPC-Web, for example <https://films.example>, or `*` for all.
-    #[arg(long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',')]
-    web_origin: Vec<Origin>,
+    #[arg(long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    web_origin: Vec<Option<Origin>>,
 
     /// Compress response messages of 1 KiB or more for callers that accept gzip.
     #[arg(long, env = "MOVIE_GZIP", value_parser = FalseyValueParser::new())]
@@ -205,9 +208,13 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// A sentence in one line if a flag or a value is not known. `--help` and `--version` print and exit.
+    /// A sentence in one line if a flag or a value is not known, or a variable is empty that may not be. `--help` and `--version` print and exit.
     pub fn from_env() -> anyhow::Result<Self> {
-        Self::try_parse().map_err(|error| {
+        let mut command = variables::without_empty(Self::command())?;
+        let config = command.try_get_matches_from_mut(env::args_os());
+        let config = config.and_then(|matches| Self::from_arg_matches(&matches));
+        config.map_err(|error| {
+            let error = error.format(&mut command);
             if !error.use_stderr() {
                 error.exit();
             }
@@ -222,7 +229,7 @@ impl Config {
     #[must_use]
     pub fn limits(&self) -> Limits {
         let mut limits = Limits::default();
-        for limit in &self.limits {
+        for limit in self.limits.iter().flatten() {
             // Each was checked when the command line was read.
             let _ = limits.set(limit);
         }
@@ -233,7 +240,7 @@ impl Config {
     #[must_use]
     pub fn offers(&self) -> Offers {
         let OffersFlags { web_origin, gzip, health, reflection } = self.offers.clone();
-        Offers { health, reflection, gzip, web: web_origin }
+        Offers { health, reflection, gzip, web: web_origin.into_iter().flatten().collect() }
     }
 
     /// Returns the files for TLS, if it is on.
@@ -254,9 +261,21 @@ impl Config {
     }
 }
 
-/// Checks a limit. An empty one is none, so that an empty variable is one that is not set.
-fn limit(text: &str) -> Result<String, String> {
-    if text.is_empty() { Ok(String::new()) } else { Limits::default().set(text).map(|()| text.to_owned()) }
+/// Checks a limit. Nothing, as after the last comma, is none.
+fn limit(text: &str) -> Result<Option<String>, String> {
+    let text = text.trim();
+    if text.is_empty() { Ok(None) } else { Limits::default().set(text).map(|()| Some(text.to_owned())) }
+}
+
+/// Reads an origin. Nothing, as after the last comma, is none.
+fn origin(text: &str) -> Result<Option<Origin>, InvalidOrigin> {
+    let text = text.trim();
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+}
+
+/// Reads an address, which may have blanks around it.
+fn address<T: FromStr>(text: &str) -> Result<T, T::Err> {
+    text.trim().parse()
 }
 
 #[cfg(test)]

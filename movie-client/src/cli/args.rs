@@ -5,12 +5,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::FalseyValueParser;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::bench::args::Bench;
+use super::failure::WrongCommandLine;
 use super::output::Format;
-use super::parse::{etag, number, rating, time, word};
+use super::parse::{etag, listed, number, rating, time, word};
+use super::variables;
 use crate::Address;
 
 /// Calls the movie service. Without a command it makes the course's two calls.
@@ -37,11 +39,25 @@ pub struct Args {
 }
 
 /// The heading of the flags that say what is printed.
+impl Args {
+    /// Reads the command line and the environment. What clap finds wrong with them it prints, and ends the process.
+    ///
+    /// # Errors
+    ///
+    /// An environment variable is empty that may not be.
+    pub fn read() -> Result<Self, WrongCommandLine> {
+        let mut command = variables::without_empty(Self::command())?;
+        let args = Self::from_arg_matches(&command.get_matches_mut());
+        Ok(args.unwrap_or_else(|error| error.format(&mut command).exit()))
+    }
+}
+
 const PRINTED: &str = "What is printed";
 
 /// The exit codes, which `docs/client.md` lists, too.
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 no such movie, 2 wrong command line, 3 refused, 4 not serving, \
-    5 unreachable or unavailable, 6 out of time, 7 not allowed, 8 any other failure, 9 most rows rejected, 130 interrupted";
+    5 unreachable or unavailable, 6 out of time, 7 not allowed, 8 any other failure, 9 most rows rejected, \
+    10 a watch cannot go on, 130 interrupted";
 
 /// How to reach the service.
 #[derive(Clone, Debug, clap::Args)]
@@ -54,9 +70,10 @@ pub struct Reach {
         value_name = "ADDRESS",
         default_value = "localhost:3001",
         value_delimiter = ',',
+        value_parser = listed::<Address>,
         global = true
     )]
-    pub addresses: Vec<Address>,
+    pub addresses: Vec<Option<Address>>,
 
     /// Encrypt, as `https` in the address does.
     #[arg(long, env = "MOVIE_TLS", value_parser = FalseyValueParser::new(), global = true)]
@@ -349,8 +366,6 @@ impl FromStr for From {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -1,6 +1,6 @@
 //! The command line. In reading order:
 //!
-//! * [`args`] — what can be said on it;
+//! * [`args`] — what can be said on it; `variables` — which environment variables count;
 //! * [`run`] — does what was said;
 //! * `reach` — the configuration of the library that it asks for;
 //! * `reads`, `course`, `writes`, `watch`, `export`, [`import`], [`mod@bench`], `completions` — the commands;
@@ -21,6 +21,7 @@ mod parse;
 mod reach;
 mod reads;
 mod stream;
+mod variables;
 mod watch;
 mod writes;
 

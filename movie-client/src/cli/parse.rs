@@ -8,6 +8,12 @@ pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a whole number, 0 or more".to_owned())
 }
 
+/// Reads one of several that have commas between them, with blanks around it. Nothing, as after the last comma, is `None`.
+pub(super) fn listed<T: FromStr>(text: &str) -> Result<Option<T>, T::Err> {
+    let text = text.trim();
+    if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
+}
+
 /// Reads a rating. Whether it is in the range, the service judges.
 pub(super) fn rating(text: &str) -> Result<f32, String> {
     let rating = text.parse().ok().filter(|rating: &f32| rating.is_finite());

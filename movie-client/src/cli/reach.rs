@@ -1,12 +1,11 @@
 //! The configuration of the library that a command line asks for.
 
-use std::env;
 use std::fs;
 use std::path::Path;
 
 use super::args::Reach;
 use super::failure::WrongCommandLine;
-use crate::{Address, Client, Config, Error, Identity, Retry, Tls, Token};
+use crate::{Address, Client, Config, Identity, Retry, Tls, Token};
 
 /// Reads what the command line names.
 ///
@@ -24,12 +23,14 @@ pub(super) fn config(reach: &Reach) -> Result<Config, WrongCommandLine> {
         tls.identity = Some(Identity { certificate: read(certificate)?, key: read(key)? });
         check(&tls, &format!("{}, {}", certificate.display(), key.display()))?;
     }
+    let token = reach.token.as_deref().map(Token::new);
+    let token = token.map(|token| token.map_err(|error| WrongCommandLine(error.to_string())));
     let is_tls = reach.tls || tls.authorities.is_some() || tls.identity.is_some();
-    let addresses = reach.addresses.iter().cloned();
+    let addresses = reach.addresses.iter().flatten().cloned();
     let addresses = addresses.map(|address| if is_tls { encrypted(address) } else { Ok(address) });
     Ok(Config {
         tls,
-        token: token(reach)?,
+        token: token.transpose()?,
         deadline: reach.timeout,
         retry: Retry { tries: reach.tries, ..Retry::default() },
         ..Config::at(addresses.collect::<Result<Vec<_>, _>>()?)
@@ -53,13 +54,4 @@ fn encrypted(address: Address) -> Result<Address, WrongCommandLine> {
         return Ok(address);
     }
     Err(WrongCommandLine(format!("{address} cannot be encrypted: TLS is for addresses with a host")))
-}
-
-/// Returns the token. A variable that is empty is as good as none: that is how some scripts take it away.
-fn token(reach: &Reach) -> Result<Option<Token>, WrongCommandLine> {
-    let is_none = |token: &str| {
-        token.is_empty() && env::var_os("MOVIE_TOKEN").is_some_and(|variable| variable.is_empty())
-    };
-    let token = reach.token.as_deref().filter(|token| !is_none(token)).map(Token::new);
-    token.transpose().map_err(|error: Error| WrongCommandLine(error.to_string()))
 }

@@ -292,8 +292,39 @@ async fn what_is_wrong_with_the_encryption_and_the_token_is_a_wrong_command_line
     ] {
         assert_fails(&outcome(client(&NOBODY).arg("info").args(arguments)).await, 2, &[part]);
     }
-    let empty_variable = outcome(client(&over("movies.json")).arg("info").env("MOVIE_TOKEN", "")).await;
-    assert_eq!(empty_variable.code, Some(0), "{}", empty_variable.stderr);
+}
+
+#[tokio::test]
+async fn an_empty_variable_counts_as_one_that_is_not_set() {
+    let (address, films) = (over("movies.json").to_string(), over("films.json").to_string());
+    let names = [
+        "MOVIE_OUTPUT",
+        "MOVIE_VERBOSE",
+        "MOVIE_TLS",
+        "MOVIE_CLIENT_CERT",
+        "MOVIE_CLIENT_KEY",
+        "MOVIE_TOKEN",
+        "MOVIE_TIMEOUT",
+        "MOVIE_TRIES",
+    ];
+    let expected = outcome(program().args(["--address", &address, "info"])).await;
+    assert_eq!(expected.code, Some(0), "{}", expected.stderr);
+    for value in ["", " "] {
+        let mut command = program();
+        command.args(["--address", &address, "info"]).envs(names.map(|name| (name, value)));
+        assert_eq!(outcome(&mut command).await, expected);
+    }
+    // Blanks and a comma too many are what lists in files often have.
+    for list in [format!(" {address} , "), format!(",{address},,{films}")] {
+        assert_eq!(outcome(program().env("MOVIE_ADDRESS", list).args(["health"])).await.code, Some(0));
+    }
+    assert_fails(&outcome(program().env("MOVIE_ADDRESS", ",").arg("info")).await, 2, &["address"]);
+}
+
+#[tokio::test]
+async fn an_empty_variable_that_says_whom_to_trust_is_an_error() {
+    let mut command = client(&over("movies.json"));
+    assert_fails(&outcome(command.arg("info").env("MOVIE_TLS_CA", "")).await, 2, &["MOVIE_TLS_CA is empty"]);
 }
 
 #[test]

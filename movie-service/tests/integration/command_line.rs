@@ -29,6 +29,55 @@ fn flags_can_be_given_as_environment_variables() {
     assert!(service.start_line.contains("serving 17470 movies"), "{}", service.start_line);
 }
 
+#[test]
+fn an_empty_variable_counts_as_one_that_is_not_set() {
+    let names = [
+        "MOVIE_KEEP_CHANGES",
+        "MOVIE_QUIET",
+        "MOVIE_GRACE",
+        "MOVIE_PAUSE",
+        "MOVIE_LIMITS",
+        "MOVIE_ALLOW_ANONYMOUS_WRITES",
+        "MOVIE_LOG",
+        "MOVIE_METRICS",
+        "MOVIE_WEB_ORIGIN",
+        "MOVIE_GZIP",
+        "MOVIE_HEALTH",
+        "MOVIE_REFLECTION",
+    ];
+    for value in ["", " "] {
+        let service = Service::run(command(&database("movies.json")).envs(names.map(|name| (name, value))));
+        assert!(service.start_line.contains("serving 7 movies"), "{}", service.start_line);
+    }
+}
+
+#[test]
+fn an_empty_variable_that_would_have_something_else_served_or_to_others_is_an_error() {
+    for name in [
+        "MOVIE_DATABASE",
+        "MOVIE_LISTEN",
+        "MOVIE_TOKENS",
+        "MOVIE_TLS_CERT",
+        "MOVIE_TLS_KEY",
+        "MOVIE_TLS_CLIENT_CA",
+    ] {
+        assert_fails(bare_command().env(name, ""), &[&format!("the variable {name} is empty")]);
+    }
+}
+
+#[test]
+fn blanks_around_addresses_and_a_comma_too_many_do_no_harm() {
+    let mut command = bare_command();
+    command
+        .env("MOVIE_LISTEN", " 127.0.0.1:0 ")
+        .env("MOVIE_DATABASE", database("movies.json"))
+        .env("MOVIE_METRICS", " 127.0.0.1:0 ")
+        .env("MOVIE_WEB_ORIGIN", " https://films.example , ")
+        .env("MOVIE_LIMITS", "idle=1m, age=1h ,");
+    let service = Service::run(&mut command);
+    assert!(service.start_line.contains("serving 7 movies"), "{}", service.start_line);
+}
+
 #[tokio::test]
 async fn the_unspecified_address_takes_ipv6_and_ipv4() {
     let mut command = bare_command();

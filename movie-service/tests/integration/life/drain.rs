@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::hostile::{Target, block_on, large_database};
 use crate::peer::frames::{self, Frame, GOAWAY, INITIAL_WINDOW_SIZE, NO_ERROR};
 use crate::peer::{self, Answer, GET, LIST, PREFACE, Peer};
-use crate::process::{command, database};
+use crate::process::{command, database, rounds};
 use crate::raw::framed;
 
 /// What the service may take beyond the grace: the second that it promises, and what a busy machine adds.
@@ -225,8 +225,8 @@ fn the_grace_can_be_given_by_a_variable() {
 }
 
 #[test]
-fn thirty_drains_under_load_fail_no_call() {
-    for _ in 0..30 {
+fn a_drain_under_load_fails_no_call() {
+    for _ in 0..rounds() {
         let mut command = command(&database("films.json"));
         let mut target = Target::run(command.args(["--quiet", "--grace", "20s"]), &[]);
         let address = target.address();

@@ -6,6 +6,8 @@ use std::time::Duration;
 use movie_proto::catalog::v1::Movie;
 use tokio::task::JoinSet;
 
+use crate::process::rounds;
+
 use super::{Kept, create, delete, followed, list, movie, revision, stub, update};
 
 super::on_each_store!(all_that_was_acknowledged_is_there_and_nothing_by_half);
@@ -15,10 +17,6 @@ const WRITERS: usize = 8;
 
 /// What a writer knows of a movie: as it was acknowledged last, and as it may be if the last write was done.
 type Known = (Option<Movie>, Option<Option<Movie>>);
-
-fn rounds() -> u64 {
-    std::env::var("MOVIE_CRASH_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
-}
 
 async fn all_that_was_acknowledged_is_there_and_nothing_by_half(kept: &Kept) {
     let mut known: HashMap<String, Known> = HashMap::new();
