@@ -14,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
 
+use super::authority::Watched;
+
 /// Connections that may wait to be accepted. The system may allow fewer.
 const BACKLOG: i32 = 4096;
 
@@ -68,7 +70,7 @@ pub(super) enum Accepted {
 /// A connection.
 pub(super) enum Stream {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    Unix(Watched<UnixStream>),
     Tls(Box<TlsStream<Stream>>),
 }
 
@@ -143,7 +145,7 @@ impl Accepted {
     pub(super) fn into_stream(self) -> io::Result<Stream> {
         Ok(match self {
             Self::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
-            Self::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+            Self::Unix(stream) => Stream::Unix(Watched::new(UnixStream::from_std(stream)?)),
         })
     }
 }

@@ -14,6 +14,7 @@
 //! * [`single`] — calls without a connection, for those who try what requests may hold.
 
 mod admission;
+mod authority;
 mod body;
 mod call;
 mod connection;

@@ -70,6 +70,7 @@ pub fn check(root: &Path) -> Result<()> {
     rust_service(&programs, FILMS)?;
     rust_client(&programs, FILMS)?;
     compression(&programs)?;
+    unix_socket(&programs)?;
     reflection(&programs)
 }
 
@@ -191,6 +192,25 @@ fn compression(programs: &Programs) -> Result<()> {
     Ok(())
 }
 
+/// The Python client makes calls over a Unix socket with the option that the documents give for it; without it, the log
+/// says what is wrong.
+fn unix_socket(programs: &Programs) -> Result<()> {
+    let folder = tempfile::tempdir().context("create a folder for a socket")?;
+    let address = format!("unix:{}", folder.path().join("movies.sock").display());
+    let server = programs.rust_service_on(&address, Path::new(&path(MOVIES)), &[])?;
+    for mut client in programs.python.unix_socket_clients(&address) {
+        let printed = run(&mut client)?;
+        let (version, outcome) = printed.split_once('\n').unwrap_or_default();
+        let check = format!("grpcio {version}, rust service, Unix socket");
+        compare(&check, "by itself: INTERNAL\nwith an authority: b''\n", outcome)?;
+        println!("{check}: calls with grpc.default_authority are answered");
+    }
+    let log = server.program.stop(LIMIT)?.stderr;
+    let told = log.lines().filter(|line| line.contains("grpc.default_authority=localhost")).count();
+    ensure!(told == 2, "the log names the option {told} times, expected once a client\n{log}");
+    Ok(())
+}
+
 /// The Python client finds in reflection what the contract has.
 fn reflection(programs: &Programs) -> Result<()> {
     let contract = fs::read_to_string(programs.root.join("proto/movie/catalog/v1/catalog.proto"))?;
@@ -265,10 +285,15 @@ impl Programs {
 
     /// Starts our service over a database, with more arguments.
     fn rust_service_over(&self, database: &Path, arguments: &[&str]) -> Result<Server> {
+        self.rust_service_on("127.0.0.1:0", database, arguments)
+    }
+
+    /// Starts our service on an address.
+    fn rust_service_on(&self, address: &str, database: &Path, arguments: &[&str]) -> Result<Server> {
         let mut service = command(&self.root, self.built.join("movie-service"));
         // By itself it logs JSON into a pipe; here the line that says where it listens is read.
         service.env("MOVIE_LOG_FORMAT", "text");
-        service.args(["--listen", "127.0.0.1:0", "--database"]).arg(database).args(arguments);
+        service.args(["--listen", address, "--database"]).arg(database).args(arguments);
         Server::start(&mut service)
     }
 

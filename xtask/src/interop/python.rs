@@ -44,6 +44,18 @@ impl Python {
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
         program::run(pip.args(["--requirement", "xtask/interop/requirements.txt"]), INSTALL_LIMIT)?;
 
+        // Beside the others, of which there can be one version only.
+        let newest = folder.join("newest");
+        if !newest.exists() {
+            let mut pip = python.command();
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target"])
+                .arg(&newest);
+            program::run(
+                pip.args(["--requirement", "xtask/interop/requirements-newest.txt"]),
+                INSTALL_LIMIT,
+            )?;
+        }
+
         let stubs = folder.join("stubs");
         fs::create_dir_all(&stubs).with_context(|| format!("create {}", stubs.display()))?;
         let mut protoc = python.command();
@@ -64,6 +76,15 @@ impl Python {
         let mut client = self.command();
         client.args(["xtask/interop/client.py", address]);
         client
+    }
+
+    /// Returns the client of a Unix socket, with both versions of grpcio.
+    pub(super) fn unix_socket_clients(&self, address: &str) -> [Command; 2] {
+        [self.folder.join("stubs"), self.folder.join("newest")].map(|packages| {
+            let mut client = self.command();
+            client.env("PYTHONPATH", packages).args(["xtask/interop/unix_socket.py", address]);
+            client
+        })
     }
 
     fn command(&self) -> Command {

@@ -1,6 +1,7 @@
 //! A Unix socket instead of an address and a port.
 
-use std::os::unix::net::UnixListener;
+use std::io::Write;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::Command;
 
@@ -8,6 +9,9 @@ use movie_proto::MovieId;
 use movie_proto::movie_client::MovieClient;
 use tonic::transport::Endpoint;
 
+use crate::peer::frames::{Frame, HEADER_TABLE_SIZE};
+use crate::peer::hpack::encode;
+use crate::peer::{GET, PREFACE, fields};
 use crate::process::{Service, bare_command, database, outcome};
 
 /// Returns the command that runs the service on a Unix socket.
@@ -44,6 +48,27 @@ async fn a_socket_that_a_killed_service_left_is_replaced() {
     drop(UnixListener::bind(&socket).unwrap());
     let _service = Service::run(&mut command(&socket));
     call(&socket).await;
+}
+
+#[tokio::test]
+async fn a_path_for_an_authority_is_refused_and_the_log_says_so_once_a_connection() {
+    let dir = tempfile::tempdir().unwrap();
+    let socket = dir.path().join("movies.sock");
+    let mut service = Service::run(&mut command(&socket));
+    let mut peers = Vec::new();
+    for _ in 0..2 {
+        let mut peer = UnixStream::connect(&socket).unwrap();
+        peer.write_all(&[PREFACE, &Frame::settings(&[(HEADER_TABLE_SIZE, 0)]).encode()].concat()).unwrap();
+        // As grpcio and grpc-go send it, and as others do.
+        for (stream, authority) in [(1, "tmp%2Fmovies.sock"), (3, "/tmp/movies.sock"), (5, "")] {
+            let mut fields = fields(GET);
+            fields.iter_mut().filter(|field| field.0 == ":authority").for_each(|field| field.1 = authority);
+            peer.write_all(&Frame::headers(stream, encode(&fields)).encode()).unwrap();
+        }
+        peers.push(peer);
+        service.log_line_with(":authority is the path of the socket");
+    }
+    assert!(!service.end().await.concat().contains(":authority"), "more than once a connection");
 }
 
 #[test]
