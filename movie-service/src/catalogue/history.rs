@@ -99,6 +99,11 @@ mod tests {
         assert_eq!(format!("{:?}", next.chain), CHAIN_VALUE);
     }
 
+    #[test]
+    fn a_chain_value_takes_16_bytes() {
+        assert_eq!(size_of::<ChainValue>(), 16);
+    }
+
     /// `sha256sum`, cut to 32 digits, of: 16 bytes 01, 8 as eight bytes, 3 as eight bytes, `tt1`, 01, `movie`.
     const CHAIN_VALUE: &str = "7564f100102adcf5107e529310e6abba";
 
