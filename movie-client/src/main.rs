@@ -52,7 +52,7 @@ fn main() -> ExitCode {
 }
 
 fn run(out: &mut impl Write) -> anyhow::Result<Exit> {
-    let args = Args::read()?;
+    let args = Args::read();
     let runtime = tokio::runtime::Runtime::new()?;
     let outcome = runtime.block_on(cli::run(args, out));
     // Whoever reads standard input may do so for ever.

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::{BoolishValueParser, FalseyValueParser};
+use clap::builder::BoolishValueParser;
+use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::access::Role;
@@ -45,7 +46,7 @@ pub struct Config {
     pub keep_changes: usize,
 
     /// Do not print `Movie found!` for each movie that is found.
-    #[arg(long, env = "MOVIE_QUIET", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "MOVIE_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
 
     /// How long calls in flight may take to end once the service is asked to stop.
@@ -68,7 +69,7 @@ pub struct Config {
     pub tokens: Option<PathBuf>,
 
     /// Let everybody write; has no effect beside --tokens.
-    #[arg(long, env = "MOVIE_ALLOW_ANONYMOUS_WRITES", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "MOVIE_ALLOW_ANONYMOUS_WRITES", value_parser = BoolishValueParser::new())]
     pub allow_anonymous_writes: bool,
 
     /// What to log, as in `RUST_LOG`: a level, and `MODULE=LEVEL` for parts.
@@ -99,7 +100,7 @@ struct OffersFlags {
     web_origin: Vec<Option<Origin>>,
 
     /// Compress response messages of 1 KiB or more for callers that accept gzip.
-    #[arg(long, env = "MOVIE_GZIP", value_parser = FalseyValueParser::new())]
+    #[arg(long, env = "MOVIE_GZIP", value_parser = BoolishValueParser::new())]
     gzip: bool,
 
     /// Answer health checks over gRPC.
@@ -210,19 +211,27 @@ impl Config {
     ///
     /// A sentence in one line if a flag or a value is not known, or a variable is empty that may not be. `--help` and `--version` print and exit.
     pub fn from_env() -> anyhow::Result<Self> {
-        let mut command = variables::without_empty(Self::command())?;
-        let config = command.try_get_matches_from_mut(env::args_os());
-        let config = config.and_then(|matches| Self::from_arg_matches(&matches));
-        config.map_err(|error| {
+        let declared = Self::command();
+        let mut command = variables::ignore_empty(declared.clone());
+        let parsed = command.try_get_matches_from_mut(env::args_os());
+        let parsed = parsed.and_then(|matches| Ok((Self::from_arg_matches(&matches)?, matches)));
+        let (config, matches) = parsed.map_err(|error| {
             let error = error.format(&mut command);
             if !error.use_stderr() {
                 error.exit();
             }
-            let text = error.to_string();
+            let mut text = error.to_string();
+            if let Some(ContextValue::String(value)) = error.get(ContextKind::InvalidValue) {
+                text = text.replace(value.as_str(), &without_password(value));
+            }
             let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
             let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
             anyhow::anyhow!("{line}; see `movie-service --help`")
-        })
+        })?;
+        if config.command.is_none() {
+            variables::check(&declared, &matches)?;
+        }
+        Ok(config)
     }
 
     /// Returns the limits, of which the last of each name counts.
@@ -259,6 +268,17 @@ impl Config {
         };
         is_far && self.tokens.is_some() && self.tls().is_none()
     }
+}
+
+/// Returns a value for people to read: what may be the password of a URL is left out, however wrong the URL is.
+fn without_password(value: &str) -> String {
+    let hidden = || {
+        let (scheme, rest) = value.split_once("://")?;
+        let (user_info, rest) = rest.rsplit_once('@')?;
+        let (user, _) = user_info.split_once(':')?;
+        Some(format!("{scheme}://{user}:***@{rest}"))
+    };
+    hidden().unwrap_or_else(|| value.to_owned())
 }
 
 /// Checks a limit. Nothing, as after the last comma, is none.

@@ -131,7 +131,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     tokio::spawn(async move { upkeep.upkeep().await });
 
     let server = Server {
-        store,
+        store: store.clone(),
         limits: config.limits(),
         access,
         tls,
@@ -144,6 +144,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         ..Server::new(catalogue, found.clone())
     };
     server.serve(listener, shutdown).await?;
+    store.close().await;
     found.flush();
     info!("stopped");
     if let Some(traces) = traces {

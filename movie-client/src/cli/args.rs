@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::FalseyValueParser;
+use clap::builder::BoolishValueParser;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::bench::args::Bench;
-use super::failure::WrongCommandLine;
 use super::output::Format;
 use super::parse::{etag, listed, number, rating, time, word};
 use super::variables;
@@ -25,7 +24,7 @@ pub struct Args {
     pub output: Option<Format>,
 
     /// Say what happens on standard error, and how long each step takes.
-    #[arg(short, long, env = "MOVIE_VERBOSE", value_parser = FalseyValueParser::new(), global = true, help_heading = PRINTED)]
+    #[arg(short, long, env = "MOVIE_VERBOSE", value_parser = BoolishValueParser::new(), global = true, help_heading = PRINTED)]
     pub verbose: bool,
 
     /// How to reach the service.
@@ -38,26 +37,23 @@ pub struct Args {
     pub command: Option<Command>,
 }
 
-/// The heading of the flags that say what is printed.
 impl Args {
-    /// Reads the command line and the environment. What clap finds wrong with them it prints, and ends the process.
-    ///
-    /// # Errors
-    ///
-    /// An environment variable is empty that may not be.
-    pub fn read() -> Result<Self, WrongCommandLine> {
-        let mut command = variables::without_empty(Self::command())?;
+    /// Reads the command line and the environment. If something is wrong with them, prints that and ends the process.
+    #[must_use]
+    pub fn read() -> Self {
+        let mut command = variables::ignore_empty(Self::command());
         let args = Self::from_arg_matches(&command.get_matches_mut());
-        Ok(args.unwrap_or_else(|error| error.format(&mut command).exit()))
+        args.unwrap_or_else(|error| error.format(&mut command).exit())
     }
 }
 
+/// The heading of the flags that say what is printed.
 const PRINTED: &str = "What is printed";
 
 /// The exit codes, which `docs/client.md` lists, too.
 const AFTER_HELP: &str = "Exit codes: 0 done, 1 no such movie, 2 wrong command line, 3 refused, 4 not serving, \
     5 unreachable or unavailable, 6 out of time, 7 not allowed, 8 any other failure, 9 most rows rejected, \
-    10 a watch cannot go on, 130 interrupted";
+    10 a watch cannot be resumed, 130 interrupted";
 
 /// How to reach the service.
 #[derive(Clone, Debug, clap::Args)]
@@ -76,7 +72,7 @@ pub struct Reach {
     pub addresses: Vec<Option<Address>>,
 
     /// Encrypt, as `https` in the address does.
-    #[arg(long, env = "MOVIE_TLS", value_parser = FalseyValueParser::new(), global = true)]
+    #[arg(long, env = "MOVIE_TLS", value_parser = BoolishValueParser::new(), global = true)]
     pub tls: bool,
 
     /// The certificates, in PEM, of the authorities to trust instead of the system's; encrypts.

@@ -28,7 +28,8 @@ pub enum Exit {
     Failed = 8,
     /// More than half of the rows of an import were rejected.
     MostRejected = 9,
-    /// A watch cannot go on where it was: the store has another history, or no longer keeps the changes since.
+    /// A watch cannot be resumed: the store has another history, no longer keeps the changes since, or has not come to that
+    /// revision.
     CannotResume = 10,
     /// Ctrl-C.
     Interrupted = 130,
@@ -70,7 +71,6 @@ pub fn exit(error: &anyhow::Error) -> Exit {
             | Error::Invalid { .. }
             | Error::Conflict { .. }
             | Error::ReadOnly { .. }
-            | Error::RevisionUnknown { .. }
             | Error::ListExpired
             | Error::TooSlow
             | Error::TooMuch { .. },
@@ -82,7 +82,9 @@ pub fn exit(error: &anyhow::Error) -> Exit {
             | Error::Unavailable { .. }
             | Error::OutcomeUnknown { .. },
         ) => Exit::Unavailable,
-        Some(Error::HistoryChanged | Error::Compacted { .. }) => Exit::CannotResume,
+        Some(Error::HistoryChanged | Error::Compacted { .. } | Error::RevisionUnknown { .. }) => {
+            Exit::CannotResume
+        }
         Some(Error::DeadlineExceeded { .. }) => Exit::OutOfTime,
         Some(Error::Unauthenticated { .. } | Error::PermissionDenied { .. }) => Exit::NotAllowed,
         Some(Error::Config(_) | Error::Address(_)) => Exit::WrongCommandLine,
@@ -122,7 +124,9 @@ fn advice(error: &Error) -> Option<&'static str> {
         Error::HistoryChanged | Error::Compacted { .. } => {
             "begin again with `watch --copy`, which gives all movies as they are now and starts over by itself"
         }
-        Error::RevisionUnknown { .. } => "is the revision of another service?",
+        Error::RevisionUnknown { .. } => {
+            "if the store was restored, begin again with `watch --copy`; otherwise it is the revision of another service"
+        }
         Error::Unauthenticated { .. } => {
             "give a token with MOVIE_TOKEN or --token, or a certificate with --client-cert and --client-key"
         }

@@ -1,10 +1,12 @@
 //! The configuration of the library that a command line asks for.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
 use super::args::Reach;
 use super::failure::WrongCommandLine;
+use super::variables;
 use crate::{Address, Client, Config, Identity, Retry, Tls, Token};
 
 /// Reads what the command line names.
@@ -14,6 +16,11 @@ use crate::{Address, Client, Config, Identity, Retry, Tls, Token};
 /// What is wrong with it, with the name of the file or address.
 pub(super) fn config(reach: &Reach) -> Result<Config, WrongCommandLine> {
     let Reach { tls_ca, client_cert, client_key, .. } = reach;
+    // Without it, other authorities than the ones meant would be trusted.
+    if tls_ca.is_none() && variables::is_empty(OsStr::new("MOVIE_TLS_CA")) {
+        let text = "the environment variable MOVIE_TLS_CA is empty; unset it or set a value";
+        return Err(WrongCommandLine(text.to_owned()));
+    }
     let mut tls = Tls::default();
     if let Some(file) = tls_ca {
         tls.authorities = Some(read(file)?);

@@ -1,36 +1,19 @@
 //! Environment variables that are empty.
 
 use std::env;
+use std::ffi::OsStr;
 
 use clap::builder::Resettable;
 use clap::{Arg, Command};
 
-use super::failure::WrongCommandLine;
-
-/// Variables that may not be empty: without them, other authorities than the ones meant would be trusted.
-const NEVER_EMPTY: [&str; 1] = ["MOVIE_TLS_CA"];
-
-/// Has a command line take each environment variable that is empty for one that is not set: that is how scripts and compose
-/// files leave one out.
-///
-/// # Errors
-///
-/// The name of a variable that may not be empty, and is.
-pub(super) fn without_empty(command: Command) -> Result<Command, WrongCommandLine> {
-    if let Some(name) = NEVER_EMPTY.into_iter().find(|name| is_empty(name)) {
-        return Err(WrongCommandLine(format!("the variable {name} is empty; unset it, or name a file")));
-    }
-    Ok(ignore_empty(command))
-}
-
-fn ignore_empty(command: Command) -> Command {
-    let ignore = |arg: Arg| {
-        let is_empty = arg.get_env().and_then(|name| name.to_str()).is_some_and(is_empty);
-        if is_empty { arg.env(Resettable::Reset) } else { arg }
-    };
+/// Ignores the environment variables that are empty: scripts and compose files leave one out by setting it so.
+pub(super) fn ignore_empty(command: Command) -> Command {
+    let ignore =
+        |arg: Arg| if arg.get_env().is_some_and(is_empty) { arg.env(Resettable::Reset) } else { arg };
     command.mut_args(ignore).mut_subcommands(ignore_empty)
 }
 
-fn is_empty(name: &str) -> bool {
+/// Returns whether an environment variable is set, and to nothing.
+pub(super) fn is_empty(name: &OsStr) -> bool {
     env::var_os(name).is_some_and(|value| value.to_str().is_some_and(|value| value.trim().is_empty()))
 }

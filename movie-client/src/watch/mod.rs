@@ -124,17 +124,14 @@ impl Watch {
                 },
             };
             match next {
-                Ok(Some(message)) => {
-                    self.tried = 0;
-                    match read(message).map(|change| self.place.take(change)) {
-                        Some(true) => {
-                            self.behind = None;
-                            return Ok(());
-                        }
-                        Some(false) => self.wait_for_node().await,
-                        None => {}
+                Ok(Some(message)) => match read(message).map(|change| self.place.take(change)) {
+                    Some(true) => {
+                        (self.tried, self.behind) = (0, None);
+                        return Ok(());
                     }
-                }
+                    Some(false) => self.wait_for_node().await,
+                    None => {}
+                },
                 // No service ends a watch by itself.
                 Ok(None) => self.cut("the service ended the watch").await,
                 Err(error) if error == Error::TooSlow || error.is_temporary() => self.cut(&error).await,

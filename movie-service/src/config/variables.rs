@@ -4,7 +4,8 @@ use std::env;
 
 use anyhow::bail;
 use clap::builder::Resettable;
-use clap::{Arg, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, Command};
 
 /// Variables that may not be empty: without them, something else would be served, or to others.
 const NEVER_EMPTY: [&str; 6] = [
@@ -16,27 +17,29 @@ const NEVER_EMPTY: [&str; 6] = [
     "MOVIE_TLS_CLIENT_CA",
 ];
 
-/// Has a command line take each environment variable that is empty for one that is not set: that is how compose files leave
-/// one out.
-///
-/// # Errors
-///
-/// The name of a variable that may not be empty, and is.
-pub(super) fn without_empty(command: Command) -> anyhow::Result<Command> {
-    if let Some(name) = NEVER_EMPTY.into_iter().find(|name| is_empty(name)) {
-        bail!("the variable {name} is empty; unset it, or say what it is to be");
-    }
-    Ok(ignore_empty(command))
-}
-
-fn ignore_empty(command: Command) -> Command {
-    let ignore = |arg: Arg| {
-        let is_empty = arg.get_env().and_then(|name| name.to_str()).is_some_and(is_empty);
-        if is_empty { arg.env(Resettable::Reset) } else { arg }
-    };
+/// Ignores the environment variables that are empty: compose files leave one out by setting it so.
+pub(super) fn ignore_empty(command: Command) -> Command {
+    let ignore = |arg: Arg| if has_empty_variable(&arg) { arg.env(Resettable::Reset) } else { arg };
     command.mut_args(ignore).mut_subcommands(ignore_empty)
 }
 
-fn is_empty(name: &str) -> bool {
-    env::var_os(name).is_some_and(|value| value.to_str().is_some_and(|value| value.trim().is_empty()))
+/// Refuses an empty variable that may not be empty, unless the command line says what it is to be.
+///
+/// # Errors
+///
+/// The name of the variable.
+pub(super) fn check(command: &Command, matches: &ArgMatches) -> anyhow::Result<()> {
+    for arg in command.get_arguments().filter(|arg| has_empty_variable(arg)) {
+        let name = arg.get_env().unwrap_or_default().display();
+        let is_given = matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine);
+        if !is_given && NEVER_EMPTY.iter().any(|never| arg.get_env().is_some_and(|name| name == *never)) {
+            bail!("the environment variable {name} is empty; unset it or set a value");
+        }
+    }
+    Ok(())
+}
+
+fn has_empty_variable(arg: &Arg) -> bool {
+    let value = arg.get_env().and_then(env::var_os);
+    value.is_some_and(|value| value.to_str().is_some_and(|value| value.trim().is_empty()))
 }

@@ -68,7 +68,10 @@ enum Stage {
 
 /// What is known of an address.
 struct Address {
+    /// Connections that count.
     connections: usize,
+    /// Tickets, also of connections that were evicted and are still open.
+    tickets: usize,
     /// Connections that made no call, with whether they have finished their handshake: the next to be evicted first.
     unused: BTreeSet<(bool, u64)>,
     usage: Arc<Usage>,
@@ -134,9 +137,16 @@ impl Admission {
         let number = inner.next;
         inner.next += 1;
         let workers = inner.workers;
-        let usage = inner.addresses.get(&address).map(|address| address.usage.clone());
-        let usage = usage.unwrap_or_else(|| Arc::new(Usage::new(workers)));
-        let evicted = inner.insert(number, address, &usage, Stage::Arriving);
+        let new = || Address {
+            connections: 0,
+            tickets: 0,
+            unused: BTreeSet::new(),
+            usage: Arc::new(Usage::new(workers)),
+        };
+        let entry = inner.addresses.entry(address).or_insert_with(new);
+        entry.tickets += 1;
+        let usage = entry.usage.clone();
+        let evicted = inner.insert(number, address, Stage::Arriving);
         Ok(Ticket { admission: self.clone(), number, address, usage, evicted })
     }
 
@@ -152,20 +162,11 @@ impl Inner {
     }
 
     /// Counts a connection; what is returned completes when it has to make room.
-    fn insert(
-        &mut self,
-        number: u64,
-        address: Option<IpAddr>,
-        usage: &Arc<Usage>,
-        stage: Stage,
-    ) -> oneshot::Receiver<()> {
-        let entry = self.addresses.entry(address).or_insert_with(|| Address {
-            connections: 0,
-            unused: BTreeSet::new(),
-            usage: usage.clone(),
-        });
-        entry.connections += 1;
-        entry.unused.extend(stage.unused().map(|arrived| (arrived, number)));
+    fn insert(&mut self, number: u64, address: Option<IpAddr>, stage: Stage) -> oneshot::Receiver<()> {
+        if let Some(entry) = self.addresses.get_mut(&address) {
+            entry.connections += 1;
+            entry.unused.extend(stage.unused().map(|arrived| (arrived, number)));
+        }
         let (evict, evicted) = oneshot::channel();
         self.open.insert(number, Open { address, evict, stage });
         evicted
@@ -241,9 +242,6 @@ impl Inner {
             if let Some(arrived) = open.stage.unused() {
                 address.unused.remove(&(arrived, number));
             }
-            if address.connections == 0 {
-                self.addresses.remove(&open.address);
-            }
         }
         Some(open)
     }
@@ -281,12 +279,11 @@ impl Ticket {
         self.admission.inner().advance(self.number, Stage::Used(activity));
     }
 
-    /// Takes a place again for an evicted connection, which has a call in flight after all: that began when the
-    /// connection was chosen. For as long, there is one more than there may be; the next new connection makes up for it.
+    /// Readmits an evicted connection in which a call has begun. Until the next eviction, the limit is exceeded by one.
     pub(super) fn stay(&mut self, activity: Arc<dyn Activity>) {
         let mut inner = self.admission.inner();
         if inner.evicted.remove(&self.number) {
-            self.evicted = inner.insert(self.number, self.address, &self.usage, Stage::Used(activity));
+            self.evicted = inner.insert(self.number, self.address, Stage::Used(activity));
             self.admission.closed.notify_one();
         }
     }
@@ -314,6 +311,12 @@ impl Drop for Ticket {
         inner.remove(self.number);
         if inner.evicted.remove(&self.number) {
             self.admission.closed.notify_one();
+        }
+        if let Some(address) = inner.addresses.get_mut(&self.address) {
+            address.tickets -= 1;
+            if address.tickets == 0 {
+                inner.addresses.remove(&self.address);
+            }
         }
     }
 }

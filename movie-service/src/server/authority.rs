@@ -14,10 +14,10 @@ use tracing::warn;
 /// The bytes of a frame's header (RFC 9113 §4.1).
 const HEADER: usize = 9;
 
-/// The type of RST_STREAM, whose payload is an error code (RFC 9113 §6.4).
+/// The type of `RST_STREAM`, whose payload is an error code (RFC 9113 §6.4).
 const RST_STREAM: u8 = 3;
 
-/// The error code PROTOCOL_ERROR (RFC 9113 §7).
+/// The error code `PROTOCOL_ERROR` (RFC 9113 §7).
 const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
 
 /// A connection over a Unix socket. The first time that a request is refused so, it writes a line of the log.
@@ -99,7 +99,7 @@ struct Frames {
 }
 
 impl Frames {
-    /// Takes the next bytes; returns whether they end a RST_STREAM with PROTOCOL_ERROR.
+    /// Takes the next bytes; returns whether they end a `RST_STREAM` with `PROTOCOL_ERROR`.
     fn have_refusal(&mut self, mut bytes: &[u8]) -> bool {
         while !bytes.is_empty() {
             if self.left > 0 {

@@ -148,8 +148,11 @@ impl Watcher {
             let expected = "expected the resume_token of a message of WatchMovies";
             CallError::from(vec![Violation::new("resume_token", expected)])
         })?;
-        reached(&mut self.newest, point.revision).await;
-        let followed = self.catalogue.changes(point, 0);
+        let mut followed = self.catalogue.changes(point, 0);
+        if let Err(NotFollowed::Ahead { .. }) = followed {
+            reached(&mut self.newest, point.revision).await;
+            followed = self.catalogue.changes(point, 0);
+        }
         followed.map(|_| point).map_err(|error| not_followed(error, point.revision))
     }
 

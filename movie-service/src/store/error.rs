@@ -69,6 +69,9 @@ pub enum StoreError {
     /// There is no room for more.
     #[error("the disk of the store is full: {0}")]
     Full(String),
+    /// A look found that it cannot be used, so nothing was tried.
+    #[error("the store is unavailable: {0}")]
+    Unavailable(String),
     /// It does not answer in time.
     #[error("the store does not answer in time")]
     Late,
@@ -81,19 +84,24 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Returns whether a COMMIT that failed in this way changed nothing. Of other failures, nobody knows.
+    /// Returns whether a COMMIT that failed in this way changed nothing. After any other failure, the outcome is unknown.
     #[must_use]
     pub fn has_undone(&self) -> bool {
         // What marks a transaction as committed is written last.
         matches!(self, Self::Conflict | Self::Full(_) | Self::Rejected(_))
     }
 
-    /// Returns whether a failed write shows that the store takes no writes at all. That it is read-only or does not
-    /// answer is for the follower to find.
+    /// Returns whether a failed write shows that the store takes no writes at all. A store that is read-only or does not
+    /// answer is not included: the follower finds that.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         match self {
-            Self::Conflict | Self::Locked | Self::ReadOnly | Self::Rejected(_) | Self::Late => false,
+            Self::Conflict
+            | Self::Locked
+            | Self::ReadOnly
+            | Self::Rejected(_)
+            | Self::Unavailable(_)
+            | Self::Late => false,
             Self::InUse(_)
             | Self::HardLinks(_)
             | Self::Open { .. }
@@ -110,7 +118,7 @@ impl StoreError {
         }
     }
 
-    /// Returns what a caller is told whose write this kept from being done. Callers need not know more.
+    /// Returns the error for callers whose write failed in this way. It names no internals.
     #[must_use]
     pub fn refusal(&self) -> WriteError {
         let why = match self {
@@ -127,6 +135,7 @@ impl StoreError {
             | Self::Open { .. }
             | Self::Compacted(_)
             | Self::StandbyBehind { .. }
+            | Self::Unavailable(_)
             | Self::Late
             | Self::Thread(_) => "it does not answer",
         };

@@ -13,13 +13,14 @@ use super::status::Access;
 use crate::telemetry::log::in_one_line;
 
 /// How long a look may take: a database that does not answer in this time is unavailable.
-const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
+pub(super) const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How often an unavailable store is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often other hosts are asked whether they take writes, while this one does not.
-const SEEK_INTERVAL: Duration = Duration::from_secs(1);
+/// How often other hosts are asked whether they take writes, while this one does not, and how long that may take.
+const SEARCH_INTERVAL: Duration = Duration::from_secs(1);
+const SEARCH_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a standby may be behind what the service has seen before that counts as lost.
 const STANDBY_LAG: Duration = Duration::from_secs(5);
@@ -37,17 +38,19 @@ impl<E: Engine> Follower<E> {
     pub(super) async fn run(mut self) {
         let mut looks = time::interval(E::LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut sought = Instant::now();
+        let mut next_search = Instant::now() + SEARCH_INTERVAL;
         loop {
             looks.tick().await;
             let looked = self.look().await;
             match looked {
                 Ok(Access::ReadWrite) => {}
                 Ok(Access::ReadOnly) => {
-                    if sought.elapsed() >= SEEK_INTERVAL {
-                        // That no host takes writes is known already.
-                        let _ = self.engine.lock().await.find_writable().await;
-                        sought = Instant::now();
+                    let now = Instant::now();
+                    if now >= next_search {
+                        // An error says nothing new: the status is read-only already.
+                        let _ = timeout(SEARCH_TIMEOUT, self.engine.lock().await.find_writable()).await;
+                        // Nothing is followed meanwhile, so a search that took long has to wait for longer.
+                        next_search = Instant::now() + SEARCH_INTERVAL.max(now.elapsed() * 4);
                     }
                 }
                 Err(_) => looks.reset_after(RETRY_INTERVAL),

@@ -20,9 +20,11 @@ mod writer;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use tokio::runtime;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::time::timeout;
 
 pub use self::command::{Command, Field, Imported, Outcome, Rejection, WriteError};
 use self::engine::Engine;
@@ -30,14 +32,17 @@ pub use self::error::StoreError;
 use self::follower::Follower;
 use self::replica::Replica;
 use self::sql::{Postgres, Source, Sqlite};
-use self::status::StatusSender;
 pub use self::status::StoreStatus;
+use self::status::{PanicReport, StatusSender};
 use self::writer::{Job, Writer};
 use crate::catalogue::Catalogue;
 use crate::telemetry::store_metrics::StoreMetrics;
 
 /// Writes that may wait for the writer; callers beyond that wait to be let in.
 const WAITING_WRITES: usize = 1_024;
+
+/// How long a store may take to be closed.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Takes writes. Clones share the store.
 #[derive(Clone, Debug)]
@@ -46,13 +51,16 @@ pub struct Store {
     /// `None` if movies can never be written.
     jobs: Option<mpsc::Sender<Job>>,
     status: watch::Receiver<StoreStatus>,
+    /// Closed when the thread of the tasks ends.
+    running: watch::Receiver<()>,
 }
 
 impl Store {
     /// A store that never takes writes.
     #[must_use]
     pub fn read_only(name: &'static str) -> Self {
-        Self { name, jobs: None, status: watch::channel(StoreStatus::Available).1 }
+        let (status, running) = (watch::channel(StoreStatus::Available).1, watch::channel(()).1);
+        Self { name, jobs: None, status, running }
     }
 
     /// Opens an SQL store, and makes it if it is missing; returns the catalogue of its movies, too. Both keep the latest
@@ -86,12 +94,15 @@ impl Store {
         engine.disconnect();
         let (jobs, received) = mpsc::channel(WAITING_WRITES);
         let status = StatusSender::new(access);
-        let store = Self { name, jobs: Some(jobs), status: status.subscribe() };
+        let (running, until_ended) = watch::channel(());
+        let store = Self { name, jobs: Some(jobs), status: status.subscribe(), running: until_ended };
         let replica =
             Replica { catalogue: catalogue.clone(), keep, status, metrics, reloading: Mutex::default() };
         let runtime =
             runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
         let run = move || {
+            let _running = running;
+            let _reported = PanicReport(replica.status.clone());
             let replica = Rc::new(replica);
             let looking = engine.second_connection().map(Mutex::new).map(Rc::new);
             let writing = Rc::new(Mutex::new(engine));
@@ -125,6 +136,15 @@ impl Store {
     #[must_use]
     pub fn status(&self) -> watch::Receiver<StoreStatus> {
         self.status.clone()
+    }
+
+    /// Waits until the store is closed, for as long as it takes an idle one: SQLite then has all commits in its one file.
+    /// Other clones of the store have to be dropped before.
+    pub async fn close(self) {
+        let Self { jobs, mut running, .. } = self;
+        drop(jobs);
+        // It never changes; its end is an error.
+        let _ = timeout(CLOSE_TIMEOUT, running.changed()).await;
     }
 
     /// Writes. Once this returns, what was written is durable and can be read.

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 use tracing::error;
 
 use super::engine::Engine;
 use super::error::StoreError;
+use super::follower::LOOK_TIMEOUT;
 use super::status::StatusSender;
 use crate::catalogue::{Catalogue, HistoryPoint};
 use crate::telemetry::store_metrics::{StoreMetrics, StoreReload};
@@ -37,24 +39,24 @@ impl Replica {
     pub(super) async fn catch_up(&self, engine: &mut impl Engine) -> Result<(), StoreError> {
         loop {
             let known = self.point();
-            let head = engine.begin_read().await?;
+            let head = in_time(engine.begin_read()).await?;
             if head == known {
-                return engine.commit().await;
+                return in_time(engine.commit()).await;
             }
             if head.revision <= known.revision {
-                engine.rollback().await?;
+                in_time(engine.rollback()).await?;
                 return self.reload(engine, StoreReload::HistoryChanged).await;
             }
             let up_to = head.revision.min(known.revision + FOLLOWED_CHANGES);
             match engine.changes(known.revision, up_to).await {
                 Ok(changes) => {
-                    engine.commit().await?;
+                    in_time(engine.commit()).await?;
                     if self.catalogue.apply_committed(&changes).is_err() {
                         return self.reload(engine, StoreReload::HistoryChanged).await;
                     }
                 }
                 Err(StoreError::Compacted(_)) => {
-                    engine.rollback().await?;
+                    in_time(engine.rollback()).await?;
                     return self.reload(engine, StoreReload::Compacted).await;
                 }
                 Err(error) => return Err(error),
@@ -66,14 +68,16 @@ impl Replica {
     async fn reload(&self, engine: &mut impl Engine, reason: StoreReload) -> Result<(), StoreError> {
         let _reloading = self.reloading.lock().await;
         let known = self.point();
-        if engine.look().await?.head == known {
+        if in_time(engine.look()).await?.head == known {
             // Another task was faster.
             return Ok(());
         }
+        // Until then, what is served is not what the store has.
+        self.status.reloading();
         let loaded = engine.load(self.keep).await?;
         let now = loaded.snapshot.point();
         let before = self.catalogue.reset(loaded);
-        let differing = self.catalogue.read(|movies| before.count_differences(movies));
+        let differing = before.count_differences(&self.catalogue.snapshot());
         self.metrics.reloaded(reason);
         let (from, to) = (known.revision, now.revision);
         match reason {
@@ -89,4 +93,10 @@ impl Replica {
         }
         Ok(())
     }
+}
+
+/// Ends a short statement in the time of a look: a store that hangs in the middle of following is as unavailable as one that
+/// hangs at a look.
+async fn in_time<T>(statement: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    timeout(LOOK_TIMEOUT, statement).await.unwrap_or(Err(StoreError::Late))
 }

@@ -1,5 +1,7 @@
 //! Whether a store can be used.
 
+use std::thread;
+
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
@@ -14,6 +16,8 @@ pub enum StoreStatus {
     Unavailable(String),
 }
 
+const READ_ONLY: &str = "the store is read-only: no host takes writes; reads and watches go on";
+
 /// What a look at a store found, or why it failed.
 pub(super) type Looked = Result<Access, String>;
 
@@ -26,10 +30,21 @@ pub(super) enum Access {
 }
 
 /// The status of a store, put together from what each of its tasks finds.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct StatusSender {
     parts: watch::Sender<Parts>,
     status: watch::Sender<StoreStatus>,
+}
+
+/// Says that the store cannot be used if it is dropped by a panic, which ends the tasks.
+pub(super) struct PanicReport(pub(super) StatusSender);
+
+impl Drop for PanicReport {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.looked(Err("its thread ended by a fault of the service; start the service again".into()));
+        }
+    }
 }
 
 /// What the tasks found last.
@@ -44,6 +59,9 @@ struct Parts {
 impl StatusSender {
     /// Begins with what the first look found.
     pub(super) fn new(access: Access) -> Self {
+        if access == Access::ReadOnly {
+            warn!("{READ_ONLY}");
+        }
         let parts = Parts { looked: Ok(access), written: Ok(()) };
         Self { status: watch::Sender::new(parts.status()), parts: watch::Sender::new(parts) }
     }
@@ -56,6 +74,13 @@ impl StatusSender {
     /// Says what a look found.
     pub(super) fn looked(&self, looked: Looked) {
         self.update(|parts| parts.looked = looked);
+    }
+
+    /// Says that all movies are loaded again. Why, is logged by who does that.
+    pub(super) fn reloading(&self) {
+        let why = "all movies are loaded again".to_owned();
+        self.parts.send_modify(|parts| parts.looked = Err(why.clone()));
+        self.status.send_replace(StoreStatus::Unavailable(why));
     }
 
     /// Says whether the database took a write.
@@ -89,7 +114,7 @@ impl StatusSender {
                     error!("the store is unavailable, reads go on: {why}");
                 }
                 (StoreStatus::Available, StoreStatus::ReadOnly) => {
-                    warn!("the store is read-only: no host takes writes; reads and watches go on");
+                    warn!("{READ_ONLY}");
                 }
                 (StoreStatus::Unavailable(_), StoreStatus::ReadOnly) => {
                     warn!("the store is available again, read-only: no host takes writes");

@@ -31,11 +31,12 @@ const COMPACT_INTERVAL: Duration = Duration::from_secs(5);
 const COMPACT_CHANGES: u64 = 5_000;
 const COMPACT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The most writes, and movies of imports, that are committed together.
+/// The most writes, messages of imports and movies of these that are committed together. A message has up to 4 MiB.
 const BATCH_WRITES: usize = 1_024;
+const BATCH_IMPORTS: usize = 16;
 const BATCH_MOVIES: usize = 20_000;
 
-/// How often a transaction is tried that another writer was in the way of.
+/// How often a transaction is tried that conflicts with those of other writers.
 const CONFLICT_TRIES: usize = 10;
 
 /// A write that waits for its transaction.
@@ -55,7 +56,7 @@ pub(super) struct Writer<E> {
 enum Failure {
     /// Nothing was changed.
     Undone(StoreError),
-    /// It was lost during COMMIT: nobody knows.
+    /// The outcome is unknown: the connection was lost during COMMIT.
     Unknown(StoreError),
 }
 
@@ -66,7 +67,7 @@ impl From<StoreError> for Failure {
 }
 
 impl<E: Engine> Writer<E> {
-    /// Writes until nobody can ask for it any more.
+    /// Runs until every [`Store`](super::Store) is dropped.
     pub(super) async fn run(self, mut jobs: mpsc::Receiver<Job>) {
         let [mut retries, mut compactions] = [RETRY_INTERVAL, COMPACT_INTERVAL].map(|period| {
             let mut ticks = time::interval(period);
@@ -102,10 +103,7 @@ impl<E: Engine> Writer<E> {
     /// Commits the writes, each as a whole or not at all, and answers them.
     async fn write(&self, jobs: Vec<Job>) {
         let answers = match self.commit_with_retries(&jobs).await {
-            Ok(answers) => {
-                self.replica.status.written(Ok(()));
-                answers
-            }
+            Ok(answers) => answers,
             // One of them is at fault: alone, it fails alone.
             Err(Failure::Undone(StoreError::Rejected(_))) if jobs.len() > 1 => {
                 for job in jobs {
@@ -139,7 +137,7 @@ impl<E: Engine> Writer<E> {
             match self.replica.status.last_look() {
                 Ok(Access::ReadWrite) => {}
                 Ok(Access::ReadOnly) => return Err(StoreError::ReadOnly.into()),
-                Err(why) => return Err(StoreError::Failed(why).into()),
+                Err(why) => return Err(StoreError::Unavailable(why).into()),
             }
             let is_committing = Cell::new(false);
             let failure = tokio::select! {
@@ -149,7 +147,7 @@ impl<E: Engine> Writer<E> {
                     Ok(Err(failure)) => failure,
                     Err(_) => given_up(&is_committing),
                 },
-                // The store does not answer looks either: who waits is told now.
+                // Looks fail as well, so the writes that wait are answered now.
                 () = self.replica.status.lost() => given_up(&is_committing),
             };
             let try_again = match &failure {
@@ -208,10 +206,13 @@ impl<E: Engine> Writer<E> {
         engine.commit().await.map_err(|error| {
             if error.has_undone() { Failure::Undone(error) } else { Failure::Unknown(error) }
         })?;
+        self.replica.status.written(Ok(()));
         self.replica.metrics.committed(began.elapsed(), changes.len());
         if let Err(error) = catalogue.apply_committed(&changes) {
-            // It is durable all the same, and mended before anybody is told so.
-            error!("the committed changes do not follow the movies in memory: {error}");
+            // The commit is durable; the movies in memory are made equal to the store before its callers are answered.
+            error!(
+                "cannot apply committed changes to the movies in memory, loading all of them again: {error}"
+            );
             self.replica.catch_up(&mut *engine).await.map_err(Failure::Unknown)?;
         }
         Ok(answers)
@@ -234,11 +235,11 @@ impl<E: Engine> Writer<E> {
     /// Writes without changing anything, to learn whether the database takes writes again.
     async fn retry(&self) {
         let mut engine = self.engine.lock().await;
-        let retried = timeout(TRANSACTION_TIMEOUT, async {
+        let retried = async {
             engine.begin_write().await?;
             engine.commit().await
-        });
-        match retried.await.unwrap_or(Err(StoreError::Late)) {
+        };
+        match self.in_time(retried).await {
             Ok(()) => self.replica.status.written(Ok(())),
             Err(error) => {
                 engine.disconnect();
@@ -247,11 +248,19 @@ impl<E: Engine> Writer<E> {
         }
     }
 
+    /// Does a part of the upkeep, unless it takes too long or the store is lost meanwhile: writes may be waiting.
+    async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+        tokio::select! {
+            biased;
+            ended = timeout(TRANSACTION_TIMEOUT, work) => ended.unwrap_or(Err(StoreError::Late)),
+            () = self.replica.status.lost() => Err(StoreError::Late),
+        }
+    }
+
     /// Removes some old changes; returns whether there are more of them.
     async fn compact(&self) -> bool {
         let mut engine = self.engine.lock().await;
-        let compact = engine.compact(self.replica.keep as u64, COMPACT_CHANGES);
-        let compacted = timeout(TRANSACTION_TIMEOUT, compact).await.unwrap_or(Err(StoreError::Late));
+        let compacted = self.in_time(engine.compact(self.replica.keep as u64, COMPACT_CHANGES)).await;
         if compacted.is_err() {
             // If the database cannot be used, looks and writes find that, too.
             engine.disconnect();
@@ -267,11 +276,13 @@ fn given_up(is_committing: &Cell<bool>) -> Failure {
 
 /// Adds the writes that wait, as many as fit one transaction.
 fn with_waiting(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
-    let mut movies = first.command.len();
+    let is_import = |job: &Job| usize::from(matches!(job.command, Command::Import(_)));
+    let (mut movies, mut imports) = (first.command.len(), is_import(&first));
     let mut batch = vec![first];
-    while batch.len() < BATCH_WRITES && movies < BATCH_MOVIES {
+    while batch.len() < BATCH_WRITES && imports < BATCH_IMPORTS && movies < BATCH_MOVIES {
         let Ok(job) = jobs.try_recv() else { break };
         movies += job.command.len();
+        imports += is_import(&job);
         batch.push(job);
     }
     batch

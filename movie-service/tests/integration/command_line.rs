@@ -61,7 +61,31 @@ fn an_empty_variable_that_would_have_something_else_served_or_to_others_is_an_er
         "MOVIE_TLS_KEY",
         "MOVIE_TLS_CLIENT_CA",
     ] {
-        assert_fails(bare_command().env(name, ""), &[&format!("the variable {name} is empty")]);
+        assert_fails(bare_command().env(name, ""), &[&format!("the environment variable {name} is empty")]);
+    }
+    // Where the command line says what it is to be, the variable has no effect.
+    let mut listening = command(&database("movies.json"));
+    let service = Service::run(listening.env("MOVIE_LISTEN", "").env("MOVIE_DATABASE", ""));
+    assert!(service.start_line.contains("serving 7 movies"), "{}", service.start_line);
+    assert!(outcome(bare_command().env("MOVIE_TLS_CERT", "").arg("--help")).0.success());
+}
+
+#[test]
+fn a_password_is_not_shown_however_wrong_its_url_is() {
+    for url in [
+        "postgres://films:secret@host/films?foo=1",
+        "postgres://films:se@cret@host:abc/films",
+        "x://u:secret@host",
+    ] {
+        let (status, _, stderr) = outcome(bare_command().env("MOVIE_DATABASE", url));
+        assert!(!status.success() && !stderr.contains("secret") && !stderr.contains("cret@"), "{stderr}");
+    }
+}
+
+#[test]
+fn what_is_neither_on_nor_off_is_refused() {
+    for name in ["MOVIE_ALLOW_ANONYMOUS_WRITES", "MOVIE_QUIET", "MOVIE_GZIP"] {
+        assert_fails(bare_command().env(name, "flase"), &["flase"]);
     }
 }
 

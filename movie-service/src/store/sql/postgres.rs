@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::FuturesOrdered;
 use sqlx::postgres::{PgConnection, PgRow};
 use sqlx::{AssertSqlSafe, Connection, Row, raw_sql};
 use tokio::time::timeout;
@@ -23,8 +24,9 @@ use crate::store::engine::{Engine, Look};
 use crate::store::plan::{NewRequest, StoredRequest};
 use crate::store::status::Access;
 
-/// How long a host may take to be connected to, with its schema looked at.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long a host may take to be connected to. All hosts are connected to at a time, and this is less than a look may take:
+/// one that does not answer keeps no other from being used.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the next row of a result may take to arrive.
 const ROW_TIMEOUT: Duration = Duration::from_secs(20);
@@ -63,7 +65,7 @@ impl Postgres {
     }
 
     /// Reads the movies, in a database that is left as it is.
-    pub(super) async fn read(mut self) -> Result<Snapshot, StoreError> {
+    pub(super) async fn read(self) -> Result<Snapshot, StoreError> {
         let mut open = self.connect_to_any().await?;
         open.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0")
             .await?;
@@ -80,18 +82,21 @@ impl Postgres {
             let mut open =
                 if self.chooses { self.connect_to_any().await? } else { self.connect_to(host).await? };
             open.update_schema(self.url.user()).await?;
+            self.host.store(open.host, Ordering::Relaxed);
             self.open = Some(open);
         }
         self.open.as_mut().ok_or(StoreError::Late)
     }
 
-    /// Connects to the first host that takes writes or, if none does or none has to, to the first that can be reached.
-    async fn connect_to_any(&mut self) -> Result<Open, StoreError> {
+    /// Connects to the first writable host or, if none is or none has to be, to the first reachable one.
+    async fn connect_to_any(&self) -> Result<Open, StoreError> {
+        let mut connecting: FuturesOrdered<_> =
+            (0..self.url.host_count()).map(|host| self.connect_to(host)).collect();
         let (mut read_only, mut failures) = (None, Vec::new());
-        for host in 0..self.url.host_count() {
-            match self.connect_to(host).await {
+        while let Some(connected) = connecting.next().await {
+            match connected {
                 Ok(open) if open.access == Access::ReadWrite || !self.url.prefers_writable() => {
-                    return Ok(self.choose(open));
+                    return Ok(open);
                 }
                 Ok(open) => {
                     read_only.get_or_insert(open);
@@ -100,15 +105,7 @@ impl Postgres {
                 Err(error) => return Err(error),
             }
         }
-        match read_only {
-            Some(open) => Ok(self.choose(open)),
-            None => Err(StoreError::Connect(failures.join("; "))),
-        }
-    }
-
-    fn choose(&self, open: Open) -> Open {
-        self.host.store(open.host, Ordering::Relaxed);
-        open
+        read_only.ok_or_else(|| StoreError::Connect(failures.join("; ")))
     }
 
     async fn connect_to(&self, host: usize) -> Result<Open, StoreError> {
@@ -245,16 +242,15 @@ impl Engine for Postgres {
             let mut found = self.connect_to_any().await?;
             if found.access == Access::ReadWrite {
                 found.update_schema(self.url.user()).await?;
+                self.host.store(found.host, Ordering::Relaxed);
                 self.open = Some(found);
-            } else if let Some(open) = &self.open {
-                self.host.store(open.host, Ordering::Relaxed);
             }
         }
         Ok(())
     }
 
     async fn load(&mut self, latest: usize) -> Result<Loaded, StoreError> {
-        let head = self.begin_read().await?;
+        let head = timeout(ROW_TIMEOUT, self.begin_read()).await.map_err(|_| StoreError::Late)??;
         let connection = self.transaction()?;
         raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *connection).await.map_err(failed)?;
         let snapshot = movies(connection).await?;

@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use tracing::warn;
 
 use super::rows::{self, MovieRows, Movies, signed};
 use super::schema;
-use super::sqlite_file::{FileLock, FileVersion, head_without_log, remove_log};
+use super::sqlite_file::{FileId, FileLock, FileVersion, head_without_log, remove_log};
 use crate::catalogue::{Committed, HistoryPoint, Loaded, Snapshot};
 use crate::store::StoreError;
 use crate::store::engine::{Engine, Look};
@@ -42,6 +42,8 @@ pub(in crate::store) struct Sqlite {
     lock: Option<FileLock>,
     /// The file as the latest checkpoint left it.
     version: Option<FileVersion>,
+    /// The write-ahead log, as a file.
+    log: Option<FileId>,
     /// The commits that the file can end with, without its write-ahead log: that of the latest checkpoint, and those since.
     checkpoints: Vec<HistoryPoint>,
     /// About how many pages the write-ahead log has.
@@ -51,12 +53,18 @@ pub(in crate::store) struct Sqlite {
 impl Sqlite {
     /// A store in this file; it is opened, and made if it is missing, when it is used.
     pub(in crate::store) fn new(path: PathBuf) -> Self {
-        Self { path, connection: None, lock: None, version: None, checkpoints: Vec::new(), log_pages: 0 }
+        let (connection, lock, version, log, checkpoints) = (None, None, None, None, Vec::new());
+        Self { path, connection, lock, version, log, checkpoints, log_pages: 0 }
     }
 
     /// Returns a connection to the file that has the name now.
     fn connection(&mut self) -> Result<&Connection, StoreError> {
         if self.connection.is_some() && self.version != Some(FileVersion::of(&self.path)?) {
+            self.connection = None;
+        }
+        if self.connection.is_some() && self.log != FileId::of_log(&self.path) {
+            // The log was removed. SQLite still has it, so its commits can be moved into the file.
+            self.checkpoint()?;
             self.connection = None;
         }
         if self.connection.is_none() {
@@ -66,44 +74,76 @@ impl Sqlite {
     }
 
     fn connect(&mut self) -> Result<(), StoreError> {
-        let is_locked = FileVersion::of(&self.path)
-            .is_ok_and(|version| self.lock.as_ref().is_some_and(|lock| lock.is_on(version)));
+        let found = FileVersion::of(&self.path);
+        let is_locked =
+            found.as_ref().is_ok_and(|found| self.lock.as_ref().is_some_and(|lock| lock.is_on(*found)));
         if !is_locked {
             self.lock = None;
-            self.lock = Some(FileLock::take(&self.path)?);
+            // A file that goes missing is not made anew: somebody is about to put another one there.
+            self.lock = Some(FileLock::take(&self.path, self.version.is_none())?);
         }
-        let version = FileVersion::of(&self.path)?;
+        let version = self.locked_version()?;
         let in_file = head_without_log(&self.path);
-        if self.version.is_some_and(|known| known != version)
-            && !self
-                .checkpoints
-                .contains(in_file.as_ref().map_err(|error| StoreError::Damaged(error.to_string()))?)
+        let is_changed = self.version.is_some_and(|known| known != version);
+        if let Some(known) = self.version
+            && is_changed
         {
-            warn!("`{}` was replaced: dropped the write-ahead log of the one before", self.path.display());
-            remove_log(&self.path)?;
+            // The log is of a file with the same identity, and of commits that it has or that follow those that it has.
+            let is_same = known.id() == version.id();
+            let is_continued = match &in_file {
+                Ok(head) => head.is_some_and(|head| self.checkpoints.contains(&head)),
+                Err(error) if is_same => return Err(StoreError::Failed(error.to_string())),
+                Err(_) => false,
+            };
+            if !is_same || !is_continued {
+                self.drop_log()?;
+            }
         }
-        let connection = open(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-        // To close the connection would move the log into a file that may have been replaced.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
-        connection.execute_batch(SETTINGS).map_err(failed)?;
+        let mut connection = open_settled(&self.path)?;
+        if is_changed && !is_sound(&connection)? {
+            // A copy with the same latest commit, whose pages are in other places, as after VACUUM INTO.
+            drop(connection);
+            self.drop_log()?;
+            connection = open_settled(&self.path)?;
+        }
         migrate(&connection)?;
+        let in_file = in_file.ok().flatten();
         self.checkpoints = in_file.into_iter().chain(iter::once(head(&connection)?)).collect();
+        self.log = FileId::of_log(&self.path);
         self.connection = Some(connection);
-        // What keeps it from being complete, such as a full disk, keeps nobody from reading.
+        // An incomplete checkpoint, as on a full disk, does not prevent reads.
         let _ = self.checkpoint();
-        self.version = Some(FileVersion::of(&self.path)?);
+        self.version = Some(self.locked_version()?);
         Ok(())
+    }
+
+    /// Returns the version of the file that is locked, whatever has its name by now.
+    fn locked_version(&self) -> Result<FileVersion, StoreError> {
+        self.lock.as_ref().ok_or(StoreError::Late)?.version(&self.path)
+    }
+
+    /// Removes the write-ahead log of the file that was replaced, unless the log was replaced as well.
+    fn drop_log(&self) -> Result<(), StoreError> {
+        warn!(
+            "`{}` was replaced by another database; removed the write-ahead log of the previous one",
+            self.path.display()
+        );
+        let is_other =
+            FileId::of_log(&self.path).is_some_and(|found| self.log.is_some_and(|log| log != found));
+        remove_log(&self.path, is_other)
     }
 
     /// Moves the write-ahead log into the file, as far as no reader needs it.
     fn checkpoint(&mut self) -> Result<(), StoreError> {
         let Some(connection) = &self.connection else { return Ok(()) };
         let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-            // Pages in the log, and those of them that are in the file now.
-            Ok(row.get::<_, i64>(1)? == row.get::<_, i64>(2)?)
+            // Whether another checkpoint was in the way, pages in the log, and those of them that are in the file now;
+            // -1 if that is not known.
+            let (is_busy, pages, moved): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(!is_busy && pages >= 0 && pages == moved)
         });
         // Also what was moved in part has changed the file.
-        self.version = Some(FileVersion::of(&self.path)?);
+        self.version = Some(self.locked_version()?);
         if moved.map_err(failed)? {
             let latest = self.checkpoints.len().saturating_sub(1);
             self.checkpoints.drain(..latest);
@@ -156,7 +196,6 @@ impl Engine for Sqlite {
 
     async fn begin_write(&mut self) -> Result<HistoryPoint, StoreError> {
         self.connection()?;
-        // To write is to learn whether the disk takes it.
         self.execute("BEGIN IMMEDIATE; UPDATE head SET revision = revision")?;
         head(self.transaction()?)
     }
@@ -232,7 +271,7 @@ impl Engine for Sqlite {
         if let Some(connection) = self.connection.take()
             && self.version == FileVersion::of(&self.path).ok()
         {
-            // The last connection takes the log with it.
+            // SQLite moves the log into the file, and removes it, when the last connection closes.
             let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
         }
     }
@@ -243,6 +282,27 @@ pub(super) fn read(path: &Path) -> Result<Snapshot, StoreError> {
     // What SQLite says of a missing file names neither it nor the reason.
     FileVersion::of(path)?;
     movies(&open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+}
+
+/// Opens a file for a service.
+fn open_settled(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    // To close the connection would move the log into a file that may have been replaced.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
+    connection.execute_batch(SETTINGS).map_err(failed)?;
+    Ok(connection)
+}
+
+/// Returns whether the pages of a database fit together.
+fn is_sound(connection: &Connection) -> Result<bool, StoreError> {
+    let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
+    match found {
+        Ok(found) => Ok(found == "ok"),
+        Err(rusqlite::Error::SqliteFailure(error, _)) if error.code == ErrorCode::DatabaseCorrupt => {
+            Ok(false)
+        }
+        Err(error) => Err(failed(error)),
+    }
 }
 
 fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {

@@ -7,8 +7,9 @@ use sqlx::{Connection, Executor, PgConnection};
 use tokio::time::{sleep, timeout};
 use tonic::Code;
 
-use super::cluster::Cluster;
-use super::{PATIENCE, create, movie, postgres, reason, stub};
+use super::cluster::{Cluster, Replication};
+use super::failover::with_hosts;
+use super::{Kept, PATIENCE, create, list, movie, postgres, reason, stub};
 use crate::metrics::{self, with_metrics};
 
 /// How soon a hang has to be noticed: several times what is aimed at, as the machine may be busy.
@@ -69,4 +70,28 @@ async fn a_long_transaction_of_another_session_is_no_outage() {
     session.execute("ROLLBACK").await.unwrap();
     timeout(PATIENCE, waiting).await.unwrap().unwrap().unwrap();
     client.get_movie(GetMovieRequest { id: "waits".into() }).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_that_hangs_is_left_for_the_standby_that_is_promoted() {
+    let Some(primary) = Cluster::start() else { return };
+    let url = primary.database();
+    let standby = primary.standby(Replication::Synchronous);
+    let kept = Kept::at(with_hosts(&url, [&primary, &standby]));
+    let node = kept.start();
+    let mut client = stub(&node).await;
+    create(&mut client, movie("first", "movie")).await.unwrap();
+    // It still accepts connections, and answers none.
+    primary.suspend();
+    standby.promote();
+    let suspended = Instant::now();
+    let written = async {
+        while let Err(refused) = create(&mut client, movie("second", "movie")).await {
+            assert_eq!(refused.code(), Code::Unavailable, "{refused}");
+            sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(PATIENCE, written).await.expect("the standby is not used");
+    println!("written to the standby after {:?}", suspended.elapsed());
+    assert_eq!(list(&mut client).await.len(), 2);
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::*;
-use crate::stores::sqlite;
+use crate::stores::{create, delete, list, movie, sqlite, stub};
 
 /// Starts a node over a file, and makes a copy of it with so many other changes.
 async fn with_copy(kept: &Kept, added: usize) -> (Node, Other, PathBuf) {
@@ -73,4 +73,53 @@ async fn a_copy_that_takes_the_name_of_the_file_is_noticed() {
 #[tokio::test]
 async fn a_copy_with_as_many_changes_that_takes_the_name_of_the_file_is_noticed() {
     restore(LOST, rename).await;
+}
+
+#[tokio::test]
+async fn commits_outlive_a_log_that_is_removed() {
+    let kept = sqlite();
+    let mut service = kept.start();
+    let mut client = stub(&service).await;
+    create(&mut client, movie("before", "movie")).await.unwrap();
+    remove_log(file(&kept));
+    create(&mut client, movie("after", "movie")).await.unwrap();
+    service.signal("KILL");
+    service.wait().await;
+    assert_eq!(list(&mut stub(&kept.start()).await).await.len(), 2);
+}
+
+/// The pages of such a copy are in other places, and its latest commit is the same.
+async fn compacted(put: fn(&Path, &Path)) {
+    let kept = sqlite();
+    let mut service = kept.start();
+    let mut client = stub(&service).await;
+    for number in 0..300 {
+        create(&mut client, movie(&format!("movie {number}"), &"title ".repeat(60))).await.unwrap();
+    }
+    for number in (0..300).step_by(2) {
+        delete(&mut client, &format!("movie {number}")).await.unwrap();
+    }
+    let copy = kept.file("copy.db");
+    Connection::open(file(&kept)).unwrap().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    put(&copy, file(&kept));
+    create(&mut client, movie("after", "movie")).await.unwrap();
+    let served = list(&mut client).await;
+    assert_eq!(served.len(), 151);
+
+    service.signal("TERM");
+    service.wait().await;
+    let connection = Connection::open(file(&kept)).unwrap();
+    let found: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    assert_eq!(found, "ok");
+    assert_eq!(list(&mut stub(&kept.start()).await).await, served);
+}
+
+#[tokio::test]
+async fn a_compacted_copy_that_takes_the_name_of_the_file_is_not_mixed_with_its_log() {
+    compacted(rename).await;
+}
+
+#[tokio::test]
+async fn a_compacted_copy_that_is_written_over_the_file_is_not_mixed_with_its_log() {
+    compacted(overwrite).await;
 }
