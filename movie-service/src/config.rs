@@ -179,6 +179,7 @@ impl FromStr for Database {
                     "a database in memory keeps nothing; name a file, as in sqlite:movies.db, or serve a JSON file"
                         .into(),
                 ),
+                path if path.contains('?') => Err("expected a path without options after `?`".into()),
                 path => Ok(Self::Sql(Source::Sqlite(path.into()))),
             },
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
@@ -323,9 +324,15 @@ mod tests {
         let url = "postgres://me:p%40ss@host:1,other/films?sslmode=require";
         assert_eq!(shown(url).unwrap(), "postgres://host:1,other:5432/films");
         assert_eq!(shown("postgresql://host/films").unwrap(), "postgres://host:5432/films");
-        for wrong in
-            ["", "sqlite:", "sqlite://", "sqlite::memory:", "mysql://host/films", "https://films.example"]
-        {
+        for wrong in [
+            "",
+            "sqlite:",
+            "sqlite://",
+            "sqlite::memory:",
+            "sqlite:films.db?mode=ro",
+            "mysql://host/films",
+            "https://films.example",
+        ] {
             shown(wrong).unwrap_err();
         }
     }

@@ -37,16 +37,14 @@ pub fn import(files: &[PathBuf], database: &Database) -> anyhow::Result<()> {
     runtime.block_on(async {
         let opened = Store::open(source, CHANGES, StoreMetrics::default()).await;
         let (store, _) = opened.with_context(|| format!("cannot open {database}"))?;
-        let mut imported = Ok(());
-        for path in files {
-            imported = match database::load(path).context("cannot load the database") {
-                Ok(movies) => import_file(&store, path, &movies, &mut total).await,
-                Err(error) => Err(error),
-            };
-            if imported.is_err() {
-                break;
+        let imported: anyhow::Result<()> = async {
+            for path in files {
+                let movies = database::load(path).context("cannot load the database")?;
+                import_file(&store, path, &movies, &mut total).await?;
             }
+            Ok(())
         }
+        .await;
         // So that an SQLite store is complete in its one file.
         store.close().await;
         imported

@@ -10,7 +10,7 @@ fuzz_target!(|input: &[u8]| {
     let [most, step, bytes @ ..] = input else { return };
     let most = usize::from(*most);
     let refused = refused_at(bytes, most);
-    let mut messages = Messages::of_at_most(most);
+    let mut messages = Messages::of_at_most(most, None);
     let mut taken = 0;
     for part in bytes.chunks(usize::from(*step).max(1)) {
         let result = messages.take(part);

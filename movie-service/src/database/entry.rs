@@ -112,8 +112,11 @@ impl<'de> Visitor<'de> for Text {
     }
 }
 
-/// Reads an id. A whole number stands for its decimal text.
+/// Reads an id. A whole number, also one written as `603.0`, stands for its decimal text.
 struct Id;
+
+/// The largest float up to which every whole number is one: 2^53.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl<'de> Visitor<'de> for Id {
     type Value = Cow<'de, str>;
@@ -136,6 +139,13 @@ impl<'de> Visitor<'de> for Id {
 
     fn visit_i64<E: Error>(self, id: i64) -> Result<Self::Value, E> {
         Ok(Cow::Owned(id.to_string()))
+    }
+
+    fn visit_f64<E: Error>(self, id: f64) -> Result<Self::Value, E> {
+        if id.fract() == 0.0 && id.abs() <= MAX_EXACT {
+            return Ok(Cow::Owned(format!("{id:.0}")));
+        }
+        Err(E::invalid_type(Unexpected::Float(id), &self))
     }
 }
 

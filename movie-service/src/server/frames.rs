@@ -3,6 +3,7 @@
 //! What reads messages sets memory aside as soon as one is announced, so one that is too large is refused at its
 //! prefix, before that.
 
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
@@ -14,11 +15,15 @@ use tonic::Status;
 
 use super::refusal::Refusal;
 use crate::catalogue::frame::PREFIX;
+use crate::movie::Violation;
+use crate::servicer::CallError;
 
-/// Follows messages of at most so many bytes.
+/// Checks messages of a request as they arrive.
 #[derive(Clone, Debug)]
 pub struct Messages {
-    most: usize,
+    max_bytes: usize,
+    /// Counts the fields of a message whose number is bounded.
+    fields: Option<FieldCounter>,
     /// What arrived of a prefix.
     prefix: [u8; PREFIX],
     arrived: usize,
@@ -26,27 +31,37 @@ pub struct Messages {
     rest: usize,
 }
 
-/// A message is larger than allowed.
+/// How a message is larger than allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLarge;
+pub enum Excess {
+    /// It has more bytes.
+    Bytes,
+    /// It has more fields.
+    Fields,
+}
 
 impl Messages {
-    /// Expects messages of at most `most` bytes each.
+    /// Expects messages of at most `max_bytes` bytes and, if that is given, `max_fields` fields each. A field that is
+    /// repeated counts each time; the fields of a message in a message do not count.
     #[must_use]
-    pub fn of_at_most(most: usize) -> Self {
-        Self { most, prefix: [0; PREFIX], arrived: 0, rest: 0 }
+    pub fn of_at_most(max_bytes: usize, max_fields: Option<usize>) -> Self {
+        let fields = max_fields.map(FieldCounter::new);
+        Self { max_bytes, fields, prefix: [0; PREFIX], arrived: 0, rest: 0 }
     }
 
     /// Takes the next bytes of the request.
     ///
     /// # Errors
     ///
-    /// [`TooLarge`] if a message is announced that is.
-    pub fn take(&mut self, mut bytes: &[u8]) -> Result<(), TooLarge> {
+    /// If a message is larger than allowed. Its bytes are refused at its prefix.
+    pub fn take(&mut self, mut bytes: &[u8]) -> Result<(), Excess> {
         while !bytes.is_empty() {
             if self.rest > 0 {
                 let part = self.rest.min(bytes.len());
                 self.rest -= part;
+                if let Some(fields) = &mut self.fields {
+                    fields.take(&bytes[..part])?;
+                }
                 bytes = &bytes[part..];
                 continue;
             }
@@ -59,13 +74,108 @@ impl Messages {
                 self.rest = u32::from_be_bytes(length) as usize;
                 self.arrived = 0;
                 // Any other flag is refused for itself: the generated code takes no compressed messages.
-                if flag == 0 && self.rest > self.most {
-                    return Err(TooLarge);
+                if flag == 0 && self.rest > self.max_bytes {
+                    return Err(Excess::Bytes);
+                }
+                if let Some(fields) = &mut self.fields {
+                    *fields = FieldCounter::new(fields.max);
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Counts the fields of an encoded message as it arrives. A decoder makes a value of some hundred bytes of each field,
+/// which may take two bytes.
+#[derive(Clone, Debug)]
+struct FieldCounter {
+    max: usize,
+    count: usize,
+    /// The part of the field that comes next, a varint.
+    next: Part,
+    /// The value of its bytes so far, and how many bits those are.
+    varint: u64,
+    bits: u32,
+    /// Bytes of a field's value that are still to come.
+    skip: usize,
+}
+
+/// The parts of a field that are varints: <https://protobuf.dev/programming-guides/encoding/>.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Tag,
+    Length,
+    Value,
+}
+
+impl FieldCounter {
+    fn new(max: usize) -> Self {
+        Self { max, count: 0, next: Part::Tag, varint: 0, bits: 0, skip: 0 }
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) -> Result<(), Excess> {
+        while let [byte, rest @ ..] = bytes {
+            if self.skip > 0 {
+                let part = self.skip.min(bytes.len());
+                self.skip -= part;
+                bytes = &bytes[part..];
+                continue;
+            }
+            bytes = rest;
+            self.varint |= u64::from(byte & 0x7f).checked_shl(self.bits).unwrap_or_default();
+            self.bits = self.bits.saturating_add(7);
+            if *byte < 0x80 {
+                self.bits = 0;
+                self.end_varint()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn end_varint(&mut self) -> Result<(), Excess> {
+        let varint = mem::take(&mut self.varint);
+        self.next = match self.next {
+            Part::Tag => {
+                self.count += 1;
+                if self.count > self.max {
+                    return Err(Excess::Fields);
+                }
+                match varint & 7 {
+                    0 => Part::Value,
+                    1 => {
+                        self.skip = size_of::<u64>();
+                        Part::Tag
+                    }
+                    2 => Part::Length,
+                    5 => {
+                        self.skip = size_of::<u32>();
+                        Part::Tag
+                    }
+                    // The start and the end of a group have no value. What else there is the decoder refuses.
+                    _ => Part::Tag,
+                }
+            }
+            Part::Length => {
+                self.skip = usize::try_from(varint).unwrap_or(usize::MAX);
+                Part::Tag
+            }
+            Part::Value => Part::Tag,
+        };
+        Ok(())
+    }
+}
+
+/// Movies that a message of an import may have.
+const MAX_IMPORT_MOVIES: usize = 10_000;
+
+/// The limits of the messages of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MessageLimits {
+    /// Bytes of a message, compressed or not.
+    pub(super) max_bytes: usize,
+    /// Whether the messages are those of an import, which hold at most [`MAX_IMPORT_MOVIES`].
+    pub(super) is_import: bool,
 }
 
 /// The body of a request in which messages that are too large are errors, and so is waiting for one past the deadline:
@@ -79,8 +189,9 @@ pub(super) struct Bounded<B> {
 }
 
 impl<B> Bounded<B> {
-    pub(super) fn new(body: B, most: usize, deadline: Option<Instant>) -> Self {
-        Self { body, messages: Messages::of_at_most(most), deadline, timer: None }
+    pub(super) fn new(body: B, limits: MessageLimits, deadline: Option<Instant>) -> Self {
+        let max_fields = limits.is_import.then_some(MAX_IMPORT_MOVIES);
+        Self { body, messages: Messages::of_at_most(limits.max_bytes, max_fields), deadline, timer: None }
     }
 }
 
@@ -101,8 +212,14 @@ impl<B: Body<Data = Bytes, Error: Into<tonic::codegen::StdError>> + Unpin> Body 
         let Some(frame) = frame else { return Poll::Ready(None) };
         let frame = frame.map_err(|error| Status::from_error(error.into()))?;
         if let Some(data) = frame.data_ref() {
-            let most = self.messages.most;
-            self.messages.take(data).map_err(|TooLarge| Status::from(Refusal::TooLarge { most }))?;
+            let most = self.messages.max_bytes;
+            self.messages.take(data).map_err(|excess| match excess {
+                Excess::Bytes => Status::from(Refusal::TooLarge { most }),
+                Excess::Fields => {
+                    let expected = format!("expected at most {MAX_IMPORT_MOVIES} in a message");
+                    CallError::from(vec![Violation::new("movies", expected)]).into()
+                }
+            })?;
         }
         Poll::Ready(Some(Ok(frame)))
     }
@@ -125,7 +242,45 @@ mod tests {
         message
     }
 
+    /// An encoded field with each kind of value.
+    fn field() -> impl Strategy<Value = Vec<u8>> {
+        prop_oneof![
+            any::<u64>().prop_map(|value| {
+                let mut field = vec![1 << 3];
+                prost::encoding::encode_varint(value, &mut field);
+                field
+            }),
+            any::<u32>().prop_map(|value| [&[2 << 3 | 5][..], &value.to_le_bytes()].concat()),
+            any::<u64>().prop_map(|value| [&[3 << 3 | 1][..], &value.to_le_bytes()].concat()),
+            proptest::collection::vec(any::<u8>(), 0..300).prop_map(|value| {
+                let mut field = vec![4 << 3 | 2];
+                prost::encoding::encode_varint(value.len() as u64, &mut field);
+                field.extend(value);
+                field
+            }),
+        ]
+    }
+
     proptest! {
+        #[test]
+        fn fields_are_counted_message_by_message_however_the_bytes_are_cut(
+            messages in proptest::collection::vec(proptest::collection::vec(field(), 0..10), 1..4),
+            cut in 1..40_usize,
+            max_fields in 5..10_usize,
+        ) {
+            let mut bytes = Vec::new();
+            for fields in &messages {
+                let fields = fields.concat();
+                bytes.push(0);
+                bytes.extend(u32::try_from(fields.len()).unwrap().to_be_bytes());
+                bytes.extend(fields);
+            }
+            let mut follower = Messages::of_at_most(usize::MAX, Some(max_fields));
+            let taken = bytes.chunks(cut).try_for_each(|part| follower.take(part));
+            let is_excess = messages.iter().any(|fields| fields.len() > max_fields);
+            prop_assert_eq!(taken, if is_excess { Err(Excess::Fields) } else { Ok(()) });
+        }
+
         #[test]
         fn messages_are_followed_however_the_bytes_are_cut(
             lengths in proptest::collection::vec(0..300_usize, 0..10),
@@ -133,7 +288,7 @@ mod tests {
             most in 200..300_usize,
         ) {
             let bytes: Vec<u8> = lengths.iter().flat_map(|length| message(*length)).collect();
-            let (mut messages, mut rest, mut refused) = (Messages::of_at_most(most), bytes.as_slice(), false);
+            let (mut messages, mut rest, mut refused) = (Messages::of_at_most(most, None), bytes.as_slice(), false);
             for cut in cuts.iter().cycle() {
                 if rest.is_empty() || refused {
                     break;
@@ -148,8 +303,8 @@ mod tests {
 
     #[test]
     fn a_message_is_refused_at_its_prefix() {
-        let mut messages = Messages::of_at_most(10);
+        let mut messages = Messages::of_at_most(10, None);
         assert_eq!(messages.take(&[0, 0, 0, 0]), Ok(()));
-        assert_eq!(messages.take(&[11]), Err(TooLarge));
+        assert_eq!(messages.take(&[11]), Err(Excess::Bytes));
     }
 }

@@ -16,7 +16,7 @@ use tonic_health::pb::health_server::SERVICE_NAME as HEALTH;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
-use super::frames::Bounded;
+use super::frames::{Bounded, MessageLimits};
 use super::gzip::{self, Packed, Pool, Unpacked};
 use super::{Limits, Offers, refusal};
 use crate::health::Health;
@@ -91,12 +91,14 @@ impl Routes {
             }
         };
         let compresses = self.compresses && gzip::is_accepted(request.headers());
-        let most = if request.uri().path() == IMPORT { self.most_of_import } else { self.most };
+        let is_import = request.uri().path() == IMPORT;
+        let max_bytes = if is_import { self.most_of_import } else { self.most };
+        let limits = MessageLimits { max_bytes, is_import };
         let request = if is_compressed {
             request.headers_mut().remove(gzip::GRPC_ENCODING);
-            request.map(|body| bounded(Unpacked::new(body, most, self.pool.clone()), most, deadline))
+            request.map(|body| bounded(Unpacked::new(body, max_bytes, self.pool.clone()), limits, deadline))
         } else {
-            request.map(|body| bounded(body, most, deadline))
+            request.map(|body| bounded(body, limits, deadline))
         };
         let answer = self.answer(request);
         if !is_compressed && !compresses {
@@ -132,9 +134,9 @@ impl Routes {
 }
 
 /// Bounds the body of a request: its messages, and how long the generated code waits for it.
-fn bounded<B>(body: B, most: usize, deadline: Option<Instant>) -> tonic::body::Body
+fn bounded<B>(body: B, limits: MessageLimits, deadline: Option<Instant>) -> tonic::body::Body
 where
     B: Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
 {
-    tonic::body::Body::new(Bounded::new(body, most, deadline))
+    tonic::body::Body::new(Bounded::new(body, limits, deadline))
 }

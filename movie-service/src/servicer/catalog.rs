@@ -23,9 +23,8 @@ use crate::catalogue::{Catalogue, Record};
 use crate::movie::{self, Violation};
 use crate::store::{Command, Outcome, Rejection as Rejected, Store};
 
-/// The most ids of a batch, and movies of a message of an import.
+/// The most ids of a batch.
 const MOST_IDS: usize = 1_000;
-const MOST_MOVIES: usize = 10_000;
 
 /// The most rejections that an import names.
 const MOST_REJECTIONS: usize = 100;
@@ -95,10 +94,6 @@ impl CatalogServicer {
         let mut answer = ImportMoviesResponse::default();
         let mut index = 0;
         while let Some(ImportMoviesRequest { movies }) = requests.message().await? {
-            if movies.len() > MOST_MOVIES {
-                let expected = format!("expected at most {MOST_MOVIES} in a message, not {}", movies.len());
-                return Err(CallError::from(vec![Violation::new("movies", expected)]).into());
-            }
             let sent = movies.len();
             let Outcome::Imported(imported) =
                 self.store.write(Command::Import(movies)).await.map_err(CallError::from)?

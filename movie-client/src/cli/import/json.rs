@@ -119,11 +119,20 @@ fn any<T: DeserializeOwned>(value: Value) -> Option<T> {
     serde_json::from_value(value).ok()
 }
 
-/// Reads an id. A whole number stands for its decimal text.
+/// Reads an id. A whole number, also one written as `603.0`, stands for its decimal text.
 fn id(value: Value) -> Option<String> {
-    let number = value.as_number().filter(|number| !number.is_f64());
-    number.map(ToString::to_string).or_else(|| any(value))
+    match value {
+        Value::Number(number) if number.is_f64() => {
+            let id = number.as_f64().filter(|id| id.fract() == 0.0 && id.abs() <= MAX_EXACT)?;
+            Some(format!("{id:.0}"))
+        }
+        Value::Number(number) => Some(number.to_string()),
+        other => any(other),
+    }
 }
+
+/// The largest float up to which every whole number is one: 2^53.
+const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// Reads a whole number, which may be written as `1894.0`.
 #[expect(clippy::needless_pass_by_value, reason = "as the others take it")]

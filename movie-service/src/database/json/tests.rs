@@ -114,13 +114,14 @@ fn of_two_errors_the_first_is_reported() {
 }
 
 #[test]
-fn a_whole_number_is_an_id_and_may_have_zeros_as_its_fraction_elsewhere() {
-    let text = r#"{"movies": [{"id": 603, "title": "a", "year": 1999.0, "runtime_minutes": 1.36e2}, {"id": -1, "title": "b"}]}"#;
+fn a_whole_number_is_an_id_and_may_have_zeros_as_its_fraction() {
+    let text = r#"{"movies": [{"id": 603, "title": "a", "year": 1999.0, "runtime_minutes": 1.36e2}, {"id": -1, "title": "b"}, {"id": 604.0, "title": "c"}]}"#;
     for window in [7, 1024] {
         let movies = read_all(text, window).unwrap();
         let details = Details(movies.get("603").unwrap().details);
         assert_eq!((details.year(), details.runtime_minutes()), (1999, 136));
         assert_eq!(movies.get("-1").unwrap().title, "b");
+        assert_eq!(movies.get("604").unwrap().title, "c");
     }
     let half = error(r#"{"movies": [{"id": "1", "title": "a", "year": 1999.5}]}"#);
     assert!(half.contains("floating point `1999.5`, expected `year` to be a whole number"), "{half}");

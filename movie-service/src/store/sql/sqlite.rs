@@ -124,12 +124,14 @@ impl Sqlite {
 
     /// Removes the write-ahead log of the file that was replaced, unless the log was replaced as well.
     fn drop_log(&self) -> Result<(), StoreError> {
-        warn!(
-            "`{}` was replaced by another database; removed the write-ahead log of the previous one",
-            self.path.display()
-        );
         let is_other =
             FileId::of_log(&self.path).is_some_and(|found| self.log.is_some_and(|log| log != found));
+        let log = if is_other {
+            "keeping the write-ahead log that came with it"
+        } else {
+            "removing the write-ahead log of the previous one"
+        };
+        warn!("`{}` was replaced by another database; {log}", self.path.display());
         remove_log(&self.path, is_other)
     }
 
@@ -432,7 +434,7 @@ pub(super) fn failed(error: rusqlite::Error) -> StoreError {
     match code {
         // BUSY, LOCKED, BUSY_RECOVERY, BUSY_SNAPSHOT.
         Some(5 | 6 | 261 | 517) => StoreError::Locked,
-        // FULL, IOERR_WRITE.
+        // FULL, IOERR_WRITE; the latter is what a quota or a limit on the size of files leads to.
         Some(13 | 778) => StoreError::Full(why),
         // CORRUPT, NOTADB, CORRUPT_VTAB, CORRUPT_SEQUENCE, CORRUPT_INDEX.
         Some(11 | 26 | 267 | 523 | 779) => StoreError::Damaged(why),

@@ -165,13 +165,32 @@ fn a_request_that_is_compressed_in_another_way_is_unimplemented_and_told_what_is
     target.assert_unharmed();
 }
 
+/// Starts a service whose store takes writes, and whose memory shows what its calls use.
+fn writable_service(dir: &Path) -> Service {
+    let store = format!("sqlite:{}", dir.join("movies.db").display());
+    let mut command = command(Path::new(&store));
+    command.arg("--allow-anonymous-writes").env("MIMALLOC_PURGE_DELAY", "0");
+    Service::run(&mut command)
+}
+
+#[test]
+fn a_message_of_millions_of_empty_movies_is_refused_before_it_is_decoded() {
+    let dir = tempfile::tempdir().unwrap();
+    let service = writable_service(dir.path());
+    // Two bytes each; decoded they would take 400 bytes each.
+    let movies = compressed(&gzip_of(&b"\n\0".repeat(2_000_000)));
+    let before = forget_peak(&service);
+    let answer = answer_from(service.address, IMPORT, &[("grpc-encoding", "gzip")], &movies);
+    assert_refused(&answer, "3", "2,000,000 movies");
+    let used = peak(&service) - before;
+    assert!(used <= 16 * 1024, "{used} KiB");
+    ordinary_call(service.address);
+}
+
 #[test]
 fn a_gzip_bomb_is_refused_and_unpacked_no_further_than_a_message_may_be_long() {
     let dir = tempfile::tempdir().unwrap();
-    let store = format!("sqlite:{}", dir.path().join("movies.db").display());
-    let mut command = command(Path::new(&store));
-    command.arg("--allow-anonymous-writes").env("MIMALLOC_PURGE_DELAY", "0");
-    let service = Service::run(&mut command);
+    let service = writable_service(dir.path());
     // It would unpack to 9 MiB. Messages may have 64 KiB, those of an import 4 MiB.
     let bomb = compressed(&gzip_bomb(60 * 1024));
     let gzip = [("grpc-encoding", "gzip")];

@@ -177,8 +177,9 @@ pub(crate) fn allow_many_sockets() {
 pub(crate) fn large_database() -> &'static Path {
     static LARGE: OnceLock<PathBuf> = OnceLock::new();
     LARGE.get_or_init(|| {
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join("large.json");
-        let mut file = BufWriter::new(File::create(&path).unwrap());
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let (path, part) = (dir.join("large.json"), dir.join(format!("large.{}.json", std::process::id())));
+        let mut file = BufWriter::new(File::create(&part).unwrap());
         write!(file, r#"{{"movies": [{{"id": "0", "title": "Movie 0"}}"#).unwrap();
         for id in 1..200_000 {
             write!(
@@ -189,6 +190,8 @@ pub(crate) fn large_database() -> &'static Path {
         }
         file.write_all(b"]}").unwrap();
         file.into_inner().unwrap();
+        // Other processes may run tests over it.
+        fs::rename(part, &path).unwrap();
         path
     })
 }
