@@ -148,7 +148,7 @@ mod tests {
     async fn start(ready: Arc<AtomicBool>) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let metrics = Metrics::on(&["/Movie/GetMovieByID"]);
+        let metrics = Metrics::on();
         let metrics = move || metrics.render();
         let ready =
             move || if ready.load(Ordering::Relaxed) { Ok("ready") } else { Err("no store".to_owned()) };

@@ -13,8 +13,8 @@ use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::access::Role;
 use crate::catalogue::KEPT_CHANGES;
+use crate::rpc::Role;
 use crate::server::Offers;
 use crate::server::limits::{Limits, parse_time};
 use crate::server::listen::Address;

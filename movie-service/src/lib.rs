@@ -8,6 +8,7 @@
 //! * [`health`] — whether the service can be called, for those who ask;
 //! * [`reflection`] — the contract, for those who ask;
 //! * [`found`] — the line `Movie found!` on standard output;
+//! * [`rpc`] — the one table of RPCs;
 //! * [`access`] — who may call what. Knows nothing of gRPC;
 //! * [`server`] — the way of a connection, from the listener to the servicer;
 //! * [`health`] and [`reflection`] — answer what load balancers and tools ask;
@@ -26,6 +27,7 @@ pub mod found;
 pub mod health;
 pub mod movie;
 pub mod reflection;
+pub mod rpc;
 pub mod server;
 pub mod servicer;
 pub mod shutdown;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use movie_service::access::{self, Access, token};
+use movie_service::access::{Access, token};
 use movie_service::catalogue::{Catalogue, Snapshot};
 use movie_service::config::{Command, Config, Database};
 use movie_service::database::{JsonDatabase, LoadError};
@@ -58,8 +58,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         warn!("no traces: {error}");
         None
     });
-    let metrics = if config.metrics.is_some() { Metrics::on(&access::PATHS) } else { Metrics::off() };
-    let observer = Observer::new(&access::PATHS, metrics.clone(), traces.as_ref().map(Traces::tracer));
+    let metrics = if config.metrics.is_some() { Metrics::on() } else { Metrics::off() };
+    let observer = Observer::new(metrics.clone(), traces.as_ref().map(Traces::tracer));
 
     let (catalogue, store, file) = open(config, &metrics).await?;
     // A JSON file is never written, and says so itself. Whether a store takes writes changes while it is used.

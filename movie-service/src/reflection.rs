@@ -30,17 +30,16 @@ const V1_INFO: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo
 /// The one RPC of version 1 alpha. Its messages are those of version 1, byte for byte.
 const V1ALPHA_INFO: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 
-/// Answers the calls of one version of the protocol.
+/// Answers the calls of both versions of the protocol: version 1, and 1 alpha for older tools.
 pub type Reflection = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// Returns each version of the protocol, by the name of its service: version 1, and 1 alpha for older tools.
-///
-/// They describe the services of `movie_proto`, themselves, and `grpc.health.v1` if `health` says that it is served.
+/// Returns the reflection service, which describes the services of `movie_proto`, itself, and `grpc.health.v1` if
+/// `health` says that it is served.
 ///
 /// # Errors
 ///
 /// If a descriptor set that is part of the program is invalid; a test shows that none is.
-pub fn services(health: bool) -> Result<[(&'static str, Reflection); 2], DescriptorError> {
+pub fn service(health: bool) -> Result<Reflection, DescriptorError> {
     let mut pool = DescriptorPool::decode(movie_proto::FILE_DESCRIPTOR_SET)?;
     pool.decode_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)?;
     pool.decode_file_descriptor_set(v1alpha::FILE_DESCRIPTOR_SET)?;
@@ -54,10 +53,7 @@ pub fn services(health: bool) -> Result<[(&'static str, Reflection); 2], Descrip
         }
         request
     };
-    Ok([
-        (v1::server_reflection_server::SERVICE_NAME, Reflection::new(server.clone())),
-        (v1alpha::server_reflection_server::SERVICE_NAME, Reflection::new(server.map_request(as_v1))),
-    ])
+    Ok(Reflection::new(server.map_request(as_v1)))
 }
 
 /// Answers from a pool of descriptors. A request that cannot be answered gets an error of its own in the stream, which
@@ -206,7 +202,7 @@ mod tests {
             .into_iter()
             .map(|request| ServerReflectionRequest { host: "here".into(), message_request: Some(request) })
             .collect();
-        let [(_, service), _] = services(true).unwrap();
+        let service = service(true).unwrap();
         let mut client = ServerReflectionClient::new(service);
         let responses = client.server_reflection_info(iter(requests.clone())).await.unwrap().into_inner();
         let responses: Vec<_> = responses.map(Result::unwrap).collect().await;
@@ -308,7 +304,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_request_for_nothing_is_an_error_in_the_stream() {
-        let [(_, service), _] = services(true).unwrap();
+        let service = service(true).unwrap();
         let mut client = ServerReflectionClient::new(service);
         let requests = iter([ServerReflectionRequest::default()]);
         let mut responses = client.server_reflection_info(requests).await.unwrap().into_inner();

@@ -4,7 +4,8 @@ use std::fs;
 use std::mem;
 use std::path::PathBuf;
 
-use movie_service::access::{Role, token};
+use movie_service::access::token;
+use movie_service::rpc::Role;
 use movie_service::server::tls::TlsFiles;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use movie_client::{Client, Config, Error, Identity, Token};
-use movie_service::access::{Access, Role, token};
+use movie_service::access::{Access, token};
 use movie_service::catalogue::{Catalogue, Snapshot};
 use movie_service::found::Found;
+use movie_service::rpc::Role;
 use movie_service::server::Server;
 use movie_service::server::tls::{Tls, TlsFiles};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};

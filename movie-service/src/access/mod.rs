@@ -1,37 +1,24 @@
-//! Who may call what. Knows nothing of gRPC.
+//! Who may call what. Knows nothing of gRPC; the role that an RPC needs is in its table, [`crate::rpc`].
 //!
-//! * `rpcs` — what each rpc needs, in one table;
 //! * [`tokens`] — the tokens file;
 //! * [`token`] — makes a token;
 //! * [`Access`] — decides about a call.
 
-mod rpcs;
 pub mod token;
 pub mod tokens;
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
-pub use self::rpcs::{Need, PATHS, required};
 use self::tokens::{Caller, Tokens, TokensError};
+use crate::rpc::{Role, Rpc};
 use crate::watch::{self, Files, Handle, Outcome};
-
-/// What a caller may do. A higher role may do all that a lower one may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// May read.
-    Reader,
-    /// May change movies, too.
-    Writer,
-}
 
 /// Decides who may call what. Clones decide alike.
 #[derive(Clone, Debug)]
@@ -146,23 +133,21 @@ impl Access {
         .map(Some)
     }
 
-    /// Decides whether an rpc may be called that has this need, see [`required`], by what the caller sends in
-    /// `authorization`, or else by the names in its certificate, which was verified. Returns the caller's name if that
-    /// was needed.
+    /// Decides whether a caller may call an RPC, by its header `authorization`, or else by the names in its certificate,
+    /// which was verified. `None` stands for an RPC that does not exist. Returns the caller's name if it was needed.
     ///
     /// # Errors
     ///
     /// [`Denied`] if it may not.
     pub fn check(
         &self,
-        need: Option<Need>,
+        rpc: Option<Rpc>,
         headers: &HeaderMap,
         certificate_names: &[String],
     ) -> Result<Option<Arc<str>>, Denied> {
-        match need {
-            None => Err(Denied::NoSuchRpc),
-            Some(Need::Anyone) => Ok(None),
-            Some(Need::Role(role)) => self.check_role(role, headers, certificate_names),
+        match rpc.ok_or(Denied::NoSuchRpc)?.role {
+            None => Ok(None),
+            Some(role) => self.check_role(role, headers, certificate_names),
         }
     }
 
@@ -217,28 +202,6 @@ fn bearer(credentials: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer ";
     let (scheme, token) = credentials.split_at_checked(SCHEME.len())?;
     scheme.eq_ignore_ascii_case(SCHEME).then(|| token.trim_ascii())
-}
-
-/// As it is written in a tokens file.
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Reader => "reader",
-            Self::Writer => "writer",
-        })
-    }
-}
-
-impl FromStr for Role {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "reader" => Ok(Self::Reader),
-            "writer" => Ok(Self::Writer),
-            _ => Err("expected `reader` or `writer`"),
-        }
-    }
 }
 
 #[cfg(test)]

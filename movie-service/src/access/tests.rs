@@ -41,15 +41,15 @@ fn headers(authorization: &str) -> HeaderMap {
 
 /// Returns the name of whoever sends this, if it may read.
 fn reader(access: &Access, authorization: &str) -> Result<Option<String>, Denied> {
-    let name = access.check(required(READ), &headers(authorization), &[])?;
+    let name = access.check(Rpc::find(READ), &headers(authorization), &[])?;
     Ok(name.map(|name| name.to_string()))
 }
 
 #[test]
 fn without_a_tokens_file_everybody_reads() {
     let access = Access::open(None, false).unwrap();
-    assert_eq!(access.check(required(READ), &HeaderMap::new(), &[]), Ok(None));
-    assert_eq!(access.check(required(READ), &headers("Bearer x"), &["y".to_owned()]), Ok(None));
+    assert_eq!(access.check(Rpc::find(READ), &HeaderMap::new(), &[]), Ok(None));
+    assert_eq!(access.check(Rpc::find(READ), &headers("Bearer x"), &["y".to_owned()]), Ok(None));
     assert!(access.follow(|_| {}).unwrap().is_none());
     access.reload().unwrap();
 }
@@ -61,7 +61,7 @@ fn with_a_tokens_file_only_those_it_names_read() {
     assert_eq!(reader(&access, &format!("Bearer {}", fixture.reader)), Ok(Some("alice".to_owned())));
     assert_eq!(reader(&access, &format!("bEARER  {} ", fixture.reader)), Ok(Some("alice".to_owned())));
     assert_eq!(
-        access.check(required(READ), &HeaderMap::new(), &[]),
+        access.check(Rpc::find(READ), &HeaderMap::new(), &[]),
         Err(Denied::NoCredentials(Role::Reader))
     );
     for unknown in ["Bearer x", "Bearer  ", &format!("Bearer {}0", fixture.reader)] {
@@ -77,11 +77,11 @@ fn a_certificate_stands_for_the_role_of_its_name_and_a_token_comes_first() {
     let fixture = Fixture::new();
     let access = fixture.open();
     let ops = ["x".to_owned(), "ops.example".to_owned()];
-    assert_eq!(access.check(required(READ), &HeaderMap::new(), &ops), Ok(Some("ops.example".into())));
-    assert_eq!(access.check(required(READ), &headers("Bearer x"), &ops), Err(Denied::UnknownToken));
+    assert_eq!(access.check(Rpc::find(READ), &HeaderMap::new(), &ops), Ok(Some("ops.example".into())));
+    assert_eq!(access.check(Rpc::find(READ), &headers("Bearer x"), &ops), Err(Denied::UnknownToken));
     let nobody = ["nobody".to_owned()];
     assert_eq!(
-        access.check(required(READ), &HeaderMap::new(), &nobody),
+        access.check(Rpc::find(READ), &HeaderMap::new(), &nobody),
         Err(Denied::UnknownCertificate(Role::Reader))
     );
 }
@@ -89,8 +89,8 @@ fn a_certificate_stands_for_the_role_of_its_name_and_a_token_comes_first() {
 #[test]
 fn health_is_for_everyone_and_what_is_no_rpc_for_nobody() {
     for access in [Fixture::new().open(), Access::open(None, true).unwrap()] {
-        assert_eq!(access.check(required(HEALTH), &HeaderMap::new(), &[]), Ok(None));
-        assert_eq!(access.check(required("/Movie/Drop"), &HeaderMap::new(), &[]), Err(Denied::NoSuchRpc));
+        assert_eq!(access.check(Rpc::find(HEALTH), &HeaderMap::new(), &[]), Ok(None));
+        assert_eq!(access.check(Rpc::find("/Movie/Drop"), &HeaderMap::new(), &[]), Err(Denied::NoSuchRpc));
     }
 }
 

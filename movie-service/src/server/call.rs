@@ -14,18 +14,12 @@ use super::limits::half;
 use super::refusal::{self, Refusal};
 use super::usage::Usage;
 use super::{Phase, Shared, deadline};
-use crate::access::{self, Need};
+use crate::access::Denied;
+use crate::rpc::{self, Rpc};
 use crate::telemetry::calls::{Observed, Observer};
 use crate::telemetry::metrics::Shed;
 
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
-
-/// The calls whose answers are lists: they may take long, and hold movies for as long.
-const LISTS: [&str; 3] = [
-    "/Movie/GetListMovies",
-    "/movie.catalog.v1.MovieCatalog/LookupMovies",
-    "/movie.catalog.v1.MovieCatalog/WatchMovies",
-];
 
 /// A connection, as its calls see it.
 pub(super) struct Connection {
@@ -165,11 +159,12 @@ impl Connection {
         Ok(begun.checked_add(timeout).map_or(ours, |theirs| theirs.min(ours)))
     }
 
-    /// Takes a call in, and says why it is not to be answered, if it is not.
-    pub(super) fn begin<B>(self: &Arc<Self>, request: &Request<B>) -> (InFlight, Result<(), Refusal>) {
+    /// Takes a call in: returns its RPC, or why it is refused.
+    pub(super) fn begin<B>(self: &Arc<Self>, request: &Request<B>) -> (InFlight, Result<Rpc, Refusal>) {
         let Shared { limits, metrics, .. } = &*self.shared;
         let begun = Instant::now();
-        let mut observed = self.observer.begin(request.uri().path(), request.headers(), begun);
+        let rpc = Rpc::find(request.uri().path());
+        let mut observed = self.observer.begin(rpc, request.headers(), begun);
         let (deadline, timely) = match self.deadline(begun, request) {
             Ok(deadline) => (deadline, Ok(())),
             Err(refusal) => (begun + limits.deadline, Err(refusal)),
@@ -187,11 +182,9 @@ impl Connection {
             metrics.shed(Shed::CallsOfAddress);
             Err(Refusal::Busy("calls from one address"))
         } else {
-            let path = request.uri().path();
-            let need = access::required(path);
             timely
-                .and_then(|()| self.authorize(need, request.headers(), &mut observed))
-                .and_then(|()| counted.count_as(Kind::of(path, need)))
+                .and_then(|()| self.authorize(rpc, request.headers(), &mut observed))
+                .and_then(|rpc| counted.count_as(Kind::of(rpc)).map(|()| rpc))
         };
         (InFlight { count: Some(Count::Own(counted)), deadline, observed }, admitted)
     }
@@ -205,15 +198,16 @@ impl Connection {
     /// Checks whether the caller may do this.
     fn authorize(
         &self,
-        need: Option<Need>,
+        rpc: Option<Rpc>,
         headers: &HeaderMap,
         observed: &mut Observed,
-    ) -> Result<(), Refusal> {
-        let caller = self.shared.access.check(need, headers, &self.names)?;
+    ) -> Result<Rpc, Refusal> {
+        let caller = self.shared.access.check(rpc, headers, &self.names)?;
+        let rpc = rpc.ok_or(Denied::NoSuchRpc)?;
         if let Some(caller) = caller {
             observed.caller(caller);
         }
-        Ok(())
+        Ok(rpc)
     }
 }
 
@@ -234,13 +228,11 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(path: &str, need: Option<Need>) -> Self {
-        if LISTS.contains(&path) {
-            Self::List
-        } else if need == Some(Need::Anyone) {
-            Self::Open
-        } else {
-            Self::Other
+    fn of(rpc: Rpc) -> Self {
+        match rpc.kind {
+            rpc::Kind::List | rpc::Kind::Watch => Self::List,
+            rpc::Kind::Unary | rpc::Kind::Import | rpc::Kind::Probe if rpc.role.is_none() => Self::Open,
+            rpc::Kind::Unary | rpc::Kind::Import | rpc::Kind::Probe => Self::Other,
         }
     }
 }

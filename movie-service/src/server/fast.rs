@@ -19,6 +19,7 @@ use super::body::{Content, Incoming, Ready, Replayed};
 use super::gzip;
 use crate::catalogue::{Catalogue, Snapshot, frame};
 use crate::found::Found;
+use crate::rpc::{FastPath, Rpc};
 
 /// The tag of `MovieID.id` and `GetMovieRequest.id`: field 1, a length and that many bytes.
 const ID: u8 = 1 << 3 | 2;
@@ -36,7 +37,9 @@ pub(super) enum Outcome<B: Body> {
 /// Written by hand, not as an `async fn`, so that it can be asked where it is made: most requests are there as a
 /// whole by then, and no future has to carry them. Copies of memory were nearly a quarter of a call's time.
 pub(super) struct Fast<B: Body = Incoming> {
-    method: Method,
+    method: FastPath,
+    /// The RPC of the call.
+    rpc: Rpc,
     /// Whether long messages are compressed for callers that accept that.
     compresses: bool,
     /// The request, until the call has its outcome.
@@ -49,13 +52,18 @@ impl<B: Body<Data = Bytes> + Unpin> Fast<B> {
     /// Takes a request, or returns it if it is not for the fast way. `compresses` says whether long messages are
     /// compressed for callers that accept that.
     #[expect(clippy::result_large_err, reason = "it is no error, and a box is an allocation a call")]
-    pub(super) fn take(request: Request<B>, compresses: bool) -> Result<Self, Request<B>> {
-        match Method::at(request.uri().path()) {
-            Some(method) if !request.headers().contains_key(gzip::GRPC_ENCODING) => {
-                Ok(Self { method, compresses, request: Some(request), first: None })
+    pub(super) fn take(rpc: Rpc, request: Request<B>, compresses: bool) -> Result<Self, Request<B>> {
+        match rpc.fast_path {
+            Some(fast_path) if !request.headers().contains_key(gzip::GRPC_ENCODING) => {
+                Ok(Self { method: fast_path, rpc, compresses, request: Some(request), first: None })
             }
             _ => Err(request),
         }
+    }
+
+    /// Returns the RPC of the call.
+    pub(super) fn rpc(&self) -> Rpc {
+        self.rpc
     }
 
     /// Reads on and answers.
@@ -69,7 +77,7 @@ impl<B: Body<Data = Bytes> + Unpin> Fast<B> {
         found: &Found,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<B>> {
-        let Self { method, compresses, request, first } = self;
+        let Self { method, compresses, request, first, .. } = self;
         let body = request.as_mut().expect("a call has one outcome").body_mut();
         if first.is_none() {
             *first = ready!(Pin::new(&mut *body).poll_frame(cx));
@@ -90,7 +98,7 @@ impl<B: Body<Data = Bytes> + Unpin> Fast<B> {
         };
         if ended
             && let Some(ready) =
-                message.and_then(|message| method.answer(catalogue, found, message, is_plain))
+                message.and_then(|message| answer(*method, catalogue, found, message, is_plain))
         {
             let mut response = Response::new(Content::Ready(ready));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -102,58 +110,40 @@ impl<B: Body<Data = Bytes> + Unpin> Fast<B> {
     }
 }
 
-/// The calls that this module knows.
-enum Method {
-    MovieById,
-    ListOfMovies,
-    Movie,
-}
-
-impl Method {
-    fn at(path: &str) -> Option<Self> {
-        match path {
-            "/Movie/GetMovieByID" => Some(Self::MovieById),
-            "/Movie/GetListMovies" => Some(Self::ListOfMovies),
-            "/movie.catalog.v1.MovieCatalog/GetMovie" => Some(Self::Movie),
-            _ => None,
-        }
-    }
-
-    /// Answers a request message; `None` if it is not in its plain form, or the response is not: `is_plain` says whether
-    /// frames of up to so many bytes are sent as they are.
-    fn answer(
-        &self,
-        catalogue: &Catalogue,
-        found: &Found,
-        message: &[u8],
-        is_plain: impl Fn(usize) -> bool,
-    ) -> Option<Ready> {
-        match self {
-            Self::MovieById => {
-                let id = id(message)?;
-                let hit = catalogue.read(|movies| movies.frame(id));
-                if let Some(frame) = &hit {
-                    // First, since whoever answers instead announces it, too.
-                    if !is_plain(frame.len()) {
-                        return None;
-                    }
-                    found.announce();
-                } else {
-                    // A hit is text because the catalogue's ids are; what misses may be anything.
-                    str::from_utf8(id).ok()?;
+/// Answers a request message; `None` if it is not in its plain form, or the response is not: `is_plain` says whether
+/// frames of up to so many bytes are sent as they are.
+fn answer(
+    fast_path: FastPath,
+    catalogue: &Catalogue,
+    found: &Found,
+    message: &[u8],
+    is_plain: impl Fn(usize) -> bool,
+) -> Option<Ready> {
+    match fast_path {
+        FastPath::MovieById => {
+            let id = id(message)?;
+            let hit = catalogue.read(|movies| movies.frame(id));
+            if let Some(frame) = &hit {
+                // First, since whoever answers instead announces it, too.
+                if !is_plain(frame.len()) {
+                    return None;
                 }
-                Some(Ready::One(hit.or(Some(Bytes::from_static(frame::EMPTY)))))
+                found.announce();
+            } else {
+                // A hit is text because the catalogue's ids are; what misses may be anything.
+                str::from_utf8(id).ok()?;
             }
-            Self::ListOfMovies if message.is_empty() => {
-                let frames = |movies: &Snapshot| is_plain(movies.longest_frame()).then(|| movies.frames());
-                Some(Ready::Many(Box::new(catalogue.read(frames)?)))
-            }
-            Self::ListOfMovies => None,
-            // What is missing is an error, which this module does not know.
-            Self::Movie => {
-                let found = catalogue.read(|movies| movies.full_frame(id(message)?))?;
-                is_plain(found.len()).then_some(Ready::One(Some(found)))
-            }
+            Some(Ready::One(hit.or(Some(Bytes::from_static(frame::EMPTY)))))
+        }
+        FastPath::ListOfMovies if message.is_empty() => {
+            let frames = |movies: &Snapshot| is_plain(movies.longest_frame()).then(|| movies.frames());
+            Some(Ready::Many(Box::new(catalogue.read(frames)?)))
+        }
+        FastPath::ListOfMovies => None,
+        // What is missing is an error, which this module does not know.
+        FastPath::Movie => {
+            let found = catalogue.read(|movies| movies.full_frame(id(message)?))?;
+            is_plain(found.len()).then_some(Ready::One(Some(found)))
         }
     }
 }
@@ -229,7 +219,8 @@ mod tests {
         let catalogue = Catalogue::new(Snapshot::default().with([movie]).unwrap());
         let body = Script(frames.iter().map(|frame| frame.map(Bytes::from_static)).collect());
         let request = Request::post(path).header(gzip::GRPC_ACCEPT_ENCODING, "gzip").body(body).unwrap();
-        let Ok(mut fast) = Fast::take(request, compresses) else { return Err(0) };
+        let rpc = Rpc::find(path).unwrap();
+        let Ok(mut fast) = Fast::take(rpc, request, compresses) else { return Err(0) };
         let cx = &mut Context::from_waker(Waker::noop());
         loop {
             match fast.poll_outcome(&catalogue, &Found::quiet(), cx) {

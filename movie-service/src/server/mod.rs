@@ -58,7 +58,7 @@ use self::tls::Tls;
 use self::usage::Usage;
 use self::web::{Origin, Web};
 use self::worker::Worker;
-use crate::access::{self, Access};
+use crate::access::Access;
 use crate::catalogue::Catalogue;
 use crate::found::Found;
 use crate::health::Health;
@@ -160,7 +160,7 @@ impl Server {
             limits: Limits::default(),
             access: Access::open_to_readers(),
             tls: None,
-            observer: Observer::new(&access::PATHS, metrics.clone(), None),
+            observer: Observer::new(metrics.clone(), None),
             metrics,
             health: Health::default(),
             offers: Offers::default(),

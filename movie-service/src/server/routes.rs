@@ -12,7 +12,6 @@ use movie_proto::movie_server::{MovieServer, SERVICE_NAME as MOVIE};
 use prost_reflect::DescriptorError;
 use tonic::Status;
 use tonic::codegen::StdError;
-use tonic_health::pb::health_server::SERVICE_NAME as HEALTH;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
@@ -21,17 +20,17 @@ use super::gzip::{self, Packed, Pool, Unpacked};
 use super::{Limits, Offers, refusal};
 use crate::health::Health;
 use crate::reflection;
+use crate::rpc::{Kind, Rpc, Service};
 use crate::servicer::catalog::CatalogServicer;
 use crate::servicer::course::MovieServicer;
-
-/// The path of the call whose messages may be large.
-const IMPORT: &str = "/movie.catalog.v1.MovieCatalog/ImportMovies";
 
 /// The services, as generated code answers them.
 pub(super) struct Routes {
     movie: MovieServer<MovieServicer>,
-    /// All others, by name.
-    others: Vec<(&'static str, Other)>,
+    catalog: Other,
+    health: Option<Other>,
+    /// Both versions.
+    reflection: Option<Other>,
     /// Bytes that a request message may have.
     most: usize,
     /// The same of an import.
@@ -59,17 +58,19 @@ impl Routes {
         let (most, most_of_import) = (limits.message, limits.import_message);
         let movie = MovieServer::new(movie).max_decoding_message_size(most);
         let catalog = MovieCatalogServer::new(catalog).max_decoding_message_size(most.max(most_of_import));
-        let others = vec![(CATALOG, BoxCloneSyncService::new(catalog))];
         let (compresses, pool) = (offers.gzip, Pool::new());
-        let mut routes = Self { movie, others, most, most_of_import, compresses, pool };
-        if offers.health {
-            let server = health.server(&[MOVIE], &[CATALOG]);
-            routes.others.push((HEALTH, BoxCloneSyncService::new(server)));
-        }
-        if offers.reflection {
-            routes.others.extend(reflection::services(offers.health)?);
-        }
-        Ok(routes)
+        let health = offers.health.then(|| BoxCloneSyncService::new(health.server(&[MOVIE], &[CATALOG])));
+        let reflection = offers.reflection.then(|| reflection::service(offers.health)).transpose()?;
+        Ok(Self {
+            movie,
+            catalog: BoxCloneSyncService::new(catalog),
+            health,
+            reflection,
+            most,
+            most_of_import,
+            compresses,
+            pool,
+        })
     }
 
     /// Returns whether long messages are compressed for callers that accept that.
@@ -77,8 +78,8 @@ impl Routes {
         self.compresses
     }
 
-    /// Has the service answer that the path names; it cannot wait for the request for longer than the deadline.
-    pub(super) fn call<B>(&self, mut request: Request<B>, deadline: Option<Instant>) -> Generated
+    /// Has the service of the RPC answer; it cannot wait for the request for longer than the deadline.
+    pub(super) fn call<B>(&self, rpc: Rpc, mut request: Request<B>, deadline: Option<Instant>) -> Generated
     where
         B: Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
     {
@@ -91,7 +92,7 @@ impl Routes {
             }
         };
         let compresses = self.compresses && gzip::is_accepted(request.headers());
-        let is_import = request.uri().path() == IMPORT;
+        let is_import = rpc.kind == Kind::Import;
         let max_bytes = if is_import { self.most_of_import } else { self.most };
         let limits = MessageLimits { max_bytes, is_import };
         let request = if is_compressed {
@@ -100,7 +101,7 @@ impl Routes {
         } else {
             request.map(|body| bounded(body, limits, deadline))
         };
-        let answer = self.answer(request);
+        let answer = self.answer(rpc, request);
         if !is_compressed && !compresses {
             return answer;
         }
@@ -120,14 +121,16 @@ impl Routes {
         })
     }
 
-    /// Has the service answer that the path names.
-    fn answer(&self, request: Request<tonic::body::Body>) -> Generated {
-        let name = request.uri().path().split('/').nth(1).unwrap_or_default();
-        if name == MOVIE {
-            return tower::Service::call(&mut self.movie.clone(), request);
-        }
-        match self.others.iter().find(|(other, _)| *other == name) {
-            Some((_, service)) => Box::pin(service.clone().oneshot(request)),
+    /// Has the service of the RPC answer.
+    fn answer(&self, rpc: Rpc, request: Request<tonic::body::Body>) -> Generated {
+        let service = match rpc.service {
+            Service::Movie => return tower::Service::call(&mut self.movie.clone(), request),
+            Service::Catalog => Some(&self.catalog),
+            Service::Health => self.health.as_ref(),
+            Service::Reflection | Service::ReflectionAlpha => self.reflection.as_ref(),
+        };
+        match service {
+            Some(service) => Box::pin(service.clone().oneshot(request)),
             None => Box::pin(async { Ok(Status::unimplemented("").into_http()) }),
         }
     }

@@ -26,6 +26,7 @@ use super::refusal::{self, Refusal};
 use super::routes::Generated;
 use super::web::Web;
 use super::{Shared, http1};
+use crate::rpc::Rpc;
 
 /// Answers the calls of a connection.
 #[derive(Clone)]
@@ -64,16 +65,16 @@ impl Calls {
     /// Answers a call in gRPC.
     fn call(&self, request: Request<Incoming>) -> Call {
         let Shared { catalogue, found, routes, .. } = &*self.0.shared;
-        self.begin(request, |request, deadline| {
-            let mut fast = match Fast::take(request, routes.compresses()) {
+        self.begin(request, |rpc, request, deadline| {
+            let mut fast = match Fast::take(rpc, request, routes.compresses()) {
                 Ok(fast) => fast,
-                Err(request) => return Way::Generated(routes.call(request, Some(deadline))),
+                Err(request) => return Way::Generated(routes.call(rpc, request, Some(deadline))),
             };
             // A waker that does nothing: what has to wait is polled again.
             match fast.poll_outcome(catalogue, found, &mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Outcome::Answered(response)) => Way::Answered(response),
                 Poll::Ready(Outcome::Declined(request)) => {
-                    Way::Generated(routes.call(request, Some(deadline)))
+                    Way::Generated(routes.call(rpc, request, Some(deadline)))
                 }
                 Poll::Pending => Way::Fast(Box::new(fast)),
             }
@@ -81,13 +82,13 @@ impl Calls {
     }
 
     /// Begins a call, and finds the way in which it is answered.
-    fn begin<B: Body>(&self, request: Request<B>, way: impl FnOnce(Request<B>, Instant) -> Way) -> Call {
+    fn begin<B: Body>(&self, request: Request<B>, way: impl FnOnce(Rpc, Request<B>, Instant) -> Way) -> Call {
         if let Some(response) = refused_by_http(&request) {
             return Call::answered(response);
         }
         let (mut in_flight, admitted) = self.0.begin(&request);
         let way = match admitted {
-            Ok(()) => way(request, in_flight.deadline()),
+            Ok(rpc) => way(rpc, request, in_flight.deadline()),
             Err(refusal) => {
                 in_flight.blame_caller();
                 Way::Answered(refused(refusal))
@@ -122,8 +123,8 @@ impl tower::Service<Request<tonic::body::Body>> for Calls {
     }
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
-        let call = self.begin(request, |request, deadline| {
-            Way::Generated(self.0.shared.routes.call(request, Some(deadline)))
+        let call = self.begin(request, |rpc, request, deadline| {
+            Way::Generated(self.0.shared.routes.call(rpc, request, Some(deadline)))
         });
         let bytes =
             |body: Answer| tonic::body::Body::new(body.map_frame(|frame| frame.map_data(Bytes::from)));
@@ -222,7 +223,8 @@ impl Way {
                     match ready!(fast.poll_outcome(&shared.catalogue, &shared.found, cx)) {
                         Outcome::Answered(response) => return Poll::Ready(response),
                         Outcome::Declined(request) => {
-                            *self = Self::Generated(shared.routes.call(request, Some(call.deadline())));
+                            let rpc = fast.rpc();
+                            *self = Self::Generated(shared.routes.call(rpc, request, Some(call.deadline())));
                         }
                     }
                 }

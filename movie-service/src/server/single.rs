@@ -13,10 +13,13 @@ use tonic::codegen::StdError;
 
 use super::body::{Answer, Content};
 use super::fast::{Fast, Outcome};
+use super::refusal::Refusal;
 use super::{Limits, Offers, Routes, refusal};
+use crate::access::Denied;
 use crate::catalogue::Catalogue;
 use crate::found::Found;
 use crate::health::Health;
+use crate::rpc::Rpc;
 use crate::servicer::catalog::CatalogServicer;
 use crate::servicer::course::MovieServicer;
 use crate::store::Store;
@@ -51,12 +54,16 @@ impl SingleCalls {
     where
         B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
     {
-        let generated = match Fast::take(request, self.routes.compresses()) {
-            Err(request) => self.routes.call(request, None),
+        let Some(rpc) = Rpc::find(request.uri().path()) else {
+            let response = Status::from(Refusal::from(Denied::NoSuchRpc)).into_http();
+            return response.map(bytes);
+        };
+        let generated = match Fast::take(rpc, request, self.routes.compresses()) {
+            Err(request) => self.routes.call(rpc, request, None),
             Ok(mut fast) => {
                 match poll_fn(|cx| fast.poll_outcome(&self.catalogue, &Found::quiet(), cx)).await {
                     Outcome::Answered(response) => return response.map(bytes),
-                    Outcome::Declined(request) => self.routes.call(request, None),
+                    Outcome::Declined(request) => self.routes.call(rpc, request, None),
                 }
             }
         };

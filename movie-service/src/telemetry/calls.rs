@@ -12,14 +12,11 @@ use tracing::{Level, enabled, event, warn};
 use super::log::Throttle;
 use super::metrics::{CODES, Metrics, OTHER, code_name};
 use super::trace::{CallSpan, Tracer};
+use crate::rpc::{Rpc, Service};
 
 /// The most lines a second about calls that failed with one code. The code of each is its own kind, so that many
 /// mistakes of callers do not hide a fault of ours.
 const LINES: u32 = 10;
-
-/// What the paths of health checks start with. They come every few seconds from each load balancer: nobody wants
-/// them traced.
-const HEALTH: &str = "/grpc.health.v1.Health/";
 
 /// Why a call ended that was dropped.
 const GONE: &str = "the caller went away";
@@ -38,7 +35,6 @@ struct Connection {
 /// What is the same for all connections.
 #[derive(Debug)]
 struct Shared {
-    methods: &'static [&'static str],
     metrics: Metrics,
     tracer: Option<Tracer>,
     /// For each code.
@@ -48,12 +44,11 @@ struct Shared {
 impl Observer {
     /// Observes with what is on.
     ///
-    /// `methods` are the paths of the methods that are told apart, those called most first; `metrics` must be of
-    /// the same. [`Observer::upkeep`] must be polled for as long as calls are observed.
+    /// [`Observer::upkeep`] must be polled for as long as calls are observed.
     #[must_use]
-    pub fn new(methods: &'static [&'static str], metrics: Metrics, tracer: Option<Tracer>) -> Self {
+    pub fn new(metrics: Metrics, tracer: Option<Tracer>) -> Self {
         let throttles = std::array::from_fn(|_| Throttle::new(LINES));
-        let shared = Arc::new(Shared { methods, metrics, tracer, throttles });
+        let shared = Arc::new(Shared { metrics, tracer, throttles });
         Self(Arc::new(Connection { shared, peer: None }))
     }
 
@@ -63,26 +58,19 @@ impl Observer {
         Self(Arc::new(Connection { shared: self.0.shared.clone(), peer }))
     }
 
-    /// A call begins, now: its head has arrived.
+    /// A call begins, now: its headers have arrived. `rpc` is `None` if there is no such RPC.
     #[must_use]
-    pub fn begin(&self, path: &str, headers: &HeaderMap, now: Instant) -> Observed {
-        let Shared { methods, metrics, tracer, .. } = &*self.0.shared;
-        let method = methods.iter().position(|known| *known == path).unwrap_or(methods.len());
+    pub fn begin(&self, rpc: Option<Rpc>, headers: &HeaderMap, now: Instant) -> Observed {
+        let Shared { metrics, tracer, .. } = &*self.0.shared;
         metrics.call_began();
         let span = match tracer {
-            Some(tracer) if !path.starts_with(HEALTH) => {
-                tracer.start(self.0.shared.name(method), headers, self.0.peer)
+            // Each load balancer checks the health every few seconds, and nobody wants that traced.
+            Some(tracer) if rpc.is_none_or(|rpc| rpc.service != Service::Health) => {
+                tracer.start(name(rpc), headers, self.0.peer)
             }
             Some(_) | None => None,
         };
-        Observed {
-            observer: Some(self.clone()),
-            method,
-            began: now,
-            caller: None,
-            span,
-            callers_fault: false,
-        }
+        Observed { observer: Some(self.clone()), rpc, began: now, caller: None, span, callers_fault: false }
     }
 
     /// Does once a second what calls leave undone to be quick: sorts their durations into buckets, and tells how
@@ -99,11 +87,6 @@ impl Observer {
 }
 
 impl Shared {
-    /// Returns the name of a method: `service/method`.
-    fn name(&self, method: usize) -> &'static str {
-        self.methods.get(method).map_or(OTHER, |path| path.trim_start_matches('/'))
-    }
-
     /// Tells how many lines were left out in a second that is over.
     fn tell_left_out(&self, now: Instant) {
         for (code, throttle) in (0..).map(Code::from_i32).zip(&self.throttles) {
@@ -117,7 +100,7 @@ impl Shared {
 pub struct Observed {
     /// `None` once the end was told.
     observer: Option<Observer>,
-    method: usize,
+    rpc: Option<Rpc>,
     began: Instant,
     caller: Option<Arc<str>>,
     span: Option<CallSpan>,
@@ -150,13 +133,13 @@ impl Observed {
         // What is neither counted nor logged is not timed to its end.
         let is_seen = shared.metrics.is_on() || code != Code::Ok || enabled!(Level::DEBUG);
         let took = is_seen.then(|| self.began.elapsed());
-        shared.metrics.call_ended(self.method, code, took.unwrap_or_default());
+        shared.metrics.call_ended(self.rpc, code, took.unwrap_or_default());
 
         macro_rules! line {
             ($level:expr, $text:literal) => {
                 event!(
                     $level,
-                    method = shared.name(self.method),
+                    method = name(self.rpc),
                     code = code_name(code),
                     latency_ms = took.map(milliseconds),
                     peer = peer.map(tracing::field::display),
@@ -188,6 +171,11 @@ impl Drop for Observed {
     }
 }
 
+/// Returns the name of an RPC.
+fn name(rpc: Option<Rpc>) -> &'static str {
+    rpc.map_or(OTHER, Rpc::name)
+}
+
 /// Returns whether a code says that the fault is ours, not the caller's.
 fn is_ours(code: Code) -> bool {
     matches!(code, Code::Unknown | Code::Internal | Code::Unavailable | Code::DataLoss)
@@ -214,8 +202,6 @@ mod tests {
 
     use super::super::trace::tests::Kept;
     use super::*;
-
-    const METHODS: &[&str] = &["/Movie/GetMovieByID", "/grpc.health.v1.Health/Check"];
 
     /// Keeps what is logged.
     #[derive(Clone, Default)]
@@ -255,11 +241,11 @@ mod tests {
     }
 
     fn observer() -> Observer {
-        Observer::new(METHODS, Metrics::on(METHODS), None)
+        Observer::new(Metrics::on(), None)
     }
 
     fn begin(observer: &Observer) -> Observed {
-        observer.begin("/Movie/GetMovieByID", &HeaderMap::new(), Instant::now())
+        observer.begin(Rpc::find("/Movie/GetMovieByID"), &HeaderMap::new(), Instant::now())
     }
 
     #[test]
@@ -324,7 +310,7 @@ mod tests {
         let lines = logged(Level::INFO, || {
             for _ in 0..1000 {
                 observer
-                    .begin("/no/such", &HeaderMap::new(), Instant::now())
+                    .begin(None, &HeaderMap::new(), Instant::now())
                     .end(Code::Unimplemented, "no such method");
             }
             begin(&observer).end(Code::Internal, "disk on fire");
@@ -351,9 +337,9 @@ mod tests {
     #[test]
     fn calls_are_traced_but_for_health_checks() {
         let kept = Kept::default();
-        let observer = Observer::new(METHODS, Metrics::off(), Some(kept.tracer()));
+        let observer = Observer::new(Metrics::off(), Some(kept.tracer()));
         for path in ["/Movie/GetMovieByID", "/grpc.health.v1.Health/Check", "/no/such"] {
-            observer.begin(path, &HeaderMap::new(), Instant::now()).end(Code::Ok, "");
+            observer.begin(Rpc::find(path), &HeaderMap::new(), Instant::now()).end(Code::Ok, "");
         }
         let names: Vec<_> = kept.spans().into_iter().map(|span| span.name).collect();
         assert_eq!(names, ["Movie/GetMovieByID", "other"]);

@@ -10,8 +10,9 @@ use tonic::Code;
 
 use super::process_metrics::ProcessMetrics;
 use super::store_metrics::{CHANGES, COMMIT_CHANGES, StoreMetrics};
+use crate::rpc::Rpc;
 
-/// What stands for all methods that are not known: what a caller may make up must not become a label.
+/// The label of calls of RPCs that do not exist: a path that a caller makes up must not become one.
 pub(super) const OTHER: &str = "other";
 
 /// The bounds of the buckets of a call's duration, in seconds. A call is answered in some microseconds; a list may
@@ -81,7 +82,7 @@ struct Registered {
     /// These are read when the page is.
     process: ProcessMetrics,
     store: StoreMetrics,
-    /// For each method; the last is for all others.
+    /// For each RPC; the last counts calls of RPCs that do not exist.
     calls: Vec<Calls>,
     streams: Gauge,
     connections: Gauge,
@@ -114,12 +115,12 @@ impl Metrics {
         Self(None)
     }
 
-    /// Counts from zero; `methods` are the paths of the methods that are told apart.
+    /// Counts from zero, each RPC by itself.
     ///
     /// [`Metrics::upkeep`] must be called every few seconds.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it never does: there are buckets")]
-    pub fn on(methods: &[&'static str]) -> Self {
+    pub fn on() -> Self {
         let builder = PrometheusBuilder::new().set_buckets(&DURATIONS).expect("there are buckets");
         let changes = Matcher::Full(COMMIT_CHANGES.to_owned());
         let builder = builder.set_buckets_for_metric(changes, &CHANGES).expect("there are buckets");
@@ -127,7 +128,7 @@ impl Metrics {
         let page = recorder.handle();
         Self(Some(Arc::new(metrics::with_local_recorder(&recorder, || {
             describe();
-            Registered::new(page, methods)
+            Registered::new(page)
         }))))
     }
 
@@ -164,11 +165,11 @@ impl Metrics {
         self.count(|to| to.streams.increment(1.0));
     }
 
-    /// A call ended; `method` is the index of its method, or any other number.
-    pub(super) fn call_ended(&self, method: usize, code: Code, duration: Duration) {
+    /// A call ended; `rpc` is `None` if there is no such RPC.
+    pub(super) fn call_ended(&self, rpc: Option<Rpc>, code: Code, duration: Duration) {
         self.count(|to| {
             to.streams.decrement(1.0);
-            if let Some(calls) = to.calls.get(method).or(to.calls.last()) {
+            if let Some(calls) = to.calls.get(rpc.map_or(Rpc::COUNT, Rpc::index)) {
                 calls.ended[code as usize].increment(1);
                 calls.duration.record(duration);
             }
@@ -233,9 +234,9 @@ impl Metrics {
 
 impl Registered {
     /// Registers with the recorder of this thread.
-    fn new(page: PrometheusHandle, methods: &[&'static str]) -> Self {
+    fn new(page: PrometheusHandle) -> Self {
         gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        let names = methods.iter().map(|path| path.trim_start_matches('/')).chain([OTHER]);
+        let names = Rpc::all().map(Rpc::name).chain([OTHER]);
         Self {
             page,
             process: ProcessMetrics::registered(),
@@ -314,8 +315,6 @@ pub(super) fn code_name(code: Code) -> &'static str {
 mod tests {
     use super::*;
 
-    const METHODS: [&str; 2] = ["/Movie/GetMovieByID", "/Movie/GetListMovies"];
-
     /// Asserts that the page has a line.
     fn assert_has(metrics: &Metrics, line: &str) {
         let page = metrics.render();
@@ -324,10 +323,10 @@ mod tests {
 
     #[test]
     fn calls_are_counted_by_method_and_code_and_timed() {
-        let metrics = Metrics::on(&METHODS);
+        let metrics = Metrics::on();
         for code in [Code::Ok, Code::Ok, Code::Unauthenticated] {
             metrics.call_began();
-            metrics.call_ended(0, code, Duration::from_micros(20));
+            metrics.call_ended(Rpc::find("/Movie/GetMovieByID"), code, Duration::from_micros(20));
         }
         metrics.call_began();
         assert_has(&metrics, r#"movie_service_calls_total{method="Movie/GetMovieByID",code="OK"} 2"#);
@@ -343,15 +342,15 @@ mod tests {
 
     #[test]
     fn a_method_that_is_not_known_is_other() {
-        let metrics = Metrics::on(&METHODS);
+        let metrics = Metrics::on();
         metrics.call_began();
-        metrics.call_ended(METHODS.len() + 5, Code::Unimplemented, Duration::ZERO);
+        metrics.call_ended(None, Code::Unimplemented, Duration::ZERO);
         assert_has(&metrics, r#"movie_service_calls_total{method="other",code="UNIMPLEMENTED"} 1"#);
     }
 
     #[test]
     fn each_number_has_its_place_on_the_page() {
-        let metrics = Metrics::on(&METHODS);
+        let metrics = Metrics::on();
         metrics.connection_opened();
         metrics.connection_opened();
         metrics.connection_closed();
@@ -398,9 +397,9 @@ mod tests {
 
     #[test]
     fn upkeep_loses_no_duration() {
-        let metrics = Metrics::on(&METHODS);
+        let metrics = Metrics::on();
         for _ in 0..1000 {
-            metrics.call_ended(1, Code::Ok, Duration::from_millis(2));
+            metrics.call_ended(Rpc::find("/Movie/GetListMovies"), Code::Ok, Duration::from_millis(2));
             metrics.upkeep();
         }
         assert_has(

@@ -121,14 +121,12 @@ fn any<T: DeserializeOwned>(value: Value) -> Option<T> {
 
 /// Reads an id. A whole number, also one written as `603.0`, stands for its decimal text.
 fn id(value: Value) -> Option<String> {
-    match value {
-        Value::Number(number) if number.is_f64() => {
-            let id = number.as_f64().filter(|id| id.fract() == 0.0 && id.abs() <= MAX_EXACT)?;
-            Some(format!("{id:.0}"))
-        }
-        Value::Number(number) => Some(number.to_string()),
-        other => any(other),
+    let Some(number) = value.as_number() else { return any(value) };
+    if !number.is_f64() {
+        return Some(number.to_string());
     }
+    let id = number.as_f64().filter(|id| id.fract() == 0.0 && id.abs() <= MAX_EXACT)?;
+    Some(format!("{id:.0}"))
 }
 
 /// The largest float up to which every whole number is one: 2^53.

@@ -1,0 +1,243 @@
+//! The one table of RPCs: for each its path, service, role, kind and fast path.
+//!
+//! A call's path is looked up here once, when its headers arrive. Admission, access, dispatch, metrics, traces,
+//! compression and message limits take the entry that was found.
+
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+/// What a caller may do. A higher role may do all that a lower one may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// May read.
+    Reader,
+    /// May change movies, too.
+    Writer,
+}
+
+/// A service of the contracts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// `Movie`, the contract of the course.
+    Movie,
+    /// `movie.catalog.v1.MovieCatalog`.
+    Catalog,
+    /// `grpc.health.v1.Health`.
+    Health,
+    /// `grpc.reflection.v1.ServerReflection`.
+    Reflection,
+    /// `grpc.reflection.v1alpha.ServerReflection`.
+    ReflectionAlpha,
+}
+
+/// The kinds of RPCs, which have limits of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// One request and one response.
+    Unary,
+    /// A stream of movies to the caller, which holds a snapshot for as long as the caller reads.
+    List,
+    /// A stream of movies from the caller, in large messages.
+    Import,
+    /// A stream of changes to the caller, which lasts until one side ends it.
+    Watch,
+    /// What load balancers and tools ask about the service.
+    Probe,
+}
+
+/// The RPCs with a fast path, on which a response is sent as the catalogue holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FastPath {
+    /// The frame of a `MovieData`.
+    MovieById,
+    /// The frames of all movies.
+    ListOfMovies,
+    /// The frame of a `Movie` of `movie.catalog.v1`.
+    Movie,
+}
+
+/// An entry of the table.
+#[derive(Debug)]
+pub struct Entry {
+    /// The path of its calls (`:path`): `/package.Service/Method`.
+    pub path: &'static str,
+    /// The service that has it.
+    pub service: Service,
+    /// The lowest role that may call it; `None` if callers need no credentials.
+    pub role: Option<Role>,
+    /// Its kind.
+    pub kind: Kind,
+    /// Its fast path, if it has one.
+    pub fast_path: Option<FastPath>,
+}
+
+impl Entry {
+    const fn new(path: &'static str, service: Service, role: Option<Role>, kind: Kind) -> Self {
+        Self { path, service, role, kind, fast_path: None }
+    }
+
+    const fn with_fast_path(mut self, fast_path: FastPath) -> Self {
+        self.fast_path = Some(fast_path);
+        self
+    }
+}
+
+/// All RPCs, the most called ones first. A path that is not here cannot be called.
+const TABLE: [Entry; 16] = {
+    use Kind::{Import, List, Probe, Unary, Watch};
+    use Service::{Catalog, Health, Movie, Reflection, ReflectionAlpha};
+    const READER: Option<Role> = Some(Role::Reader);
+    const WRITER: Option<Role> = Some(Role::Writer);
+    [
+        Entry::new("/Movie/GetMovieByID", Movie, READER, Unary).with_fast_path(FastPath::MovieById),
+        Entry::new("/Movie/GetListMovies", Movie, READER, List).with_fast_path(FastPath::ListOfMovies),
+        Entry::new("/movie.catalog.v1.MovieCatalog/GetMovie", Catalog, READER, Unary)
+            .with_fast_path(FastPath::Movie),
+        Entry::new("/movie.catalog.v1.MovieCatalog/BatchGetMovies", Catalog, READER, Unary),
+        Entry::new("/movie.catalog.v1.MovieCatalog/LookupMovies", Catalog, READER, List),
+        Entry::new("/movie.catalog.v1.MovieCatalog/ListMovies", Catalog, READER, Unary),
+        Entry::new("/movie.catalog.v1.MovieCatalog/WatchMovies", Catalog, READER, Watch),
+        Entry::new("/movie.catalog.v1.MovieCatalog/GetCatalog", Catalog, READER, Unary),
+        Entry::new("/movie.catalog.v1.MovieCatalog/CreateMovie", Catalog, WRITER, Unary),
+        Entry::new("/movie.catalog.v1.MovieCatalog/UpdateMovie", Catalog, WRITER, Unary),
+        Entry::new("/movie.catalog.v1.MovieCatalog/DeleteMovie", Catalog, WRITER, Unary),
+        Entry::new("/movie.catalog.v1.MovieCatalog/ImportMovies", Catalog, WRITER, Import),
+        // Load balancers and orchestrators have no tokens.
+        Entry::new("/grpc.health.v1.Health/Check", Health, None, Probe),
+        Entry::new("/grpc.health.v1.Health/Watch", Health, None, Probe),
+        Entry::new("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Reflection, READER, Probe),
+        Entry::new(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+            ReflectionAlpha,
+            READER,
+            Probe,
+        ),
+    ]
+};
+
+static RPCS: [Entry; TABLE.len()] = TABLE;
+
+/// An RPC of the table. It dereferences to its entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rpc(usize);
+
+impl Rpc {
+    /// How many RPCs there are.
+    pub const COUNT: usize = RPCS.len();
+
+    /// Returns the RPC with this path, if there is one.
+    #[must_use]
+    pub fn find(path: &str) -> Option<Self> {
+        RPCS.iter().position(|entry| entry.path == path).map(Self)
+    }
+
+    /// Returns all RPCs in the order of the table.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT).map(Self)
+    }
+
+    /// Returns its place in the table, below [`Rpc::COUNT`].
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0
+    }
+
+    /// Returns its name, `package.Service/Method`, as logs, metrics and traces show it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        RPCS[self.0].path.trim_start_matches('/')
+    }
+}
+
+impl Deref for Rpc {
+    type Target = Entry;
+
+    fn deref(&self) -> &Entry {
+        &RPCS[self.0]
+    }
+}
+
+/// As it is written in a tokens file.
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reader => "reader",
+            Self::Writer => "writer",
+        })
+    }
+}
+
+impl FromStr for Role {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "reader" => Ok(Self::Reader),
+            "writer" => Ok(Self::Writer),
+            _ => Err("expected `reader` or `writer`"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    /// The file descriptor sets of all contracts that are served.
+    const CONTRACTS: [&[u8]; 4] = [
+        movie_proto::FILE_DESCRIPTOR_SET,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+
+    /// Returns the methods of a contract by their paths: whether callers stream, and whether the service does.
+    fn methods(contract: &[u8]) -> Vec<(String, (bool, bool))> {
+        let mut methods = Vec::new();
+        for file in FileDescriptorSet::decode(contract).unwrap().file {
+            for service in &file.service {
+                let package = if file.package().is_empty() { "" } else { &format!("{}.", file.package()) };
+                for method in &service.method {
+                    let path = format!("/{package}{}/{}", service.name(), method.name());
+                    methods.push((path, (method.client_streaming(), method.server_streaming())));
+                }
+            }
+        }
+        methods
+    }
+
+    #[test]
+    fn the_table_has_one_entry_for_each_method_of_the_contracts() {
+        let methods: BTreeMap<_, _> = CONTRACTS.into_iter().flat_map(methods).collect();
+        let mut paths: Vec<_> = TABLE.iter().map(|entry| entry.path).collect();
+        paths.sort_unstable();
+        assert_eq!(paths, methods.keys().collect::<Vec<_>>());
+        for entry in &TABLE {
+            let (is_client_streaming, is_server_streaming) = methods[entry.path];
+            let is_kind = match entry.kind {
+                Kind::Unary => !is_client_streaming && !is_server_streaming,
+                Kind::List | Kind::Watch => is_server_streaming,
+                Kind::Import => is_client_streaming && !is_server_streaming,
+                Kind::Probe => !matches!(entry.service, Service::Movie | Service::Catalog),
+            };
+            assert!(is_kind, "{entry:?}");
+        }
+    }
+
+    #[test]
+    fn an_rpc_is_found_by_its_path_and_by_no_other() {
+        for (index, rpc) in Rpc::all().enumerate() {
+            assert_eq!(Rpc::find(rpc.path), Some(rpc));
+            assert_eq!(rpc.index(), index);
+        }
+        for path in ["", "/", "/Movie", "/Movie/", "/Movie/GetMovieById", "/Movie/GetMovieByID/", "/x.Y/Z"] {
+            assert_eq!(Rpc::find(path), None, "{path}");
+        }
+    }
+}
