@@ -10,7 +10,7 @@ extern crate self as movie_proto;
 extern crate self as movie_service;
 
 pub use contract::MovieData;
-pub use service::{catalogue, database};
+pub use service::{catalogue, store};
 
 /// What the exercise adds to `movie-proto`.
 pub mod exercise {

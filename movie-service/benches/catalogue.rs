@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use movie_service::catalogue::{Builder, Catalogue, Change, Draft, HistoryPoint, Movie, Snapshot};
-use movie_service::database;
+use movie_service::store::json;
 
 const SIZES: [u64; 3] = [7, 100_000, 1_000_000];
 
@@ -37,7 +37,7 @@ fn load(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("load");
     group.throughput(Throughput::Elements(100_000)).sample_size(20);
     group.bench_function("100000", |bencher| {
-        bencher.iter(|| database::load(file.path()).expect("the file is a database"));
+        bencher.iter(|| json::load(file.path()).expect("the file is a database"));
     });
     group.finish();
 }

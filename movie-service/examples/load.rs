@@ -19,7 +19,7 @@ use movie_proto::catalog::v1::movie_catalog_client::MovieCatalogClient;
 use movie_proto::catalog::v1::{CreateMovieRequest, ListMoviesRequest, Movie, MovieFilter};
 use movie_proto::movie_client::MovieClient;
 use movie_proto::{Empty, MovieData, MovieId};
-use movie_service::database;
+use movie_service::store::json;
 use tonic::transport::{Channel, Endpoint};
 
 /// The ids of the benchmark's databases.
@@ -53,7 +53,7 @@ async fn connect(address: &str) -> Result<MovieClient<Channel>> {
 }
 
 async fn check(address: &str, path: &Path) -> Result<()> {
-    let movies = database::load(path)?;
+    let movies = json::load(path)?;
     let mut stub = connect(address).await?;
     let mut list = stub.get_list_movies(Empty {}).await?.into_inner();
     for (number, expected) in movies.movies().map(MovieData::from).enumerate() {

@@ -23,7 +23,7 @@ const CONNECTIONS: usize = 32;
 
 /// How long a connection may take for its one request and answer. Bounds a peer that sends its headers slowly,
 /// and one that does not read.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The longest head of a request, in bytes.
 const HEAD: usize = 8 * 1024;
@@ -91,7 +91,7 @@ where
         .keep_alive(false)
         .max_buf_size(HEAD)
         .serve_connection(TokioIo::new(stream), page);
-    let ended = match timeout(PATIENCE, answered).await {
+    let ended = match timeout(REQUEST_TIMEOUT, answered).await {
         Ok(ended) => ended.map_err(io::Error::other),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     };

@@ -13,13 +13,13 @@ use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::catalogue::KEPT_CHANGES;
+use crate::catalogue::DEFAULT_KEPT_CHANGES;
 use crate::rpc::Role;
-use crate::server::Offers;
+use crate::server::accept::listener::Address;
+use crate::server::accept::tls::TlsFiles;
+use crate::server::call::dispatch::Offers;
+use crate::server::call::grpc_web::{InvalidOrigin, Origin};
 use crate::server::limits::{Limits, parse_time};
-use crate::server::listen::Address;
-use crate::server::tls::TlsFiles;
-use crate::server::web::{InvalidOrigin, Origin};
 use crate::store::sql::{PostgresUrl, Source};
 use crate::telemetry::log::LogFormat;
 
@@ -42,7 +42,7 @@ pub struct Config {
     pub database: Database,
 
     /// Changes that a store keeps for those who follow them; about half a kilobyte of memory each.
-    #[arg(long, env = "MOVIE_KEEP_CHANGES", value_name = "NUMBER", default_value_t = KEPT_CHANGES)]
+    #[arg(long, env = "MOVIE_KEEP_CHANGES", value_name = "NUMBER", default_value_t = DEFAULT_KEPT_CHANGES)]
     pub keep_changes: usize,
 
     /// Do not print `Movie found!` for each movie that is found.

@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 const LINE: &[u8] = b"Movie found!\n";
 
 /// Hits beyond this many that wait to be printed are not printed.
-const MOST_WAITING: u64 = 100_000;
+const MAX_PENDING_LINES: u64 = 100_000;
 
 /// The least time between two writes, so that under load many lines go out in one.
-const PAUSE: Duration = Duration::from_millis(5);
+const WRITE_INTERVAL: Duration = Duration::from_millis(5);
 
 /// How long [`Found::flush`] waits for a reader.
-const FLUSH: Duration = Duration::from_millis(500);
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Prints a line for each hit, or nothing.
 ///
@@ -63,12 +63,12 @@ impl Found {
     /// Waits a moment for the last lines to be printed. Blocks; for the end of the process.
     pub fn flush(&self) {
         let Some(printer) = &self.0 else { return };
-        let end = Instant::now() + FLUSH;
+        let end = Instant::now() + FLUSH_TIMEOUT;
         while printer.waiting.load(Ordering::Acquire) > 0
             && !printer.thread.is_finished()
             && Instant::now() < end
         {
-            thread::sleep(PAUSE);
+            thread::sleep(WRITE_INTERVAL);
         }
     }
 }
@@ -82,7 +82,7 @@ fn print(waiting: &AtomicU64, mut out: impl Write) {
             thread::park();
             continue;
         }
-        let mut left = usize::try_from(all.min(MOST_WAITING)).unwrap_or(usize::MAX) * LINE.len();
+        let mut left = usize::try_from(all.min(MAX_PENDING_LINES)).unwrap_or(usize::MAX) * LINE.len();
         // What was written is counted at once; what is flushed is what was written.
         let mut flushed = false;
         while left > 0 || !flushed {
@@ -96,10 +96,10 @@ fn print(waiting: &AtomicU64, mut out: impl Write) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
                 // A pipe that is full and does not wait, a disk that is full: perhaps not for long.
-                Err(_) => thread::sleep(PAUSE),
+                Err(_) => thread::sleep(WRITE_INTERVAL),
             }
         }
-        thread::sleep(PAUSE);
+        thread::sleep(WRITE_INTERVAL);
         // Only now, so that `flush` and `announce` see lines as waiting until they are out.
         waiting.fetch_sub(all, Ordering::Release);
     }

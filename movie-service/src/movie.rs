@@ -10,14 +10,14 @@ use prost::Message;
 use crate::catalogue::{self, Record};
 
 /// The most characters of an id.
-pub const MOST_ID: usize = 128;
+pub const MAX_ID_CHARS: usize = 128;
 
 /// The most characters of a title, and of a director.
-const MOST_TEXT: usize = 1_000;
+const MAX_TEXT_CHARS: usize = 1_000;
 
 /// The most genres, countries or languages of a movie, and the most characters of one.
-const MOST_WORDS: usize = 50;
-const MOST_WORD: usize = 100;
+const MAX_WORDS: usize = 50;
+const MAX_WORD_CHARS: usize = 100;
 
 /// The years that a movie can be of, if its year is known.
 pub const YEARS: RangeInclusive<u32> = 1870..=2200;
@@ -99,10 +99,14 @@ pub fn violations(movie: &Movie, path: &str) -> Vec<Violation> {
     };
     let Movie { title, rating, director, id, year, genres, runtime_minutes, countries, languages, .. } =
         movie;
-    wrong(title.is_empty() || is_longer(title, MOST_TEXT), "title", format!("1 to {MOST_TEXT} characters"));
+    wrong(
+        title.is_empty() || is_longer(title, MAX_TEXT_CHARS),
+        "title",
+        format!("1 to {MAX_TEXT_CHARS} characters"),
+    );
     let is_rating = |rating: f32| (0.0..=10.0).contains(&rating);
     wrong(rating.is_some_and(|rating| !is_rating(rating)), "rating", "a number from 0 to 10, or none".into());
-    wrong(is_longer(director, MOST_TEXT), "director", format!("at most {MOST_TEXT} characters"));
+    wrong(is_longer(director, MAX_TEXT_CHARS), "director", format!("at most {MAX_TEXT_CHARS} characters"));
     wrong(!is_id(id), "id", ID.to_string());
     for (number, within, field) in [(year, YEARS, "year"), (runtime_minutes, RUNTIMES, "runtime_minutes")] {
         let fits = *number == 0 || u32::try_from(*number).is_ok_and(|number| within.contains(&number));
@@ -110,9 +114,13 @@ pub fn violations(movie: &Movie, path: &str) -> Vec<Violation> {
     }
     for (words, field) in [(genres, "genres"), (countries, "countries"), (languages, "languages")] {
         let mut seen = HashSet::new();
-        let is_word = |word: &String| !word.is_empty() && !is_longer(word, MOST_WORD);
-        let fit = words.len() <= MOST_WORDS && words.iter().all(|word| is_word(word) && seen.insert(word));
-        wrong(!fit, field, format!("at most {MOST_WORDS} words of 1 to {MOST_WORD} characters, each once"));
+        let is_word = |word: &String| !word.is_empty() && !is_longer(word, MAX_WORD_CHARS);
+        let fit = words.len() <= MAX_WORDS && words.iter().all(|word| is_word(word) && seen.insert(word));
+        wrong(
+            !fit,
+            field,
+            format!("at most {MAX_WORDS} words of 1 to {MAX_WORD_CHARS} characters, each once"),
+        );
     }
     found
 }
@@ -123,7 +131,7 @@ pub const ID: &str = "1 to 128 characters, none of them a control character";
 /// Returns whether a movie can have this id.
 #[must_use]
 pub fn is_id(id: &str) -> bool {
-    !id.is_empty() && !is_longer(id, MOST_ID) && !id.chars().any(char::is_control)
+    !id.is_empty() && !is_longer(id, MAX_ID_CHARS) && !id.chars().any(char::is_control)
 }
 
 /// Returns whether a text has more characters; looks no further than it has to.

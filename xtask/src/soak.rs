@@ -28,10 +28,10 @@ const MOVIES: u64 = 100_000;
 const LIMITS: &str = "handshake=1s,unread=5s,idle=5s,age=10s";
 
 /// Megabytes that may stay with the service: its allocator returns freed memory in its own time.
-const KEPT: f64 = 24.0;
+const MAX_RETAINED_MB: f64 = 24.0;
 
 /// How long the service may take to give back what peers made it hold, and to start.
-const PATIENCE: Duration = Duration::from_mins(1);
+const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// How long the service may take to end: the grace that it gives to calls, and a second.
 const STOPPED: Duration = Duration::from_secs(21);
@@ -95,7 +95,7 @@ impl Service {
         // Else the changes that reloads make, which are kept for those who follow them, take more than peers may.
         command.args(["--keep-changes", "1000", "--metrics", "127.0.0.1:0"]);
         let program = Program::start(command.arg("--database").arg(database).stdin(Stdio::null()))?;
-        let line = program.wait_for("serving ", PATIENCE)?;
+        let line = program.wait_for("serving ", STOP_TIMEOUT)?;
         let (_, address) =
             line.trim_end().rsplit_once(" on ").with_context(|| format!("no address in {line:?}"))?;
         Ok(Self { address: address.to_owned(), program })
@@ -108,25 +108,27 @@ impl Service {
         // What the panic of a peer says is enough.
         command.env("RUST_BACKTRACE", "0");
         let load = Program::start(&mut command)?;
-        let limit = Duration::from_mins(1) + PATIENCE;
+        let limit = Duration::from_mins(1) + STOP_TIMEOUT;
         while let Some(line) = load.line(limit)? {
             println!("{}; {}", line.trim_end(), self.usage()?);
         }
-        let output = load.finish(PATIENCE)?;
+        let output = load.finish(STOP_TIMEOUT)?;
         ensure!(output.status.success(), "the load found fault\n{}", output.stderr);
         Ok(())
     }
 
     /// Waits until the service holds no more than before.
     fn settled(&self, before: &Usage) -> Result<Usage> {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + STOP_TIMEOUT;
         loop {
             let now = self.usage()?;
-            if now.memory <= before.memory + KEPT && now.descriptors <= before.descriptors {
+            if now.memory <= before.memory + MAX_RETAINED_MB && now.descriptors <= before.descriptors {
                 return Ok(now);
             }
             if Instant::now() > end {
-                bail!("the service keeps more than {KEPT} MB, or descriptors: {before}, then {now}");
+                bail!(
+                    "the service keeps more than {MAX_RETAINED_MB} MB, or descriptors: {before}, then {now}"
+                );
             }
             thread::sleep(Duration::from_millis(500));
         }

@@ -8,7 +8,7 @@ use movie_client::cli::args::Args;
 use movie_proto::MovieData;
 use movie_service::access::tokens::Tokens;
 use movie_service::config::Config;
-use movie_service::database;
+use movie_service::store::json;
 
 use crate::command::Command;
 use crate::files::Files;
@@ -147,13 +147,13 @@ impl Reader {
     fn load(&self, path: &str) -> Result<(), String> {
         let file = self.files.find(path)?;
         let place = file.display().to_string();
-        database::load(&file).map(drop).map_err(|error| error.to_string().replace(&place, path))
+        json::load(&file).map(drop).map_err(|error| error.to_string().replace(&place, path))
     }
 
     /// The block is the movie that has this id, as it travels.
     fn bytes(&self, id: &str, lines: &[String]) -> Result<(), Wrong> {
         let file = self.files.find("databases/movies.json").map_err(above)?;
-        let movies = database::load(&file).map_err(|error| above(error.to_string()))?;
+        let movies = json::load(&file).map_err(|error| above(error.to_string()))?;
         let movie = movies.get(id).ok_or_else(|| above(format!("no movie has the id `{id}`")))?;
         same(lines, &wire::dump(&MovieData::from(movie)), "the bytes are")
     }

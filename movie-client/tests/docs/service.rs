@@ -6,10 +6,10 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 
 use movie_service::catalogue::Catalogue;
-use movie_service::database;
 use movie_service::found::Found;
-use movie_service::server::Server;
-use movie_service::server::listen::{Address, Listener};
+use movie_service::server::accept::listener::{Address, Listener};
+use movie_service::server::serve::Server;
+use movie_service::store::json;
 use tokio::runtime;
 use tokio::sync::oneshot;
 
@@ -23,7 +23,7 @@ pub(crate) struct Service {
 impl Service {
     /// Serves the database on a free port.
     pub(crate) fn start(file: &Path) -> Result<Self, String> {
-        let movies = database::load(file).map_err(|error| error.to_string())?;
+        let movies = json::load(file).map_err(|error| error.to_string())?;
         let (listening, address) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let serve = async move {

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::process::Command;
 
-use movie_service::server::tls::TlsFiles;
+use movie_service::server::accept::tls::TlsFiles;
 
 use crate::service::{Service, client, outcome, workspace};
 

@@ -11,12 +11,12 @@ use std::time::Duration;
 
 use movie_service::access::Access;
 use movie_service::catalogue::Catalogue;
-use movie_service::database;
 use movie_service::found::Found;
-use movie_service::server::Server;
-use movie_service::server::listen::{Address, Listener};
-use movie_service::server::tls::{Tls, TlsFiles};
+use movie_service::server::accept::listener::{Address, Listener};
+use movie_service::server::accept::tls::{Tls, TlsFiles};
+use movie_service::server::serve::Server;
 use movie_service::store::Store;
+use movie_service::store::json;
 use movie_service::store::sql::Source;
 use movie_service::telemetry::store_metrics::StoreMetrics;
 use tokio::process::Command;
@@ -92,7 +92,7 @@ impl Drop for Service {
 
 /// A server over a database of the workspace.
 fn read_only(name: &str) -> Server {
-    let movies = database::load(&workspace("databases").join(name)).unwrap();
+    let movies = json::load(&workspace("databases").join(name)).unwrap();
     let store = Store::read_only("json");
     // Without tokens, what says that the store cannot be written is the store.
     let access = Access::open(None, store.is_read_only()).unwrap();

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use movie_service::access::token;
 use movie_service::rpc::Role;
-use movie_service::server::tls::TlsFiles;
+use movie_service::server::accept::tls::TlsFiles;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 

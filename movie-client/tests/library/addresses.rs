@@ -10,7 +10,7 @@ use movie_client::{Client, Config, Error, Field, Resolver};
 use movie_proto::catalog::v1;
 use movie_service::catalogue::{Catalogue, Snapshot};
 use movie_service::found::Found;
-use movie_service::server::Server;
+use movie_service::server::serve::Server;
 use tokio::net::TcpListener;
 
 use crate::proxy::Proxy;

@@ -8,8 +8,8 @@ use std::process::Command;
 use std::sync::Arc;
 
 use movie_client::{Config, Error, Identity};
-use movie_service::server::Server;
-use movie_service::server::tls::{Tls, TlsFiles};
+use movie_service::server::accept::tls::{Tls, TlsFiles};
+use movie_service::server::serve::Server;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
     date_time_ymd,

@@ -9,9 +9,9 @@ use futures_util::future::join_all;
 use movie_client::{Client, Config, Error, Query, Resolver, Retry};
 use movie_proto::catalog::v1;
 use movie_service::catalogue::Catalogue;
-use movie_service::database;
 use movie_service::found::Found;
-use movie_service::server::Server;
+use movie_service::server::serve::Server;
+use movie_service::store::json;
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -25,7 +25,7 @@ const SHORT: Duration = Duration::from_millis(300);
 /// A service of the real films.
 fn films() -> Service {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../databases/films.json");
-    let catalogue = Arc::new(Catalogue::new(database::load(path.as_ref()).unwrap()));
+    let catalogue = Arc::new(Catalogue::new(json::load(path.as_ref()).unwrap()));
     Service::start(Server::new(catalogue, Found::quiet()))
 }
 

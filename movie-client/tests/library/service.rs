@@ -8,11 +8,11 @@ use std::sync::Arc;
 use movie_client::{Client, Config};
 use movie_service::access::Access;
 use movie_service::catalogue::Catalogue;
-use movie_service::database;
 use movie_service::found::Found;
-use movie_service::server::Server;
-use movie_service::server::listen::{Address, Listener};
+use movie_service::server::accept::listener::{Address, Listener};
+use movie_service::server::serve::Server;
 use movie_service::store::Store;
+use movie_service::store::json;
 use movie_service::store::sql::Source;
 use movie_service::telemetry::store_metrics::StoreMetrics;
 use tempfile::TempDir;
@@ -39,7 +39,7 @@ impl Service {
     /// Serves the seven movies of the workspace, which cannot be changed.
     pub(crate) fn read_only() -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../databases/movies.json");
-        let catalogue = Arc::new(Catalogue::new(database::load(&path).unwrap()));
+        let catalogue = Arc::new(Catalogue::new(json::load(&path).unwrap()));
         // What says that the movies cannot be changed is the store.
         let access = Access::open(None, true).unwrap();
         Self::start(Server { access, ..Server::new(catalogue, Found::quiet()) })

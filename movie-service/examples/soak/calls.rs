@@ -33,7 +33,7 @@ const LOOPS: u64 = 4;
 const CALLS: u64 = 500;
 
 /// How long a call may take. The machine is busy, and the service is to be the last to suffer from it.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a health watch is kept, in which nothing may change.
 const WATCHED: Duration = Duration::from_secs(1);
@@ -75,7 +75,7 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<MovieClient<Channel>,
 }
 
 async fn channel(address: SocketAddr) -> Result<Channel, transport::Error> {
-    Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).timeout(PATIENCE).connect().await
+    Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true).timeout(TIMEOUT).connect().await
 }
 
 async fn movies(address: SocketAddr, end: Instant, seed: u64, versions: Arc<Versions>, tally: Arc<Tally>) {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::peer::frames::{self, CANCEL, DATA, Frame, INITIAL_WINDOW_SIZE, MOST};
+use crate::peer::frames::{self, CANCEL, DATA, Frame, INITIAL_WINDOW_SIZE, MAX_WINDOW};
 use crate::peer::{self, GET, LIST, PREFACE, Peer, hpack};
 use crate::tally::Tally;
 
@@ -243,8 +243,8 @@ fn flood(address: SocketAddr, wait: Duration, frame: &Frame) -> Result<usize, St
 
 /// Connects with windows that let the whole list through, and asks for it.
 fn eager(address: SocketAddr) -> Peer {
-    let mut peer = Peer::connect_with(address, &[(INITIAL_WINDOW_SIZE, MOST)]);
-    peer.send_frames([Frame::window_update(0, MOST - 65_535)]);
+    let mut peer = Peer::connect_with(address, &[(INITIAL_WINDOW_SIZE, MAX_WINDOW)]);
+    peer.send_frames([Frame::window_update(0, MAX_WINDOW - 65_535)]);
     peer.call(LIST, b"");
     peer
 }

@@ -14,7 +14,7 @@ use crate::versions::Versions;
 const PAUSE: Duration = Duration::from_secs(3);
 
 /// How long the service may take to notice a new version and to serve it. The machine is busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reloads until the end, and leaves the database as it was.
 pub(crate) async fn run(address: SocketAddr, end: Instant, versions: Arc<Versions>, tally: Arc<Tally>) {
@@ -30,7 +30,7 @@ async fn reload(address: SocketAddr, versions: &Versions, version: usize) -> Res
     versions.write(version).map_err(|error| Amiss::Failed(error.to_string()))?;
     let mut stub = connect(address).await?;
     let wanted = versions.movie(version, versions.len() - 1);
-    let end = Instant::now() + PATIENCE;
+    let end = Instant::now() + TIMEOUT;
     while Instant::now() < end {
         let id = MovieId { id: wanted.id.clone() };
         if stub.get_movie_by_id(id).await?.get_ref() == wanted {
@@ -38,5 +38,5 @@ async fn reload(address: SocketAddr, versions: &Versions, version: usize) -> Res
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Err(Amiss::Failed(format!("the new version was not served within {PATIENCE:?}")))
+    Err(Amiss::Failed(format!("the new version was not served within {TIMEOUT:?}")))
 }

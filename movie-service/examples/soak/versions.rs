@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use movie_proto::MovieData;
-use movie_service::database;
+use movie_service::store::json;
 
 use crate::tally::Amiss;
 
@@ -69,7 +69,7 @@ impl Versions {
 fn movies(path: &Path, text: &str) -> Result<Vec<MovieData>, Box<dyn Error>> {
     let copy = path.with_extension("copy");
     fs::write(&copy, text)?;
-    let movies = database::load(&copy)?.movies().map(MovieData::from).collect();
+    let movies = json::load(&copy)?.movies().map(MovieData::from).collect();
     fs::remove_file(copy)?;
     Ok(movies)
 }

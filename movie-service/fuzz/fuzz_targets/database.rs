@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use movie_service::database::{LoadError, load_from};
+use movie_service::store::json::{LoadError, load_from};
 use serde_json::Value;
 
 fuzz_target!(|text: &[u8]| {

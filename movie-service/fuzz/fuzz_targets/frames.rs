@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use movie_service::server::frames::Messages;
+use movie_service::server::call::message_limits::Messages;
 
 // The input is the largest message, a number of bytes to take at a time, and what arrives.
 fuzz_target!(|input: &[u8]| {

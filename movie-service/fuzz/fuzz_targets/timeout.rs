@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use movie_service::server::deadline;
+use movie_service::server::call::deadline;
 
 fuzz_target!(|value: &[u8]| {
     let nanoseconds = deadline::parse(value).map(|timeout| timeout.as_nanos());

@@ -17,8 +17,8 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use self::tokens::{Caller, Tokens, TokensError};
+use crate::reload::{self, Files, Handle, Outcome};
 use crate::rpc::{Role, Rpc};
-use crate::watch::{self, Files, Handle, Outcome};
 
 /// Decides who may call what. Clones decide alike.
 #[derive(Clone, Debug)]
@@ -120,7 +120,7 @@ impl Access {
         let Inner::Named { path, files, .. } = &*self.0 else { return Ok(None) };
         let used = format!("using the new version of the tokens file {}", path.display());
         let access = Arc::downgrade(&self.0);
-        watch::follow("tokens", files.clone(), told, move || {
+        reload::follow("tokens", files.clone(), told, move || {
             let Some(access) = access.upgrade() else { return Outcome::Unneeded };
             match Self(access).reload() {
                 Ok(()) => Outcome::Used(used.clone()),

@@ -1,7 +1,7 @@
 //! Makes a token.
 
-use super::Role;
-use super::tokens::{TokenHash, hex};
+use crate::access::Role;
+use crate::access::tokens::{TokenHash, hex};
 
 /// What each token begins with, so that one is known for what it is wherever it turns up.
 const PREFIX: &str = "movie_";

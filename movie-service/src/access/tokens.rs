@@ -12,7 +12,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use super::Role;
+use crate::access::Role;
 
 /// Bytes of a SHA-256.
 const HASH: usize = 32;

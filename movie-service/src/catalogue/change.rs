@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::frame::{MAX_MESSAGE, Movie};
-use super::history::HistoryPoint;
-use super::record::Record;
+use crate::catalogue::encoding::frame::{MAX_MESSAGE, Movie};
+use crate::catalogue::encoding::record::Record;
+use crate::catalogue::history::HistoryPoint;
 
 /// One change to the movies.
 #[derive(Clone, Copy, Debug)]

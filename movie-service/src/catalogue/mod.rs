@@ -1,33 +1,20 @@
 //! The movies in memory, encoded as they travel. Knows nothing of JSON or tonic, and of tokio only a channel.
 //!
-//! * [`frame`] — one movie as bytes ready to send; `details` — what is known beyond that; `record` — both;
-//! * `segment` — some hundred of them in one buffer;
-//! * `index` — where the movie with an id is, and `table`, what that is made of;
-//! * `cow_vec` — what makes a changed copy of all that cheap;
+//! * [`encoding`] — a movie as bytes: a frame that is ready to send, and what is known beyond it;
+//! * [`layout`] — where the movies are: segments, their index, the values that they are searched by;
 //! * `snapshot` — the catalogue at one revision, made of the above; it never changes;
-//! * `block` — many segments in one piece of memory;
-//! * `change` — what can be changed, and what no catalogue may hold; `log` — the latest changes; `history` — which changes
-//!   led to a revision;
-//! * `columns` — what movies are searched by; [`query`] — which movies, in which order; [`page`] — a part of those, at a
-//!   revision of late; `undo` — what that takes;
-//! * [`Catalogue`] — the snapshot that is current, and how it is followed by the next.
+//! * `change` — what can be changed, and what no catalogue may hold; `change_log` — the latest changes; `history` — which
+//!   changes led to a revision;
+//! * [`query`] — filters, orders, pages, past revisions;
+//! * [`Catalogue`] — the current snapshot, and how it is followed by the next.
 
-mod block;
 mod change;
-mod columns;
-mod cow_vec;
-mod details;
-pub mod frame;
+mod change_log;
+pub mod encoding;
 mod history;
-mod index;
-mod log;
-pub mod page;
+pub mod layout;
 pub mod query;
-mod record;
-mod segment;
 mod snapshot;
-mod table;
-mod undo;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -35,17 +22,17 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 pub use self::change::{ApplyError, Change, ChangeError, Committed, Quoted};
-pub use self::details::{Details, Facts};
-pub use self::frame::Movie;
+use self::change_log::Log;
+pub use self::change_log::{Event, NotFollowed};
+pub use self::encoding::details::{Details, Facts};
+pub use self::encoding::frame::Movie;
+pub use self::encoding::record::Record;
 pub use self::history::{ChainValue, HistoryPoint};
-use self::log::Log;
-pub use self::log::{Event, NotFollowed};
-pub use self::record::Record;
-pub use self::segment::Draft;
+pub use self::layout::segment::Draft;
 pub use self::snapshot::{Builder, NotAdded, Snapshot};
 
 /// How many changes a catalogue keeps for those who follow them, unless told otherwise.
-pub const KEPT_CHANGES: usize = 100_000;
+pub const DEFAULT_KEPT_CHANGES: usize = 100_000;
 
 /// The movies of the service.
 ///
@@ -70,7 +57,7 @@ impl Catalogue {
     /// Makes a catalogue that starts with these movies.
     #[must_use]
     pub fn new(snapshot: Snapshot) -> Self {
-        Self::keeping(KEPT_CHANGES, snapshot)
+        Self::keeping(DEFAULT_KEPT_CHANGES, snapshot)
     }
 
     /// Makes a catalogue that keeps so many changes, and starts with these movies.

@@ -5,15 +5,15 @@ use std::iter;
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
-use super::block::Block;
-use super::change::{ApplyError, Change, ChangeError, Committed, check};
-use super::cow_vec::CowVec;
-use super::frame::{self, Movie};
-use super::history::{ChainValue, HistoryPoint};
-use super::index::{Index, IndexBuilder};
-use super::log::Event;
-use super::record::Record;
-use super::segment::{Draft, FULL, Place, Segment};
+use crate::catalogue::change::{ApplyError, Change, ChangeError, Committed, check};
+use crate::catalogue::change_log::Event;
+use crate::catalogue::encoding::frame::{self, Movie};
+use crate::catalogue::encoding::record::Record;
+use crate::catalogue::history::{ChainValue, HistoryPoint};
+use crate::catalogue::layout::block::Block;
+use crate::catalogue::layout::cow_vec::CowVec;
+use crate::catalogue::layout::index::{Index, IndexBuilder};
+use crate::catalogue::layout::segment::{Draft, FULL, Place, Segment};
 
 /// The movies at one revision. It never changes, so whoever holds it reads a consistent state.
 #[derive(Clone, Debug, Default)]

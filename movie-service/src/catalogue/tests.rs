@@ -208,7 +208,7 @@ fn what_does_not_fit_says_why_and_changes_nothing() {
         assert_eq!(catalogue.apply([Change::Insert(movie(&two)), change]), Err(error));
         assert_is(&catalogue.snapshot(), std::slice::from_ref(&one));
     }
-    let long = "x".repeat(frame::MAX_MESSAGE);
+    let long = "x".repeat(encoding::frame::MAX_MESSAGE);
     let Err(ChangeError::TooLarge(_)) = catalogue.apply([insert("3", &long)]) else { panic!() };
 }
 

@@ -3,15 +3,15 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Calls and lists in flight.
-pub(super) struct Usage {
-    pub(super) calls: PerWorker,
+pub(crate) struct Usage {
+    pub(crate) calls: PerWorker,
     /// Those of them that need no credentials.
-    pub(super) open_calls: PerWorker,
-    pub(super) lists: AtomicUsize,
+    pub(crate) open_calls: PerWorker,
+    pub(crate) lists: AtomicUsize,
 }
 
 impl Usage {
-    pub(super) fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize) -> Self {
         Self {
             calls: PerWorker::new(workers),
             open_calls: PerWorker::new(workers),
@@ -21,23 +21,31 @@ impl Usage {
 }
 
 /// A counter for each worker: one that all share would travel between cores with each call.
-pub(super) struct PerWorker(Vec<AtomicUsize>);
+pub(crate) struct PerWorker(Vec<AtomicUsize>);
 
 impl PerWorker {
-    pub(super) fn new(workers: usize) -> Self {
+    pub(crate) fn new(workers: usize) -> Self {
         Self((0..workers).map(|_| AtomicUsize::default()).collect())
     }
 
     /// Returns the counter of a worker, which only that worker changes.
-    pub(super) fn of(&self, worker: usize) -> &AtomicUsize {
+    pub(crate) fn of(&self, worker: usize) -> &AtomicUsize {
         &self.0[worker]
     }
 
     /// Returns whether all counters together exceed `limit`, when one of them was `here` before it was incremented.
     /// A worker may always have its share of the limit.
-    pub(super) fn exceeds(&self, here: usize, limit: usize) -> bool {
+    pub(crate) fn exceeds(&self, here: usize, limit: usize) -> bool {
         // Most of the time, a worker that has no more than its share need not look at the others.
         here >= limit / self.0.len()
             && self.0.iter().map(|counter| counter.load(Ordering::Relaxed)).sum::<usize>() > limit
     }
+}
+
+/// Adds to a counter that only this thread changes, and returns what it was; others may look at it. That takes no
+/// atomic read-modify-write, of which there would be half a dozen for each call.
+pub(crate) fn add(counter: &AtomicUsize, number: isize) -> usize {
+    let before = counter.load(Ordering::Relaxed);
+    counter.store(before.wrapping_add_signed(number), Ordering::Relaxed);
+    before
 }

@@ -16,18 +16,18 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::error::CallError;
-use super::pages::{MOST_BYTES, Pages, size};
-use super::{request, watch as watches};
 use crate::catalogue::{Catalogue, Record};
 use crate::movie::{self, Violation};
+use crate::servicer::error::CallError;
+use crate::servicer::list::{MAX_PAGE_BYTES, Pages, size};
+use crate::servicer::{convert, watch as watches};
 use crate::store::{Command, Outcome, Rejection as Rejected, Store};
 
 /// The most ids of a batch.
-const MOST_IDS: usize = 1_000;
+const MAX_BATCH_IDS: usize = 1_000;
 
 /// The most rejections that an import names.
-const MOST_REJECTIONS: usize = 100;
+const MAX_NAMED_REJECTIONS: usize = 100;
 
 /// Answers the calls of `MovieCatalog`: reads from the catalogue, writes through the store.
 #[derive(Clone, Debug)]
@@ -62,8 +62,8 @@ impl CatalogServicer {
     }
 
     fn batch(&self, ids: &[String]) -> Result<Vec<Movie>, CallError> {
-        if ids.len() > MOST_IDS {
-            let expected = format!("expected at most {MOST_IDS}, not {}", ids.len());
+        if ids.len() > MAX_BATCH_IDS {
+            let expected = format!("expected at most {MAX_BATCH_IDS}, not {}", ids.len());
             return Err(vec![Violation::new("ids", expected)].into());
         }
         let found = self.catalogue.snapshot();
@@ -74,8 +74,8 @@ impl CatalogServicer {
         }
         let found: Vec<_> = found.into_iter().flatten().collect();
         let bytes = found.iter().map(size).sum();
-        if bytes > MOST_BYTES {
-            return Err(CallError::TooLarge { bytes, most: MOST_BYTES });
+        if bytes > MAX_PAGE_BYTES {
+            return Err(CallError::TooLarge { bytes, most: MAX_PAGE_BYTES });
         }
         Ok(found.iter().map(movie::from_record).collect())
     }
@@ -107,7 +107,7 @@ impl CatalogServicer {
             let named = imported.rejected.into_iter().map(|Rejected { index: number, id, reason }| {
                 Rejection { index: signed(index + number as u64), id, reason }
             });
-            let room = MOST_REJECTIONS - answer.rejections.len();
+            let room = MAX_NAMED_REJECTIONS - answer.rejections.len();
             answer.rejections.extend(named.take(room));
             index += sent as u64;
         }
@@ -166,7 +166,7 @@ impl MovieCatalog for CatalogServicer {
     async fn update_movie(&self, request: Request<UpdateMovieRequest>) -> Result<Response<Movie>, Status> {
         let UpdateMovieRequest { movie, update_mask, allow_missing } = request.into_inner();
         let movie = movie.unwrap_or_default();
-        let fields = request::fields(&movie, update_mask.as_ref()).map_err(CallError::from)?;
+        let fields = convert::fields(&movie, update_mask.as_ref()).map_err(CallError::from)?;
         self.write_one(Command::Update { movie, fields, allow_missing }).await
     }
 

@@ -8,7 +8,8 @@ use movie_proto::{Empty, MovieData, MovieId};
 use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
-use crate::catalogue::{Catalogue, Movie, Snapshot, frame};
+use crate::catalogue::encoding::frame;
+use crate::catalogue::{Catalogue, Movie, Snapshot};
 use crate::found::Found;
 
 /// Answers the calls of the `Movie` service.

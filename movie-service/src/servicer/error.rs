@@ -75,16 +75,16 @@ impl From<Vec<Violation>> for CallError {
 
 /// How long the ids that are named in an answer may be together, and what each counts beyond its length, in bytes: with
 /// that, an answer fits the 8 KiB of headers that clients take.
-const MOST_NAMED: usize = 1_500;
-const NAMED: usize = 40;
+const MAX_NAMED_BYTES: usize = 1_500;
+const NAMED_ID_OVERHEAD_BYTES: usize = 40;
 
 /// Returns the first of the ids, at least one, as many as an answer can name.
 #[must_use]
 pub fn named(ids: &[String]) -> &[String] {
     let mut bytes = 0;
     let fit = ids.iter().take_while(|id| {
-        bytes += id.len() + NAMED;
-        bytes <= MOST_NAMED
+        bytes += id.len() + NAMED_ID_OVERHEAD_BYTES;
+        bytes <= MAX_NAMED_BYTES
     });
     &ids[..fit.count().max(1).min(ids.len())]
 }

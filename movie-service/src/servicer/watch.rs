@@ -7,10 +7,10 @@ use movie_proto::catalog::v1::watch_movies_response::Event as Told;
 use movie_proto::catalog::v1::{WatchMoviesRequest, WatchMoviesResponse};
 use tokio::sync::{mpsc, watch};
 
-use super::error::CallError;
-use super::{reached, resume_token};
 use crate::catalogue::{Catalogue, Event, HistoryPoint, NotFollowed, Record};
 use crate::movie::{self, Violation};
+use crate::servicer::error::CallError;
+use crate::servicer::{reached, resume_token};
 
 /// Messages that wait for a watcher: few, as the changes themselves wait in the catalogue.
 const WAITING: usize = 32;

@@ -48,10 +48,12 @@ impl Command {
                 if movie.id.is_empty() {
                     violations.retain(|violation| violation.field != "movie.id");
                 }
-                if movie::is_longer(request_id, movie::MOST_ID) || request_id.chars().any(char::is_control) {
+                if movie::is_longer(request_id, movie::MAX_ID_CHARS)
+                    || request_id.chars().any(char::is_control)
+                {
                     let expected = format!(
                         "expected at most {} characters, none of them a control character",
-                        movie::MOST_ID
+                        movie::MAX_ID_CHARS
                     );
                     violations.push(Violation::new("request_id", expected));
                 }
@@ -96,7 +98,7 @@ pub(super) fn valid(movies: Vec<Movie>) -> (Vec<Movie>, Vec<Rejection>) {
         if violations.is_empty() {
             valid.push(movie);
         } else {
-            let id = movie.id.chars().take(movie::MOST_ID).collect();
+            let id = movie.id.chars().take(movie::MAX_ID_CHARS).collect();
             rejected.push(Rejection { index, id, reason: list(&violations) });
         }
     }

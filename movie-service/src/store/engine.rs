@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::error::StoreError;
-use super::plan::{NewRequest, StoredRequest};
-use super::status::Access;
 use crate::catalogue::{Committed, HistoryPoint, Loaded};
+use crate::store::error::StoreError;
+use crate::store::plan::{NewRequest, StoredRequest};
+use crate::store::status::Access;
 
 /// What a look at a database finds.
 #[derive(Clone, Copy, Debug)]

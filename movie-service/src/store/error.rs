@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::command::WriteError;
+use crate::store::command::WriteError;
 
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]

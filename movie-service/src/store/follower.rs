@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::{self, MissedTickBehavior, timeout};
 
-use super::engine::Engine;
-use super::error::StoreError;
-use super::replica::Replica;
-use super::status::Access;
+use crate::store::engine::Engine;
+use crate::store::error::StoreError;
+use crate::store::replica::Replica;
+use crate::store::status::Access;
 use crate::telemetry::log::in_one_line;
 
 /// How long a look may take: a database that does not answer in this time is unavailable.

@@ -3,7 +3,7 @@
 //! * `command` — what can be asked of a store; `plan` — what that changes, by the movies there are;
 //! * `writer` — the task that commits it; `follower` — the task that looks for commits of others;
 //! * `replica` — the catalogue, kept equal to the store by both; [`StoreStatus`] — whether the store can be used;
-//! * `engine` — what they need of a database; [`sql`] — SQLite and PostgreSQL;
+//! * `engine` — what they need of a database; [`sql`] — SQLite and PostgreSQL; [`json`] — files that are only read;
 //! * [`StoreError`] — why a store cannot be used;
 //! * [`Store`] — asks the writer.
 
@@ -11,6 +11,7 @@ mod command;
 mod engine;
 mod error;
 mod follower;
+pub mod json;
 pub mod plan;
 mod replica;
 pub mod sql;

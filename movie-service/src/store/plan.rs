@@ -8,9 +8,9 @@ use prost_types::Timestamp;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::command::{Command, Field, Imported, Outcome, WriteError};
 use crate::catalogue::{Committed, HistoryPoint, Record, Snapshot};
 use crate::movie::{self, Violation};
+use crate::store::command::{Command, Field, Imported, Outcome, WriteError};
 
 /// A request that was made before, and what it made.
 #[derive(Clone, Debug)]

@@ -6,11 +6,11 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 use tracing::error;
 
-use super::engine::Engine;
-use super::error::StoreError;
-use super::follower::LOOK_TIMEOUT;
-use super::status::StatusSender;
 use crate::catalogue::{Catalogue, HistoryPoint};
+use crate::store::engine::Engine;
+use crate::store::error::StoreError;
+use crate::store::follower::LOOK_TIMEOUT;
+use crate::store::status::StatusSender;
 use crate::telemetry::store_metrics::{StoreMetrics, StoreReload};
 
 /// The most changes that are read and applied at a time.

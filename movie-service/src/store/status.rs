@@ -16,6 +16,14 @@ pub enum StoreStatus {
     Unavailable(String),
 }
 
+impl StoreStatus {
+    /// Returns whether it can be read.
+    #[must_use]
+    pub fn is_available(&self) -> bool {
+        !matches!(self, Self::Unavailable(_))
+    }
+}
+
 const READ_ONLY: &str = "the store is read-only: no host takes writes; reads and watches go on";
 
 /// What a look at a store found, or why it failed.

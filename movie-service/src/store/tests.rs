@@ -10,18 +10,18 @@ use movie_proto::catalog::v1;
 use proptest::prelude::*;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::command::{Command, Outcome, WriteError};
-use super::engine::{Engine, Look};
-use super::error::StoreError;
-use super::follower::Follower;
-use super::plan::{NewRequest, StoredRequest};
-use super::replica::Replica;
-use super::status::{Access, StatusSender, StoreStatus};
-use super::writer::{Job, Writer};
 use crate::catalogue::{
     Catalogue, ChainValue, Change, Committed, HistoryPoint, Loaded, NotFollowed, Record, Snapshot,
 };
 use crate::movie;
+use crate::store::command::{Command, Outcome, WriteError};
+use crate::store::engine::{Engine, Look};
+use crate::store::error::StoreError;
+use crate::store::follower::Follower;
+use crate::store::plan::{NewRequest, StoredRequest};
+use crate::store::replica::Replica;
+use crate::store::status::{Access, StatusSender, StoreStatus};
+use crate::store::writer::{Job, Writer};
 use crate::telemetry::store_metrics::StoreMetrics;
 
 /// How a transaction of the node goes.
@@ -167,7 +167,7 @@ impl Engine for Model {
     async fn changes(&mut self, after: u64, up_to: u64) -> Result<Vec<Committed>, StoreError> {
         let changes = self.state().log[1..].iter();
         let changes = changes.filter(|change| (after + 1..=up_to).contains(&change.point.revision));
-        super::sql::changes_between(changes.cloned().collect(), after, up_to)
+        crate::store::sql::changes_between(changes.cloned().collect(), after, up_to)
     }
 
     async fn requests(&mut self, _: &[&str]) -> Result<HashMap<String, StoredRequest>, StoreError> {

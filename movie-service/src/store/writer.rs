@@ -12,12 +12,12 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{self, MissedTickBehavior, timeout};
 use tracing::error;
 
-use super::command::{Command, Outcome, WriteError};
-use super::engine::Engine;
-use super::error::StoreError;
-use super::plan::Plan;
-use super::replica::Replica;
-use super::status::Access;
+use crate::store::command::{Command, Outcome, WriteError};
+use crate::store::engine::Engine;
+use crate::store::error::StoreError;
+use crate::store::plan::Plan;
+use crate::store::replica::Replica;
+use crate::store::status::Access;
 use crate::telemetry::log::in_one_line;
 
 /// How long a transaction may take in all.
@@ -67,7 +67,7 @@ impl From<StoreError> for Failure {
 }
 
 impl<E: Engine> Writer<E> {
-    /// Runs until every [`Store`](super::Store) is dropped.
+    /// Runs until every [`Store`](crate::store::Store) is dropped.
     pub(super) async fn run(self, mut jobs: mpsc::Receiver<Job>) {
         let [mut retries, mut compactions] = [RETRY_INTERVAL, COMPACT_INTERVAL].map(|period| {
             let mut ticks = time::interval(period);

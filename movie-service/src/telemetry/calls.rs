@@ -9,10 +9,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tonic::Code;
 use tracing::{Level, enabled, event, warn};
 
-use super::log::Throttle;
-use super::metrics::{CODES, Metrics, OTHER, code_name};
-use super::trace::{CallSpan, Tracer};
 use crate::rpc::{Rpc, Service};
+use crate::telemetry::log::Throttle;
+use crate::telemetry::metrics::{CODES, Metrics, OTHER, code_name};
+use crate::telemetry::trace::{CallSpan, Tracer};
 
 /// The most lines a second about calls that failed with one code. The code of each is its own kind, so that many
 /// mistakes of callers do not hide a fault of ours.

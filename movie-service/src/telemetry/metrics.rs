@@ -8,9 +8,9 @@ use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gau
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tonic::Code;
 
-use super::process_metrics::ProcessMetrics;
-use super::store_metrics::{CHANGES, COMMIT_CHANGES, StoreMetrics};
 use crate::rpc::Rpc;
+use crate::telemetry::process_metrics::ProcessMetrics;
+use crate::telemetry::store_metrics::{CHANGES, COMMIT_CHANGES, StoreMetrics};
 
 /// The label of calls of RPCs that do not exist: a path that a caller makes up must not become one.
 pub(super) const OTHER: &str = "other";

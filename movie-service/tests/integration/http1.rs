@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 use crate::process::{Service, command, database};
 
 /// How long anything may take before a test gives up. Not a measure of speed: the machine may be busy.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An answer, taken apart.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ pub(crate) async fn exchange(address: SocketAddr, head: &str, body: &[u8]) -> An
 /// Reads until the service closes the connection.
 async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
-    tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
+    tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
     rest
 }
 

@@ -10,7 +10,7 @@ use movie_proto::movie_client::MovieClient;
 use tonic::transport::{Channel, Endpoint};
 
 /// How long anything may take before a test gives up. Not a measure of speed: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running service; killed when it is dropped.
 pub(crate) struct Service {
@@ -145,7 +145,7 @@ impl Service {
 
     /// Waits for the end of the process.
     pub(crate) async fn wait(&mut self) -> ExitStatus {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + TIMEOUT;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;

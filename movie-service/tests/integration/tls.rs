@@ -19,7 +19,7 @@ use crate::certificates::{Authority, Files, stub};
 use crate::process::{self, Service, bare_command, database, outcome};
 
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Connects and makes a call; a refused handshake may only show at the first call.
 async fn call(address: SocketAddr, tls: ClientTlsConfig) -> Result<(), Box<dyn std::error::Error>> {
@@ -74,7 +74,7 @@ async fn plaintext_and_http_1_1_get_nothing_and_harm_nobody() {
     plain.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
     let mut answer = Vec::new();
     // An alert at most; that the peer resets the connection is as good an end.
-    let _ = tokio::time::timeout(PATIENCE, plain.read_to_end(&mut answer)).await.unwrap();
+    let _ = tokio::time::timeout(TIMEOUT, plain.read_to_end(&mut answer)).await.unwrap();
     assert!(answer.len() < 100, "{answer:?}");
 
     assert_eq!(alpn(service.address, &files.authority, b"h2").await.unwrap(), b"h2");

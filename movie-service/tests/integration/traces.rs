@@ -26,7 +26,7 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::process::{Service, command, database};
 
 /// How long a span may take to come. Not a measure of speed: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longer than any test runs, in milliseconds.
 const NEVER: &str = "3600000";
@@ -64,7 +64,7 @@ impl Collector {
 
     /// Returns the next spans that arrive, and what they say of the service.
     async fn next(&mut self) -> (Vec<KeyValue>, Vec<Span>) {
-        let request = tokio::time::timeout(PATIENCE, self.received.recv()).await.unwrap().unwrap();
+        let request = tokio::time::timeout(TIMEOUT, self.received.recv()).await.unwrap().unwrap();
         let resource = request.resource_spans[0].resource.clone().unwrap().attributes;
         let scopes = request.resource_spans.into_iter().flat_map(|spans| spans.scope_spans);
         (resource, scopes.flat_map(|scope| scope.spans).collect())

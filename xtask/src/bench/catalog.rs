@@ -13,7 +13,7 @@ use super::{Bench, MILLION, data, load, micros, process};
 use crate::program;
 
 /// How long an import may take.
-const PATIENCE: Duration = Duration::from_mins(10);
+const IMPORT_TIMEOUT: Duration = Duration::from_mins(10);
 
 impl Bench {
     /// A million movies in an SQLite store.
@@ -24,7 +24,7 @@ impl Bench {
         let before = process::cpu_of_ended()?;
         let mut import = Command::new(self.target.join("release/movie-service"));
         import.arg("import").arg(data::detailed(&self.dir, MILLION)?).args(["--database", &store]);
-        program::run(&mut import, PATIENCE)?;
+        program::run(&mut import, IMPORT_TIMEOUT)?;
         let import = process::cpu_of_ended()? - before;
         self.table.single("CPU of importing 1M movies into SQLite", "s", import, Bar::Ours(60.0));
 

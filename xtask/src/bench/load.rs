@@ -12,7 +12,7 @@ use super::{data, process};
 use crate::program;
 
 /// How long one burst of load may take.
-const PATIENCE: Duration = Duration::from_mins(5);
+const LOAD_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Fails with what to do if there is no h2load.
 pub(super) fn check_tools() -> Result<()> {
@@ -46,13 +46,14 @@ pub(super) fn catalog_calls(address: SocketAddr, movie: u64, calls: u64) -> Resu
 
 /// Asks for pages with filters and orders, one after the other.
 pub(super) fn pages(target: &Path, address: SocketAddr, pages: u64) -> Result<()> {
-    program::run(ours(target, "pages", address).arg(pages.to_string()), PATIENCE).map(drop)
+    program::run(ours(target, "pages", address).arg(pages.to_string()), LOAD_TIMEOUT).map(drop)
 }
 
 /// Creates movies by so many writers at a time; returns how many a second.
 pub(super) fn writes(target: &Path, address: SocketAddr, writers: u64, movies: u64) -> Result<f64> {
     let mut command = ours(target, "writes", address);
-    let printed = program::run(command.args([writers, movies].map(|number| number.to_string())), PATIENCE)?;
+    let printed =
+        program::run(command.args([writers, movies].map(|number| number.to_string())), LOAD_TIMEOUT)?;
     Ok(printed.trim().parse()?)
 }
 
@@ -93,7 +94,7 @@ fn h2load(
         "-d",
     ]);
     command.arg(&body).arg(format!("http://{address}/{method}"));
-    let printed = program::run(&mut command, PATIENCE);
+    let printed = program::run(&mut command, LOAD_TIMEOUT);
     let _ = std::fs::remove_file(body);
     let printed = printed?;
     ensure!(printed.contains(&format!(" {calls} succeeded, 0 failed")), "h2load had failures:\n{printed}");
@@ -103,7 +104,7 @@ fn h2load(
 /// Compares every answer of a server with its database.
 pub(crate) fn check(target: &Path, address: SocketAddr, database: &Path) -> Result<()> {
     let mut command = ours(target, "check", address);
-    program::run(command.arg(database), PATIENCE).map(drop)
+    program::run(command.arg(database), LOAD_TIMEOUT).map(drop)
 }
 
 /// Makes calls with a different id each, and returns the median latency in microseconds.
@@ -116,7 +117,7 @@ pub(super) fn random_calls(
 ) -> Result<f64> {
     let mut command = ours(target, "calls", address);
     command.args([movies, calls, connections, streams].map(|number| number.to_string()));
-    let printed = program::run(&mut command, PATIENCE)?;
+    let printed = program::run(&mut command, LOAD_TIMEOUT)?;
     Ok(printed.trim().parse::<f64>()? / 1e3)
 }
 

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, ensure};
 use super::{load, process};
 
 /// How long a server may take to load its movies.
-const PATIENCE: Duration = Duration::from_mins(2);
+const START_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Which server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Server {
         let mut server = Self { child, address, start: Duration::ZERO };
         while TcpStream::connect(address).is_err() {
             ensure!(server.child.try_wait()?.is_none(), "{kind:?} ended instead of listening");
-            ensure!(began.elapsed() < PATIENCE, "{kind:?} did not listen within {PATIENCE:?}");
+            ensure!(began.elapsed() < START_TIMEOUT, "{kind:?} did not listen within {START_TIMEOUT:?}");
             thread::sleep(Duration::from_millis(1));
         }
         load::one_call(address)?;

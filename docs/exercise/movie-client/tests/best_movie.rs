@@ -8,7 +8,7 @@ use movie_proto::exercise::v1::best_movie_client::BestMovieClient;
 use movie_proto::exercise::v1::best_movie_server::BestMovieServer;
 use movie_service::best_movie::BestMovieServicer;
 use movie_service::catalogue::Catalogue;
-use movie_service::database;
+use movie_service::store::json;
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::Code;
@@ -17,7 +17,7 @@ use tonic::transport::{Endpoint, Server};
 #[tokio::test]
 async fn the_best_movie_is_found_and_a_director_without_movies_is_not() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../databases/movies.json");
-    let catalogue = Catalogue::new(database::load(&file).unwrap());
+    let catalogue = Catalogue::new(json::load(&file).unwrap());
     let server = BestMovieServer::new(BestMovieServicer::new(Arc::new(catalogue)));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());

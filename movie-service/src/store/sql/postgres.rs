@@ -15,13 +15,13 @@ use sqlx::{AssertSqlSafe, Connection, Row, raw_sql};
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
-use super::postgres_url::PostgresUrl;
-use super::rows::{self, MovieRows, Movies, signed};
-use super::schema::{self, Migration};
 use crate::catalogue::{Committed, HistoryPoint, Loaded, Snapshot};
 use crate::store::StoreError;
 use crate::store::engine::{Engine, Look};
 use crate::store::plan::{NewRequest, StoredRequest};
+use crate::store::sql::postgres_url::PostgresUrl;
+use crate::store::sql::rows::{self, MovieRows, Movies, signed};
+use crate::store::sql::schema::{self, Migration};
 use crate::store::status::Access;
 
 /// How long a host may take to be connected to. All hosts are connected to at a time, and this is less than a look may take:

@@ -11,13 +11,13 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use tracing::warn;
 
-use super::rows::{self, MovieRows, Movies, signed};
-use super::schema;
-use super::sqlite_file::{FileId, FileLock, FileVersion, head_without_log, remove_log};
 use crate::catalogue::{Committed, HistoryPoint, Loaded, Snapshot};
 use crate::store::StoreError;
 use crate::store::engine::{Engine, Look};
 use crate::store::plan::{NewRequest, StoredRequest};
+use crate::store::sql::rows::{self, MovieRows, Movies, signed};
+use crate::store::sql::schema;
+use crate::store::sql::sqlite_file::{FileId, FileLock, FileVersion, head_without_log, remove_log};
 use crate::store::status::Access;
 
 /// Commits are on the disk when they return, readers are not kept waiting by a writer, the index of ids, which writes come

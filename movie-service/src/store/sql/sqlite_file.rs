@@ -13,9 +13,9 @@ use std::path::{Path, PathBuf};
 use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
-use super::sqlite::{failed, head};
 use crate::catalogue::HistoryPoint;
 use crate::store::StoreError;
+use crate::store::sql::sqlite::{failed, head};
 
 /// What follows the name of a database file in that of its write-ahead log, and in that of the index of the log.
 const LOG: &str = "-wal";

@@ -41,7 +41,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 pub(crate) const OTHER_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Memory that it may keep, in KiB: parts of pages that its allocator cannot return.
-const KEPT: u64 = 8 * 1024;
+const MAX_RETAINED_KIB: u64 = 8 * 1024;
 
 /// A service that bad peers meet.
 pub(crate) struct Target {
@@ -98,7 +98,9 @@ impl Target {
     /// Asserts that an ordinary client is answered, and that memory and descriptors are given back.
     pub(crate) fn assert_unharmed(&self) {
         let Usage { memory, descriptors } = self.before;
-        self.assert_uses("was harmed", |now| now.memory <= memory + KEPT && now.descriptors <= descriptors);
+        self.assert_uses("was harmed", |now| {
+            now.memory <= memory + MAX_RETAINED_KIB && now.descriptors <= descriptors
+        });
     }
 
     /// Asserts that ordinary clients are answered while peers, which are still there, cost at most so many KiB.

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{Target, allow_many_sockets, large_database};
-use crate::peer::frames::{self, Frame, INITIAL_WINDOW_SIZE, MOST};
+use crate::peer::frames::{self, Frame, INITIAL_WINDOW_SIZE, MAX_WINDOW};
 use crate::peer::{self, LIST, Peer};
 use crate::process::command;
 use crate::raw::framed;
@@ -16,8 +16,8 @@ const EACH: u64 = 100;
 
 /// Connects with windows that let the whole list through, and asks for it.
 fn eager(target: &Target) -> Peer {
-    let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, MOST)]);
-    peer.send_frames([Frame::window_update(0, MOST - 65_535)]);
+    let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, MAX_WINDOW)]);
+    peer.send_frames([Frame::window_update(0, MAX_WINDOW - 65_535)]);
     peer.call(LIST, b"");
     peer
 }
@@ -54,7 +54,7 @@ fn two_hundred_readers_with_closed_windows_cost_little_and_are_cut_off() {
 #[test]
 fn two_hundred_readers_with_an_open_window_and_a_closed_connection_cost_little_and_are_cut_off() {
     assert_cut_off(|target| {
-        let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, MOST)]);
+        let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, MAX_WINDOW)]);
         peer.call(LIST, b"");
         peer
     });

@@ -4,7 +4,7 @@
 //! reset counts no longer against the streams that a peer may have, so something else has to end this.
 
 use super::Target;
-use crate::peer::frames::{self, Frame, INITIAL_WINDOW_SIZE, MOST, NO_ERROR, PRIORITY};
+use crate::peer::frames::{self, Frame, INITIAL_WINDOW_SIZE, MAX_WINDOW, NO_ERROR, PRIORITY};
 use crate::peer::{self, GET, LIST, Peer};
 
 /// Makes calls, each followed by such frames, and asserts that the service ends the connection with an error.
@@ -32,7 +32,7 @@ fn a_window_update_of_nothing() {
 
 #[test]
 fn window_updates_that_overflow() {
-    assert_told_to_go(LIST, |stream| vec![Frame::window_update(stream, MOST); 2]);
+    assert_told_to_go(LIST, |stream| vec![Frame::window_update(stream, MAX_WINDOW); 2]);
 }
 
 #[test]

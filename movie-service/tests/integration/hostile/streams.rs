@@ -5,14 +5,14 @@ use crate::peer::frames::{self, CANCEL, Frame, REFUSED_STREAM};
 use crate::peer::{self, Answer, GET, Peer};
 
 /// What 10,000 streams, or what is left of them, may cost while their connection lasts, in KiB.
-const MOST: u64 = 32 * 1024;
+const MAX_STREAMS_KIB: u64 = 32 * 1024;
 
 #[test]
 fn ten_thousand_streams_that_are_never_finished_cost_little() {
     let target = Target::start(&["idle=2s"]);
     let mut peer = Peer::connect(target.address());
     peer.send_frames(frames::streams(10_000).map(|stream| Frame::headers(stream, peer::block(GET))));
-    target.assert_costs_at_most(MOST);
+    target.assert_costs_at_most(MAX_STREAMS_KIB);
     drop(peer);
     target.assert_unharmed();
 }
@@ -42,7 +42,7 @@ fn ten_thousand_calls_on_one_connection_leave_nothing_behind() {
             assert_eq!(peer.answer(stream).code(), Some("0"), "stream {stream}");
         }
     }
-    target.assert_costs_at_most(MOST);
+    target.assert_costs_at_most(MAX_STREAMS_KIB);
     drop(peer);
     target.assert_unharmed();
 }
@@ -58,7 +58,7 @@ fn streams_that_are_reset_as_soon_as_they_are_opened_cost_little() {
             let data = whole.then_some(data);
             [headers].into_iter().chain(data).chain([Frame::reset(stream, CANCEL)])
         }));
-        target.assert_costs_at_most(MOST);
+        target.assert_costs_at_most(MAX_STREAMS_KIB);
         drop(peer);
         target.assert_unharmed();
     }
@@ -69,7 +69,7 @@ fn answers_that_nobody_reads_cost_little_and_hold_nobody_up() {
     let target = Target::start(&["unread=1s"]);
     let mut peer = Peer::connect(target.address());
     peer.send_frames(frames::streams(100_000).flat_map(|stream| peer::call(stream, GET, b"\n\x011")));
-    target.assert_costs_at_most(MOST);
+    target.assert_costs_at_most(MAX_STREAMS_KIB);
     target.assert_disconnects_all();
     drop(peer);
     target.assert_unharmed();
@@ -83,7 +83,7 @@ fn headers_that_break_the_rules_cost_little() {
     let malformed = peer::hpack::encode(&malformed);
     let mut peer = Peer::connect(target.address());
     peer.send_frames(frames::streams(50_000).map(|stream| Frame::headers(stream, malformed.clone())));
-    target.assert_costs_at_most(MOST);
+    target.assert_costs_at_most(MAX_STREAMS_KIB);
     assert!(matches!(peer.ended(), Some(1..)), "such a peer is told to go");
     drop(peer);
     target.assert_unharmed();

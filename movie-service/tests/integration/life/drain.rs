@@ -63,13 +63,13 @@ fn half_a_handshake_does_not_hold_it_up() {
 #[test]
 fn readers_that_are_stuck_do_not_hold_it_up() {
     assert_stops(|target| {
-        let windows = [0, 65_535, frames::MOST];
+        let windows = [0, 65_535, frames::MAX_WINDOW];
         windows
             .repeat(5)
             .into_iter()
             .map(|window| {
                 let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, window)]);
-                peer.send_frames([Frame::window_update(0, frames::MOST - 65_535)]);
+                peer.send_frames([Frame::window_update(0, frames::MAX_WINDOW - 65_535)]);
                 peer.call(LIST, b"");
                 peer
             })

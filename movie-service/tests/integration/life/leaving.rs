@@ -4,7 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use crate::hostile::{Target, large_database};
-use crate::peer::frames::{ACK, Frame, GOAWAY, INITIAL_WINDOW_SIZE, MOST, NO_ERROR, PING, REFUSED_STREAM};
+use crate::peer::frames::{
+    ACK, Frame, GOAWAY, INITIAL_WINDOW_SIZE, MAX_WINDOW, NO_ERROR, PING, REFUSED_STREAM,
+};
 use crate::peer::{self, Answer, GET, LIST, Peer};
 use crate::process::command;
 use crate::raw::framed;
@@ -20,7 +22,7 @@ fn asked_to_leave(peer: &mut Peer) -> Frame {
     let go_away = go_away.expect("it is told to leave");
     assert_eq!(
         (go_away.last_stream(), go_away.error_code()),
-        (MOST, NO_ERROR),
+        (MAX_WINDOW, NO_ERROR),
         "calls that are on their way are taken"
     );
     let ping = std::iter::from_fn(|| peer.read()).find(|frame| frame.kind == PING && frame.flags & ACK == 0);
@@ -103,8 +105,8 @@ fn a_peer_that_does_not_confirm_is_told_the_last_stream_before_the_end() {
 fn a_peer_is_told_to_leave_between_the_frames_of_a_list_that_it_reads_slowly() {
     let target = start(&["age=300ms"]);
     // Each write stops somewhere in the middle of a frame.
-    let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, MOST)]);
-    peer.send_frames([Frame::window_update(0, MOST - 65_535)]);
+    let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, MAX_WINDOW)]);
+    peer.send_frames([Frame::window_update(0, MAX_WINDOW - 65_535)]);
     let list = peer.call(LIST, b"");
     thread::sleep(Duration::from_secs(1));
     let answer = peer.answer(list);

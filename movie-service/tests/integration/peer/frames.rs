@@ -27,7 +27,7 @@ pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
 
 /// The largest window, and the largest step of one.
-pub(crate) const MOST: u32 = (1 << 31) - 1;
+pub(crate) const MAX_WINDOW: u32 = (1 << 31) - 1;
 
 /// A frame; nothing says that it is a good one.
 #[derive(Clone, Debug)]
@@ -96,7 +96,7 @@ impl Frame {
 
     /// Returns the last stream that a GOAWAY promises to answer.
     pub(crate) fn last_stream(&self) -> u32 {
-        u32::from_be_bytes(self.payload[..4].try_into().unwrap()) & MOST
+        u32::from_be_bytes(self.payload[..4].try_into().unwrap()) & MAX_WINDOW
     }
 
     /// Returns the frame as it travels.

@@ -22,7 +22,7 @@ pub(crate) const WATCH: &str = "/grpc.health.v1.Health/Watch";
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How long anything may take before a test gives up. Not a measure of speed: the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long the service may read nothing before a peer stops sending.
 const STALLED: Duration = Duration::from_millis(500);
@@ -83,7 +83,7 @@ impl Peer {
 
     fn of(stream: TcpStream) -> Self {
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(STALLED)).unwrap();
         Self { stream: BufReader::new(stream), next: 1, earlier: Vec::new() }
     }

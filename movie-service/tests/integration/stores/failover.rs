@@ -11,7 +11,7 @@ use tonic::Code;
 use super::cluster::{Cluster, Replication};
 use super::follower::follow;
 use super::load::{LAST, Load, assert_nothing_lost};
-use super::{Kept, PATIENCE, Stub, create, import, list, movie, stub, wait_for, watch};
+use super::{Kept, Stub, TIMEOUT, create, import, list, movie, stub, wait_for, watch};
 use crate::metrics::{self, with_metrics};
 
 /// Returns the URL of a database with several hosts, in this order.
@@ -28,7 +28,7 @@ fn watch_all(mut client: Stub) -> JoinHandle<()> {
         let mut watch = watch(&mut client, 0).await.unwrap();
         let mut revision = 0;
         loop {
-            let message = timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
+            let message = timeout(TIMEOUT, watch.message()).await.unwrap().unwrap().unwrap();
             let Some(Event::Upserted(movie)) = message.event else { continue };
             revision += 1;
             assert_eq!(message.revision, revision);
@@ -131,7 +131,7 @@ async fn a_standby_that_lags_behind_is_not_another_history() {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, found).await.unwrap();
+    timeout(TIMEOUT, found).await.unwrap();
     let refused = create(&mut client, movie("early", "movie")).await.unwrap_err();
     assert_eq!(refused.code(), Code::Unavailable, "{refused}");
     assert_eq!(list(&mut client).await, known);
@@ -141,7 +141,7 @@ async fn a_standby_that_lags_behind_is_not_another_history() {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, written).await.unwrap();
+    timeout(TIMEOUT, written).await.unwrap();
     watching.await.unwrap();
     assert_eq!(list(&mut client).await.len(), known.len() + 1);
 }

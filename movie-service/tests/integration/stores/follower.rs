@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status};
 
-use super::{PATIENCE, Stub, reason};
+use super::{Stub, TIMEOUT, reason};
 
 /// A copy of the movies.
 #[derive(Default)]
@@ -43,7 +43,7 @@ pub(super) fn follow(mut client: Stub, last: &'static str) -> JoinHandle<Copy> {
             }
             copy
         };
-        timeout(PATIENCE, following).await.expect("the copy is not complete")
+        timeout(TIMEOUT, following).await.expect("the copy is not complete")
     })
 }
 

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::{PATIENCE, Stub, create, history, list, movie, reason, revision, stub, wait_for};
+use super::{Stub, TIMEOUT, create, history, list, movie, reason, revision, stub, wait_for};
 use crate::process::Service;
 
 /// The id of the movie that is created once all others are.
@@ -55,7 +55,7 @@ impl Load {
                     sleep(Duration::from_millis(5)).await;
                 }
             };
-            timeout(PATIENCE, acknowledged).await.expect("nothing is acknowledged");
+            timeout(TIMEOUT, acknowledged).await.expect("nothing is acknowledged");
         }
     }
 

@@ -37,7 +37,7 @@ use crate::catalog::{Stub, delete, update};
 use crate::process::{Service, command};
 
 /// How long anything may take before a test gives up.
-const PATIENCE: Duration = Duration::from_mins(1);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// An empty store.
 struct Kept {
@@ -157,7 +157,7 @@ async fn wait_for(stub: &mut Stub, id: &str) {
             sleep(Duration::from_millis(5)).await;
         }
     };
-    timeout(PATIENCE, shown).await.unwrap();
+    timeout(TIMEOUT, shown).await.unwrap();
 }
 
 async fn watch(stub: &mut Stub, from: i64) -> Result<Streaming<WatchMoviesResponse>, Status> {

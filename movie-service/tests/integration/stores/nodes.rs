@@ -14,7 +14,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::cluster::{Cluster, shared};
 use super::load::{Load, assert_nothing_lost};
-use super::{Kept, PATIENCE, create, history, list, movie, postgres, reason, stub, wait_for, watch};
+use super::{Kept, TIMEOUT, create, history, list, movie, postgres, reason, stub, wait_for, watch};
 use crate::metrics::{self, with_metrics};
 use crate::process::Service;
 
@@ -56,7 +56,7 @@ async fn while_both_nodes_write_each_one_s_watchers_are_told_every_change_once_a
     for watch in &mut watches {
         let mut ids = Vec::new();
         while ids.len() < 200 {
-            let message = timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
+            let message = timeout(TIMEOUT, watch.message()).await.unwrap().unwrap().unwrap();
             if let Some(Event::Upserted(movie)) = message.event {
                 ids.push(movie.id);
                 assert_eq!(message.revision, i64::try_from(ids.len()).unwrap());
@@ -112,7 +112,7 @@ async fn wait_for_health(client: &mut HealthClient<Channel>, service: &str, stat
     let request = HealthCheckRequest { service: service.into() };
     let mut watch = client.watch(request).await.unwrap().into_inner();
     let told = async { while watch.message().await.unwrap().unwrap().status() != status {} };
-    timeout(PATIENCE, told).await.unwrap();
+    timeout(TIMEOUT, told).await.unwrap();
 }
 
 #[tokio::test]

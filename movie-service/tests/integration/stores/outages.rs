@@ -9,7 +9,7 @@ use tonic::Code;
 
 use super::cluster::{Cluster, Replication};
 use super::failover::with_hosts;
-use super::{Kept, PATIENCE, create, list, movie, postgres, reason, stub};
+use super::{Kept, TIMEOUT, create, list, movie, postgres, reason, stub};
 use crate::metrics::{self, with_metrics};
 
 /// How soon a hang has to be noticed: several times what is aimed at, as the machine may be busy.
@@ -46,7 +46,7 @@ async fn a_server_that_hangs_is_noticed_and_used_again_when_it_goes_on() {
             sleep(Duration::from_millis(20)).await;
         }
     };
-    timeout(PATIENCE, recovered).await.expect("/readyz does not say that the server goes on");
+    timeout(TIMEOUT, recovered).await.expect("/readyz does not say that the server goes on");
     println!("used again after {:?}", resumed.elapsed());
     create(&mut client, movie("second", "movie")).await.unwrap();
 }
@@ -68,7 +68,7 @@ async fn a_long_transaction_of_another_session_is_no_outage() {
     }
     assert!(!waiting.is_finished());
     session.execute("ROLLBACK").await.unwrap();
-    timeout(PATIENCE, waiting).await.unwrap().unwrap().unwrap();
+    timeout(TIMEOUT, waiting).await.unwrap().unwrap().unwrap();
     client.get_movie(GetMovieRequest { id: "waits".into() }).await.unwrap();
 }
 
@@ -91,7 +91,7 @@ async fn a_primary_that_hangs_is_left_for_the_standby_that_is_promoted() {
             sleep(Duration::from_millis(50)).await;
         }
     };
-    timeout(PATIENCE, written).await.expect("the standby is not used");
+    timeout(TIMEOUT, written).await.expect("the standby is not used");
     println!("written to the standby after {:?}", suspended.elapsed());
     assert_eq!(list(&mut client).await.len(), 2);
 }

@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 
 use super::cluster::{Cluster, Replication};
 use super::failover::with_hosts;
-use super::{Kept, PATIENCE, Stub, create, list, movie, reason, stub, wait_for, watch};
+use super::{Kept, Stub, TIMEOUT, create, list, movie, reason, stub, wait_for, watch};
 use crate::metrics::{self, with_metrics};
 use crate::process::{Service, command};
 
@@ -51,7 +51,7 @@ async fn once_writable(client: &mut Stub, id: &str) -> Result<Movie, Status> {
             }
         }
     };
-    timeout(PATIENCE, writing).await.expect("the store stays read-only")
+    timeout(TIMEOUT, writing).await.expect("the store stays read-only")
 }
 
 /// Waits until the page has this status and, or not, says that the store is read-only.
@@ -65,7 +65,7 @@ async fn wait_for_ready(pages: SocketAddr, status: u16, read_only: bool) {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, said).await.unwrap();
+    timeout(TIMEOUT, said).await.unwrap();
 }
 
 #[tokio::test]
@@ -81,13 +81,13 @@ async fn a_node_on_a_standby_reads_and_follows_and_writes_once_that_is_promoted(
     let mut watch = watch(&mut client, 1).await.unwrap();
     assert_eq!(watch.message().await.unwrap().unwrap().event, Some(Event::CaughtUp(true)));
     let second = create(&mut writer, movie("second", "movie")).await.unwrap();
-    let sent = timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
+    let sent = timeout(TIMEOUT, watch.message()).await.unwrap().unwrap().unwrap();
     assert_eq!((sent.revision, sent.event), (2, Some(Event::Upserted(second))));
 
     pair.primary.wait_for_replay(&pair.standby);
     pair.fail_over();
     let third = once_writable(&mut client, "third").await.unwrap();
-    let sent = timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
+    let sent = timeout(TIMEOUT, watch.message()).await.unwrap().unwrap().unwrap();
     assert_eq!((sent.revision, sent.event), (3, Some(Event::Upserted(third))));
     wait_for_ready(pages, 200, false).await;
     wait_for(&mut client, "third").await;

@@ -2,8 +2,8 @@
 
 use movie_service::access::Access;
 use movie_service::found::Found;
-use movie_service::server::Server;
-use movie_service::server::listen::{Address, Listener};
+use movie_service::server::accept::listener::{Address, Listener};
+use movie_service::server::serve::Server;
 use movie_service::store::Store;
 use movie_service::store::sql::Source;
 use movie_service::telemetry::store_metrics::StoreMetrics;

@@ -64,6 +64,6 @@ async fn a_write_that_comes_before_any_look_is_made_to_the_copy() {
     movies.push(made.unwrap());
     let mut node = node;
     assert_eq!(list(&mut node.client).await, movies);
-    let end = timeout(PATIENCE, node.watch.message()).await.unwrap().unwrap_err();
+    let end = timeout(TIMEOUT, node.watch.message()).await.unwrap().unwrap_err();
     assert_eq!(reason(&end), "HISTORY_CHANGED", "{end}");
 }

@@ -13,7 +13,7 @@ use movie_proto::catalog::v1::{ListMoviesRequest, Movie, WatchMoviesRequest, Wat
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status, Streaming};
 
-use super::{Kept, PATIENCE, Stub, create, delete, import, list, movie, reason, stub, update};
+use super::{Kept, Stub, TIMEOUT, create, delete, import, list, movie, reason, stub, update};
 use crate::metrics::{self, with_metrics};
 use crate::process::Service;
 
@@ -96,14 +96,14 @@ impl Node {
                 sleep(Duration::from_millis(5)).await;
             }
         };
-        timeout(PATIENCE, served).await.expect("the node does not serve the movies of the store");
+        timeout(TIMEOUT, served).await.expect("the node does not serve the movies of the store");
     }
 
     /// Begins a watch that has to fail; returns how.
     async fn refused(&mut self, start: Start) -> (Code, String) {
         let request = WatchMoviesRequest { start: Some(start) };
         let status = match self.client.watch_movies(request).await {
-            Ok(watch) => timeout(PATIENCE, watch.into_inner().message()).await.unwrap().unwrap_err(),
+            Ok(watch) => timeout(TIMEOUT, watch.into_inner().message()).await.unwrap().unwrap_err(),
             Err(status) => status,
         };
         failure(&status)
@@ -113,7 +113,7 @@ impl Node {
     async fn assert_serves(mut self, other: &Other) {
         self.wait_for(&other.movies).await;
         let changed = (Code::OutOfRange, "HISTORY_CHANGED".to_owned());
-        let end = timeout(PATIENCE, self.watch.message()).await.unwrap().unwrap_err();
+        let end = timeout(TIMEOUT, self.watch.message()).await.unwrap().unwrap_err();
         assert_eq!(failure(&end), changed, "{end}");
         let resumed = Start::ResumeToken(self.resume_tokens.last().unwrap().clone());
         assert_eq!(self.refused(resumed).await, changed);
@@ -152,7 +152,7 @@ impl Node {
         let mut watch = self.client.watch_movies(request).await.unwrap().into_inner();
         let added = other.movies[COMMON..].iter().chain([&last]);
         for (movie, revision) in added.zip(COMMON + 1..) {
-            let message = timeout(PATIENCE, watch.message()).await.unwrap().unwrap().unwrap();
+            let message = timeout(TIMEOUT, watch.message()).await.unwrap().unwrap().unwrap();
             assert_eq!(message.revision, signed(revision));
             assert_eq!(message.event, Some(Event::Upserted(movie.clone())));
         }

@@ -1,0 +1,223 @@
+//! The composition root: opens the store, binds the listeners, starts the reloads, serves, drains.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tracing::{info, warn};
+
+use crate::access::{Access, token};
+use crate::catalogue::{Catalogue, Snapshot};
+use crate::config::{Command, Config, Database};
+use crate::found::Found;
+use crate::server::accept::listener::Listener;
+use crate::server::accept::tls::Tls;
+use crate::server::serve::Server;
+use crate::servicer::health::Health;
+use crate::store::json::{JsonDatabase, LoadError};
+use crate::store::{Store, StoreStatus};
+use crate::telemetry::calls::Observer;
+use crate::telemetry::log;
+use crate::telemetry::metrics::{Metrics, Reload};
+use crate::telemetry::trace::Traces;
+use crate::{admin, offline, reload, shutdown};
+
+/// Does what the command line asks for.
+///
+/// # Errors
+///
+/// If that is not possible; the error says why in words for people.
+pub fn run() -> anyhow::Result<()> {
+    let config = Config::from_env()?;
+    match &config.command {
+        None => serve(&config),
+        Some(Command::Import { files, database }) => offline::import(files, database),
+        Some(Command::Export { database, output }) => offline::export(database, output.as_deref()),
+        Some(Command::Token { name, role }) => {
+            let made = token::make(name, *role)?;
+            let text = format!("{}\n{}\n", made.token, made.line);
+            io::stdout().write_all(text.as_bytes()).context("print the token")
+        }
+    }
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let _written_at_end = log::start(config.log_format, config.log.as_deref());
+    let traces = Traces::from_env().unwrap_or_else(|error| {
+        warn!("no traces: {error}");
+        None
+    });
+    let metrics = if config.metrics.is_some() { Metrics::on() } else { Metrics::off() };
+    let observer = Observer::new(metrics.clone(), traces.as_ref().map(Traces::tracer));
+
+    let mut opened = open_store(config, &metrics).await?;
+    let edge = Edge::open(config, &opened.store)?;
+    let listeners = bind(config).await?;
+    let found = if config.quiet { Found::quiet() } else { Found::printing_to(io::stdout())? };
+    let shutdown = shutdown::requested()?;
+    shutdown::outlive_large_files()?;
+    start_reloads(&mut opened, &edge, &metrics)?;
+    // Whoever waits for this line may send signals from then on.
+    let movies = opened.catalogue.read(Snapshot::len);
+    info!("serving {movies} movies from {} on {}", config.database, listeners.calls.address()?);
+
+    let health = Health::default();
+    if let Some(listener) = listeners.admin {
+        serve_admin(listener, &opened, &metrics, &health)?;
+    }
+    let upkeep = observer.clone();
+    tokio::spawn(async move { upkeep.upkeep().await });
+    let Opened { catalogue, store, .. } = opened;
+    let server = Server {
+        store: store.clone(),
+        limits: config.limits(),
+        access: edge.access,
+        tls: edge.tls,
+        observer,
+        metrics,
+        health,
+        offers: config.offers(),
+        grace: config.grace,
+        pause: config.pause,
+        ..Server::new(catalogue, found.clone())
+    };
+    server.serve(listeners.calls, shutdown).await?;
+    store.close().await;
+    found.flush();
+    info!("stopped");
+    if let Some(traces) = traces {
+        traces.flush();
+    }
+    Ok(())
+}
+
+/// An open database.
+struct Opened {
+    catalogue: Arc<Catalogue>,
+    store: Store,
+    /// The file, if it is a JSON database.
+    file: Option<JsonDatabase>,
+}
+
+async fn open_store(config: &Config, metrics: &Metrics) -> anyhow::Result<Opened> {
+    match &config.database {
+        Database::Json(path) => {
+            let (file, movies) = JsonDatabase::open(path).map_err(|error| {
+                let hint = match &error {
+                    LoadError::Read { .. } => "; name another file with --database FILE",
+                    LoadError::Invalid { .. } => "",
+                };
+                anyhow::Error::new(error).context(format!("cannot load the database{hint}"))
+            })?;
+            let catalogue = Arc::new(Catalogue::keeping(config.keep_changes, movies));
+            Ok(Opened { catalogue, store: Store::read_only("json"), file: Some(file) })
+        }
+        Database::Sql(source) => {
+            let opened = Store::open(source, config.keep_changes, metrics.store()).await;
+            let (store, catalogue) = opened.with_context(|| format!("cannot open {}", config.database))?;
+            Ok(Opened { catalogue, store, file: None })
+        }
+    }
+}
+
+/// What decides who gets in.
+struct Edge {
+    access: Access,
+    tls: Option<Tls>,
+}
+
+impl Edge {
+    fn open(config: &Config, store: &Store) -> anyhow::Result<Self> {
+        // A JSON file is never written, and says so itself. Whether a store takes writes changes while it is used.
+        let anonymous_writes = config.allow_anonymous_writes || store.is_read_only();
+        let access =
+            Access::open(config.tokens.as_deref(), anonymous_writes).context("cannot use the tokens file")?;
+        let has_web = !config.offers().web.is_empty();
+        let tls = config.tls().map(|files| Tls::load(files, has_web)).transpose();
+        let tls = tls.context("cannot use TLS")?;
+        if config.shows_tokens() {
+            warn!("tokens travel in the clear: turn TLS on with --tls-cert and --tls-key");
+        }
+        Ok(Self { access, tls })
+    }
+}
+
+/// The listeners, before anything is accepted.
+struct Listeners {
+    calls: Listener,
+    admin: Option<TcpListener>,
+}
+
+async fn bind(config: &Config) -> anyhow::Result<Listeners> {
+    let calls = Listener::bind(&config.listen).with_context(|| {
+        format!(
+            "cannot listen on {}; stop what uses it or choose another with --listen ADDRESS",
+            config.listen
+        )
+    })?;
+    let admin = match config.metrics {
+        Some(address) => Some(TcpListener::bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; choose another address with --metrics ADDRESS")
+        })?),
+        None => None,
+    };
+    Ok(Listeners { calls, admin })
+}
+
+/// Has files read again when they change, and at once on SIGHUP.
+fn start_reloads(opened: &mut Opened, edge: &Edge, metrics: &Metrics) -> anyhow::Result<()> {
+    let report = |reload| {
+        let metrics = metrics.clone();
+        move |taken| metrics.reloaded(reload, taken)
+    };
+    let mut handles = Vec::new();
+    if let Some(file) = opened.file.take() {
+        handles.push(file.follow(&opened.catalogue, report(Reload::Database))?);
+    }
+    handles.extend(edge.access.follow(report(Reload::Tokens))?);
+    if let Some(tls) = &edge.tls {
+        handles.push(tls.follow(report(Reload::Tls))?);
+    }
+    shutdown::on_hangup(move || handles.iter().for_each(reload::Handle::look_now))?;
+    Ok(())
+}
+
+/// Serves metrics, liveness and readiness until the process ends.
+fn serve_admin(
+    listener: TcpListener,
+    opened: &Opened,
+    metrics: &Metrics,
+    health: &Health,
+) -> anyhow::Result<()> {
+    info!("metrics on http://{}/metrics", listener.local_addr()?);
+    let (catalogue, metrics) = (opened.catalogue.clone(), metrics.clone());
+    let status = opened.store.status();
+    let page = move || {
+        catalogue.read(|movies| metrics.catalogue(movies.len(), movies.revision()));
+        let status = status.borrow().clone();
+        metrics.store().status(status.is_available(), status == StoreStatus::Available);
+        metrics.render()
+    };
+    let (status, serving) = (opened.store.status(), health.subscribe());
+    let ready = move || readiness(&status, &serving);
+    tokio::spawn(admin::serve(listener, page, ready, std::future::pending()));
+    Ok(())
+}
+
+/// Returns what `/readyz` says.
+fn readiness(
+    status: &watch::Receiver<StoreStatus>,
+    serving: &watch::Receiver<bool>,
+) -> Result<&'static str, String> {
+    match &*status.borrow() {
+        StoreStatus::Unavailable(why) => Err(format!("the store is unavailable, reads go on: {why}")),
+        StoreStatus::Available | StoreStatus::ReadOnly if !*serving.borrow() => {
+            Err("starting or stopping".to_owned())
+        }
+        StoreStatus::Available => Ok("ready"),
+        StoreStatus::ReadOnly => Ok("ready, read-only: no host of the store takes writes"),
+    }
+}

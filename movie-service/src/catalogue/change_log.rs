@@ -1,0 +1,206 @@
+//! The change log: the latest changes, in the order of their revisions, for those who follow them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::catalogue::encoding::record::Record;
+use crate::catalogue::history::HistoryPoint;
+
+/// A change that was made to the catalogue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The catalogue with this change.
+    pub point: HistoryPoint,
+    /// The id of the movie.
+    pub id: Box<str>,
+    /// The movie before; `None` if it was not there.
+    pub before: Option<Record>,
+    /// The movie since; `None` if it was removed.
+    pub after: Option<Record>,
+    /// For a movie that was removed: the id of the movie that was listed before it, if any was.
+    pub previous: Option<Box<str>>,
+}
+
+/// Why the changes after a point cannot be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotFollowed {
+    /// They are no longer kept.
+    Compacted {
+        /// The oldest revision after which all changes are kept.
+        oldest: u64,
+    },
+    /// The catalogue does not continue the history of that point.
+    HistoryChanged,
+    /// The catalogue has not come that far.
+    Ahead {
+        /// The revision of the catalogue.
+        newest: u64,
+    },
+}
+
+/// A bounded number of changes, up to the latest.
+#[derive(Debug)]
+pub(crate) struct Log {
+    events: VecDeque<Arc<Event>>,
+    /// The point before the first of them.
+    oldest: HistoryPoint,
+    /// How many changes are kept at most.
+    capacity: usize,
+    /// The highest revision of the histories that were abandoned: a bare number up to this may be of any of them.
+    abandoned: Option<u64>,
+}
+
+impl Log {
+    /// Keeps up to `capacity` changes after a point.
+    pub(crate) fn new(oldest: HistoryPoint, capacity: usize) -> Self {
+        Self { events: VecDeque::new(), oldest, capacity, abandoned: None }
+    }
+
+    /// Returns how many changes are kept at most.
+    pub(crate) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// Adds the changes that come next. Beyond the capacity, the oldest are dropped.
+    pub(crate) fn extend(&mut self, events: impl IntoIterator<Item = Event>) {
+        for event in events {
+            self.events.push_back(Arc::new(event));
+            if self.events.len() > self.capacity
+                && let Some(dropped) = self.events.pop_front()
+            {
+                self.oldest = dropped.point;
+            }
+        }
+    }
+
+    /// Forgets all changes: those up to `point` are not told.
+    pub(crate) fn skip_to(&mut self, point: HistoryPoint) {
+        self.events.clear();
+        self.oldest = point;
+    }
+
+    /// Follows a log whose history may be another: that is so unless this one has the same point as its latest.
+    pub(crate) fn supersede(&mut self, earlier: &Self) {
+        let newest = earlier.newest();
+        self.abandoned = match self.point_at(newest.revision) {
+            Ok(point) if point == newest => earlier.abandoned,
+            Ok(_) | Err(_) => earlier.abandoned.max(Some(newest.revision)),
+        };
+    }
+
+    /// Returns the point of the latest change.
+    fn newest(&self) -> HistoryPoint {
+        self.events.back().map_or(self.oldest, |event| event.point)
+    }
+
+    /// Returns the point at a revision, as far as it is known, whichever history the caller has the number from.
+    pub(crate) fn point_at(&self, revision: u64) -> Result<HistoryPoint, NotFollowed> {
+        match revision.checked_sub(self.oldest.revision) {
+            None => Err(NotFollowed::Compacted { oldest: self.oldest.revision }),
+            Some(0) => Ok(self.oldest),
+            Some(number) => match self.events.get(index(number - 1)) {
+                Some(event) => Ok(event.point),
+                None if self.is_doubtful(revision) => Err(NotFollowed::HistoryChanged),
+                None => Err(NotFollowed::Ahead { newest: self.newest().revision }),
+            },
+        }
+    }
+
+    /// Returns the point at a revision, if the number is of this history only.
+    pub(crate) fn known_point_at(&self, revision: u64) -> Result<HistoryPoint, NotFollowed> {
+        let point = self.point_at(revision)?;
+        if self.is_doubtful(revision) { Err(NotFollowed::HistoryChanged) } else { Ok(point) }
+    }
+
+    /// Returns whether an abandoned history had a revision, too.
+    fn is_doubtful(&self, revision: u64) -> bool {
+        self.abandoned.is_some_and(|abandoned| revision <= abandoned)
+    }
+
+    /// Returns up to `most` changes after a point.
+    pub(crate) fn after(&self, point: HistoryPoint, most: usize) -> Result<Vec<Arc<Event>>, NotFollowed> {
+        if self.point_at(point.revision)? != point {
+            return Err(NotFollowed::HistoryChanged);
+        }
+        let skipped = index(point.revision - self.oldest.revision);
+        Ok(self.events.iter().skip(skipped).take(most).cloned().collect())
+    }
+}
+
+fn index(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::history::ChainValue;
+
+    /// Returns the point at a revision of a history.
+    fn point(history: u8, revision: u64) -> HistoryPoint {
+        HistoryPoint { revision, chain: ChainValue::from_bytes([history; 16]) }
+    }
+
+    fn log(history: u8, oldest: u64, newest: u64, capacity: usize) -> Log {
+        let mut log = Log::new(point(history, oldest), capacity);
+        log.extend((oldest + 1..=newest).map(|revision| Event {
+            point: point(history, revision),
+            id: "7".into(),
+            before: None,
+            after: None,
+            previous: None,
+        }));
+        log
+    }
+
+    fn revisions(log: &Log, after: HistoryPoint) -> Result<Vec<u64>, NotFollowed> {
+        Ok(log.after(after, 2)?.iter().map(|event| event.point.revision).collect())
+    }
+
+    #[test]
+    fn what_is_kept_is_told_in_order_and_what_is_not_is_an_error() {
+        let mut log = log(1, 10, 15, 3);
+        let compacted = |oldest| Err(NotFollowed::Compacted { oldest });
+        assert_eq!(revisions(&log, point(1, 11)), compacted(12));
+        assert_eq!(revisions(&log, point(1, 12)), Ok(vec![13, 14]));
+        assert_eq!(revisions(&log, point(1, 14)), Ok(vec![15]));
+        assert_eq!(revisions(&log, point(1, 15)), Ok(vec![]));
+        assert_eq!(revisions(&log, point(1, 16)), Err(NotFollowed::Ahead { newest: 15 }));
+        log.skip_to(point(1, 40));
+        assert_eq!(revisions(&log, point(1, 15)), compacted(40));
+        assert_eq!(revisions(&log, point(1, 40)), Ok(vec![]));
+    }
+
+    #[test]
+    fn a_point_of_another_history_is_not_followed_wherever_it_is() {
+        let log = log(1, 10, 15, 100);
+        for revision in 10..=15 {
+            assert_eq!(revisions(&log, point(2, revision)), Err(NotFollowed::HistoryChanged));
+        }
+    }
+
+    #[test]
+    fn a_bare_revision_that_an_abandoned_history_had_is_not_of_this_one() {
+        let old = log(1, 10, 25, 100);
+        let mut new = log(2, 10, 22, 100);
+        new.supersede(&old);
+        assert_eq!(new.known_point_at(20), Err(NotFollowed::HistoryChanged));
+        assert_eq!(new.known_point_at(25), Err(NotFollowed::HistoryChanged));
+        assert_eq!(new.known_point_at(26), Err(NotFollowed::Ahead { newest: 22 }));
+        assert_eq!(new.known_point_at(5), Err(NotFollowed::Compacted { oldest: 10 }));
+        // With its chain value, it is known to be of this history.
+        assert_eq!(revisions(&new, point(2, 20)), Ok(vec![21, 22]));
+        // A third history still refuses what the first one had.
+        let mut newer = log(3, 10, 30, 100);
+        newer.supersede(&new);
+        assert_eq!(newer.known_point_at(25), Err(NotFollowed::HistoryChanged));
+        assert_eq!(newer.known_point_at(26), Ok(point(3, 26)));
+    }
+
+    #[test]
+    fn a_log_that_goes_on_from_the_earlier_one_abandons_nothing() {
+        let mut longer = log(1, 10, 30, 100);
+        longer.supersede(&log(1, 10, 25, 100));
+        assert_eq!(longer.known_point_at(20), Ok(point(1, 20)));
+    }
+}

@@ -1,0 +1,261 @@
+//! One movie as the bytes that travel: a gRPC length-prefixed message that holds a `MovieData`.
+//!
+//! ```text
+//! ┌────────────┬──────────────────────┬────────────────────────────────────────────────┐
+//! │ 0 (1 byte) │ length (4, big-end.) │ title = 1, rating = 2, director = 3, id = 4    │
+//! └────────────┴──────────────────────┴────────────────────────────────────────────────┘
+//! ```
+//!
+//! The prefix is that of the gRPC over HTTP/2 protocol ("Length-Prefixed-Message"), uncompressed. The
+//! message is what any protobuf library writes: fields in the order of their numbers, those with
+//! default values left out.
+
+use std::iter;
+
+use bytes::BufMut;
+
+/// The length of the prefix.
+pub const PREFIX: usize = 5;
+
+/// The frame of a `MovieData` without any field set.
+pub const EMPTY: &[u8] = &[0; PREFIX];
+
+/// The largest message, in bytes: what gRPC clients accept unless told otherwise.
+pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+
+// A tag is a field's number and its wire type: 2 means a length and that many bytes, 5 means four bytes.
+const TITLE: u8 = 1 << 3 | 2;
+pub(crate) const RATING: u8 = 2 << 3 | 5;
+const DIRECTOR: u8 = 3 << 3 | 2;
+const ID: u8 = 4 << 3 | 2;
+
+/// A movie, borrowed from wherever its text is.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Movie<'a> {
+    /// The title.
+    pub title: &'a str,
+    /// The rating from 0 to 10; 0 also means that there is none.
+    pub rating: f32,
+    /// The director; empty if not known.
+    pub director: &'a str,
+    /// The id; unique in a catalogue and not empty.
+    pub id: &'a str,
+    /// What the frame has no room for, encoded; see [`Details`](crate::catalogue::Details). A frame is read back without it.
+    pub details: &'a [u8],
+}
+
+impl<'a> Movie<'a> {
+    /// Appends the frame of this movie to `out`.
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.put_bytes(0, PREFIX);
+        self.encode_message(out);
+        close(out, start);
+    }
+
+    /// Appends the message of this movie to `out`, without its details.
+    pub(crate) fn encode_message(&self, out: &mut Vec<u8>) {
+        put_text(TITLE, self.title, out);
+        if self.rating != 0.0 {
+            out.put_u8(RATING);
+            out.put_f32_le(self.rating);
+        }
+        put_text(DIRECTOR, self.director, out);
+        put_text(ID, self.id, out);
+    }
+
+    /// Reads the movie back from a frame of a catalogue.
+    #[must_use]
+    pub fn decode(frame: &'a [u8]) -> Self {
+        let mut movie = Self::default();
+        movie.take_fields(frame.get(PREFIX..).unwrap_or_default());
+        movie
+    }
+
+    /// Takes the fields that a frame has off the front of an encoded message, and returns the rest.
+    pub(crate) fn take_fields(&mut self, message: &'a [u8]) -> &'a [u8] {
+        let text = |value: &'a [u8]| str::from_utf8(value).unwrap_or_default();
+        let mut fields = Fields { rest: message, last: 0 };
+        for (tag, value) in fields.by_ref() {
+            match tag {
+                TITLE => self.title = text(value),
+                RATING => self.rating = f32::from_le_bytes(value.try_into().unwrap_or_default()),
+                DIRECTOR => self.director = text(value),
+                _ => self.id = text(value),
+            }
+        }
+        fields.rest
+    }
+
+    /// Returns the most bytes that the frame takes.
+    pub(crate) fn max_frame_len(&self) -> usize {
+        PREFIX + self.max_message_len() - self.details.len()
+    }
+
+    /// Returns the most bytes that the message takes, with the details.
+    pub(crate) fn max_message_len(&self) -> usize {
+        // Each text has a tag and a length of at most five bytes; the rating takes five in all.
+        self.title.len() + self.director.len() + self.id.len() + 3 * 6 + 5 + self.details.len()
+    }
+}
+
+/// Writes the length of a message into the prefix before it, which starts at `start` and ends with `out`.
+pub fn close(out: &mut [u8], start: usize) {
+    let length = u32::try_from(out.len() - start - PREFIX).unwrap_or(u32::MAX);
+    out[start + 1..start + PREFIX].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Returns the id in a frame of a catalogue.
+pub(crate) fn id(frame: &[u8]) -> &[u8] {
+    fields(frame).find(|(tag, _)| *tag == ID).map_or(&[], |(_, value)| value)
+}
+
+/// Returns the title in a message of a frame.
+pub(crate) fn title(message: &[u8]) -> &[u8] {
+    Fields { rest: message, last: 0 }.find(|(tag, _)| *tag == TITLE).map_or(&[], |(_, value)| value)
+}
+
+/// Reads the movies back from frames of a catalogue, one after the other.
+pub fn movies(frames: &[u8]) -> impl Iterator<Item = Movie<'_>> {
+    each(frames).map(|(_, frame)| Movie::decode(frame))
+}
+
+/// Returns the first of some frames.
+pub(crate) fn first(frames: &[u8]) -> &[u8] {
+    let length = match frames {
+        [_, a, b, c, d, ..] => PREFIX + u32::from_be_bytes([*a, *b, *c, *d]) as usize,
+        _ => 0,
+    };
+    frames.get(..length).unwrap_or_default()
+}
+
+/// Walks over frames: where each starts, and the frame.
+pub fn each(frames: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    let mut start = 0;
+    iter::from_fn(move || {
+        let frame = first(frames.get(start..)?);
+        let this = start;
+        start += frame.len();
+        (!frame.is_empty()).then_some((this, frame))
+    })
+}
+
+/// Walks over the fields of the message in a frame.
+fn fields(frame: &[u8]) -> Fields<'_> {
+    Fields { rest: frame.get(PREFIX..).unwrap_or_default(), last: 0 }
+}
+
+/// Walks over the fields of a message that a frame has, tag and value, as long as they are in their order.
+struct Fields<'a> {
+    rest: &'a [u8],
+    /// The tag of the field before.
+    last: u8,
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = (u8, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (&tag, mut after) = self.rest.split_first()?;
+        let length = match tag {
+            _ if tag <= self.last => return None,
+            RATING => size_of::<f32>(),
+            TITLE | DIRECTOR | ID => take_varint(&mut after)?,
+            _ => return None,
+        };
+        let (value, rest) = after.split_at_checked(length)?;
+        (self.rest, self.last) = (rest, tag);
+        Some((tag, value))
+    }
+}
+
+pub(crate) fn put_text(tag: u8, text: &str, out: &mut Vec<u8>) {
+    if !text.is_empty() {
+        out.put_u8(tag);
+        put_varint(text.len(), out);
+        out.put_slice(text.as_bytes());
+    }
+}
+
+/// Puts a length: seven bits a byte, the least significant first, the top bit set while more follow.
+#[expect(clippy::cast_possible_truncation, reason = "seven bits fit a byte")]
+pub(crate) fn put_varint(mut value: usize, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.put_u8((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.put_u8(value as u8);
+}
+
+/// Takes what [`put_varint`] put off the front of `bytes`.
+pub(crate) fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
+    let mut value = 0;
+    for shift in (0..usize::BITS).step_by(7) {
+        let (&byte, rest) = bytes.split_first()?;
+        *bytes = rest;
+        value |= usize::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use movie_proto::MovieData;
+    use proptest::prelude::*;
+    use prost::Message;
+
+    use super::*;
+
+    fn encoded(movie: &MovieData) -> Vec<u8> {
+        let MovieData { title, rating, director, id } = movie;
+        let mut frame = Vec::new();
+        Movie { title, rating: *rating, director, id, details: &[] }.encode(&mut frame);
+        frame
+    }
+
+    fn any_movie() -> impl Strategy<Value = MovieData> {
+        // Lengths around 128, where a length grows from one byte to two.
+        let text = || prop_oneof![".{0,20}", "[a-é]{60,140}"];
+        (text(), prop_oneof![Just(0.0), Just(-0.0), any::<f32>()], text(), text())
+            .prop_map(|(title, rating, director, id)| MovieData { title, rating, director, id })
+    }
+
+    proptest! {
+        #[test]
+        fn a_frame_is_the_prefix_and_the_bytes_that_prost_writes(movie in any_movie()) {
+            let message = movie.encode_to_vec();
+            let mut expected = vec![0];
+            expected.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+            expected.extend(message);
+            prop_assert_eq!(encoded(&movie), expected);
+        }
+
+        #[test]
+        fn a_decoded_frame_is_the_movie_that_was_encoded(movie in any_movie()) {
+            let frame = encoded(&movie);
+            let decoded = Movie::decode(&frame);
+            prop_assert_eq!(decoded.title, &movie.title);
+            // -0.0 is a default value to prost, too.
+            let rating = if movie.rating == 0.0 { 0.0 } else { movie.rating };
+            prop_assert_eq!(decoded.rating.to_bits(), rating.to_bits());
+            prop_assert_eq!(decoded.director, &movie.director);
+            prop_assert_eq!(decoded.id, &movie.id);
+            prop_assert_eq!(id(&frame), movie.id.as_bytes());
+            prop_assert!(frame.len() <= decoded.max_frame_len());
+        }
+
+        #[test]
+        fn bytes_that_are_not_a_frame_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let _ = Movie::decode(&bytes);
+            let _ = id(&bytes);
+        }
+    }
+
+    #[test]
+    fn a_movie_without_any_field_is_the_empty_frame() {
+        assert_eq!(encoded(&MovieData::default()), EMPTY);
+    }
+}

@@ -1,0 +1,8 @@
+//! A movie as bytes.
+//!
+//! * [`frame`] — the course's four fields, ready to send;
+//! * `details` — the other fields, encoded; `record` — both together.
+
+pub mod details;
+pub mod frame;
+pub mod record;

@@ -1,0 +1,103 @@
+//! A vector that is cheap to clone and to change after that.
+
+use std::sync::Arc;
+
+/// Items that one chunk holds. The square root of the lengths to expect (10 million movies make 30,000
+/// segments), so that cloning the vector costs about as much as cloning one chunk.
+const CHUNK: usize = 256;
+
+/// A vector in shared, copy-on-write chunks, of items that are cheap to clone.
+///
+/// A clone shares everything. A change to one item copies its chunk, and only if a clone still shares that. Items
+/// lie side by side in their chunk, so that to reach one takes a single step through memory that is seldom used.
+#[derive(Clone, Debug)]
+pub(crate) struct CowVec<T> {
+    chunks: Vec<Arc<Vec<T>>>,
+}
+
+impl<T> CowVec<T> {
+    pub(crate) fn len(&self) -> usize {
+        let full = self.chunks.len().saturating_sub(1) * CHUNK;
+        full + self.chunks.last().map_or(0, |last| last.len())
+    }
+
+    pub(crate) fn get(&self, index: usize) -> Option<&T> {
+        self.chunks.get(index / CHUNK)?.get(index % CHUNK)
+    }
+}
+
+impl<T: Clone> CowVec<T> {
+    pub(crate) fn push(&mut self, item: T) {
+        match self.chunks.last_mut() {
+            Some(chunk) if chunk.len() < CHUNK => Arc::make_mut(chunk).push(item),
+            _ => {
+                let mut chunk = Vec::with_capacity(CHUNK);
+                chunk.push(item);
+                self.chunks.push(Arc::new(chunk));
+            }
+        }
+    }
+
+    /// Returns an item to change it; its chunk is copied first if it is shared.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such item.
+    pub(crate) fn make_mut(&mut self, index: usize) -> &mut T {
+        &mut Arc::make_mut(&mut self.chunks[index / CHUNK])[index % CHUNK]
+    }
+}
+
+impl<T> Default for CowVec<T> {
+    fn default() -> Self {
+        Self { chunks: Vec::new() }
+    }
+}
+
+impl<T: Clone> FromIterator<T> for CowVec<T> {
+    fn from_iter<I: IntoIterator<Item = T>>(items: I) -> Self {
+        let mut vec = Self::default();
+        items.into_iter().for_each(|item| vec.push(item));
+        vec
+    }
+}
+
+impl<T> std::ops::Index<usize> for CowVec<T> {
+    type Output = T;
+
+    fn index(&self, index: usize) -> &T {
+        &self.chunks[index / CHUNK][index % CHUNK]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn holds_what_was_pushed_across_many_chunks() {
+        let vec: CowVec<usize> = (0..=3 * CHUNK).collect();
+        assert_eq!(vec.len(), 3 * CHUNK + 1);
+        assert!((0..vec.len()).all(|index| vec[index] == index));
+        assert_eq!(vec.get(vec.len()), None);
+    }
+
+    #[test]
+    fn a_change_is_not_seen_by_clones() {
+        let before: CowVec<usize> = (0..2 * CHUNK).collect();
+        let mut after = before.clone();
+        *after.make_mut(CHUNK + 1) = 0;
+        after.push(7);
+        assert_eq!((before[CHUNK + 1], after[CHUNK + 1]), (CHUNK + 1, 0));
+        assert_eq!((before.len(), after.len()), (2 * CHUNK, 2 * CHUNK + 1));
+    }
+
+    #[test]
+    fn a_change_copies_only_the_chunk_that_it_touches() {
+        let before: CowVec<usize> = (0..2 * CHUNK).collect();
+        let mut after = before.clone();
+        *after.make_mut(0) = 9;
+        assert!(!Arc::ptr_eq(&before.chunks[0], &after.chunks[0]));
+        assert!(Arc::ptr_eq(&before.chunks[1], &after.chunks[1]));
+    }
+}

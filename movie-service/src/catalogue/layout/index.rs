@@ -1,0 +1,123 @@
+//! Finds a movie's place by its id.
+
+use std::hash::BuildHasher;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+
+use crate::catalogue::layout::cow_vec::CowVec;
+use crate::catalogue::layout::segment::Place;
+use crate::catalogue::layout::table::Table;
+
+/// Number of shards. A change copies one: at 10 million movies that is 32 KiB. With as many as these, the tables,
+/// whose sizes are powers of two, are well filled at one million movies and at ten.
+const SHARDS: usize = 3000;
+
+/// A hash table from id to place that holds no ids: whoever asks passes a way to read the id at a place.
+///
+/// It is cut into shards that are copied when they change, so that clones are cheap and never see changes.
+#[derive(Clone, Debug)]
+pub(crate) struct Index {
+    shards: CowVec<Arc<Table>>,
+    /// Seeded at random, so that ids that collide are hard to choose.
+    hasher: RandomState,
+}
+
+impl Index {
+    /// Returns the place whose id, as `id_at` reads it, is `id`.
+    pub(crate) fn find<'a>(&self, id: &[u8], id_at: impl Fn(Place) -> &'a [u8]) -> Option<Place> {
+        let hash = self.hasher.hash_one(id);
+        find(&self.shards[shard(hash)], hash, id, id_at)
+    }
+
+    /// Adds a place, or returns the one that is there with the same id.
+    pub(crate) fn insert<'a>(
+        &mut self,
+        id: &[u8],
+        place: Place,
+        id_at: impl Fn(Place) -> &'a [u8],
+    ) -> Result<(), Place> {
+        let hash = self.hasher.hash_one(id);
+        insert(shard_mut(&mut self.shards, hash), hash, id, place, id_at)
+    }
+
+    /// Removes a place that is there.
+    pub(crate) fn remove(&mut self, id: &[u8], place: Place) {
+        let hash = self.hasher.hash_one(id);
+        shard_mut(&mut self.shards, hash).remove(hash, place.number());
+    }
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        IndexBuilder::default().finish()
+    }
+}
+
+/// An [`Index`] in the making, which has no clones to spare.
+#[derive(Debug)]
+pub(crate) struct IndexBuilder {
+    shards: Vec<Table>,
+    hasher: RandomState,
+}
+
+impl IndexBuilder {
+    /// Makes room for about so many movies in all, so that tables need not grow one step after the other.
+    pub(crate) fn reserve(&mut self, movies: usize) {
+        // Shards fill unevenly: four standard deviations above the mean is enough for nearly all of them.
+        let mean = movies.div_ceil(SHARDS);
+        let room = mean + 4 * mean.isqrt();
+        for table in &mut self.shards {
+            table.reserve(room.saturating_sub(table.len()));
+        }
+    }
+
+    /// Adds a place, or returns the one that is there with the same id.
+    pub(crate) fn insert<'a>(
+        &mut self,
+        id: &[u8],
+        place: Place,
+        id_at: impl Fn(Place) -> &'a [u8],
+    ) -> Result<(), Place> {
+        let hash = self.hasher.hash_one(id);
+        insert(&mut self.shards[shard(hash)], hash, id, place, id_at)
+    }
+
+    pub(crate) fn finish(self) -> Index {
+        Index { shards: self.shards.into_iter().map(Arc::new).collect(), hasher: self.hasher }
+    }
+}
+
+impl Default for IndexBuilder {
+    fn default() -> Self {
+        Self { shards: vec![Table::default(); SHARDS], hasher: RandomState::default() }
+    }
+}
+
+fn find<'a>(table: &Table, hash: u64, id: &[u8], id_at: impl Fn(Place) -> &'a [u8]) -> Option<Place> {
+    table.find(hash, |number| id_at(Place::of(number)) == id).map(Place::of)
+}
+
+fn insert<'a>(
+    table: &mut Table,
+    hash: u64,
+    id: &[u8],
+    place: Place,
+    id_at: impl Fn(Place) -> &'a [u8],
+) -> Result<(), Place> {
+    if let Some(other) = find(table, hash, id, id_at) {
+        return Err(other);
+    }
+    table.insert(hash, place.number());
+    Ok(())
+}
+
+/// Returns a shard to change it, copied first if it is shared.
+fn shard_mut(shards: &mut CowVec<Arc<Table>>, hash: u64) -> &mut Table {
+    Arc::make_mut(shards.make_mut(shard(hash)))
+}
+
+/// Chooses the shard by bits of the hash that do not matter to the tables.
+fn shard(hash: u64) -> usize {
+    (hash & 0xffff_ffff) as usize % SHARDS
+}

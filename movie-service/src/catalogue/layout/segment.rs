@@ -1,0 +1,270 @@
+//! Some hundred movies as ready frames, one after the other.
+
+use std::mem;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+
+use crate::catalogue::change::{ChangeError, check};
+use crate::catalogue::encoding::frame::{self, Movie};
+use crate::catalogue::layout::columns::{Bits, Columns};
+use crate::catalogue::layout::table;
+use crate::catalogue::query::filter::Filter;
+
+/// The bits of a [`Place`] that are the movie's key in its segment.
+const KEY_BITS: u32 = 15;
+
+/// The most bytes in one segment, unless a single movie is larger or some have grown: two DATA frames of the size
+/// that HTTP/2 starts with, and a size that allocators do not round up by much. Keys are below it.
+pub(crate) const FULL: usize = 1 << KEY_BITS;
+
+/// Where a movie is, for as long as it is in the catalogue: its segment and its key there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Place(u64);
+
+impl Place {
+    /// The number of segments that a place can tell apart; a number of ones only is no place.
+    pub(crate) const MAX_SEGMENTS: usize = (1 << (table::BITS - KEY_BITS)) - 1;
+
+    pub(crate) fn new(segment: usize, key: u16) -> Self {
+        debug_assert!(segment < Self::MAX_SEGMENTS && usize::from(key) < FULL);
+        Self((segment as u64) << KEY_BITS | u64::from(key))
+    }
+
+    /// Returns the place that has this number.
+    pub(crate) fn of(number: u64) -> Self {
+        Self(number)
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0
+    }
+
+    pub(crate) fn segment(self) -> usize {
+        (self.0 >> KEY_BITS) as usize
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "a key has fewer bits than 16")]
+    pub(crate) fn key(self) -> u16 {
+        (self.0 % FULL as u64) as u16
+    }
+}
+
+/// Movies in listing order, their frames one after the other.
+///
+/// It never changes, and clones share its buffers; a change makes a new one. A movie's key is where its frame
+/// started when the movie was added. In most segments it still does, and no table is needed to find it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Segment {
+    frames: Bytes,
+    /// Where the frame of each key starts now, by key, once that has changed.
+    starts: Option<Arc<[(u16, usize)]>>,
+    /// The details of those movies that have some.
+    details: Option<Arc<SomeDetails>>,
+    /// Made when somebody searches.
+    columns: OnceLock<Arc<Columns>>,
+}
+
+/// The details of some movies of a segment, one after the other.
+#[derive(Clone, Debug, Default)]
+struct SomeDetails {
+    bytes: Vec<u8>,
+    /// By key, where its details end.
+    ends: Vec<(u16, usize)>,
+}
+
+impl SomeDetails {
+    /// Appends the details of a movie, which has the highest key so far.
+    fn push(&mut self, key: u16, details: &[u8]) {
+        if !details.is_empty() {
+            self.bytes.extend_from_slice(details);
+            self.ends.push((key, self.bytes.len()));
+        }
+    }
+
+    fn get(&self, key: u16) -> &[u8] {
+        let Ok(index) = self.ends.binary_search_by_key(&key, |(key, _)| *key) else { return &[] };
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before].1);
+        &self.bytes[start..self.ends[index].1]
+    }
+
+    /// Returns these if there are any, in memory of their own.
+    fn shared(mut self) -> Option<Arc<Self>> {
+        self.bytes.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        (!self.ends.is_empty()).then(|| Arc::new(self))
+    }
+}
+
+impl Segment {
+    /// Makes a segment of the frames of a [`Draft`] and its details.
+    pub(crate) fn new(frames: Bytes, details: DraftDetails) -> Self {
+        Self { frames, details: details.0.shared(), ..Self::default() }
+    }
+
+    /// Returns the frames of all movies, in order.
+    pub(crate) fn frames(&self) -> &Bytes {
+        &self.frames
+    }
+
+    /// Returns the frame of a key that is there.
+    pub(crate) fn frame(&self, key: u16) -> &[u8] {
+        frame::first(&self.frames[self.start(key)..])
+    }
+
+    /// Returns the frame of a key that is there, as a share of the segment's buffer: nothing is copied.
+    pub(crate) fn share(&self, key: u16) -> Bytes {
+        self.frames.slice_ref(self.frame(key))
+    }
+
+    /// Returns the details of a key.
+    pub(crate) fn details(&self, key: u16) -> &[u8] {
+        self.details.as_ref().map_or(&[], |details| details.get(key))
+    }
+
+    /// Returns the movie of a key that is there.
+    pub(crate) fn movie(&self, key: u16) -> Movie<'_> {
+        Movie { details: self.details(key), ..Movie::decode(self.frame(key)) }
+    }
+
+    /// Returns what movies are searched by.
+    pub(crate) fn columns(&self) -> &Columns {
+        let movies = || self.frames_by_key().map(|(key, _)| (key, self.movie(key)));
+        self.columns.get_or_init(|| Arc::new(Columns::of(movies())))
+    }
+
+    /// Returns which movies fit a filter, by their numbers in the columns.
+    pub(crate) fn fitting(&self, filter: &Filter) -> Bits {
+        self.columns().fitting(filter, |key| self.movie(key).director)
+    }
+
+    /// Returns the keys and frames of all movies, in order.
+    pub(crate) fn frames_by_key(&self) -> impl Iterator<Item = (u16, &[u8])> {
+        let keys = self.starts.as_deref().map(|starts| starts.iter().map(|(key, _)| *key));
+        let mut moved = keys.into_iter().flatten();
+        frame::each(&self.frames).map(move |(start, frame)| match self.starts {
+            None => (key(start), frame),
+            Some(_) => (moved.next().unwrap_or_default(), frame),
+        })
+    }
+
+    /// Returns the key that the next movie gets, or `None` if `movie` belongs into the next segment.
+    pub(crate) fn next_key(&self, movie: &Movie<'_>) -> Option<u16> {
+        let after = self.starts.as_deref().and_then(|starts| starts.last()).map_or(0, |(last, _)| last + 1);
+        let next = self.frames.len().max(usize::from(after));
+        (next < FULL && !is_full(&self.frames, movie)).then(|| key(next))
+    }
+
+    /// Returns a segment like this one with `movie` at the end, for which there is room, by its next key.
+    pub(crate) fn with_next(&self, key: u16, movie: &Movie<'_>) -> Self {
+        let mut frames = Vec::with_capacity(self.frames.len() + movie.max_frame_len());
+        frames.extend_from_slice(&self.frames);
+        let start = frames.len();
+        movie.encode(&mut frames);
+        let moved = self.starts.is_some() || start != usize::from(key);
+        let starts = moved.then(|| self.all_starts().chain([(key, start)]).collect());
+        let mut details = self.details.clone();
+        if !movie.details.is_empty() {
+            Arc::make_mut(details.get_or_insert_default()).push(key, movie.details);
+        }
+        Self { frames: Bytes::copy_from_slice(&frames), starts, details, columns: OnceLock::new() }
+    }
+
+    /// Returns a segment like this one in which `movie`, or nothing, has this key.
+    pub(crate) fn with(&self, key: u16, movie: Option<&Movie<'_>>) -> Self {
+        let start = self.start(key);
+        let end = start + self.frame(key).len();
+        let mut frames = self.frames[..start].to_vec();
+        if let Some(movie) = movie {
+            movie.encode(&mut frames);
+        }
+        let moved_to = frames.len();
+        frames.extend_from_slice(&self.frames[end..]);
+        let moved = |other: usize| if other < end { other } else { other - end + moved_to };
+        let starts = self.all_starts().filter(|(other, _)| movie.is_some() || *other != key);
+        let starts = starts.map(|(other, start)| (other, moved(start))).collect();
+        Self {
+            frames: Bytes::copy_from_slice(&frames),
+            starts: Some(starts),
+            details: self.details_with(key, movie.map_or(&[], |movie| movie.details)),
+            columns: OnceLock::new(),
+        }
+    }
+
+    /// Returns the details of all movies, in which these are those of a key that is there.
+    fn details_with(&self, key: u16, details: &[u8]) -> Option<Arc<SomeDetails>> {
+        let mut all = SomeDetails::default();
+        for (other, _) in self.frames_by_key() {
+            all.push(other, if other == key { details } else { self.details(other) });
+        }
+        all.shared()
+    }
+
+    fn start(&self, key: u16) -> usize {
+        match &self.starts {
+            None => usize::from(key),
+            Some(starts) => {
+                let found = starts.binary_search_by_key(&key, |(key, _)| *key);
+                found.map_or(self.frames.len(), |index| starts[index].1)
+            }
+        }
+    }
+
+    fn all_starts(&self) -> impl Iterator<Item = (u16, usize)> {
+        let mut start = 0;
+        self.frames_by_key().map(move |(key, frame)| {
+            let this = start;
+            start += frame.len();
+            (key, this)
+        })
+    }
+}
+
+/// A segment in the making.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    frames: Vec<u8>,
+    details: DraftDetails,
+}
+
+/// The details of a [`Draft`].
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DraftDetails(SomeDetails);
+
+impl Draft {
+    /// Appends a movie. If there is no room for it, returns the draft of those before it, and starts anew with it.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError`] if no catalogue may hold the movie.
+    pub fn push(&mut self, movie: &Movie<'_>) -> Result<Option<Self>, ChangeError> {
+        check(movie)?;
+        let full = is_full(&self.frames, movie).then(|| {
+            mem::replace(self, Self { frames: Vec::with_capacity(FULL), details: DraftDetails::default() })
+        });
+        if !movie.details.is_empty() {
+            self.details.0.push(key(self.frames.len()), movie.details);
+        }
+        movie.encode(&mut self.frames);
+        Ok(full)
+    }
+
+    /// Returns the frames.
+    pub(crate) fn frames(&self) -> &[u8] {
+        &self.frames
+    }
+
+    /// Returns the details.
+    pub(crate) fn details(&self) -> DraftDetails {
+        self.details.clone()
+    }
+}
+
+fn is_full(frames: &[u8], movie: &Movie<'_>) -> bool {
+    !frames.is_empty() && frames.len() + movie.max_frame_len() > FULL
+}
+
+/// Narrows a start that is a key: all but the first frame of a segment start below [`FULL`].
+fn key(start: usize) -> u16 {
+    u16::try_from(start).expect("a segment takes no movie beyond its size")
+}

@@ -1,0 +1,144 @@
+//! Goes back from a snapshot to an earlier revision, by the changes since.
+//!
+//! Pages of a list that are asked for one after the other show the catalogue at one revision, and no snapshot of that
+//! is kept for them: it would cost memory for each list that is begun, and be missing on every other node.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use crate::catalogue::change_log::Event;
+use crate::catalogue::encoding::record::Record;
+use crate::catalogue::layout::segment::Place;
+use crate::catalogue::snapshot::Snapshot;
+
+/// What was different at an earlier revision.
+#[derive(Debug, Default)]
+pub(crate) struct Undo {
+    /// The movies that were changed since, by id.
+    movies: HashMap<Box<str>, Then>,
+    /// Movies that were removed since, the last first, by the movie that each was listed after.
+    removed: HashMap<Option<Box<str>>, Vec<Box<str>>>,
+    /// Where the snapshot has movies that were changed since.
+    changed: HashMap<Place, Box<str>>,
+    /// The segments that differ, or have movies after which there were others.
+    segments: HashSet<usize>,
+}
+
+/// A movie at the earlier revision.
+#[derive(Debug)]
+struct Then {
+    /// `None` if it was not there.
+    record: Option<Record>,
+    /// Whether it is still in the place that it had.
+    in_place: bool,
+    /// If it is not: the movie that it was listed after.
+    previous: Option<Box<str>>,
+}
+
+impl Undo {
+    /// Undoes `events`: all changes since a revision that led to `snapshot`, in order.
+    pub(crate) fn new(snapshot: &Snapshot, events: &[Arc<Event>]) -> Self {
+        let mut undo = Self::default();
+        let mut removals = Vec::new();
+        for event in events {
+            let then = undo.movies.entry(event.id.clone()).or_insert_with(|| Then {
+                record: event.before.clone(),
+                in_place: event.before.is_some(),
+                previous: None,
+            });
+            if event.after.is_none() && then.in_place {
+                then.in_place = false;
+                then.previous.clone_from(&event.previous);
+                removals.push(event);
+            }
+        }
+        // Backwards, each comes back right after the one that it was listed after.
+        for event in removals.into_iter().rev() {
+            undo.removed.entry(event.previous.clone()).or_default().push(event.id.clone());
+        }
+        for id in undo.movies.keys() {
+            if let Some(place) = snapshot.find(id.as_bytes()) {
+                undo.changed.insert(place, id.clone());
+                undo.segments.insert(place.segment());
+            }
+        }
+        for id in undo.removed.keys().flatten() {
+            undo.segments.extend(snapshot.find(id.as_bytes()).map(Place::segment));
+        }
+        undo
+    }
+
+    /// Returns how many movies there were.
+    pub(crate) fn len(&self, snapshot: &Snapshot) -> usize {
+        let were = self.records().count();
+        snapshot.len() - self.changed.len() + were
+    }
+
+    /// Returns whether a segment of the snapshot differs.
+    pub(crate) fn differs_in(&self, segment: usize) -> bool {
+        self.segments.contains(&segment)
+    }
+
+    /// Returns the places of a segment of which the movies are not as they were.
+    pub(crate) fn changed(&self) -> impl Iterator<Item = Place> {
+        self.changed.keys().copied()
+    }
+
+    /// Returns the movies that were different, as they were.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
+        self.movies.values().filter_map(|then| then.record.as_ref())
+    }
+
+    /// Returns a movie as it was: `None` if it was not there.
+    pub(crate) fn get(&self, snapshot: &Snapshot, id: &str) -> Option<Record> {
+        match self.movies.get(id) {
+            Some(then) => then.record.clone(),
+            None => snapshot.get(id).as_ref().map(Record::new),
+        }
+    }
+
+    /// Returns what was listed in a place of the snapshot, and after it before the next: in order, as it was.
+    pub(crate) fn listed_at(&self, snapshot: &Snapshot, place: Place) -> Vec<Record> {
+        let Some(id) = self.changed.get(&place) else {
+            let movie = snapshot.movie(place);
+            return self.with_removed(Some(movie.id), vec![Record::new(&movie)]);
+        };
+        match self.movies.get(id) {
+            Some(Then { record: Some(record), in_place: true, .. }) => {
+                self.with_removed(Some(id), vec![record.clone()])
+            }
+            // What is there now came later.
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// Returns what was listed before the first movie that is still in its place.
+    pub(crate) fn listed_first(&self) -> Vec<Record> {
+        self.with_removed(None, Vec::new())
+    }
+
+    /// Returns the movie that is still in its place and after which, directly or with others in between that are gone
+    /// as well, this one was listed; `None` if it was listed before all of them.
+    pub(crate) fn anchor(&self, id: &str) -> Option<Box<str>> {
+        let mut anchor = Some(Box::from(id));
+        while let Some(then) = anchor.as_ref().and_then(|id| self.movies.get(id)) {
+            if then.in_place {
+                break;
+            }
+            anchor.clone_from(&then.previous);
+        }
+        anchor
+    }
+
+    /// Adds the movies that were listed after one, and are gone.
+    fn with_removed(&self, id: Option<&str>, mut records: Vec<Record>) -> Vec<Record> {
+        // By hand, not by recursion: as many movies may be gone as there are changes.
+        let next = |id: Option<&str>| self.removed.get(&id.map(Box::from)).into_iter().flatten();
+        let mut stack: Vec<_> = next(id).collect();
+        while let Some(id) = stack.pop() {
+            records.extend(self.movies.get(id).and_then(|then| then.record.clone()));
+            stack.extend(next(Some(id)));
+        }
+        records
+    }
+}

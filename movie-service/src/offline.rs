@@ -1,0 +1,208 @@
+//! Imports JSON files into a store, and exports a store as a JSON file.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::catalogue::{Details, Movie, Record, Snapshot};
+use crate::config::Database;
+use crate::movie;
+use crate::store::json;
+use crate::store::sql::{self, Source};
+use crate::store::{Command, Imported, Outcome, Rejection, Store};
+use crate::telemetry::store_metrics::StoreMetrics;
+
+/// Movies that are written together.
+const BATCH_MOVIES: usize = 2_000;
+
+/// Changes that are kept in memory meanwhile: nobody follows them. The store forgets no more than it would otherwise.
+const KEPT_IN_MEMORY_CHANGES: usize = crate::catalogue::DEFAULT_KEPT_CHANGES;
+
+/// How many movies that cannot be taken are named.
+const MAX_NAMED_REJECTIONS: usize = 10;
+
+/// Adds the movies of JSON files to a store. What is there alike is passed over, so an import that was ended goes on.
+///
+/// # Errors
+///
+/// If a file cannot be read, the store cannot be used, or some movies cannot be taken.
+pub fn import(files: &[PathBuf], database: &Database) -> anyhow::Result<()> {
+    let source = store(database)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let mut total = Imported::default();
+    runtime.block_on(async {
+        let opened = Store::open(source, KEPT_IN_MEMORY_CHANGES, StoreMetrics::default()).await;
+        let (store, _) = opened.with_context(|| format!("cannot open {database}"))?;
+        let imported: anyhow::Result<()> = async {
+            for path in files {
+                let movies = json::load(path).context("cannot load the database")?;
+                import_file(&store, path, &movies, &mut total).await?;
+            }
+            Ok(())
+        }
+        .await;
+        // So that an SQLite store is complete in its one file.
+        store.close().await;
+        imported
+    })?;
+    let Imported { created, updated, unchanged, rejected } = total;
+    let text =
+        format!("{created} created, {updated} updated, {unchanged} unchanged, {} rejected\n", rejected.len());
+    io::stdout().write_all(text.as_bytes()).context("print what was imported")?;
+    if !rejected.is_empty() {
+        bail!("{} movies were not taken; mend them and run this again", rejected.len());
+    }
+    Ok(())
+}
+
+async fn import_file(
+    store: &Store,
+    path: &Path,
+    movies: &Snapshot,
+    total: &mut Imported,
+) -> anyhow::Result<()> {
+    let bar = ProgressBar::new(movies.len() as u64).with_message(path.display().to_string());
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
+    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let mut rest = movies.movies().peekable();
+    while rest.peek().is_some() {
+        let batch: Vec<_> =
+            rest.by_ref().take(BATCH_MOVIES).map(|movie| movie::from_record(&Record::new(&movie))).collect();
+        let sent = batch.len();
+        if let Outcome::Imported(imported) =
+            store.write(Command::Import(batch)).await.context("cannot import")?
+        {
+            let Imported { created, updated, unchanged, rejected } = imported;
+            total.created += created;
+            total.updated += updated;
+            total.unchanged += unchanged;
+            for rejection in rejected {
+                if total.rejected.len() < MAX_NAMED_REJECTIONS {
+                    let Rejection { index, id, reason } = &rejection;
+                    let number = bar.position() + *index as u64 + 1;
+                    bar.suspend(|| {
+                        // Not `eprintln!`: it panics when nobody reads.
+                        let id = crate::catalogue::Quoted(id);
+                        let _ = writeln!(
+                            io::stderr(),
+                            "{}: movie {number} (id `{id}`): {reason}",
+                            path.display()
+                        );
+                    });
+                }
+                total.rejected.push(rejection);
+            }
+        }
+        bar.inc(sent as u64);
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+/// Writes the movies of a store as a JSON file, in listing order; to standard output without a name and for `-`.
+///
+/// # Errors
+///
+/// If the store cannot be read, or the file cannot be written.
+pub fn export(database: &Database, output: Option<&Path>) -> anyhow::Result<()> {
+    let source = store(database)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let movies = runtime.block_on(sql::read(source)).with_context(|| format!("cannot read {database}"))?;
+    let Some(path) = output.filter(|path| *path != Path::new("-")) else {
+        return write(&movies, &mut BufWriter::new(io::stdout().lock())).context("write the movies");
+    };
+    // Under another name until it is whole and on the disk: nobody takes a part for the whole.
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    let part = PathBuf::from(part);
+    let write_all = || {
+        let mut file = BufWriter::new(File::create(&part)?);
+        write(&movies, &mut file)?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
+        std::fs::rename(&part, path)
+    };
+    write_all().with_context(|| format!("write {}", path.display()))
+}
+
+fn write(movies: &Snapshot, out: &mut impl io::Write) -> io::Result<()> {
+    out.write_all(b"{\"movies\": [")?;
+    for (number, movie) in movies.movies().enumerate() {
+        out.write_all(if number == 0 { b"\n" } else { b",\n" })?;
+        Entry::of(&movie).serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Spaced))?;
+    }
+    out.write_all(b"\n]}\n")?;
+    out.flush()
+}
+
+/// A movie, as it is in a JSON file.
+#[derive(Serialize)]
+struct Entry<'a> {
+    title: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rating: Option<f32>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    director: &'a str,
+    id: &'a str,
+    #[serde(skip_serializing_if = "is_zero")]
+    year: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    genres: Vec<&'a str>,
+    #[serde(skip_serializing_if = "is_zero")]
+    runtime_minutes: u32,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    countries: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    languages: Vec<&'a str>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl<'a> Entry<'a> {
+    fn of(movie: &Movie<'a>) -> Self {
+        let details = Details(movie.details);
+        Self {
+            title: movie.title,
+            rating: movie.rated(),
+            director: movie.director,
+            id: movie.id,
+            year: details.year(),
+            genres: details.genres().collect(),
+            runtime_minutes: details.runtime_minutes(),
+            countries: details.countries().collect(),
+            languages: details.languages().collect(),
+        }
+    }
+}
+
+/// Writes JSON in one line, with a space after each colon and comma.
+struct Spaced;
+
+impl serde_json::ser::Formatter for Spaced {
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+
+    fn begin_object_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
+        out.write_all(b": ")
+    }
+
+    fn begin_array_value<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
+        out.write_all(if first { b"" } else { b", " })
+    }
+}
+
+fn store(database: &Database) -> anyhow::Result<&Source> {
+    match database {
+        Database::Sql(source) => Ok(source),
+        Database::Json(path) => {
+            bail!("{} is a JSON file, expected a store: name it with --database sqlite:PATH", path.display())
+        }
+    }
+}

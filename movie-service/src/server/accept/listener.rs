@@ -1,0 +1,235 @@
+//! Where connections come from: TCP, or a Unix socket.
+
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::FileTypeExt;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::str::FromStr;
+use std::task::{Context, Poll};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_rustls::server::TlsStream;
+
+use crate::server::accept::authority::Watched;
+
+/// Connections that may wait to be accepted. The system may allow fewer.
+const BACKLOG: i32 = 4096;
+
+/// What to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An address and port; port 0 picks a free one.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl FromStr for Address {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.strip_prefix("unix:") {
+            Some("") => Err("expected the path of a socket after `unix:`"),
+            Some(path) => Ok(Self::Unix(path.into())),
+            None => text.parse().map(Self::Tcp).map_err(|_| {
+                "expected an IP address and a port, for example [::]:3001 or 127.0.0.1:3001, or unix:PATH"
+            }),
+        }
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// A listener.
+#[derive(Debug)]
+pub struct Listener(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpListener),
+    Unix { listener: UnixListener, path: PathBuf },
+}
+
+/// A connection as it was accepted, which can be handed to another runtime.
+pub(crate) enum Accepted {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// A connection.
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(Watched<UnixStream>),
+    Tls(Box<TlsStream<Stream>>),
+}
+
+impl Listener {
+    /// Listens on `address`. An unspecified IPv6 address takes IPv4 connections too, and stands for that of
+    /// IPv4 on a machine without IPv6. A socket that an earlier run left at a path is replaced.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system refuses, for example because the port is in use.
+    pub fn bind(address: &Address) -> io::Result<Self> {
+        let tcp = match address {
+            Address::Unix(path) => return unix(path),
+            Address::Tcp(address) => *address,
+        };
+        let listener = match open(tcp) {
+            Err(error) if is_any_ipv6(tcp) && is_without_ipv6(&error) => {
+                open((Ipv4Addr::UNSPECIFIED, tcp.port()).into())
+            }
+            opened => opened,
+        };
+        Ok(Self(Kind::Tcp(listener?)))
+    }
+
+    /// Returns where it listens.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system does not say.
+    pub fn address(&self) -> io::Result<Address> {
+        match &self.0 {
+            Kind::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            Kind::Unix { path, .. } => Ok(Address::Unix(path.clone())),
+        }
+    }
+
+    /// Accepts a connection, and says from which address; a Unix socket has none.
+    pub(crate) async fn accept(&self) -> io::Result<(Accepted, Option<IpAddr>)> {
+        match &self.0 {
+            Kind::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                // Answers are small and complete: waiting to fill a packet only delays them. A peer that vanished
+                // without a word is found by asking. If neither can be had, the connection is as good without.
+                let _ = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_keepalive(true));
+                Ok((Accepted::Tcp(stream.into_std()?), Some(peer.ip())))
+            }
+            Kind::Unix { listener, .. } => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Accepted::Unix(stream.into_std()?), None))
+            }
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        if let Kind::Unix { path, .. } = &self.0 {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl Accepted {
+    /// Returns the address of the peer, if it has one.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr().ok(),
+            Self::Unix(_) => None,
+        }
+    }
+
+    pub(crate) fn into_stream(self) -> io::Result<Stream> {
+        Ok(match self {
+            Self::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
+            Self::Unix(stream) => Stream::Unix(Watched::new(UnixStream::from_std(stream)?)),
+        })
+    }
+}
+
+fn open(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    if is_any_ipv6(address) {
+        // Said, not assumed: the system's default can be either.
+        socket.set_only_v6(false)?;
+    }
+    // A restart must not wait for the connections of the last run to time out.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+fn unix(path: &Path) -> io::Result<Listener> {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+    if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
+        std::fs::remove_file(path)?;
+    }
+    let listener = UnixListener::bind(path)?;
+    Ok(Listener(Kind::Unix { listener, path: path.to_owned() }))
+}
+
+fn is_any_ipv6(address: SocketAddr) -> bool {
+    address.is_ipv6() && address.ip().is_unspecified()
+}
+
+fn is_without_ipv6(error: &io::Error) -> bool {
+    // "Address family not supported" has no kind of its own.
+    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, out),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, out),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, out),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! The certificate that the service shows, and those of its callers.
+
+mod certificate;
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::{
+    DEFAULT_VERSIONS, Error, InconsistentKeys, RootCertStore, ServerConfig, ServerConnection,
+};
+use tracing::warn;
+use x509_parser::time::ASN1Time;
+
+use crate::reload::{self, Files, Handle, Outcome};
+
+/// What a file with certificates is to hold.
+const CERTIFICATES: &str = "one or more X.509 certificates, each a whole section `BEGIN CERTIFICATE`";
+
+/// What a file with a key is to hold.
+const KEY: &str = "a key that is not encrypted, RSA of 2048 bits or more, ECDSA or Ed25519, in a whole section \
+                   `BEGIN PRIVATE KEY`, `BEGIN RSA PRIVATE KEY` or `BEGIN EC PRIVATE KEY`";
+
+/// The files that TLS takes, all in PEM.
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    /// The service's certificate, and after it those that lead to its authority.
+    pub cert: PathBuf,
+    /// The private key of that certificate: PKCS#8, PKCS#1 or SEC1, not encrypted.
+    pub key: PathBuf,
+    /// The authorities that sign the certificates of callers. With it, each caller has to show one.
+    pub client_ca: Option<PathBuf>,
+}
+
+/// How TLS is spoken to those who connect now. Clones change alike.
+#[derive(Clone, Debug)]
+pub struct Tls(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    files: TlsFiles,
+    http1: bool,
+    seen: Files,
+    config: ArcSwap<ServerConfig>,
+}
+
+/// Why the files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file could not be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// A file is not in PEM, or holds nothing that can be used.
+    #[error("{path} cannot be used; expected PEM with {expected}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wanted.
+        expected: &'static str,
+    },
+    /// The certificate or the key is of a kind that cannot be used.
+    #[error("{path} cannot be used: {fault}")]
+    Unusable {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, in words.
+        fault: String,
+    },
+    /// The certificate is that of another key.
+    #[error(
+        "the key in {key} is not that of the first certificate in {cert}; give two files that belong together"
+    )]
+    Mismatch {
+        /// The file with the certificate.
+        cert: PathBuf,
+        /// The file with the key.
+        key: PathBuf,
+    },
+}
+
+impl Tls {
+    /// Loads the files. HTTP/1.1 is offered, besides HTTP/2, if `http1`.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] if a file cannot be read or used.
+    pub fn load(files: TlsFiles, http1: bool) -> Result<Self, TlsError> {
+        let paths = [&files.cert, &files.key].into_iter().chain(&files.client_ca);
+        let seen = Files::new(paths.cloned().collect());
+        let config = ArcSwap::from_pointee(load(&files, http1)?);
+        Ok(Self(Arc::new(Inner { files, http1, seen, config })))
+    }
+
+    /// Returns what a new connection is to use.
+    #[must_use]
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.0.config.load_full()
+    }
+
+    /// Loads the files again.
+    ///
+    /// # Errors
+    ///
+    /// [`TlsError`] if a file cannot be read or used; what was loaded before stays in use.
+    pub fn reload(&self) -> Result<(), TlsError> {
+        self.0.config.store(Arc::new(load(&self.0.files, self.0.http1)?));
+        Ok(())
+    }
+
+    /// Loads the files again whenever they change, on a thread of its own, for as long as somebody keeps this.
+    /// `told` hears whether a new version was taken.
+    ///
+    /// # Errors
+    ///
+    /// If the thread cannot be started.
+    pub fn follow(&self, told: impl Fn(bool) + Send + 'static) -> io::Result<Handle> {
+        let used = format!("using the new certificate of {}", self.0.files.cert.display());
+        let tls = Arc::downgrade(&self.0);
+        reload::follow("tls", self.0.seen.clone(), told, move || {
+            let Some(tls) = tls.upgrade() else { return Outcome::Unneeded };
+            match Self(tls).reload() {
+                Ok(()) => Outcome::Used(used.clone()),
+                Err(error) => {
+                    let may_pass = matches!(error, TlsError::Read { .. });
+                    Outcome::refused("still using the old certificate", &error, may_pass)
+                }
+            }
+        })
+    }
+}
+
+/// Returns the names in the certificate that the peer showed: the DNS names and URIs of its alternative names or, only
+/// if it has neither, the common names of its subject (RFC 6125, section 6.4.4). Empty if it showed none; one that it
+/// showed was verified in the handshake.
+#[must_use]
+pub fn names(connection: &ServerConnection) -> Vec<String> {
+    connection.peer_certificates().and_then(<[_]>::first).map(certificate::names).unwrap_or_default()
+}
+
+fn load(files: &TlsFiles, http1: bool) -> Result<ServerConfig, TlsError> {
+    let TlsFiles { cert, key, client_ca } = files;
+    let provider = Arc::new(ring::default_provider());
+    let pair = pair(cert, key, &provider)?;
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(DEFAULT_VERSIONS)
+        .expect("ring speaks TLS 1.2 and 1.3");
+    let builder = match client_ca {
+        Some(path) => builder.with_client_cert_verifier(verifier(path, provider)?),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(pair)));
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    if http1 {
+        config.alpn_protocols.push(b"http/1.1".to_vec());
+    }
+    Ok(config)
+}
+
+/// Reads a certificate and its key.
+fn pair(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
+    let chain = certificates(cert)?;
+    if let Some(fault) = chain.first().and_then(certificate::unusable) {
+        return Err(TlsError::Unusable { path: cert.to_owned(), fault });
+    }
+    if let Some(doubt) = chain.first().and_then(|first| certificate::doubt(first, ASN1Time::now())) {
+        warn!("callers will refuse the certificate in {}: {doubt}", cert.display());
+    }
+    let pem = read(key)?;
+    if String::from_utf8_lossy(&pem).contains("ENCRYPTED") {
+        let fault = "it is encrypted; `openssl pkey` writes it without a passphrase".to_owned();
+        return Err(TlsError::Unusable { path: key.to_owned(), fault });
+    }
+    let private = PrivateKeyDer::from_pem_slice(&pem)
+        .ok()
+        .and_then(|private| provider.key_provider.load_private_key(private).ok())
+        .ok_or_else(|| TlsError::Invalid { path: key.to_owned(), expected: KEY })?;
+    let pair = CertifiedKey::new(chain, private);
+    match pair.keys_match() {
+        // Not every kind of key says which certificate is its own.
+        Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
+        Err(Error::InconsistentKeys(_)) => {
+            Err(TlsError::Mismatch { cert: cert.to_owned(), key: key.to_owned() })
+        }
+        Err(_) => Err(no_certificates(cert)),
+    }
+}
+
+/// Returns what verifies the certificates of callers.
+fn verifier(path: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|_| no_certificates(path))?;
+    }
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|_| no_certificates(path))
+}
+
+/// Reads the certificates of a file, of which there is at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    CertificateDer::pem_slice_iter(&read(path)?)
+        .collect::<Result<Vec<_>, _>>()
+        .ok()
+        .filter(|all| !all.is_empty())
+        .ok_or_else(|| no_certificates(path))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+}
+
+fn no_certificates(path: &Path) -> TlsError {
+    TlsError::Invalid { path: path.to_owned(), expected: CERTIFICATES }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! What a certificate says: whose it is, and whether a service can use it.
+
+use std::ops::RangeInclusive;
+
+use tokio_rustls::rustls::pki_types::CertificateDer;
+use x509_parser::extensions::GeneralName;
+use x509_parser::oid_registry::{
+    OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_NIST_EC_P521, OID_PKCS1_RSAENCRYPTION,
+    OID_SIG_ED25519,
+};
+use x509_parser::parse_x509_certificate;
+use x509_parser::public_key::PublicKey;
+use x509_parser::time::ASN1Time;
+use x509_parser::x509::{SubjectPublicKeyInfo, X509Version};
+
+/// The RSA keys that can sign, in bits.
+const RSA_BITS: RangeInclusive<usize> = 2048..=4096;
+
+/// Returns the DNS names and URIs of a certificate's alternative names or, only if it has neither, the common names of its
+/// subject (RFC 6125, section 6.4.4).
+pub(crate) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
+    let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Vec::new() };
+    // What cannot be read may be of a kind that counts, so it leaves no room for a common name.
+    let Ok(alternatives) = certificate.subject_alternative_name() else { return Vec::new() };
+    let alternatives = alternatives.map_or(&[][..], |extension| &extension.value.general_names);
+    let counts =
+        |name| matches!(name, &GeneralName::DNSName(_) | &GeneralName::URI(_) | &GeneralName::Invalid(..));
+    if !alternatives.iter().any(counts) {
+        let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+        return common.map(ToOwned::to_owned).collect();
+    }
+    let readable = alternatives.iter().filter_map(|name| {
+        let (GeneralName::DNSName(name) | GeneralName::URI(name)) = name else { return None };
+        Some((*name).to_owned())
+    });
+    readable.collect()
+}
+
+/// Returns why a service cannot show a certificate, in words, if that is so.
+pub(crate) fn unusable(certificate: &CertificateDer<'_>) -> Option<String> {
+    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+    let X509Version(version) = certificate.version();
+    if certificate.version() != X509Version::V3 {
+        // RFC 5280, section 4.1.2.1
+        return Some(format!(
+            "it is a version {} certificate, which has no subjectAltName; version 3 is needed",
+            version + 1
+        ));
+    }
+    let kind = unsupported_key(certificate.public_key())?;
+    Some(format!(
+        "{kind} is not supported; its key has to be RSA of 2048 to 4096 bits, P-256, P-384 or Ed25519"
+    ))
+}
+
+/// Returns why callers will refuse a certificate at this time, in words, if they will.
+pub(crate) fn doubt(certificate: &CertificateDer<'_>, now: ASN1Time) -> Option<String> {
+    let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+    let validity = certificate.validity();
+    if now > validity.not_after {
+        Some(format!("it has expired on {}", validity.not_after))
+    } else if now < validity.not_before {
+        Some(format!("it is not valid before {}", validity.not_before))
+    } else {
+        let has_no_names = matches!(certificate.subject_alternative_name(), Ok(None));
+        has_no_names.then(|| "it has no subjectAltName, and common names do not count".to_owned())
+    }
+}
+
+/// Returns the kind of a key that cannot sign here.
+fn unsupported_key(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
+    let algorithm = &key.algorithm.algorithm;
+    if *algorithm == OID_SIG_ED25519 {
+        None
+    } else if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY {
+        match key.algorithm.parameters.as_ref().and_then(|curve| curve.as_oid().ok()) {
+            Some(curve) if curve == OID_EC_P256 || curve == OID_NIST_EC_P384 => None,
+            Some(curve) if curve == OID_NIST_EC_P521 => Some("P-521".to_owned()),
+            Some(curve) => Some(format!("the curve {curve}")),
+            None => Some("a curve without a name".to_owned()),
+        }
+    } else if *algorithm == OID_PKCS1_RSAENCRYPTION {
+        match key.parsed() {
+            Ok(PublicKey::RSA(rsa)) if RSA_BITS.contains(&rsa.key_size()) => None,
+            Ok(key) => Some(format!("RSA with {} bits", key.key_size())),
+            Err(_) => Some("a malformed RSA key".to_owned()),
+        }
+    } else {
+        Some(format!("the algorithm {algorithm}"))
+    }
+}

@@ -1,0 +1,264 @@
+//! Bodies of requests and answers.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::RecvStream;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use http_body::{Body, Frame};
+use tonic::Status;
+
+use crate::server::call::data::Data;
+use crate::server::call::in_flight::InFlight;
+use crate::server::call::permit::{Count, Counted};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+
+/// The body of an answer. The call is in flight until the last of it was written, or it is dropped.
+pub(crate) struct Answer {
+    content: Content,
+    call: Option<InFlight>,
+    /// A call that is another's to end, and counts for as long as this has parts.
+    count: Option<Count>,
+}
+
+/// What an answer consists of.
+#[derive(Default)]
+pub(crate) enum Content {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// Ready bytes, then trailers that say OK.
+    Ready(Ready),
+    /// Whatever the generated code answers.
+    Generated(tonic::body::Body),
+}
+
+/// Ready bytes, each item some gRPC frames, asked for one at a time as fast as the peer reads.
+pub(crate) enum Ready {
+    /// At most one item.
+    One(Option<Bytes>),
+    /// Any number of items.
+    Many(Box<dyn Iterator<Item = Bytes> + Send>),
+}
+
+impl Iterator for Ready {
+    type Item = Bytes;
+
+    fn next(&mut self) -> Option<Bytes> {
+        match self {
+            Self::One(frame) => frame.take(),
+            Self::Many(frames) => frames.next(),
+        }
+    }
+}
+
+impl Answer {
+    /// An answer to a call that is in flight.
+    pub(crate) fn to(call: InFlight, content: Content) -> Self {
+        Self { content, call: Some(call), count: None }
+    }
+
+    /// An answer that is of no call, or of one that ends elsewhere.
+    pub(crate) fn to_none(content: Content, counted: Option<Arc<Counted>>) -> Self {
+        Self { content, call: None, count: counted.map(Count::Shared) }
+    }
+
+    /// Has the call count until what is returned is dropped, too.
+    pub(crate) fn share(&mut self) -> Option<Arc<Counted>> {
+        self.call.as_mut().and_then(|call| Count::share(call.count()))
+    }
+
+    /// The last frame: a status.
+    fn end(&mut self, trailers: HeaderMap) -> Frame<Data> {
+        self.content = Content::Empty;
+        if let Some(call) = self.call.take() {
+            call.end(&trailers);
+        }
+        Frame::trailers(trailers)
+    }
+}
+
+/// The body of an answer of which the headers say it all.
+impl Default for Answer {
+    fn default() -> Self {
+        Self { content: Content::Empty, call: None, count: None }
+    }
+}
+
+impl Body for Answer {
+    type Data = Data;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Data>, Status>>> {
+        let this = &mut *self;
+        let long = !matches!(this.content, Content::Empty | Content::Ready(Ready::One(_)));
+        if long && let Some(refusal) = this.call.as_ref().and_then(InFlight::refusal) {
+            let mut trailers = HeaderMap::new();
+            // Every message of a refusal fits a header.
+            let _ = Status::from(refusal).add_header(&mut trailers);
+            return Poll::Ready(Some(Ok(this.end(trailers))));
+        }
+        Poll::Ready(match &mut this.content {
+            Content::Empty => None,
+            Content::Ready(ready) => {
+                let is_only = matches!(ready, Ready::One(_));
+                if let Some(data) = ready.next() {
+                    let call = this.call.as_mut();
+                    let unsent = call
+                        .and_then(|call| if is_only { call.only_part() } else { Count::part(call.count()) });
+                    return Poll::Ready(Some(Ok(Frame::data(Data::lasting(data, unsent)))));
+                }
+                this.content = Content::Empty;
+                if let Some(call) = this.call.take() {
+                    call.end_well();
+                }
+                let ok = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]);
+                Some(Ok(Frame::trailers(ok)))
+            }
+            Content::Generated(body) => {
+                let polled = ready!(Pin::new(body).poll_frame(cx));
+                match polled.transpose()?.map(Frame::into_trailers) {
+                    Some(Ok(mut trailers)) => {
+                        if let Some(call) = &mut this.call {
+                            call.hide_internals(&mut trailers);
+                        }
+                        Some(Ok(this.end(trailers)))
+                    }
+                    Some(Err(frame)) => {
+                        let unsent = Count::part(this.call.as_mut().map_or(&mut this.count, InFlight::count));
+                        Some(Ok(frame.map_data(|bytes| Data::made(bytes, unsent))))
+                    }
+                    None => {
+                        this.content = Content::Empty;
+                        None
+                    }
+                }
+            }
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Empty => true,
+            Content::Ready(_) => false,
+            Content::Generated(body) => body.is_end_stream(),
+        }
+    }
+}
+
+/// The body of a request of HTTP/2. What was read of it makes room for as much.
+pub(crate) struct Incoming(pub(crate) RecvStream);
+
+impl Body for Incoming {
+    type Data = Bytes;
+    type Error = h2::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+        let stream = &mut self.0;
+        match ready!(stream.poll_data(cx)) {
+            Some(Ok(bytes)) => {
+                // It fails only for more than was received.
+                let _ = stream.flow_control().release_capacity(bytes.len());
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+            Some(Err(error)) => Poll::Ready(Some(Err(error))),
+            None => stream
+                .poll_trailers(cx)
+                .map(|trailers| trailers.transpose().map(|trailers| trailers.map(Frame::trailers))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+}
+
+/// The body of a request of which some frames were read already.
+pub(crate) struct Replayed<B: Body> {
+    /// What was read, the last first.
+    pub(crate) read: Vec<Result<Frame<Bytes>, B::Error>>,
+    /// What was not.
+    pub(crate) rest: B,
+}
+
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Replayed<B> {
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        match self.read.pop() {
+            Some(frame) => Poll::Ready(Some(frame)),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.read.is_empty() && self.rest.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::{HeaderMap, Request, Response};
+    use http_body_util::BodyExt;
+    use tokio::io::duplex;
+
+    use super::*;
+
+    /// Has a client send some of a request and end it in such a way; returns what its reader gets last.
+    async fn last(
+        end: impl FnOnce(&mut h2::SendStream<Bytes>) + Send + 'static,
+    ) -> Option<Result<Frame<Bytes>, h2::Error>> {
+        let (ours, theirs) = duplex(1024);
+        let client = async {
+            let (mut calls, connection) = h2::client::handshake(theirs).await.unwrap();
+            let (answer, mut body) =
+                calls.send_request(Request::post("http://localhost/").body(()).unwrap(), false).unwrap();
+            body.send_data(Bytes::from_static(b"some"), false).unwrap();
+            tokio::spawn(connection);
+            // Once the headers of the answer are here, what was sent before was read.
+            let answer = answer.await.unwrap();
+            end(&mut body);
+            (answer, body)
+        };
+        let client = tokio::spawn(client);
+        let mut server = h2::server::handshake(ours).await.unwrap();
+        let (request, mut respond) = server.accept().await.unwrap().unwrap();
+        tokio::spawn(async move { while server.accept().await.is_some() {} });
+        let mut body = Incoming(request.into_body());
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "some");
+        let _stream: h2::SendStream<Bytes> = respond.send_response(Response::new(()), false).unwrap();
+        let _open = client.await.unwrap();
+        body.frame().await
+    }
+
+    #[tokio::test]
+    async fn a_request_ends_with_its_end_or_its_trailers() {
+        let ended = last(|body| body.send_data(Bytes::new(), true).unwrap()).await;
+        assert!(ended.is_none_or(|frame| frame.unwrap().into_data().unwrap().is_empty()));
+        let trailers = HeaderMap::from_iter([(http::header::TE, "trailers".parse().unwrap())]);
+        let sent = trailers.clone();
+        let ended = last(|body| body.send_trailers(sent).unwrap()).await;
+        assert_eq!(ended.unwrap().unwrap().into_trailers().unwrap(), trailers);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_broken_off_does_not_look_as_if_it_had_ended() {
+        for reason in [h2::Reason::NO_ERROR, h2::Reason::CANCEL, h2::Reason::INTERNAL_ERROR] {
+            let broken = last(move |body| body.send_reset(reason)).await;
+            assert_eq!(broken.unwrap().unwrap_err().reason(), Some(reason));
+        }
+    }
+}

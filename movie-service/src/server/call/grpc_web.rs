@@ -1,0 +1,179 @@
+//! gRPC-Web: calls from the pages of a browser, over HTTP/1.1 and HTTP/2.
+//!
+//! Browsers cannot read trailers, so gRPC-Web sends them as the last frame of the body
+//! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>); and they let a page call another site only if
+//! that says so (CORS, <https://fetch.spec.whatwg.org/#http-cors-protocol>). Both are translated here: what is inside
+//! sees gRPC, and what it answers, errors without a body included, reaches the page.
+
+use std::convert::Infallible;
+use std::error::Error;
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use tonic::body::Body;
+use tonic_web::GrpcWebLayer;
+use tower::{Layer, Service, ServiceExt};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+use crate::server::call::gzip;
+
+/// How the content types of gRPC-Web begin.
+const GRPC_WEB: &[u8] = b"application/grpc-web";
+
+/// How they go on: bytes or base64, and protobuf said or implied.
+const KINDS: [&[u8]; 4] = [b"", b"+proto", b"-text", b"-text+proto"];
+
+/// The headers of an answer that a page may read, beside those that it always may.
+const EXPOSED: [HeaderName; 5] = [
+    HeaderName::from_static("grpc-status"),
+    HeaderName::from_static("grpc-message"),
+    HeaderName::from_static("grpc-status-details-bin"),
+    gzip::GRPC_ENCODING,
+    gzip::GRPC_ACCEPT_ENCODING,
+];
+
+/// How long a browser may go by one preflight; Chromium keeps none for longer.
+const PREFLIGHT_LIFETIME: Duration = Duration::from_hours(2);
+
+/// Whose pages may call: an origin, written as browsers write it, or any.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Pages from everywhere; written `*`.
+    Any,
+    /// Pages of one site, such as `https://films.example`: scheme, host, and the port unless it is the scheme's own.
+    Site(HeaderValue),
+}
+
+/// What was given as an [`Origin`] is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "expected `*`, or http:// or https:// with a host, perhaps a port and no path, for example https://films.example or http://localhost:8080"
+)]
+pub struct InvalidOrigin;
+
+impl FromStr for Origin {
+    type Err = InvalidOrigin;
+
+    /// Reads an origin, and writes it as browsers do: in lower case, without the standard port or a slash at the end.
+    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
+        if text == "*" {
+            return Ok(Self::Any);
+        }
+        let text = text.to_ascii_lowercase();
+        let (scheme, rest) = text.split_once("://").ok_or(InvalidOrigin)?;
+        let standard = match scheme {
+            "http" => ":80",
+            "https" => ":443",
+            _ => return Err(InvalidOrigin),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let authority: Authority = rest.parse().map_err(|_| InvalidOrigin)?;
+        let host = authority.host();
+        // An authority may hold more than a host and a port, and a host more than what names one.
+        let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
+        let after = rest.strip_prefix(host).ok_or(InvalidOrigin)?;
+        let has_port = after.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
+        if host.is_empty() || !host.bytes().all(is_host) || !(after.is_empty() || has_port) {
+            return Err(InvalidOrigin);
+        }
+        // Only now: a second port must not hide behind the standard one.
+        let rest = rest.strip_suffix(standard).unwrap_or(rest);
+        HeaderValue::try_from(format!("{scheme}://{rest}")).map(Self::Site).map_err(|_| InvalidOrigin)
+    }
+}
+
+/// gRPC-Web for the pages of some origins.
+#[derive(Clone)]
+pub(crate) struct Web {
+    origins: Arc<[Origin]>,
+    cors: CorsLayer,
+}
+
+impl Web {
+    /// Lets pages of `origins` call.
+    pub(crate) fn new(origins: &[Origin]) -> Self {
+        let allowed = if origins.contains(&Origin::Any) {
+            AllowOrigin::any()
+        } else {
+            AllowOrigin::list(origins.iter().filter_map(|origin| match origin {
+                Origin::Any => None,
+                Origin::Site(site) => Some(site.clone()),
+            }))
+        };
+        let cors = CorsLayer::new()
+            .allow_origin(allowed)
+            .allow_methods([Method::POST])
+            // Metadata of a call is its headers, so any may be sent.
+            .allow_headers(AllowHeaders::mirror_request())
+            .expose_headers(EXPOSED)
+            .max_age(PREFLIGHT_LIFETIME);
+        Self { origins: origins.into(), cors }
+    }
+
+    /// Returns whether a request is for [`Web::answer`]: a call in gRPC-Web, or the question whether one may be made.
+    pub(crate) fn takes<B>(request: &Request<B>) -> bool {
+        kind(request).is_some() || is_preflight(request)
+    }
+
+    /// Answers a request by way of `service`, which sees a call in gRPC.
+    ///
+    /// A request that says that it comes from a page of another origin than those allowed is refused unread: a name
+    /// that an attacker points at this address makes his page's calls look, to a browser, like calls to his own site.
+    pub(crate) fn answer<S, B>(
+        &self,
+        request: Request<B>,
+        service: S,
+    ) -> impl Future<Output = Response<Body>> + use<S, B>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+        B: http_body::Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>> + Display,
+    {
+        let refused = if request.headers().get(ORIGIN).is_some_and(|origin| !self.allows(origin)) {
+            Some(StatusCode::FORBIDDEN)
+        } else if kind(&request).is_some_and(|kind| !KINDS.contains(&kind)) {
+            Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
+        } else {
+            None
+        };
+        let service = self.cors.layer(GrpcWebLayer::new().layer(service));
+        async move {
+            if let Some(status) = refused {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = status;
+                return response;
+            }
+            let Ok(response) = service.oneshot(request).await;
+            response
+        }
+    }
+
+    fn allows(&self, origin: &HeaderValue) -> bool {
+        self.origins.iter().any(|allowed| match allowed {
+            Origin::Any => true,
+            Origin::Site(site) => site == origin,
+        })
+    }
+}
+
+/// Returns how the content type of a call in gRPC-Web goes on after what all have in common.
+fn kind<B>(request: &Request<B>) -> Option<&[u8]> {
+    request.headers().get(CONTENT_TYPE)?.as_bytes().strip_prefix(GRPC_WEB)
+}
+
+/// Returns whether a browser asks what a page may do.
+fn is_preflight<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    request.method() == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}
+
+#[cfg(test)]
+mod tests;

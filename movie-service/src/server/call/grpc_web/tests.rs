@@ -1,0 +1,239 @@
+use http::header::{
+    ACCEPT, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_REQUEST_HEADERS,
+};
+use http::request;
+use http_body_util::{BodyExt, Full};
+use movie_proto::MovieId;
+use movie_proto::movie_server::MovieServer;
+use prost::Message;
+
+use super::*;
+use crate::catalogue::{Catalogue, Change, Movie, Snapshot};
+use crate::found::Found;
+use crate::server::limits::Limits;
+use crate::servicer::course::MovieServicer;
+
+const GET: &str = "/Movie/GetMovieByID";
+const LIST: &str = "/Movie/GetListMovies";
+const SITE: &str = "https://films.example";
+
+/// The trailers of a call that succeeded, as the frame that the specification makes of them.
+const OK: &[u8] = b"\x80\0\0\0\x0fgrpc-status:0\r\n";
+
+fn parse(origin: &str) -> Result<Origin, InvalidOrigin> {
+    origin.parse()
+}
+
+fn site() -> Web {
+    Web::new(&[parse("http://localhost:8080").unwrap(), parse(SITE).unwrap()])
+}
+
+fn movies() -> MovieServer<MovieServicer> {
+    let movie = |id| Change::Insert(Movie { title: "t", id, ..Movie::default() });
+    let movies = Snapshot::default().with([movie("1"), movie("2")]).unwrap();
+    let servicer = MovieServicer::new(Arc::new(Catalogue::new(movies)), Found::quiet());
+    MovieServer::new(servicer).max_decoding_message_size(Limits::default().message)
+}
+
+fn call(path: &str) -> request::Builder {
+    Request::post(path).header(CONTENT_TYPE, "application/grpc-web+proto").header(ORIGIN, SITE)
+}
+
+fn preflight(origin: &str) -> request::Builder {
+    let request = Request::options(GET).header(ORIGIN, origin);
+    request
+        .header(ACCESS_CONTROL_REQUEST_METHOD, "POST")
+        .header(ACCESS_CONTROL_REQUEST_HEADERS, "content-type,x-grpc-web,authorization")
+}
+
+/// Has a request answered; returns the answer, and its body apart.
+async fn answer(web: &Web, request: request::Builder, body: impl Into<Bytes>) -> (Response<()>, Bytes) {
+    let request = request.body(Full::new(body.into())).unwrap();
+    assert!(Web::takes(&request));
+    let (parts, body) = web.answer(request, movies()).await.into_parts();
+    (Response::from_parts(parts, ()), body.collect().await.unwrap().to_bytes())
+}
+
+/// Returns a message in a frame of gRPC.
+fn framed(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap();
+    [&[0], length.to_be_bytes().as_slice(), message].concat()
+}
+
+fn has_cors(response: &Response<()>) -> bool {
+    response.headers().keys().any(|name| name.as_str().starts_with("access-control-"))
+}
+
+#[test]
+fn origins_are_read_as_browsers_write_them() {
+    assert_eq!(parse("*"), Ok(Origin::Any));
+    for (text, expected) in [
+        (SITE, SITE),
+        ("HTTPS://Films.Example/", SITE),
+        ("https://films.example:443", SITE),
+        ("http://films.example:443", "http://films.example:443"),
+        ("http://localhost:8080", "http://localhost:8080"),
+        ("http://127.0.0.1:80", "http://127.0.0.1"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ] {
+        assert_eq!(parse(text), Ok(Origin::Site(HeaderValue::from_static(expected))), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_origin_is_refused() {
+    for text in [
+        "",
+        "null",
+        "films.example",
+        "https://",
+        "https://:8080",
+        "ftp://films.example",
+        "https://films.example/path",
+        "https://films.example?query",
+        "https://films.example#part",
+        "https://films.example//",
+        "https://user@films.example",
+        "https://*.example",
+        "https://films.example,https://b.example",
+        "https://a.example,b.example",
+        "https://films.example:",
+        "https://films.example:65536",
+        "https://films.example:8080:8080",
+        "https://films.example:8080:443",
+        "http://films.example:80:80",
+        "https://films .example",
+        "https://fílms.example",
+    ] {
+        assert_eq!(parse(text), Err(InvalidOrigin), "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_is_answered_with_its_trailers_in_the_body() {
+    let (response, body) = answer(&site(), call(GET), framed(b"\x0a\x012")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc-web+proto");
+    assert_eq!(body, [&framed(b"\x0a\x01t\x22\x012"), OK].concat());
+}
+
+#[tokio::test]
+async fn a_list_is_its_messages_then_the_trailers() {
+    let (_, body) = answer(&site(), call(LIST), framed(b"")).await;
+    assert_eq!(body, [&framed(b"\x0a\x01t\x22\x011"), &framed(b"\x0a\x01t\x22\x012"), OK].concat());
+}
+
+#[tokio::test]
+async fn base64_is_read_and_written() {
+    let text = "application/grpc-web-text";
+    let request = Request::post(GET).header(CONTENT_TYPE, text).header(ACCEPT, text);
+    // A frame with the message `\x0a\x012`; padded.
+    let (response, body) = answer(&site(), request, "AAAAAAMKATI=").await;
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc-web-text+proto");
+    // A frame with the message, then one with the trailers, padded each.
+    assert_eq!(body, "AAAAAAYKAXQiATI=gAAAAA9ncnBjLXN0YXR1czowDQo=");
+}
+
+#[tokio::test]
+async fn what_a_message_may_take_is_counted_after_base64() {
+    let text = "application/grpc-web-text";
+    // Beside the id, the message has a tag of one byte and a length of three.
+    for (message, status) in [(Limits::default().message, "0"), (Limits::default().message + 1, "11")] {
+        let frame = framed(&MovieId { id: "i".repeat(message - 4) }.encode_to_vec());
+        assert_eq!(frame.len(), 5 + message);
+        let request = Request::post(GET).header(CONTENT_TYPE, text);
+        let (response, body) = answer(&site(), request, base64(&frame)).await;
+        let in_body = format!("grpc-status:{status}\r\n");
+        let told = response.headers().get("grpc-status").is_some_and(|value| value == status)
+            || body.windows(in_body.len()).any(|part| part == in_body.as_bytes());
+        assert!(told, "{message} bytes: {response:?} {body:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_base64_is_an_error() {
+    for text in ["AAAAAAMKAT", "AAAA*AMKATI="] {
+        let request = Request::post(GET).header(CONTENT_TYPE, "application/grpc-web-text");
+        let (response, body) = answer(&site(), request, text).await;
+        assert_eq!(response.headers()["grpc-status"], "13", "{text}: {response:?} {body:?}");
+    }
+}
+
+/// Returns bytes as base64 (RFC 4648, section 4).
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let digit = |bits: u32| char::from(DIGITS[bits as usize & 63]);
+    let group = |bytes: &[u8]| {
+        let bits = (0..3).fold(0, |bits, at| bits << 8 | u32::from(*bytes.get(at).unwrap_or(&0)));
+        let digits = [digit(bits >> 18), digit(bits >> 12), digit(bits >> 6), digit(bits)];
+        (0..4).map(move |at| if at <= bytes.len() { digits[at] } else { '=' }).collect::<String>()
+    };
+    bytes.chunks(3).map(group).collect()
+}
+
+#[tokio::test]
+async fn an_error_without_a_body_reaches_the_page() {
+    let (response, body) = answer(&site(), call("/Movie/Nope"), framed(b"")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc-web+proto");
+    assert_eq!(response.headers()["grpc-status"], "12");
+    assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], SITE);
+    let exposed = &response.headers()[ACCESS_CONTROL_EXPOSE_HEADERS];
+    let expected = "grpc-status,grpc-message,grpc-status-details-bin,grpc-encoding,grpc-accept-encoding";
+    assert_eq!(exposed, expected);
+    assert_eq!(body, "");
+}
+
+#[tokio::test]
+async fn a_preflight_of_an_allowed_page_says_what_it_may_send() {
+    let (response, _) = answer(&site(), preflight(SITE), "").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    let headers = response.headers();
+    assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], SITE);
+    assert_eq!(headers[ACCESS_CONTROL_ALLOW_METHODS], "POST");
+    assert_eq!(headers[ACCESS_CONTROL_ALLOW_HEADERS], "content-type,x-grpc-web,authorization");
+    let (response, _) = answer(&Web::new(&[Origin::Any]), preflight("https://b.example"), "").await;
+    assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
+}
+
+#[tokio::test]
+async fn other_pages_are_refused_without_a_word_of_cors() {
+    for origin in ["https://b.example", "http://films.example", "https://films.example.b.example", "null"] {
+        let (response, _) = answer(&site(), preflight(origin), "").await;
+        assert_eq!((response.status(), has_cors(&response)), (StatusCode::FORBIDDEN, false), "{origin}");
+        let request = Request::post(GET).header(CONTENT_TYPE, "application/grpc-web").header(ORIGIN, origin);
+        let (response, body) = answer(&site(), request, framed(b"\x0a\x012")).await;
+        assert_eq!((response.status(), has_cors(&response)), (StatusCode::FORBIDDEN, false), "{origin}");
+        assert_eq!(body, "");
+    }
+}
+
+#[tokio::test]
+async fn a_caller_that_is_no_page_is_answered() {
+    let request = Request::post(GET).header(CONTENT_TYPE, "application/grpc-web");
+    let (response, _) = answer(&site(), request, framed(b"")).await;
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn other_methods_and_encodings_are_refused() {
+    let request = Request::get(GET).header(CONTENT_TYPE, "application/grpc-web");
+    assert_eq!(answer(&site(), request, "").await.0.status(), StatusCode::METHOD_NOT_ALLOWED);
+    let request = Request::post(GET).header(CONTENT_TYPE, "application/grpc-web+json").header(ORIGIN, SITE);
+    let (response, _) = answer(&site(), request, "{}").await;
+    assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[test]
+fn what_is_not_grpc_web_is_left_to_others() {
+    for request in [
+        Request::post(GET).header(CONTENT_TYPE, "application/grpc"),
+        Request::post(GET),
+        Request::get("/"),
+        Request::options("*"),
+        Request::options(GET).header(ORIGIN, SITE),
+    ] {
+        assert!(!Web::takes(&request.body(()).unwrap()));
+    }
+}

@@ -1,0 +1,153 @@
+//! What a call counts for until the last part of its response is sent.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::rpc::{self, Rpc};
+use crate::server::call::connection_state::Connection;
+use crate::server::call::refusal::Refusal;
+use crate::server::call::state::Shared;
+use crate::server::limits::half;
+use crate::server::usage::{Usage, add};
+use crate::telemetry::metrics::Shed;
+
+/// What calls are told apart by that have limits of their own.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    List,
+    /// It needs no credentials.
+    Open,
+    Other,
+}
+
+impl Kind {
+    pub(super) fn of(rpc: Rpc) -> Self {
+        match rpc.kind {
+            rpc::Kind::List | rpc::Kind::Watch => Self::List,
+            rpc::Kind::Unary | rpc::Kind::Import | rpc::Kind::Probe if rpc.role.is_none() => Self::Open,
+            rpc::Kind::Unary | rpc::Kind::Import | rpc::Kind::Probe => Self::Other,
+        }
+    }
+}
+
+/// What a call counts for, until this is dropped.
+pub(crate) struct Counted {
+    pub(super) connection: Arc<Connection>,
+    pub(super) generation: usize,
+    pub(super) kind: Kind,
+}
+
+impl Counted {
+    /// Counts a call for what its kind counts for beside it.
+    pub(super) fn count_as(&mut self, kind: Kind) -> Result<(), Refusal> {
+        self.kind = kind;
+        let Connection { shared, usage, worker, .. } = &*self.connection;
+        let Shared { limits, usage: of_all, metrics, .. } = &**shared;
+        let of_address = usage.as_deref();
+        let exceeded = match kind {
+            Kind::List => {
+                let count = |usage: &Usage| usage.lists.fetch_add(1, Ordering::Relaxed);
+                let (all, address) = (count(of_all), of_address.map_or(0, count));
+                if all >= limits.lists {
+                    Some((Shed::Lists, "lists"))
+                } else if address >= limits.lists_of_address() {
+                    Some((Shed::ListsOfAddress, "lists to one address"))
+                } else {
+                    None
+                }
+            }
+            // They have half of all, and of those of an address: callers who say who they are have room beside them.
+            Kind::Open => {
+                let exceeds = |usage: &Usage, limit| {
+                    let before = add(usage.open_calls.of(*worker), 1);
+                    usage.open_calls.exceeds(before, half(limit))
+                };
+                let all = exceeds(of_all, limits.calls);
+                let address = of_address.is_some_and(|usage| exceeds(usage, limits.calls_of_address()));
+                if all {
+                    Some((Shed::Calls, "calls without credentials"))
+                } else if address {
+                    Some((Shed::CallsOfAddress, "calls without credentials from one address"))
+                } else {
+                    None
+                }
+            }
+            Kind::Other => None,
+        };
+        if let Some((shed, what)) = exceeded {
+            metrics.shed(shed);
+            return Err(Refusal::Busy(what));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let Self { connection, generation, kind } = self;
+        add(&connection.open[*generation], -1);
+        add(connection.calls(), -1);
+        connection.calls_of_address().map(|calls| add(calls, -1));
+        for usage in [Some(&connection.shared.usage), connection.usage.as_deref()].into_iter().flatten() {
+            match kind {
+                Kind::List => drop(usage.lists.fetch_sub(1, Ordering::Relaxed)),
+                Kind::Open => drop(add(usage.open_calls.of(connection.worker), -1)),
+                Kind::Other => {}
+            }
+        }
+    }
+}
+
+/// A call as it counts: until the last part of its answer is written.
+pub(crate) enum Count {
+    /// Of an answer that has one part at most; it costs no allocation.
+    Own(Counted),
+    /// Of an answer that may have many.
+    Shared(Arc<Counted>),
+}
+
+impl Count {
+    /// Has the call count until what is returned is dropped, too.
+    pub(crate) fn share(count: &mut Option<Self>) -> Option<Arc<Counted>> {
+        let shared = match count.take()? {
+            Self::Own(counted) => Arc::new(counted),
+            Self::Shared(shared) => shared,
+        };
+        *count = Some(Self::Shared(shared.clone()));
+        Some(shared)
+    }
+
+    /// Returns what goes with a part of the answer.
+    pub(crate) fn part(count: &mut Option<Self>) -> Option<Unsent> {
+        Self::share(count).map(Self::Shared).map(Unsent::new)
+    }
+
+    pub(super) fn connection(&self) -> &Connection {
+        match self {
+            Self::Own(counted) => &counted.connection,
+            Self::Shared(counted) => &counted.connection,
+        }
+    }
+}
+
+/// Goes with a part of an answer that the peer did not take yet. For as long the call counts, and the peer has
+/// something to read.
+pub(crate) struct Unsent(Count);
+
+impl Unsent {
+    pub(super) fn new(count: Count) -> Self {
+        add(&count.connection().owed, 1);
+        Self(count)
+    }
+
+    /// Says that the windows of the peer let so many bytes of the part go out.
+    pub(crate) fn took(&self, bytes: usize) {
+        add(&self.0.connection().taken, bytes.cast_signed());
+    }
+}
+
+impl Drop for Unsent {
+    fn drop(&mut self) {
+        add(&self.0.connection().owed, -1);
+    }
+}

@@ -1,0 +1,270 @@
+//! The way of a call, from its headers to its answer.
+//!
+//! What is no gRPC is refused as HTTP does. A call is taken in if there is room for it, and has a deadline from then
+//! on ([`Connection::begin`]). Then it is answered: the fast way, or by the generated code.
+
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Instant;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tonic::Status;
+use tonic::codegen::StdError;
+
+use crate::rpc::Rpc;
+use crate::server::call::body::{Answer, Content, Incoming};
+use crate::server::call::connection_state::Connection;
+use crate::server::call::dispatch::Generated;
+use crate::server::call::fast_path::{Fast, Outcome};
+use crate::server::call::grpc_web::Web;
+use crate::server::call::in_flight::InFlight;
+use crate::server::call::refusal::{self, Refusal};
+use crate::server::call::state::Shared;
+
+/// Answers the calls of a connection.
+#[derive(Clone)]
+pub(crate) struct Calls(Arc<Connection>);
+
+impl Calls {
+    pub(crate) fn of(connection: Arc<Connection>) -> Self {
+        Self(connection)
+    }
+
+    /// Answers a call of HTTP/2.
+    pub(crate) fn answer(&self, request: Request<Incoming>) -> Call {
+        match self.web(&request) {
+            Some(web) => self.translate(web, request),
+            None => self.call(request),
+        }
+    }
+
+    /// Returns what answers a request if it is in gRPC-Web.
+    fn web<B>(&self, request: &Request<B>) -> Option<&Web> {
+        self.0.shared.web.as_ref().filter(|_| Web::takes(request))
+    }
+
+    /// Answers a call in gRPC-Web.
+    fn translate<B>(&self, web: &Web, request: Request<B>) -> Call
+    where
+        B: Body<Data = Bytes, Error: Into<StdError> + Display> + Send + 'static,
+    {
+        let begun = Instant::now();
+        // The call that this is translated to says for itself if the header is malformed.
+        let deadline = self.0.deadline(begun, &request).unwrap_or(begun + self.0.shared.limits.deadline);
+        let answer = Box::pin(web.answer(request, self.clone()));
+        Call { in_flight: None, way: Way::Web { answer, deadline } }
+    }
+
+    /// Answers a call in gRPC.
+    fn call(&self, request: Request<Incoming>) -> Call {
+        let Shared { catalogue, found, routes, .. } = &*self.0.shared;
+        self.begin(request, |rpc, request, deadline| {
+            let mut fast = match Fast::take(rpc, request, routes.compresses()) {
+                Ok(fast) => fast,
+                Err(request) => return Way::Generated(routes.call(rpc, request, Some(deadline))),
+            };
+            // A waker that does nothing: what has to wait is polled again.
+            match fast.poll_outcome(catalogue, found, &mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(Outcome::Answered(response)) => Way::Answered(response),
+                Poll::Ready(Outcome::Declined(request)) => {
+                    Way::Generated(routes.call(rpc, request, Some(deadline)))
+                }
+                Poll::Pending => Way::Fast(Box::new(fast)),
+            }
+        })
+    }
+
+    /// Begins a call, and finds the way in which it is answered.
+    fn begin<B: Body>(&self, request: Request<B>, way: impl FnOnce(Rpc, Request<B>, Instant) -> Way) -> Call {
+        if let Some(response) = refused_by_http(&request) {
+            return Call::answered(response);
+        }
+        let (mut in_flight, admitted) = self.0.begin(&request);
+        let way = match admitted {
+            Ok(rpc) => way(rpc, request, in_flight.deadline()),
+            Err(refusal) => {
+                in_flight.blame_caller();
+                Way::Answered(refused(refusal))
+            }
+        };
+        Call { in_flight: Some(in_flight), way }
+    }
+}
+
+/// Requests over HTTP/1.1: calls of browsers, or what should have come over HTTP/2.
+impl hyper::service::Service<Request<hyper::body::Incoming>> for Calls {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Call;
+
+    fn call(&self, request: Request<hyper::body::Incoming>) -> Call {
+        if let Some(web) = self.web(&request) {
+            return self.translate(web, request);
+        }
+        Call::answered(refusal::signpost("over HTTP/1.1, it takes gRPC-Web").map(Content::Generated))
+    }
+}
+
+/// The calls of a browser, translated to gRPC.
+impl tower::Service<Request<tonic::body::Body>> for Calls {
+    type Response = Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        let call = self.begin(request, |rpc, request, deadline| {
+            Way::Generated(self.0.shared.routes.call(rpc, request, Some(deadline)))
+        });
+        let bytes =
+            |body: Answer| tonic::body::Body::new(body.map_frame(|frame| frame.map_data(Bytes::from)));
+        Box::pin(async move {
+            let (mut parts, mut answer) = call.await?.into_parts();
+            // What this becomes is written later than it is taken from here, and counts until then.
+            if let Some(counted) = answer.share() {
+                parts.extensions.insert(counted);
+            }
+            Ok(Response::from_parts(parts, bytes(answer)))
+        })
+    }
+}
+
+/// A call that is being answered.
+pub(crate) struct Call {
+    in_flight: Option<InFlight>,
+    way: Way,
+}
+
+enum Way {
+    /// The answer is there already, or there is to be none.
+    Answered(Response<Content>),
+    /// The request is not there as a whole yet.
+    Fast(Box<Fast>),
+    Generated(Generated),
+    /// A call of a browser; the call that it is translated to is the one that is in flight.
+    Web {
+        answer: Pin<Box<dyn Future<Output = Response<tonic::body::Body>> + Send>>,
+        deadline: Instant,
+    },
+}
+
+impl Call {
+    /// A call that has its answer, and counts for nothing.
+    fn answered(response: Response<Content>) -> Self {
+        Self { in_flight: None, way: Way::Answered(response) }
+    }
+
+    /// Returns when the call has to be done; `None` if it is.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        match &self.way {
+            Way::Web { deadline, .. } => Some(*deadline),
+            Way::Answered(_) | Way::Fast(_) | Way::Generated(_) => {
+                self.in_flight.as_ref().map(InFlight::deadline)
+            }
+        }
+    }
+
+    /// Returns whether the answer is there, so that nothing of the request is read any more.
+    pub(crate) fn is_answered(&self) -> bool {
+        matches!(self.way, Way::Answered(_))
+    }
+
+    /// Asks for the answer, until there is one.
+    pub(crate) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response<Answer>> {
+        let Self { in_flight, way } = self;
+        let mut response = match way.poll(in_flight.as_mut(), cx) {
+            Poll::Ready(response) => response,
+            Poll::Pending => match in_flight.as_ref().and_then(InFlight::refusal) {
+                Some(refusal) => refused(refusal),
+                None => return Poll::Pending,
+            },
+        };
+        let Some(call) = in_flight.take() else {
+            let counted = response.extensions_mut().remove();
+            return Poll::Ready(response.map(|content| Answer::to_none(content, counted)));
+        };
+        // Ready bytes have no status in the headers. Others may, and then nothing follows.
+        let is_over =
+            !matches!(response.body(), Content::Ready(_)) && refusal::code(response.headers()).is_some();
+        if is_over {
+            call.end(response.headers());
+            return Poll::Ready(response.map(|_| Answer::default()));
+        }
+        Poll::Ready(response.map(|content| Answer::to(call, content)))
+    }
+}
+
+impl Future for Call {
+    type Output = Result<Response<Answer>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.poll_response(cx).map(Ok)
+    }
+}
+
+impl Way {
+    fn poll(&mut self, call: Option<&mut InFlight>, cx: &mut Context<'_>) -> Poll<Response<Content>> {
+        loop {
+            match self {
+                Self::Answered(response) => return Poll::Ready(std::mem::take(response)),
+                Self::Fast(fast) => {
+                    let Some(call) = call.as_deref() else { return Poll::Pending };
+                    let Some(shared) = call.shared() else { return Poll::Pending };
+                    match ready!(fast.poll_outcome(&shared.catalogue, &shared.found, cx)) {
+                        Outcome::Answered(response) => return Poll::Ready(response),
+                        Outcome::Declined(request) => {
+                            let rpc = fast.rpc();
+                            *self = Self::Generated(shared.routes.call(rpc, request, Some(call.deadline())));
+                        }
+                    }
+                }
+                Self::Generated(answer) => {
+                    let Ok(response) = ready!(answer.as_mut().poll(cx));
+                    let mut response = response.map(Content::Generated);
+                    if let Some(call) = call {
+                        call.hide_internals(response.headers_mut());
+                    }
+                    return Poll::Ready(response);
+                }
+                Self::Web { answer, .. } => {
+                    return answer.as_mut().poll(cx).map(|answer| answer.map(Content::Generated));
+                }
+            }
+        }
+    }
+}
+
+fn refused(refusal: Refusal) -> Response<Content> {
+    Status::from(refusal).into_http()
+}
+
+/// Refuses what is not a gRPC request: another method than POST, or another type of content.
+fn refused_by_http<B>(request: &Request<B>) -> Option<Response<Content>> {
+    let status = |status, allow: Option<&'static str>| {
+        let mut response = Response::new(Content::Empty);
+        *response.status_mut() = status;
+        if let Some(allow) = allow {
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        Some(response)
+    };
+    if request.method() != Method::POST {
+        return status(StatusCode::METHOD_NOT_ALLOWED, Some("POST"));
+    }
+    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    match content_type.strip_prefix(b"application/grpc") {
+        Some([] | [b'+' | b';', ..]) => None,
+        _ => status(StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
+    }
+}

@@ -1,0 +1,112 @@
+//! Runs calls, until they are done or have to be.
+
+use std::pin::Pin;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::time;
+
+use crate::server::call::state::Phase;
+
+/// How long a call may take to say that it is late. A peer that reads nothing does not get that either; its stream is
+/// reset.
+pub(crate) const LAST_WORD: Duration = Duration::from_millis(500);
+
+/// A call that panics ends at most its connection: the panic stops at the task, its own or the connection's.
+const _: () = assert!(cfg!(panic = "unwind"), "build with panic = \"unwind\"");
+
+/// Runs a call that has to be done by then; `None` if it is done at once.
+///
+/// Most calls can be answered when they arrive, so each is polled once on the spot; only one that has to wait
+/// becomes a task.
+pub(crate) fn execute(
+    mut call: impl Future<Output = ()> + Unpin + Send + 'static,
+    deadline: Option<Instant>,
+    phase: &watch::Receiver<Phase>,
+) {
+    // A waker that does nothing: polling it again, as a task, is what wakes it.
+    if Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+        tokio::spawn(run(call, deadline, phase.clone()));
+    }
+}
+
+/// Runs a call until it is done. At its deadline, or when the service has to stop, it is polled and sees that itself.
+async fn run(
+    mut call: impl Future<Output = ()> + Unpin,
+    deadline: Option<Instant>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    // What is not a call is over at once.
+    let Some(deadline) = deadline else { return call.await };
+    tokio::select! {
+        () = &mut call => return,
+        () = time::sleep_until(deadline.into()) => {}
+        _ = phase.wait_for(|phase| *phase == Phase::Ending) => {}
+    }
+    let _ = time::timeout(LAST_WORD, call).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_call_that_panics_ends_its_connection_and_no_other() {
+        let (_phase, phase) = watch::channel(Phase::Serving);
+        let (first, second) = (phase.clone(), phase);
+        let mut open = JoinSet::new();
+        let panics = async { panic!("a bad call, as this test wants it") };
+        open.spawn(async move { execute(Box::pin(panics), None, &first) });
+        assert!(open.join_next().await.unwrap().unwrap_err().is_panic());
+
+        let (answered, answer) = oneshot::channel();
+        let answers = async move {
+            tokio::task::yield_now().await;
+            answered.send(()).unwrap();
+        };
+        open.spawn(async move { execute(Box::pin(answers), None, &second) });
+        answer.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_does_not_end_by_itself_is_dropped_soon_after_its_deadline() {
+        let (_phase, phase) = watch::channel(Phase::Serving);
+        let (dropped, mut gone) = oneshot::channel::<()>();
+        let call = async move {
+            let _dropped = dropped;
+            std::future::pending::<()>().await;
+        };
+        let deadline = time::Instant::now() + Duration::from_mins(1);
+        execute(Box::pin(call), Some(deadline.into_std()), &phase);
+        assert!(time::timeout(Duration::from_secs(59), &mut gone).await.is_err(), "too early");
+        assert!(time::timeout(Duration::from_secs(3), &mut gone).await.unwrap().is_err(), "too late");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_polled_once_more_when_its_time_is_up() {
+        for stops in [false, true] {
+            let (phases, phase) = watch::channel(Phase::Serving);
+            let (answered, answer) = oneshot::channel();
+            let began = time::Instant::now();
+            let mut answered = Some(answered);
+            let call = std::future::poll_fn(move |_| {
+                let late = began.elapsed() >= Duration::from_secs(10);
+                if let Some(answered) = answered.take_if(|_| late) {
+                    answered.send(began.elapsed()).unwrap();
+                }
+                if late { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+            });
+            execute(call, Some((began + Duration::from_mins(1)).into_std()), &phase);
+            if stops {
+                time::sleep(Duration::from_secs(10)).await;
+                phases.send_replace(Phase::Ending);
+            }
+            let expected = if stops { 10 } else { 60 };
+            assert_eq!(answer.await.unwrap().as_secs(), expected);
+        }
+    }
+}

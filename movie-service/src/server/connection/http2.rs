@@ -1,0 +1,192 @@
+//! Connections of HTTP/2, on h2.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use h2::server::{Builder, Connection};
+use h2::{Ping, PingPong, Reason};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::Instant;
+use tracing::debug;
+
+use crate::server::call::body::Incoming;
+use crate::server::call::data::Data;
+use crate::server::call::response::Reply;
+use crate::server::call::state::Phase;
+use crate::server::call::task::Calls;
+use crate::server::connection::executor;
+use crate::server::connection::serving::{Left, Serving};
+use crate::server::connection::write_buffer::Gather;
+use crate::server::limits::Limits;
+
+/// GOAWAY with the highest stream and no error: the peer may open no more streams, and those on their way are served
+/// (RFC 9113, section 6.8).
+const GO_AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+
+/// A connection of HTTP/2.
+pub(crate) struct Http2<S> {
+    connection: Connection<Gather<S>, Data>,
+    gather: Gather<S>,
+    pings: Option<PingPong>,
+    calls: Calls,
+    phase: watch::Receiver<Phase>,
+    shutdown: Shutdown,
+    /// From when on a peer that was told to leave opens no more streams.
+    refuses_from: Option<Instant>,
+    /// The time for what a peer sends after it has confirmed the first GOAWAY.
+    linger: Duration,
+    /// The time to confirm it.
+    confirm_timeout: Duration,
+}
+
+/// How far a graceful shutdown has come.
+///
+/// h2's own graceful shutdown sends the final GOAWAY as soon as the peer acknowledges a PING. From then on, h2 ignores
+/// new streams, but treats a `WINDOW_UPDATE` on such a stream as a connection error, which ends all calls in flight.
+/// Such frames are common: gRPC's C core writes a PING acknowledgement ahead of the HEADERS of calls that it has begun.
+/// Here, the final GOAWAY waits until no stream is open, and h2 reads nothing after it.
+#[derive(Clone, Copy)]
+enum Shutdown {
+    /// It was not requested.
+    NotRequested,
+    /// The first GOAWAY is to be sent, once h2 is not in the middle of a frame.
+    Requested,
+    /// The first GOAWAY was sent. A PING has to follow, once no other PING is outstanding.
+    Announced,
+    /// The PING was sent.
+    Pinged,
+    /// The peer acknowledged the PING.
+    Confirmed,
+    /// h2 has the final GOAWAY.
+    Final,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
+    /// Begins a connection: reads the peer's preface and says what it may do.
+    ///
+    /// # Errors
+    ///
+    /// If the preface is none, or the connection fails.
+    pub(crate) async fn begin(
+        gather: Gather<S>,
+        limits: &Limits,
+        calls: Calls,
+        phase: watch::Receiver<Phase>,
+    ) -> Result<Self, h2::Error> {
+        let mut connection = Builder::new()
+            .max_concurrent_streams(size(limits.streams))
+            .max_pending_accept_reset_streams(limits.resets)
+            .max_local_error_reset_streams(Some(limits.resets))
+            .max_header_list_size(size(limits.header_list))
+            .initial_window_size(size(limits.window))
+            .initial_connection_window_size(size(limits.window.saturating_mul(4)))
+            .max_send_buffer_size(limits.send_buffer)
+            .handshake(gather.clone())
+            .await?;
+        Ok(Self {
+            pings: connection.ping_pong(),
+            connection,
+            gather,
+            calls,
+            phase,
+            shutdown: Shutdown::NotRequested,
+            refuses_from: None,
+            linger: limits.linger,
+            confirm_timeout: limits.keep_alive_timeout.max(limits.linger),
+        })
+    }
+
+    /// Advances the shutdown; returns whether h2 has to be polled again.
+    fn advance_shutdown(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(pings) = &mut self.pings else { return false };
+        if matches!(self.shutdown, Shutdown::Requested) && self.gather.interject(&GO_AWAY) {
+            self.refuses_from = Some(Instant::now() + self.confirm_timeout);
+            self.shutdown = Shutdown::Announced;
+        }
+        match self.shutdown {
+            Shutdown::Announced => {
+                // The acknowledgement of an earlier PING says nothing about the GOAWAY.
+                let _ = pings.poll_pong(cx);
+                if pings.send_ping(Ping::opaque()).is_err() {
+                    return false;
+                }
+                self.shutdown = Shutdown::Pinged;
+                true
+            }
+            Shutdown::Pinged if pings.poll_pong(cx).is_ready() => {
+                self.refuses_from = Some(Instant::now() + self.linger);
+                self.shutdown = Shutdown::Confirmed;
+                true
+            }
+            Shutdown::Confirmed if !self.connection.has_streams() => {
+                self.finish();
+                true
+            }
+            Shutdown::NotRequested
+            | Shutdown::Requested
+            | Shutdown::Pinged
+            | Shutdown::Confirmed
+            | Shutdown::Final => false,
+        }
+    }
+
+    /// Has h2 send the final GOAWAY, with the last stream that it has seen, and close the connection.
+    fn finish(&mut self) {
+        self.connection.abrupt_shutdown(Reason::NO_ERROR);
+        self.shutdown = Shutdown::Final;
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Serving for Http2<S> {
+    const HAS_TASKS: bool = true;
+
+    fn poll_serve(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left> {
+        loop {
+            while let Poll::Ready(accepted) = self.connection.poll_accept(cx) {
+                let Some(call) = accepted else { return Poll::Ready(Ok(())) };
+                let (request, mut respond) = call?;
+                if self.refuses_from.is_some_and(|from| from <= Instant::now()) {
+                    debug!("a peer that was told to leave goes on to call");
+                    // The peer may send the request elsewhere: nothing was done for it (RFC 9113, section 8.7).
+                    respond.send_reset(Reason::REFUSED_STREAM);
+                    continue;
+                }
+                let call = self.calls.answer(request.map(Incoming));
+                let deadline = call.deadline();
+                executor::execute(Reply::new(call, respond), deadline, &self.phase);
+            }
+            if !self.advance_shutdown(cx) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn leave(mut self: Pin<&mut Self>) {
+        self.shutdown = Shutdown::Requested;
+    }
+
+    fn end(mut self: Pin<&mut Self>) {
+        self.finish();
+    }
+
+    fn ping(mut self: Pin<&mut Self>) -> bool {
+        // The PING of the shutdown does, and its acknowledgement is not to be missed.
+        if matches!(self.shutdown, Shutdown::Pinged) {
+            return true;
+        }
+        let Some(pings) = &mut self.pings else { return false };
+        // Has h2 forget the last one if it was answered. If it was not, no other can be sent, and it still asks. To see
+        // any answer, whoever asks watches what arrives.
+        let _ = pings.poll_pong(&mut Context::from_waker(Waker::noop()));
+        let _ = pings.send_ping(Ping::opaque());
+        true
+    }
+}
+
+/// Returns a size, or the largest that a window may have (RFC 9113, section 6.9.1), which suits every setting.
+fn size(size: usize) -> u32 {
+    const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;
+    u32::try_from(size).map_or(MAX_WINDOW_BYTES, |size| size.min(MAX_WINDOW_BYTES))
+}

@@ -1,0 +1,26 @@
+//! What there is to a connection that serves calls, whatever the version of HTTP.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// A connection that serves calls.
+pub(crate) trait Serving {
+    /// Whether each call is a task that ends at its deadline. Otherwise the one call there is runs with the connection.
+    const HAS_TASKS: bool;
+
+    /// Serves calls until either side ends the connection.
+    fn poll_serve(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left>;
+
+    /// Has the peer leave once its calls are done.
+    fn leave(self: Pin<&mut Self>);
+
+    /// Ends the connection, which has no calls in flight, and has the peer make those that are on their way elsewhere.
+    fn end(self: Pin<&mut Self>);
+
+    /// Asks the peer whether it is still there; returns whether that can be asked.
+    fn ping(self: Pin<&mut Self>) -> bool;
+}
+
+/// How a connection ended.
+pub(crate) type Left = Result<(), Box<dyn Error + Send + Sync>>;

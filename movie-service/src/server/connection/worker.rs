@@ -1,0 +1,119 @@
+//! A thread that serves connections, on a runtime of its own.
+//!
+//! A call never leaves the thread of its connection: nothing is stolen, locked or woken across cores.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tracing::debug;
+
+use crate::server::accept::admission::Ticket;
+use crate::server::accept::listener::Accepted;
+use crate::server::call::state::{Phase, Shared};
+use crate::server::connection::lifecycle::WorkerContext;
+use crate::server::connection::{executor, lifecycle};
+
+/// How long a connection may take to leave once calls had their last word.
+const LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
+
+/// A running worker.
+pub(crate) struct Worker {
+    queue: mpsc::UnboundedSender<Handed>,
+    connections: Arc<AtomicUsize>,
+    finished: oneshot::Receiver<()>,
+}
+
+/// A connection on its way to or in a worker; counted until it is dropped.
+struct Handed {
+    accepted: Accepted,
+    ticket: Ticket,
+    counted: Counted,
+}
+
+struct Counted(Arc<AtomicUsize>);
+
+impl Worker {
+    /// Starts a worker.
+    pub(crate) fn start(core: usize, shared: Arc<Shared>, phase: watch::Receiver<Phase>) -> io::Result<Self> {
+        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let (queue, connections) = mpsc::unbounded_channel();
+        let (finish, finished) = oneshot::channel();
+        thread::Builder::new().name(format!("worker-{core}")).spawn(move || {
+            runtime.block_on(run(core, connections, &shared, phase));
+            // Streams of connections that were given up end here.
+            drop(runtime);
+            let _ = finish.send(());
+        })?;
+        Ok(Self { queue, connections: Arc::default(), finished })
+    }
+
+    /// Returns how many connections it has.
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Serves a connection.
+    pub(crate) fn serve(&self, accepted: Accepted, ticket: Ticket) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        let handed = Handed { accepted, ticket, counted: Counted(self.connections.clone()) };
+        if self.queue.send(handed).is_err() {
+            debug!("lost a connection: its worker has ended");
+        }
+    }
+
+    /// Has the worker finish its connections. What is returned completes when there are none left.
+    pub(crate) fn finish(self) -> impl Future<Output = ()> {
+        let Self { queue, finished, .. } = self;
+        drop(queue);
+        async {
+            // An error means that the thread is gone, too.
+            let _ = finished.await;
+        }
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Serves what comes through `queue` until that is closed, then waits until what is open has ended or has to.
+async fn run(
+    worker: usize,
+    mut queue: mpsc::UnboundedReceiver<Handed>,
+    shared: &Arc<Shared>,
+    mut phase: watch::Receiver<Phase>,
+) {
+    let mut open = JoinSet::new();
+    loop {
+        tokio::select! {
+            handed = queue.recv() => match handed {
+                Some(Handed { accepted, ticket, counted }) => {
+                    let context = WorkerContext { shared: shared.clone(), phase: phase.clone(), worker };
+                    open.spawn(async move {
+                        lifecycle::serve(accepted, ticket, context).await;
+                        drop(counted);
+                    });
+                }
+                None => break,
+            },
+            // Without this, the set would keep the results of connections that have ended.
+            Some(_) = open.join_next() => {}
+        }
+    }
+    let forced = async {
+        let _ = phase.wait_for(|phase| *phase == Phase::Ending).await;
+        tokio::time::sleep(executor::LAST_WORD + LEAVE_TIMEOUT).await;
+    };
+    tokio::select! {
+        () = async { while open.join_next().await.is_some() {} } => {}
+        () = forced => debug!(connections = open.len(), "closing connections by force"),
+    }
+}

@@ -1,0 +1,81 @@
+//! Single calls, without a connection: for whoever tries what a request may hold, one after the other and fast.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::Body;
+use http_body_util::BodyExt;
+use tonic::Status;
+use tonic::codegen::StdError;
+
+use crate::access::Denied;
+use crate::catalogue::Catalogue;
+use crate::found::Found;
+use crate::rpc::Rpc;
+use crate::server::call::body::{Answer, Content};
+use crate::server::call::dispatch::Offers;
+use crate::server::call::dispatch::Routes;
+use crate::server::call::fast_path::{Fast, Outcome};
+use crate::server::call::refusal;
+use crate::server::call::refusal::Refusal;
+use crate::server::limits::Limits;
+use crate::servicer::catalog::CatalogServicer;
+use crate::servicer::course::MovieServicer;
+use crate::servicer::health::Health;
+use crate::store::Store;
+
+/// Answers calls as a connection does once it has let them in.
+pub struct SingleCalls {
+    catalogue: Arc<Catalogue>,
+    routes: Routes,
+}
+
+impl SingleCalls {
+    /// Answers from `catalogue`, with the default limits.
+    ///
+    /// # Errors
+    ///
+    /// If a service cannot be made.
+    pub fn new(catalogue: Arc<Catalogue>) -> io::Result<Self> {
+        let offers = Offers { health: false, reflection: false, gzip: false, web: Vec::new() };
+        let (health, limits) = (Health::default(), Limits::default());
+        let movie = MovieServicer::new(catalogue.clone(), Found::quiet());
+        let store = Store::read_only("memory");
+        let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
+        let routes = Routes::new(movie, catalog, &health, &offers, &limits).map_err(io::Error::other)?;
+        Ok(Self { catalogue, routes })
+    }
+
+    /// Answers a call: the fast way or, if that declines, by the generated code.
+    pub async fn answer<B>(
+        &self,
+        request: Request<B>,
+    ) -> Response<impl Body<Data = Bytes, Error = Status> + use<B>>
+    where
+        B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
+    {
+        let Some(rpc) = Rpc::find(request.uri().path()) else {
+            let response = Status::from(Refusal::from(Denied::NoSuchRpc)).into_http();
+            return response.map(bytes);
+        };
+        let generated = match Fast::take(rpc, request, self.routes.compresses()) {
+            Err(request) => self.routes.call(rpc, request, None),
+            Ok(mut fast) => {
+                match poll_fn(|cx| fast.poll_outcome(&self.catalogue, &Found::quiet(), cx)).await {
+                    Outcome::Answered(response) => return response.map(bytes),
+                    Outcome::Declined(request) => self.routes.call(rpc, request, None),
+                }
+            }
+        };
+        let Ok(mut response) = generated.await;
+        refusal::hide_internals(response.headers_mut());
+        response.map(|body| bytes(Content::Generated(body)))
+    }
+}
+
+fn bytes(content: Content) -> impl Body<Data = Bytes, Error = Status> {
+    Answer::to_none(content, None).map_frame(|frame| frame.map_data(Bytes::from))
+}

@@ -1,0 +1,180 @@
+//! Reads requests of `movie.catalog.v1`: what they mean, or everything that is wrong with them.
+
+use movie_proto::catalog::v1::{ListMoviesRequest, Movie, MovieFilter};
+use prost_types::FieldMask;
+
+use crate::catalogue::query::filter::{By, Field as OrderField, Filter, Order};
+use crate::catalogue::query::page::{MAX_ORDER_FIELDS, Query};
+use crate::movie::Violation;
+use crate::store::Field;
+
+/// The page that is returned unless another size is asked for, and the largest.
+const PAGE: usize = 50;
+const MAX_PAGE_SIZE: usize = 1_000;
+
+/// The most words of a kind in a filter.
+const MAX_FILTER_WORDS: usize = 100;
+
+/// Returns what to list, and how many movies.
+pub(crate) fn list(request: &ListMoviesRequest) -> Result<(Query, usize), Vec<Violation>> {
+    let mut violations = Vec::new();
+    let size = match usize::try_from(request.page_size) {
+        Ok(0) => PAGE,
+        Ok(size) => size.min(MAX_PAGE_SIZE),
+        Err(_) => {
+            violations.push(Violation::new("page_size", "expected a number that is not negative"));
+            PAGE
+        }
+    };
+    let filter = request.filter.as_ref().map(|filter| self::filter(filter, &mut violations));
+    let order = order(&request.order_by).unwrap_or_else(|description| {
+        violations.push(Violation::new("order_by", description));
+        Order::new()
+    });
+    let query = Query { filter: filter.unwrap_or_default(), order };
+    if violations.is_empty() { Ok((query, size)) } else { Err(violations) }
+}
+
+fn filter(filter: &MovieFilter, violations: &mut Vec<Violation>) -> Filter {
+    let mut wrong = |field: &str, description: String| {
+        violations.push(Violation::new(format!("filter.{field}"), description));
+    };
+    let mut year = |year: i32, field: &str| {
+        u32::try_from(year).unwrap_or_else(|_| {
+            wrong(field, "expected a year, or 0 for any".into());
+            0
+        })
+    };
+    let (year_from, year_to) = (year(filter.year_from, "year_from"), year(filter.year_to, "year_to"));
+    if filter.rating_min.is_some_and(f32::is_nan) {
+        wrong("rating_min", "expected a number".into());
+    }
+    for (words, field) in
+        [(&filter.genres, "genres"), (&filter.countries, "countries"), (&filter.languages, "languages")]
+    {
+        if words.len() > MAX_FILTER_WORDS {
+            wrong(field, format!("expected at most {MAX_FILTER_WORDS}, not {}", words.len()));
+        }
+    }
+    let MovieFilter { rating_min, genres, countries, languages, director, .. } = filter.clone();
+    Filter { year_from, year_to, rating_min, genres, countries, languages, director }
+}
+
+/// Reads an order as in AIP-132: `year desc, title`.
+fn order(text: &str) -> Result<Order, String> {
+    let mut order = Order::new();
+    if text.trim().is_empty() {
+        return Ok(order);
+    }
+    for part in text.split(',') {
+        let mut words = part.split_whitespace();
+        let field = match words.next() {
+            Some("title") => OrderField::Title,
+            Some("year") => OrderField::Year,
+            Some("rating") => OrderField::Rating,
+            _ => return Err("expected title, year or rating, separated by commas".into()),
+        };
+        let descending = match (words.next(), words.next()) {
+            (None, _) => false,
+            (Some("desc"), None) => true,
+            _ => return Err("expected nothing but ` desc` after a field".into()),
+        };
+        if order.iter().any(|by: &By| by.field == field) {
+            return Err("expected each field once".into());
+        }
+        order.push(By { field, descending });
+    }
+    debug_assert!(order.len() <= MAX_ORDER_FIELDS);
+    Ok(order)
+}
+
+/// Returns the fields that an update is to change.
+pub(crate) fn fields(movie: &Movie, mask: Option<&FieldMask>) -> Result<Vec<Field>, Vec<Violation>> {
+    let Some(mask) = mask else {
+        return Ok(Field::ALL.into_iter().filter(|field| field.is_set(movie)).collect());
+    };
+    let mut fields = Vec::new();
+    let mut violations = Vec::new();
+    for path in &mask.paths {
+        match path.as_str() {
+            "*" => fields.extend(Field::ALL),
+            // The id names the movie, and the others are the service's: what a request says of them changes nothing.
+            "id" | "create_time" | "update_time" | "etag" => {}
+            _ => match path.parse() {
+                Ok(field) => fields.push(field),
+                Err(()) => violations.push(Violation::new(
+                    "update_mask",
+                    format!(
+                        "expected fields of a movie, or `*`; `{}` is none",
+                        crate::catalogue::Quoted(path)
+                    ),
+                )),
+            },
+        }
+        if violations.len() == MAX_VIOLATIONS {
+            break;
+        }
+    }
+    if violations.is_empty() { Ok(fields) } else { Err(violations) }
+}
+
+/// The most violations that are told of one field, so that they fit the headers that clients take.
+const MAX_VIOLATIONS: usize = 10;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_fields_separated_by_commas() {
+        let by = |field, descending| By { field, descending };
+        assert_eq!(order(""), Ok(vec![]));
+        assert_eq!(order(" "), Ok(vec![]));
+        assert_eq!(order("year"), Ok(vec![by(OrderField::Year, false)]));
+        let both = vec![by(OrderField::Rating, true), by(OrderField::Title, false)];
+        assert_eq!(order(" rating  desc ,title"), Ok(both));
+        for wrong in [",", "year,", "director", "year asc", "year desc desc", "year,year desc", "YEAR"] {
+            order(wrong).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_page_has_the_size_that_is_asked_for_within_bounds() {
+        let size = |page_size| {
+            let request = ListMoviesRequest { page_size, ..ListMoviesRequest::default() };
+            list(&request).map(|(_, size)| size).map_err(|violations| violations[0].field.clone())
+        };
+        assert_eq!([0, 1, 1_000, 1_001, i32::MAX].map(size), [50, 1, 1_000, 1_000, 1_000].map(Ok));
+        assert_eq!(size(-1), Err("page_size".to_owned()));
+    }
+
+    #[test]
+    fn everything_that_is_wrong_with_a_list_is_named_at_once() {
+        let filter = MovieFilter {
+            year_from: -1,
+            rating_min: Some(f32::NAN),
+            genres: vec!["x".into(); 101],
+            ..MovieFilter::default()
+        };
+        let request = ListMoviesRequest {
+            page_size: -1,
+            filter: Some(filter),
+            order_by: "?".into(),
+            ..ListMoviesRequest::default()
+        };
+        let fields: Vec<_> =
+            list(&request).unwrap_err().into_iter().map(|violation| violation.field).collect();
+        let expected = ["page_size", "filter.year_from", "filter.rating_min", "filter.genres", "order_by"];
+        assert_eq!(fields, expected);
+    }
+
+    #[test]
+    fn without_a_mask_what_is_set_is_changed_and_a_star_is_everything() {
+        let movie = Movie { title: "Creed".into(), rating: Some(0.0), ..Movie::default() };
+        assert_eq!(fields(&movie, None), Ok(vec![Field::Title, Field::Rating]));
+        let mask = |paths: &[&str]| FieldMask { paths: paths.iter().map(|path| (*path).into()).collect() };
+        assert_eq!(fields(&movie, Some(&mask(&["*"]))), Ok(Field::ALL.to_vec()));
+        assert_eq!(fields(&movie, Some(&mask(&["year", "id"]))), Ok(vec![Field::Year]));
+        assert_eq!(fields(&movie, Some(&mask(&["Year", "x"]))).unwrap_err().len(), 2);
+    }
+}

@@ -1,0 +1,143 @@
+//! Errors of calls to gRPC statuses, with the details of `google.rpc` (AIP-193).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetail, ErrorInfo, FieldViolation, ResourceInfo, RetryInfo, StatusExt};
+
+use super::error::{CallError, named};
+use crate::movie::Violation;
+use crate::store::WriteError;
+
+/// The domain of the reasons in `google.rpc.ErrorInfo`.
+pub const DOMAIN: &str = "movie-service";
+
+/// When to try again what was refused for a moment.
+pub const RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// The type of a movie, as a resource (AIP-123).
+const MOVIE: &str = "movie.catalog.v1.Movie";
+
+impl From<CallError> for Status {
+    fn from(error: CallError) -> Self {
+        let message = error.to_string();
+        let number = |name: &str, number: u64| HashMap::from([(name.to_owned(), number.to_string())]);
+        let (code, reason, metadata, details) = match error {
+            CallError::Missing(ids) => {
+                let more = if ids.len() > 1 { number("missing", ids.len() as u64) } else { HashMap::new() };
+                let resources = named(&ids).iter().map(|id| resource(id)).collect();
+                (Code::NotFound, "MOVIE_NOT_FOUND", more, resources)
+            }
+            CallError::TooLarge { .. } => {
+                (Code::ResourceExhausted, "BATCH_TOO_LARGE", HashMap::new(), vec![])
+            }
+            CallError::PageTokenInvalid => {
+                let token = Violation::new("page_token", "expected the next_page_token of the page before");
+                (Code::InvalidArgument, "PAGE_TOKEN_INVALID", HashMap::new(), vec![bad_request(vec![token])])
+            }
+            CallError::PageTokenExpired => (Code::OutOfRange, "PAGE_TOKEN_EXPIRED", HashMap::new(), vec![]),
+            CallError::Compacted { oldest, .. } => {
+                (Code::OutOfRange, "REVISION_COMPACTED", number("oldest_revision", oldest), vec![])
+            }
+            CallError::HistoryChanged { .. } => (Code::OutOfRange, "HISTORY_CHANGED", HashMap::new(), vec![]),
+            CallError::RevisionUnknown { revision, .. } => {
+                (Code::OutOfRange, "REVISION_UNKNOWN", number("revision", revision), vec![])
+            }
+            CallError::TooSlow { resume } => {
+                (Code::Aborted, "WATCHER_TOO_SLOW", number("resume_revision", resume), vec![])
+            }
+            CallError::Stopping => {
+                let retry = RetryInfo::new(Some(RETRY_DELAY)).into();
+                (Code::Unavailable, "SERVICE_STOPPING", HashMap::new(), vec![retry])
+            }
+            CallError::Write(error) => {
+                let (code, reason, details) = written(error);
+                (code, reason, HashMap::new(), details)
+            }
+        };
+        let mut all = vec![ErrorDetail::from(ErrorInfo::new(reason, DOMAIN, metadata))];
+        all.extend(details);
+        Self::with_error_details_vec(code, message, all)
+    }
+}
+
+/// Returns the code, the reason and the details of a write that was not done.
+fn written(error: WriteError) -> (Code, &'static str, Vec<ErrorDetail>) {
+    match error {
+        WriteError::Invalid(violations) => {
+            (Code::InvalidArgument, "INVALID_FIELDS", vec![bad_request(violations)])
+        }
+        WriteError::RequestIdReused => {
+            let expected = Violation::new("request_id", "expected one that was not used for another movie");
+            (Code::InvalidArgument, "REQUEST_ID_REUSED", vec![bad_request(vec![expected])])
+        }
+        WriteError::NotFound(id) => (Code::NotFound, "MOVIE_NOT_FOUND", vec![resource(&id)]),
+        WriteError::Exists(id) => (Code::AlreadyExists, "MOVIE_EXISTS", vec![resource(&id)]),
+        WriteError::Stale(id) => (Code::Aborted, "ETAG_STALE", vec![resource(&id)]),
+        WriteError::ReadOnly => (Code::FailedPrecondition, "CATALOG_READ_ONLY", vec![]),
+        WriteError::Unavailable(_) => {
+            (Code::Unavailable, "STORE_UNAVAILABLE", vec![RetryInfo::new(Some(RETRY_DELAY)).into()])
+        }
+        WriteError::StoreReadOnly => {
+            (Code::Unavailable, "STORE_READ_ONLY", vec![RetryInfo::new(Some(RETRY_DELAY)).into()])
+        }
+        WriteError::OutcomeUnknown => {
+            (Code::Unavailable, "OUTCOME_UNKNOWN", vec![RetryInfo::new(Some(RETRY_DELAY)).into()])
+        }
+        WriteError::Rejected => (Code::Internal, "SERVICE_FAILED", vec![]),
+    }
+}
+
+fn resource(id: &str) -> ErrorDetail {
+    // An id that is no id may be of any length.
+    let id = id.chars().take(crate::movie::MAX_ID_CHARS).collect::<String>();
+    ResourceInfo::new(MOVIE, id, "", "").into()
+}
+
+fn bad_request(violations: Vec<Violation>) -> ErrorDetail {
+    let violations = violations
+        .into_iter()
+        .map(|Violation { field, description }| FieldViolation::new(field, description));
+    tonic_types::BadRequest::new(violations.collect::<Vec<_>>()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    #[test]
+    fn ids_that_are_missing_are_named_as_far_as_they_fit_the_headers_that_clients_take() {
+        for (id, least) in
+            [("720d006c-3a57-4b6a-b18f-9b713b073f3c", 15), (&"x".repeat(128), 5), (&"😀".repeat(128), 1)]
+        {
+            let status = Status::from(CallError::Missing(vec![id.to_owned(); 1_000]));
+            let named = status.get_error_details_vec().len() - 1;
+            assert!(named >= least, "{named}");
+            assert!(status.message().ends_with(&format!("and {} more", 1_000 - named)), "{status}");
+            let mut headers = HeaderMap::new();
+            status.add_header(&mut headers).unwrap();
+            // As HTTP/2 counts them (RFC 9113, section 6.5.2).
+            let size: usize =
+                headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 32).sum();
+            assert!(size < 8_000, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_store_that_fails_says_whether_the_write_may_be_done_and_when_to_try_again() {
+        for (error, reason) in [
+            (WriteError::Unavailable("its disk is full".into()), "STORE_UNAVAILABLE"),
+            (WriteError::StoreReadOnly, "STORE_READ_ONLY"),
+            (WriteError::OutcomeUnknown, "OUTCOME_UNKNOWN"),
+        ] {
+            let status = Status::from(CallError::Write(error.clone()));
+            assert_eq!((status.code(), status.message()), (Code::Unavailable, error.to_string().as_str()));
+            let details = status.get_error_details();
+            assert_eq!(details.error_info().unwrap().reason, reason);
+            assert_eq!(details.retry_info().unwrap().retry_delay, Some(RETRY_DELAY));
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! Loads a JSON database: `{"movies": [{"id": …, "title": …, "rating": …, "director": …}, …]}`.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::{mem, thread};
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::catalogue::{Builder, Draft, NotAdded, Quoted, Snapshot};
+use crate::store::json::entry::Entry;
+use crate::store::json::window::{Position, Window, WindowError};
+
+/// How much of the file is in memory at a time: little enough for the processor's cache.
+const WINDOW_BYTES: usize = 256 * 1024;
+
+/// How many batches of encoded movies may wait to be indexed: as many as fill one of the catalogue's blocks, since
+/// they are indexed a block at a time and the reader would stand still for that long.
+const MAX_PENDING_BATCHES: usize = 64;
+
+/// How many movies may be expected for each that was read: what a file that is not like its start can make the service
+/// set aside. A movie that is expected takes about 16 bytes.
+const MAX_EXPECTED_RATIO: u64 = 128;
+
+/// Why a database could not be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("read {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system says.
+        source: io::Error,
+    },
+    /// The file is not a database.
+    #[error("{path}:{at}: {message}")]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Where in the file.
+        at: Position,
+        /// Which movie, what was found and what was expected.
+        message: String,
+    },
+}
+
+/// Loads the movies of a JSON file, reading it piece by piece.
+///
+/// # Errors
+///
+/// [`LoadError`] if the file cannot be read, or is not a database.
+pub fn load(path: &Path) -> Result<Snapshot, LoadError> {
+    let file = File::open(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+    let length = file.metadata().map_or(0, |metadata| metadata.len());
+    load_from(file, length, path)
+}
+
+/// Loads the movies of a JSON text of about `length` bytes, reading it piece by piece; `path` names it in errors.
+///
+/// # Errors
+///
+/// [`LoadError`] if the text cannot be read, or is not a database.
+pub fn load_from(source: impl Read, length: u64, path: &Path) -> Result<Snapshot, LoadError> {
+    read(Window::new(source, WINDOW_BYTES), length).map_err(|error| match error {
+        WindowError::Read(source) => LoadError::Read { path: path.to_owned(), source },
+        WindowError::Json { at, message } => LoadError::Invalid { path: path.to_owned(), at, message },
+    })
+}
+
+/// Reads a database of about `length` bytes.
+fn read(mut window: Window<impl Read>, length: u64) -> Result<Snapshot, WindowError> {
+    let mut movies = None;
+    window.skip(b"\xef\xbb\xbf")?; // the byte order mark that some editors write
+    expect(&mut window, b'{', "`{\"movies\": [...]}`")?;
+    let mut more = !next_is(&mut window, b'}')?;
+    while more {
+        if window.peek()? != Some(b'"') {
+            return Err(window.unexpected("a key in double quotes"));
+        }
+        let key: String = window.take_owned()?;
+        expect(&mut window, b':', "`:`")?;
+        if key != "movies" {
+            window.take_owned::<IgnoredAny>()?;
+        } else if movies.is_none() {
+            movies = Some(list(&mut window, length)?);
+        } else {
+            window.peek()?;
+            return Err(window.unexpected("one list `movies`, not a second"));
+        }
+        more = another(&mut window, b'}')?;
+    }
+    if window.peek()?.is_some() {
+        return Err(window.unexpected("the end of the file"));
+    }
+    movies.ok_or_else(|| window.unexpected("a list `movies` in the object: `{\"movies\": [...]}`"))
+}
+
+/// Takes the list of movies. This thread reads and encodes, another one indexes what is encoded.
+fn list<R: Read>(window: &mut Window<R>, length: u64) -> Result<Snapshot, WindowError> {
+    let (batches, received) = mpsc::sync_channel(MAX_PENDING_BATCHES);
+    thread::scope(|scope| {
+        let indexing =
+            thread::Builder::new().spawn_scoped(scope, || index(received)).map_err(WindowError::Read)?;
+        let encoded = encode(window, length, &batches);
+        drop(batches);
+        // What is wrong with the movies that were encoded comes before what ended that.
+        let indexed = indexing.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        encoded.map(|()| indexed)
+    })
+}
+
+/// Some movies, encoded.
+struct Batch {
+    draft: Draft,
+    /// Where in the file each movie starts.
+    starts: Vec<Position>,
+    /// How many movies to expect in all.
+    expected: usize,
+}
+
+/// Sends the movies of the list in batches, until the list ends or nobody receives them.
+fn encode<R: Read>(
+    window: &mut Window<R>,
+    length: u64,
+    batches: &mpsc::SyncSender<Batch>,
+) -> Result<(), WindowError> {
+    expect(window, b'[', "a list of movies: `[`")?;
+    let (mut draft, mut starts) = (Draft::default(), Vec::new());
+    let encoded = encode_movies(window, length, batches, &mut draft, &mut starts);
+    // After an error, too, so that what is wrong with the movies before it is found. If nobody receives this, the
+    // other thread says why.
+    let _ = batches.send(Batch { draft, starts, expected: 0 });
+    encoded
+}
+
+fn encode_movies<R: Read>(
+    window: &mut Window<R>,
+    length: u64,
+    batches: &mpsc::SyncSender<Batch>,
+    draft: &mut Draft,
+    starts: &mut Vec<Position>,
+) -> Result<(), WindowError> {
+    let (mut number, mut details) = (0_u64, Vec::new());
+    let mut more = !next_is(window, b']')?;
+    while more {
+        if window.peek()? != Some(b'{') {
+            let error = window.unexpected("a movie: `{...}`");
+            return Err(name_movie(error, number + 1, window));
+        }
+        let start = window.position();
+        let pushed = window.take::<Entry<'_>, _>(|entry| {
+            draft.push(&entry.movie(&mut details)).map_err(|error| error.to_string())
+        });
+        if let Some(full) = pushed.map_err(|error| name_movie(error, number + 1, window))? {
+            // The rest of the file is like its start.
+            let expected = number.saturating_mul(length) / window.passed().max(1);
+            let expected = usize::try_from(expected.min(MAX_EXPECTED_RATIO * number)).unwrap_or_default();
+            let batch = Batch { draft: full, starts: mem::take(starts), expected };
+            if batches.send(batch).is_err() {
+                return Ok(());
+            }
+        }
+        starts.push(start);
+        number += 1;
+        more = another(window, b']')?;
+    }
+    Ok(())
+}
+
+/// Makes a snapshot of the movies of all batches.
+fn index(batches: mpsc::Receiver<Batch>) -> Result<Snapshot, WindowError> {
+    let (mut movies, mut reserved) = (Builder::default(), 0);
+    // Where the movies start that the builder has not called good yet.
+    let (mut starts, mut good) = (VecDeque::new(), 0);
+    let name = |(number, error): NotAdded, starts: &VecDeque<Position>, good: usize| {
+        let message = format!("movie {}: {error}", number + 1);
+        WindowError::Json { at: starts[number - good], message }
+    };
+    for batch in batches {
+        // Tables that grow one step after the other cost more.
+        if batch.expected > reserved {
+            reserved = batch.expected;
+            movies.reserve(reserved);
+        }
+        starts.extend(batch.starts);
+        movies.push(&batch.draft).map_err(|error| name(error, &starts, good))?;
+        starts.drain(..movies.len() - good);
+        good = movies.len();
+    }
+    movies.finish().map_err(|error| name(error, &starts, good))
+}
+
+/// Takes `byte`, or fails with what was `expected`.
+fn expect<R: Read>(window: &mut Window<R>, byte: u8, expected: &str) -> Result<(), WindowError> {
+    if next_is(window, byte)? { Ok(()) } else { Err(window.unexpected(expected)) }
+}
+
+/// Takes the comma before another item, or the `end` of the items.
+fn another<R: Read>(window: &mut Window<R>, end: u8) -> Result<bool, WindowError> {
+    if next_is(window, b',')? {
+        return Ok(true);
+    }
+    expect(window, end, &format!("`,` or `{}`", char::from(end))).map(|()| false)
+}
+
+/// Takes `byte` if it is next.
+fn next_is<R: Read>(window: &mut Window<R>, byte: u8) -> Result<bool, WindowError> {
+    let is_next = window.peek()? == Some(byte);
+    if is_next {
+        window.take_byte();
+    }
+    Ok(is_next)
+}
+
+/// Adds to an error which movie it is about: its number in the list and, if that can be read, its id or title.
+fn name_movie<R: Read>(error: WindowError, number: u64, window: &mut Window<R>) -> WindowError {
+    let WindowError::Json { at, message } = error else { return error };
+    let Names { id, title } = window.take_owned().unwrap_or_default();
+    let name = [("id", id), ("title", title)].into_iter().find_map(|(key, value)| {
+        let text = value.as_str().filter(|text| !text.is_empty())?;
+        Some(format!(" ({key} `{}`)", Quoted(text)))
+    });
+    let message = format!("movie {number}{}: {}", name.unwrap_or_default(), shortened(&message, 300));
+    WindowError::Json { at, message }
+}
+
+fn shortened(text: &str, characters: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}
+
+/// What a movie may be called in an error, whatever else is wrong with it.
+#[derive(Default, Deserialize)]
+struct Names {
+    #[serde(default)]
+    id: serde_json::Value,
+    #[serde(default)]
+    title: serde_json::Value,
+}
+
+#[cfg(test)]
+mod tests;

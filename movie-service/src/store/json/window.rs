@@ -1,0 +1,237 @@
+//! A JSON text read through a window that moves along the file.
+
+use std::fmt;
+use std::io::{self, Read};
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Deserializer;
+use serde_json::error::Category;
+
+/// The longest value that is read: more than a movie can take, however it is written.
+const LARGEST: usize = 64 * 1024 * 1024;
+
+/// Takes values off the front of a JSON text of any length, in memory for one value at a time. Strings are
+/// lent from the window wherever JSON needs no unescaping.
+#[derive(Debug)]
+pub(crate) struct Window<R> {
+    source: R,
+    /// How many bytes to read at a time.
+    size: usize,
+    buffer: Vec<u8>,
+    /// Where in `buffer` the text not yet taken begins.
+    taken: usize,
+    /// Whether `buffer` ends where the text ends.
+    ended: bool,
+    /// Where in the text that is.
+    position: Position,
+    /// How many bytes of the text are before that.
+    passed: u64,
+}
+
+/// A place in a text: line and column, counted from 1, columns in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+/// Why a value could not be taken.
+#[derive(Debug)]
+pub(crate) enum WindowError {
+    /// The source failed.
+    Read(io::Error),
+    /// The text is not what was expected.
+    Json {
+        /// Where.
+        at: Position,
+        /// What was found and what was expected.
+        message: String,
+    },
+}
+
+impl<R: Read> Window<R> {
+    /// Opens a window of `size` bytes on a text. It grows when a single value is longer.
+    pub(crate) fn new(source: R, size: usize) -> Self {
+        let position = Position { line: 1, column: 1 };
+        Self { source, size, buffer: Vec::new(), taken: 0, ended: false, position, passed: 0 }
+    }
+
+    /// Returns where the text not yet taken begins.
+    pub(crate) fn position(&self) -> Position {
+        self.position
+    }
+
+    /// Returns how many bytes of the text were taken.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed
+    }
+
+    /// Returns the next byte that is not white space, without taking it; `None` at the end.
+    pub(crate) fn peek(&mut self) -> Result<Option<u8>, WindowError> {
+        loop {
+            let rest = &self.buffer[self.taken..];
+            let blank = rest.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+            self.advance(blank.unwrap_or(rest.len()));
+            if blank.is_some() || self.ended {
+                return Ok(self.buffer.get(self.taken).copied());
+            }
+            self.fill()?;
+        }
+    }
+
+    /// Takes `bytes` if they are next.
+    pub(crate) fn skip(&mut self, bytes: &[u8]) -> Result<(), WindowError> {
+        while self.buffer.len() < self.taken + bytes.len() && !self.ended {
+            self.fill()?;
+        }
+        if self.buffer[self.taken..].starts_with(bytes) {
+            self.advance(bytes.len());
+        }
+        Ok(())
+    }
+
+    /// Takes the byte that [`Self::peek`] returned.
+    pub(crate) fn take_byte(&mut self) {
+        self.advance(1);
+    }
+
+    /// Takes a value that borrows nothing.
+    pub(crate) fn take_owned<T: DeserializeOwned>(&mut self) -> Result<T, WindowError> {
+        self.take::<Owned<T>, T>(Ok)
+    }
+
+    /// Takes a value and passes it to `with`, while what it borrows is still there. If `with` says what is
+    /// wrong with it, that is an error at the start of the value, which is not taken.
+    pub(crate) fn take<T: Lend, O>(
+        &mut self,
+        mut with: impl FnMut(T::Lent<'_>) -> Result<O, String>,
+    ) -> Result<O, WindowError> {
+        let mut looked_ahead = false;
+        loop {
+            match self.try_take::<T, O>(&mut with, &mut looked_ahead)? {
+                Some((output, length)) => {
+                    self.advance(length);
+                    return Ok(output);
+                }
+                None => self.fill()?,
+            }
+        }
+    }
+
+    /// Reads a value and its length from what is in the window; `None` if more is needed to be sure.
+    fn try_take<T: Lend, O>(
+        &self,
+        with: &mut impl FnMut(T::Lent<'_>) -> Result<O, String>,
+        looked_ahead: &mut bool,
+    ) -> Result<Option<(O, usize)>, WindowError> {
+        let rest = &self.buffer[self.taken..];
+        let mut values = Deserializer::from_slice(rest).into_iter::<T::Lent<'_>>();
+        match values.next() {
+            // What reaches the end of the window may go on after it.
+            Some(Ok(value)) if values.byte_offset() < rest.len() || self.ended => {
+                let output = with(value).map_err(|message| self.invalid(message))?;
+                Ok(Some((output, values.byte_offset())))
+            }
+            Some(Err(error)) if self.ended || (*looked_ahead && error.classify() != Category::Eof) => {
+                Err(self.error(&error))
+            }
+            Some(Err(error)) => {
+                // serde_json says where it is by the byte after, which may not be here yet.
+                *looked_ahead = error.classify() != Category::Eof;
+                Ok(None)
+            }
+            None if self.ended => Err(self.unexpected("a value")),
+            Some(Ok(_)) | None => Ok(None),
+        }
+    }
+
+    /// The error that says what is next instead of `expected`.
+    pub(crate) fn unexpected(&self, expected: &str) -> WindowError {
+        let found = match self.buffer.get(self.taken) {
+            Some(byte) => format!("found `{}`", byte.escape_ascii()),
+            None => "the file ends here".to_owned(),
+        };
+        self.invalid(format!("{found}, expected {expected}"))
+    }
+
+    /// The error that says what is wrong with what is next.
+    pub(crate) fn invalid(&self, message: String) -> WindowError {
+        WindowError::Json { at: self.position(), message }
+    }
+
+    fn error(&self, error: &serde_json::Error) -> WindowError {
+        let start = self.position();
+        let column = error.column().max(1);
+        let at = match error.line() {
+            0 | 1 => Position { line: start.line, column: start.column + column - 1 },
+            line => Position { line: start.line + line - 1, column },
+        };
+        // serde_json counts from the start of the window; the position goes in front, for the whole file.
+        let text = error.to_string();
+        let suffix = format!(" at line {} column {}", error.line(), error.column());
+        let message = text.strip_suffix(&suffix).unwrap_or(&text).to_owned();
+        WindowError::Json { at, message }
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.position = self.position.after(&self.buffer[self.taken..self.taken + bytes]);
+        self.passed += bytes as u64;
+        self.taken += bytes;
+    }
+
+    /// Moves the window on: drops what was taken, and reads more.
+    fn fill(&mut self) -> Result<(), WindowError> {
+        self.buffer.drain(..self.taken);
+        self.taken = 0;
+        if self.buffer.len() >= LARGEST {
+            return Err(
+                self.invalid(format!("a value of more than {LARGEST} bytes, expected it to be shorter"))
+            );
+        }
+        // A window that holds only the start of a value doubles, so that long values are not read over and over.
+        let room = self.size.max(self.buffer.len());
+        let read = self
+            .source
+            .by_ref()
+            .take(room as u64)
+            .read_to_end(&mut self.buffer)
+            .map_err(WindowError::Read)?;
+        self.ended = read < room;
+        Ok(())
+    }
+}
+
+/// A type to take that may borrow from the window.
+pub(crate) trait Lend {
+    /// The type, borrowing for `'a`.
+    type Lent<'a>: Deserialize<'a>;
+}
+
+/// Lends a type that borrows nothing.
+struct Owned<T>(PhantomData<T>);
+
+impl<T: DeserializeOwned> Lend for Owned<T> {
+    type Lent<'a> = T;
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+impl Position {
+    /// Returns the position after `text`.
+    fn after(self, text: &[u8]) -> Self {
+        match memchr::memrchr(b'\n', text) {
+            None => Self { column: self.column + text.len(), ..self },
+            Some(last) => {
+                Self { line: self.line + memchr::memchr_iter(b'\n', text).count(), column: text.len() - last }
+            }
+        }
+    }
+}

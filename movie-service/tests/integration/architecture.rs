@@ -1,0 +1,151 @@
+//! The arrows between the modules of `src`, as `docs/architecture.md` has them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The modules that a module may import from. The entry with the longest matching path counts.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("access", &["rpc", "reload"]),
+    ("admin", &["telemetry"]),
+    (
+        "app",
+        &[
+            "access",
+            "admin",
+            "catalogue",
+            "config",
+            "found",
+            "offline",
+            "reload",
+            "server",
+            "servicer",
+            "shutdown",
+            "store",
+            "telemetry",
+        ],
+    ),
+    ("catalogue", &[]),
+    ("config", &["catalogue", "rpc", "server", "store", "telemetry"]),
+    ("found", &[]),
+    ("movie", &["catalogue"]),
+    ("offline", &["catalogue", "config", "movie", "store", "telemetry"]),
+    ("reload", &["telemetry"]),
+    ("rpc", &[]),
+    ("server", &["server", "servicer", "store", "access", "catalogue", "found", "rpc", "telemetry"]),
+    ("server/limits", &[]),
+    ("server/usage", &[]),
+    ("server/accept", &["server/usage", "reload", "telemetry"]),
+    (
+        "server/call",
+        &[
+            "server/accept",
+            "server/limits",
+            "server/usage",
+            "servicer",
+            "store",
+            "access",
+            "catalogue",
+            "movie",
+            "found",
+            "rpc",
+            "telemetry",
+        ],
+    ),
+    ("server/connection", &["server/accept", "server/call", "server/limits", "server/usage", "telemetry"]),
+    ("servicer", &["store", "catalogue", "movie", "found"]),
+    ("shutdown", &[]),
+    ("store", &["catalogue", "movie", "telemetry", "reload"]),
+    ("telemetry", &["rpc"]),
+];
+
+/// Folders that know no wire type and nothing of tonic.
+const WITHOUT_TONIC: [&str; 3] = ["catalogue", "store", "access"];
+
+#[test]
+fn modules_import_only_from_the_modules_that_the_architecture_allows() {
+    let mut forbidden = Vec::new();
+    for (module, text) in modules() {
+        let Some((from, allowed)) = arrows_of(&module) else {
+            // `lib.rs` and `main.rs`.
+            assert!(!module.contains('/') && ["lib", "main"].contains(&&*module), "no arrows for {module}");
+            continue;
+        };
+        for import in imports(&text) {
+            let is_within = |folder: &str| import == folder || import.starts_with(&format!("{folder}/"));
+            if !is_within(from) && !allowed.iter().any(|folder| is_within(folder)) {
+                forbidden.push(format!("{module} imports {import}"));
+            }
+        }
+        if WITHOUT_TONIC.contains(&from) && text.contains("tonic::") {
+            forbidden.push(format!("{module} imports tonic"));
+        }
+    }
+    assert!(forbidden.is_empty(), "{forbidden:#?}");
+}
+
+#[test]
+fn a_folder_has_about_ten_files_and_a_file_one_subject() {
+    let mut folders = std::collections::BTreeMap::<_, usize>::new();
+    for (module, text) in modules() {
+        let folder = module.rsplit_once('/').map_or("", |(folder, _)| folder).to_owned();
+        *folders.entry(folder).or_default() += 1;
+        let lines = text.lines().count();
+        assert!(lines <= 470, "{module} has {lines} lines: look for its second subject");
+    }
+    for (folder, files) in folders {
+        assert!(files <= 17, "src/{folder} has {files} files: look for its second subject");
+    }
+}
+
+fn arrows_of(module: &str) -> Option<(&'static str, &'static [&'static str])> {
+    let is_within = |path: &str| module == path || module.starts_with(&format!("{path}/"));
+    let arrows = ARROWS.iter().filter(|(path, _)| is_within(path));
+    arrows.max_by_key(|(path, _)| path.len()).copied()
+}
+
+/// Returns the modules of `src` but those of tests: their paths, and their text up to their own tests.
+fn modules() -> Vec<(String, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut modules = Vec::new();
+    let mut folders = vec![src.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path: PathBuf = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.file_stem().unwrap() != "tests" {
+                let module = path.strip_prefix(&src).unwrap().with_extension("");
+                let module = module.to_str().unwrap().trim_end_matches("/mod").to_owned();
+                let text = fs::read_to_string(&path).unwrap();
+                let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+                modules.push((module, text[..end].to_owned()));
+            }
+        }
+    }
+    assert!(modules.len() > 50, "{modules:?}");
+    modules
+}
+
+/// Returns the paths in a text that begin with `crate::`, of at most two parts, such as `server/call`.
+fn imports(text: &str) -> Vec<String> {
+    let mut imports = Vec::new();
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = code.collect::<Vec<_>>().join("\n");
+    for (at, _) in code.match_indices("crate::") {
+        let path = &code[at + "crate::".len()..];
+        let is_name = |character: char| character.is_alphanumeric() || character == '_';
+        let end = path.find(|character| !is_name(character) && character != ':').unwrap_or(path.len());
+        if let Some(group) = path[end..].strip_prefix('{').filter(|_| path[..end].is_empty()) {
+            // `use crate::{admin, reload};`
+            let group = &group[..group.find('}').unwrap()];
+            imports.extend(group.split(',').map(|name| name.trim().to_owned()));
+            continue;
+        }
+        let is_module = |part: &&str| part.starts_with(char::is_lowercase);
+        let parts: Vec<_> = path[..end].split("::").take_while(is_module).take(2).collect();
+        if !parts.is_empty() {
+            imports.push(parts.join("/"));
+        }
+    }
+    imports
+}
