@@ -51,7 +51,7 @@ fn all_that_the_other_pages_show_is_true() {
         "databases/README.md",
         "docs/client.md",
         "docs/decisions.md",
-        "docs/operations.md",
+        "docs/operations/stores.md",
         "docs/performance.md",
     ] {
         assert_true(path);
