@@ -57,7 +57,7 @@ pub struct Config {
     #[arg(long, env = "MOVIE_PAUSE", value_name = "TIME", default_value = "0", value_parser = parse_time)]
     pub pause: Duration,
 
-    /// Limit on what a peer may do, for example idle=5m; `docs/operations/stores.md` lists them.
+    /// Limit on what a peer may do, for example idle=5m; `docs/operations/limits.md` lists them.
     #[arg(long = "limit", env = "MOVIE_LIMITS", value_name = "NAME=VALUE", value_delimiter = ',', value_parser = limit)]
     limits: Vec<Option<String>>,
 

@@ -1,4 +1,4 @@
-//! The certificates that `docs/operations/stores.md` shows how to make.
+//! The certificates that `docs/operations/secure.md` shows how to make.
 
 use std::fs;
 use std::io::{self, Write};
@@ -10,7 +10,7 @@ use crate::service::{Service, client, outcome, workspace};
 
 #[tokio::test]
 async fn what_the_documented_commands_make_encrypts_calls_to_each_of_its_names() {
-    let document = fs::read_to_string(workspace("docs/operations/stores.md")).unwrap();
+    let document = fs::read_to_string(workspace("docs/operations/secure.md")).unwrap();
     let commands: Vec<_> = document.lines().filter_map(|line| line.strip_prefix("$ openssl ")).collect();
     assert_eq!(commands.len(), 2);
     let folder = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Makes the struct, its defaults, and the way to set each of them by name, from one table.
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident: $kind:ty = $default:expr;)+) => {
-        /// Bounds on everything that a peer controls. Each has a default that suits most; see `docs/operations/stores.md`.
+        /// Bounds on everything that a peer controls. Each has a default that suits most; see `docs/operations/limits.md`.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Limits {
             $($(#[doc = $doc])+ pub $name: $kind,)+
@@ -225,10 +225,10 @@ mod tests {
 
     #[test]
     fn the_operators_page_has_every_limit_with_its_default_and_meaning() {
-        let page = include_str!("../../../docs/operations/stores.md");
+        let page = include_str!("../../../docs/operations/limits.md");
         for (name, default, meaning) in Limits::table() {
             let row = format!("| `{name}` | {default} | {meaning} |");
-            assert!(page.contains(&row), "docs/operations/stores.md has no row {row}");
+            assert!(page.contains(&row), "docs/operations/limits.md has no row {row}");
         }
     }
 }

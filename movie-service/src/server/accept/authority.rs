@@ -38,7 +38,7 @@ impl<S> Watched<S> {
             warn!(
                 "a request over the Unix socket was refused by HTTP/2, most likely since its :authority is the path of the \
                  socket; have the client send a host, for example with grpc.default_authority=localhost, see \
-                 docs/operations/stores.md"
+                 docs/operations/run.md"
             );
         }
     }
