@@ -1,4 +1,4 @@
-//! The servicer of the exercise's contract.
+//! The `BestMovie` servicer.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use tonic::{Request, Response, Status};
 
 use crate::catalogue::Catalogue;
 
-/// Answers the calls of the `BestMovie` service.
+/// Serves the calls of `BestMovie`.
 #[derive(Clone, Debug)]
 pub struct BestMovieServicer {
     catalogue: Arc<Catalogue>,
 }
 
 impl BestMovieServicer {
-    /// Answers from `catalogue`.
+    /// Returns a servicer that reads from `catalogue`.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>) -> Self {
         Self { catalogue }
