@@ -48,22 +48,22 @@ macro_rules! limits {
 }
 
 limits! {
-    /// Connections at a time. Fewer if the system allows fewer open files.
+    /// Open connections. Fewer if the system allows fewer open files.
     connections: usize = 10_000;
-    /// Connections at a time from one address; from one network of 64 bits with IPv6.
+    /// Open connections from one address; with IPv6, from one /64 network.
     connections_per_address: usize = 2_000;
-    /// Time from the start of a connection through TLS to the HTTP/2 preface.
+    /// Time from accepting a connection to the HTTP/2 preface, including TLS.
     handshake: Duration = Duration::from_secs(10);
-    /// Calls in flight at a time; of those that need no credentials, half as many.
-    /// A worker, of which there is one a core, may always have its share of them.
+    /// Calls in flight; half as many of calls that need no credentials.
+    /// Each worker, of which there is one a core, can always use its share.
     calls: usize = 10_000;
-    /// Calls in flight at a time from one address, counted as above; by default half of `calls`.
+    /// Calls in flight from one address, counted as for `calls`; by default half of `calls`.
     calls_per_address: Option<usize> = None;
-    /// Lists being sent at a time.
+    /// Lists being sent.
     lists: usize = 2_000;
-    /// Lists being sent at a time to one address; by default half of `lists`.
+    /// Lists being sent to one address; by default half of `lists`.
     lists_per_address: Option<usize> = None;
-    /// Calls at a time on one connection.
+    /// Concurrent calls on one connection.
     streams: usize = 200;
     /// Bytes of a request's header list, as HTTP/2 counts them.
     header_list: usize = 16 * 1024;
@@ -71,27 +71,27 @@ limits! {
     message: usize = 64 * 1024;
     /// Bytes of a message of an import.
     import_message: usize = 4 * 1024 * 1024;
-    /// Changes that a watcher may be behind once it has caught up. What is committed at once may be up to 30,000 changes.
+    /// Changes by which a watcher may lag once it has caught up. One commit may have up to 30,000 changes.
     watch_behind: usize = 50_000;
-    /// Streams that a peer may reset before they were seen, and streams that it may have us reset, on one connection.
+    /// Streams on one connection that a peer may reset before they are accepted, or make the service reset.
     resets: usize = 100;
-    /// Bytes of one answer that wait for the peer to read.
+    /// Bytes of one response that wait for the peer to read.
     send_buffer: usize = 64 * 1024;
-    /// Bytes of one request that a peer may send ahead; for a whole connection it is four times as many.
+    /// Bytes of one request that a peer may send ahead; four times as many for a whole connection.
     window: usize = 128 * 1024;
-    /// Time for a call, from its start to the last byte of its answer. A caller's own limit counts if it is shorter.
+    /// Time for a call, from its start to the last byte of its response. A shorter deadline of the caller takes precedence.
     deadline: Duration = Duration::from_mins(15);
-    /// Time in which a peer has to read some of what waits for it.
+    /// Time in which a peer must read some of the data that waits for it.
     unread: Duration = Duration::from_mins(1);
     /// Time that a connection may be without calls.
     idle: Duration = Duration::from_mins(10);
-    /// Age of a connection at which it has to be replaced; a tenth more or less, so that not all go at once.
+    /// Age at which a connection has to be replaced, plus or minus a tenth, so that not all end at once.
     age: Duration = Duration::from_hours(1);
-    /// Silence after which a peer is asked whether it is still there.
+    /// Silence after which a peer gets a PING.
     keep_alive: Duration = Duration::from_mins(1);
-    /// Time to answer that; that of `unread` if it is longer, since a slow reader has to read what was sent before.
+    /// Time to acknowledge that PING; at least `unread`, since a slow reader first reads the data sent before.
     keep_alive_timeout: Duration = Duration::from_secs(20);
-    /// Time that a connection is kept half open, so that a peer gets the last bytes.
+    /// Time that a connection stays half open, so that the peer receives the last bytes.
     linger: Duration = Duration::from_secs(1);
 }
 
