@@ -1,13 +1,9 @@
-//! A movie of `movie.catalog.v1`: what may be written, and how it becomes a [`Record`] and back.
+//! A movie with every field that is known of it, and the rules of what may be written.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::RangeInclusive;
-
-use movie_proto::catalog::v1::Movie;
-use prost::Message;
-
-use crate::catalogue::{self, Record};
+use std::time::SystemTime;
 
 /// The most characters of an id.
 pub const MAX_ID_CHARS: usize = 128;
@@ -24,6 +20,57 @@ pub const YEARS: RangeInclusive<u32> = 1870..=2200;
 
 /// How many minutes a movie can take, if that is known.
 pub const RUNTIMES: RangeInclusive<u32> = 1..=100_000;
+
+/// A movie. What is 0, empty or `None` is not known. It may break the rules until [`violations`] has found none.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Movie {
+    /// The title.
+    pub title: String,
+    /// The rating from 0 to 10.
+    pub rating: Option<f32>,
+    /// The director.
+    pub director: String,
+    /// The id, unique in a catalogue.
+    pub id: String,
+    /// The year of the first release.
+    pub year: i32,
+    /// The genres.
+    pub genres: Vec<String>,
+    /// The running time in minutes.
+    pub runtime_minutes: i32,
+    /// The countries.
+    pub countries: Vec<String>,
+    /// The languages.
+    pub languages: Vec<String>,
+    /// When the movie was added to its store, which sets it.
+    pub create_time: Option<Time>,
+    /// When it was changed last; the store sets it.
+    pub update_time: Option<Time>,
+}
+
+impl Movie {
+    /// Returns the movie without its times.
+    #[must_use]
+    pub fn without_times(self) -> Self {
+        Self { create_time: None, update_time: None, ..self }
+    }
+}
+
+/// A time in UTC since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Time {
+    /// Whole seconds.
+    pub seconds: i64,
+    /// Nanoseconds beyond them, from 0 to 999,999,999.
+    pub nanos: i32,
+}
+
+impl From<SystemTime> for Time {
+    fn from(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Self { seconds: since.as_secs().cast_signed(), nanos: since.subsec_nanos().cast_signed() }
+    }
+}
 
 /// Something is wrong with a field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,47 +92,6 @@ impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.description)
     }
-}
-
-/// Encodes a movie, without its etag.
-#[must_use]
-pub fn record(movie: &Movie) -> Record {
-    let is_rated_zero = movie.rating == Some(0.0);
-    let details = Movie {
-        title: String::new(),
-        rating: is_rated_zero.then_some(0.0),
-        director: String::new(),
-        id: String::new(),
-        etag: String::new(),
-        ..movie.clone()
-    };
-    Record::new(&catalogue::Movie {
-        title: &movie.title,
-        rating: movie.rating.unwrap_or_default(),
-        director: &movie.director,
-        id: &movie.id,
-        details: &details.encode_to_vec(),
-    })
-}
-
-/// Reads a movie from its record, with its etag.
-#[must_use]
-pub fn from_record(record: &Record) -> Movie {
-    // What is in a record was encoded here, or read from a store that checks it; see `is_record`.
-    let movie = Movie::decode(record.bytes().clone()).unwrap_or_default();
-    Movie { etag: record.etag(), ..movie }
-}
-
-/// Returns whether bytes are the record of a movie with this id, as far as a catalogue relies on that.
-#[must_use]
-pub fn is_record(bytes: &[u8], id: &str) -> bool {
-    Movie::decode(bytes).is_ok_and(|movie| movie.id == id) && catalogue::Movie::of_record(bytes).id == id
-}
-
-/// Returns a movie without what only the service sets.
-#[must_use]
-pub fn without_output(movie: &Movie) -> Movie {
-    Movie { create_time: None, update_time: None, etag: String::new(), ..movie.clone() }
 }
 
 /// Returns all that is wrong with a movie that is to be written; `path` is that of the movie in the request.
@@ -199,13 +205,5 @@ mod tests {
             ..Movie::default()
         };
         assert!(wrong_fields(&movie).is_empty(), "{:?}", violations(&movie, "movie"));
-    }
-
-    #[test]
-    fn a_record_is_known_by_its_id() {
-        let record = record(&creed());
-        assert!(is_record(record.bytes(), "7"));
-        assert!(!is_record(record.bytes(), "8"));
-        assert!(!is_record(b"\xff", "7"));
     }
 }

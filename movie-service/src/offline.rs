@@ -10,7 +10,6 @@ use serde::Serialize;
 
 use crate::catalogue::{Details, Movie, Record, Snapshot};
 use crate::config::Database;
-use crate::movie;
 use crate::store::json;
 use crate::store::sql::{self, Source};
 use crate::store::{Command, Imported, Outcome, Rejection, Store};
@@ -71,7 +70,7 @@ async fn import_file(
     let mut rest = movies.movies().peekable();
     while rest.peek().is_some() {
         let batch: Vec<_> =
-            rest.by_ref().take(BATCH_MOVIES).map(|movie| movie::from_record(&Record::new(&movie))).collect();
+            rest.by_ref().take(BATCH_MOVIES).map(|movie| Record::new(&movie).to_movie()).collect();
         let sent = batch.len();
         if let Outcome::Imported(imported) =
             store.write(Command::Import(batch)).await.context("cannot import")?

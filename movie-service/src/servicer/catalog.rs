@@ -56,7 +56,7 @@ impl CatalogServicer {
 
     async fn write_one(&self, command: Command) -> Result<Response<Movie>, Status> {
         match self.store.write(command).await.map_err(CallError::from)? {
-            Outcome::Movie(movie) => Ok(Response::new(*movie)),
+            Outcome::Movie(record) => Ok(Response::new(convert::response(&record))),
             Outcome::Deleted | Outcome::Imported(_) => Ok(Response::new(Movie::default())),
         }
     }
@@ -77,14 +77,11 @@ impl CatalogServicer {
         if bytes > MAX_PAGE_BYTES {
             return Err(CallError::TooLarge { bytes, most: MAX_PAGE_BYTES });
         }
-        Ok(found.iter().map(movie::from_record).collect())
+        Ok(found.iter().map(convert::response).collect())
     }
 
     fn get(&self, id: &str) -> Option<Movie> {
-        self.catalogue
-            .read(|movies| movies.get(id).as_ref().map(Record::new))
-            .as_ref()
-            .map(movie::from_record)
+        self.catalogue.read(|movies| movies.get(id).as_ref().map(Record::new)).as_ref().map(convert::response)
     }
 
     async fn import(
@@ -95,8 +92,11 @@ impl CatalogServicer {
         let mut index = 0;
         while let Some(ImportMoviesRequest { movies }) = requests.message().await? {
             let sent = movies.len();
-            let Outcome::Imported(imported) =
-                self.store.write(Command::Import(movies)).await.map_err(CallError::from)?
+            let Outcome::Imported(imported) = self
+                .store
+                .write(Command::Import(movies.into_iter().map(|movie| convert::movie(movie).0).collect()))
+                .await
+                .map_err(CallError::from)?
             else {
                 continue;
             };
@@ -160,14 +160,15 @@ impl MovieCatalog for CatalogServicer {
 
     async fn create_movie(&self, request: Request<CreateMovieRequest>) -> Result<Response<Movie>, Status> {
         let CreateMovieRequest { movie, request_id } = request.into_inner();
-        self.write_one(Command::Create { movie: movie.unwrap_or_default(), request_id }).await
+        let (movie, _) = convert::movie(movie.unwrap_or_default());
+        self.write_one(Command::Create { movie, request_id }).await
     }
 
     async fn update_movie(&self, request: Request<UpdateMovieRequest>) -> Result<Response<Movie>, Status> {
         let UpdateMovieRequest { movie, update_mask, allow_missing } = request.into_inner();
-        let movie = movie.unwrap_or_default();
+        let (movie, etag) = convert::movie(movie.unwrap_or_default());
         let fields = convert::fields(&movie, update_mask.as_ref()).map_err(CallError::from)?;
-        self.write_one(Command::Update { movie, fields, allow_missing }).await
+        self.write_one(Command::Update { movie, etag, fields, allow_missing }).await
     }
 
     async fn delete_movie(&self, request: Request<DeleteMovieRequest>) -> Result<Response<()>, Status> {

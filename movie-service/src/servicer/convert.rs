@@ -1,11 +1,13 @@
 //! Reads requests of `movie.catalog.v1`: what they mean, or everything that is wrong with them.
 
-use movie_proto::catalog::v1::{ListMoviesRequest, Movie, MovieFilter};
+use movie_proto::catalog::v1::{self, ListMoviesRequest, MovieFilter};
+use prost::Message;
 use prost_types::FieldMask;
 
+use crate::catalogue::Record;
 use crate::catalogue::query::filter::{By, Field as OrderField, Filter, Order};
 use crate::catalogue::query::page::{MAX_ORDER_FIELDS, Query};
-use crate::movie::Violation;
+use crate::movie::{Movie, Violation};
 use crate::store::Field;
 
 /// The page that is returned unless another size is asked for, and the largest.
@@ -14,6 +16,45 @@ const MAX_PAGE_SIZE: usize = 1_000;
 
 /// The most words of a kind in a filter.
 const MAX_FILTER_WORDS: usize = 100;
+
+/// Returns the movie of a request, and its etag. Fields that only the service sets are left out.
+pub(crate) fn movie(movie: v1::Movie) -> (Movie, String) {
+    let v1::Movie {
+        title,
+        rating,
+        director,
+        id,
+        year,
+        genres,
+        runtime_minutes,
+        countries,
+        languages,
+        create_time: _,
+        update_time: _,
+        etag,
+    } = movie;
+    let movie = Movie {
+        title,
+        rating,
+        director,
+        id,
+        year,
+        genres,
+        runtime_minutes,
+        countries,
+        languages,
+        create_time: None,
+        update_time: None,
+    };
+    (movie, etag)
+}
+
+/// Returns the movie of a response, with its etag.
+pub(crate) fn response(record: &Record) -> v1::Movie {
+    // A record is an encoded message without its etag.
+    let movie = v1::Movie::decode(record.bytes().clone()).unwrap_or_default();
+    v1::Movie { etag: record.etag(), ..movie }
+}
 
 /// Returns what to list, and how many movies.
 pub(crate) fn list(request: &ListMoviesRequest) -> Result<(Query, usize), Vec<Violation>> {

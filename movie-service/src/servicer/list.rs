@@ -13,7 +13,6 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::catalogue::query::page::{Page, Past};
 use crate::catalogue::{Catalogue, HistoryPoint, Record};
-use crate::movie;
 use crate::servicer::error::CallError;
 use crate::servicer::{convert, reached};
 
@@ -102,7 +101,7 @@ fn answer(page: Page, point: HistoryPoint, hash: u64) -> ListMoviesResponse {
         _ => String::new(),
     };
     ListMoviesResponse {
-        movies: movies.iter().map(movie::from_record).collect(),
+        movies: movies.iter().map(convert::response).collect(),
         next_page_token: next,
         total_size: i32::try_from(total).unwrap_or(i32::MAX),
     }

@@ -8,7 +8,8 @@ use movie_proto::catalog::v1::{WatchMoviesRequest, WatchMoviesResponse};
 use tokio::sync::{mpsc, watch};
 
 use crate::catalogue::{Catalogue, Event, HistoryPoint, NotFollowed, Record};
-use crate::movie::{self, Violation};
+use crate::movie::Violation;
+use crate::servicer::convert;
 use crate::servicer::error::CallError;
 use crate::servicer::{reached, resume_token};
 
@@ -124,7 +125,7 @@ impl Watcher {
         self.told = snapshot.point();
         let revision = signed(self.told.revision);
         for movie in snapshot.movies() {
-            let event = Some(Told::Upserted(movie::from_record(&Record::new(&movie))));
+            let event = Some(Told::Upserted(convert::response(&Record::new(&movie))));
             // A copy cannot be resumed in the middle, so it has no token.
             self.send_message(WatchMoviesResponse { revision, event, resume_token: String::new() }).await?;
         }
@@ -186,7 +187,7 @@ fn distance(from: u64, to: u64) -> usize {
 
 fn told_of(event: &Event) -> Told {
     match &event.after {
-        Some(record) => Told::Upserted(movie::from_record(record)),
+        Some(record) => Told::Upserted(convert::response(record)),
         None => Told::DeletedId(event.id.to_string()),
     }
 }

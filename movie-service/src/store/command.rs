@@ -2,9 +2,8 @@
 
 use std::str::FromStr;
 
-use movie_proto::catalog::v1::Movie;
-
-use crate::movie::{self, Violation};
+use crate::catalogue::Record;
+use crate::movie::{self, Movie, Violation};
 
 /// One thing to write.
 #[derive(Clone, Debug)]
@@ -18,8 +17,10 @@ pub enum Command {
     },
     /// Changes a movie.
     Update {
-        /// The movie; if it has an etag, that of the movie that is there has to be the same.
+        /// The movie.
         movie: Movie,
+        /// The etag that the movie must have now; empty if that does not matter.
+        etag: String,
         /// The fields to change.
         fields: Vec<Field>,
         /// Adds the movie if it is missing.
@@ -106,10 +107,10 @@ pub(super) fn valid(movies: Vec<Movie>) -> (Vec<Movie>, Vec<Rejection>) {
 }
 
 /// What came of a command.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The movie as it is now.
-    Movie(Box<Movie>),
+    Movie(Record),
     /// It is gone.
     Deleted,
     /// What became of each movie.
@@ -299,13 +300,23 @@ mod tests {
     #[test]
     fn of_an_update_only_the_fields_that_it_changes_are_checked() {
         let movie = Movie { id: "7".into(), year: 1, rating: Some(11.0), ..Movie::default() };
-        let update = |fields| Command::Update { movie: movie.clone(), fields, allow_missing: false };
+        let update = |fields| Command::Update {
+            movie: movie.clone(),
+            etag: String::new(),
+            fields,
+            allow_missing: false,
+        };
         assert_eq!(fields(&update(vec![Field::Year])), ["movie.year"]);
         assert_eq!(fields(&update(vec![Field::Title, Field::Rating])), ["movie.title", "movie.rating"]);
         assert!(fields(&update(vec![Field::Genres])).is_empty());
         let nameless = Movie::default();
         assert_eq!(
-            fields(&Command::Update { movie: nameless, fields: vec![], allow_missing: true }),
+            fields(&Command::Update {
+                movie: nameless,
+                etag: String::new(),
+                fields: vec![],
+                allow_missing: true
+            }),
             ["movie.id"]
         );
     }

@@ -2,14 +2,11 @@
 
 use std::collections::HashMap;
 
-use movie_proto::catalog::v1::Movie;
-use prost::Message;
-use prost_types::Timestamp;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalogue::{Committed, HistoryPoint, Record, Snapshot};
-use crate::movie::{self, Violation};
+use crate::movie::{self, Movie, Time, Violation};
 use crate::store::command::{Command, Field, Imported, Outcome, WriteError};
 
 /// A request that was made before, and what it made.
@@ -36,7 +33,7 @@ pub struct NewRequest {
 #[derive(Debug)]
 pub struct Plan<'a> {
     snapshot: &'a Snapshot,
-    now: Timestamp,
+    now: Time,
     /// The movies that were changed so far.
     changed: HashMap<String, Option<Record>>,
     requests: HashMap<String, StoredRequest>,
@@ -48,7 +45,7 @@ pub struct Plan<'a> {
 impl<'a> Plan<'a> {
     /// Plans what is to follow `snapshot`, knowing these requests by their ids.
     #[must_use]
-    pub fn new(snapshot: &'a Snapshot, requests: HashMap<String, StoredRequest>, now: Timestamp) -> Self {
+    pub fn new(snapshot: &'a Snapshot, requests: HashMap<String, StoredRequest>, now: Time) -> Self {
         let changed = HashMap::new();
         Self { snapshot, now, changed, requests, changes: Vec::new(), new_requests: Vec::new() }
     }
@@ -67,18 +64,20 @@ impl<'a> Plan<'a> {
     pub fn add(&mut self, command: &Command) -> Result<Outcome, WriteError> {
         match command {
             Command::Create { movie, request_id } => self.create(movie, request_id),
-            Command::Update { movie, fields, allow_missing } => self.update(movie, fields, *allow_missing),
+            Command::Update { movie, etag, fields, allow_missing } => {
+                self.update(movie, etag, fields, *allow_missing)
+            }
             Command::Delete { id, etag, allow_missing } => self.delete(id, etag, *allow_missing),
             Command::Import(movies) => Ok(Outcome::Imported(self.import(movies))),
         }
     }
 
     fn create(&mut self, movie: &Movie, request_id: &str) -> Result<Outcome, WriteError> {
-        let mut movie = movie::without_output(movie);
-        let fingerprint = xxh3_64(&movie.encode_to_vec());
+        let mut movie = movie.clone().without_times();
+        let fingerprint = xxh3_64(Record::of(&movie).bytes());
         if let Some(earlier) = self.requests.get(request_id) {
             return if earlier.fingerprint == fingerprint {
-                Ok(written(&earlier.record))
+                Ok(Outcome::Movie(earlier.record.clone()))
             } else {
                 Err(WriteError::RequestIdReused)
             };
@@ -96,12 +95,13 @@ impl<'a> Plan<'a> {
             let stored = StoredRequest { fingerprint, record: record.clone() };
             self.requests.insert(request_id.to_owned(), stored);
         }
-        Ok(written(&record))
+        Ok(Outcome::Movie(record))
     }
 
     fn update(
         &mut self,
         movie: &Movie,
+        etag: &str,
         fields: &[Field],
         allow_missing: bool,
     ) -> Result<Outcome, WriteError> {
@@ -110,25 +110,25 @@ impl<'a> Plan<'a> {
                 return Err(WriteError::NotFound(movie.id.clone()));
             }
             refuse(movie::violations(movie, "movie"))?;
-            if !movie.etag.is_empty() {
+            if !etag.is_empty() {
                 return Err(WriteError::Stale(movie.id.clone()));
             }
-            return Ok(written(&self.put_new(movie::without_output(movie))));
+            return Ok(Outcome::Movie(self.put_new(movie.clone())));
         };
-        if !movie.etag.is_empty() && movie.etag != current.etag() {
+        if !etag.is_empty() && etag != current.etag() {
             return Err(WriteError::Stale(movie.id.clone()));
         }
-        let old = Movie { etag: String::new(), ..movie::from_record(&current) };
+        let old = current.to_movie();
         let mut new = old.clone();
         for field in fields {
             field.copy(movie, &mut new);
         }
         refuse(movie::violations(&new, "movie"))?;
         if new == old {
-            return Ok(written(&current));
+            return Ok(Outcome::Movie(current));
         }
         new.update_time = Some(self.now);
-        Ok(written(&self.put(&new)))
+        Ok(Outcome::Movie(self.put(&new)))
     }
 
     fn delete(&mut self, id: &str, etag: &str, allow_missing: bool) -> Result<Outcome, WriteError> {
@@ -148,22 +148,19 @@ impl<'a> Plan<'a> {
     fn import(&mut self, movies: &[Movie]) -> Imported {
         let mut imported = Imported::default();
         for movie in movies {
-            let movie = movie::without_output(movie);
+            let movie = movie.clone().without_times();
             match self.current(&movie.id) {
                 None => {
                     self.put_new(movie);
                     imported.created += 1;
                 }
                 Some(current) => {
-                    let current = movie::from_record(&current);
-                    if movie::without_output(&current) == movie {
+                    let current = current.to_movie();
+                    let create_time = current.create_time;
+                    if current.without_times() == movie {
                         imported.unchanged += 1;
                     } else {
-                        self.put(&Movie {
-                            create_time: current.create_time,
-                            update_time: Some(self.now),
-                            ..movie
-                        });
+                        self.put(&Movie { create_time, update_time: Some(self.now), ..movie });
                         imported.updated += 1;
                     }
                 }
@@ -184,7 +181,7 @@ impl<'a> Plan<'a> {
     }
 
     fn put(&mut self, movie: &Movie) -> Record {
-        let record = movie::record(movie);
+        let record = Record::of(movie);
         self.change(&movie.id, Some(record.clone()));
         record
     }
@@ -198,10 +195,6 @@ impl<'a> Plan<'a> {
     fn point(&self) -> HistoryPoint {
         self.changes.last().map_or(self.snapshot.point(), |change| change.point)
     }
-}
-
-fn written(record: &Record) -> Outcome {
-    Outcome::Movie(Box::new(movie::from_record(record)))
 }
 
 fn refuse(violations: Vec<Violation>) -> Result<(), WriteError> {

@@ -6,14 +6,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use movie_proto::catalog::v1;
 use proptest::prelude::*;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::catalogue::{
     Catalogue, ChainValue, Change, Committed, HistoryPoint, Loaded, NotFollowed, Record, Snapshot,
 };
-use crate::movie;
+use crate::movie::Movie;
 use crate::store::command::{Command, Outcome, WriteError};
 use crate::store::engine::{Engine, Look};
 use crate::store::error::StoreError;
@@ -241,7 +240,7 @@ impl Node {
     }
 
     async fn write(&self, id: &str, title: &str) -> Result<Outcome, WriteError> {
-        let movie = v1::Movie { id: id.into(), title: title.into(), ..v1::Movie::default() };
+        let movie = Movie { id: id.into(), title: title.into(), ..Movie::default() };
         let (answer, answered) = oneshot::channel();
         let job = Job { command: Command::Import(vec![movie]), answer };
         let (_jobs, mut none) = mpsc::channel(1);
@@ -257,7 +256,7 @@ impl Node {
                 for event in events {
                     match &event.after {
                         Some(record) => {
-                            let movie = movie::from_record(record);
+                            let movie = record.to_movie();
                             self.watched.1.insert(movie.id, movie.title);
                         }
                         None => drop(self.watched.1.remove(&*event.id)),
@@ -333,8 +332,8 @@ async fn check(steps: Vec<Step>) {
                     if !is_there && state.snapshot.get(&id).is_none() {
                         continue;
                     }
-                    let new = v1::Movie { id: id.clone(), title: title.clone(), ..v1::Movie::default() };
-                    let change = Committed::after(state.head(), &id, is_there.then(|| movie::record(&new)));
+                    let new = Movie { id: id.clone(), title: title.clone(), ..Movie::default() };
+                    let change = Committed::after(state.head(), &id, is_there.then(|| Record::of(&new)));
                     database.state.commit(&[change]);
                 }
             }

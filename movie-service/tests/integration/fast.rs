@@ -7,7 +7,7 @@ use http::{HeaderValue, Method};
 use movie_proto::catalog::v1;
 use movie_proto::catalog::v1::movie_catalog_server::MovieCatalogServer;
 use movie_proto::movie_server::MovieServer;
-use movie_service::catalogue::{Catalogue, Change, Movie, Snapshot};
+use movie_service::catalogue::{Catalogue, Change, Movie, Record, Snapshot};
 use movie_service::found::Found;
 use movie_service::movie;
 use movie_service::server::accept::listener::{Address, Listener};
@@ -38,20 +38,20 @@ struct Pair {
 fn movies() -> Arc<Catalogue> {
     let long = "é".repeat(100_000);
     let long_id = "i".repeat(200);
-    let known = movie::record(&v1::Movie {
+    let known = Record::of(&movie::Movie {
         title: "All is known".into(),
         rating: Some(8.5),
         id: "known".into(),
         year: 2015,
         genres: vec!["Drama".into(), "Sport".into()],
         create_time: Some(std::time::SystemTime::UNIX_EPOCH.into()),
-        ..v1::Movie::default()
+        ..movie::Movie::default()
     });
-    let zero = movie::record(&v1::Movie {
+    let zero = Record::of(&movie::Movie {
         title: "Rated 0".into(),
         rating: Some(0.0),
         id: "zero".into(),
-        ..v1::Movie::default()
+        ..movie::Movie::default()
     });
     let movie =
         |id, title, rating, director| Change::Insert(Movie { title, rating, director, id, details: &[] });

@@ -2,7 +2,10 @@
 
 use std::iter;
 
-use crate::catalogue::encoding::frame::{RATING, put_text, put_varint, take_varint};
+use prost::encoding::{decode_varint, encode_varint};
+
+use crate::catalogue::encoding::frame::{RATING, put_text};
+use crate::movie::Time;
 
 // Tags, as in `frame`; 0 means a number.
 const YEAR: u8 = 5 << 3;
@@ -10,6 +13,12 @@ const GENRES: u8 = 6 << 3 | 2;
 const RUNTIME: u8 = 7 << 3;
 const COUNTRIES: u8 = 8 << 3 | 2;
 const LANGUAGES: u8 = 9 << 3 | 2;
+const CREATE_TIME: u8 = 10 << 3 | 2;
+const UPDATE_TIME: u8 = 11 << 3 | 2;
+
+// The fields of `google.protobuf.Timestamp`.
+const SECONDS: u8 = 1 << 3;
+const NANOS: u8 = 2 << 3;
 
 /// A rating that is there and 0, which a frame has no room for.
 const RATED_ZERO: [u8; 5] = [RATING, 0, 0, 0, 0];
@@ -33,6 +42,10 @@ pub struct Facts<'a, T> {
     pub countries: &'a [T],
     /// The languages.
     pub languages: &'a [T],
+    /// When the movie was added to its store.
+    pub create_time: Option<Time>,
+    /// When it was changed last.
+    pub update_time: Option<Time>,
 }
 
 impl<T: AsRef<str>> Facts<'_, T> {
@@ -46,13 +59,15 @@ impl<T: AsRef<str>> Facts<'_, T> {
         put_number(RUNTIME, self.runtime_minutes, out);
         put_texts(COUNTRIES, self.countries, out);
         put_texts(LANGUAGES, self.languages, out);
+        put_time(CREATE_TIME, self.create_time, out);
+        put_time(UPDATE_TIME, self.update_time, out);
     }
 }
 
 fn put_number(tag: u8, number: u32, out: &mut Vec<u8>) {
     if number != 0 {
         out.push(tag);
-        put_varint(number as usize, out);
+        encode_varint(u64::from(number), out);
     }
 }
 
@@ -60,6 +75,21 @@ fn put_texts<T: AsRef<str>>(tag: u8, texts: &[T], out: &mut Vec<u8>) {
     for text in texts {
         put_text(tag, text.as_ref(), out);
     }
+}
+
+fn put_time(tag: u8, time: Option<Time>, out: &mut Vec<u8>) {
+    let Some(Time { seconds, nanos }) = time else { return };
+    let mut message = Vec::new();
+    // A negative number is the varint of its two's complement in 64 bits.
+    for (tag, number) in [(SECONDS, seconds), (NANOS, i64::from(nanos))] {
+        if number != 0 {
+            message.push(tag);
+            encode_varint(number.cast_unsigned(), &mut message);
+        }
+    }
+    out.push(tag);
+    encode_varint(message.len() as u64, out);
+    out.extend_from_slice(&message);
 }
 
 impl<'a> Details<'a> {
@@ -90,6 +120,18 @@ impl<'a> Details<'a> {
         self.texts(LANGUAGES)
     }
 
+    /// Returns when the movie was added to its store.
+    #[must_use]
+    pub fn create_time(self) -> Option<Time> {
+        self.time(CREATE_TIME)
+    }
+
+    /// Returns when the movie was changed last.
+    #[must_use]
+    pub fn update_time(self) -> Option<Time> {
+        self.time(UPDATE_TIME)
+    }
+
     /// Returns whether there is a rating, of 0.
     pub(crate) fn are_rated_zero(self) -> bool {
         self.0.starts_with(&RATED_ZERO)
@@ -97,28 +139,45 @@ impl<'a> Details<'a> {
 
     fn number(self, tag: u8) -> u32 {
         let number = self.fields().find_map(|(other, value)| match value {
-            Value::Number(value) if other == usize::from(tag) => u32::try_from(value).ok(),
+            Value::Number(value) if other == u64::from(tag) => u32::try_from(value).ok(),
             Value::Number(_) | Value::Bytes(_) => None,
         });
         number.unwrap_or_default()
     }
 
+    fn time(self, tag: u8) -> Option<Time> {
+        let message = self.fields().find_map(|(other, value)| match value {
+            Value::Bytes(message) if other == u64::from(tag) => Some(Details(message)),
+            Value::Number(_) | Value::Bytes(_) => None,
+        })?;
+        let mut time = Time::default();
+        for (tag, value) in message.fields() {
+            let Value::Number(number) = value else { continue };
+            match u8::try_from(tag) {
+                Ok(SECONDS) => time.seconds = number.cast_signed(),
+                Ok(NANOS) => time.nanos = i32::try_from(number).unwrap_or_default(),
+                _ => {}
+            }
+        }
+        Some(time)
+    }
+
     fn texts(self, tag: u8) -> impl Iterator<Item = &'a str> {
         self.fields().filter_map(move |(other, value)| match value {
-            Value::Bytes(text) if other == usize::from(tag) => str::from_utf8(text).ok(),
+            Value::Bytes(text) if other == u64::from(tag) => str::from_utf8(text).ok(),
             Value::Number(_) | Value::Bytes(_) => None,
         })
     }
 
     /// Walks over the fields, tag and value, as far as they are well formed.
-    fn fields(self) -> impl Iterator<Item = (usize, Value<'a>)> {
+    fn fields(self) -> impl Iterator<Item = (u64, Value<'a>)> {
         let mut rest = self.0;
         iter::from_fn(move || {
-            let tag = take_varint(&mut rest)?;
+            let tag = decode_varint(&mut rest).ok()?;
             let length = match tag & 7 {
-                0 => return Some((tag, Value::Number(take_varint(&mut rest)?))),
+                0 => return Some((tag, Value::Number(decode_varint(&mut rest).ok()?))),
                 1 => 8,
-                2 => take_varint(&mut rest)?,
+                2 => usize::try_from(decode_varint(&mut rest).ok()?).ok()?,
                 5 => 4,
                 _ => return None,
             };
@@ -131,6 +190,6 @@ impl<'a> Details<'a> {
 
 /// The value of a field.
 enum Value<'a> {
-    Number(usize),
+    Number(u64),
     Bytes(&'a [u8]),
 }

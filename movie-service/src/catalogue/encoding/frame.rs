@@ -13,6 +13,7 @@
 use std::iter;
 
 use bytes::BufMut;
+use prost::encoding::{decode_varint, encode_varint};
 
 /// The length of the prefix.
 pub const PREFIX: usize = 5;
@@ -160,7 +161,7 @@ impl<'a> Iterator for Fields<'a> {
         let length = match tag {
             _ if tag <= self.last => return None,
             RATING => size_of::<f32>(),
-            TITLE | DIRECTOR | ID => take_varint(&mut after)?,
+            TITLE | DIRECTOR | ID => usize::try_from(decode_varint(&mut after).ok()?).ok()?,
             _ => return None,
         };
         let (value, rest) = after.split_at_checked(length)?;
@@ -172,33 +173,9 @@ impl<'a> Iterator for Fields<'a> {
 pub(crate) fn put_text(tag: u8, text: &str, out: &mut Vec<u8>) {
     if !text.is_empty() {
         out.put_u8(tag);
-        put_varint(text.len(), out);
+        encode_varint(text.len() as u64, out);
         out.put_slice(text.as_bytes());
     }
-}
-
-/// Puts a length: seven bits a byte, the least significant first, the top bit set while more follow.
-#[expect(clippy::cast_possible_truncation, reason = "seven bits fit a byte")]
-pub(crate) fn put_varint(mut value: usize, out: &mut Vec<u8>) {
-    while value >= 0x80 {
-        out.put_u8((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.put_u8(value as u8);
-}
-
-/// Takes what [`put_varint`] put off the front of `bytes`.
-pub(crate) fn take_varint(bytes: &mut &[u8]) -> Option<usize> {
-    let mut value = 0;
-    for shift in (0..usize::BITS).step_by(7) {
-        let (&byte, rest) = bytes.split_first()?;
-        *bytes = rest;
-        value |= usize::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

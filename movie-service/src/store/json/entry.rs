@@ -47,6 +47,8 @@ impl Entry<'_> {
             runtime_minutes: *runtime_minutes,
             countries,
             languages,
+            create_time: None,
+            update_time: None,
         };
         facts.encode(buffer);
         Movie { title, rating: rating.unwrap_or_default(), director, id, details: buffer }

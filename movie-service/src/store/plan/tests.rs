@@ -42,7 +42,7 @@ enum Expected {
 impl Expected {
     fn of(result: Result<Outcome, WriteError>) -> Self {
         match result {
-            Ok(Outcome::Movie(movie)) => Self::Movie(plain(&movie)),
+            Ok(Outcome::Movie(movie)) => Self::Movie(plain(&movie.to_movie())),
             Ok(Outcome::Deleted) => Self::Deleted,
             Ok(Outcome::Imported(Imported { created, updated, unchanged, rejected })) => {
                 let [created, updated, unchanged] =
@@ -72,7 +72,7 @@ impl Expected {
 fn plain(movie: &Movie) -> Movie {
     let made = Uuid::parse_str(&movie.id).is_ok();
     let id = if made { "made".to_owned() } else { movie.id.clone() };
-    Movie { id, ..movie::without_output(movie) }
+    Movie { id, ..movie.clone().without_times() }
 }
 
 /// The movies as the contract has them.
@@ -215,8 +215,7 @@ fn command(step: &Step, current: Option<&Record>) -> (Command, bool) {
     match step.clone() {
         Step::Create(movie, request_id) => (Command::Create { movie, request_id }, false),
         Step::Update(movie, fields, allow_missing, etag) => {
-            let movie = Movie { etag: tag(etag), ..movie };
-            (Command::Update { movie, fields, allow_missing }, matches!(etag, Etag::Other))
+            (Command::Update { movie, etag: tag(etag), fields, allow_missing }, matches!(etag, Etag::Other))
         }
         Step::Delete(id, allow_missing, etag) => {
             (Command::Delete { id, etag: tag(etag), allow_missing }, matches!(etag, Etag::Other))
@@ -236,9 +235,9 @@ fn any_step() -> impl Strategy<Value = Step> {
             prop_oneof![4 => Just(0), 4 => Just(2015), 1 => Just(1)],
         )
             .prop_map(|(id, title, rating, year)| Movie {
-                id,
                 title,
                 rating,
+                id,
                 year,
                 ..Movie::default()
             })
@@ -262,7 +261,7 @@ proptest! {
         let (mut model, mut ledger) = (Model::default(), Ledger::default());
         for (steps, second) in plans.iter().zip(1..) {
             let snapshot = ledger.catalogue.snapshot();
-            let now = Timestamp { seconds: second, nanos: 0 };
+            let now = Time { seconds: second, nanos: 0 };
             let mut plan = Plan::new(&snapshot, ledger.requests.clone(), now);
             for step in steps {
                 let current = match step {
@@ -284,8 +283,8 @@ proptest! {
             ledger.commit(&changes, &requests);
             let movies = ledger.catalogue.snapshot();
             let movies: BTreeMap<_, _> = movies.movies().map(|movie| {
-                let movie = movie::from_record(&Record::new(&movie));
-                (movie.id.clone(), movie::without_output(&movie))
+                let movie = Record::new(&movie).to_movie();
+                (movie.id.clone(), movie.without_times())
             }).collect();
             prop_assert_eq!(&movies, &model.movies);
         }
@@ -297,15 +296,15 @@ fn a_movie_keeps_when_it_was_made_and_tells_when_it_was_changed() {
     let mut ledger = Ledger::default();
     let creed = Movie { id: "7".into(), title: "Creed".into(), ..Movie::default() };
     let renamed = Movie { title: "Creed II".into(), ..creed.clone() };
-    let second = |seconds| Some(Timestamp { seconds, nanos: 0 });
+    let second = |seconds| Some(Time { seconds, nanos: 0 });
     for (seconds, movie, changed) in [(1, &creed, 1), (2, &renamed, 2), (3, &renamed, 2)] {
         let snapshot = ledger.catalogue.snapshot();
-        let mut plan = Plan::new(&snapshot, HashMap::new(), Timestamp { seconds, nanos: 0 });
+        let mut plan = Plan::new(&snapshot, HashMap::new(), Time { seconds, nanos: 0 });
         plan.add(&Command::Import(vec![movie.clone()])).unwrap();
         let (changes, requests) = plan.finish();
         ledger.commit(&changes, &requests);
         let movies = ledger.catalogue.snapshot();
-        let movie = movie::from_record(&Record::new(&movies.get("7").unwrap()));
+        let movie = Record::new(&movies.get("7").unwrap()).to_movie();
         assert_eq!((movie.create_time, movie.update_time), (second(1), second(changed)));
     }
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use crate::catalogue::{
     Builder, ChainValue, ChangeError, Committed, Draft, HistoryPoint, Loaded, Movie, Record, Snapshot,
 };
-use crate::movie;
 use crate::store::StoreError;
 
 /// Returns a revision as the store has it.
@@ -29,10 +28,8 @@ pub(super) fn point(revision: i64, chain: &[u8]) -> Result<HistoryPoint, StoreEr
 
 /// Reads the movie of a row of an id and a movie.
 pub(super) fn record(id: &str, bytes: Vec<u8>) -> Result<Record, StoreError> {
-    if !movie::is_record(&bytes, id) {
-        return Err(StoreError::Damaged(format!("what it has of movie `{id}` is no movie")));
-    }
-    Ok(Record::from_bytes(bytes.into()))
+    Record::from_bytes(bytes.into(), id)
+        .ok_or_else(|| StoreError::Damaged(format!("what it has of movie `{id}` is no movie")))
 }
 
 /// Reads a row of the change log.
