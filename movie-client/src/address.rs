@@ -1,4 +1,4 @@
-//! Where a service is.
+//! Addresses of a service.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use http::uri::{Authority, Uri};
 
-/// Where a service is: a host and a port, or a Unix socket.
+/// Address of a service: a host and a port, or a Unix socket.
 ///
 /// ```
 /// use movie_client::Address;
@@ -19,24 +19,24 @@ use http::uri::{Authority, Uri};
 /// # Ok::<(), movie_client::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Address(pub(crate) Place);
+pub struct Address(pub(crate) AddressKind);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Place {
+pub(crate) enum AddressKind {
     Host(Host),
     Unix(PathBuf),
 }
 
-/// A host by its name or number.
+/// A host, by name or by IP address.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Host {
-    /// Without the brackets of an IPv6 address.
+    /// Name or IP address, without the brackets of IPv6.
     pub(crate) name: String,
     pub(crate) port: u16,
     pub(crate) tls: bool,
 }
 
-/// What is no address.
+/// A text that is not an address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{}` is not an address; expected HOST:PORT, https://HOST:PORT or unix:PATH, for example localhost:3001",
@@ -45,27 +45,27 @@ pub(crate) struct Host {
 pub struct InvalidAddress(String);
 
 impl Address {
-    /// Returns whether what is said there is encrypted.
+    /// Returns whether connections to this address use TLS.
     #[must_use]
     pub fn is_tls(&self) -> bool {
-        matches!(&self.0, Place::Host(host) if host.tls)
+        matches!(&self.0, AddressKind::Host(host) if host.tls)
     }
 
-    /// Returns the same with encryption, unless it is a Unix socket, which stays on the machine.
+    /// Returns this address with TLS. A Unix socket stays unencrypted, because it does not leave the machine.
     #[must_use]
     pub fn with_tls(mut self) -> Self {
-        if let Place::Host(host) = &mut self.0 {
+        if let AddressKind::Host(host) = &mut self.0 {
             host.tls = true;
         }
         self
     }
 
-    /// Returns whether it is on this machine for certain.
+    /// Returns whether the address is certainly on this machine.
     #[must_use]
     pub fn is_local(&self) -> bool {
         match &self.0 {
-            Place::Unix(_) => true,
-            Place::Host(host) => {
+            AddressKind::Unix(_) => true,
+            AddressKind::Host(host) => {
                 host.name == "localhost"
                     || host.name.parse().is_ok_and(|address: IpAddr| address.is_loopback())
             }
@@ -74,7 +74,7 @@ impl Address {
 }
 
 impl Host {
-    /// Returns `HOST:PORT`, with the brackets of an IPv6 address.
+    /// Returns `HOST:PORT`, with brackets around an IPv6 address.
     pub(crate) fn authority(&self) -> String {
         let Self { name, port, .. } = self;
         if name.contains(':') { format!("[{name}]:{port}") } else { format!("{name}:{port}") }
@@ -88,7 +88,7 @@ impl FromStr for Address {
         let invalid = || InvalidAddress(text.to_owned());
         if let Some(path) = text.strip_prefix("unix:") {
             let path = path.strip_prefix("//").unwrap_or(path);
-            return if path.is_empty() { Err(invalid()) } else { Ok(Self(Place::Unix(path.into()))) };
+            return if path.is_empty() { Err(invalid()) } else { Ok(Self(AddressKind::Unix(path.into()))) };
         }
         let (tls, rest) = match text.split_once("://") {
             Some(("http", rest)) => (false, rest),
@@ -100,7 +100,7 @@ impl FromStr for Address {
         let host = authority.host();
         let name = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         let port = authority.port_u16().filter(|port| *port > 0);
-        // What cannot be the authority of a request is no host either.
+        // The host must also be valid as the authority of a request.
         let is_sound = !name.is_empty()
             && !authority.as_str().contains('@')
             && Uri::builder()
@@ -110,7 +110,7 @@ impl FromStr for Address {
                 .build()
                 .is_ok();
         match port {
-            Some(port) if is_sound => Ok(Self(Place::Host(Host { name: name.to_owned(), port, tls }))),
+            Some(port) if is_sound => Ok(Self(AddressKind::Host(Host { name: name.to_owned(), port, tls }))),
             _ => Err(invalid()),
         }
     }
@@ -119,8 +119,10 @@ impl FromStr for Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Place::Host(host) => write!(f, "{}{}", if host.tls { "https://" } else { "" }, host.authority()),
-            Place::Unix(path) => write!(f, "unix:{}", path.display()),
+            AddressKind::Host(host) => {
+                write!(f, "{}{}", if host.tls { "https://" } else { "" }, host.authority())
+            }
+            AddressKind::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The way of a call: an address in turn, the caller's token, a deadline, and repetitions within a budget.
+//! One call: load balancing, credentials, a deadline, and retries within a budget.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,72 +12,72 @@ use tonic_types::StatusExt;
 use tower::retry::budget::{Budget, TpsBudget};
 use tracing::debug;
 
-use crate::channel::{Channel, Channels, Link, Peer};
-use crate::error::{is_cut, never_left};
-use crate::{Config, Error, Retry, Token};
+use crate::channel::{Channel, Connection, ConnectionPool, Peer};
+use crate::error::{is_connection_lost, was_not_sent};
+use crate::{Config, Error, RetryPolicy, Token};
 
-/// A deadline beyond which there is none: clocks and the header for it have their limits.
-const LONGEST: Duration = Duration::from_hours(24 * 365 * 10);
+/// Longest deadline. Longer ones overflow the header `grpc-timeout` and the clocks.
+const MAX_DEADLINE: Duration = Duration::from_hours(24 * 365 * 10);
 
-/// As large as a message of an answer may be: a batch is at most 4,000,000 bytes, and a page about as much.
-const MOST_RECEIVED: usize = 64 << 20;
+/// Largest response message. A batch has at most 4,000,000 bytes, and a page about as many.
+const MAX_RESPONSE_BYTES: usize = 64 << 20;
 
-/// What arrives one by one. Dropping it ends the call.
-pub type Items<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
+/// Stream of response items. Dropping it cancels the call.
+pub type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
 
-/// Reasons by which a service says that its store has not taken a write.
-const NOT_WRITTEN: [&str; 2] = ["STORE_UNAVAILABLE", "STORE_READ_ONLY"];
+/// Reasons (`google.rpc.ErrorInfo`) by which a service states that a write was not stored.
+const UNWRITTEN_REASONS: [&str; 2] = ["STORE_UNAVAILABLE", "STORE_READ_ONLY"];
 
-/// Whether a call that was lost may be made again.
+/// Whether a failed call may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Repeat {
-    /// It changes nothing, or the same however often it is made.
-    Safe,
-    /// Only if it has not left, or the service says that nothing was written.
-    Never,
+pub(crate) enum RetrySafety {
+    /// Repeating the call has no further effect.
+    Idempotent,
+    /// Retry only if the call was not sent, or the service states that nothing was written.
+    UnprocessedOnly,
 }
 
-/// Makes calls.
+/// Sends calls to the peers of a service.
 pub(crate) struct Caller {
-    channels: Arc<Channels>,
+    pool: Arc<ConnectionPool>,
     token: Option<Token>,
     deadline: Duration,
-    retry: Retry,
+    retry: RetryPolicy,
     budget: TpsBudget,
 }
 
-/// The messages of a stream, as they arrive.
-pub(crate) struct Messages<T> {
+/// Response messages of a streaming call.
+pub(crate) struct MessageStream<T> {
     address: String,
     stream: Streaming<T>,
-    patience: Option<Duration>,
+    message_timeout: Option<Duration>,
 }
 
-/// An answer and who gave it.
-struct Answer<T> {
+/// A response and the peer that sent it.
+struct PeerResponse<T> {
     peer: Arc<Peer>,
     message: T,
 }
 
 impl Caller {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
-        // Repetitions: a fifth of the calls of ten seconds, and one a second beside.
+        // Retry budget: one fifth of the calls of the last ten seconds, and one retry per second in addition.
         let budget = TpsBudget::new(Duration::from_secs(10), 1, 0.2);
-        let channels = Arc::new(Channels::new(config)?);
+        let pool = Arc::new(ConnectionPool::new(config)?);
         let token = config.token.clone();
         Ok(Self {
-            channels,
+            pool,
             token,
-            deadline: config.deadline.min(LONGEST),
+            deadline: config.deadline.min(MAX_DEADLINE),
             retry: config.retry.clone(),
             budget,
         })
     }
 
-    /// Makes a call that has one answer.
+    /// Sends a unary call.
     pub(crate) async fn unary<M, T, F>(
         &self,
-        repeat: Repeat,
+        safety: RetrySafety,
         message: M,
         send: impl Fn(Channel, Request<M>) -> F,
     ) -> Result<T, Error>
@@ -85,14 +85,14 @@ impl Caller {
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        self.unary_at(None, repeat, message, send).await.map(|(answer, _)| answer)
+        self.unary_at(None, safety, message, send).await.map(|(answer, _)| answer)
     }
 
-    /// Makes a call that has one answer, if it can to the peer that answered another one. Returns who has answered, too.
+    /// Sends a unary call, to the preferred peer if it is connected. Also returns the peer that responded.
     pub(crate) async fn unary_at<M, T, F>(
         &self,
         preferred: Option<&Arc<Peer>>,
-        repeat: Repeat,
+        safety: RetrySafety,
         message: M,
         send: impl Fn(Channel, Request<M>) -> F,
     ) -> Result<(T, Arc<Peer>), Error>
@@ -101,135 +101,153 @@ impl Caller {
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let send = |channel, mut request: Request<M>, deadline: Instant| {
-            // The service gives up when we do.
+            // The header `grpc-timeout` lets the service give up at the same time.
             request.set_timeout(deadline.saturating_duration_since(Instant::now()));
             send(channel, request)
         };
-        let answer = self.call(repeat, preferred, message, send).await?;
+        let answer = self.call(safety, preferred, message, send).await?;
         Ok((answer.message, answer.peer))
     }
 
-    /// Makes a call that is answered by a stream, each message of which may take as long as a call, or for ever.
+    /// Sends a server-streaming call. The deadline applies to each message, or only to the first response if
+    /// `is_endless`.
     pub(crate) async fn stream<M, T, F>(
         &self,
-        repeat: Repeat,
+        safety: RetrySafety,
         message: M,
         is_endless: bool,
         send: impl Fn(Channel, Request<M>) -> F,
-    ) -> Result<Messages<T>, Error>
+    ) -> Result<MessageStream<T>, Error>
     where
         M: Clone,
         F: Future<Output = Result<Response<Streaming<T>>, Status>>,
     {
         let send = |channel, request, _| send(channel, request);
-        let Answer { peer, message: stream } = self.call(repeat, None, message, send).await?;
-        let patience = (!is_endless).then_some(self.deadline);
-        Ok(Messages { address: peer.name.clone(), stream, patience })
+        let PeerResponse { peer, message: stream } = self.call(safety, None, message, send).await?;
+        let message_timeout = (!is_endless).then_some(self.deadline);
+        Ok(MessageStream { address: peer.name.clone(), stream, message_timeout })
     }
 
     async fn call<M, T, F>(
         &self,
-        repeat: Repeat,
+        safety: RetrySafety,
         preferred: Option<&Arc<Peer>>,
         message: M,
         send: impl Fn(Channel, Request<M>, Instant) -> F,
-    ) -> Result<Answer<T>, Error>
+    ) -> Result<PeerResponse<T>, Error>
     where
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let deadline = Instant::now() + self.deadline;
         self.budget.deposit();
-        let mut tried = 0;
+        let mut attempts = 0;
         let mut last: Option<Error> = None;
         loop {
-            tried += 1;
-            // A call may take long, and its caller's memory need not have room for all of it.
-            let failed = match Box::pin(self.ask(preferred, &message, &send, deadline)).await {
+            attempts += 1;
+            // Boxed, because the future is large.
+            let failed = match Box::pin(self.attempt(preferred, &message, &send, deadline)).await {
                 Ok(answer) => return Ok(answer),
                 Err(failed) => failed,
             };
-            // That nobody could be reached says more than that there was no time left to try again.
-            if matches!(failed.error, Error::DeadlineExceeded { .. }) && !failed.has_left {
+            // The previous connection error is more helpful than the expired deadline.
+            if matches!(failed.error, Error::DeadlineExceeded { .. }) && !failed.was_sent {
                 return Err(last.unwrap_or(failed.error));
             }
-            let pause = self.retry.pause(tried).max(failed.wish);
-            let in_time = pause < deadline.saturating_duration_since(Instant::now());
-            if !failed.may_repeat(repeat) || tried >= self.retry.tries || !in_time || !self.budget.withdraw()
+            let backoff = self.retry.backoff(attempts).max(failed.retry_delay);
+            let in_time = backoff < deadline.saturating_duration_since(Instant::now());
+            if !failed.may_retry(safety)
+                || attempts >= self.retry.max_attempts
+                || !in_time
+                || !self.budget.withdraw()
             {
                 return Err(failed.error);
             }
-            debug!("{}; again in {pause:.1?}", failed.error);
-            self.channels.doubt();
-            sleep(pause).await;
-            last = Some(failed.error).filter(|_| !failed.has_left);
+            debug!("{}; retrying in {backoff:.1?}", failed.error);
+            self.pool.expire_names();
+            sleep(backoff).await;
+            last = Some(failed.error).filter(|_| !failed.was_sent);
         }
     }
 
-    /// Makes a call once, to the peer whose turn it is, or again where a connection turns out to be gone.
-    async fn ask<M, T, F>(
+    /// Sends a call once to the next peer. A call whose connection was lost before it was sent is sent again at once.
+    async fn attempt<M, T, F>(
         &self,
         preferred: Option<&Arc<Peer>>,
         message: &M,
         send: &impl Fn(Channel, Request<M>, Instant) -> F,
         deadline: Instant,
-    ) -> Result<Answer<T>, Failed>
+    ) -> Result<PeerResponse<T>, FailedAttempt>
     where
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
         let began = Instant::now();
-        let late = |address| Error::DeadlineExceeded { address, after: self.deadline };
-        let mut gone = 0;
+        let deadline_exceeded = |address| Error::DeadlineExceeded { address, after: self.deadline };
+        let mut lost_connections = 0;
         loop {
-            let picked = timeout_at(deadline, self.channels.pick(preferred)).await;
-            let picked = picked.unwrap_or_else(|_| Err(late(self.channels.name())));
-            let (peer, link) = picked.map_err(Failed::unsent)?;
+            let selected = timeout_at(deadline, self.pool.select(preferred)).await;
+            let selected = selected.unwrap_or_else(|_| Err(deadline_exceeded(self.pool.name())));
+            let (peer, connection) = selected.map_err(FailedAttempt::unsent)?;
             let mut request = Request::new(message.clone());
             if let Some(token) = &self.token {
                 request.metadata_mut().insert("authorization", token.value().clone());
             }
-            let status = match timeout_at(deadline, send(link.channel.clone(), request, deadline)).await {
+            let status = match timeout_at(deadline, send(connection.channel.clone(), request, deadline)).await
+            {
                 Ok(Ok(response)) => {
-                    debug!("first answer from {} in {:.1?}", peer.name, began.elapsed());
-                    return Ok(Answer { peer, message: response.into_inner() });
+                    debug!("first response from {} in {:.1?}", peer.name, began.elapsed());
+                    return Ok(PeerResponse { peer, message: response.into_inner() });
                 }
                 Ok(Err(status)) => status,
                 Err(_) => {
-                    peer.suspect(&link);
-                    let error = late(peer.name.clone());
-                    let wish = Duration::ZERO;
-                    return Err(Failed { error, has_left: true, may_be_done: true, is_gone: false, wish });
+                    peer.mark_unresponsive(&connection);
+                    let error = deadline_exceeded(peer.name.clone());
+                    let retry_delay = Duration::ZERO;
+                    return Err(FailedAttempt {
+                        error,
+                        was_sent: true,
+                        may_be_processed: true,
+                        is_unavailable: false,
+                        retry_delay,
+                    });
                 }
             };
-            let error = self.failure(&status, &peer, &link);
+            let error = self.call_error(&status, &peer, &connection);
             if matches!(error, Error::DeadlineExceeded { .. }) {
-                peer.suspect(&link);
-            } else if never_left(&status) || is_cut(&status) {
-                peer.lost(&link);
+                peer.mark_unresponsive(&connection);
+            } else if was_not_sent(&status) || is_connection_lost(&status) {
+                peer.mark_lost(&connection);
             }
-            if !never_left(&status) {
-                let is_gone = matches!(error, Error::Unavailable { .. } | Error::OutcomeUnknown { .. });
-                let (may_be_done, wish) = (!is_not_written(&status), wished(&status));
-                return Err(Failed { error, has_left: true, may_be_done, is_gone, wish });
+            if !was_not_sent(&status) {
+                let is_unavailable =
+                    matches!(error, Error::Unavailable { .. } | Error::OutcomeUnknown { .. });
+                let (may_be_processed, retry_delay) = (!is_unwritten(&status), retry_delay(&status));
+                return Err(FailedAttempt {
+                    error,
+                    was_sent: true,
+                    may_be_processed,
+                    is_unavailable,
+                    retry_delay,
+                });
             }
-            debug!("{error}; the connection was gone");
-            gone += 1;
-            if gone > self.channels.count() {
-                return Err(Failed::unsent(error));
+            debug!("{error}; the connection was lost");
+            lost_connections += 1;
+            if lost_connections > self.pool.count() {
+                return Err(FailedAttempt::unsent(error));
             }
         }
     }
 
-    /// Reads how a call through a connection has failed.
-    fn failure(&self, status: &Status, peer: &Peer, link: &Link) -> Error {
-        let error = Error::of(status, &peer.name, self.deadline);
-        match (error, link.broken.get()) {
-            (Error::Unavailable { address, .. } | Error::Unreachable { address, .. }, Some(why))
-                if never_left(status) || is_cut(status) =>
+    /// Returns the error of a call over this connection.
+    fn call_error(&self, status: &Status, peer: &Peer, connection: &Connection) -> Error {
+        let error = Error::from_status(status, &peer.name, self.deadline);
+        match (error, connection.close_reason.get()) {
+            (Error::Unavailable { address, .. } | Error::Unreachable { address, .. }, Some(reason))
+                if was_not_sent(status) || is_connection_lost(status) =>
             {
-                let message = why.text;
-                if why.is_about_certificate {
+                let message = reason.text;
+                if reason.is_certificate_refused {
                     Error::Unauthenticated { address, message }
                 } else {
                     Error::Unavailable { address, message }
@@ -239,91 +257,93 @@ impl Caller {
         }
     }
 
-    /// Returns how long a call may take.
+    /// Returns the deadline of a call.
     pub(crate) fn deadline(&self) -> Duration {
         self.deadline
     }
 
-    /// Returns the addresses as people know them.
+    /// Returns the addresses for messages.
     pub(crate) fn name(&self) -> String {
-        self.channels.name()
+        self.pool.name()
     }
 
-    /// Returns the pause before a stream that was cut is asked for again.
-    pub(crate) fn pause(&self, tried: u32) -> Duration {
-        self.retry.pause(tried)
+    /// Returns the backoff before an interrupted stream is opened again.
+    pub(crate) fn backoff(&self, attempts: u32) -> Duration {
+        self.retry.backoff(attempts)
     }
 }
 
-impl<T> Messages<T> {
-    /// Returns the next message, `None` after the last.
+impl<T> MessageStream<T> {
+    /// Returns the next message, or `None` after the last one.
     pub(crate) async fn next(&mut self) -> Result<Option<T>, Error> {
-        let next = match self.patience {
+        let next = match self.message_timeout {
             None => Ok(self.stream.message().await),
-            Some(patience) => timeout(patience, self.stream.message()).await,
+            Some(message_timeout) => timeout(message_timeout, self.stream.message()).await,
         };
-        let after = self.patience.unwrap_or_default();
+        let after = self.message_timeout.unwrap_or_default();
         match next {
-            Ok(next) => next.map_err(|status| Error::of(&status, &self.address, after)),
-            Err(_) => Err(self.late(after)),
+            Ok(next) => next.map_err(|status| Error::from_status(&status, &self.address, after)),
+            Err(_) => Err(self.deadline_exceeded(after)),
         }
     }
 
-    /// Says that the next message has not come within this time.
-    pub(crate) fn late(&self, after: Duration) -> Error {
+    /// Returns the error for a message that did not arrive within this time.
+    pub(crate) fn deadline_exceeded(&self, after: Duration) -> Error {
         Error::DeadlineExceeded { address: self.address.clone(), after }
     }
 }
 
-/// Returns the stub of the catalogue's contract.
+/// Returns a stub of the catalogue's contract.
 pub(crate) fn catalog(channel: Channel) -> MovieCatalogClient<Channel> {
-    MovieCatalogClient::new(channel).max_decoding_message_size(MOST_RECEIVED)
+    MovieCatalogClient::new(channel).max_decoding_message_size(MAX_RESPONSE_BYTES)
 }
 
-/// How a call failed.
-struct Failed {
+/// A failed attempt to call a peer.
+struct FailedAttempt {
     error: Error,
-    /// Whether the peer may have got it.
-    has_left: bool,
-    /// Whether the peer may have done it.
-    may_be_done: bool,
-    /// Whether the service was not there for it.
-    is_gone: bool,
-    /// How long the service asks callers to wait.
-    wish: Duration,
+    /// Whether the peer may have received the call.
+    was_sent: bool,
+    /// Whether the peer may have processed the call.
+    may_be_processed: bool,
+    /// Whether the service was unavailable, so that a retry may succeed.
+    is_unavailable: bool,
+    /// Delay that the service requests (`google.rpc.RetryInfo`).
+    retry_delay: Duration,
 }
 
-impl Failed {
-    /// Of a call that no peer has got.
+impl FailedAttempt {
+    /// A call that no peer received.
     fn unsent(error: Error) -> Self {
-        let is_gone = error.is_temporary();
-        Self { error, has_left: false, may_be_done: false, is_gone, wish: Duration::ZERO }
+        let is_unavailable = error.is_temporary();
+        Self { error, was_sent: false, may_be_processed: false, is_unavailable, retry_delay: Duration::ZERO }
     }
 
-    /// Returns whether the call may be made again.
-    fn may_repeat(&self, repeat: Repeat) -> bool {
-        self.is_gone && (repeat == Repeat::Safe || !self.may_be_done)
+    /// Returns whether the call may be retried.
+    fn may_retry(&self, safety: RetrySafety) -> bool {
+        self.is_unavailable && (safety == RetrySafety::Idempotent || !self.may_be_processed)
     }
 }
 
-/// Returns whether the service says that nothing was written.
-fn is_not_written(status: &Status) -> bool {
+/// Returns whether the service states that nothing was written.
+fn is_unwritten(status: &Status) -> bool {
     status.code() == Code::Unavailable
-        && status.get_details_error_info().is_some_and(|info| NOT_WRITTEN.contains(&info.reason.as_str()))
+        && status
+            .get_details_error_info()
+            .is_some_and(|info| UNWRITTEN_REASONS.contains(&info.reason.as_str()))
 }
 
-/// Returns how long the service asks callers to wait.
-fn wished(status: &Status) -> Duration {
+/// Returns the delay that the service requests before a retry.
+fn retry_delay(status: &Status) -> Duration {
     status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default()
 }
 
-impl Retry {
-    /// Returns the pause after so many tries.
-    fn pause(&self, tried: u32) -> Duration {
-        let doubled = self.first_pause.saturating_mul(1 << tried.saturating_sub(1).min(20));
-        // Without chance, a half is as good as any.
+impl RetryPolicy {
+    /// Returns the randomised backoff after this number of attempts.
+    fn backoff(&self, attempts: u32) -> Duration {
+        let doubled = self.initial_backoff.saturating_mul(1 << attempts.saturating_sub(1).min(20));
+        // Without random numbers, the backoff is not randomised.
         let chance = getrandom::u32().map_or(0.5, |number| f64::from(number) / f64::from(u32::MAX));
-        doubled.min(self.longest_pause).mul_f64(0.5 + chance)
+        doubled.min(self.max_backoff).mul_f64(0.5 + chance)
     }
 }
 
@@ -333,29 +353,38 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_longest_and_differ_by_chance() {
-        let retry = Retry::default();
-        for (tried, expected) in [(1, 100), (2, 200), (3, 400), (6, 2000), (60, 2000)] {
+        let retry = RetryPolicy::default();
+        for (attempts, expected) in [(1, 100), (2, 200), (3, 400), (6, 2000), (60, 2000)] {
             let expected = Duration::from_millis(expected);
-            let pauses: Vec<_> = (0..50).map(|_| retry.pause(tried)).collect();
+            let pauses: Vec<_> = (0..50).map(|_| retry.backoff(attempts)).collect();
             assert!(
-                pauses.iter().all(|pause| (expected / 2..=expected * 3 / 2).contains(pause)),
+                pauses.iter().all(|backoff| (expected / 2..=expected * 3 / 2).contains(backoff)),
                 "{pauses:?}"
             );
-            assert!(pauses.iter().any(|pause| *pause != pauses[0]), "no chance: {pauses:?}");
+            assert!(pauses.iter().any(|backoff| *backoff != pauses[0]), "no chance: {pauses:?}");
         }
     }
 
     #[test]
     fn what_is_not_safe_to_repeat_is_repeated_only_if_it_cannot_be_done() {
-        let failed = |may_be_done, is_gone| {
+        let failed = |may_be_processed, is_unavailable| {
             let error = Error::Unavailable { address: String::new(), message: String::new() };
-            Failed { error, has_left: true, may_be_done, is_gone, wish: Duration::ZERO }
+            FailedAttempt {
+                error,
+                was_sent: true,
+                may_be_processed,
+                is_unavailable,
+                retry_delay: Duration::ZERO,
+            }
         };
-        for (may_be_done, is_gone, safe, never) in
+        for (may_be_processed, is_unavailable, safe, never) in
             [(true, true, true, false), (false, true, true, true), (true, false, false, false)]
         {
-            let failed = failed(may_be_done, is_gone);
-            assert_eq!((failed.may_repeat(Repeat::Safe), failed.may_repeat(Repeat::Never)), (safe, never));
+            let failed = failed(may_be_processed, is_unavailable);
+            assert_eq!(
+                (failed.may_retry(RetrySafety::Idempotent), failed.may_retry(RetrySafety::UnprocessedOnly)),
+                (safe, never)
+            );
         }
     }
 }

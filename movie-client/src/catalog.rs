@@ -1,4 +1,4 @@
-//! What calls take and give, beside movies.
+//! Requests and responses of the catalogue's contract, except movies.
 
 use movie_proto::catalog::v1::{self, import_movies_response::Rejection};
 use prost::Message;
@@ -6,85 +6,86 @@ use prost::Message;
 use crate::movie::unsigned;
 use crate::{Filter, Movie};
 
-/// Movies in one message of an import, and about as many bytes at most.
-const IMPORTED_AT_ONCE: usize = 500;
-const IMPORTED_BYTES: usize = 1 << 20;
+/// Size at which a message of an import is complete: a number of movies, or a number of bytes.
+const IMPORT_MESSAGE_MAX_MOVIES: usize = 500;
+const IMPORT_MESSAGE_TARGET_BYTES: usize = 1 << 20;
 
-/// What to list, in which order.
+/// A query for a list of movies.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Query {
-    /// Which movies; all by default.
+    /// The filter. The default selects all movies.
     pub filter: Filter,
-    /// Fields separated by commas, each may be followed by " desc": `year desc, title`. Empty for the catalogue's order.
+    /// Comma-separated fields, each optionally followed by ` desc`: `year desc, title` (AIP-132). Empty for the
+    /// catalogue's order.
     pub order_by: String,
-    /// How many movies one call asks for, up to 1,000, which 0 stands for.
+    /// Movies per page, at most 1,000. 0 stands for 1,000.
     pub page_size: u32,
 }
 
-/// A part of a list.
+/// One page of a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page {
     /// The movies.
     pub movies: Vec<Movie>,
-    /// How many movies the whole list has.
+    /// Number of movies in the whole list.
     pub total: u64,
 }
 
-/// What became of an import.
+/// Result of an import.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Imported {
-    /// How many were added.
+pub struct ImportSummary {
+    /// Number of added movies.
     pub created: u64,
-    /// How many were there and differed.
+    /// Number of replaced movies.
     pub updated: u64,
-    /// How many were there alike.
+    /// Number of movies that were already stored with the same content.
     pub unchanged: u64,
-    /// How many could not be taken.
+    /// Number of rejected movies.
     pub rejected: u64,
-    /// The first that could not be taken.
-    pub rejections: Vec<Rejected>,
+    /// The first rejected movies.
+    pub rejections: Vec<RejectedMovie>,
 }
 
-/// A movie that could not be imported.
+/// A movie that the service rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rejected {
-    /// Its number in the import, from 0.
+pub struct RejectedMovie {
+    /// Index of the movie in the import, from 0.
     pub index: u64,
-    /// Its id.
+    /// Id of the movie.
     pub id: String,
-    /// What is wrong with it.
+    /// Reason of the rejection.
     pub reason: String,
 }
 
-/// The catalogue as a whole.
+/// State of the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Catalog {
-    /// The number of the last change.
+    /// Revision after the last change.
     pub revision: u64,
-    /// How many movies there are.
+    /// Number of movies.
     pub movie_count: u64,
-    /// Where the movies are kept: `json`, `sqlite` or `postgres`.
+    /// Kind of store: `json`, `sqlite` or `postgres`.
     pub store: String,
-    /// Whether movies cannot be changed.
+    /// Whether the catalogue rejects writes.
     pub read_only: bool,
-    /// The version of the service.
+    /// Version of the service.
     pub version: String,
 }
 
-/// Whether a service can be called.
+/// Health of a gRPC service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
-    /// It can.
+    /// The service is serving.
     Serving,
-    /// It cannot.
+    /// The service is not serving.
     NotServing,
-    /// There is no such service.
+    /// The server does not know the service.
     Unknown,
 }
 
-impl From<v1::ImportMoviesResponse> for Imported {
+impl From<v1::ImportMoviesResponse> for ImportSummary {
     fn from(answer: v1::ImportMoviesResponse) -> Self {
-        let rejected = |Rejection { index, id, reason }| Rejected { index: unsigned(index), id, reason };
+        let rejected = |Rejection { index, id, reason }| RejectedMovie { index: unsigned(index), id, reason };
         Self {
             created: unsigned(answer.created),
             updated: unsigned(answer.updated),
@@ -107,14 +108,14 @@ impl From<v1::Catalog> for Catalog {
     }
 }
 
-/// Cuts an import into messages of a good size.
+/// Splits an import into messages.
 pub(crate) fn messages(movies: impl IntoIterator<Item = Movie>) -> Vec<v1::ImportMoviesRequest> {
     let mut messages = Vec::new();
     let (mut message, mut size) = (v1::ImportMoviesRequest::default(), 0);
     for movie in movies.into_iter().map(v1::Movie::from) {
         size += movie.encoded_len();
         message.movies.push(movie);
-        if size >= IMPORTED_BYTES || message.movies.len() == IMPORTED_AT_ONCE {
+        if size >= IMPORT_MESSAGE_TARGET_BYTES || message.movies.len() == IMPORT_MESSAGE_MAX_MOVIES {
             messages.push(std::mem::take(&mut message));
             size = 0;
         }

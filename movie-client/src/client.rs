@@ -1,4 +1,4 @@
-//! The calls of both contracts, in the terms of this crate.
+//! Client for both contracts.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -18,32 +18,33 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
-use crate::call::{Caller, Items, Repeat, catalog};
-use crate::catalog::{Catalog, Health, Imported, Page, Query, messages};
+use crate::call::{Caller, ResponseStream, RetrySafety, catalog};
+use crate::catalog::{Catalog, Health, ImportSummary, Page, Query, messages};
 use crate::channel::Peer;
 use crate::watch::{Change, Start};
 use crate::{Config, Error, Field, Movie, watch};
 
-/// A movie service. Cheap to clone; clones share their connections.
+/// Client of a movie service. Clones are cheap and share the connections.
 #[derive(Clone)]
 pub struct Client {
     caller: Arc<Caller>,
 }
 
-/// The questions of a lookup that are not answered. Its end is one, too: the service has to end, then.
+/// Number of lookup requests without a response. The end of the request stream counts as one, because the service
+/// must then end the response stream.
 #[derive(Clone, Default)]
-struct Open(Arc<AtomicUsize>);
+struct OutstandingLookups(Arc<AtomicUsize>);
 
-impl Open {
-    fn asked(&self) {
+impl OutstandingLookups {
+    fn sent(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn answered(&self) {
+    fn received(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
-    fn questions(&self) -> usize {
+    fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
     }
 }
@@ -55,111 +56,118 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Prepares to call a service. Connections are made when the first call needs them. Has to be called within a Tokio
-    /// runtime.
+    /// Creates a client. The first call opens the connections. Must be called within a Tokio runtime.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if the configuration cannot work.
+    /// [`Error::Config`] if the configuration is invalid.
     pub fn connect(config: &Config) -> Result<Self, Error> {
         if config.token.is_some()
             && let Some(address) =
                 config.addresses.iter().find(|address| !address.is_tls() && !address.is_local())
         {
-            tracing::warn!("the token goes to {address} unencrypted: whoever is on the way can read it");
+            tracing::warn!(
+                "the token is sent to {address} unencrypted; anyone on the network path can read it"
+            );
         }
         Ok(Self { caller: Arc::new(Caller::new(config)?) })
     }
 
-    /// Returns a movie (`GetMovie`).
+    /// Returns the movie with this id (`GetMovie`).
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], or why the call failed.
+    /// [`Error::NotFound`], or the error of the call.
     pub async fn get(&self, id: impl Into<String>) -> Result<Movie, Error> {
         let request = v1::GetMovieRequest { id: id.into() };
         let send = |channel, request| async move { catalog(channel).get_movie(request).await };
-        self.caller.unary(Repeat::Safe, request, send).await.map(Movie::from)
+        self.caller.unary(RetrySafety::Idempotent, request, send).await.map(Movie::from)
     }
 
-    /// Returns movies in the order of their ids, at most 1,000, all at one revision (`BatchGetMovies`).
+    /// Returns the movies with these ids, ordered by id and all at one revision (`BatchGetMovies`). At most 1,000
+    /// ids.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] with the ids that no movie has, or why the call failed.
+    /// [`Error::NotFound`] with the unknown ids, or the error of the call.
     pub async fn batch<I: Into<String>>(
         &self,
         ids: impl IntoIterator<Item = I>,
     ) -> Result<Vec<Movie>, Error> {
         let request = v1::BatchGetMoviesRequest { ids: ids.into_iter().map(Into::into).collect() };
         let send = |channel, request| async move { catalog(channel).batch_get_movies(request).await };
-        let found = self.caller.unary(Repeat::Safe, request, send).await?;
+        let found = self.caller.unary(RetrySafety::Idempotent, request, send).await?;
         Ok(found.movies.into_iter().map(Movie::from).collect())
     }
 
-    /// Answers each id as it comes, in order, with the movie or `None` (`LookupMovies`).
+    /// Looks up each id as it arrives, and returns the movies in the same order; `None` for an unknown id
+    /// (`LookupMovies`).
     ///
     /// # Errors
     ///
-    /// Why the call failed; it is not made again, as its ids are gone.
+    /// The error of the call. The call is not retried, because its ids are consumed.
     pub async fn lookup(
         &self,
         ids: impl Stream<Item = String> + Send + 'static,
-    ) -> Result<Items<(String, Option<Movie>)>, Error> {
-        // Shared, as a call that finds no connection is made anew; only one that has left takes ids.
+    ) -> Result<ResponseStream<(String, Option<Movie>)>, Error> {
+        // Shared, because the call is sent again if its connection was lost. Only a call that was sent consumes ids.
         let ids = Arc::new(Mutex::new(Box::pin(ids)));
-        let open = Open::default();
+        let outstanding = OutstandingLookups::default();
         let send = |channel, request: tonic::Request<()>| {
-            let (ids, open) = (Arc::clone(&ids), open.clone());
+            let (ids, outstanding) = (Arc::clone(&ids), outstanding.clone());
             let ids = poll_fn(move |cx| {
                 let id = ready!(ids.lock().unwrap_or_else(PoisonError::into_inner).as_mut().poll_next(cx));
-                open.asked();
+                outstanding.sent();
                 Poll::Ready(id)
             });
             let request = request.map(|()| ids.map(|id| v1::LookupMoviesRequest { id }));
             async move { catalog(channel).lookup_movies(request).await }
         };
-        let messages = self.caller.stream(Repeat::Never, (), true, send).await?;
+        let messages = self.caller.stream(RetrySafety::UnprocessedOnly, (), true, send).await?;
         let deadline = self.caller.deadline();
-        Ok(Box::pin(try_unfold((messages, open), move |(mut messages, open)| async move {
-            let answer = loop {
-                let before = open.questions();
+        Ok(Box::pin(try_unfold((messages, outstanding), move |(mut messages, outstanding)| async move {
+            let response = loop {
+                let before = outstanding.count();
                 match timeout(deadline, messages.next()).await {
-                    Ok(answer) => break answer?,
-                    // Whoever asks may take its time, but not whoever answers.
+                    Ok(response) => break response?,
+                    // No timeout applies while the caller has no outstanding id.
                     Err(_) if before == 0 => {}
-                    Err(_) => return Err(messages.late(deadline)),
+                    Err(_) => return Err(messages.deadline_exceeded(deadline)),
                 }
             };
-            open.answered();
-            Ok(answer.map(|answer| ((answer.id, answer.movie.map(Movie::from)), (messages, open))))
+            outstanding.received();
+            Ok(response
+                .map(|response| ((response.id, response.movie.map(Movie::from)), (messages, outstanding))))
         })))
     }
 
-    /// Lists movies page by page, all at one revision (`ListMovies`). The next page is asked for while one is used.
+    /// Lists movies page by page, all at one revision (`ListMovies`). The next page is requested while the caller
+    /// uses the current one.
     ///
     /// # Errors
     ///
-    /// The stream ends with [`Error::Invalid`] if the query makes no sense, [`Error::ListExpired`], or why a call failed.
+    /// The stream ends with [`Error::Invalid`] for an invalid query, [`Error::PageTokenExpired`], or the error of a
+    /// call.
     #[must_use]
-    pub fn pages(&self, query: Query) -> Items<Page> {
+    pub fn pages(&self, query: Query) -> ResponseStream<Page> {
         let client = self.clone();
         let ask = move |pages: &mut JoinSet<_>, token: String, peer: Option<Arc<Peer>>| {
             let (client, query) = (client.clone(), query.clone());
             pages.spawn(async move { client.list_movies(query, token, peer.as_ref()).await });
         };
-        // One task, which ends with the stream.
+        // Holds one task, which is aborted when the stream is dropped.
         let mut pages = JoinSet::new();
         ask(&mut pages, String::new(), None);
         Box::pin(try_unfold((ask, pages, String::new()), |(ask, mut pages, asked)| async move {
             let Some(page) = pages.join_next().await else { return Ok(None) };
-            let (page, next, peer) = page.map_err(|_| Error::Config("a task has failed".to_owned()))??;
+            let (page, next, peer) =
+                page.map_err(|_| Error::Config("a background task failed".to_owned()))??;
             if !next.is_empty() {
                 if next == asked {
-                    let message = "it gives the same page again and again".to_owned();
+                    let message = "the service returned the same page token again".to_owned();
                     return Err(Error::Failed { address: peer.name.clone(), code: Code::Internal, message });
                 }
-                // Whoever gave a page knows how the list was then, for certain.
+                // The node that returned this page certainly has the list's revision.
                 ask(&mut pages, next.clone(), Some(peer));
             }
             Ok(Some((page, (ask, pages, next))))
@@ -170,12 +178,12 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the query makes no sense, or why the call failed.
+    /// [`Error::Invalid`] for an invalid query, or the error of the call.
     pub async fn first_page(&self, query: Query) -> Result<Page, Error> {
         self.list_movies(query, String::new(), None).await.map(|(page, _, _)| page)
     }
 
-    /// Returns a page, what to ask for the next one with, and who has given it.
+    /// Returns a page, the token of the next page, and the peer that responded.
     async fn list_movies(
         &self,
         query: Query,
@@ -186,20 +194,20 @@ impl Client {
         let page_size = i32::try_from(page_size).ok().filter(|size| *size > 0).unwrap_or(1000);
         let request = v1::ListMoviesRequest { page_size, page_token, filter: Some(filter.into()), order_by };
         let send = |channel, request| async move { catalog(channel).list_movies(request).await };
-        let (found, peer) = self.caller.unary_at(peer, Repeat::Safe, request, send).await?;
+        let (found, peer) = self.caller.unary_at(peer, RetrySafety::Idempotent, request, send).await?;
         let total = u64::try_from(found.total_size).unwrap_or_default();
         let movies = found.movies.into_iter().map(Movie::from).collect();
         Ok((Page { movies, total }, found.next_page_token, peer))
     }
 
-    /// Lists movies one by one, as [`Client::pages`] does.
+    /// Lists movies one by one; otherwise like [`Client::pages`].
     #[must_use]
-    pub fn list(&self, query: Query) -> Items<Movie> {
+    pub fn list(&self, query: Query) -> ResponseStream<Movie> {
         Box::pin(self.pages(query).map_ok(|page| iter(page.movies.into_iter().map(Ok))).try_flatten())
     }
 
-    /// Adds a movie and returns it as it is now (`CreateMovie`). Without an id, the service makes one. If the answer is
-    /// lost, the movie is sent again and added once.
+    /// Adds a movie and returns the stored movie (`CreateMovie`). The service generates an id if the movie has none.
+    /// If the response is lost, the call is retried with the same request id, so the movie is added once.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
@@ -217,16 +225,16 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyExists`], [`Error::Invalid`], [`Error::ReadOnly`], or why the call failed.
+    /// [`Error::AlreadyExists`], [`Error::Invalid`], [`Error::ReadOnly`], or the error of the call.
     pub async fn create(&self, movie: Movie) -> Result<Movie, Error> {
         let request_id = uuid::Uuid::new_v4().to_string();
         let request = v1::CreateMovieRequest { movie: Some(movie.into()), request_id };
         let send = |channel, request| async move { catalog(channel).create_movie(request).await };
-        self.caller.unary(Repeat::Safe, request, send).await.map(Movie::from)
+        self.caller.unary(RetrySafety::Idempotent, request, send).await.map(Movie::from)
     }
 
-    /// Changes these fields of the movie that has its id, and returns it as it is now (`UpdateMovie`). If the movie has
-    /// an etag, it is changed only if that is still its etag.
+    /// Updates the given fields of the movie with this id and returns the stored movie (`UpdateMovie`). If the movie
+    /// has an etag, the update succeeds only if the stored movie has the same etag.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
@@ -251,18 +259,18 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::Conflict`], [`Error::Invalid`], [`Error::ReadOnly`], or why the call failed.
+    /// [`Error::NotFound`], [`Error::Conflict`], [`Error::Invalid`], [`Error::ReadOnly`], or the error of the call.
     pub async fn update(&self, movie: Movie, fields: &[Field]) -> Result<Movie, Error> {
         let paths = fields.iter().map(|field| field.name().to_owned()).collect();
         self.write(movie, paths, false).await
     }
 
-    /// Adds a movie, or replaces the one that has its id, and returns it as it is now (`UpdateMovie`). If the movie has
-    /// an etag, one that is there is replaced only if that is still its etag.
+    /// Adds a movie or replaces the movie with the same id, and returns the stored movie (`UpdateMovie`). If the
+    /// movie has an etag, an existing movie is replaced only if it has the same etag.
     ///
     /// # Errors
     ///
-    /// As of [`Client::update`].
+    /// The same as [`Client::update`].
     pub async fn put(&self, movie: Movie) -> Result<Movie, Error> {
         self.write(movie, vec!["*".to_owned()], true).await
     }
@@ -271,24 +279,27 @@ impl Client {
         let update_mask = Some(prost_types::FieldMask { paths });
         let request = v1::UpdateMovieRequest { movie: Some(movie.into()), update_mask, allow_missing };
         let send = |channel, request| async move { catalog(channel).update_movie(request).await };
-        self.caller.unary(Repeat::Never, request, send).await.map(Movie::from)
+        self.caller.unary(RetrySafety::UnprocessedOnly, request, send).await.map(Movie::from)
     }
 
-    /// Removes a movie (`DeleteMovie`); with an etag, only if that is still its etag.
+    /// Deletes the movie with this id (`DeleteMovie`). With an etag, the movie is deleted only if it still has this
+    /// etag.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::Conflict`], [`Error::ReadOnly`], or why the call failed.
+    /// [`Error::NotFound`], [`Error::Conflict`], [`Error::ReadOnly`], or the error of the call.
     pub async fn delete(&self, id: impl Into<String>, etag: Option<String>) -> Result<(), Error> {
         let etag = etag.unwrap_or_default();
         let request = v1::DeleteMovieRequest { id: id.into(), etag, allow_missing: false };
         let send = |channel, request| async move { catalog(channel).delete_movie(request).await };
-        self.caller.unary(Repeat::Never, request, send).await
+        self.caller.unary(RetrySafety::UnprocessedOnly, request, send).await
     }
 
-    /// Adds the movies that are not there and replaces those that are (`ImportMovies`). A movie that cannot be taken is
-    /// counted and named. What is cut off is sent again, and then counted as unchanged where it had arrived: some ten
-    /// thousand movies at a time are a good size. The deadline is for the answer to all of them.
+    /// Adds new movies and replaces existing ones (`ImportMovies`). Rejected movies are counted, and the first ones
+    /// are returned with a reason.
+    ///
+    /// An interrupted import is retried as a whole; movies that had arrived then count as unchanged. About 10,000
+    /// movies are a good size for one call. The deadline applies to the whole call.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
@@ -310,17 +321,17 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::ReadOnly`], or why the call failed.
-    pub async fn import(&self, movies: impl IntoIterator<Item = Movie>) -> Result<Imported, Error> {
+    /// [`Error::ReadOnly`], or the error of the call.
+    pub async fn import(&self, movies: impl IntoIterator<Item = Movie>) -> Result<ImportSummary, Error> {
         let messages = messages(movies);
         let send = |channel, request: tonic::Request<Vec<_>>| async move {
             catalog(channel).import_movies(request.map(tokio_stream::iter)).await
         };
-        self.caller.unary(Repeat::Safe, messages, send).await.map(Imported::from)
+        self.caller.unary(RetrySafety::Idempotent, messages, send).await.map(ImportSummary::from)
     }
 
-    /// Follows the changes of the catalogue, each once and in order (`WatchMovies`). When the connection is cut or the
-    /// service stops, the stream goes on where it was, for as long as it takes.
+    /// Watches the changes of the catalogue, each once and in order (`WatchMovies`). After a lost connection or a
+    /// restart of the service, the watch reconnects and resumes, without a time limit.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
@@ -332,7 +343,7 @@ impl Client {
     /// use tokio_stream::StreamExt;
     ///
     /// // All movies, and then every change. To go on later, keep the last resume token and begin with `Start::Resume`.
-    /// let mut changes = client.watch(Start::Copy).await?;
+    /// let mut changes = client.watch(Start::FullCopy).await?;
     /// while let Some(change) = changes.try_next().await? {
     ///     match change.event {
     ///         Event::Upserted(movie) => println!("{} is there as of revision {}", movie.title, change.revision),
@@ -346,57 +357,60 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// [`Error::Compacted`], [`Error::RevisionUnknown`], or why the first call failed.
-    pub async fn watch(&self, start: Start) -> Result<Items<Change>, Error> {
+    /// [`Error::RevisionCompacted`], [`Error::RevisionUnknown`], or the error of the first call.
+    pub async fn watch(&self, start: Start) -> Result<ResponseStream<Change>, Error> {
         watch::follow(Arc::clone(&self.caller), start).await
     }
 
-    /// Returns what there is to know of the catalogue as a whole (`GetCatalog`).
+    /// Returns the state of the catalogue (`GetCatalog`).
     ///
     /// # Errors
     ///
-    /// Why the call failed.
+    /// The error of the call.
     pub async fn catalog(&self) -> Result<Catalog, Error> {
         let send = |channel, request| async move { catalog(channel).get_catalog(request).await };
-        self.caller.unary(Repeat::Safe, v1::GetCatalogRequest {}, send).await.map(Catalog::from)
+        self.caller.unary(RetrySafety::Idempotent, v1::GetCatalogRequest {}, send).await.map(Catalog::from)
     }
 
-    /// Returns whether a gRPC service can be called, such as `movie.catalog.v1.MovieCatalog`; "" is all of them.
+    /// Returns the health of a gRPC service, such as `movie.catalog.v1.MovieCatalog` (`grpc.health.v1`). The empty
+    /// name stands for the whole server.
     ///
     /// # Errors
     ///
-    /// Why the call failed.
+    /// The error of the call.
     pub async fn health(&self, service: impl Into<String>) -> Result<Health, Error> {
         let request = HealthCheckRequest { service: service.into() };
         let send = |channel, request| async move { HealthClient::new(channel).check(request).await };
-        match self.caller.unary(Repeat::Safe, request, send).await {
-            Ok(answer) if answer.status() == ServingStatus::Serving => Ok(Health::Serving),
+        match self.caller.unary(RetrySafety::Idempotent, request, send).await {
+            Ok(response) if response.status() == ServingStatus::Serving => Ok(Health::Serving),
             Ok(_) => Ok(Health::NotServing),
             Err(Error::NotFound { .. }) => Ok(Health::Unknown),
             Err(error) => Err(error),
         }
     }
 
-    /// Returns a movie by the course's contract (`GetMovieByID`), or `None`. It has the first four fields only.
+    /// Returns a movie by the course's contract (`GetMovieByID`), or `None`. The course's messages have the first
+    /// four fields only.
     ///
     /// # Errors
     ///
-    /// Why the call failed.
+    /// The error of the call.
     pub async fn course_get(&self, id: impl Into<String>) -> Result<Option<Movie>, Error> {
         let send = |channel, request| async move { MovieClient::new(channel).get_movie_by_id(request).await };
-        let movie = self.caller.unary(Repeat::Safe, MovieId { id: id.into() }, send).await?;
-        // The contract: a movie without an id is no movie.
+        let movie = self.caller.unary(RetrySafety::Idempotent, MovieId { id: id.into() }, send).await?;
+        // The course's contract returns an empty message for an unknown id.
         Ok(Some(movie).filter(|movie| !movie.id.is_empty()).map(Movie::from))
     }
 
-    /// Lists all movies by the course's contract (`GetListMovies`). They have the first four fields only.
+    /// Lists all movies by the course's contract (`GetListMovies`). The course's messages have the first four fields
+    /// only.
     ///
     /// # Errors
     ///
-    /// Why the call failed; the stream may also end with it.
-    pub async fn course_list(&self) -> Result<Items<Movie>, Error> {
+    /// The error of the call. The stream may also end with an error.
+    pub async fn course_list(&self) -> Result<ResponseStream<Movie>, Error> {
         let send = |channel, request| async move { MovieClient::new(channel).get_list_movies(request).await };
-        let messages = self.caller.stream(Repeat::Safe, Empty {}, false, send).await?;
+        let messages = self.caller.stream(RetrySafety::Idempotent, Empty {}, false, send).await?;
         Ok(Box::pin(try_unfold(messages, async |mut messages| {
             Ok(messages.next().await?.map(|movie| (Movie::from(movie), messages)))
         })))

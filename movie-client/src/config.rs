@@ -1,4 +1,4 @@
-//! How to connect, and what to expect of a call.
+//! Configuration of a client.
 
 use std::fmt;
 use std::future::Future;
@@ -14,7 +14,7 @@ use tonic::metadata::{Ascii, MetadataValue};
 
 use crate::{Address, Error};
 
-/// How to connect, and what to expect of a call.
+/// Configuration of a client.
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,82 +23,81 @@ use crate::{Address, Error};
 /// let config = Config {
 ///     token: Some(Token::new("secret")?),
 ///     deadline: Duration::from_secs(2),
-///     ..Config::at(["movies-1.example:3001".parse()?, "movies-2.example:3001".parse()?])
+///     ..Config::new(["movies-1.example:3001".parse()?, "movies-2.example:3001".parse()?])
 /// };
 /// # Ok::<(), movie_client::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the service is. Calls go in turns to all addresses that answer; a name may have several of them.
+    /// Addresses of the service. Calls are balanced over all connected addresses; a name may resolve to several.
     pub addresses: Vec<Address>,
-    /// How addresses with `https` are encrypted.
+    /// TLS settings of addresses with `https`.
     pub tls: Tls,
-    /// Says who calls.
+    /// Bearer token that identifies the caller.
     pub token: Option<Token>,
-    /// How long a call may take, all its repetitions included. In a stream: how long until the first item, and from
-    /// one item to the next.
+    /// Deadline of a call, including its retries. In a stream, it applies to each item.
     pub deadline: Duration,
-    /// How long a connection may take, the TLS handshake included. Not counted are name look-ups.
+    /// Longest time to open a connection, including the TLS handshake but not the name resolution.
     pub connect_timeout: Duration,
-    /// How often a connection that has calls is asked whether it still stands. It has as long again to answer. A service
-    /// may take offence at less than 10 seconds.
+    /// Interval and timeout of HTTP/2 keep-alive pings on a connection with calls. Services may reject intervals
+    /// below 10 seconds.
     pub keep_alive: Duration,
-    /// How names are looked up.
+    /// Resolver of host names.
     pub resolver: Resolver,
-    /// How often names are looked up again.
+    /// Interval at which names are resolved again.
     pub lookup_interval: Duration,
-    /// When calls are repeated.
-    pub retry: Retry,
+    /// Retry policy.
+    pub retry: RetryPolicy,
 }
 
-/// How a connection is encrypted: TLS 1.2 or 1.3, the service's certificate always checked.
+/// TLS settings: TLS 1.2 or 1.3, always with verification of the service's certificate.
 #[derive(Clone, Debug, Default)]
 pub struct Tls {
-    /// The certificates, in PEM, of the authorities to trust; those of the operating system if there are none.
+    /// Trusted certificate authorities, in PEM. `None` for those of the operating system.
     pub authorities: Option<Vec<u8>>,
-    /// The client's own certificate.
+    /// Certificate of the client.
     pub identity: Option<Identity>,
 }
 
 /// A certificate and its private key.
 #[derive(Clone)]
 pub struct Identity {
-    /// The certificate and those between it and its authority, in PEM.
+    /// Certificate chain, in PEM.
     pub certificate: Vec<u8>,
-    /// The private key, in PEM.
+    /// Private key, in PEM.
     pub key: Vec<u8>,
 }
 
-/// Says who calls. Never shown.
+/// Bearer token. Its value is never logged or shown.
 #[derive(Clone)]
 pub struct Token(MetadataValue<Ascii>);
 
-/// Looks up the addresses of a name; by default as the operating system does.
+/// Resolver of host names. The default is the operating system's.
 #[derive(Clone)]
 pub struct Resolver(Arc<dyn Fn(String, u16) -> Lookup + Send + Sync>);
 
 type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-/// When calls are repeated: those that are safe to repeat, if the service was not there for them (`UNAVAILABLE`) or was
-/// not reached at all.
+/// Retry policy.
 ///
-/// The pauses in between double from `first_pause` to `longest_pause`, each made up to half longer or shorter by chance,
-/// so that clients do not come back all at once. Repetitions are at most a fifth of a client's calls over ten seconds,
-/// and one a second beside: a service that is down gets no storm of them.
+/// A call is retried if it is safe to repeat, and the service was unavailable (`UNAVAILABLE`) or unreachable. The
+/// backoff doubles from `initial_backoff` to `max_backoff`, with a random deviation of up to 50%, so that clients do
+/// not reconnect all at once. A budget limits retries to a fifth of the calls of the last ten seconds, and one retry
+/// per second in addition.
 #[derive(Clone, Debug)]
-pub struct Retry {
-    /// How often a call is tried at most; 1 if never again.
-    pub tries: u32,
-    /// The pause before the second try.
-    pub first_pause: Duration,
-    /// The longest pause.
-    pub longest_pause: Duration,
+pub struct RetryPolicy {
+    /// Maximum number of attempts per call. 1 disables retries.
+    pub max_attempts: u32,
+    /// Backoff before the second attempt.
+    pub initial_backoff: Duration,
+    /// Longest backoff.
+    pub max_backoff: Duration,
 }
 
 impl Config {
-    /// Returns a configuration with everything but the addresses at its default.
+    /// Returns the default configuration for these addresses.
     #[must_use]
-    pub fn at(addresses: impl IntoIterator<Item = Address>) -> Self {
+    pub fn new(addresses: impl IntoIterator<Item = Address>) -> Self {
         Self {
             addresses: addresses.into_iter().collect(),
             tls: Tls::default(),
@@ -108,35 +107,35 @@ impl Config {
             keep_alive: Duration::from_secs(20),
             resolver: Resolver::default(),
             lookup_interval: Duration::from_secs(30),
-            retry: Retry::default(),
+            retry: RetryPolicy::default(),
         }
     }
 }
 
 impl Token {
-    /// Takes the token as it was given out.
+    /// Creates a token.
     ///
     /// # Errors
     ///
-    /// [`Error::Config`] if it has characters that no token has.
+    /// [`Error::Config`] if the token is empty or has characters that are not visible ASCII.
     pub fn new(token: &str) -> Result<Self, Error> {
         let sound = !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
         let value = MetadataValue::try_from(format!("Bearer {token}")).ok().filter(|_| sound);
         let mut value = value.ok_or_else(|| {
-            Error::Config("the token is empty or has characters that no token has, such as spaces".to_owned())
+            Error::Config("the token is empty or has invalid characters, such as spaces".to_owned())
         })?;
         value.set_sensitive(true);
         Ok(Self(value))
     }
 
-    /// Returns it as the value of the header `authorization`.
+    /// Returns the value of the header `authorization`.
     pub(crate) fn value(&self) -> &MetadataValue<Ascii> {
         &self.0
     }
 }
 
 impl Resolver {
-    /// Looks names up in a way of its own, such as a directory of services. It is given a name and a port.
+    /// Creates a resolver from a function of a name and a port.
     pub fn new<F>(look_up: impl Fn(String, u16) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static,
@@ -155,17 +154,21 @@ impl Default for Resolver {
     }
 }
 
-impl Default for Retry {
+impl Default for RetryPolicy {
     fn default() -> Self {
-        Self { tries: 5, first_pause: Duration::from_millis(100), longest_pause: Duration::from_secs(2) }
+        Self {
+            max_attempts: 5,
+            initial_backoff: Duration::from_millis(100),
+            max_backoff: Duration::from_secs(2),
+        }
     }
 }
 
-impl Retry {
-    /// Every call is tried once.
+impl RetryPolicy {
+    /// Disables retries.
     #[must_use]
-    pub fn never() -> Self {
-        Self { tries: 1, ..Self::default() }
+    pub fn disabled() -> Self {
+        Self { max_attempts: 1, ..Self::default() }
     }
 }
 
@@ -193,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_token_is_never_shown_and_holds_what_a_header_can() {
-        let config = Config { token: Some(Token::new("s3cret").unwrap()), ..Config::at([]) };
+        let config = Config { token: Some(Token::new("s3cret").unwrap()), ..Config::new([]) };
         assert!(!format!("{config:?}").contains("s3cret"));
         for wrong in ["", "a b", "a\n", "é"] {
             assert!(!Token::new(wrong).unwrap_err().to_string().contains("a b"), "{wrong:?}");

@@ -1,4 +1,4 @@
-//! Why a call failed, for people and for programs.
+//! Errors of calls.
 
 use std::error::Error as StdError;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use tonic_types::{ErrorDetail, ErrorDetails, StatusExt};
 use crate::address::InvalidAddress;
 use crate::channel::NotGrpc;
 
-/// As much of what a service says as is shown.
-const MOST_CHARACTERS: usize = 500;
+/// Longest part of a service's message that is shown, in characters.
+const MAX_MESSAGE_CHARS: usize = 500;
 
-/// Why a call failed. Each is shown as one line for people; what a program may want to know of it is in its fields.
+/// The error of a call. Its text is one line for people; its fields are for programs.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The configuration cannot work.
+    /// The configuration is invalid.
     #[error("{0}")]
     Config(String),
-    /// An address makes no sense.
+    /// An address is invalid.
     #[error(transparent)]
     Address(#[from] InvalidAddress),
-    /// Nobody answers at the address. The call has not left.
+    /// No service responds at the address. The call was not sent.
     #[error("no movie service at {address}: {reason}")]
     Unreachable {
         /// The address.
@@ -30,159 +30,159 @@ pub enum Error {
         /// Why, such as what the operating system says.
         reason: String,
     },
-    /// The certificate of the service cannot be trusted. The call has not left.
-    #[error("the certificate of {address} cannot be trusted: {reason}")]
-    Untrusted {
+    /// The certificate of the service is not trusted. The call was not sent.
+    #[error("the certificate of {address} is not trusted: {reason}")]
+    UntrustedCertificate {
         /// The address.
         address: String,
         /// What is wrong with it.
         reason: String,
     },
-    /// The service is there but not for this call, or the connection was cut.
-    #[error("{address} cannot answer now: {message}")]
+    /// The service cannot process the call now, or the connection was lost.
+    #[error("{address} is unavailable: {message}")]
     Unavailable {
         /// The address.
         address: String,
         /// What the service or the operating system says.
         message: String,
     },
-    /// The store was lost while it took a write, which may be done or not.
-    #[error("{address} does not know whether the write was done: {message}")]
+    /// The service lost its store during a write. The outcome is unknown.
+    #[error("the outcome of the write at {address} is unknown: {message}")]
     OutcomeUnknown {
         /// The address.
         address: String,
-        /// What the service says.
+        /// Message of the service.
         message: String,
     },
-    /// The call took too long.
-    #[error("{address} gave no answer within {}", seconds(*.after))]
+    /// The deadline of the call expired.
+    #[error("{address} did not respond within {}", seconds(*.after))]
     DeadlineExceeded {
         /// The address.
         address: String,
-        /// How long it had.
+        /// The deadline.
         after: Duration,
     },
-    /// No movie has the id, or some of the ids.
+    /// No movie has the id, or one of the ids.
     #[error("{message}")]
     NotFound {
-        /// What the service says.
+        /// Message of the service.
         message: String,
-        /// The ids, as far as the service names them.
+        /// The unknown ids, as far as the service lists them.
         ids: Vec<String>,
     },
     /// Another movie has the id.
     #[error("{message}")]
     AlreadyExists {
-        /// What the service says.
+        /// Message of the service.
         message: String,
     },
-    /// Fields of the request are wrong.
+    /// The request has invalid fields.
     #[error("{message}")]
     Invalid {
-        /// What the service says.
+        /// Message of the service.
         message: String,
-        /// All fields that are wrong.
+        /// All invalid fields.
         fields: Vec<InvalidField>,
     },
     /// The movie has changed since its etag was read.
     #[error("{message}")]
     Conflict {
-        /// What the service says.
+        /// Message of the service.
         message: String,
     },
-    /// The store cannot be written.
+    /// The catalogue is read-only.
     #[error("{message}")]
     ReadOnly {
-        /// What the service says.
+        /// Message of the service.
         message: String,
     },
-    /// The service no longer has the revision of the list that is read page by page.
-    #[error("the list has changed too much to go on with it")]
-    ListExpired,
-    /// The service no longer keeps the changes since that revision.
-    #[error("changes since that revision are no longer kept{}", oldest.map(|oldest| format!("; the oldest is {oldest}")).unwrap_or_default())]
-    Compacted {
-        /// The oldest revision that can be resumed from.
+    /// The service no longer has the revision of the list.
+    #[error("the page token has expired: the list has changed too much since its first page")]
+    PageTokenExpired,
+    /// The service no longer has the changes since the revision.
+    #[error("the service no longer has the changes since that revision{}", oldest.map(|oldest| format!("; the oldest is {oldest}")).unwrap_or_default())]
+    RevisionCompacted {
+        /// Oldest revision from which a watch can resume.
         oldest: Option<u64>,
     },
-    /// The store no longer continues the history that was followed: it was replaced, as by a restore or a failover that
-    /// lost changes.
+    /// The store has another history than the watched one, for example after a restore or a failover that lost
+    /// changes.
     #[error(
-        "the store was replaced by one with another history, as after a restore or a failover that lost changes"
+        "the store has another history than before, for example after a restore or a failover that lost changes"
     )]
     HistoryChanged,
-    /// The catalogue has not come to that revision.
-    #[error("the catalogue has not come to that revision{}", newest.map(|newest| format!("; it is at {newest}")).unwrap_or_default())]
+    /// The catalogue has not reached the revision.
+    #[error("the catalogue has not reached that revision{}", newest.map(|newest| format!("; it is at {newest}")).unwrap_or_default())]
     RevisionUnknown {
-        /// The revision of the catalogue.
+        /// Current revision of the catalogue.
         newest: Option<u64>,
     },
-    /// The changes came faster than they were read.
-    #[error("changes come faster than they are read")]
-    TooSlow,
-    /// The caller has not said who it is, or is not known.
-    #[error("{address} does not know the caller: {message}")]
+    /// The watcher read the changes too slowly.
+    #[error("the watcher reads the changes too slowly")]
+    WatcherTooSlow,
+    /// The caller has no valid credentials.
+    #[error("{address} did not authenticate the caller: {message}")]
     Unauthenticated {
         /// The address.
         address: String,
-        /// What the service says.
+        /// Message of the service.
         message: String,
     },
-    /// The caller may not do this.
-    #[error("{address} does not allow it: {message}")]
+    /// The caller lacks the permission.
+    #[error("{address} denied permission: {message}")]
     PermissionDenied {
         /// The address.
         address: String,
-        /// What the service says.
+        /// Message of the service.
         message: String,
     },
-    /// There are too many calls for the service, or for this caller, at the moment.
+    /// The service, or the quota of this caller, has no capacity for the call.
     #[error("{address} is busy: {message}")]
-    Busy {
+    ResourceExhausted {
         /// The address.
         address: String,
-        /// What the service says.
+        /// Message of the service.
         message: String,
     },
-    /// The request or its answer is too large.
-    #[error("{address} refuses so much: {message}")]
-    TooMuch {
+    /// The request or its response is too large.
+    #[error("the message is too large for {address}: {message}")]
+    TooLarge {
         /// The address.
         address: String,
-        /// What the service says.
+        /// Message of the service.
         message: String,
     },
-    /// The service does not have the call.
-    #[error("{address} does not have this call: {message}")]
+    /// The service does not implement the call.
+    #[error("{address} does not implement this call: {message}")]
     Unimplemented {
         /// The address.
         address: String,
-        /// What the service says.
+        /// Message of the service.
         message: String,
     },
-    /// Anything else: a fault of the service, or of what is at the address instead of it.
+    /// Any other error of the service, or of another server at the address.
     #[error("the call to {address} failed: {code:?}: {message}")]
     Failed {
         /// The address.
         address: String,
         /// The gRPC status code.
         code: Code,
-        /// What the service says.
+        /// Message of the service.
         message: String,
     },
 }
 
-/// A field of a request that is wrong.
+/// An invalid field of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidField {
-    /// Its path, such as `movie.rating`.
+    /// Path of the field, such as `movie.rating`.
     pub field: String,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     pub description: String,
 }
 
 impl Error {
-    /// Returns whether the same call may go well later, without anything being changed.
+    /// Returns whether the same call may succeed later without any change.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
         matches!(
@@ -190,102 +190,104 @@ impl Error {
             Self::Unreachable { .. }
                 | Self::Unavailable { .. }
                 | Self::DeadlineExceeded { .. }
-                | Self::Busy { .. }
+                | Self::ResourceExhausted { .. }
         )
     }
 
-    /// Reads the status of a call to `address` that had so long.
-    pub(crate) fn of(status: &Status, address: &str, deadline: Duration) -> Self {
+    /// Converts the status of a call to `address` with this deadline.
+    pub(crate) fn from_status(status: &Status, address: &str, deadline: Duration) -> Self {
         let address = address.to_owned();
-        if never_left(status) {
+        if was_not_sent(status) {
             return Self::Unreachable { address, reason: root_cause(status) };
         }
-        // tonic keeps to the deadline as well, and may be the first to.
-        if chain(status).any(<dyn StdError>::is::<tonic::TimeoutExpired>) {
+        // tonic also enforces the deadline, and may be the first to do so.
+        if error_chain(status).any(<dyn StdError>::is::<tonic::TimeoutExpired>) {
             return Self::DeadlineExceeded { address, after: deadline };
         }
         if let Some(page) = not_grpc(status) {
-            return Self::of_page(page, address);
+            return Self::from_http_response(page, address);
         }
         let details = status.get_error_details();
         let reason = details.error_info().map_or("", |info| info.reason.as_str());
-        let message = shown(status.message());
+        let message = escape_for_display(status.message());
         match (status.code(), reason) {
             (Code::Unavailable, "OUTCOME_UNKNOWN") => Self::OutcomeUnknown { address, message },
-            _ if is_cut(status) => Self::Unavailable { address, message: root_cause(status) },
+            _ if is_connection_lost(status) => Self::Unavailable { address, message: root_cause(status) },
             (Code::Unavailable, _) => Self::Unavailable { address, message },
             (Code::DeadlineExceeded, _) => Self::DeadlineExceeded { address, after: deadline },
-            (Code::NotFound, _) => Self::NotFound { message, ids: missing(status) },
+            (Code::NotFound, _) => Self::NotFound { message, ids: missing_ids(status) },
             (Code::AlreadyExists, _) => Self::AlreadyExists { message },
-            (Code::InvalidArgument, _) => Self::Invalid { message, fields: fields(&details) },
+            (Code::InvalidArgument, _) => Self::Invalid { message, fields: invalid_fields(&details) },
             (Code::Aborted, "ETAG_STALE") => Self::Conflict { message },
             (Code::FailedPrecondition, "CATALOG_READ_ONLY") => Self::ReadOnly { message },
-            (Code::OutOfRange, "PAGE_TOKEN_EXPIRED") => Self::ListExpired,
+            (Code::OutOfRange, "PAGE_TOKEN_EXPIRED") => Self::PageTokenExpired,
             (Code::OutOfRange, "HISTORY_CHANGED") => Self::HistoryChanged,
             (Code::OutOfRange, "REVISION_COMPACTED") => {
-                Self::Compacted { oldest: number(&details, "oldest_revision") }
+                Self::RevisionCompacted { oldest: metadata_number(&details, "oldest_revision") }
             }
             (Code::OutOfRange, "REVISION_UNKNOWN") => {
-                Self::RevisionUnknown { newest: number(&details, "revision") }
+                Self::RevisionUnknown { newest: metadata_number(&details, "revision") }
             }
-            (Code::Aborted, "WATCHER_TOO_SLOW") => Self::TooSlow,
+            (Code::Aborted, "WATCHER_TOO_SLOW") => Self::WatcherTooSlow,
             (Code::Unauthenticated, _) => Self::Unauthenticated { address, message },
             (Code::PermissionDenied, _) => Self::PermissionDenied { address, message },
             (Code::ResourceExhausted, "BATCH_TOO_LARGE" | "MESSAGE_TOO_LARGE") => {
-                Self::TooMuch { address, message }
+                Self::TooLarge { address, message }
             }
-            (Code::ResourceExhausted, _) => Self::Busy { address, message },
+            (Code::ResourceExhausted, _) => Self::ResourceExhausted { address, message },
             (Code::Unimplemented, _) => Self::Unimplemented { address, message },
             (code, _) => Self::Failed { address, code, message },
         }
     }
 
-    /// Reads what is at `address` instead of the service, such as a proxy whose service is gone.
-    fn of_page(page: &NotGrpc, address: String) -> Self {
+    /// Converts an HTTP response of another server at `address`, such as a proxy without a backend.
+    fn from_http_response(page: &NotGrpc, address: String) -> Self {
         match (page.code(), page.to_string()) {
             (Code::Unavailable, message) => Self::Unavailable { address, message },
             (Code::Unauthenticated, message) => Self::Unauthenticated { address, message },
             (Code::PermissionDenied, message) => Self::PermissionDenied { address, message },
-            // Not `Unimplemented`, which says that a service without this call is there.
+            // Not `Unimplemented`, which means a gRPC service without this call.
             (code, message) => Self::Failed { address, code, message },
         }
     }
 }
 
-/// Returns whether a call has not left: the connection was gone.
-pub(crate) fn never_left(status: &Status) -> bool {
-    chain(status).any(<dyn StdError>::is::<tonic::ConnectError>)
+/// Returns whether the call was not sent, because the connection was lost before.
+pub(crate) fn was_not_sent(status: &Status) -> bool {
+    error_chain(status).any(<dyn StdError>::is::<tonic::ConnectError>)
 }
 
-/// Returns whether it is the connection that broke, and not the service that refused.
-pub(crate) fn is_cut(status: &Status) -> bool {
-    // What comes from the service has no source; h2 says RST_STREAM and GOAWAY as codes of their own.
+/// Returns whether the connection was lost, in contrast to an error of the service.
+pub(crate) fn is_connection_lost(status: &Status) -> bool {
+    // A status from the service has no source. h2 maps RST_STREAM and GOAWAY to other codes.
     matches!(status.code(), Code::Unknown | Code::Internal | Code::Unavailable | Code::Cancelled)
         && status.source().is_some()
         && not_grpc(status).is_none()
 }
 
-/// Returns the response that was not gRPC, if that is why a call failed.
+/// Returns the HTTP response that was not gRPC, if it caused the error.
 fn not_grpc(status: &Status) -> Option<&NotGrpc> {
-    chain(status).find_map(<dyn StdError>::downcast_ref)
+    error_chain(status).find_map(<dyn StdError>::downcast_ref)
 }
 
-/// Returns what is at the bottom of an error: the layers above it say no more than "transport error".
+/// Returns the innermost cause. The outer ones only say "transport error".
 pub(crate) fn root_cause(error: &(dyn StdError + 'static)) -> String {
-    shown(&chain(error).last().unwrap_or(error).to_string())
+    escape_for_display(&error_chain(error).last().unwrap_or(error).to_string())
 }
 
-fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+fn error_chain<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     let source =
         |error: &&'a (dyn StdError + 'static)| -> Option<&'a (dyn StdError + 'static)> { (*error).source() };
     std::iter::successors(Some(error), source)
 }
 
-/// Makes what a peer says fit for one line of a terminal.
-pub(crate) fn shown(text: &str) -> String {
+/// Escapes and shortens text from a peer for one line of a terminal.
+pub(crate) fn escape_for_display(text: &str) -> String {
     let mut shown = String::new();
-    for character in text.chars().take(MOST_CHARACTERS) {
-        if moves(character) {
+    for character in text.chars().take(MAX_MESSAGE_CHARS) {
+        if is_terminal_unsafe(character) {
             shown.extend(character.escape_debug());
         } else {
             shown.push(character);
@@ -294,13 +296,14 @@ pub(crate) fn shown(text: &str) -> String {
     shown
 }
 
-/// Whether a terminal may do something else than show the character in its place: control characters, and those that
-/// turn the direction of writing, by which text can pass for another (<https://www.unicode.org/reports/tr9/#Explicit_Directional_Embeddings>).
-pub(crate) fn moves(character: char) -> bool {
+/// Returns whether a terminal may interpret this character instead of displaying it. These are control characters,
+/// and explicit directional characters, by which text can imitate other text
+/// (<https://www.unicode.org/reports/tr9/#Explicit_Directional_Embeddings>).
+pub(crate) fn is_terminal_unsafe(character: char) -> bool {
     character.is_control() || matches!(character, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-fn missing(status: &Status) -> Vec<String> {
+fn missing_ids(status: &Status) -> Vec<String> {
     let named = |detail| {
         let ErrorDetail::ResourceInfo(resource) = detail else { return None };
         Some(resource.resource_name)
@@ -308,17 +311,17 @@ fn missing(status: &Status) -> Vec<String> {
     status.get_error_details_vec().into_iter().filter_map(named).collect()
 }
 
-fn fields(details: &ErrorDetails) -> Vec<InvalidField> {
+fn invalid_fields(details: &ErrorDetails) -> Vec<InvalidField> {
     let violations =
         details.bad_request().map(|request| request.field_violations.as_slice()).unwrap_or_default();
     let field = |violation: &tonic_types::FieldViolation| InvalidField {
-        field: shown(&violation.field),
-        description: shown(&violation.description),
+        field: escape_for_display(&violation.field),
+        description: escape_for_display(&violation.description),
     };
     violations.iter().map(field).collect()
 }
 
-fn number(details: &ErrorDetails, name: &str) -> Option<u64> {
+fn metadata_number(details: &ErrorDetails, name: &str) -> Option<u64> {
     details.error_info()?.metadata.get(name)?.parse().ok()
 }
 

@@ -1,4 +1,4 @@
-//! Calls the movie service.
+//! Client library of the movie service.
 //!
 //! ```
 //! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
@@ -8,7 +8,7 @@
 //! use movie_client::{Client, Config, Error, Filter, Query};
 //! use tokio_stream::StreamExt;
 //!
-//! let client = Client::connect(&Config::at([address]))?;
+//! let client = Client::connect(&Config::new([address]))?;
 //!
 //! let movie = client.get("a8034f44-aee4-44cf-b32c-74cf452aaaae").await?;
 //! assert_eq!(movie.title, "The Martian");
@@ -30,17 +30,18 @@
 //! # }
 //! ```
 //!
-//! In reading order:
+//! The modules, in reading order:
 //!
-//! * [`Client`] — the calls of both contracts, in the terms of this crate: [`Movie`], [`Filter`], [`Change`], [`Error`];
-//! * [`Config`] — where the service is, who calls, how long a call may take and when it is repeated;
-//! * `call` — the way of a call: an address in turn, a deadline, repetitions within a budget;
-//! * `channel` — the connections: names are looked up, sockets connected, what is said encrypted;
-//! * `watch` — following changes across cuts;
-//! * [`cli`] — the command line, behind the feature of that name.
+//! * [`Client`]: the calls of both contracts, with this crate's types [`Movie`], [`Filter`], [`Change`] and
+//!   [`Error`].
+//! * [`Config`]: addresses, credentials, deadlines and the retry policy.
+//! * `call`: one call with its deadline and retries.
+//! * `channel`: name resolution, connections, load balancing and TLS.
+//! * `watch`: a change stream that survives reconnects.
+//! * [`cli`]: the command line, behind the feature `cli`.
 //!
-//! What goes on below a call is told to [`tracing`]: at the level debug each step with the time it took, and at info that
-//! a watch was cut and goes on.
+//! The library logs to [`tracing`]: each step with its duration at the level debug, reconnects of a watch at the
+//! level info.
 
 mod address;
 mod call;
@@ -55,10 +56,10 @@ mod movie;
 mod watch;
 
 pub use self::address::{Address, InvalidAddress};
-pub use self::call::Items;
-pub use self::catalog::{Catalog, Health, Imported, Page, Query, Rejected};
+pub use self::call::ResponseStream;
+pub use self::catalog::{Catalog, Health, ImportSummary, Page, Query, RejectedMovie};
 pub use self::client::Client;
-pub use self::config::{Config, Identity, Resolver, Retry, Tls, Token};
+pub use self::config::{Config, Identity, Resolver, RetryPolicy, Tls, Token};
 pub use self::error::{Error, InvalidField};
 pub use self::movie::{Field, Filter, Movie};
 pub use self::watch::{Change, Event, Start};

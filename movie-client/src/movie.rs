@@ -1,40 +1,42 @@
-//! What a movie is, and which movies to list.
+//! Movies and filters.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use movie_proto::MovieData;
 use movie_proto::catalog::v1;
 
-/// A movie. What is right in a field is in the contract, `proto/movie/catalog/v1/catalog.proto`; the service checks it.
+/// A movie. The contract `proto/movie/catalog/v1/catalog.proto` has the constraints of the fields; the service
+/// validates them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Movie {
     /// The title.
     pub title: String,
-    /// The rating from 0 to 10, if there is one.
+    /// Rating from 0 to 10.
     pub rating: Option<f32>,
     /// The director: several names separated by ", "; empty if not known.
     pub director: String,
-    /// The id, unique in the catalogue.
+    /// Id, unique in the catalogue.
     pub id: String,
-    /// The year of the first release, if known.
+    /// Year of the first release.
     pub year: Option<u32>,
     /// The genres, such as "Drama".
     pub genres: Vec<String>,
-    /// The running time in minutes, if known.
+    /// Running time in minutes.
     pub runtime_minutes: Option<u32>,
     /// The countries where it was made.
     pub countries: Vec<String>,
     /// The languages spoken.
     pub languages: Vec<String>,
-    /// When it was added, if the store knows. The service sets it.
+    /// Time of creation, set by the service. `None` if the store does not record it.
     pub create_time: Option<SystemTime>,
-    /// When it was changed last, if the store knows. The service sets it.
+    /// Time of the last update, set by the service. `None` if the store does not record it.
     pub update_time: Option<SystemTime>,
-    /// Changes whenever the movie does. Sent back with a write, that write is done only if it is still this.
+    /// Etag of this version of the movie (AIP-154). A write with an etag succeeds only if the stored movie has the
+    /// same etag.
     pub etag: String,
 }
 
-/// A field of a movie that can be changed.
+/// A field that can be updated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "see the fields of a movie")]
 pub enum Field {
@@ -49,7 +51,7 @@ pub enum Field {
 }
 
 impl Field {
-    /// Returns the name that the contract has for it.
+    /// Returns the name of the field in the contract.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -65,22 +67,22 @@ impl Field {
     }
 }
 
-/// Which movies to list: those that fit all that is set.
+/// Filter of a list. A movie must match all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
-    /// Of this year or later.
+    /// Earliest year, inclusive.
     pub year_from: Option<u32>,
-    /// Of this year or earlier.
+    /// Latest year, inclusive.
     pub year_to: Option<u32>,
-    /// With at least this rating.
+    /// Lowest rating, inclusive.
     pub rating_min: Option<f32>,
-    /// Of any of these genres. Compared exactly, as are countries, languages and the director.
+    /// The movie has any of these genres. Strings are compared exactly.
     pub genres: Vec<String>,
-    /// Made in any of these countries.
+    /// The movie was made in any of these countries.
     pub countries: Vec<String>,
-    /// With any of these languages.
+    /// The movie has any of these languages.
     pub languages: Vec<String>,
-    /// Of this director: the whole field.
+    /// The whole field `director`. Empty for any director.
     pub director: String,
 }
 
@@ -104,8 +106,8 @@ impl From<v1::Movie> for Movie {
 }
 
 impl From<Movie> for v1::Movie {
-    /// Leaves out the times, which the service sets. A number that the contract has no room for becomes the largest
-    /// that it has, which the service refuses.
+    /// Omits the times, which the service sets. A number that overflows the contract's type becomes its largest value,
+    /// which the service rejects.
     fn from(movie: Movie) -> Self {
         Self {
             title: movie.title,
@@ -125,7 +127,7 @@ impl From<Movie> for v1::Movie {
 }
 
 impl From<MovieData> for Movie {
-    /// The course's contract cannot tell a rating of 0 from none.
+    /// In the course's contract, a rating of 0 means no rating.
     fn from(MovieData { title, rating, director, id }: MovieData) -> Self {
         let rating = (rating.to_bits() != 0).then_some(rating);
         Self { title, rating, director, id, ..Self::default() }
@@ -146,7 +148,7 @@ impl From<Filter> for v1::MovieFilter {
     }
 }
 
-/// In the contract 0 stands for a number that is not known.
+/// In the contract, 0 stands for an unknown number.
 fn positive(number: i32) -> Option<u32> {
     u32::try_from(number).ok().filter(|number| *number > 0)
 }
@@ -155,7 +157,7 @@ fn number(number: Option<u32>) -> i32 {
     number.map_or(0, |number| i32::try_from(number).unwrap_or(i32::MAX))
 }
 
-/// The contract has no unsigned numbers, and means none below 0.
+/// The contract has signed types only, but its counts and revisions are never negative.
 pub(crate) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What is wrong with a certificate, in words for people.
+//! Checks and error texts for certificates.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -17,47 +17,47 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Version};
 
-/// The kinds of keys that are supported.
-pub(super) const KEYS: &str = "RSA of 2048 bits or more, P-256, P-384 or Ed25519";
+/// Supported kinds of keys.
+pub(super) const SUPPORTED_KEYS: &str = "RSA of 2048 bits or more, P-256, P-384 or Ed25519";
 
-/// The RSA keys whose signatures can be verified, in bits.
-const RSA_BITS: RangeInclusive<usize> = 2048..=8192;
+/// Sizes of RSA keys whose signatures can be verified, in bits.
+const RSA_KEY_BITS: RangeInclusive<usize> = 2048..=8192;
 
 const MALFORMED: &str = "it is not an X.509 certificate";
 
-pub(super) const UNSUPPORTED: &str = "it has parts that are not supported here";
+pub(super) const UNSUPPORTED: &str = "it has unsupported parts";
 
-/// What is wrong with the certificate of a service, in words. It travels through the TLS library as an error of its own.
+/// Description of a fault of the service's certificate. The TLS library passes it on as an error.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub(super) struct Fault(String);
+pub(super) struct CertificateFault(String);
 
-/// Returns why nothing can be verified with the key of a certificate, if that is so.
-pub(super) fn unusable(certificate: &CertificateDer<'_>) -> Option<String> {
+/// Returns why the key of this certificate cannot verify anything, or `None` if it can.
+pub(super) fn trust_fault(certificate: &CertificateDer<'_>) -> Option<String> {
     match parse_x509_certificate(certificate) {
-        Ok((_, certificate)) => unsupported_key(certificate.public_key()),
+        Ok((_, certificate)) => key_fault(certificate.public_key()),
         Err(_) => Some(MALFORMED.to_owned()),
     }
 }
 
-/// Returns why a certificate cannot be shown to others, if that is so.
-pub(super) fn unshowable(certificate: &CertificateDer<'_>) -> Option<String> {
-    let version = parse_x509_certificate(certificate).ok().and_then(|(_, parsed)| old_version(&parsed));
-    version.or_else(|| unusable(certificate))
+/// Returns why a client cannot present this certificate, or `None` if it can.
+pub(super) fn identity_fault(certificate: &CertificateDer<'_>) -> Option<String> {
+    let version = parse_x509_certificate(certificate).ok().and_then(|(_, parsed)| version_fault(&parsed));
+    version.or_else(|| trust_fault(certificate))
 }
 
-/// Returns whether a certificate is an authority's (CA:TRUE) and signed by itself, as `openssl req -x509` makes it.
+/// Returns whether this is the self-signed certificate of an authority (CA:TRUE), as `openssl req -x509` creates it.
 pub(super) fn is_self_signed_authority(certificate: &CertificateDer<'_>) -> bool {
     parse_x509_certificate(certificate).is_ok_and(|(_, certificate)| {
         certificate.is_ca() && certificate.issuer().as_raw() == certificate.subject().as_raw()
     })
 }
 
-/// Checks what a certificate says of itself but for its names: when it is valid, and that it is for servers.
+/// Checks the validity period and the purpose of a certificate, but not its names.
 ///
 /// # Errors
 ///
-/// What is wrong.
+/// The first violation.
 pub(super) fn check(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), CertificateError> {
     let (_, certificate) = parse_x509_certificate(certificate).map_err(|_| CertificateError::BadEncoding)?;
     let now = time(now).ok_or(CertificateError::BadEncoding)?;
@@ -74,55 +74,51 @@ pub(super) fn check(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(
     Ok(())
 }
 
-/// Says in words why the certificate that a service of this name shows was refused.
-pub(super) fn explained(error: &Error, certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> Error {
+/// Replaces a verification error by a description for people. `name` is the expected host name.
+pub(super) fn explain(error: &Error, certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> Error {
     let fault = match parse_x509_certificate(certificate) {
         Ok((_, certificate)) => fault(error, &certificate, name),
         Err(_) => MALFORMED.to_owned(),
     };
-    CertificateError::Other(OtherError(Arc::new(Fault(fault)))).into()
+    CertificateError::Other(OtherError(Arc::new(CertificateFault(fault)))).into()
 }
 
 fn fault(error: &Error, certificate: &X509Certificate<'_>, name: &ServerName<'_>) -> String {
     use CertificateError as Wrong;
-    if let Some(fault) = old_version(certificate).or_else(|| unsupported_key(certificate.public_key())) {
+    if let Some(fault) = version_fault(certificate).or_else(|| key_fault(certificate.public_key())) {
         return fault;
     }
     let Error::InvalidCertificate(error) = error else { return UNSUPPORTED.to_owned() };
     match (error, certificate.is_ca()) {
         (Wrong::Expired | Wrong::ExpiredContext { .. }, _) => {
-            format!("it has expired on {}", certificate.validity().not_after)
+            format!("it expired on {}", certificate.validity().not_after)
         }
         (Wrong::NotValidYet | Wrong::NotValidYetContext { .. }, _) => {
             format!("it is not valid before {}", certificate.validity().not_before)
         }
-        (Wrong::NotValidForName | Wrong::NotValidForNameContext { .. }, _) => wrong_name(certificate, name),
+        (Wrong::NotValidForName | Wrong::NotValidForNameContext { .. }, _) => name_fault(certificate, name),
         (Wrong::InvalidPurpose | Wrong::InvalidPurposeContext { .. }, _) => {
-            "its extended key usage does not have serverAuth".to_owned()
+            "its extended key usage lacks serverAuth".to_owned()
         }
-        (Wrong::UnknownIssuer | Wrong::BadSignature, _) => {
-            "it is signed by no authority that is trusted here".to_owned()
-        }
-        (Wrong::Other(_), true) => {
-            "it is the certificate of an authority (CA:TRUE), and none that is trusted here".to_owned()
-        }
+        (Wrong::UnknownIssuer | Wrong::BadSignature, _) => "no trusted authority signed it".to_owned(),
+        (Wrong::Other(_), true) => "it is the certificate of an untrusted authority (CA:TRUE)".to_owned(),
         _ => format!("{UNSUPPORTED}, or its authority has"),
     }
 }
 
-/// Names are in an extension, which certificates have since version 3 (RFC 5280, section 4.1.2.1).
-fn old_version(certificate: &X509Certificate<'_>) -> Option<String> {
+/// Host names are in an extension, which only version 3 certificates have (RFC 5280 §4.1.2.1).
+fn version_fault(certificate: &X509Certificate<'_>) -> Option<String> {
     let X509Version(version) = certificate.version();
     let is_old = certificate.version() != X509Version::V3;
     is_old.then(|| {
         format!(
-            "it is a version {} certificate, which has no subjectAltName; version 3 is needed",
+            "it is a version {} certificate, which has no subjectAltName; version 3 is required",
             version + 1
         )
     })
 }
 
-fn unsupported_key(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
+fn key_fault(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
     let algorithm = &key.algorithm.algorithm;
     let kind = if *algorithm == OID_SIG_ED25519 {
         return None;
@@ -136,22 +132,21 @@ fn unsupported_key(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
         }
     } else if *algorithm == OID_PKCS1_RSAENCRYPTION {
         match key.parsed() {
-            Ok(PublicKey::RSA(rsa)) if RSA_BITS.contains(&rsa.key_size()) => return None,
+            Ok(PublicKey::RSA(rsa)) if RSA_KEY_BITS.contains(&rsa.key_size()) => return None,
             Ok(key) => format!("RSA with {} bits", key.key_size()),
             Err(_) => "a malformed RSA key".to_owned(),
         }
     } else {
         format!("the algorithm {algorithm}")
     };
-    Some(format!("{kind} is not supported; its key has to be {KEYS}"))
+    Some(format!("{kind} is not supported; its key must be {SUPPORTED_KEYS}"))
 }
 
-fn wrong_name(certificate: &X509Certificate<'_>, name: &ServerName<'_>) -> String {
+fn name_fault(certificate: &X509Certificate<'_>, name: &ServerName<'_>) -> String {
     let wanted = name.to_str();
     let Ok(Some(names)) = certificate.subject_alternative_name() else {
         let common = certificate.subject().iter_common_name().find_map(|name| name.as_str().ok());
-        let common =
-            common.map(|name| format!("; its common name `{name}` does not count")).unwrap_or_default();
+        let common = common.map(|name| format!("; its common name `{name}` is ignored")).unwrap_or_default();
         return format!("it has no subjectAltName{common}");
     };
     let names: Vec<_> = names.value.general_names.iter().filter_map(host).collect();
@@ -161,7 +156,7 @@ fn wrong_name(certificate: &X509Certificate<'_>, name: &ServerName<'_>) -> Strin
     format!("it is for {}, not for {wanted}", names.join(", "))
 }
 
-/// Returns an alternative name if it is that of a host.
+/// Returns the host of an alternative name, or `None` for another kind of name.
 fn host(name: &GeneralName<'_>) -> Option<String> {
     if let GeneralName::DNSName(name) = name {
         return Some((*name).to_owned());

@@ -1,4 +1,4 @@
-//! A connection: the name is looked up, the socket connected, and what is said encrypted.
+//! Opens connections: name resolution, TCP or Unix socket, TLS, HTTP/2.
 
 use std::fmt;
 use std::future::ready;
@@ -19,37 +19,37 @@ use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt, service_fn};
 use tracing::debug;
 
-use super::broken::{Reason, Watched};
+use super::close_reason::{CloseReasonCell, MonitoredIo};
 use super::tls::{self, Encryption};
 use super::{Channel, not_grpc};
-use crate::address::{Host, Place};
+use crate::address::{AddressKind, Host};
 use crate::error::root_cause;
 use crate::{Address, Config, Error, Resolver};
 
-/// How much of an answer the service may send before it has been read. A page of a list comes in one go.
-const WINDOW: u32 = 1 << 20;
+/// HTTP/2 flow-control window of a stream. A page of a list fits into it.
+const STREAM_WINDOW_BYTES: u32 = 1 << 20;
 
-/// How much of all answers together. Streams that nobody reads must not stop the calls beside them.
-const ALL_WINDOWS: u32 = 64 << 20;
+/// HTTP/2 flow-control window of a connection. Streams that are not read must not block other calls.
+const CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 
-/// How much a server may send in headers: the details of an error.
-const MOST_HEADERS: u32 = 64 << 10;
+/// Largest header list of a response. The trailers contain the details of an error.
+const MAX_HEADER_LIST_BYTES: u32 = 64 << 10;
 
-/// Connects.
+/// Opens connections.
 pub(super) struct Connector {
     encryption: Option<Encryption>,
     connect_timeout: Duration,
     keep_alive: Duration,
 }
 
-/// One address of a service.
+/// A resolved address of a service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Target {
     Tcp { host: Host, address: SocketAddr },
     Unix(PathBuf),
 }
 
-/// What bytes go through.
+/// A byte stream.
 trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
@@ -64,27 +64,27 @@ impl Connector {
         })
     }
 
-    /// Connects, and returns a channel over this one connection, with why that breaks.
+    /// Opens a connection. Returns a channel over it, and the cell for its close reason.
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`] or [`Error::Untrusted`].
-    pub(super) async fn connect(&self, target: &Target) -> Result<(Channel, Reason), Error> {
+    /// [`Error::Unreachable`] or [`Error::UntrustedCertificate`].
+    pub(super) async fn connect(&self, target: &Target) -> Result<(Channel, CloseReasonCell), Error> {
         let connected = timeout(self.connect_timeout, connect(target, self.encryption.as_ref())).await;
         let late = |_| io::Error::other(format!("no connection within {:?}", self.connect_timeout));
         let connected = connected.map_err(late).flatten();
         let io = connected.map_err(|error| {
             debug!("no connection to {target}: {error}");
-            tls::explained(&target.to_string(), &error)
+            tls::explain(&target.to_string(), &error)
         })?;
-        let broken = Reason::default();
-        // A channel would make another connection when this one is gone, with all its calls waiting in line.
-        let once = Mutex::new(Some(TokioIo::new(Watched::new(io, broken.clone()))));
+        let close_reason = CloseReasonCell::default();
+        // A second connection is refused: the channel would queue its calls until it is open.
+        let once = Mutex::new(Some(TokioIo::new(MonitoredIo::new(io, close_reason.clone()))));
         let once = service_fn(move |_: Uri| {
             let io = once.lock().unwrap_or_else(PoisonError::into_inner).take();
-            ready(io.ok_or_else(|| io::Error::other("the connection is gone")))
+            ready(io.ok_or_else(|| io::Error::other("the connection was lost")))
         });
-        // The requests name the host as it was given, whichever of its addresses they go to.
+        // The requests carry the configured host name, whichever IP address they go to.
         let (scheme, authority) = match target {
             Target::Tcp { host, .. } => (if host.tls { "https" } else { "http" }, host.authority()),
             Target::Unix(_) => ("http", "localhost".to_owned()),
@@ -95,19 +95,19 @@ impl Connector {
             .origin(origin.unwrap_or_default())
             .http2_keep_alive_interval(self.keep_alive)
             .keep_alive_timeout(self.keep_alive)
-            .initial_stream_window_size(WINDOW)
-            .initial_connection_window_size(ALL_WINDOWS)
-            .http2_max_header_list_size(MOST_HEADERS)
+            .initial_stream_window_size(STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .http2_max_header_list_size(MAX_HEADER_LIST_BYTES)
             .connect_with_connector(once)
             .await;
         let unreachable =
             |error| Error::Unreachable { address: target.to_string(), reason: root_cause(&error) };
-        let channel = channel.map_err(unreachable)?.map_result(not_grpc::refused);
-        Ok((BoxCloneSyncService::new(channel), broken))
+        let channel = channel.map_err(unreachable)?.map_result(not_grpc::reject);
+        Ok((BoxCloneSyncService::new(channel), close_reason))
     }
 }
 
-/// Connects a socket and encrypts what is said, if it is to be.
+/// Connects a socket, with TLS if the host requires it.
 async fn connect(target: &Target, encryption: Option<&Encryption>) -> io::Result<Box<dyn Io>> {
     let began = Instant::now();
     let (host, socket) = match target {
@@ -133,15 +133,15 @@ async fn connect(target: &Target, encryption: Option<&Encryption>) -> io::Result
 }
 
 impl Target {
-    /// Looks up what is at an address.
+    /// Resolves an address.
     ///
     /// # Errors
     ///
-    /// Why it cannot be looked up.
+    /// The error of the resolver.
     pub(super) async fn look_up(address: &Address, resolver: &Resolver) -> Result<Vec<Self>, String> {
         let host = match &address.0 {
-            Place::Unix(path) => return Ok(vec![Self::Unix(path.clone())]),
-            Place::Host(host) => host,
+            AddressKind::Unix(path) => return Ok(vec![Self::Unix(path.clone())]),
+            AddressKind::Host(host) => host,
         };
         let target = |address| Self::Tcp { host: host.clone(), address };
         if let Ok(number) = host.name.parse::<IpAddr>() {
@@ -150,20 +150,20 @@ impl Target {
         let began = Instant::now();
         let found = resolver.look_up(&host.name, host.port).await;
         let found = found
-            .inspect_err(|error| debug!("looked up {} in {:.1?}: {error}", host.name, began.elapsed()))
+            .inspect_err(|error| debug!("resolved {} in {:.1?}: {error}", host.name, began.elapsed()))
             .map_err(|error| error.to_string())?;
-        debug!("looked up {} in {:.1?}: {}", host.name, began.elapsed(), Addresses(&found));
+        debug!("resolved {} in {:.1?}: {}", host.name, began.elapsed(), Addresses(&found));
         Ok(found.into_iter().map(target).collect())
     }
 }
 
 impl Target {
-    /// Returns whether it is what this address leads to.
+    /// Returns whether this address resolved to the target.
     pub(super) fn is_of(&self, address: &Address) -> bool {
         match (self, &address.0) {
-            (Self::Tcp { host, .. }, Place::Host(of)) => host == of,
-            (Self::Unix(path), Place::Unix(of)) => path == of,
-            (Self::Tcp { .. }, Place::Unix(_)) | (Self::Unix(_), Place::Host(_)) => false,
+            (Self::Tcp { host, .. }, AddressKind::Host(of)) => host == of,
+            (Self::Unix(path), AddressKind::Unix(of)) => path == of,
+            (Self::Tcp { .. }, AddressKind::Unix(_)) | (Self::Unix(_), AddressKind::Host(_)) => false,
         }
     }
 }
@@ -178,7 +178,7 @@ impl fmt::Display for Target {
     }
 }
 
-/// Addresses as a list.
+/// Displays IP addresses as a list.
 struct Addresses<'a>(&'a [SocketAddr]);
 
 impl fmt::Display for Addresses<'_> {

@@ -1,10 +1,10 @@
-//! The connections to a service: one to each address, taken in turns.
+//! Connection pool of a service: one connection per resolved address, with round-robin load balancing.
 //!
-//! All addresses are connected to when the first call is made, and calls go to those that are connected, as gRPC's
-//! `round_robin` does: one that cannot be reached, or is slow to, holds up no call while there is another.
+//! The first call connects to all addresses. Calls go to the connected ones, like gRPC's policy `round_robin`: a slow
+//! or unreachable address delays no call while another one is connected.
 
-mod broken;
 mod certificate;
+mod close_reason;
 mod connect;
 mod not_grpc;
 mod peer;
@@ -25,40 +25,40 @@ use tower::util::BoxCloneSyncService;
 
 use self::connect::{Connector, Target};
 pub(crate) use self::not_grpc::{NotGrpc, ResponseError};
-pub(crate) use self::peer::{Link, Peer};
+pub(crate) use self::peer::{Connection, Peer};
 use crate::{Address, Config, Error, Resolver};
 
-/// How long a call waits for the peer whose turn it is to be connected, when another one is.
-const GRACE: Duration = Duration::from_millis(50);
+/// Longest time that a call waits for the next peer to connect while another peer is connected.
+const CONNECT_GRACE_PERIOD: Duration = Duration::from_millis(50);
 
-/// One connection, whose responses are gRPC: others are [`ResponseError`].
+/// One connection. A response that is not gRPC is a [`ResponseError`].
 pub(crate) type Channel = BoxCloneSyncService<Request<Body>, Response<Body>, ResponseError>;
 
 /// The connections to a service.
-pub(crate) struct Channels {
+pub(crate) struct ConnectionPool {
     addresses: Vec<Address>,
     connector: Connector,
     resolver: Resolver,
     lookup_interval: Duration,
-    /// Whose turn is next.
+    /// Index of the next peer.
     turn: AtomicUsize,
-    known: Mutex<Known>,
-    /// Held by whoever looks up names.
-    looking_up: Arc<tokio::sync::Mutex<()>>,
-    /// Somebody was connected to, or not.
+    resolved: Mutex<Resolved>,
+    /// Held during name resolution.
+    lookup_lock: Arc<tokio::sync::Mutex<()>>,
+    /// Notified after each attempt to connect.
     changed: Notify,
 }
 
 #[derive(Default)]
-struct Known {
+struct Resolved {
     peers: Vec<Arc<Peer>>,
-    looked_up: Option<Instant>,
+    resolved_at: Option<Instant>,
 }
 
-impl Channels {
+impl ConnectionPool {
     pub(crate) fn new(config: &Config) -> Result<Self, Error> {
         if config.addresses.is_empty() {
-            return Err(Error::Config("no address of a service is given".to_owned()));
+            return Err(Error::Config("no address of the service is given".to_owned()));
         }
         Ok(Self {
             addresses: config.addresses.clone(),
@@ -66,106 +66,115 @@ impl Channels {
             resolver: config.resolver.clone(),
             lookup_interval: config.lookup_interval,
             turn: AtomicUsize::new(0),
-            known: Mutex::default(),
-            looking_up: Arc::default(),
+            resolved: Mutex::default(),
+            lookup_lock: Arc::default(),
             changed: Notify::new(),
         })
     }
 
-    /// Returns the addresses as people know them.
+    /// Returns the addresses for messages.
     pub(crate) fn name(&self) -> String {
         self.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     }
 
-    /// Returns how many peers there are.
+    /// Returns the number of peers.
     pub(crate) fn count(&self) -> usize {
-        self.known().peers.len()
+        self.resolved().peers.len()
     }
 
-    /// Returns the peer whose turn it is, or `preferred` while that is connected.
+    /// Returns the next peer, or `preferred` while that one is connected.
     ///
     /// # Errors
     ///
-    /// [`Error::Unreachable`] or [`Error::Untrusted`] if nobody can be reached.
-    pub(crate) async fn pick(
+    /// [`Error::Unreachable`] or [`Error::UntrustedCertificate`] if no peer can be reached.
+    pub(crate) async fn select(
         self: &Arc<Self>,
         preferred: Option<&Arc<Peer>>,
-    ) -> Result<(Arc<Peer>, Link), Error> {
+    ) -> Result<(Arc<Peer>, Connection), Error> {
         if let Some(peer) = preferred
-            && let Some((link, _)) = peer.link()
+            && let Some((connection, _)) = peer.connection()
         {
-            return Ok((Arc::clone(peer), link));
+            return Ok((Arc::clone(peer), connection));
         }
         self.refresh().await?;
-        let mut peers = self.known().peers.clone();
+        let mut peers = self.resolved().peers.clone();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed) % peers.len().max(1);
         peers.rotate_left(turn);
-        // That nobody could be reached lately is no reason not to try.
-        let is_hopeless = peers.iter().all(|peer| peer.failure().is_some());
-        for peer in peers.iter().filter(|peer| peer.begin(is_hopeless)) {
+        // If every peer failed recently, all are tried again.
+        let all_failed = peers.iter().all(|peer| peer.connect_error().is_some());
+        for peer in peers.iter().filter(|peer| peer.start_connecting(all_failed)) {
             self.connect(peer);
         }
-        let grace = Instant::now() + GRACE;
+        let grace = Instant::now() + CONNECT_GRACE_PERIOD;
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
-            let first = peers.first().is_some_and(|peer| peer.is_connecting()) && Instant::now() < grace;
-            let linked = || peers.iter().filter_map(|peer| Some((peer, peer.link()?)));
-            let fit = linked().find(|(_, (_, is_fit))| *is_fit).or_else(|| linked().next());
-            match fit {
-                Some((peer, (link, _))) if !first => return Ok((Arc::clone(peer), link)),
+            let waits_for_first =
+                peers.first().is_some_and(|peer| peer.is_connecting()) && Instant::now() < grace;
+            let connected = || peers.iter().filter_map(|peer| Some((peer, peer.connection()?)));
+            let usable = connected().find(|(_, (_, is_usable))| *is_usable).or_else(|| connected().next());
+            match usable {
+                Some((peer, (connection, _))) if !waits_for_first => {
+                    return Ok((Arc::clone(peer), connection));
+                }
                 Some(_) => drop(timeout_at(grace, changed).await),
                 None if peers.iter().any(|peer| peer.is_connecting()) => changed.await,
-                None => return Err(self.why(&peers)),
+                None => return Err(self.select_error(&peers)),
             }
         }
     }
 
-    fn why(&self, peers: &[Arc<Peer>]) -> Error {
-        peers.iter().find_map(|peer| peer.failure()).unwrap_or_else(|| Error::Unreachable {
+    fn select_error(&self, peers: &[Arc<Peer>]) -> Error {
+        peers.iter().find_map(|peer| peer.connect_error()).unwrap_or_else(|| Error::Unreachable {
             address: self.name(),
-            reason: if peers.is_empty() { "the name has no address" } else { "it hung up" }.to_owned(),
+            reason: if peers.is_empty() {
+                "the name resolves to no address"
+            } else {
+                "the server closed the connection"
+            }
+            .to_owned(),
         })
     }
 
-    /// Connects to a peer, whoever waits for it.
+    /// Connects to a peer in the background.
     fn connect(self: &Arc<Self>, peer: &Arc<Peer>) {
-        let (channels, peer) = (Arc::clone(self), Arc::clone(peer));
+        let (pool, peer) = (Arc::clone(self), Arc::clone(peer));
         tokio::spawn(async move {
-            peer.end(channels.connector.connect(&peer.target).await);
-            channels.changed.notify_waiters();
+            peer.finish_connecting(pool.connector.connect(&peer.target).await);
+            pool.changed.notify_waiters();
         });
     }
 
-    /// Has names looked up again: nobody could be reached where they have led.
-    pub(crate) fn doubt(&self) {
-        self.known().looked_up = None;
+    /// Makes the next call resolve the names again, because no peer could be reached.
+    pub(crate) fn expire_names(&self) {
+        self.resolved().resolved_at = None;
     }
 
-    /// Looks names up when it is time. Calls wait for that only while nothing is known.
+    /// Resolves the names if the last resolution is too old. Calls wait only for the first resolution.
     async fn refresh(self: &Arc<Self>) -> Result<(), Error> {
-        let is_fresh =
-            |known: &Known| known.looked_up.is_some_and(|then| then.elapsed() < self.lookup_interval);
+        let is_fresh = |resolved: &Resolved| {
+            resolved.resolved_at.is_some_and(|then| then.elapsed() < self.lookup_interval)
+        };
         let is_known = {
-            let known = self.known();
-            if is_fresh(&known) {
+            let resolved = self.resolved();
+            if is_fresh(&resolved) {
                 return Ok(());
             }
-            !known.peers.is_empty()
+            !resolved.peers.is_empty()
         };
         if is_known {
-            if let Ok(guard) = Arc::clone(&self.looking_up).try_lock_owned() {
-                let channels = Arc::clone(self);
+            if let Ok(guard) = Arc::clone(&self.lookup_lock).try_lock_owned() {
+                let pool = Arc::clone(self);
                 tokio::spawn(async move {
-                    // What cannot be looked up stays as it is.
-                    drop(channels.look_up().await);
+                    // After a failed resolution, the previous addresses stay in use.
+                    drop(pool.look_up().await);
                     drop(guard);
                 });
             }
             return Ok(());
         }
-        let _guard = self.looking_up.lock().await;
-        if is_fresh(&self.known()) { Ok(()) } else { self.look_up().await }
+        let _guard = self.lookup_lock.lock().await;
+        if is_fresh(&self.resolved()) { Ok(()) } else { self.look_up().await }
     }
 
     async fn look_up(&self) -> Result<(), Error> {
@@ -176,31 +185,31 @@ impl Channels {
                 Err(reason) => {
                     failure = Some(Error::Unreachable { address: address.to_string(), reason });
                     // It keeps what it had.
-                    let known = self.known();
-                    let had =
-                        known.peers.iter().map(|peer| &peer.target).filter(|target| target.is_of(address));
-                    targets.extend(had.cloned());
+                    let resolved = self.resolved();
+                    let previous =
+                        resolved.peers.iter().map(|peer| &peer.target).filter(|target| target.is_of(address));
+                    targets.extend(previous.cloned());
                 }
             }
         }
         if let Some(failure) = failure.filter(|_| targets.is_empty()) {
             return Err(failure);
         }
-        let mut known = self.known();
+        let mut resolved = self.resolved();
         let mut seen = HashSet::new();
         targets.retain(|target| seen.insert(target.clone()));
-        let old = std::mem::take(&mut known.peers);
+        let old = std::mem::take(&mut resolved.peers);
         let peer = |target| match old.iter().find(|peer| peer.target == target) {
             Some(peer) => Arc::clone(peer),
             None => Arc::new(Peer::new(target)),
         };
-        known.peers = targets.into_iter().map(peer).collect();
-        known.looked_up = Some(Instant::now());
+        resolved.peers = targets.into_iter().map(peer).collect();
+        resolved.resolved_at = Some(Instant::now());
         Ok(())
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        // It is never left half-changed.
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn resolved(&self) -> MutexGuard<'_, Resolved> {
+        // The value is consistent even if a thread panicked.
+        self.resolved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,4 +1,4 @@
-//! HTTP responses that are not gRPC, such as the error page of a proxy that has no service behind it.
+//! HTTP responses that are not gRPC, such as the error page of a proxy without a backend.
 
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Response, StatusCode};
@@ -6,9 +6,9 @@ use tonic::Code;
 use tonic::body::Body;
 use tonic::transport;
 
-use crate::error::shown;
+use crate::error::escape_for_display;
 
-/// Why a request has no gRPC response.
+/// Failure of a request below gRPC.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ResponseError {
     /// The connection failed.
@@ -28,7 +28,7 @@ pub(crate) struct NotGrpc {
 }
 
 impl NotGrpc {
-    /// Returns the gRPC status code that the HTTP status stands for
+    /// Returns the gRPC status code for the HTTP status
     /// (<https://github.com/grpc/grpc/blob/master/doc/http-grpc-status-mapping.md>).
     pub(crate) fn code(&self) -> Code {
         match self.status {
@@ -45,8 +45,8 @@ impl NotGrpc {
     }
 }
 
-/// Turns a response that is not gRPC into the error [`NotGrpc`]: tonic would read its body as messages.
-pub(super) fn refused(
+/// Replaces a response that is not gRPC by the error [`NotGrpc`]. tonic would decode its body as messages.
+pub(super) fn reject(
     response: Result<Response<Body>, transport::Error>,
 ) -> Result<Response<Body>, ResponseError> {
     let response = response?;
@@ -54,11 +54,12 @@ pub(super) fn refused(
         return Ok(response);
     }
     let content_type = response.headers().get(CONTENT_TYPE);
-    let content_type = content_type.map(|value| shown(&String::from_utf8_lossy(value.as_bytes())));
+    let content_type =
+        content_type.map(|value| escape_for_display(&String::from_utf8_lossy(value.as_bytes())));
     Err(ResponseError::NotGrpc(NotGrpc { status: response.status(), content_type }))
 }
 
-/// Returns whether a response is gRPC. One that has a gRPC status counts, whatever else a proxy has changed in it.
+/// Returns whether a response is gRPC. A response with a gRPC status counts, because proxies rewrite other headers.
 fn is_grpc(status: StatusCode, headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes().to_ascii_lowercase());
     let rest = content_type.as_ref().and_then(|kind| kind.strip_prefix(b"application/grpc"));

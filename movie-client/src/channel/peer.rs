@@ -1,4 +1,4 @@
-//! One address of a service, and what is known of the connection to it.
+//! A resolved address and the state of its connection.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -6,41 +6,41 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Channel;
-use super::broken::Reason;
+use super::close_reason::CloseReasonCell;
 use super::connect::Target;
 use crate::Error;
 
-/// How long a peer that could not be reached, or did not answer, is passed over while there are others.
-const PASSED_OVER: Duration = Duration::from_secs(5);
+/// Time for which a failed peer is skipped while others are available.
+const FAILED_PEER_COOLDOWN: Duration = Duration::from_secs(5);
 
-/// One address of a service.
+/// A resolved address of a service.
 pub(crate) struct Peer {
-    /// As people know it.
+    /// Name for messages.
     pub(crate) name: String,
     pub(super) target: Target,
     state: Mutex<State>,
 }
 
-/// What is known of the connection.
+/// State of the connection.
 enum State {
-    /// Nobody has asked for one, or it is gone.
+    /// Not connected, or the connection was lost.
     Idle,
     Connecting,
-    Ready(Link),
+    Ready(Connection),
     Failed {
         error: Error,
         at: Instant,
     },
 }
 
-/// A connection. Once it is gone, all that is sent through it fails; another one is made for whoever asks the peer again.
+/// A connection. After it was lost, all its calls fail, and the next call to the peer opens another one.
 #[derive(Clone)]
-pub(crate) struct Link {
+pub(crate) struct Connection {
     pub(crate) channel: Channel,
-    /// Why it broke, once it has.
-    pub(crate) broken: Reason,
-    /// When a call through it was not answered in time.
-    suspected: Option<Instant>,
+    /// Reason for which the connection was closed.
+    pub(crate) close_reason: CloseReasonCell,
+    /// Time of the last call that exceeded its deadline.
+    timed_out_at: Option<Instant>,
 }
 
 impl Peer {
@@ -48,29 +48,28 @@ impl Peer {
         Self { name: target.to_string(), target, state: Mutex::new(State::Idle) }
     }
 
-    /// Returns the connection, if there is one, and whether it is fit for use.
-    pub(super) fn link(&self) -> Option<(Link, bool)> {
-        let State::Ready(link) = &*self.state() else { return None };
-        Some((link.clone(), link.suspected.is_none_or(is_long_ago)))
+    /// Returns the connection, and whether its calls respond in time.
+    pub(super) fn connection(&self) -> Option<(Connection, bool)> {
+        let State::Ready(connection) = &*self.state() else { return None };
+        Some((connection.clone(), connection.timed_out_at.is_none_or(is_long_ago)))
     }
 
     pub(super) fn is_connecting(&self) -> bool {
         matches!(*self.state(), State::Connecting)
     }
 
-    /// Returns why it could not be reached.
-    pub(super) fn failure(&self) -> Option<Error> {
+    /// Returns the error of the last attempt to connect.
+    pub(super) fn connect_error(&self) -> Option<Error> {
         let State::Failed { error, .. } = &*self.state() else { return None };
         Some(error.clone())
     }
 
-    /// Returns whether the caller has to connect. A peer that could not be reached is left alone for a time, unless the
-    /// caller `insists`.
-    pub(super) fn begin(&self, insists: bool) -> bool {
+    /// Returns whether the caller must connect now. A failed peer is skipped for some time, unless `force` is set.
+    pub(super) fn start_connecting(&self, force: bool) -> bool {
         let mut state = self.state();
         let begins = match &*state {
             State::Idle => true,
-            State::Failed { at, .. } => insists || is_long_ago(*at),
+            State::Failed { at, .. } => force || is_long_ago(*at),
             State::Connecting | State::Ready(_) => false,
         };
         if begins {
@@ -79,37 +78,39 @@ impl Peer {
         begins
     }
 
-    /// Notes what became of connecting.
-    pub(super) fn end(&self, connected: Result<(Channel, Reason), Error>) {
+    /// Stores the result of an attempt to connect.
+    pub(super) fn finish_connecting(&self, connected: Result<(Channel, CloseReasonCell), Error>) {
         *self.state() = match connected {
-            Ok((channel, broken)) => State::Ready(Link { channel, broken, suspected: None }),
+            Ok((channel, close_reason)) => {
+                State::Ready(Connection { channel, close_reason, timed_out_at: None })
+            }
             Err(error) => State::Failed { error, at: Instant::now() },
         };
     }
 
-    /// Notes that a connection is gone.
-    pub(crate) fn lost(&self, link: &Link) {
+    /// Records that the connection was lost.
+    pub(crate) fn mark_lost(&self, connection: &Connection) {
         let mut state = self.state();
-        if matches!(&*state, State::Ready(current) if current.broken.is(&link.broken)) {
+        if matches!(&*state, State::Ready(current) if current.close_reason.is(&connection.close_reason)) {
             *state = State::Idle;
         }
     }
 
-    /// Notes that a call through a connection was not answered in time.
-    pub(crate) fn suspect(&self, link: &Link) {
+    /// Records that a call exceeded its deadline.
+    pub(crate) fn mark_unresponsive(&self, connection: &Connection) {
         if let State::Ready(current) = &mut *self.state()
-            && current.broken.is(&link.broken)
+            && current.close_reason.is(&connection.close_reason)
         {
-            current.suspected = Some(Instant::now());
+            current.timed_out_at = Some(Instant::now());
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // It is never left half-changed.
+        // The value is consistent even if a thread panicked.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 fn is_long_ago(then: Instant) -> bool {
-    then.elapsed() > PASSED_OVER
+    then.elapsed() > FAILED_PEER_COOLDOWN
 }

@@ -1,4 +1,4 @@
-//! The TLS of a connection.
+//! TLS of a connection.
 
 use std::io;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use tokio_rustls::rustls::{
     RootCertStore,
 };
 
-use super::certificate::{self, Fault, KEYS, UNSUPPORTED};
+use super::certificate::{self, CertificateFault, SUPPORTED_KEYS, UNSUPPORTED};
 use super::verifier::Verifier;
-use crate::error::{root_cause, shown};
+use crate::error::{escape_for_display, root_cause};
 use crate::{Error, Identity, Tls};
 
-const NO_TLS: &str = "it does not speak TLS; is it http instead of https?";
+const NOT_TLS: &str = "the server does not use TLS; try http instead of https";
 
-/// Encrypts connections.
+/// TLS configuration of a client.
 #[derive(Clone)]
 pub(super) struct Encryption(TlsConnector);
 
@@ -42,7 +42,7 @@ impl Encryption {
             None => config.with_no_client_auth(),
             Some(identity) => {
                 let (chain, key) = pair(identity)?;
-                let fault = chain.first().and_then(certificate::unshowable);
+                let fault = chain.first().and_then(certificate::identity_fault);
                 config.with_client_auth_cert(chain, key).map_err(|error| unusable_pair(&error, fault))?
             }
         };
@@ -50,23 +50,26 @@ impl Encryption {
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
-    /// Encrypts a connection to a host that has this name, and returns it with the version of TLS.
+    /// Performs the TLS handshake with the host of this name. Returns the stream and the version of TLS.
     pub(super) async fn encrypt(
         &self,
         name: &str,
         socket: TcpStream,
     ) -> io::Result<(TlsStream<TcpStream>, &'static str)> {
         let name = ServerName::try_from(name.to_owned()).map_err(|_| {
-            io::Error::new(io::ErrorKind::InvalidInput, format!("no certificate has a name like {name}"))
+            io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("`{name}` is not a host name that a certificate can have"),
+            )
         })?;
         let stream = self.0.connect(name, socket).await.map_err(|error| {
             let hung_up =
                 matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
-            if hung_up { io::Error::other(NO_TLS) } else { error }
+            if hung_up { io::Error::other(NOT_TLS) } else { error }
         })?;
         let (_, session) = stream.get_ref();
         if session.alpn_protocol() != Some(b"h2") {
-            return Err(io::Error::other("it speaks TLS, but not HTTP/2"));
+            return Err(io::Error::other("the server uses TLS, but not HTTP/2"));
         }
         let version = match session.protocol_version() {
             Some(ProtocolVersion::TLSv1_2) => "TLS 1.2",
@@ -76,8 +79,8 @@ impl Encryption {
     }
 }
 
-/// Reads why an address could not be connected to: the commonest mistakes do not say what they are.
-pub(super) fn explained(address: &str, error: &io::Error) -> Error {
+/// Converts an error of connecting. Common configuration mistakes get a specific text.
+pub(super) fn explain(address: &str, error: &io::Error) -> Error {
     let address = address.to_owned();
     if let Some(message) = certificate_refused(error) {
         return Error::Unauthenticated { address, message };
@@ -85,44 +88,45 @@ pub(super) fn explained(address: &str, error: &io::Error) -> Error {
     let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
     match tls {
         Some(rustls::Error::InvalidCertificate(CertificateError::Other(OtherError(fault))))
-            if fault.is::<Fault>() =>
+            if fault.is::<CertificateFault>() =>
         {
-            Error::Untrusted { address, reason: shown(&fault.to_string()) }
+            Error::UntrustedCertificate { address, reason: escape_for_display(&fault.to_string()) }
         }
-        // Of the handshake; what is wrong with the certificate itself is a fault.
-        Some(rustls::Error::InvalidCertificate(_)) => {
-            Error::Untrusted { address, reason: "whoever shows it does not have its key".to_owned() }
-        }
-        Some(rustls::Error::InvalidMessage(_)) => Error::Unreachable { address, reason: NO_TLS.to_owned() },
+        // An error of the handshake signature. A fault of the certificate itself is a `CertificateFault`.
+        Some(rustls::Error::InvalidCertificate(_)) => Error::UntrustedCertificate {
+            address,
+            reason: "the server does not have its private key".to_owned(),
+        },
+        Some(rustls::Error::InvalidMessage(_)) => Error::Unreachable { address, reason: NOT_TLS.to_owned() },
         Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
             let reason =
-                format!("it has no cipher or no key that is supported here; the key has to be {KEYS}");
+                format!("the server has no supported cipher suite or key; the key must be {SUPPORTED_KEYS}");
             Error::Unreachable { address, reason }
         }
         _ => Error::Unreachable { address, reason: root_cause(error) },
     }
 }
 
-/// Returns what to say of a peer that does not take the client's certificate, or misses one, if that is what is wrong.
+/// Returns the error text if the server rejected the client's certificate, or requires one.
 pub(super) fn certificate_refused(error: &io::Error) -> Option<String> {
     use AlertDescription as Alert;
     let Some(rustls::Error::AlertReceived(alert)) = error.get_ref()?.downcast_ref() else { return None };
     let refusals = [
-        (Alert::CertificateExpired, ": it has expired, or is not valid yet"),
-        (Alert::UnknownCA, ": its authority is not known there"),
-        (Alert::DecryptError, ": a signature is wrong"),
-        (Alert::UnsupportedCertificate, ": it is of a kind that is not supported there"),
+        (Alert::CertificateExpired, ": the certificate has expired or is not valid yet"),
+        (Alert::UnknownCA, ": its authority is unknown to the server"),
+        (Alert::DecryptError, ": a signature is invalid"),
+        (Alert::UnsupportedCertificate, ": its type is not supported"),
         (Alert::BadCertificate, ""),
         (Alert::CertificateUnknown, ""),
     ];
     if *alert == Alert::CertificateRequired {
-        return Some("it wants a certificate of the client".to_owned());
+        return Some("the server requires a client certificate".to_owned());
     }
     let (_, why) = refusals.iter().find(|(refusal, _)| refusal == alert)?;
-    Some(format!("it does not take the client's certificate{why}"))
+    Some(format!("the server rejects the client's certificate{why}"))
 }
 
-/// Returns the authorities to trust, and the certificates that were named for that.
+/// Returns the trusted authorities, and the configured certificates.
 fn authorities(tls: &Tls) -> Result<(RootCertStore, Vec<CertificateDer<'static>>), Error> {
     let mut store = RootCertStore::empty();
     let mut trusted = Vec::new();
@@ -130,12 +134,12 @@ fn authorities(tls: &Tls) -> Result<(RootCertStore, Vec<CertificateDer<'static>>
         trusted = certificates(pem, "the authorities' certificates")?;
         let mut unusable = None;
         for certificate in &trusted {
-            match certificate::unusable(certificate) {
+            match certificate::trust_fault(certificate) {
                 Some(fault) => unusable = unusable.or(Some(fault)),
                 None => store.add(certificate.clone()).map_err(|_| unusable_authority(UNSUPPORTED))?,
             }
         }
-        // A list of many may have some that are not supported.
+        // A bundle may contain some unsupported certificates.
         if let Some(fault) = unusable.filter(|_| store.is_empty()) {
             return Err(unusable_authority(&fault));
         }
@@ -145,7 +149,7 @@ fn authorities(tls: &Tls) -> Result<(RootCertStore, Vec<CertificateDer<'static>>
         if store.is_empty() {
             let why = found.errors.first().map(|error| format!(" ({error})")).unwrap_or_default();
             return Err(Error::Config(format!(
-                "this machine has no list of authorities to trust{why}; name the certificate of the service's authority"
+                "the operating system has no trusted certificate authorities{why}; give the certificate of the service's authority"
             )));
         }
     }
@@ -156,39 +160,39 @@ fn unusable_authority(fault: &str) -> Error {
     Error::Config(format!("an authority's certificate cannot be used: {fault}"))
 }
 
-/// Reads the client's own certificate, with those between it and its authority, and its key.
+/// Parses the client's certificate chain and its private key.
 fn pair(identity: &Identity) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
     let chain = certificates(&identity.certificate, "the client's certificate")?;
     let key = PrivateKeyDer::from_pem_slice(&identity.key).map_err(|_| {
         let is_encrypted = String::from_utf8_lossy(&identity.key).contains("ENCRYPTED");
         Error::Config(if is_encrypted {
-            "the client's key is encrypted; `openssl pkey` writes it without a passphrase".to_owned()
+            "the client's private key is encrypted; decrypt it with `openssl pkey`".to_owned()
         } else {
-            "no private key in PEM is in the client's key".to_owned()
+            "the client's key has no private key in PEM".to_owned()
         })
     })?;
     Ok((chain, key))
 }
 
-/// Says why a certificate and its key cannot be used, where `fault` is what is wrong with the certificate itself.
+/// Returns the error for an unusable certificate or key. `fault` describes the certificate itself.
 fn unusable_pair(error: &rustls::Error, fault: Option<String>) -> Error {
     Error::Config(match (error, fault) {
         (_, Some(fault)) => format!("the client's certificate cannot be used: {fault}"),
         (rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch), None) => {
-            "the client's key is not that of its certificate".to_owned()
+            "the client's key does not match its certificate".to_owned()
         }
-        (_, None) => format!("the client's key cannot be used: expected {KEYS}"),
+        (_, None) => format!("the client's key cannot be used: expected {SUPPORTED_KEYS}"),
     })
 }
 
-/// Reads certificates in PEM, at least one.
+/// Parses at least one certificate in PEM.
 fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     match found {
         Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(Error::Config(format!("no certificate in PEM is in {what}"))),
+        Ok(_) => Err(Error::Config(format!("no certificate in PEM found in {what}"))),
         Err(_) => Err(Error::Config(format!(
-            "{what} cannot be read: expected PEM, each certificate a whole section `BEGIN CERTIFICATE`"
+            "{what} cannot be read: expected PEM with a complete section `BEGIN CERTIFICATE` for each certificate"
         ))),
     }
 }

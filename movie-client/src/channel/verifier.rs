@@ -1,4 +1,4 @@
-//! Verifies the certificates of services.
+//! Verification of the service's certificate.
 
 use std::sync::Arc;
 
@@ -10,20 +10,20 @@ use tokio_rustls::rustls::{CertificateError, DigitallySignedStruct, Error, Signa
 
 use super::certificate;
 
-/// Verifies certificates as webpki does, and says in words why one is refused.
+/// Verifies certificates with webpki, and describes why one is rejected.
 ///
-/// One kind is taken that webpki does not: the self-signed certificate of an authority (CA:TRUE) that the service itself
-/// shows, as `openssl req -x509` makes it, if it is byte for byte one of those that are trusted. Its names, its time and the
-/// signature of the handshake are verified all the same.
+/// It accepts one kind that webpki rejects: the self-signed certificate of an authority (CA:TRUE) that the service
+/// presents itself, as `openssl req -x509` creates it. The certificate must be byte for byte one of the trusted ones.
+/// Its names, its validity period and the handshake signature are verified as well.
 #[derive(Debug)]
 pub(super) struct Verifier {
     webpki: Arc<WebPkiServerVerifier>,
-    /// The trusted certificates that a service may show itself.
+    /// Trusted certificates that a service may present itself.
     pinned: Vec<CertificateDer<'static>>,
 }
 
 impl Verifier {
-    /// Trusts these certificates besides the authorities of `webpki`, which they belong to.
+    /// Creates a verifier. The `trusted` certificates are among the roots of `webpki`.
     pub(super) fn new(webpki: Arc<WebPkiServerVerifier>, mut trusted: Vec<CertificateDer<'static>>) -> Self {
         trusted.retain(certificate::is_self_signed_authority);
         Self { webpki, pinned: trusted }
@@ -55,7 +55,7 @@ impl ServerCertVerifier for Verifier {
         } else {
             self.webpki.verify_server_cert(end_entity, intermediates, name, ocsp_response, now)
         };
-        verified.map_err(|error| certificate::explained(&error, end_entity, name))
+        verified.map_err(|error| certificate::explain(&error, end_entity, name))
     }
 
     fn verify_tls12_signature(

@@ -1,4 +1,4 @@
-//! The command line.
+//! Command-line arguments.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -9,265 +9,265 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::bench::args::Bench;
+use super::environment;
 use super::output::Format;
-use super::parse::{etag, listed, number, rating, time, word};
-use super::variables;
+use super::parse::{etag, list_item, number, rating, time, word};
 use crate::Address;
 
-/// Calls the movie service. Without a command it makes the course's two calls.
+/// Client of the movie service. Without a command, it makes the two calls of the course.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "movie-client", version, after_help = AFTER_HELP)]
+#[command(name = "movie-client", version, after_help = EXIT_CODES_HELP)]
 pub struct Args {
-    /// The form of what is printed; by default a table on a terminal and ndjson elsewhere. Without effect on `export` and
-    /// without a command.
-    #[arg(short, long, env = "MOVIE_OUTPUT", value_enum, value_name = "FORM", global = true, help_heading = PRINTED)]
+    /// Output format; by default a table on a terminal, and ndjson elsewhere. `export` and the call without a command
+    /// ignore it.
+    #[arg(short, long, env = "MOVIE_OUTPUT", value_enum, value_name = "FORM", global = true, help_heading = OUTPUT_HEADING)]
     pub output: Option<Format>,
 
-    /// Say what happens on standard error, and how long each step takes.
-    #[arg(short, long, env = "MOVIE_VERBOSE", value_parser = BoolishValueParser::new(), global = true, help_heading = PRINTED)]
+    /// Log each step with its duration on standard error.
+    #[arg(short, long, env = "MOVIE_VERBOSE", value_parser = BoolishValueParser::new(), global = true, help_heading = OUTPUT_HEADING)]
     pub verbose: bool,
 
-    /// How to reach the service.
-    // Its heading is that of all that follows, so nothing does.
+    /// How to connection the service.
+    // Flattened last, because its heading applies to all flags after it.
     #[command(flatten)]
-    pub reach: Reach,
+    pub connection: ConnectionArgs,
 
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
 impl Args {
-    /// Reads the command line and the environment. If something is wrong with them, prints that and ends the process.
+    /// Parses the command line and the environment. Invalid arguments end the process with a message.
     #[must_use]
     pub fn read() -> Self {
-        let mut command = variables::ignore_empty(Self::command());
+        let mut command = environment::ignore_empty(Self::command());
         let args = Self::from_arg_matches(&command.get_matches_mut());
         args.unwrap_or_else(|error| error.format(&mut command).exit())
     }
 }
 
-/// The heading of the flags that say what is printed.
-const PRINTED: &str = "What is printed";
+/// Help heading of the output flags.
+const OUTPUT_HEADING: &str = "Output";
 
-/// The exit codes, which `docs/client.md` lists, too.
-const AFTER_HELP: &str = "Exit codes: 0 done, 1 no such movie, 2 wrong command line, 3 refused, 4 not serving, \
-    5 unreachable or unavailable, 6 out of time, 7 not allowed, 8 any other failure, 9 most rows rejected, \
-    10 a watch cannot be resumed, 130 interrupted";
+/// Exit codes. `docs/client.md` lists them, too.
+const EXIT_CODES_HELP: &str = "Exit codes: 0 success, 1 no such movie, 2 invalid command line, 3 request refused, 4 not serving, \
+    5 unreachable or unavailable, 6 deadline exceeded, 7 not allowed, 8 other failure, 9 most rows rejected, \
+    10 watch cannot resume, 130 interrupted";
 
 /// How to reach the service.
 #[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "How to reach the service")]
-pub struct Reach {
-    /// Where the service is: HOST:PORT, https://HOST:PORT or unix:PATH; several share the calls.
+#[command(next_help_heading = "Connection")]
+pub struct ConnectionArgs {
+    /// Address of the service: HOST:PORT, https://HOST:PORT or unix:PATH. Calls are balanced over several addresses.
     #[arg(
         long = "address",
         env = "MOVIE_ADDRESS",
         value_name = "ADDRESS",
         default_value = "localhost:3001",
         value_delimiter = ',',
-        value_parser = listed::<Address>,
+        value_parser = list_item::<Address>,
         global = true
     )]
     pub addresses: Vec<Option<Address>>,
 
-    /// Encrypt, as `https` in the address does.
+    /// Use TLS, as with `https` in the address.
     #[arg(long, env = "MOVIE_TLS", value_parser = BoolishValueParser::new(), global = true)]
     pub tls: bool,
 
-    /// The certificates, in PEM, of the authorities to trust instead of the system's; encrypts.
+    /// PEM file of the certificate authorities to trust instead of the system's; implies TLS.
     #[arg(long, env = "MOVIE_TLS_CA", value_name = "FILE", global = true)]
     pub tls_ca: Option<PathBuf>,
 
-    /// The client's own certificate, in PEM; encrypts.
+    /// PEM file of the client's certificate; implies TLS.
     #[arg(long, env = "MOVIE_CLIENT_CERT", value_name = "FILE", requires = "client_key", global = true)]
     pub client_cert: Option<PathBuf>,
 
-    /// The private key of that certificate, in PEM.
+    /// PEM file of the private key of this certificate.
     #[arg(long, env = "MOVIE_CLIENT_KEY", value_name = "FILE", requires = "client_cert", global = true)]
     pub client_key: Option<PathBuf>,
 
-    /// The token that says who calls. As a variable it stays out of the list of processes.
+    /// Bearer token of the caller. The environment variable hides it from the process list.
     #[arg(long, env = "MOVIE_TOKEN", value_name = "TOKEN", hide_env_values = true, global = true)]
     pub token: Option<String>,
 
-    /// How long a call may take, and in a stream the next item: `500ms`, `10s`, `2m`.
+    /// Deadline of a call, and in a stream of each item: `500ms`, `10s`, `2m`.
     #[arg(long, env = "MOVIE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = time, global = true)]
     pub timeout: Duration,
 
-    /// How often a call that is safe to repeat is tried while the service is unavailable.
+    /// Maximum number of attempts for a call that is safe to repeat.
     #[arg(long, env = "MOVIE_TRIES", value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100), global = true)]
     pub tries: u32,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Print the movie that has an id.
+    /// Print the movie with an id.
     Get {
         /// The id.
         id: String,
     },
     /// List movies.
     List(List),
-    /// Print the movies that have these ids, all at one revision.
+    /// Print the movies with these ids, all at one revision.
     Batch {
         /// The ids, up to 1,000.
         #[arg(required = true)]
         ids: Vec<String>,
     },
-    /// Answer ids from standard input, one a line, as they come.
+    /// Look up ids from standard input, one per line, as they arrive.
     Lookup,
     /// Add a movie.
     Create(Create),
-    /// Change what is named of a movie.
+    /// Update the given fields of a movie.
     Update(Update),
-    /// Remove a movie; prints nothing.
+    /// Delete a movie; prints nothing.
     Delete(Delete),
-    /// Add the movies of files, and replace those that are there.
+    /// Import movies from files, and replace existing ones.
     Import(Import),
-    /// Write all movies as a database that the service and `import` read.
+    /// Write all movies as a JSON database, which the service and `import` can read.
     Export {
-        /// The file; `-`, or none, is standard output.
+        /// The file; `-`, or none, for standard output.
         file: Option<PathBuf>,
     },
-    /// Print changes as they happen, once and in order, also across cuts.
+    /// Print changes as they happen, each once and in order, also across reconnects.
     Watch(Watch),
-    /// Tell about the catalogue as a whole.
+    /// Print the state of the catalogue.
     Info,
-    /// Ask whether the service can be called.
+    /// Print the health of the service.
     Health {
-        /// A gRPC service, such as `movie.catalog.v1.MovieCatalog`; all of them without one.
+        /// A gRPC service, such as `movie.catalog.v1.MovieCatalog`; by default the whole server.
         #[arg(default_value = "", hide_default_value = true)]
         service: String,
     },
-    /// Measure what the service can bear.
+    /// Measure the throughput and the latency of the service.
     Bench(Bench),
-    /// Print what a shell needs to complete the words of this command line.
+    /// Print a completion script for a shell.
     Completions {
         /// The shell.
         shell: Shell,
     },
 }
 
-/// Which movies to list.
+/// Filter and order of a list.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 pub struct List {
-    /// Of this year or later.
+    /// Earliest year.
     #[arg(long, value_name = "YEAR", value_parser = number::<u32>, allow_negative_numbers = true)]
     pub year_from: Option<u32>,
 
-    /// Of this year or earlier.
+    /// Latest year.
     #[arg(long, value_name = "YEAR", value_parser = number::<u32>, allow_negative_numbers = true)]
     pub year_to: Option<u32>,
 
-    /// With at least this rating.
+    /// Lowest rating.
     #[arg(long, value_name = "RATING", value_parser = rating, allow_negative_numbers = true)]
     pub rating_min: Option<f32>,
 
-    /// Of this genre, spelt exactly so; several, or some with commas between them, for any of them.
+    /// Genre, spelt exactly; several, or a comma-separated list, match any of them.
     #[arg(long = "genre", value_name = "GENRE", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub genres: Vec<String>,
 
-    /// Made in this country; several as with genres.
+    /// Country of production; several as with genres.
     #[arg(long = "country", value_name = "COUNTRY", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub countries: Vec<String>,
 
-    /// With this language; several as with genres.
+    /// Language; several as with genres.
     #[arg(long = "language", value_name = "LANGUAGE", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub languages: Vec<String>,
 
-    /// Of this director, spelt exactly so.
+    /// Director, spelt exactly.
     #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     pub director: String,
 
-    /// The order: of `title`, `year` and `rating` those that count, such as `rating desc,title`. Titles are
-    /// ordered by their characters' numbers in Unicode: `Z` comes before `a`.
+    /// Order by the fields `title`, `year` and `rating`, such as `rating desc,title`. Titles are compared by Unicode
+    /// code points: `Z` comes before `a`.
     #[arg(long = "order", value_name = "FIELDS", default_value = "", hide_default_value = true)]
     pub order_by: String,
 
-    /// How many movies at most.
+    /// Maximum number of movies.
     #[arg(long, value_name = "NUMBER", value_parser = number::<u64>, allow_negative_numbers = true)]
     pub limit: Option<u64>,
 }
 
-/// What is known of a movie.
+/// Fields of a movie.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Fields {
-    /// The title.
+    /// Title.
     #[arg(long, allow_hyphen_values = true)]
     pub title: Option<String>,
 
-    /// The rating from 0 to 10.
+    /// Rating from 0 to 10.
     #[arg(long, value_parser = rating, allow_negative_numbers = true)]
     pub rating: Option<f32>,
 
-    /// The director.
+    /// Director.
     #[arg(long, allow_hyphen_values = true)]
     pub director: Option<String>,
 
-    /// The year of the first release.
+    /// Year of the first release.
     #[arg(long, value_parser = number::<u32>, allow_negative_numbers = true)]
     pub year: Option<u32>,
 
-    /// A genre; may be given several times, or with commas between several.
+    /// Genre; may be repeated, or a comma-separated list.
     #[arg(long = "genre", value_name = "GENRE", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub genres: Vec<String>,
 
-    /// The running time in minutes.
+    /// Running time in minutes.
     #[arg(long = "runtime", value_name = "MINUTES", value_parser = number::<u32>, allow_negative_numbers = true)]
     pub runtime_minutes: Option<u32>,
 
-    /// A country where it was made; several as with genres.
+    /// Country of production; several as with genres.
     #[arg(long = "country", value_name = "COUNTRY", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub countries: Vec<String>,
 
-    /// A language spoken; several as with genres.
+    /// Spoken language; several as with genres.
     #[arg(long = "language", value_name = "LANGUAGE", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub languages: Vec<String>,
 }
 
-/// A movie to add.
+/// The movie to add.
 #[derive(Clone, Debug, clap::Args)]
 #[command(mut_arg("title", |title| title.required(true)))]
 pub struct Create {
-    /// The id; the service makes one if there is none.
+    /// Id; by default the service generates one.
     #[arg(long, allow_hyphen_values = true)]
     pub id: Option<String>,
 
-    /// What is known of it; the title has to be.
+    /// Fields of the movie. The title is required.
     #[command(flatten)]
     pub fields: Fields,
 
-    /// Print what would be added, and add nothing. The service is not asked whether it would take it.
+    /// Print the movie, and add nothing. The service does not validate it.
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// A movie to change.
+/// The update of a movie.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Update {
     /// The id.
     pub id: String,
 
-    /// What to change. Of genres, countries and languages all are replaced.
+    /// Fields to update. Genres, countries and languages are replaced as a whole.
     #[command(flatten)]
     pub fields: Fields,
 
-    /// Fields to empty.
+    /// Fields to clear.
     #[arg(long, value_name = "FIELD", value_enum, value_delimiter = ',')]
     pub clear: Vec<Clearable>,
 
-    /// Change it only if this is still its etag, with or without its quotes.
+    /// Update only if the movie still has this etag, with or without its quotes.
     #[arg(long, value_parser = etag)]
     pub etag: Option<String>,
 
-    /// Print what it would be changed to, and change nothing. The service is not asked whether it would take it.
+    /// Print the updated movie, and change nothing. The service does not validate it.
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// A field that can be empty.
+/// A field that can be cleared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 #[expect(missing_docs, reason = "see the fields of a movie")]
 pub enum Clearable {
@@ -280,79 +280,81 @@ pub enum Clearable {
     Languages,
 }
 
-/// A movie to remove.
+/// The movie to delete.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Delete {
     /// The id.
     pub id: String,
 
-    /// Remove it only if this is still its etag, with or without its quotes.
+    /// Delete only if the movie still has this etag, with or without its quotes.
     #[arg(long, value_parser = etag)]
     pub etag: Option<String>,
 
-    /// Print what would be removed, and remove nothing.
+    /// Print the movie that would be deleted, and delete nothing.
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// What to import.
+/// The import.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Import {
-    /// Movies or databases as JSON or ndjson, IMDb's `title.basics.tsv` or MovieLens's `movies.csv`, also compressed with
-    /// gzip. What belongs to the last two is found beside them. `-` is standard input.
+    /// Movies or databases as JSON or ndjson, IMDb's `title.basics.tsv`, or MovieLens's `movies.csv`, optionally
+    /// compressed with gzip. The related files of the last two are read from the same directory. `-` is standard
+    /// input.
     #[arg(required = true)]
     pub files: Vec<PathBuf>,
 
-    /// Stop at the first row that cannot be taken, instead of counting it. If it is the service that does not take it, up
-    /// to 99 movies after it may have been written.
+    /// Stop at the first invalid row instead of counting it. If the service rejects the row, up to 99 movies after it
+    /// may have been written.
     #[arg(long)]
     pub strict: bool,
 
-    /// Give movies without an id one that is made from title, year and director: the same in every import.
+    /// Generate missing ids from title, year and director: the same in every import.
     #[arg(long)]
     pub make_ids: bool,
 
-    /// Read everything, and send nothing. The service's rules, such as for years and genres, are not checked.
+    /// Read all files, and send nothing. The service's validation rules, such as for years and genres, are not
+    /// checked.
     #[arg(long)]
     pub dry_run: bool,
 }
 
-/// Which changes to print.
+/// The start and the end of a watch.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Watch {
-    /// Begin with the first change after this revision, or after the change with this resume token.
+    /// Start with the first change after this revision, or after the change with this resume token.
     #[arg(long, value_name = "REVISION|TOKEN", conflicts_with = "copy", allow_negative_numbers = true)]
-    pub from: Option<From>,
+    pub from: Option<WatchStart>,
 
-    /// Begin with all movies, each as if it had just been changed.
+    /// Start with all movies as upserts.
     ///
-    /// If the changes cannot be gone on with, since the store was replaced or no longer keeps them, it starts over with another
-    /// copy, and prints only what differs.
+    /// If the watch cannot resume, because the store was replaced or the changes were compacted, it requests another
+    /// copy and prints only the differences.
     #[arg(long)]
     pub copy: bool,
 
-    /// End when everything that had happened before has been told.
+    /// End when all earlier changes were printed.
     #[arg(long)]
     pub until_caught_up: bool,
 }
 
-/// Where a watch begins.
+/// Start of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum From {
+pub enum WatchStart {
     /// After this revision.
     Revision(u64),
-    /// After the change that had this resume token.
+    /// After the change with this resume token.
     Token(String),
 }
 
-impl FromStr for From {
+impl FromStr for WatchStart {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Ok(revision) = text.parse() {
             return Ok(Self::Revision(revision));
         }
-        // What is in a token is the service's concern; that it is one word is known, and that it is no number.
+        // The format of a token is private to the service. A token is one word, and it is not a number.
         let is_token = text.contains(|character: char| character.is_ascii_alphabetic())
             && text.chars().all(|character| character.is_ascii_graphic());
         let token = is_token.then(|| Self::Token(text.to_owned()));

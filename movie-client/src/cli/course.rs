@@ -6,19 +6,19 @@ use anyhow::Result;
 
 use super::failure::Exit;
 use super::output::text_format;
-use super::stream::each;
+use super::stream::print_stream;
 use crate::{Client, Movie};
 
-/// The id that the course's client asks for: The Martian.
+/// Id that the course's client requests: The Martian.
 const COURSE_ID: &str = "a8034f44-aee4-44cf-b32c-74cf452aaaae";
 
-/// Makes the course's two calls, and prints what its client prints.
+/// Makes the course's two calls, and prints the output of the course's client.
 pub(super) async fn run(client: &Client, out: &mut impl Write) -> Result<Exit> {
     let movie = client.course_get(COURSE_ID).await?.unwrap_or_default();
     writeln!(out, "----- GetMovieByID -----")?;
     writeln!(out, "{}", text_format::movie(&movie))?;
     writeln!(out, "----- GetListMovies -----")?;
-    each(client.course_list().await?, out, |out, movie: Option<Movie>| match movie {
+    print_stream(client.course_list().await?, out, |out, movie: Option<Movie>| match movie {
         Some(movie) => writeln!(out, "Movie called {}", text_format::line(&movie.title)),
         None => out.flush(),
     })

@@ -1,4 +1,4 @@
-//! The command that writes all movies as a database.
+//! Command that exports all movies as a JSON database.
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
@@ -11,67 +11,66 @@ use tokio_stream::StreamExt;
 
 use super::failure::Exit;
 use super::output::DatabaseWriter;
-use super::tell;
+use super::print_notice;
 use crate::{Client, Query};
 
-/// As many links as Linux follows from one name.
-const MOST_LINKS: u32 = 40;
+/// Number of symbolic links that Linux follows in one path.
+const MAX_SYMLINKS: u32 = 40;
 
-/// Writes all movies, as they are at one revision, to a file, or to `out` without one and for `-`.
+/// Writes all movies, at one revision, to a file. Without a file, and for `-`, it writes to `out`.
 pub(super) async fn export(client: &Client, file: Option<&Path>, out: &mut impl Write) -> Result<Exit> {
     let Some(path) = file.filter(|path| *path != Path::new("-")) else {
         write(client, out).await?;
         return Ok(Exit::Done);
     };
-    let cannot = || format!("cannot write {}", path.display());
+    let context = || format!("cannot write {}", path.display());
     let movies = match fs::metadata(path) {
-        // A pipe or a device stays what it is.
-        Ok(there) if !there.is_file() => {
-            let file = OpenOptions::new().write(true).open(path).with_context(cannot)?;
+        // A pipe or a device is written in place.
+        Ok(metadata) if !metadata.is_file() => {
+            let file = OpenOptions::new().write(true).open(path).with_context(context)?;
             write(client, BufWriter::new(file)).await?
         }
-        there => replace(client, path, there.ok().map(|there| there.permissions())).await?,
+        metadata => replace(client, path, metadata.ok().map(|metadata| metadata.permissions())).await?,
     };
-    tell(&format!("{movies} movies written to {}", path.display()));
+    print_notice(&format!("{movies} movies written to {}", path.display()));
     Ok(Exit::Done)
 }
 
-/// Writes all movies to a new file beside the old one, and puts it in its place when it is whole: whoever has the old one
-/// keeps it until then.
+/// Writes all movies to a temporary file in the same directory, and then renames it to the path.
 async fn replace(client: &Client, path: &Path, permissions: Option<Permissions>) -> Result<u64> {
-    let cannot = || format!("cannot write {}", path.display());
-    let to = linked(path).with_context(cannot)?;
-    // Whoever may read other new files may read this one.
+    let context = || format!("cannot write {}", path.display());
+    let to = resolve_symlinks(path).with_context(context)?;
+    // The permissions of a new file, subject to the umask.
     let new = Permissions::from_mode(0o666);
-    let part = Builder::new().permissions(new).tempfile_in(folder(&to));
-    // Without the name of the part: nobody asked for such a file.
-    let mut part = part.map_err(|error| io::Error::from(error.kind())).with_context(cannot)?;
+    let temporary = Builder::new().permissions(new).tempfile_in(directory(&to));
+    // Without the path of the temporary file, which would confuse the user.
+    let mut temporary = temporary.map_err(|error| io::Error::from(error.kind())).with_context(context)?;
     if let Some(permissions) = permissions {
-        part.as_file().set_permissions(permissions).with_context(cannot)?;
+        temporary.as_file().set_permissions(permissions).with_context(context)?;
     }
-    let movies = write(client, BufWriter::new(&mut part)).await?;
-    part.as_file().sync_all().with_context(cannot)?;
-    part.persist(&to).map_err(|error| error.error).with_context(cannot)?;
+    let movies = write(client, BufWriter::new(&mut temporary)).await?;
+    temporary.as_file().sync_all().with_context(context)?;
+    temporary.persist(&to).map_err(|error| error.error).with_context(context)?;
     Ok(movies)
 }
 
-fn folder(path: &Path) -> &Path {
-    path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."))
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|directory| *directory != Path::new("")).unwrap_or(Path::new("."))
 }
 
-/// Returns the path that links lead to from a path, whether or not something is there.
-fn linked(path: &Path) -> io::Result<PathBuf> {
+/// Returns the target of the symbolic links at a path. The target need not exist.
+fn resolve_symlinks(path: &Path) -> io::Result<PathBuf> {
     let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_SYMLINKS {
         match fs::read_link(&path) {
-            Ok(to) => path = folder(&path).join(to),
+            Ok(to) => path = directory(&path).join(to),
             Err(_) => return Ok(path),
         }
     }
-    Err(io::Error::other("too many links, one after the other"))
+    Err(io::Error::other("too many levels of symbolic links"))
 }
 
-/// Writes all movies, and returns how many that are.
+/// Writes all movies, and returns their number.
 async fn write(client: &Client, out: impl Write) -> Result<u64> {
     let mut database = DatabaseWriter::begin(out)?;
     let mut pages = client.pages(Query::default());

@@ -1,98 +1,98 @@
-//! What went wrong, what to do about it, and the exit code.
+//! Error messages, hints and exit codes.
 
 use std::io;
 
 use crate::Error;
 
-/// How a command ended. The numbers are part of the command line: scripts depend on them.
+/// Result of a command. The values are exit codes, on which scripts depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Exit {
-    /// It was done.
+    /// Success.
     Done = 0,
-    /// There is no such movie, or not of all ids.
-    NoSuchMovie = 1,
-    /// The command line is wrong. This is what clap ends with, too.
-    WrongCommandLine = 2,
-    /// The service refuses to do this: a field is wrong, the id is taken, the movie has changed, the store is read-only.
+    /// No movie has the id, or one of the ids.
+    NotFound = 1,
+    /// The command line is invalid. clap uses this exit code, too.
+    UsageError = 2,
+    /// The service rejects the request: a field is invalid, the id exists, the movie has changed, or the catalogue is
+    /// read-only.
     Refused = 3,
-    /// The service is there and says that it cannot be called.
+    /// The service reports that it is not serving.
     NotServing = 4,
-    /// The service cannot be reached, or cannot do it now.
+    /// The service is unreachable or unavailable.
     Unavailable = 5,
-    /// It took too long.
-    OutOfTime = 6,
-    /// The caller may not do this, or is not known.
+    /// The deadline expired.
+    DeadlineExceeded = 6,
+    /// The caller is not authenticated, or lacks the permission.
     NotAllowed = 7,
-    /// Anything else.
+    /// Any other failure.
     Failed = 8,
     /// More than half of the rows of an import were rejected.
-    MostRejected = 9,
-    /// A watch cannot be resumed: the store has another history, no longer keeps the changes since, or has not come to that
-    /// revision.
+    MostRowsRejected = 9,
+    /// The watch cannot resume: the history has changed, the changes were compacted, or the revision is unknown.
     CannotResume = 10,
-    /// Ctrl-C.
+    /// Interrupted by Ctrl-C.
     Interrupted = 130,
 }
 
-/// What the command line says makes no sense, in a way that clap does not see.
+/// An invalid command line that clap accepts.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct WrongCommandLine(pub String);
+pub struct UsageError(pub String);
 
-/// A row of an import cannot be taken, which is to end it.
+/// A rejected row that ends a strict import.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct Rejected(pub String);
+pub struct RejectedRow(pub String);
 
-/// What to do about an error, as its context.
+/// Advice about an error, attached as its context.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Hint(pub String);
 
-/// Returns how a command ended that failed.
+/// Returns the exit code for an error.
 #[must_use]
 pub fn exit(error: &anyhow::Error) -> Exit {
-    // That nobody reads on is no failure.
+    // A closed pipe is not a failure: the reader has seen enough.
     let is_pipe = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
     if error.chain().any(|cause| cause.downcast_ref().is_some_and(is_pipe)) {
         return Exit::Done;
     }
-    if error.is::<WrongCommandLine>() {
-        return Exit::WrongCommandLine;
+    if error.is::<UsageError>() {
+        return Exit::UsageError;
     }
-    if error.is::<Rejected>() {
+    if error.is::<RejectedRow>() {
         return Exit::Refused;
     }
     match error.downcast_ref::<Error>() {
-        Some(Error::NotFound { .. }) => Exit::NoSuchMovie,
+        Some(Error::NotFound { .. }) => Exit::NotFound,
         Some(
             Error::AlreadyExists { .. }
             | Error::Invalid { .. }
             | Error::Conflict { .. }
             | Error::ReadOnly { .. }
-            | Error::ListExpired
-            | Error::TooSlow
-            | Error::TooMuch { .. },
+            | Error::PageTokenExpired
+            | Error::WatcherTooSlow
+            | Error::TooLarge { .. },
         ) => Exit::Refused,
         Some(
             Error::Unreachable { .. }
-            | Error::Untrusted { .. }
-            | Error::Busy { .. }
+            | Error::UntrustedCertificate { .. }
+            | Error::ResourceExhausted { .. }
             | Error::Unavailable { .. }
             | Error::OutcomeUnknown { .. },
         ) => Exit::Unavailable,
-        Some(Error::HistoryChanged | Error::Compacted { .. } | Error::RevisionUnknown { .. }) => {
+        Some(Error::HistoryChanged | Error::RevisionCompacted { .. } | Error::RevisionUnknown { .. }) => {
             Exit::CannotResume
         }
-        Some(Error::DeadlineExceeded { .. }) => Exit::OutOfTime,
+        Some(Error::DeadlineExceeded { .. }) => Exit::DeadlineExceeded,
         Some(Error::Unauthenticated { .. } | Error::PermissionDenied { .. }) => Exit::NotAllowed,
-        Some(Error::Config(_) | Error::Address(_)) => Exit::WrongCommandLine,
+        Some(Error::Config(_) | Error::Address(_)) => Exit::UsageError,
         None | Some(Error::Unimplemented { .. } | Error::Failed { .. }) => Exit::Failed,
     }
 }
 
-/// Returns what to say of a failure: what and where, and in a second line what to do, if there is something.
+/// Returns the message for an error, with a hint on a second line if one is known.
 #[must_use]
 pub fn message(error: &anyhow::Error) -> String {
     if let Some(hint) = error.downcast_ref::<Hint>() {
@@ -100,45 +100,47 @@ pub fn message(error: &anyhow::Error) -> String {
         return format!("error: {}\n  {hint}", causes.join(": "));
     }
     let text = format!("error: {error:#}");
-    match error.downcast_ref::<Error>().and_then(advice) {
-        Some(advice) => format!("{text}\n  {advice}"),
+    match error.downcast_ref::<Error>().and_then(hint_for) {
+        Some(hint_for) => format!("{text}\n  {hint_for}"),
         None => text,
     }
 }
 
-fn advice(error: &Error) -> Option<&'static str> {
+fn hint_for(error: &Error) -> Option<&'static str> {
     Some(match error {
         Error::Unreachable { .. } => {
-            "start one with `cargo run -p movie-service`, or name another with --address HOST:PORT; --verbose shows each step"
+            "start a service with `cargo run -p movie-service`, or give another address with --address HOST:PORT; --verbose shows each step"
         }
-        Error::Untrusted { .. } => "name the certificate of its authority with --tls-ca FILE",
-        Error::Busy { .. } => "try again later, or with fewer calls at a time",
-        Error::Unavailable { .. } => "try again later; --tries says how often that is done by itself",
+        Error::UntrustedCertificate { .. } => "give the certificate of its authority with --tls-ca FILE",
+        Error::ResourceExhausted { .. } => "try again later, or with fewer concurrent calls",
+        Error::Unavailable { .. } => "try again later; --tries sets the number of automatic attempts",
         Error::DeadlineExceeded { .. } => {
-            "is it a movie service? --verbose shows each step, --timeout gives it more time"
+            "check the address; --verbose shows each step, --timeout extends the deadline"
         }
-        Error::OutcomeUnknown { .. } => "read the movie to see whether it was changed",
-        Error::AlreadyExists { .. } => "change it with `update`, or leave the id out to get a new one",
-        Error::Conflict { .. } => "`get` shows it as it is now, with its etag",
-        Error::ListExpired => "list again",
-        Error::HistoryChanged | Error::Compacted { .. } => {
-            "begin again with `watch --copy`, which gives all movies as they are now and starts over by itself"
+        Error::OutcomeUnknown { .. } => "get the movie to check whether it was changed",
+        Error::AlreadyExists { .. } => "use `update` to change the movie, or omit the id to generate one",
+        Error::Conflict { .. } => "`get` prints the current movie with its etag",
+        Error::PageTokenExpired => "list again",
+        Error::HistoryChanged | Error::RevisionCompacted { .. } => {
+            "use `watch --copy`, which begins with all movies and requests another copy when necessary"
         }
         Error::RevisionUnknown { .. } => {
-            "if the store was restored, begin again with `watch --copy`; otherwise it is the revision of another service"
+            "if the store was restored, use `watch --copy`; otherwise the revision belongs to another service"
         }
         Error::Unauthenticated { .. } => {
             "give a token with MOVIE_TOKEN or --token, or a certificate with --client-cert and --client-key"
         }
-        Error::PermissionDenied { .. } => "use a token whose role may do this",
-        Error::TooMuch { .. } => "ask for less at a time",
-        Error::Unimplemented { .. } => "it may be a service of the course, which can only `get` and `list`",
+        Error::PermissionDenied { .. } => "use a token whose role has this permission",
+        Error::TooLarge { .. } => "request less data per call",
+        Error::Unimplemented { .. } => {
+            "the server may implement only the course's contract: `get` and `list`"
+        }
         Error::Config(_)
         | Error::Address(_)
         | Error::NotFound { .. }
         | Error::Invalid { .. }
         | Error::ReadOnly { .. }
         | Error::Failed { .. }
-        | Error::TooSlow => return None,
+        | Error::WatcherTooSlow => return None,
     })
 }

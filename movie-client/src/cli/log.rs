@@ -1,4 +1,4 @@
-//! What happens meanwhile, on standard error.
+//! Log on standard error.
 
 use std::fmt;
 use std::io;
@@ -12,25 +12,25 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// A line an event, behind the time since the start.
-struct Lines {
-    began: Instant,
-    is_timed: bool,
+/// Format of a log line: optionally the time since the start, then the message.
+struct LineFormat {
+    started: Instant,
+    shows_elapsed: bool,
 }
 
-/// Shows what the library tells: warnings and cuts always, each step if `verbose`.
+/// Starts the log. Warnings and reconnects are always shown, each step only if `verbose`.
 pub(super) fn start(verbose: bool) {
     let level = if verbose { Level::DEBUG } else { Level::INFO };
-    let lines = Lines { began: Instant::now(), is_timed: verbose };
-    let layer = tracing_subscriber::fmt::layer().event_format(lines).with_writer(io::stderr);
-    // It would tell that it cannot write by writing to the same place, and panic.
+    let format = LineFormat { started: Instant::now(), shows_elapsed: verbose };
+    let layer = tracing_subscriber::fmt::layer().event_format(format).with_writer(io::stderr);
+    // Internal errors would be written to the same closed standard error, and panic.
     let layer = layer.log_internal_errors(false);
     let filter = Targets::new().with_target(env!("CARGO_CRATE_NAME"), level);
-    // Only tests that run two commands in a process have one already.
+    // Fails only in tests that run two commands in one process.
     let _ = tracing_subscriber::registry().with(layer).with(filter).try_init();
 }
 
-impl<S, N> FormatEvent<S, N> for Lines
+impl<S, N> FormatEvent<S, N> for LineFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -41,8 +41,8 @@ where
         mut to: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        if self.is_timed {
-            write!(to, "{:>9.3} ms  ", self.began.elapsed().as_secs_f64() * 1e3)?;
+        if self.shows_elapsed {
+            write!(to, "{:>9.3} ms  ", self.started.elapsed().as_secs_f64() * 1e3)?;
         }
         context.format_fields(to.by_ref(), event)?;
         writeln!(to)

@@ -1,44 +1,46 @@
-//! Values of flags, and what is expected of those that are none.
+//! Parsers for flag values.
 
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Reads a whole number, 0 or more.
+/// Parses a whole number, 0 or more.
 pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a whole number, 0 or more".to_owned())
 }
 
-/// Reads one of several that have commas between them, with blanks around it. Nothing, as after the last comma, is `None`.
-pub(super) fn listed<T: FromStr>(text: &str) -> Result<Option<T>, T::Err> {
+/// Parses one item of a comma-separated list, with optional blanks around it. An empty item, as after a trailing
+/// comma, is `None`.
+pub(super) fn list_item<T: FromStr>(text: &str) -> Result<Option<T>, T::Err> {
     let text = text.trim();
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 
-/// Reads a rating. Whether it is in the range, the service judges.
+/// Parses a rating. The service checks the range.
 pub(super) fn rating(text: &str) -> Result<f32, String> {
     let rating = text.parse().ok().filter(|rating: &f32| rating.is_finite());
     rating.ok_or_else(|| "expected a number, such as 7.5".to_owned())
 }
 
-/// Reads one of several words that have commas between them, without the blanks around it.
+/// Parses one word of a comma-separated list, with optional blanks around it.
 pub(super) fn word(text: &str) -> Result<String, String> {
     let word = Some(text.trim()).filter(|word| !word.is_empty());
-    word.map(str::to_owned).ok_or_else(|| "expected a word, or several with commas between them".to_owned())
+    word.map(str::to_owned).ok_or_else(|| "expected one word, or a comma-separated list".to_owned())
 }
 
-/// Reads an etag, whose quotes a shell may have taken away. None is not the same as an empty one, with which a write
-/// would not be protected.
+/// Parses an etag. Adds the quotes, which a shell may have removed. Rejects an empty etag, because the write would be
+/// unconditional.
 pub(super) fn etag(text: &str) -> Result<String, String> {
     match text {
-        "" => Err("expected the etag that `get` shows".to_owned()),
+        "" => Err("expected the etag that `get` prints".to_owned()),
         _ if text.starts_with('"') => Ok(text.to_owned()),
         _ => Ok(format!("\"{text}\"")),
     }
 }
 
-/// Reads a time with its unit.
+/// Parses a duration with its unit.
 pub(super) fn time(text: &str) -> Result<Duration, String> {
-    let expected = || format!("`{text}` is no time; expected a number and a unit, such as 500ms, 10s or 2m");
+    let expected =
+        || format!("`{text}` is not a duration; expected a number and a unit, such as 500ms, 10s or 2m");
     humantime::parse_duration(text).ok().filter(|time| !time.is_zero()).ok_or_else(expected)
 }
 

@@ -1,4 +1,4 @@
-//! The commands that read.
+//! Commands that read.
 
 use std::io::{self, BufRead, Read, Write};
 use std::sync;
@@ -12,34 +12,34 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::args::List;
 use super::failure::Exit;
-use super::output::{Fact, Printer, Row, text_format};
-use super::stream::each;
-use super::tell;
+use super::output::{Printer, Property, Row, text_format};
+use super::print_notice;
+use super::stream::print_stream;
 use crate::{Client, Error, Filter, Health, Movie, Query};
 
-/// The longest line of standard input, in bytes: more than an id can take.
-const LONGEST_LINE: u64 = 4096;
+/// Longest line of standard input. An id is shorter.
+const MAX_LINE_BYTES: u64 = 4096;
 
-/// Ids read from standard input before they are asked for.
-const READ_AHEAD: usize = 256;
+/// Number of ids that are read from standard input ahead of the lookups.
+const READ_AHEAD_IDS: usize = 256;
 
 pub(super) async fn get<W: Write>(client: &Client, id: &str, printer: &mut Printer<W>) -> Result<Exit> {
     let movie = match client.get(id).await {
-        // A service of the course has the course's contract only.
+        // A server of the course implements only the course's contract.
         Err(Error::Unimplemented { .. }) => client.course_get(id).await?,
         Err(Error::NotFound { .. }) => None,
         movie => Some(movie?),
     };
     let Some(movie) = movie else {
-        return Err(no_movie(id).into());
+        return Err(not_found(id).into());
     };
     printer.one(&movie)?;
     printer.finish()?;
     Ok(Exit::Done)
 }
 
-/// Says that no movie has an id.
-fn no_movie(id: &str) -> Error {
+/// Returns the error for an unknown id.
+fn not_found(id: &str) -> Error {
     Error::NotFound {
         message: format!("no movie has the id `{}`", id.escape_debug()),
         ids: vec![id.to_owned()],
@@ -56,10 +56,10 @@ pub(super) async fn list<W: Write>(client: &Client, args: List, printer: &mut Pr
         && let Some(page) = pages.next().await
     {
         let page = match page {
-            // A service of the course has the course's contract only.
+            // A server of the course implements only the course's contract.
             Err(Error::Unimplemented { .. }) if is_plain => {
                 let movies = Box::pin(client.course_list().await?.take(left));
-                each(movies, printer, |printer, movie: Option<Movie>| match movie {
+                print_stream(movies, printer, |printer, movie: Option<Movie>| match movie {
                     Some(movie) => printer.row(Row::Movie(&movie)),
                     None => printer.flush(),
                 })
@@ -73,7 +73,7 @@ pub(super) async fn list<W: Write>(client: &Client, args: List, printer: &mut Pr
         }
         left = left.saturating_sub(page.movies.len());
         printer.flush()?;
-        // A pipe that is full holds it up without the runtime knowing; an interruption is seen here.
+        // A blocked write to a full pipe does not yield. An interruption is noticed here.
         yield_now().await;
     }
     printer.finish()?;
@@ -84,7 +84,7 @@ fn query(args: List) -> Query {
     let List { year_from, year_to, rating_min, genres, countries, languages, director, order_by, limit } =
         args;
     let filter = Filter { year_from, year_to, rating_min, genres, countries, languages, director };
-    // No more than is wanted; 0 is as many as can be had.
+    // No more movies than the limit; 0 is the largest page.
     let page_size = limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or_default().min(1000);
     Query { filter, order_by, page_size }
 }
@@ -102,21 +102,21 @@ pub(super) async fn batch<W: Write>(
 }
 
 pub(super) async fn lookup<W: Write>(client: &Client, printer: &mut Printer<W>) -> Result<Exit> {
-    let (send, ids) = mpsc::channel(READ_AHEAD);
+    let (send, ids) = mpsc::channel(READ_AHEAD_IDS);
     let (fail, failure) = sync::mpsc::channel();
-    // A thread of its own: it may wait for a line that never comes, and nobody waits for it.
+    // On a thread of its own, because it may wait for a line for ever. The runtime does not wait for it.
     thread::spawn(move || {
         if let Err(error) = read_ids(io::stdin().lock(), |id| send.blocking_send(id).is_ok()) {
             let _ = fail.send(error);
         }
     });
-    let answers = client.lookup(ReceiverStream::new(ids)).await?;
-    let (mut asked, mut missing) = (0_u64, 0_u64);
-    each(answers, printer, |printer, answer| match answer {
+    let responses = client.lookup(ReceiverStream::new(ids)).await?;
+    let (mut total, mut missing) = (0_u64, 0_u64);
+    print_stream(responses, printer, |printer, response| match response {
         Some((id, movie)) => {
-            asked += 1;
+            total += 1;
             missing += u64::from(movie.is_none());
-            printer.row(Row::Found { id: &id, movie: movie.as_ref() })
+            printer.row(Row::Lookup { id: &id, movie: movie.as_ref() })
         }
         None => printer.flush(),
     })
@@ -126,20 +126,22 @@ pub(super) async fn lookup<W: Write>(client: &Client, printer: &mut Printer<W>) 
         bail!("standard input cannot be read: {error}");
     }
     if missing > 0 {
-        tell(&format!("{missing} of {asked} ids have no movie"));
-        return Ok(Exit::NoSuchMovie);
+        print_notice(&format!("{missing} of {total} ids are unknown"));
+        return Ok(Exit::NotFound);
     }
     Ok(Exit::Done)
 }
 
-/// Reads ids, one a line, until `take` does not want any more. A byte order mark in front of the first is passed over.
+/// Reads ids, one per line, until `take` returns `false`. Skips a byte order mark at the beginning.
 fn read_ids(mut lines: impl BufRead, mut take: impl FnMut(String) -> bool) -> io::Result<()> {
     let mut is_first = true;
     loop {
         let mut line = String::new();
-        let read = lines.by_ref().take(LONGEST_LINE).read_line(&mut line)? as u64;
-        if read == LONGEST_LINE && !line.ends_with('\n') {
-            return Err(io::Error::other(format!("a line has {LONGEST_LINE} bytes or more, and is no id")));
+        let read = lines.by_ref().take(MAX_LINE_BYTES).read_line(&mut line)? as u64;
+        if read == MAX_LINE_BYTES && !line.ends_with('\n') {
+            return Err(io::Error::other(format!(
+                "a line has {MAX_LINE_BYTES} bytes or more, so it is not an id"
+            )));
         }
         let id = line.strip_suffix('\n').map_or(&*line, |line| line.strip_suffix('\r').unwrap_or(line));
         let id = if is_first { id.strip_prefix('\u{feff}').unwrap_or(id) } else { id };
@@ -152,12 +154,12 @@ fn read_ids(mut lines: impl BufRead, mut take: impl FnMut(String) -> bool) -> io
 
 pub(super) async fn info<W: Write>(client: &Client, printer: &mut Printer<W>) -> Result<Exit> {
     let catalog = client.catalog().await?;
-    printer.facts(&[
-        ("movies", Fact::Number(catalog.movie_count)),
-        ("revision", Fact::Number(catalog.revision)),
-        ("store", Fact::Text(catalog.store)),
-        ("read_only", Fact::Bool(catalog.read_only)),
-        ("version", Fact::Text(catalog.version)),
+    printer.properties(&[
+        ("movies", Property::Number(catalog.movie_count)),
+        ("revision", Property::Number(catalog.revision)),
+        ("store", Property::Text(catalog.store)),
+        ("read_only", Property::Bool(catalog.read_only)),
+        ("version", Property::Text(catalog.version)),
     ])?;
     printer.finish()?;
     Ok(Exit::Done)
@@ -173,7 +175,7 @@ pub(super) async fn health<W: Write>(
         Health::NotServing => ("not serving", Exit::NotServing),
         Health::Unknown => bail!("the service does not know `{}`", text_format::line(service)),
     };
-    printer.facts(&[("status", Fact::Text(status.to_owned()))])?;
+    printer.properties(&[("status", Property::Text(status.to_owned()))])?;
     printer.finish()?;
     Ok(exit)
 }
@@ -198,7 +200,7 @@ mod tests {
         assert_eq!(ids(b"\xef\xbb\xbfa\n\xef\xbb\xbfb"), (words(&["a", "\u{feff}b"]), None));
         let (read, error) = ids(&[b"a\n", &[b'x'; 10_000][..]].concat());
         assert_eq!(read, ["a"]);
-        assert_eq!(error.unwrap(), "a line has 4096 bytes or more, and is no id");
+        assert_eq!(error.unwrap(), "a line has 4096 bytes or more, so it is not an id");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Printing what arrives when it arrives.
+//! Output of items as they arrive.
 
 use std::future::ready;
 use std::io;
@@ -6,12 +6,12 @@ use std::io;
 use anyhow::Result;
 use tokio_stream::StreamExt;
 
-use crate::Items;
+use crate::ResponseStream;
 
-/// Gives what arrives to `print` one by one, and `None` when nothing more is there yet: what has been printed leaves
-/// together, and nobody waits for it because the next is late.
-pub(super) async fn each<T, P>(
-    mut items: Items<T>,
+/// Passes items to `print` as they arrive, and `None` when no further item is ready. Items that arrive together are
+/// flushed together, and a late item delays no earlier one.
+pub(super) async fn print_stream<T, P>(
+    mut items: ResponseStream<T>,
     to: &mut P,
     mut print: impl FnMut(&mut P, Option<T>) -> io::Result<()>,
 ) -> Result<()> {

@@ -1,11 +1,11 @@
-//! The commands that change a movie.
+//! Commands that write a single movie.
 
 use std::io::Write;
 
 use anyhow::Result;
 
 use super::args::{Clearable, Create, Delete, Fields, Update};
-use super::failure::{Exit, Hint, WrongCommandLine};
+use super::failure::{Exit, Hint, UsageError};
 use super::output::Printer;
 use crate::{Client, Error, Field, Movie};
 
@@ -15,7 +15,7 @@ pub(super) async fn create<W: Write>(
     printer: &mut Printer<W>,
 ) -> Result<Exit> {
     let mut movie = Movie { id: args.id.unwrap_or_default(), ..Movie::default() };
-    set(&mut movie, args.fields);
+    apply(&mut movie, args.fields);
     let movie = if args.dry_run { movie } else { add(client, movie).await? };
     printer.one(&movie)?;
     printer.finish()?;
@@ -25,9 +25,9 @@ pub(super) async fn create<W: Write>(
 async fn add(client: &Client, movie: Movie) -> Result<Movie> {
     let has_id = !movie.id.is_empty();
     let hint = if has_id {
-        "it may have been added all the same; run it again: no id is taken twice"
+        "the movie may have been added; run the command again: an id is added only once"
     } else {
-        "it may have been added all the same, and would be again if this is run again; with --id that cannot happen"
+        "the movie may have been added, and the same command would add it again; use --id to prevent this"
     };
     client.create(movie).await.map_err(|error| {
         let may_be_there = matches!(error, Error::DeadlineExceeded { .. } | Error::OutcomeUnknown { .. });
@@ -44,18 +44,18 @@ pub(super) async fn update<W: Write>(
     let Update { id, fields, clear, etag, dry_run } = args;
     let mut movie =
         if dry_run { read(client, id, etag.as_deref()).await? } else { Movie { id, ..Movie::default() } };
-    let mut changed = set(&mut movie, fields);
+    let mut changed = apply(&mut movie, fields);
     for field in clear {
-        let field = empty(&mut movie, field);
+        let field = clear_field(&mut movie, field);
         if changed.contains(&field) {
             let message = format!("{} cannot be both set and cleared", field.name());
-            return Err(WrongCommandLine(message).into());
+            return Err(UsageError(message).into());
         }
         changed.push(field);
     }
     if changed.is_empty() {
-        let message = "nothing to change is named; say what with --title, --rating, …";
-        return Err(WrongCommandLine(message.to_owned()).into());
+        let message = "no field to update is given; use --title, --rating, …";
+        return Err(UsageError(message.to_owned()).into());
     }
     if !dry_run {
         movie.etag = etag.unwrap_or_default();
@@ -80,7 +80,7 @@ pub(super) async fn delete<W: Write>(
     Ok(Exit::Done)
 }
 
-/// Reads the movie that would be changed, if that is still as it was when its etag was read.
+/// Returns the movie that would be written, if it still has the given etag.
 async fn read(client: &Client, id: String, etag: Option<&str>) -> Result<Movie, Error> {
     let movie = client.get(id).await?;
     match etag {
@@ -91,19 +91,19 @@ async fn read(client: &Client, id: String, etag: Option<&str>) -> Result<Movie, 
     }
 }
 
-/// Sets what is named, and returns which fields that are.
-fn set(movie: &mut Movie, fields: Fields) -> Vec<Field> {
+/// Sets the given fields, and returns which ones.
+fn apply(movie: &mut Movie, fields: Fields) -> Vec<Field> {
     let Fields { title, rating, director, year, genres, runtime_minutes, countries, languages } = fields;
-    let mut named = Vec::new();
-    let mut name = |field, is_named: bool| named.extend(is_named.then_some(field));
-    name(Field::Title, title.is_some());
-    name(Field::Rating, rating.is_some());
-    name(Field::Director, director.is_some());
-    name(Field::Year, year.is_some());
-    name(Field::Genres, !genres.is_empty());
-    name(Field::RuntimeMinutes, runtime_minutes.is_some());
-    name(Field::Countries, !countries.is_empty());
-    name(Field::Languages, !languages.is_empty());
+    let mut updated = Vec::new();
+    let mut add = |field, is_set: bool| updated.extend(is_set.then_some(field));
+    add(Field::Title, title.is_some());
+    add(Field::Rating, rating.is_some());
+    add(Field::Director, director.is_some());
+    add(Field::Year, year.is_some());
+    add(Field::Genres, !genres.is_empty());
+    add(Field::RuntimeMinutes, runtime_minutes.is_some());
+    add(Field::Countries, !countries.is_empty());
+    add(Field::Languages, !languages.is_empty());
     let or = |new: Vec<String>, old: &mut Vec<String>| if new.is_empty() { std::mem::take(old) } else { new };
     movie.title = title.unwrap_or_else(|| std::mem::take(&mut movie.title));
     movie.rating = rating.or(movie.rating);
@@ -113,11 +113,11 @@ fn set(movie: &mut Movie, fields: Fields) -> Vec<Field> {
     movie.runtime_minutes = runtime_minutes.or(movie.runtime_minutes);
     movie.countries = or(countries, &mut movie.countries);
     movie.languages = or(languages, &mut movie.languages);
-    named
+    updated
 }
 
-/// Empties a field, and returns which it is.
-fn empty(movie: &mut Movie, field: Clearable) -> Field {
+/// Clears a field, and returns which one.
+fn clear_field(movie: &mut Movie, field: Clearable) -> Field {
     match field {
         Clearable::Rating => (movie.rating = None, Field::Rating).1,
         Clearable::Director => (movie.director.clear(), Field::Director).1,

@@ -1,7 +1,7 @@
-//! Following changes across cuts, each once and in order.
+//! Change stream that survives reconnects and delivers each change once and in order.
 
-mod copy;
-mod place;
+mod copy_tracker;
+mod position;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -12,110 +12,114 @@ use movie_proto::catalog::v1::{self, watch_movies_request, watch_movies_response
 use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
-use self::place::Place;
-use crate::call::{Caller, Items, Messages, Repeat, catalog};
+use self::position::Position;
+use crate::call::{Caller, MessageStream, ResponseStream, RetrySafety, catalog};
 use crate::movie::unsigned;
 use crate::{Error, Movie};
 
-/// How often nodes may say that they are not as far as the watch is, and for how long, before that is taken for good.
-const PATIENCE_WITH_NODES: (u32, Duration) = (10, Duration::from_secs(5));
+/// Number of responses from lagging nodes, and time since the first one, after which the watch no longer waits for the
+/// nodes to catch up.
+const LAGGING_NODE_MAX_RESPONSES: u32 = 10;
+const LAGGING_NODE_MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// Where to begin.
+/// Start of a watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Start {
-    /// With the next change.
+    /// Start with the next change.
     #[default]
     Now,
-    /// With the first change after this revision. That it is of the same history cannot be told by a number: prefer
+    /// Start with the first change after this revision. A number does not identify a history: prefer
     /// [`Start::Resume`].
     After(u64),
-    /// With the first change after the one that had this [`Change::resume_token`].
+    /// Start with the first change after the one with this [`Change::resume_token`].
     Resume(String),
-    /// With all movies, each as if it had just been changed, and then the changes since.
+    /// Start with all movies as upserts, followed by the changes since.
     ///
-    /// Such a watch keeps the ids and etags of all movies in memory. If it cannot go on, since the store was replaced or
-    /// no longer keeps the changes, it makes another copy and tells only what differs, with [`Event::Deleted`] for what is
-    /// gone.
-    Copy,
+    /// The watch keeps the ids and etags of all movies in memory. If it cannot resume, because the store was replaced
+    /// or the changes were compacted, it requests another copy. It then delivers only the differences, with
+    /// [`Event::Deleted`] for removed movies.
+    FullCopy,
 }
 
-/// A change, or the mark that there are no more for now.
+/// A change of the catalogue, or the mark that the watch has caught up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// The revision of the catalogue with this change; for movies of a copy, that of the copy.
+    /// Revision of the catalogue after the change. Movies of a copy have the revision of the copy.
     pub revision: u64,
-    /// What happened.
+    /// The event.
     pub event: Event,
-    /// Resumes a watch after this change, see [`Start::Resume`]. Empty before [`Event::CaughtUp`] of a copy, which
-    /// cannot be resumed in the middle.
+    /// Token to resume after this change, see [`Start::Resume`]. Empty within a copy, before its [`Event::CaughtUp`].
     pub resume_token: String,
 }
 
-/// What happened.
+/// Kind of a change.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
-    /// The movie was added, or changed to this.
+    /// The movie was added or updated.
     Upserted(Movie),
-    /// The movie with this id was removed.
+    /// The movie with this id was deleted.
     Deleted(String),
-    /// Everything that had happened when the watch began has been told. Comes once, and again after each further copy
-    /// of [`Start::Copy`].
+    /// All changes from before the start of the watch were delivered. This event comes once, and again after each
+    /// further copy of [`Start::FullCopy`].
     CaughtUp,
 }
 
-/// Begins to follow.
-pub(crate) async fn follow(caller: Arc<Caller>, start: Start) -> Result<Items<Change>, Error> {
-    let messages = ask(&caller, &start).await?;
+/// Starts a watch.
+pub(crate) async fn follow(caller: Arc<Caller>, start: Start) -> Result<ResponseStream<Change>, Error> {
+    let messages = open_stream(&caller, &start).await?;
     let is_now = start == Start::Now;
-    let place = Place::new(start);
-    let mut watch = Watch { caller, messages: Some(messages), place, tried: 0, behind: None };
+    let position = Position::new(start);
+    let mut watch = Watch { caller, messages: Some(messages), position, attempts: 0, lagging: None };
     if is_now {
-        // Which revision it begins at, the service says at once. Until then, "now" would be a later one after each cut.
+        // The service sends its current revision at once. Without it, a reconnect would skip changes.
         let deadline = watch.caller.deadline();
         let late = Error::DeadlineExceeded { address: watch.caller.name(), after: deadline };
-        timeout(deadline, watch.arrive()).await.map_err(|_| late)??;
+        timeout(deadline, watch.receive()).await.map_err(|_| late)??;
     }
     Ok(Box::pin(try_unfold(watch, async |mut watch| Ok(Some((watch.next().await?, watch))))))
 }
 
-async fn ask(caller: &Caller, start: &Start) -> Result<Messages<v1::WatchMoviesResponse>, Error> {
+async fn open_stream(
+    caller: &Caller,
+    start: &Start,
+) -> Result<MessageStream<v1::WatchMoviesResponse>, Error> {
     use watch_movies_request::Start as At;
     let start = match start {
         Start::Now => None,
         Start::After(revision) => Some(At::FromRevision(i64::try_from(*revision).unwrap_or(i64::MAX))),
         Start::Resume(token) => Some(At::ResumeToken(token.clone())),
-        Start::Copy => Some(At::FullCopy(true)),
+        Start::FullCopy => Some(At::FullCopy(true)),
     };
     let send = |channel, request| async move { catalog(channel).watch_movies(request).await };
-    caller.stream(Repeat::Safe, v1::WatchMoviesRequest { start }, true, send).await
+    caller.stream(RetrySafety::Idempotent, v1::WatchMoviesRequest { start }, true, send).await
 }
 
 struct Watch {
     caller: Arc<Caller>,
-    messages: Option<Messages<v1::WatchMoviesResponse>>,
-    place: Place,
-    /// How often it was tried to go on since the last message.
-    tried: u32,
-    /// How often nodes said since the last change that they are not as far as the watch is, and when they did first.
-    behind: Option<(u32, Instant)>,
+    messages: Option<MessageStream<v1::WatchMoviesResponse>>,
+    position: Position,
+    /// Number of attempts to reconnect since the last message.
+    attempts: u32,
+    /// Number of responses from lagging nodes since the last change, and the time of the first one.
+    lagging: Option<(u32, Instant)>,
 }
 
 impl Watch {
     async fn next(&mut self) -> Result<Change, Error> {
         loop {
-            if let Some(change) = self.place.next() {
+            if let Some(change) = self.position.next_change() {
                 return Ok(change);
             }
-            self.arrive().await?;
+            self.receive().await?;
         }
     }
 
     /// Waits for the next message.
-    async fn arrive(&mut self) -> Result<(), Error> {
+    async fn receive(&mut self) -> Result<(), Error> {
         loop {
             let next = match &mut self.messages {
                 Some(messages) => messages.next().await,
-                None => match ask(&self.caller, self.place.start()).await {
+                None => match open_stream(&self.caller, self.position.start()).await {
                     Ok(messages) => {
                         self.messages = Some(messages);
                         continue;
@@ -124,65 +128,72 @@ impl Watch {
                 },
             };
             match next {
-                Ok(Some(message)) => match read(message).map(|change| self.place.take(change)) {
+                Ok(Some(message)) => match decode(message).map(|change| self.position.take(change)) {
                     Some(true) => {
-                        (self.tried, self.behind) = (0, None);
+                        (self.attempts, self.lagging) = (0, None);
                         return Ok(());
                     }
                     Some(false) => self.wait_for_node().await,
                     None => {}
                 },
-                // No service ends a watch by itself.
-                Ok(None) => self.cut("the service ended the watch").await,
-                Err(error) if error == Error::TooSlow || error.is_temporary() => self.cut(&error).await,
-                // A revision that the service has told is one that another node has, and this one will have soon.
-                Err(Error::RevisionUnknown { .. }) if self.place.is_told() && self.may_wait_for_node() => {
+                // A service ends a watch only when it shuts down.
+                Ok(None) => self.reconnect("the service ended the watch").await,
+                Err(error) if error == Error::WatcherTooSlow || error.is_temporary() => {
+                    self.reconnect(&error).await
+                }
+                // Another node has this revision already, and this one will have it soon.
+                Err(Error::RevisionUnknown { .. })
+                    if self.position.is_from_service() && self.may_wait_for_node() =>
+                {
                     self.wait_for_node().await;
                 }
                 Err(
-                    error @ (Error::HistoryChanged | Error::Compacted { .. } | Error::RevisionUnknown { .. }),
-                ) if self.place.is_copy() => {
-                    self.place.start_over();
-                    self.behind = None;
-                    self.cut(&error).await;
+                    error @ (Error::HistoryChanged
+                    | Error::RevisionCompacted { .. }
+                    | Error::RevisionUnknown { .. }),
+                ) if self.position.is_copy() => {
+                    self.position.start_over();
+                    self.lagging = None;
+                    self.reconnect(&error).await;
                 }
                 Err(error) => return Err(error),
             }
         }
     }
 
-    /// Returns whether a node may still come to where the watch is.
+    /// Returns whether a lagging node may still catch up in time.
     fn may_wait_for_node(&self) -> bool {
-        let (most, longest) = PATIENCE_WITH_NODES;
-        self.behind.is_none_or(|(times, since)| times < most && since.elapsed() < longest)
+        self.lagging.is_none_or(|(responses, since)| {
+            responses < LAGGING_NODE_MAX_RESPONSES && since.elapsed() < LAGGING_NODE_MAX_WAIT
+        })
     }
 
-    /// Tries another node, or this one again, since it is not as far as the watch is.
+    /// Reconnects, perhaps to another node, because this node lags behind the watch.
     async fn wait_for_node(&mut self) {
-        let (times, since) = self.behind.unwrap_or((0, Instant::now()));
-        self.behind = Some((times + 1, since));
+        let (responses, since) = self.lagging.unwrap_or((0, Instant::now()));
+        self.lagging = Some((responses + 1, since));
         if !self.may_wait_for_node() {
-            self.place.accept_older_copy();
+            self.position.accept_older_copy();
         }
-        self.cut("the node is behind").await;
+        self.reconnect("the node is lagging").await;
     }
 
-    async fn cut(&mut self, why: impl Display) {
+    async fn reconnect(&mut self, why: impl Display) {
         self.messages = None;
-        self.place.cut();
-        self.tried += 1;
-        let pause = self.caller.pause(self.tried);
-        info!("{why}; going on {} in {pause:.1?}", self.place);
-        sleep(pause).await;
+        self.position.connection_lost();
+        self.attempts += 1;
+        let backoff = self.caller.backoff(self.attempts);
+        info!("{why}; resuming {} in {backoff:.1?}", self.position);
+        sleep(backoff).await;
     }
 }
 
-fn read(message: v1::WatchMoviesResponse) -> Option<Change> {
-    use watch_movies_response::Event as Told;
+fn decode(message: v1::WatchMoviesResponse) -> Option<Change> {
+    use watch_movies_response::Event as WireEvent;
     let event = match message.event? {
-        Told::Upserted(movie) => Event::Upserted(movie.into()),
-        Told::DeletedId(id) => Event::Deleted(id),
-        Told::CaughtUp(_) => Event::CaughtUp,
+        WireEvent::Upserted(movie) => Event::Upserted(movie.into()),
+        WireEvent::DeletedId(id) => Event::Deleted(id),
+        WireEvent::CaughtUp(_) => Event::CaughtUp,
     };
     Some(Change { revision: unsigned(message.revision), event, resume_token: message.resume_token })
 }

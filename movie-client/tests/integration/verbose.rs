@@ -78,8 +78,8 @@ async fn each_step_to_an_encrypted_answer_is_told_in_its_order_with_its_time() {
     // Which of its addresses comes first is the system's to say.
     let steps: Vec<_> = steps.into_iter().filter(|step| !step.starts_with("no connection to")).collect();
     let connected = format!("connected to localhost:{port} (127.0.0.1) in ");
-    let answered = format!("first answer from localhost:{port} (127.0.0.1) in ");
-    assert_lines(&steps, &["looked up localhost in ", &connected, "encrypted with TLS 1.3 in ", &answered]);
+    let answered = format!("first response from localhost:{port} (127.0.0.1) in ");
+    assert_lines(&steps, &["resolved localhost in ", &connected, "encrypted with TLS 1.3 in ", &answered]);
 }
 
 #[tokio::test]
@@ -88,7 +88,7 @@ async fn an_address_in_numbers_is_not_looked_up_and_a_socket_is_named_by_its_pat
     let Outcome { stderr, .. } = outcome(client(&address).args(["info", "-v"])).await;
     assert_lines(
         &steps(&stderr),
-        &[&format!("connected to {address} in "), &format!("first answer from {address} in ")],
+        &[&format!("connected to {address} in "), &format!("first response from {address} in ")],
     );
     let Outcome { stderr, .. } = outcome(client(&"unix:no/such").args(["info", "-v", "--tries", "1"])).await;
     assert!(stderr.contains("error: no movie service at unix:no/such: "), "{stderr}");
@@ -102,7 +102,7 @@ async fn each_repetition_is_told_with_its_reason_and_its_pause() {
     let again = format!("no movie service at {NOBODY}: ");
     let steps = steps(steps_);
     assert_lines(&steps, &[&refused, &again, &refused, &again, &refused]);
-    assert!(steps[1].contains("; again in ") && steps[1].ends_with("ms"), "{steps:?}");
+    assert!(steps[1].contains("; retrying in ") && steps[1].ends_with("ms"), "{steps:?}");
     assert!(error.starts_with(&again), "{error}");
 }
 

@@ -88,7 +88,7 @@ async fn one_that_is_dead_is_passed_over_and_changes_are_sent_to_the_other() {
     let alive = service().await;
     let mut config = config([dead, alive.address]);
     // The other is no repetition: the call has not left.
-    config.retry.tries = 1;
+    config.retry.max_attempts = 1;
     let client = Client::connect(&config).unwrap();
     for _ in 0..6 {
         client.update(movie("a", "A"), &[Field::Title]).await.unwrap();
@@ -179,7 +179,7 @@ async fn a_name_that_cannot_be_looked_up_later_keeps_its_addresses() {
             break error;
         }
     };
-    assert_eq!(error.to_string(), "no movie service at movies.example:3001: the name has no address");
+    assert_eq!(error.to_string(), "no movie service at movies.example:3001: the name resolves to no address");
 }
 
 #[tokio::test]
@@ -209,7 +209,7 @@ async fn a_service_on_a_unix_socket_is_called() {
     assert_eq!(address.to_string(), format!("unix:{}", path.display()));
     assert_eq!(service.client().catalog().await.unwrap().movie_count, 0);
     service.stop().await;
-    let error = Client::connect(&Config::at([address])).unwrap().get("a").await.unwrap_err();
+    let error = Client::connect(&Config::new([address])).unwrap().get("a").await.unwrap_err();
     assert!(
         error.to_string().starts_with(&format!("no movie service at unix:{}", path.display())),
         "{error}"

@@ -125,17 +125,14 @@ async fn a_self_signed_certificate_that_is_itself_trusted_is_taken_whether_or_no
 async fn a_trusted_self_signed_certificate_is_refused_with_what_is_wrong_with_it() {
     type Change = fn(&mut CertificateParams);
     let wrong: [(Change, &str); 6] = [
-        (
-            |params| params.not_after = date_time_ymd(2001, 2, 3),
-            "it has expired on Feb  3 00:00:00 2001 +00:00",
-        ),
+        (|params| params.not_after = date_time_ymd(2001, 2, 3), "it expired on Feb  3 00:00:00 2001 +00:00"),
         (
             |params| params.not_before = date_time_ymd(2999, 1, 1),
             "it is not valid before Jan  1 00:00:00 2999 +00:00",
         ),
         (
             |params| params.subject_alt_names.clear(),
-            "it has no subjectAltName; its common name `localhost` does not count",
+            "it has no subjectAltName; its common name `localhost` is ignored",
         ),
         (
             |params| {
@@ -152,7 +149,7 @@ async fn a_trusted_self_signed_certificate_is_refused_with_what_is_wrong_with_it
         ),
         (
             |params| params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth],
-            "its extended key usage does not have serverAuth",
+            "its extended key usage lacks serverAuth",
         ),
     ];
     for (change, reason) in wrong {
@@ -162,7 +159,10 @@ async fn a_trusted_self_signed_certificate_is_refused_with_what_is_wrong_with_it
                 change(params);
             });
             let error = certificate.called().await.unwrap_err();
-            assert!(matches!(&error, Error::Untrusted { reason: said, .. } if said == reason), "{error}");
+            assert!(
+                matches!(&error, Error::UntrustedCertificate { reason: said, .. } if said == reason),
+                "{error}"
+            );
         }
     }
 }
@@ -172,15 +172,11 @@ async fn a_self_signed_certificate_that_only_looks_like_the_trusted_one_is_refus
     let (trusted, other) = (SelfSigned::new(|_| {}), SelfSigned::new(|_| {}));
     let service = other.serve();
     let config = trusted.trusted(service.socket_address());
-    assert_untrusted(
-        &config,
-        "it is the certificate of an authority (CA:TRUE), and none that is trusted here",
-    )
-    .await;
+    assert_untrusted(&config, "it is the certificate of an untrusted authority (CA:TRUE)").await;
 
     // The certificate is no secret, its key is.
     let address = handshakes(&trusted.certificate, &other.key).await;
-    assert_untrusted(&trusted.trusted(address), "whoever shows it does not have its key").await;
+    assert_untrusted(&trusted.trusted(address), "the server does not have its private key").await;
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ async fn assert_late<T: std::fmt::Debug>(address: &str, call: impl Future<Output
     let late = Error::DeadlineExceeded { address: address.to_owned(), after: DEADLINE };
     assert_eq!(soon(call).await.unwrap_err(), late);
     assert!(began.elapsed() >= DEADLINE, "{:?}", began.elapsed());
-    assert_eq!(late.to_string(), format!("{address} gave no answer within 0.3 seconds"));
+    assert_eq!(late.to_string(), format!("{address} did not respond within 0.3 seconds"));
 }
 
 #[tokio::test]
@@ -67,10 +67,10 @@ async fn a_connection_that_is_not_made_in_time_is_given_up() {
     // It takes connections and does not speak TLS, nor anything.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = format!("https://{}", silent.local_addr().unwrap());
-    let mut config = Config { connect_timeout: DEADLINE, ..Config::at([address.parse().unwrap()]) };
+    let mut config = Config { connect_timeout: DEADLINE, ..Config::new([address.parse().unwrap()]) };
     config.tls.authorities =
         Some(rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap().cert.pem().into());
-    config.retry.tries = 1;
+    config.retry.max_attempts = 1;
     let began = Instant::now();
     let error = soon(Client::connect(&config).unwrap().get("a")).await.unwrap_err();
     assert!(began.elapsed() >= DEADLINE, "{:?}", began.elapsed());

@@ -27,7 +27,7 @@ async fn what_the_service_says_about_itself_names_its_address() {
             Code::Unavailable,
             "STORE_UNAVAILABLE",
             |address, message| Error::Unavailable { address, message },
-            "AT cannot answer now: what it says",
+            "AT is unavailable: what it says",
         ),
         (
             Code::Unavailable,
@@ -39,25 +39,25 @@ async fn what_the_service_says_about_itself_names_its_address() {
             Code::Unauthenticated,
             "CREDENTIALS_MISSING",
             |address, message| Error::Unauthenticated { address, message },
-            "AT does not know the caller: what it says",
+            "AT did not authenticate the caller: what it says",
         ),
         (
             Code::PermissionDenied,
             "ROLE_TOO_LOW",
             |address, message| Error::PermissionDenied { address, message },
-            "AT does not allow it: what it says",
+            "AT denied permission: what it says",
         ),
         (
             Code::ResourceExhausted,
             "SERVICE_BUSY",
-            |address, message| Error::Busy { address, message },
+            |address, message| Error::ResourceExhausted { address, message },
             "AT is busy: what it says",
         ),
         (
             Code::Unimplemented,
             "",
             |address, message| Error::Unimplemented { address, message },
-            "AT does not have this call: what it says",
+            "AT does not implement this call: what it says",
         ),
         (
             Code::Internal,
@@ -83,21 +83,26 @@ async fn what_the_service_says_about_movies_and_revisions_has_a_meaning_each() {
         (
             Code::OutOfRange,
             "PAGE_TOKEN_EXPIRED",
-            Error::ListExpired,
-            "the list has changed too much to go on with it",
+            Error::PageTokenExpired,
+            "the page token has expired: the list has changed too much since its first page",
         ),
-        (Code::Aborted, "WATCHER_TOO_SLOW", Error::TooSlow, "changes come faster than they are read"),
+        (
+            Code::Aborted,
+            "WATCHER_TOO_SLOW",
+            Error::WatcherTooSlow,
+            "the watcher reads the changes too slowly",
+        ),
         (
             Code::OutOfRange,
             "REVISION_COMPACTED",
-            Error::Compacted { oldest: Some(7) },
-            "changes since that revision are no longer kept; the oldest is 7",
+            Error::RevisionCompacted { oldest: Some(7) },
+            "the service no longer has the changes since that revision; the oldest is 7",
         ),
         (
             Code::OutOfRange,
             "REVISION_UNKNOWN",
             Error::RevisionUnknown { newest: Some(9) },
-            "the catalogue has not come to that revision; it is at 9",
+            "the catalogue has not reached that revision; it is at 9",
         ),
     ];
     for (code, reason, meaning, line) in meanings {
@@ -192,7 +197,8 @@ async fn revisions_that_are_not_kept_or_not_yet_there_say_so() {
         client.create(movie(&number.to_string(), "A")).await.unwrap();
     }
     let revision = client.catalog().await.unwrap().revision;
-    let compacted = |error: &Error| matches!(error, Error::Compacted { oldest: Some(oldest) } if *oldest > 1);
+    let compacted =
+        |error: &Error| matches!(error, Error::RevisionCompacted { oldest: Some(oldest) } if *oldest > 1);
     let error = first(&client, Start::After(1)).await;
     assert!(compacted(&error), "{error:?}");
     let error = first(&client, Start::After(revision + 1)).await;
@@ -232,7 +238,7 @@ async fn what_cannot_be_reached_says_where_and_why() {
 #[tokio::test]
 async fn what_cannot_work_is_refused_before_any_call() {
     let error = Client::connect(&config([])).err().unwrap();
-    assert_eq!(error, Error::Config("no address of a service is given".to_owned()));
+    assert_eq!(error, Error::Config("no address of the service is given".to_owned()));
     let error = Token::new("two words").err().unwrap();
     assert!(matches!(error, Error::Config(_)), "{error:?}");
     let error = Error::from("movies.example".parse::<movie_client::Address>().unwrap_err());
@@ -249,7 +255,7 @@ async fn what_takes_too_long_says_how_long_it_had() {
         let deadline = Duration::from_millis(deadline);
         let client = Client::connect(&Config { deadline, ..config([service.address]) }).unwrap();
         let error = client.get("a").await.unwrap_err();
-        assert_eq!(error.to_string(), format!("{} gave no answer within {text}", service.address));
+        assert_eq!(error.to_string(), format!("{} did not respond within {text}", service.address));
         assert!(error.is_temporary());
     }
 }

@@ -1,4 +1,4 @@
-//! What peers, names and services do that cannot be trusted to behave, and what it must not cost.
+//! What peers, names and services do that is not trusted to behave, and what it must not cost.
 
 use std::io;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use movie_client::{Client, Config, Error, Query, Resolver, Retry};
+use movie_client::{Client, Config, Error, Query, Resolver, RetryPolicy};
 use movie_proto::catalog::v1;
 use movie_service::catalogue::Catalogue;
 use movie_service::found::Found;
@@ -128,7 +128,7 @@ async fn that_nobody_could_be_reached_is_said_although_there_was_no_time_left_to
         addresses: vec![address.parse().unwrap()],
         connect_timeout: SHORT,
         deadline: SHORT * 3 / 2,
-        retry: Retry { tries: 9, ..config([]).retry },
+        retry: RetryPolicy { max_attempts: 9, ..config([]).retry },
         ..config([])
     };
     config.tls.authorities = Some(rcgen_authority());

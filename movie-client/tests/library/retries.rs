@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use movie_client::{Client, Config, Error, Event, Field, Resolver, Retry, Start};
+use movie_client::{Client, Config, Error, Event, Field, Resolver, RetryPolicy, Start};
 use movie_proto::catalog::v1::{self, CreateMovieRequest, ImportMoviesRequest, LookupMoviesResponse};
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
@@ -40,7 +40,7 @@ async fn a_read_is_tried_as_often_as_it_may_be_and_no_more() {
     for tries in [1, 2, 5] {
         let service = Scripted::always([unavailable()]).await;
         let mut config = config([service.address]);
-        config.retry.tries = tries;
+        config.retry.max_attempts = tries;
         let error = Client::connect(&config).unwrap().get("a").await.unwrap_err();
         assert_eq!(
             error,
@@ -232,7 +232,7 @@ async fn a_service_that_says_when_to_come_again_is_left_alone_until_then() {
 async fn there_is_a_pause_before_each_repetition() {
     let service = Scripted::always([unavailable()]).await;
     let pause = Duration::from_millis(100);
-    let retry = Retry { tries: 3, first_pause: pause, longest_pause: pause };
+    let retry = RetryPolicy { max_attempts: 3, initial_backoff: pause, max_backoff: pause };
     let client = Client::connect(&Config { retry, ..config([service.address]) }).unwrap();
     let began = Instant::now();
     client.get("a").await.unwrap_err();

@@ -90,7 +90,7 @@ impl Service {
 
     /// Returns a client of it.
     pub(crate) fn client(&self) -> Client {
-        Client::connect(&Config::at([self.address()])).unwrap()
+        Client::connect(&Config::new([self.address()])).unwrap()
     }
 
     /// Asks it to stop, and waits until it has.

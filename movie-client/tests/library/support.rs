@@ -5,7 +5,7 @@ use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use movie_client::{Change, Client, Config, Error, Items, Movie, Retry};
+use movie_client::{Change, Client, Config, Error, Movie, ResponseStream, RetryPolicy};
 use tokio::net::TcpSocket;
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
@@ -20,12 +20,15 @@ pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Returns the next item, which has to come.
-pub(crate) async fn next<T>(items: &mut Items<T>) -> Result<T, Error> {
+pub(crate) async fn next<T>(items: &mut ResponseStream<T>) -> Result<T, Error> {
     soon(items.next()).await.expect("the stream ended")
 }
 
 /// Returns the changes of a watch up to the one that is told as `is_last`.
-pub(crate) async fn until(changes: &mut Items<Change>, is_last: impl Fn(&Change) -> bool) -> Vec<Change> {
+pub(crate) async fn until(
+    changes: &mut ResponseStream<Change>,
+    is_last: impl Fn(&Change) -> bool,
+) -> Vec<Change> {
     let mut told = Vec::new();
     loop {
         told.push(next(changes).await.unwrap());
@@ -39,8 +42,8 @@ pub(crate) async fn until(changes: &mut Items<Change>, is_last: impl Fn(&Change)
 pub(crate) fn config(addresses: impl IntoIterator<Item = SocketAddr>) -> Config {
     let pause = Duration::from_millis(1);
     Config {
-        retry: Retry { first_pause: pause, longest_pause: pause, ..Retry::default() },
-        ..Config::at(addresses.into_iter().map(|address| address.to_string().parse().unwrap()))
+        retry: RetryPolicy { initial_backoff: pause, max_backoff: pause, ..RetryPolicy::default() },
+        ..Config::new(addresses.into_iter().map(|address| address.to_string().parse().unwrap()))
     }
 }
 

@@ -81,7 +81,7 @@ pub(crate) async fn count(config: &Config) -> Result<u64, Error> {
 /// Asserts that a service is not trusted, and that the reason says this.
 pub(crate) async fn assert_untrusted(config: &Config, part: &str) {
     let error = count(config).await.unwrap_err();
-    let Error::Untrusted { address, reason } = &error else { panic!("{error:?}") };
+    let Error::UntrustedCertificate { address, reason } = &error else { panic!("{error:?}") };
     assert!(address.starts_with("localhost:"), "{address}");
     assert!(reason.contains(part) && !error.to_string().contains('\n'), "{error}");
 }
@@ -108,7 +108,10 @@ async fn a_service_whose_authority_is_not_trusted_is_not_called() {
     assert_untrusted(&config, "no authority that is trusted here").await;
     config.tls.authorities = Some(b"no certificate".to_vec());
     let error = count(&config).await.unwrap_err();
-    assert_eq!(error, Error::Config("no certificate in PEM is in the authorities' certificates".to_owned()));
+    assert_eq!(
+        error,
+        Error::Config("no certificate in PEM found in the authorities' certificates".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -133,10 +136,10 @@ async fn a_service_that_sees_no_certificate_or_a_stranger_s_refuses_the_connecti
     let service = authority.service("localhost", true);
     let mut config = authority.trusted(service.socket_address());
     for (identity, part) in [
-        (None, "it wants a certificate of the client"),
+        (None, "the server requires a client certificate"),
         (
             Some(Authority::new().identity("a")),
-            "it does not take the client's certificate: a signature is wrong",
+            "the server rejects the client's certificate: a signature is invalid",
         ),
     ] {
         config.tls.identity = identity;
@@ -148,9 +151,9 @@ async fn a_service_that_sees_no_certificate_or_a_stranger_s_refuses_the_connecti
     let other = authority.identity("a").key;
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     for (key, said) in [
-        ("no key".into(), "no private key in PEM is in the client's key"),
-        (encrypted.into(), "the client's key is encrypted; `openssl pkey` writes it without a passphrase"),
-        (other, "the client's key is not that of its certificate"),
+        ("no key".into(), "the client's key has no private key in PEM"),
+        (encrypted.into(), "the client's private key is encrypted; decrypt it with `openssl pkey`"),
+        (other, "the client's key does not match its certificate"),
     ] {
         config.tls.identity = Some(Identity { certificate: certificate.clone(), key });
         assert_eq!(count(&config).await.unwrap_err(), Error::Config(said.to_owned()));
@@ -161,7 +164,7 @@ async fn a_service_that_sees_no_certificate_or_a_stranger_s_refuses_the_connecti
 async fn a_service_that_does_not_speak_tls_is_told_by_what_it_says() {
     let service = Service::start(server());
     let config = Authority::new().trusted(service.socket_address());
-    assert_unreachable(&config, "it does not speak TLS; is it http instead of https?").await;
+    assert_unreachable(&config, "the server does not use TLS; try http instead of https").await;
 }
 
 #[tokio::test]
@@ -220,12 +223,15 @@ async fn a_caller_is_known_by_its_token_and_may_do_what_its_role_may() {
     assert!(matches!(error, Error::PermissionDenied { .. }), "{error}");
     assert_eq!(
         error.to_string(),
-        format!("{address} does not allow it: this call needs the role of a writer")
+        format!("{address} denied permission: this call needs the role of a writer")
     );
     for (token, part) in [(None, "Bearer TOKEN"), (Some("wrong"), "the token is not known here")] {
         let error = client(token).get("a").await.unwrap_err();
         assert!(matches!(error, Error::Unauthenticated { .. }), "{error}");
-        assert!(error.to_string().starts_with(&format!("{address} does not know the caller: ")), "{error}");
+        assert!(
+            error.to_string().starts_with(&format!("{address} did not authenticate the caller: ")),
+            "{error}"
+        );
         assert!(error.to_string().contains(part), "{error}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use movie_client::{Change, Client, Error, Event, Field, Items, Movie, Query, Start};
+use movie_client::{Change, Client, Error, Event, Field, Movie, Query, ResponseStream, Start};
 use movie_proto::catalog::v1::{self, WatchMoviesRequest, watch_movies_request, watch_movies_response};
 use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
@@ -97,7 +97,7 @@ fn levels(told: &[Change]) -> usize {
 }
 
 /// Collects all changes up to the last movie.
-fn collect(mut changes: Items<Change>) -> JoinHandle<Vec<Change>> {
+fn collect(mut changes: ResponseStream<Change>) -> JoinHandle<Vec<Change>> {
     tokio::spawn(async move { until(&mut changes, is_last).await })
 }
 
@@ -126,7 +126,7 @@ async fn each_change_is_told_once_and_in_order_however_often_connections_are_cut
     assert_eq!((from_now.revision, from_now.event), (revision, Event::CaughtUp));
     let now = collect(now);
     let after = collect(client([proxy.address]).watch(Start::After(revision)).await.unwrap());
-    let mut copy = client([proxy.address]).watch(Start::Copy).await.unwrap();
+    let mut copy = client([proxy.address]).watch(Start::FullCopy).await.unwrap();
     let copy = tokio::spawn(async move {
         // The last movie may be one of the copy, if that was cut again and again.
         let mut told = until(&mut copy, is_level).await;
@@ -171,7 +171,7 @@ async fn a_copy_that_is_cut_in_the_middle_is_completed_and_what_was_removed_sinc
     // A part of the copy comes through, and nothing more for now.
     let mut room = Some(10_000);
     proxy.cut_after(move || room.take().unwrap_or(0));
-    let mut copy = client([proxy.address]).watch(Start::Copy).await.unwrap();
+    let mut copy = client([proxy.address]).watch(Start::FullCopy).await.unwrap();
     let mut told = vec![next(&mut copy).await.unwrap()];
     assert!(matches!(&told[0].event, Event::Upserted(movie) if movie.id == "old 0"), "{told:?}");
 
@@ -296,7 +296,7 @@ async fn a_watch_ends_with_what_lasts() {
         let mut changes = client([service.address]).watch(Start::Now).await.unwrap();
         next(&mut changes).await.unwrap();
         let error = next(&mut changes).await.unwrap_err();
-        let cannot_resume = matches!(error, Error::Compacted { .. } | Error::HistoryChanged);
+        let cannot_resume = matches!(error, Error::RevisionCompacted { .. } | Error::HistoryChanged);
         assert_eq!(cannot_resume, code == Code::OutOfRange, "{error:?}");
         assert!(changes.next().await.is_none());
         assert_eq!(service.asked().len(), 1);
@@ -334,7 +334,7 @@ async fn a_watch_that_was_cut_while_its_changes_are_dropped_says_so() {
             break error;
         }
     };
-    assert!(matches!(error, Error::Compacted { oldest: Some(_) }), "{error:?}");
+    assert!(matches!(error, Error::RevisionCompacted { oldest: Some(_) }), "{error:?}");
 }
 
 #[tokio::test]
@@ -378,7 +378,7 @@ async fn replaced(lost: usize, new: usize) {
     }
     let proxy = Proxy::to(old.socket_address()).await;
     let client = client([proxy.address]);
-    let mut copy = client.watch(Start::Copy).await.unwrap();
+    let mut copy = client.watch(Start::FullCopy).await.unwrap();
     let mut told = until(&mut copy, is_level).await;
     let mut plain = client.watch(Start::Now).await.unwrap();
     next(&mut plain).await.unwrap();
@@ -412,7 +412,7 @@ async fn a_copy_starts_over_when_its_changes_are_no_longer_kept() {
     let direct = service.client();
     make_changes(&direct, 10, |_| {}).await;
     direct.delete(LAST, None).await.unwrap();
-    let mut copy = client([proxy.address]).watch(Start::Copy).await.unwrap();
+    let mut copy = client([proxy.address]).watch(Start::FullCopy).await.unwrap();
     let mut told = until(&mut copy, is_level).await;
     proxy.cut_after(|| 0);
     proxy.cut();

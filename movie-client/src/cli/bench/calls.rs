@@ -4,7 +4,7 @@ use anyhow::ensure;
 use tokio_stream::StreamExt;
 
 use super::args::Call;
-use crate::{Client, Error, Items, Movie, Query};
+use crate::{Client, Error, Movie, Query, ResponseStream};
 
 /// How many movies are asked for, at most: those at the beginning of the catalogue.
 const MOST_IDS: usize = 10_000;
@@ -94,7 +94,7 @@ fn one(movie: Option<&Movie>, id: &str) -> Answer {
     Answer { movies: movie.is_some().into(), is_right }
 }
 
-async fn ids(movies: Items<Movie>) -> Result<Vec<String>, Error> {
+async fn ids(movies: ResponseStream<Movie>) -> Result<Vec<String>, Error> {
     movies.take(MOST_IDS).map(|movie| movie.map(|movie| movie.id)).collect().await
 }
 

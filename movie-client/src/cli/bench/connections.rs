@@ -6,8 +6,8 @@ use std::future::ready;
 use tracing::debug;
 
 use super::calls::Questions;
-use crate::address::Place;
-use crate::{Address, Client, Config, Error, Resolver, Retry};
+use crate::address::AddressKind;
+use crate::{Address, Client, Config, Error, Resolver, RetryPolicy};
 
 /// Connects, in turns to all addresses that answer. Returns so many clients, and how many addresses they lead to.
 ///
@@ -41,7 +41,7 @@ pub(super) async fn connect(
     }
     Err(failure.unwrap_or_else(|| {
         let name = config.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        Error::Unreachable { address: name, reason: "the name has no address".to_owned() }
+        Error::Unreachable { address: name, reason: "the name resolves to no address".to_owned() }
     }))
 }
 
@@ -53,10 +53,10 @@ async fn places(config: &Config) -> (Vec<Config>, Option<Error>) {
         let place = |resolver| Config {
             addresses: vec![address.clone()],
             resolver,
-            retry: Retry::never(),
+            retry: RetryPolicy::disabled(),
             ..config.clone()
         };
-        let Address(Place::Host(host)) = address else {
+        let Address(AddressKind::Host(host)) = address else {
             places.extend(seen.insert((address, None)).then(|| place(config.resolver.clone())));
             continue;
         };

@@ -33,7 +33,7 @@ use self::calls::Questions;
 use self::load::Load;
 use self::report::Report;
 use super::failure::Exit;
-use super::output::Form;
+use super::output::OutputOptions;
 use crate::{Client, Config};
 
 /// Loads the service, and prints how it bore that. Interrupted, it prints what it has measured until then.
@@ -45,7 +45,7 @@ use crate::{Client, Config};
 pub async fn bench(
     config: &Config,
     args: &Bench,
-    form: &Form,
+    options: &OutputOptions,
     out: &mut impl io::Write,
 ) -> anyhow::Result<Exit> {
     let interrupted = async {
@@ -53,14 +53,14 @@ pub async fn bench(
             pending::<()>().await;
         }
     };
-    bench_until(interrupted, config, args, form, out).await
+    bench_until(interrupted, config, args, options, out).await
 }
 
 async fn bench_until(
     interrupted: impl Future<Output = ()>,
     config: &Config,
     args: &Bench,
-    form: &Form,
+    options: &OutputOptions,
     out: &mut impl io::Write,
 ) -> anyhow::Result<Exit> {
     let mut interrupted = pin!(interrupted);
@@ -78,7 +78,7 @@ async fn bench_until(
         warn!("interrupted before anything was measured");
         return Ok(Exit::Interrupted);
     };
-    report.write(form, out)?;
+    report.write(options, out)?;
     out.flush()?;
     if let Some(shortfall) = report.shortfall() {
         warn!("{shortfall}");

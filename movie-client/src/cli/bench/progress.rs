@@ -92,7 +92,7 @@ mod tests {
             statistics.rate.add(answer);
         }
         assert_eq!(so_far(&statistics, Duration::from_secs(2)), "15 calls/s, p99 1.500 ms");
-        statistics.record(Err(Error::TooSlow), Duration::ZERO);
+        statistics.record(Err(Error::WatcherTooSlow), Duration::ZERO);
         statistics.record(Ok(Answer { movies: 0, is_right: false }), Duration::ZERO);
         assert_eq!(
             so_far(&statistics, Duration::from_secs(1)),

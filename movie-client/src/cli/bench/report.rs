@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::args::Bench;
 use super::latency::{Latencies, PERCENTILES, buckets, float};
 use super::statistics::Statistics;
-use crate::cli::output::{Form, Format};
+use crate::cli::output::{Format, OutputOptions};
 
 /// The longest bar, on a wide enough terminal.
 const LONGEST_BAR: usize = 40;
@@ -47,15 +47,15 @@ impl Report<'_> {
     /// # Errors
     ///
     /// Those of `out`.
-    pub(super) fn write(&self, form: &Form, out: &mut impl io::Write) -> io::Result<()> {
-        match form.format {
-            Format::Text | Format::Table => self.write_text(form.width, out),
+    pub(super) fn write(&self, options: &OutputOptions, out: &mut impl io::Write) -> io::Result<()> {
+        match options.format {
+            Format::Text | Format::Table => self.write_text(options.width, out),
             Format::Json => {
-                serde_json::Serializer::pretty(&mut *out).collect_map(self.facts())?;
+                serde_json::Serializer::pretty(&mut *out).collect_map(self.properties())?;
                 writeln!(out)
             }
             Format::Ndjson => {
-                serde_json::Serializer::new(&mut *out).collect_map(self.facts())?;
+                serde_json::Serializer::new(&mut *out).collect_map(self.properties())?;
                 writeln!(out)
             }
             Format::Csv => self.write_csv(out),
@@ -63,12 +63,12 @@ impl Report<'_> {
     }
 
     /// Returns everything by its name. Names are for programs: none changes, and units are in them.
-    fn facts(&self) -> Vec<(&'static str, Value)> {
+    fn properties(&self) -> Vec<(&'static str, Value)> {
         let Self { args, time, statistics, .. } = self;
         let errors =
             statistics.failures.iter().map(|(kind, failures)| ((*kind).to_owned(), failures.count.into()));
         let made_per_second = args.rate.map(|_| rounded(self.made_per_second));
-        let mut facts = vec![
+        let mut properties = vec![
             ("call", args.call.name().into()),
             ("connections", args.connections.into()),
             ("addresses", self.addresses.into()),
@@ -90,20 +90,20 @@ impl Report<'_> {
         ];
         let latencies = Latencies::of(statistics);
         let told = |value: fn(&Latencies) -> Value| latencies.as_ref().map_or(Value::Null, value);
-        facts.push(("latency_min_us", told(|latencies| latencies.min.into())));
-        facts.push(("latency_mean_us", told(|latencies| rounded(latencies.mean))));
+        properties.push(("latency_min_us", told(|latencies| latencies.min.into())));
+        properties.push(("latency_mean_us", told(|latencies| rounded(latencies.mean))));
         for (place, (_, name, _)) in PERCENTILES.into_iter().enumerate() {
             let value = latencies.as_ref().map(|latencies| latencies.percentiles[place].2);
-            facts.push((name, value.into()));
+            properties.push((name, value.into()));
         }
-        facts.push(("latency_max_us", told(|latencies| latencies.max.into())));
-        facts
+        properties.push(("latency_max_us", told(|latencies| latencies.max.into())));
+        properties
     }
 
     fn write_csv(&self, out: &mut impl io::Write) -> io::Result<()> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(["name", "value"])?;
-        for (name, value) in self.facts() {
+        for (name, value) in self.properties() {
             match value {
                 Value::Object(parts) => {
                     for (part, value) in parts {
@@ -232,7 +232,7 @@ mod tests {
         }
         if latencies.is_empty() {
             let message = "busy".to_owned();
-            statistics.record(Err(Error::TooMuch { address: "a:1".into(), message }), Duration::ZERO);
+            statistics.record(Err(Error::TooLarge { address: "a:1".into(), message }), Duration::ZERO);
         }
         print(&report(args, statistics), format)
     }
@@ -246,7 +246,7 @@ mod tests {
 
     fn print(report: &Report<'_>, format: Format) -> String {
         let mut out = Vec::new();
-        report.write(&Form { format, width: Some(50), colours: false }, &mut out).unwrap();
+        report.write(&OutputOptions { format, width: Some(50), colours: false }, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -323,6 +323,9 @@ mod tests {
     fn what_failed_is_told_with_an_example() {
         let text = printed(&args(Some(7), Call::Page), &[], Format::Text);
         assert!(text.contains("ListMovies, 7 calls/s on 1 connection\n"), "{text}");
-        assert!(text.ends_with("failed      1\n         1  too_much: a:1 refuses so much: busy\n"), "{text}");
+        assert!(
+            text.ends_with("failed      1\n         1  too_much: the message is too large for a:1: busy\n"),
+            "{text}"
+        );
     }
 }

@@ -136,7 +136,7 @@ fn kind(error: &Error) -> &'static str {
         Error::Config(_) => "config",
         Error::Address(_) => "address",
         Error::Unreachable { .. } => "unreachable",
-        Error::Untrusted { .. } => "untrusted",
+        Error::UntrustedCertificate { .. } => "untrusted",
         Error::Unavailable { .. } => "unavailable",
         Error::OutcomeUnknown { .. } => "outcome_unknown",
         Error::DeadlineExceeded { .. } => "deadline_exceeded",
@@ -145,15 +145,15 @@ fn kind(error: &Error) -> &'static str {
         Error::Invalid { .. } => "invalid",
         Error::Conflict { .. } => "conflict",
         Error::ReadOnly { .. } => "read_only",
-        Error::ListExpired => "list_expired",
-        Error::Compacted { .. } => "compacted",
+        Error::PageTokenExpired => "list_expired",
+        Error::RevisionCompacted { .. } => "compacted",
         Error::HistoryChanged => "history_changed",
         Error::RevisionUnknown { .. } => "revision_unknown",
-        Error::TooSlow => "too_slow",
+        Error::WatcherTooSlow => "too_slow",
         Error::Unauthenticated { .. } => "unauthenticated",
         Error::PermissionDenied { .. } => "permission_denied",
-        Error::Busy { .. } => "busy",
-        Error::TooMuch { .. } => "too_much",
+        Error::ResourceExhausted { .. } => "busy",
+        Error::TooLarge { .. } => "too_much",
         Error::Unimplemented { .. } => "unimplemented",
         Error::Failed { .. } => "failed",
     }
@@ -179,11 +179,15 @@ mod tests {
 
     #[test]
     fn what_was_counted_apart_adds_up() {
-        let refused = || Error::TooMuch { address: "a".into(), message: "first".into() };
+        let refused = || Error::TooLarge { address: "a".into(), message: "first".into() };
         let mut one =
             of([(Ok(RIGHT), 1), (Err(refused()), 2), (Ok(Answer { movies: 0, is_right: false }), 3)]);
-        let other =
-            of([(Ok(RIGHT), 1000), (Err(Error::TooSlow), 1), (Err(refused()), 1), (Err(refused()), 1)]);
+        let other = of([
+            (Ok(RIGHT), 1000),
+            (Err(Error::WatcherTooSlow), 1),
+            (Err(refused()), 1),
+            (Err(refused()), 1),
+        ]);
         one.add(&other);
         assert_eq!((one.answered, one.wrong), (3, 1));
         assert_eq!((one.failed(), one.ended(), one.latency.len()), (4, 7, 3));
@@ -196,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_call_that_was_not_answered_in_time_counts_as_slow_and_one_that_was_refused_not_as_fast() {
-        let statistics = of([(Err(late()), 1000), (Err(Error::TooSlow), 0)]);
+        let statistics = of([(Err(late()), 1000), (Err(Error::WatcherTooSlow), 0)]);
         assert_eq!(statistics.latency.len(), 1);
         assert!(statistics.latency.min() >= 999_000);
     }

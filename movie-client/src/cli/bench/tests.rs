@@ -19,9 +19,9 @@ use super::args::Call;
 use super::*;
 use crate::cli::failure;
 use crate::cli::output::Format;
-use crate::{Error, Resolver, Retry};
+use crate::{Error, Resolver, RetryPolicy};
 
-const JSON: Form = Form { format: Format::Json, width: None, colours: false };
+const JSON: OutputOptions = OutputOptions { format: Format::Json, width: None, colours: false };
 
 /// A server of the course's contract that answers as it is told to.
 #[derive(Default)]
@@ -48,7 +48,7 @@ impl Server {
         });
         let server = tonic::transport::Server::builder().add_service(MovieServer::new(self));
         tokio::spawn(server.serve_with_incoming(connections));
-        Config::at([address.to_string().parse().unwrap()])
+        Config::new([address.to_string().parse().unwrap()])
     }
 }
 
@@ -234,7 +234,7 @@ async fn each_connection_is_one_and_in_turns_to_every_address_that_answers() {
     nobody.bind(([127, 0, 0, 1], 0).into()).unwrap();
     sockets.insert(1, nobody.local_addr().unwrap());
     let resolver = Resolver::new(move |_, _| ready(Ok(sockets.clone())));
-    let config = Config { resolver, ..Config::at(["movies.example:1".parse().unwrap()]) };
+    let config = Config { resolver, ..Config::new(["movies.example:1".parse().unwrap()]) };
     let args = Bench { connections: 5, concurrency: 3, ..args(100) };
     let prepared = Client::connect(&Server::default().start().await).unwrap();
     let questions = Questions::prepare(&prepared, args.call).await.unwrap();
@@ -267,7 +267,7 @@ async fn failed_calls_are_counted_by_kind_and_are_no_answers() {
 async fn that_all_calls_failed_is_an_error_that_says_why() {
     let (report, ended) = measured(Server { refuses_every: Some(1), ..Server::default() }, &args(10)).await;
     let error = ended.unwrap_err();
-    assert!(matches!(error.downcast_ref(), Some(Error::Busy { .. })), "{error:#}");
+    assert!(matches!(error.downcast_ref(), Some(Error::ResourceExhausted { .. })), "{error:#}");
     assert_eq!(error.to_string(), "10 of 10 calls failed");
     assert_eq!(report["failed"], 10);
 }
@@ -338,7 +338,7 @@ async fn what_an_interruption_gives_up_counts_with_its_age() {
 #[tokio::test]
 async fn an_interruption_before_anything_counts_prints_nothing() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let preparing = Config::at([silent.local_addr().unwrap().to_string().parse().unwrap()]);
+    let preparing = Config::new([silent.local_addr().unwrap().to_string().parse().unwrap()]);
     let warming_up = Server::default().start().await;
     for config in [preparing, warming_up] {
         let args = Bench { warm_up: Duration::from_hours(1), ..args(1) };
@@ -355,8 +355,8 @@ async fn nobody_at_the_address_is_told_at_once() {
     // Bound and not listened to, so that nobody else gets the port.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
-    let mut config = Config::at([socket.local_addr().unwrap().to_string().parse().unwrap()]);
-    config.retry = Retry::never();
+    let mut config = Config::new([socket.local_addr().unwrap().to_string().parse().unwrap()]);
+    config.retry = RetryPolicy::disabled();
     let mut out = Vec::new();
     let error = bench(&config, &args(10), &JSON, &mut out).await.unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(Error::Unreachable { .. })), "{error:#}");

@@ -7,7 +7,7 @@ use movie_proto::catalog::v1;
 use prost::Message;
 use uuid::{Uuid, uuid};
 
-use super::{Place, Row};
+use super::{FilePosition, Row};
 use crate::Movie;
 
 /// What is wrong with a movie that has no id, said once a file.
@@ -47,7 +47,7 @@ impl Ids {
     }
 
     /// Makes an id. Different movies never get the same: the second one would replace the first.
-    fn make(&mut self, movie: Movie, at: &Place) -> Result<Movie, String> {
+    fn make(&mut self, movie: Movie, at: &FilePosition) -> Result<Movie, String> {
         if movie.title.is_empty() {
             return Err("the movie has neither an id nor a title to make one from".to_owned());
         }

@@ -12,7 +12,7 @@ use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Er
 use serde::de::{MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::{Map, Value};
 
-use super::source::{LONGEST, Line, Lines, Place, Source};
+use super::source::{FilePosition, LONGEST, Line, Lines, Source};
 use super::{Row, Rows, table};
 use crate::Movie;
 
@@ -28,7 +28,7 @@ pub(super) fn documents(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
     let mut json = serde_json::Deserializer::from_reader(Counted(source.into_text(), &progress));
     let mut stopped = None;
     let take = &mut |line, movie| {
-        rows(Row::Line { at: Place { file: file.clone(), line }, movie })
+        rows(Row::Line { at: FilePosition { file: file.clone(), line }, movie })
             .map_err(|error| stopped = Some(error))
             .is_ok()
     };
@@ -71,7 +71,7 @@ pub(super) fn lines(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
             object.map_err(|error| format!("{} at column {}", without_place(&error), error.column()))
         });
         let movie = object.and_then(keys).and_then(movie);
-        rows(Row::Line { at: Place { file: file.clone(), line: number }, movie })?;
+        rows(Row::Line { at: FilePosition { file: file.clone(), line: number }, movie })?;
     }
     Ok(())
 }

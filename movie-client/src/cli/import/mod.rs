@@ -25,12 +25,12 @@ use std::time::Instant;
 use anyhow::{Result, bail};
 use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use self::source::Place;
+use self::source::FilePosition;
 use super::args;
-use super::failure::{Exit, Hint, Rejected, WrongCommandLine};
+use super::failure::{Exit, Hint, RejectedRow, UsageError};
 use super::output::text_format::line;
-use super::output::{Fact, Form, Printer};
-use crate::{Client, Error, Imported, Movie};
+use super::output::{OutputOptions, Printer, Property};
+use crate::{Client, Error, ImportSummary, Movie};
 
 /// The most characters of a title and of a director, by the contract.
 const MOST_TEXT: usize = 1_000;
@@ -42,11 +42,11 @@ const NAMED: u64 = 20;
 #[derive(Clone, Debug, PartialEq)]
 enum Row {
     /// A line: a movie, or what is wrong with it.
-    Line { at: Place, movie: Result<Movie, String> },
+    Line { at: FilePosition, movie: Result<Movie, String> },
     /// A movie without an id.
-    WithoutId { at: Place, is_first: bool },
+    WithoutId { at: FilePosition, is_first: bool },
     /// A line that is wrong, of a file that says more of the movies of another.
-    Beside { at: Place, reason: String },
+    Beside { at: FilePosition, reason: String },
     /// A file is not there that could say more of the movies: people should know of it.
     Missing(String),
 }
@@ -62,27 +62,32 @@ type Rows<'a> = &'a mut dyn FnMut(Row) -> Result<()>;
 ///
 /// Why it ended early, with what was done by then, if anything was: a call that failed, a file that cannot be read, or any
 /// row that cannot be taken if the import is strict.
-pub async fn import(client: &Client, args: &args::Import, form: &Form, out: &mut impl Write) -> Result<Exit> {
+pub async fn import(
+    client: &Client,
+    args: &args::Import,
+    options: &OutputOptions,
+    out: &mut impl Write,
+) -> Result<Exit> {
     args.files.iter().try_for_each(|file| find(file))?;
     let outcome = run(client, args, &mut io::stderr()).await?;
     let exit = outcome.exit();
-    let mut printer = Printer::new(out, form.clone());
-    let dirty = ("dirty_rows", Fact::Number(outcome.dirty + outcome.without_id + outcome.beside));
-    let Outcome { read, imported: Imported { created, updated, unchanged, rejected, .. }, .. } = outcome;
+    let mut printer = Printer::new(out, options.clone());
+    let dirty = ("dirty_rows", Property::Number(outcome.dirty + outcome.without_id + outcome.beside));
+    let Outcome { read, imported: ImportSummary { created, updated, unchanged, rejected, .. }, .. } = outcome;
     if args.dry_run {
-        printer.facts(&[("would_import", Fact::Number(read)), dirty])?;
+        printer.properties(&[("would_import", Property::Number(read)), dirty])?;
     } else {
         let [created, updated, unchanged, rejected] =
             [("created", created), ("updated", updated), ("unchanged", unchanged), ("rejected", rejected)]
-                .map(|(name, number)| (name, Fact::Number(number)));
-        printer.facts(&[created, updated, unchanged, rejected, dirty])?;
+                .map(|(name, number)| (name, Property::Number(number)));
+        printer.properties(&[created, updated, unchanged, rejected, dirty])?;
     }
     printer.finish()?;
     Ok(exit)
 }
 
 /// Checks that a file is there. Nothing has been sent by then.
-fn find(file: &Path) -> Result<(), WrongCommandLine> {
+fn find(file: &Path) -> Result<(), UsageError> {
     let found =
         if file == Path::new("-") { Ok(false) } else { fs::metadata(file).map(|found| found.is_dir()) };
     let error = match found {
@@ -90,7 +95,7 @@ fn find(file: &Path) -> Result<(), WrongCommandLine> {
         Ok(true) => io::Error::from(io::ErrorKind::IsADirectory),
         Err(error) => error,
     };
-    Err(WrongCommandLine(format!("cannot read {}: {error}", file.display())))
+    Err(UsageError(format!("cannot read {}: {error}", file.display())))
 }
 
 /// What became of an import so far.
@@ -99,7 +104,7 @@ struct Outcome {
     /// How many movies were read.
     read: u64,
     /// What the service did with them.
-    imported: Imported,
+    imported: ImportSummary,
     /// How many rows were no movies.
     dirty: u64,
     /// How many movies had no id.
@@ -118,7 +123,7 @@ impl Outcome {
         if rows > 0 && rejected == rows {
             Exit::Refused
         } else if rejected > rows / 2 {
-            Exit::MostRejected
+            Exit::MostRowsRejected
         } else {
             Exit::Done
         }
@@ -126,13 +131,13 @@ impl Outcome {
 
     /// How many movies the service has by now as they were read.
     fn done(&self) -> u64 {
-        let Imported { created, updated, unchanged, .. } = self.imported;
+        let ImportSummary { created, updated, unchanged, .. } = self.imported;
         created + updated + unchanged
     }
 
     /// What was done before an error or an interruption.
     fn so_far(&self) -> String {
-        let Imported { created, updated, unchanged, .. } = self.imported;
+        let ImportSummary { created, updated, unchanged, .. } = self.imported;
         let written = created + updated;
         format!(
             "so far {written} written and {unchanged} unchanged; import again to go on: what is unchanged is not written \
@@ -257,14 +262,14 @@ impl<W: Write> Import<'_, W> {
         }
         // What comes before it has been sent by now.
         match wrong {
-            Some((at, reason)) => bail!(Rejected(line(&format!("{at}: {reason}")).into_owned())),
+            Some((at, reason)) => bail!(RejectedRow(line(&format!("{at}: {reason}")).into_owned())),
             None => Ok(()),
         }
     }
 
-    async fn send(&mut self, movies: Vec<Movie>, places: &[Place]) -> Result<(), anyhow::Error> {
-        let answer: Result<Imported, Error> = self.client.import(movies).await;
-        let Imported { created, updated, unchanged, rejected, rejections } = answer?;
+    async fn send(&mut self, movies: Vec<Movie>, places: &[FilePosition]) -> Result<(), anyhow::Error> {
+        let answer: Result<ImportSummary, Error> = self.client.import(movies).await;
+        let ImportSummary { created, updated, unchanged, rejected, rejections } = answer?;
         let total = &mut self.outcome.imported;
         total.created += created;
         total.updated += updated;
@@ -275,7 +280,7 @@ impl<W: Write> Import<'_, W> {
             let reason = format!("(id `{}`) {}", rejection.id, rejection.reason);
             match at {
                 Some(at) if self.args.strict => {
-                    bail!(Rejected(line(&format!("{at}: {reason}")).into_owned()))
+                    bail!(RejectedRow(line(&format!("{at}: {reason}")).into_owned()))
                 }
                 Some(at) => self.name(at, &reason),
                 None => {}
@@ -285,7 +290,7 @@ impl<W: Write> Import<'_, W> {
     }
 
     /// Names a row that cannot be taken, if it is one of the first.
-    fn name(&mut self, at: &Place, reason: &str) {
+    fn name(&mut self, at: &FilePosition, reason: &str) {
         if self.outcome.named < NAMED {
             self.outcome.named += 1;
             self.tell(&format!("{at}: {reason}"));

@@ -13,7 +13,7 @@ use super::source::{Format, LONGEST, Source};
 use super::{Row, Rows, imdb, json, movielens};
 use crate::Movie;
 use crate::cli::args;
-use crate::cli::failure::WrongCommandLine;
+use crate::cli::failure::UsageError;
 
 /// The most rows that are passed on at once, and about the most bytes of text in them: movies for one call.
 const ROWS: usize = 10_000;
@@ -50,7 +50,7 @@ impl Reader {
     ///
     /// # Errors
     ///
-    /// [`WrongCommandLine`] if a file cannot be imported.
+    /// [`UsageError`] if a file cannot be imported.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<Row>>> {
         if let Some(rows) = self.rows.recv().await {
             return Ok(Some(rows));
@@ -58,7 +58,7 @@ impl Reader {
         // Its end of the channel is gone, so it has nothing left to do.
         let ended = self.thread.take().map_or(Ok(Ok(())), JoinHandle::join);
         let read = ended.map_err(|_| anyhow!("the reading has failed"))?;
-        read.map_err(|error| WrongCommandLine(format!("{error:#}")))?;
+        read.map_err(|error| UsageError(format!("{error:#}")))?;
         Ok(None)
     }
 }

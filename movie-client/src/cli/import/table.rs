@@ -7,7 +7,7 @@ use std::{array, str};
 use anyhow::Context;
 use csv::ReaderBuilder;
 
-use super::source::{Line, Lines, Place, Source};
+use super::source::{FilePosition, Line, Lines, Source};
 use super::{Row, Rows};
 use crate::Movie;
 
@@ -167,7 +167,7 @@ pub(super) fn read<const N: usize>(
             take(array::from_fn(|index| Cell { name: names[index], bytes: &cells[places[index]] }))
         });
         if let Some(movie) = movie.transpose() {
-            rows(Row::Line { at: Place { file: file.clone(), line: number }, movie })?;
+            rows(Row::Line { at: FilePosition { file: file.clone(), line: number }, movie })?;
         }
     }
     Ok(())

@@ -1,20 +1,20 @@
 //! Comma-separated values.
 //!
-//! Cells that a spreadsheet would take for a formula, such as a title that begins with `=`, are left as they are: this is
-//! data for programs, and one that reads it back has to get the same movie.
+//! Cells that a spreadsheet would interpret as a formula, such as a title that begins with `=`, are not changed. The
+//! output is for programs, which must read back the same movie.
 
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 
 use super::text_format::line;
 use super::value::{Rating, Time};
-use super::{Fact, Form, Print, Row};
+use super::{OutputOptions, Print, Property, Row};
 use crate::{Change, Event, Movie};
 
-/// What a row has of a change, before the columns of its movie.
-const CHANGE: [&str; 3] = ["revision", "change", "resume_token"];
+/// Columns of a change, before the columns of its movie.
+const CHANGE_COLUMNS: [&str; 3] = ["revision", "change", "resume_token"];
 
-const MOVIE: [&str; 12] = [
+const MOVIE_COLUMNS: [&str; 12] = [
     "id",
     "title",
     "rating",
@@ -33,13 +33,13 @@ pub(super) struct Csv<W: Write> {
     writer: csv::Writer<W>,
     has_header: bool,
     is_on_terminal: bool,
-    /// One cell, kept for its room.
+    /// Reused buffer for a cell.
     cell: String,
 }
 
 impl<W: Write> Csv<W> {
-    pub(super) fn new(out: W, form: &Form) -> Self {
-        let is_on_terminal = form.is_on_terminal();
+    pub(super) fn new(out: W, options: &OutputOptions) -> Self {
+        let is_on_terminal = options.is_on_terminal();
         Self { writer: csv::Writer::from_writer(out), has_header: false, is_on_terminal, cell: String::new() }
     }
 
@@ -52,8 +52,8 @@ impl<W: Write> Csv<W> {
             return Ok(());
         }
         self.has_header = true;
-        let change = if is_of_changes { &CHANGE[..] } else { &[] };
-        self.record(change.iter().chain(&MOVIE).copied())
+        let change = if is_of_changes { &CHANGE_COLUMNS[..] } else { &[] };
+        self.record(change.iter().chain(&MOVIE_COLUMNS).copied())
     }
 
     fn movie(&mut self, id: &str, movie: &Movie) -> io::Result<()> {
@@ -106,9 +106,9 @@ impl<W: Write> Print for Csv<W> {
         self.row(Row::Movie(movie))
     }
 
-    fn facts(&mut self, facts: &[(&'static str, Fact)]) -> io::Result<()> {
+    fn properties(&mut self, properties: &[(&'static str, Property)]) -> io::Result<()> {
         self.record(["name", "value"])?;
-        facts.iter().try_for_each(|(name, fact)| {
+        properties.iter().try_for_each(|(name, fact)| {
             self.text(name)?;
             self.text(&fact.to_string())?;
             self.writer.write_record(None::<&str>).map_err(error)
@@ -117,15 +117,15 @@ impl<W: Write> Print for Csv<W> {
 
     fn row(&mut self, row: Row<'_>) -> io::Result<()> {
         self.header(matches!(row, Row::Change(_)))?;
-        let nothing = Movie::default();
+        let empty = Movie::default();
         match row {
             Row::Movie(movie) => self.movie(&movie.id, movie),
-            Row::Found { id, movie } => self.movie(id, movie.unwrap_or(&nothing)),
+            Row::Lookup { id, movie } => self.movie(id, movie.unwrap_or(&empty)),
             Row::Change(Change { revision, event, resume_token }) => {
                 let (change, id, movie) = match event {
                     Event::Upserted(movie) => ("upserted", movie.id.as_str(), movie),
-                    Event::Deleted(id) => ("deleted", id.as_str(), &nothing),
-                    Event::CaughtUp => ("caught_up", "", &nothing),
+                    Event::Deleted(id) => ("deleted", id.as_str(), &empty),
+                    Event::CaughtUp => ("caught_up", "", &empty),
                 };
                 self.value(Some(revision))?;
                 self.text(change)?;
@@ -136,7 +136,7 @@ impl<W: Write> Print for Csv<W> {
     }
 
     fn end(&mut self) -> io::Result<()> {
-        // Of what there would have been is not known without a row; most often it is movies.
+        // Without a row, the kind of rows is unknown; the header of movies is the most likely one.
         self.header(false)
     }
 
@@ -145,7 +145,7 @@ impl<W: Write> Print for Csv<W> {
     }
 }
 
-/// Returns the error of the writer as it was, by which a reader that went away is known; `csv` would wrap it up.
+/// Unwraps the I/O error, by which a closed pipe is recognised.
 fn error(error: csv::Error) -> io::Error {
     let csv::ErrorKind::Io(error) = error.into_kind() else {
         return io::Error::other("movies and changes have no CSV header in common");

@@ -1,13 +1,13 @@
-//! Movies as a JSON database, byte for byte as the service writes one.
+//! Movies as a JSON database, byte for byte as the service writes it.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
 
-use super::entry::Entry;
+use super::movie_json::MovieJson;
 use crate::Movie;
 
-/// Writes movies as a JSON database, a movie a line.
+/// Writes a JSON database, one movie per line.
 pub struct DatabaseWriter<W> {
     out: W,
     has_movies: bool,
@@ -18,28 +18,28 @@ impl<W: Write> DatabaseWriter<W> {
     ///
     /// # Errors
     ///
-    /// Why it cannot be written, as of all that follow.
+    /// The error of writing, as in all other methods.
     pub fn begin(mut out: W) -> io::Result<Self> {
         out.write_all(b"{\"movies\": [")?;
         Ok(Self { out, has_movies: false })
     }
 
-    /// Adds a movie. A database has no room for its times and its etag.
+    /// Writes a movie, without its times and its etag.
     ///
     /// # Errors
     ///
-    /// Why it cannot be written.
+    /// The error of writing.
     pub fn movie(&mut self, movie: &Movie) -> io::Result<()> {
         self.out.write_all(if self.has_movies { b",\n" } else { b"\n" })?;
         self.has_movies = true;
         write_movie(&mut self.out, movie)
     }
 
-    /// Ends the database, and gives back what it is written to, flushed.
+    /// Ends the database, and returns the flushed writer.
     ///
     /// # Errors
     ///
-    /// Why it cannot be written.
+    /// The error of writing.
     pub fn end(mut self) -> io::Result<W> {
         self.out.write_all(b"\n]}\n")?;
         self.out.flush()?;
@@ -47,13 +47,13 @@ impl<W: Write> DatabaseWriter<W> {
     }
 }
 
-/// Writes a movie as a JSON database has it, in one line that is not ended.
+/// Writes a movie on one line, without a line end.
 fn write_movie(out: &mut impl Write, movie: &Movie) -> io::Result<()> {
     let mut serializer = serde_json::Serializer::with_formatter(out, Spaced);
-    Ok(Entry::stored(movie).serialize(&mut serializer)?)
+    Ok(MovieJson::stored(movie).serialize(&mut serializer)?)
 }
 
-/// Writes JSON in one line, with a space after each colon and comma.
+/// JSON formatter: one line, with a space after each colon and comma.
 struct Spaced;
 
 impl serde_json::ser::Formatter for Spaced {
@@ -129,7 +129,7 @@ mod tests {
         for read in database.movies {
             writer.movie(&read.into()).unwrap();
         }
-        // Not `assert_eq`, which would print both.
+        // Not `assert_eq!`, which would print both files.
         assert!(writer.end().unwrap() == films.as_bytes());
     }
 

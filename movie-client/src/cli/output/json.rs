@@ -1,4 +1,4 @@
-//! JSON: one document, or one a line.
+//! JSON: one document, or one document per line.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -6,33 +6,33 @@ use std::mem;
 
 use serde::{Serialize, Serializer};
 
-use super::entry::Entry;
-use super::{Fact, Form, Print, Row};
-use crate::error::moves;
+use super::movie_json::MovieJson;
+use super::{OutputOptions, Print, Property, Row};
+use crate::error::is_terminal_unsafe;
 use crate::{Change, Event, Movie};
 
 pub(super) struct Json<W: Write> {
     out: W,
     is_on_terminal: bool,
-    /// Whether all rows are one document, an array.
+    /// Whether all rows form one document, an array.
     is_document: bool,
-    /// Whether there are rows that are not ended.
+    /// Whether an array has been started and not ended.
     has_rows: bool,
-    /// One row, kept for its room: `out` is called once a row instead of once a quote, comma and brace.
+    /// Reused buffer for a row, so that `out` is called once per row.
     row: Vec<u8>,
 }
 
 impl<W: Write> Json<W> {
-    pub(super) fn document(out: W, form: &Form) -> Self {
-        Self::new(out, form, true)
+    pub(super) fn document(out: W, options: &OutputOptions) -> Self {
+        Self::new(out, options, true)
     }
 
-    pub(super) fn lines(out: W, form: &Form) -> Self {
-        Self::new(out, form, false)
+    pub(super) fn lines(out: W, options: &OutputOptions) -> Self {
+        Self::new(out, options, false)
     }
 
-    fn new(out: W, form: &Form, is_document: bool) -> Self {
-        let is_on_terminal = form.is_on_terminal();
+    fn new(out: W, options: &OutputOptions, is_document: bool) -> Self {
+        let is_on_terminal = options.is_on_terminal();
         Self { out, is_on_terminal, is_document, has_rows: false, row: Vec::new() }
     }
 
@@ -43,7 +43,7 @@ impl<W: Write> Json<W> {
         self.write()
     }
 
-    /// Writes what is in `row`.
+    /// Writes the buffer `row`.
     fn write(&mut self) -> io::Result<()> {
         if self.is_on_terminal
             && let Ok(text) = str::from_utf8(&self.row)
@@ -56,11 +56,11 @@ impl<W: Write> Json<W> {
 
 impl<W: Write> Print for Json<W> {
     fn one(&mut self, movie: &Movie) -> io::Result<()> {
-        self.whole(&Entry::of(movie))
+        self.whole(&MovieJson::of(movie))
     }
 
-    fn facts(&mut self, facts: &[(&'static str, Fact)]) -> io::Result<()> {
-        self.whole(&Facts(facts))
+    fn properties(&mut self, properties: &[(&'static str, Property)]) -> io::Result<()> {
+        self.whole(&Properties(properties))
     }
 
     fn row(&mut self, row: Row<'_>) -> io::Result<()> {
@@ -68,7 +68,7 @@ impl<W: Write> Print for Json<W> {
         if self.is_document {
             self.row.extend_from_slice(if self.has_rows { b",\n" } else { b"[\n" });
         }
-        serde_json::to_writer(&mut self.row, &Item::of(row))?;
+        serde_json::to_writer(&mut self.row, &RowJson::of(row))?;
         if !self.is_document {
             self.row.push(b'\n');
         }
@@ -91,7 +91,7 @@ impl<W: Write> Print for Json<W> {
 }
 
 impl<W: Write> Drop for Json<W> {
-    /// Ends a document that an error or an interruption cut short: what was printed is JSON.
+    /// Ends a document after an error or an interruption, so that the output is valid JSON.
     fn drop(&mut self) {
         if self.is_document && self.has_rows {
             let _ = self.end();
@@ -99,12 +99,13 @@ impl<W: Write> Drop for Json<W> {
     }
 }
 
-/// Escapes what a terminal may take for a command, and JSON lets stand. Such characters are only in strings.
+/// Escapes the characters that a terminal may interpret and JSON allows. They occur in strings only.
 fn escaped(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
-        if moves(character) && character != '\n' {
-            // Writing to a string cannot fail. All of them are of the basic plane, so four digits do.
+        if is_terminal_unsafe(character) && character != '\n' {
+            // Writing to a string cannot fail. All these characters are in the Basic Multilingual Plane, so four
+            // digits suffice.
             let _ = write!(escaped, "\\u{:04x}", u32::from(character));
         } else {
             escaped.push(character);
@@ -113,43 +114,43 @@ fn escaped(json: &str) -> String {
     escaped
 }
 
-/// A row, borrowed.
+/// JSON representation of a row.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Item<'a> {
-    Movie(Entry<'a>),
-    Found {
+enum RowJson<'a> {
+    Movie(MovieJson<'a>),
+    Lookup {
         id: &'a str,
-        movie: Option<Entry<'a>>,
+        movie: Option<MovieJson<'a>>,
     },
     Change {
         revision: u64,
         #[serde(flatten)]
-        event: Told<'a>,
+        event: EventJson<'a>,
         #[serde(skip_serializing_if = "str::is_empty")]
         resume_token: &'a str,
     },
 }
 
-/// What happened: its name, and to what.
+/// JSON representation of an event.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case")]
-enum Told<'a> {
-    Upserted(Entry<'a>),
+enum EventJson<'a> {
+    Upserted(MovieJson<'a>),
     DeletedId(&'a str),
     CaughtUp(bool),
 }
 
-impl<'a> Item<'a> {
+impl<'a> RowJson<'a> {
     fn of(row: Row<'a>) -> Self {
         match row {
-            Row::Movie(movie) => Self::Movie(Entry::of(movie)),
-            Row::Found { id, movie } => Self::Found { id, movie: movie.map(Entry::of) },
+            Row::Movie(movie) => Self::Movie(MovieJson::of(movie)),
+            Row::Lookup { id, movie } => Self::Lookup { id, movie: movie.map(MovieJson::of) },
             Row::Change(&Change { revision, ref event, ref resume_token }) => {
                 let event = match event {
-                    Event::Upserted(movie) => Told::Upserted(Entry::of(movie)),
-                    Event::Deleted(id) => Told::DeletedId(id),
-                    Event::CaughtUp => Told::CaughtUp(true),
+                    Event::Upserted(movie) => EventJson::Upserted(MovieJson::of(movie)),
+                    Event::Deleted(id) => EventJson::DeletedId(id),
+                    Event::CaughtUp => EventJson::CaughtUp(true),
                 };
                 Self::Change { revision, event, resume_token }
             }
@@ -157,20 +158,20 @@ impl<'a> Item<'a> {
     }
 }
 
-struct Facts<'a>(&'a [(&'static str, Fact)]);
+struct Properties<'a>(&'a [(&'static str, Property)]);
 
-impl Serialize for Facts<'_> {
+impl Serialize for Properties<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.0.iter().map(|(name, fact)| (name, fact)))
     }
 }
 
-impl Serialize for Fact {
+impl Serialize for Property {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
             Self::Text(text) => serializer.serialize_str(text),
             Self::Number(number) => serializer.serialize_u64(*number),
-            Self::Bool(is_so) => serializer.serialize_bool(*is_so),
+            Self::Bool(value) => serializer.serialize_bool(*value),
         }
     }
 }

@@ -1,42 +1,42 @@
-//! Columns: how wide they are, and a line of them.
+//! Column widths and lines of a table.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 use console::{Alignment, Style, measure_text_width, pad_str, truncate_str};
 
-const BETWEEN: &str = "  ";
+const COLUMN_SEPARATOR: &str = "  ";
 
 /// A column of a table.
 #[derive(Clone, Copy)]
 pub(super) struct Column {
     name: &'static str,
     align: Alignment,
-    /// As wide as it usually has to be.
-    usual: usize,
-    gives_way: GivesWay,
+    /// Width that is usually sufficient.
+    usual_width: usize,
+    shrink: Shrink,
 }
 
-/// Whether a column becomes narrower where there is not enough room for all.
+/// Order in which columns are narrowed if the table is wider than the terminal.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum GivesWay {
+pub(super) enum Shrink {
     First,
     Last,
-    /// A part of it would be wrong: of a number.
+    /// A truncated number would be wrong.
     Never,
 }
 
 impl Column {
-    pub(super) const fn text(name: &'static str, usual: usize, gives_way: GivesWay) -> Self {
-        Self { name, align: Alignment::Left, usual, gives_way }
+    pub(super) const fn text(name: &'static str, usual_width: usize, shrink: Shrink) -> Self {
+        Self { name, align: Alignment::Left, usual_width, shrink }
     }
 
     pub(super) const fn number(name: &'static str) -> Self {
-        Self { name, align: Alignment::Right, usual: name.len(), gives_way: GivesWay::Never }
+        Self { name, align: Alignment::Right, usual_width: name.len(), shrink: Shrink::Never }
     }
 }
 
-/// What a row has in a column: text without control characters.
+/// A cell: text without control characters.
 pub(super) struct Cell {
     text: String,
     style: Style,
@@ -54,45 +54,45 @@ impl From<String> for Cell {
     }
 }
 
-/// Columns and how wide they are.
+/// Columns and their widths.
 pub(super) struct Layout {
     columns: &'static [Column],
     widths: Vec<usize>,
-    /// Whether what is wider than its column is cut.
-    cuts: bool,
+    /// Whether text wider than its column is truncated.
+    truncates: bool,
 }
 
 impl Layout {
-    /// Lays out columns for these rows and those like them, in as much room as there is, if that is known. With
-    /// `is_slow`, later rows are expected to be wider than the few that came so far.
+    /// Computes the widths for these rows, within `max_width` if it is known. With `is_slow`, later rows are expected
+    /// to be wider than the few rows so far.
     pub(super) fn of(
         columns: &'static [Column],
         rows: &[Vec<Cell>],
         is_slow: bool,
-        room: Option<usize>,
+        max_width: Option<usize>,
     ) -> Self {
         let mut widths: Vec<usize> = columns
             .iter()
-            .map(|column| if is_slow { column.usual.max(column.name.len()) } else { column.name.len() })
+            .map(|column| if is_slow { column.usual_width.max(column.name.len()) } else { column.name.len() })
             .collect();
         for row in rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(measure_text_width(&cell.text));
             }
         }
-        if let Some(room) = room {
-            fit(columns, &mut widths, room);
+        if let Some(max_width) = max_width {
+            fit_widths(columns, &mut widths, max_width);
         }
-        Self { columns, widths, cuts: room.is_some() }
+        Self { columns, widths, truncates: max_width.is_some() }
     }
 
-    /// Returns the line with the names of the columns.
+    /// Returns the line with the column names.
     pub(super) fn header(&self, style: &Style) -> String {
         let cell = |column: &Column| Cell::styled(column.name.to_owned(), style.clone());
         self.line(&self.columns.iter().map(cell).collect::<Vec<_>>())
     }
 
-    /// Returns a row as a line, which it does not end.
+    /// Returns the line of a row, without a line end.
     pub(super) fn line(&self, cells: &[Cell]) -> String {
         let mut line = String::new();
         let last = self.columns.len() - 1;
@@ -100,10 +100,10 @@ impl Layout {
             self.columns.iter().zip(&self.widths).zip(cells).enumerate()
         {
             if number > 0 {
-                line.push_str(BETWEEN);
+                line.push_str(COLUMN_SEPARATOR);
             }
-            let cuts = self.cuts && column.gives_way != GivesWay::Never;
-            let text = if cuts { cut(text, *width) } else { text.into() };
+            let truncates = self.truncates && column.shrink != Shrink::Never;
+            let text = if truncates { truncate(text, *width) } else { text.into() };
             let pad_to = if number == last && column.align == Alignment::Left { 0 } else { *width };
             // Writing to a string cannot fail.
             let _ = write!(line, "{}", style.apply_to(pad_str(&text, pad_to, column.align, None)));
@@ -113,18 +113,18 @@ impl Layout {
     }
 }
 
-/// Narrows the widest of the columns that give way first, until all fit, then those that give way last; none below its
-/// name, so that a terminal narrower than the names wraps the lines. What is left over goes to the last column.
-fn fit(columns: &[Column], widths: &mut [usize], room: usize) {
-    let between = BETWEEN.len() * (columns.len() - 1);
+/// Narrows the widest column until the table fits: first the columns with `Shrink::First`, then those with
+/// `Shrink::Last`. No column becomes narrower than its name. Remaining space goes to the last column.
+fn fit_widths(columns: &[Column], widths: &mut [usize], max_width: usize) {
+    let between = COLUMN_SEPARATOR.len() * (columns.len() - 1);
     let used = widths.iter().sum::<usize>() + between;
-    let mut excess = used.saturating_sub(room);
-    for gives_way in [GivesWay::First, GivesWay::Last] {
+    let mut excess = used.saturating_sub(max_width);
+    for shrink in [Shrink::First, Shrink::Last] {
         while excess > 0 {
             let widest = widths
                 .iter_mut()
                 .zip(columns)
-                .filter(|(width, column)| column.gives_way == gives_way && **width > column.name.len())
+                .filter(|(width, column)| column.shrink == shrink && **width > column.name.len())
                 .max_by_key(|(width, _)| **width);
             let Some((width, _)) = widest else { break };
             *width -= 1;
@@ -132,21 +132,21 @@ fn fit(columns: &[Column], widths: &mut [usize], room: usize) {
         }
     }
     if let Some(last) = widths.last_mut() {
-        *last += room.saturating_sub(used);
+        *last += max_width.saturating_sub(used);
     }
 }
 
-/// Cuts text that is wider than so many columns, of which the last then says so.
-fn cut(text: &str, width: usize) -> Cow<'_, str> {
+/// Truncates text to a width, with an ellipsis.
+fn truncate(text: &str, width: usize) -> Cow<'_, str> {
     // `truncate_str` adds up the widths of characters, and some are wider together, such as a heart and the mark that makes
     // an emoji of it.
-    let mut room = width;
+    let mut max_width = width;
     loop {
-        let cut = truncate_str(text, room, "…");
-        if room <= 1 || measure_text_width(&cut) <= width {
+        let cut = truncate_str(text, max_width, "…");
+        if max_width <= 1 || measure_text_width(&cut) <= width {
             return cut;
         }
-        room -= 1;
+        max_width -= 1;
     }
 }
 
@@ -156,35 +156,35 @@ mod tests {
 
     #[test]
     fn text_is_cut_by_what_it_takes_on_a_terminal() {
-        assert_eq!(cut("Amélie", 6), "Amélie");
-        assert_eq!(cut("Amélie", 5), "Amél…");
-        assert_eq!(cut("七人の侍", 8), "七人の侍");
-        assert_eq!(cut("七人の侍", 7), "七人の…");
-        assert_eq!(cut("七人の侍", 6), "七人…");
-        assert_eq!(cut("😀😀😀", 4), "😀…");
-        assert_eq!(cut("Ame\u{301}lie", 5), "Ame\u{301}l…");
-        assert_eq!(cut("ab", 1), "…");
+        assert_eq!(truncate("Amélie", 6), "Amélie");
+        assert_eq!(truncate("Amélie", 5), "Amél…");
+        assert_eq!(truncate("七人の侍", 8), "七人の侍");
+        assert_eq!(truncate("七人の侍", 7), "七人の…");
+        assert_eq!(truncate("七人の侍", 6), "七人…");
+        assert_eq!(truncate("😀😀😀", 4), "😀…");
+        assert_eq!(truncate("Ame\u{301}lie", 5), "Ame\u{301}l…");
+        assert_eq!(truncate("ab", 1), "…");
     }
 
     #[test]
     fn what_is_wider_together_than_its_characters_is_cut_to_fit() {
         let hearts = "\u{2764}\u{fe0f}".repeat(5);
         for width in 1..10 {
-            assert!(measure_text_width(&cut(&hearts, width)) <= width, "{width}");
+            assert!(measure_text_width(&truncate(&hearts, width)) <= width, "{width}");
         }
     }
 
     const COLUMNS: &[Column] = &[
-        Column::text("ID", 4, GivesWay::Last),
-        Column::text("TITLE", 9, GivesWay::First),
+        Column::text("ID", 4, Shrink::Last),
+        Column::text("TITLE", 9, Shrink::First),
         Column::number("YEAR"),
-        Column::text("BY", 9, GivesWay::First),
+        Column::text("BY", 9, Shrink::First),
     ];
 
-    fn widths(is_slow: bool, room: Option<usize>) -> Vec<usize> {
+    fn widths(is_slow: bool, max_width: Option<usize>) -> Vec<usize> {
         let row = ["12345678", "a title of 24 characters", "1940", "a director"];
         let rows = [row.map(|text| Cell::from(text.to_owned())).into()];
-        Layout::of(COLUMNS, &rows, is_slow, room).widths
+        Layout::of(COLUMNS, &rows, is_slow, max_width).widths
     }
 
     #[test]

@@ -1,20 +1,20 @@
-//! Movies, changes and facts in the form that was asked for. In reading order:
+//! Output of movies, changes and properties in several formats. The modules, in reading order:
 //!
-//! * [`Form`] — which form, how wide, with colours or not;
-//! * [`Printer`] — prints in that form, one movie or one of many at a time;
-//! * `text`, `table`, `json`, `csv` — the forms, and [`text_format`] what the first prints of one movie;
-//! * [`DatabaseWriter`] — movies as a database that the service and `import` read;
-//! * `entry`, `value` — what several of these have in common.
+//! * [`OutputOptions`]: format, width and colours.
+//! * [`Printer`]: prints one movie, properties, or a stream of rows.
+//! * `text`, `table`, `json`, `csv`: the formats; [`text_format`]: protobuf's text format of a movie.
+//! * [`DatabaseWriter`]: a JSON database, which the service and `import` can read.
+//! * `movie_json`, `value`: parts that several formats share.
 //!
-//! Text and table are read on terminals: control characters and what turns the direction of writing are escaped there.
-//! JSON and CSV are read by programs, which get the data as it is; only on a terminal is it escaped there, too.
+//! Text and tables are for terminals: control characters and directional characters are always escaped. JSON and CSV
+//! are for programs, which get unmodified data; on a terminal, the same characters are escaped there, too.
 
 mod csv;
 mod database;
-mod entry;
-mod form;
 mod json;
 mod layout;
+mod movie_json;
+mod options;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -27,114 +27,115 @@ use std::io::{self, Write};
 
 use self::csv::Csv;
 pub use self::database::DatabaseWriter;
-pub use self::form::{Form, Format};
 use self::json::Json;
+pub use self::options::{Format, OutputOptions};
 use self::table::Table;
 use self::text::Text;
 use crate::{Change, Movie};
 
-/// One of many that are printed as they come. Those of one answer are of the same kind.
+/// One row of a stream. All rows of a stream have the same kind.
 #[derive(Clone, Copy, Debug)]
 pub enum Row<'a> {
     /// A movie of a list.
     Movie(&'a Movie),
-    /// The answer to an id.
-    Found {
-        /// The id that was asked for.
+    /// The result of a lookup.
+    Lookup {
+        /// The requested id.
         id: &'a str,
-        /// The movie, if there is one.
+        /// The movie, or `None` for an unknown id.
         movie: Option<&'a Movie>,
     },
-    /// What happened to the catalogue.
+    /// A change of the catalogue.
     Change(&'a Change),
 }
 
-/// A named value of something that is no movie.
+/// Value of a named property.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fact {
+pub enum Property {
     /// Text.
     Text(String),
     /// A number.
     Number(u64),
-    /// Whether something is so.
+    /// A boolean.
     Bool(bool),
 }
 
-impl fmt::Display for Fact {
+impl fmt::Display for Property {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => text.fmt(f),
             Self::Number(number) => number.fmt(f),
-            Self::Bool(is_so) => is_so.fmt(f),
+            Self::Bool(value) => value.fmt(f),
         }
     }
 }
 
-/// Prints one answer: [`Printer::one`], [`Printer::facts`] or any number of [`Printer::row`], and then
-/// [`Printer::finish`]. If it is dropped before, rows that are still gathered are printed, as they come before an error, and
-/// a JSON document is ended.
+/// Prints one result: [`Printer::one`], [`Printer::properties`], or any number of [`Printer::row`], followed by
+/// [`Printer::finish`].
+///
+/// Dropping a printer prints the buffered rows, so that they precede an error message, and ends a JSON document.
 pub struct Printer<W: Write> {
-    print: Forms<W>,
-    /// Whether the answer is a whole rather than rows, of which there may be none.
+    print: FormatPrinter<W>,
+    /// Whether the result is a single value instead of rows.
     is_whole: bool,
 }
 
 impl<W: Write> Printer<W> {
-    /// Prepares to print to `out`, which should be buffered.
-    pub fn new(out: W, form: Form) -> Self {
-        let print = match form.format {
-            Format::Text => Forms::Text(Text::new(out, &form)),
-            Format::Table => Forms::Table(Table::new(out, form)),
-            Format::Json => Forms::Json(Json::document(out, &form)),
-            Format::Ndjson => Forms::Json(Json::lines(out, &form)),
-            Format::Csv => Forms::Csv(Box::new(Csv::new(out, &form))),
+    /// Creates a printer to `out`, which should be buffered.
+    pub fn new(out: W, options: OutputOptions) -> Self {
+        let print = match options.format {
+            Format::Text => FormatPrinter::Text(Text::new(out, &options)),
+            Format::Table => FormatPrinter::Table(Table::new(out, options)),
+            Format::Json => FormatPrinter::Json(Json::document(out, &options)),
+            Format::Ndjson => FormatPrinter::Json(Json::lines(out, &options)),
+            Format::Csv => FormatPrinter::Csv(Box::new(Csv::new(out, &options))),
         };
         Self { print, is_whole: false }
     }
 
-    /// Prints a movie as the whole answer.
+    /// Prints a movie as the whole result.
     ///
     /// # Errors
     ///
-    /// Why it cannot be written, as of all that follow.
+    /// The error of writing, as in all other methods.
     pub fn one(&mut self, movie: &Movie) -> io::Result<()> {
         self.is_whole = true;
         self.print.as_mut().one(movie)
     }
 
-    /// Prints named values as the whole answer.
+    /// Prints named properties as the whole result.
     ///
     /// # Errors
     ///
-    /// Why they cannot be written.
-    pub fn facts(&mut self, facts: &[(&'static str, Fact)]) -> io::Result<()> {
+    /// The error of writing.
+    pub fn properties(&mut self, properties: &[(&'static str, Property)]) -> io::Result<()> {
         self.is_whole = true;
-        self.print.as_mut().facts(facts)
+        self.print.as_mut().properties(properties)
     }
 
-    /// Prints one of a stream, which may become visible only with a later one or [`Printer::flush`].
+    /// Prints a row. It may be buffered until a later row or [`Printer::flush`].
     ///
     /// # Errors
     ///
-    /// Why it cannot be written.
+    /// The error of writing.
     pub fn row(&mut self, row: Row<'_>) -> io::Result<()> {
         self.print.as_mut().row(row)
     }
 
-    /// Makes visible what has come so far.
+    /// Flushes the buffered rows.
     ///
     /// # Errors
     ///
-    /// Why it cannot be written.
+    /// The error of writing.
     pub fn flush(&mut self) -> io::Result<()> {
         self.print.as_mut().flush()
     }
 
-    /// Prints what belongs at the end, and makes all visible.
+    /// Ends the rows, and flushes.
     ///
     /// # Errors
     ///
-    /// Why it cannot be written.
+    /// The error of writing.
     pub fn finish(&mut self) -> io::Result<()> {
         if !self.is_whole {
             self.print.as_mut().end()?;
@@ -143,24 +144,24 @@ impl<W: Write> Printer<W> {
     }
 }
 
-/// What each form can print.
+/// A format.
 trait Print {
     fn one(&mut self, movie: &Movie) -> io::Result<()>;
-    fn facts(&mut self, facts: &[(&'static str, Fact)]) -> io::Result<()>;
+    fn properties(&mut self, properties: &[(&'static str, Property)]) -> io::Result<()>;
     fn row(&mut self, row: Row<'_>) -> io::Result<()>;
-    /// Ends the rows, of which there may have been none.
+    /// Ends the rows, of which there may be none.
     fn end(&mut self) -> io::Result<()>;
     fn flush(&mut self) -> io::Result<()>;
 }
 
-enum Forms<W: Write> {
+enum FormatPrinter<W: Write> {
     Text(Text<W>),
     Table(Table<W>),
     Json(Json<W>),
     Csv(Box<Csv<W>>),
 }
 
-impl<W: Write> Forms<W> {
+impl<W: Write> FormatPrinter<W> {
     fn as_mut(&mut self) -> &mut (dyn Print + '_) {
         match self {
             Self::Text(text) => text,

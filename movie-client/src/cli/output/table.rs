@@ -1,77 +1,78 @@
-//! Columns for people, fitted to the terminal.
+//! Table for people, fitted to the terminal.
 
 use std::io::{self, Write};
 use std::mem;
 
 use console::Style;
 
-use super::layout::{Cell, Column, GivesWay, Layout};
+use super::layout::{Cell, Column, Layout, Shrink};
 use super::text_format::line;
 use super::value::{Rating, Time};
-use super::{Fact, Form, Print, Row};
+use super::{OutputOptions, Print, Property, Row};
 use crate::{Change, Event, Movie};
 
-/// Rows that are gathered before the columns are laid out. A list may be endless, memory is not.
-const GATHERED: usize = 1_000;
+/// Number of buffered rows after which the columns are laid out.
+const MAX_BUFFERED_ROWS: usize = 1_000;
 
-const MOVIES: &[Column] = &[
+const MOVIE_COLUMNS: &[Column] = &[
     // A UUID has 36 characters.
-    Column::text("ID", 36, GivesWay::Last),
-    Column::text("TITLE", 32, GivesWay::First),
+    Column::text("ID", 36, Shrink::Last),
+    Column::text("TITLE", 32, Shrink::First),
     Column::number("YEAR"),
     Column::number("RATING"),
-    Column::text("DIRECTOR", 24, GivesWay::First),
-    Column::text("GENRES", 24, GivesWay::First),
+    Column::text("DIRECTOR", 24, Shrink::First),
+    Column::text("GENRES", 24, Shrink::First),
 ];
 
-const CHANGES: &[Column] = &[
+const CHANGE_COLUMNS: &[Column] = &[
     Column::number("REVISION"),
-    Column::text("CHANGE", "caught up".len(), GivesWay::Never),
-    Column::text("ID", 36, GivesWay::Last),
-    Column::text("TITLE", 32, GivesWay::First),
+    Column::text("CHANGE", "caught up".len(), Shrink::Never),
+    Column::text("ID", 36, Shrink::Last),
+    Column::text("TITLE", 32, Shrink::First),
 ];
 
-/// Gathers rows until they are to be seen or are many. The first that are printed decide how wide the columns are.
+/// Buffers rows until a flush or a full buffer. The first printed rows determine the column widths.
 pub(super) struct Table<W: Write> {
     out: W,
-    form: Form,
+    options: OutputOptions,
     header: Style,
     columns: &'static [Column],
-    /// Whether rows come one by one, so that the first say little about those that follow.
+    /// Whether rows arrive one by one, so that the first ones are not representative.
     is_slow: bool,
     rows: Vec<Vec<Cell>>,
     layout: Option<Layout>,
 }
 
 impl<W: Write> Table<W> {
-    pub(super) fn new(out: W, form: Form) -> Self {
-        let header = form.style(Style::new().bold());
-        Self { out, form, header, columns: MOVIES, is_slow: false, rows: Vec::new(), layout: None }
+    pub(super) fn new(out: W, options: OutputOptions) -> Self {
+        let header = options.style(Style::new().bold());
+        Self { out, options, header, columns: MOVIE_COLUMNS, is_slow: false, rows: Vec::new(), layout: None }
     }
 
-    /// Prints the rows that have been gathered, after the header if they are the first.
+    /// Prints the buffered rows, with a header before the first ones.
     fn print(&mut self) -> io::Result<()> {
         let rows = mem::take(&mut self.rows);
         let is_first = self.layout.is_none();
-        let layout =
-            self.layout.get_or_insert_with(|| Layout::of(self.columns, &rows, self.is_slow, self.form.width));
+        let layout = self
+            .layout
+            .get_or_insert_with(|| Layout::of(self.columns, &rows, self.is_slow, self.options.width));
         if is_first {
             writeln!(self.out, "{}", layout.header(&self.header))?;
         }
         rows.iter().try_for_each(|row| writeln!(self.out, "{}", layout.line(row)))
     }
 
-    /// Prints names and values one below the other. Nothing is cut: there is room below.
-    fn pairs(&mut self, pairs: &[(&str, String)]) -> io::Result<()> {
-        let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    /// Prints names and values below each other, without truncation.
+    fn print_properties(&mut self, properties: &[(&str, String)]) -> io::Result<()> {
+        let width = properties.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
         let header = &self.header;
-        pairs.iter().try_for_each(|(name, value)| {
+        properties.iter().try_for_each(|(name, value)| {
             writeln!(self.out, "{:width$}  {}", header.apply_to(name), line(value))
         })
     }
 
     fn change(&self, Change { revision, event, .. }: &Change) -> Vec<Cell> {
-        let style = |style: Style| self.form.style(style);
+        let style = |style: Style| self.options.style(style);
         let (change, id, title) = match event {
             Event::Upserted(movie) => {
                 let added = Cell::styled("upserted".to_owned(), style(Style::new().green()));
@@ -105,7 +106,7 @@ impl<W: Write> Print for Table<W> {
     fn one(&mut self, movie: &Movie) -> io::Result<()> {
         let time = |time| Time::of(time).map(|time| time.to_string()).unwrap_or_default();
         let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
-        let mut pairs = vec![
+        let mut properties = vec![
             ("title", movie.title.clone()),
             ("rating", movie.rating.map(|rating| Rating(rating).to_string()).unwrap_or_default()),
             ("director", movie.director.clone()),
@@ -119,31 +120,31 @@ impl<W: Write> Print for Table<W> {
             ("update_time", time(movie.update_time)),
             ("etag", movie.etag.clone()),
         ];
-        pairs.retain(|(_, value)| !value.is_empty());
-        self.pairs(&pairs)
+        properties.retain(|(_, value)| !value.is_empty());
+        self.print_properties(&properties)
     }
 
-    fn facts(&mut self, facts: &[(&'static str, Fact)]) -> io::Result<()> {
-        let pairs: Vec<_> = facts.iter().map(|(name, fact)| (*name, fact.to_string())).collect();
-        self.pairs(&pairs)
+    fn properties(&mut self, properties: &[(&'static str, Property)]) -> io::Result<()> {
+        let properties: Vec<_> = properties.iter().map(|(name, fact)| (*name, fact.to_string())).collect();
+        self.print_properties(&properties)
     }
 
     fn row(&mut self, row: Row<'_>) -> io::Result<()> {
         self.is_slow = !matches!(row, Row::Movie(_));
         let cells = match row {
             Row::Movie(found) => movie(&found.id, found),
-            Row::Found { id, movie: found } => movie(id, found.unwrap_or(&Movie::default())),
+            Row::Lookup { id, movie: found } => movie(id, found.unwrap_or(&Movie::default())),
             Row::Change(change) => {
-                self.columns = CHANGES;
+                self.columns = CHANGE_COLUMNS;
                 self.change(change)
             }
         };
         self.rows.push(cells);
-        if self.rows.len() == GATHERED { self.print() } else { Ok(()) }
+        if self.rows.len() == MAX_BUFFERED_ROWS { self.print() } else { Ok(()) }
     }
 
     fn end(&mut self) -> io::Result<()> {
-        // Without a row there is still a header: nothing was found, rather than nothing happened.
+        // An empty result has a header.
         if self.layout.is_none() || !self.rows.is_empty() { self.print() } else { Ok(()) }
     }
 
@@ -156,7 +157,7 @@ impl<W: Write> Print for Table<W> {
 }
 
 impl<W: Write> Drop for Table<W> {
-    /// Prints what an error or an interruption left gathered, as buffers of the standard library do.
+    /// Prints the buffered rows after an error or an interruption, as buffers of the standard library do.
     fn drop(&mut self) {
         if !self.rows.is_empty() {
             let _ = self.print();

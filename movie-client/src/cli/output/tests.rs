@@ -1,4 +1,4 @@
-//! Every form of everything that can be printed.
+//! Every options of everything that can be printed.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -7,22 +7,25 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::*;
 use crate::Event;
 
-fn form(format: Format) -> Form {
-    Form { format, width: None, colours: false }
+fn options(format: Format) -> OutputOptions {
+    OutputOptions { format, width: None, colours: false }
 }
 
-/// Returns what is printed in a form.
-fn printed(form: &Form, print: impl FnOnce(&mut Printer<&mut Vec<u8>>) -> io::Result<()>) -> String {
+/// Returns what is printed in a options.
+fn printed(
+    options: &OutputOptions,
+    print: impl FnOnce(&mut Printer<&mut Vec<u8>>) -> io::Result<()>,
+) -> String {
     let mut out = Vec::new();
-    let mut printer = Printer::new(&mut out, form.clone());
+    let mut printer = Printer::new(&mut out, options.clone());
     print(&mut printer).unwrap();
     printer.finish().unwrap();
     drop(printer);
     String::from_utf8(out).unwrap()
 }
 
-fn rows(form: &Form, rows: &[Row<'_>]) -> String {
-    printed(form, |printer| rows.iter().try_for_each(|row| printer.row(*row)))
+fn rows(options: &OutputOptions, rows: &[Row<'_>]) -> String {
+    printed(options, |printer| rows.iter().try_for_each(|row| printer.row(*row)))
 }
 
 fn creed() -> Movie {
@@ -64,31 +67,31 @@ fn changes() -> [Change; 3] {
     ]
 }
 
-fn of_changes(form: &Form) -> String {
+fn of_changes(options: &OutputOptions) -> String {
     let changes = changes();
-    rows(form, &changes.each_ref().map(Row::Change))
+    rows(options, &changes.each_ref().map(Row::Change))
 }
 
-fn of_movies(form: &Form) -> String {
-    rows(form, &[Row::Movie(&samurai()), Row::Movie(&creed())])
+fn of_movies(options: &OutputOptions) -> String {
+    rows(options, &[Row::Movie(&samurai()), Row::Movie(&creed())])
 }
 
-fn of_answers(form: &Form) -> String {
-    rows(form, &[Row::Found { id: "267e", movie: Some(&creed()) }, Row::Found { id: "no", movie: None }])
+fn of_lookups(options: &OutputOptions) -> String {
+    rows(options, &[Row::Lookup { id: "267e", movie: Some(&creed()) }, Row::Lookup { id: "no", movie: None }])
 }
 
-fn of_facts(form: &Form) -> String {
-    let facts = [
-        ("store", Fact::Text("a, \"b\"".into())),
-        ("movies", Fact::Number(7)),
-        ("read_only", Fact::Bool(true)),
+fn of_properties(options: &OutputOptions) -> String {
+    let properties = [
+        ("store", Property::Text("a, \"b\"".into())),
+        ("movies", Property::Number(7)),
+        ("read_only", Property::Bool(true)),
     ];
-    printed(form, |printer| printer.facts(&facts))
+    printed(options, |printer| printer.properties(&properties))
 }
 
 #[test]
 fn streams_without_rows_are_still_of_their_form() {
-    let empty = |format| rows(&form(format), &[]);
+    let empty = |format| rows(&options(format), &[]);
     assert_eq!(empty(Format::Text), "");
     assert_eq!(empty(Format::Table), "ID  TITLE  YEAR  RATING  DIRECTOR  GENRES\n");
     assert_eq!(empty(Format::Json), "[]\n");
@@ -99,12 +102,12 @@ fn streams_without_rows_are_still_of_their_form() {
 
 #[test]
 fn text_is_what_the_course_prints() {
-    let form = form(Format::Text);
-    assert_eq!(of_movies(&form), "Movie called 七人の侍\nMovie called Creed\n");
-    assert_eq!(of_answers(&form), "Movie called Creed\nNo movie has the id no\n");
-    assert_eq!(of_changes(&form), "12 + Creed (267e)\n13 - 267e\n13 caught up\n");
-    assert_eq!(of_facts(&form), "store: a, \"b\"\nmovies: 7\nread_only: true\n");
-    let one = printed(&form, |printer| printer.one(&creed()));
+    let options = options(Format::Text);
+    assert_eq!(of_movies(&options), "Movie called 七人の侍\nMovie called Creed\n");
+    assert_eq!(of_lookups(&options), "Movie called Creed\nNo movie has the id no\n");
+    assert_eq!(of_changes(&options), "12 + Creed (267e)\n13 - 267e\n13 caught up\n");
+    assert_eq!(of_properties(&options), "store: a, \"b\"\nmovies: 7\nread_only: true\n");
+    let one = printed(&options, |printer| printer.one(&creed()));
     assert_eq!(one, "title: \"Creed\"\nrating: 8.800000190734863\nid: \"267e\"\n");
 }
 
@@ -112,7 +115,7 @@ fn text_is_what_the_course_prints() {
 fn a_table_is_aligned_by_what_its_cells_take_on_a_terminal() {
     let mut accents = creed();
     accents.title = "Ame\u{301}lie 😀".into();
-    let printed = rows(&form(Format::Table), &[Row::Movie(&samurai()), Row::Movie(&accents)]);
+    let printed = rows(&options(Format::Table), &[Row::Movie(&samurai()), Row::Movie(&accents)]);
     let expected = "\
 ID         TITLE      YEAR  RATING  DIRECTOR        GENRES
 tt0047478  七人の侍   1954     9.0  Akira Kurosawa  Action, Drama
@@ -128,7 +131,7 @@ ID                                    TITLE                             YEAR  RA
 267e                                  Creed                                      8.8
 no
 ";
-    assert_eq!(of_answers(&form(Format::Table)), expected);
+    assert_eq!(of_lookups(&options(Format::Table)), expected);
 }
 
 #[test]
@@ -139,12 +142,12 @@ REVISION  CHANGE     ID                                    TITLE
       13  deleted    267e
       13  caught up
 ";
-    assert_eq!(of_changes(&form(Format::Table)), expected);
+    assert_eq!(of_changes(&options(Format::Table)), expected);
 }
 
 #[test]
 fn a_table_of_one_has_names_and_values_below_each_other() {
-    let form = form(Format::Table);
+    let options = options(Format::Table);
     let expected = "\
 title            七人の侍
 rating           9.0
@@ -159,10 +162,10 @@ create_time      2023-11-14T22:13:20Z
 update_time      2023-11-14T22:13:21.005000000Z
 etag             e=1
 ";
-    assert_eq!(printed(&form, |printer| printer.one(&samurai())), expected);
+    assert_eq!(printed(&options, |printer| printer.one(&samurai())), expected);
     let only_set = "title   Creed\nrating  8.8\nid      267e\n";
-    assert_eq!(printed(&form, |printer| printer.one(&creed())), only_set);
-    assert_eq!(of_facts(&form), "store      a, \"b\"\nmovies     7\nread_only  true\n");
+    assert_eq!(printed(&options, |printer| printer.one(&creed())), only_set);
+    assert_eq!(of_properties(&options), "store      a, \"b\"\nmovies     7\nread_only  true\n");
 }
 
 #[test]
@@ -170,8 +173,8 @@ fn a_table_is_cut_to_its_width_the_title_before_the_id() {
     let mut long = samurai();
     long.title = "A title that is longer than the others".into();
     let of = |width| {
-        let form = Form { width: Some(width), ..form(Format::Table) };
-        rows(&form, &[Row::Movie(&samurai()), Row::Movie(&long)])
+        let options = OutputOptions { width: Some(width), ..options(Format::Table) };
+        rows(&options, &[Row::Movie(&samurai()), Row::Movie(&long)])
     };
     let expected = "\
 ID         TITLE          YEAR  RATING  DIRECTOR      GENRES
@@ -193,8 +196,8 @@ fn a_table_has_one_header_and_later_rows_fit_the_columns_of_the_first() {
     let mut long = samurai();
     long.id = "an id that is longer".into();
     let of = |width| {
-        let form = Form { width, ..form(Format::Table) };
-        printed(&form, |printer| {
+        let options = OutputOptions { width, ..options(Format::Table) };
+        printed(&options, |printer| {
             // Nothing to be seen yet.
             printer.flush()?;
             printer.row(Row::Movie(&creed()))?;
@@ -219,7 +222,7 @@ an id that is longer  七人の侍  1954     9.0  Akira Kurosawa  Action, Drama
 #[test]
 fn a_long_table_is_printed_as_it_comes() {
     let out = Rc::new(RefCell::new(Vec::new()));
-    let mut printer = Printer::new(Shared(Rc::clone(&out)), form(Format::Table));
+    let mut printer = Printer::new(Shared(Rc::clone(&out)), options(Format::Table));
     for _ in 0..999 {
         printer.row(Row::Movie(&creed())).unwrap();
     }
@@ -235,7 +238,7 @@ fn a_long_table_is_printed_as_it_comes() {
 #[test]
 fn rows_of_a_table_that_an_error_interrupts_are_printed() {
     let mut out = Vec::new();
-    let mut printer = Printer::new(&mut out, form(Format::Table));
+    let mut printer = Printer::new(&mut out, options(Format::Table));
     printer.row(Row::Movie(&creed())).unwrap();
     drop(printer);
     let expected = "ID    TITLE  YEAR  RATING  DIRECTOR  GENRES\n267e  Creed           8.8\n";
@@ -246,29 +249,29 @@ fn rows_of_a_table_that_an_error_interrupts_are_printed() {
 fn what_could_move_about_on_a_terminal_is_escaped_in_text_and_table() {
     let (movie, row) = (hostile(), Row::Movie(&hostile()));
     let upserted = change(1, Event::Upserted(hostile()));
-    let text = form(Format::Text);
+    let text = options(Format::Text);
     let title = r#"a\u{1b}[2J"b\u{202e}c,\nd"#;
     assert_eq!(rows(&text, &[row]), format!("Movie called {title}\n"));
     assert_eq!(rows(&text, &[Row::Change(&upserted)]), format!("1 + {title} (x\\ty)\n"));
-    let unknown = Row::Found { id: "x\ty", movie: None };
+    let unknown = Row::Lookup { id: "x\ty", movie: None };
     assert_eq!(rows(&text, &[unknown]), "No movie has the id x\\ty\n");
     let one = printed(&text, |printer| printer.one(&movie));
     assert_eq!(one, "title: \"a\\033[2J\\\"b\\342\\200\\256c,\\nd\"\nid: \"x\\ty\"\n");
 
-    let table = form(Format::Table);
+    let table = options(Format::Table);
     let expected = format!("ID    TITLE{:20}  YEAR  RATING  DIRECTOR  GENRES\nx\\ty  {title}\n", "");
     assert_eq!(rows(&table, &[row]), expected);
     let one = printed(&table, |printer| printer.one(&movie));
     assert_eq!(one, format!("title  {title}\nid     x\\ty\n"));
-    for form in [text, table] {
-        let facts = [("version", Fact::Text("1\u{9b}".into()))];
-        assert!(printed(&form, |printer| printer.facts(&facts)).ends_with(" 1\\u{9b}\n"));
+    for options in [text, table] {
+        let properties = [("version", Property::Text("1\u{9b}".into()))];
+        assert!(printed(&options, |printer| printer.properties(&properties)).ends_with(" 1\\u{9b}\n"));
     }
 }
 
 #[test]
 fn colours_are_few_and_only_where_they_may_be() {
-    let coloured = |format| Form { colours: true, ..form(format) };
+    let coloured = |format| OutputOptions { colours: true, ..options(format) };
     let text = "12 \u{1b}[32m+\u{1b}[0m Creed (267e)\n13 \u{1b}[31m-\u{1b}[0m 267e\n13 caught up\n";
     assert_eq!(of_changes(&coloured(Format::Text)), text);
 
@@ -283,7 +286,7 @@ fn colours_are_few_and_only_where_they_may_be() {
     assert_eq!(lines[3], "      13  caught up");
 
     for format in [Format::Json, Format::Ndjson, Format::Csv] {
-        assert_eq!(of_changes(&coloured(format)), of_changes(&form(format)));
+        assert_eq!(of_changes(&coloured(format)), of_changes(&options(format)));
     }
 }
 
@@ -291,51 +294,51 @@ const CREED: &str = r#"{"title":"Creed","rating":8.8,"id":"267e"}"#;
 
 #[test]
 fn json_is_one_document() {
-    let form = form(Format::Json);
+    let options = options(Format::Json);
     let samurai = r#"{"title":"七人の侍","rating":9.0,"director":"Akira Kurosawa","id":"tt0047478","year":1954,"genres":["Action","Drama"],"runtime_minutes":207,"countries":["Japan"],"languages":["Japanese","English"],"create_time":"2023-11-14T22:13:20Z","update_time":"2023-11-14T22:13:21.005000000Z","etag":"e=1"}"#;
-    assert_eq!(printed(&form, |printer| printer.one(&self::samurai())), format!("{samurai}\n"));
-    assert_eq!(of_movies(&form), format!("[\n{samurai},\n{CREED}\n]\n"));
+    assert_eq!(printed(&options, |printer| printer.one(&self::samurai())), format!("{samurai}\n"));
+    assert_eq!(of_movies(&options), format!("[\n{samurai},\n{CREED}\n]\n"));
     let answers = format!("[\n{{\"id\":\"267e\",\"movie\":{CREED}}},\n{{\"id\":\"no\",\"movie\":null}}\n]\n");
-    assert_eq!(of_answers(&form), answers);
-    assert_eq!(of_facts(&form), "{\"store\":\"a, \\\"b\\\"\",\"movies\":7,\"read_only\":true}\n");
+    assert_eq!(of_lookups(&options), answers);
+    assert_eq!(of_properties(&options), "{\"store\":\"a, \\\"b\\\"\",\"movies\":7,\"read_only\":true}\n");
 }
 
 #[test]
 fn ndjson_is_a_document_a_line() {
-    let form = form(Format::Ndjson);
-    assert_eq!(printed(&form, |printer| printer.one(&creed())), format!("{CREED}\n"));
-    assert_eq!(rows(&form, &[Row::Movie(&creed()), Row::Movie(&creed())]), format!("{CREED}\n{CREED}\n"));
+    let options = options(Format::Ndjson);
+    assert_eq!(printed(&options, |printer| printer.one(&creed())), format!("{CREED}\n"));
+    assert_eq!(rows(&options, &[Row::Movie(&creed()), Row::Movie(&creed())]), format!("{CREED}\n{CREED}\n"));
     assert_eq!(
-        of_answers(&form),
+        of_lookups(&options),
         format!("{{\"id\":\"267e\",\"movie\":{CREED}}}\n{{\"id\":\"no\",\"movie\":null}}\n")
     );
     let changes = format!(
         "{{\"revision\":12,\"upserted\":{CREED}}}\n{{\"revision\":13,\"deleted_id\":\"267e\",\"resume_token\":\"token-13\"}}\n{{\"revision\":13,\"caught_up\":true,\"resume_token\":\"token-13\"}}\n"
     );
-    assert_eq!(of_changes(&form), changes);
-    assert_eq!(of_facts(&form), "{\"store\":\"a, \\\"b\\\"\",\"movies\":7,\"read_only\":true}\n");
-    let one = printed(&form, |printer| printer.one(&hostile()));
+    assert_eq!(of_changes(&options), changes);
+    assert_eq!(of_properties(&options), "{\"store\":\"a, \\\"b\\\"\",\"movies\":7,\"read_only\":true}\n");
+    let one = printed(&options, |printer| printer.one(&hostile()));
     assert_eq!(serde_json::from_str::<serde_json::Value>(&one).unwrap()["title"], *hostile().title);
 }
 
 #[test]
 fn csv_has_a_header_and_quotes_what_has_to_be() {
-    let form = form(Format::Csv);
+    let options = options(Format::Csv);
     let header = "id,title,rating,director,year,genres,runtime_minutes,countries,languages,create_time,update_time,etag\n";
     let samurai = "tt0047478,七人の侍,9.0,Akira Kurosawa,1954,Action|Drama,207,Japan,Japanese|English,2023-11-14T22:13:20Z,2023-11-14T22:13:21.005000000Z,e=1\n";
     let creed = "267e,Creed,8.8,,,,,,,,,\n";
-    assert_eq!(printed(&form, |printer| printer.one(&self::samurai())), format!("{header}{samurai}"));
-    assert_eq!(of_movies(&form), format!("{header}{samurai}{creed}"));
-    assert_eq!(of_answers(&form), format!("{header}{creed}no,,,,,,,,,,,\n"));
+    assert_eq!(printed(&options, |printer| printer.one(&self::samurai())), format!("{header}{samurai}"));
+    assert_eq!(of_movies(&options), format!("{header}{samurai}{creed}"));
+    assert_eq!(of_lookups(&options), format!("{header}{creed}no,,,,,,,,,,,\n"));
     let changes = format!(
         "revision,change,resume_token,{header}12,upserted,,{creed}13,deleted,token-13,267e,,,,,,,,,,,\n13,caught_up,token-13,,,,,,,,,,,,\n"
     );
-    assert_eq!(of_changes(&form), changes);
-    assert_eq!(of_facts(&form), "name,value\nstore,\"a, \"\"b\"\"\"\nmovies,7\nread_only,true\n");
+    assert_eq!(of_changes(&options), changes);
+    assert_eq!(of_properties(&options), "name,value\nstore,\"a, \"\"b\"\"\"\nmovies,7\nread_only,true\n");
     let formula = Movie { title: "=1+1".into(), id: "7".into(), ..hostile() };
-    assert_eq!(rows(&form, &[Row::Movie(&formula)]), format!("{header}7,=1+1,,,,,,,,,,\n"));
+    assert_eq!(rows(&options, &[Row::Movie(&formula)]), format!("{header}7,=1+1,,,,,,,,,,\n"));
     let quoted = "x\ty,\"a\u{1b}[2J\"\"b\u{202e}c,\nd\",,,,,,,,,,\n";
-    assert_eq!(rows(&form, &[Row::Movie(&hostile())]), format!("{header}{quoted}"));
+    assert_eq!(rows(&options, &[Row::Movie(&hostile())]), format!("{header}{quoted}"));
 }
 
 #[test]
@@ -347,14 +350,14 @@ fn what_has_come_is_seen_after_a_flush() {
         (Format::Ndjson, "{\"title\":\"Creed\",\"rating\":8.8,\"id\":\"267e\"}\n"),
     ] {
         let out = Rc::new(RefCell::new(Vec::new()));
-        let mut printer = Printer::new(io::BufWriter::new(Shared(Rc::clone(&out))), form(format));
+        let mut printer = Printer::new(io::BufWriter::new(Shared(Rc::clone(&out))), options(format));
         printer.row(Row::Movie(&creed())).unwrap();
         assert_eq!(out.borrow().len(), 0, "{format:?}");
         printer.flush().unwrap();
         assert_eq!(String::from_utf8(out.borrow().clone()).unwrap(), seen, "{format:?}");
     }
     let out = Rc::new(RefCell::new(Vec::new()));
-    let mut printer = Printer::new(Shared(Rc::clone(&out)), form(Format::Csv));
+    let mut printer = Printer::new(Shared(Rc::clone(&out)), options(Format::Csv));
     printer.row(Row::Movie(&creed())).unwrap();
     printer.flush().unwrap();
     assert!(out.borrow().ends_with(b"267e,Creed,8.8,,,,,,,,,\n"));
@@ -374,7 +377,7 @@ fn a_reader_that_went_away_is_told_by_every_form() {
     // Longer than what `csv` keeps to itself, so that it is the row that fails.
     let long = Movie { title: "long".repeat(10_000), ..creed() };
     for format in [Format::Text, Format::Table, Format::Json, Format::Ndjson, Format::Csv] {
-        let mut printer = Printer::new(Gone, form(format));
+        let mut printer = Printer::new(Gone, options(format));
         let row = printer.row(Row::Movie(&long)).and_then(|()| printer.flush());
         assert_eq!(row.unwrap_err().kind(), io::ErrorKind::BrokenPipe, "{format:?}");
     }
@@ -397,7 +400,7 @@ impl Write for Shared {
 fn what_a_terminal_may_take_for_a_command_is_escaped_in_json_and_csv_there_and_only_there() {
     let title = "a\u{9b}2J\u{7f}b\u{202e}c\nd".to_owned();
     let movie = &Movie { title, genres: vec!["x\u{1b}".into()], ..Movie::default() };
-    let on_terminal = |format| Form { width: Some(80), ..form(format) };
+    let on_terminal = |format| OutputOptions { width: Some(80), ..options(format) };
     for format in [Format::Json, Format::Ndjson, Format::Csv] {
         let lists = [
             rows(&on_terminal(format), &[Row::Movie(movie)]),
@@ -405,12 +408,12 @@ fn what_a_terminal_may_take_for_a_command_is_escaped_in_json_and_csv_there_and_o
         ];
         for shown in lists {
             assert!(
-                !shown.contains(|character| crate::error::moves(character) && character != '\n'),
+                !shown.contains(|character| crate::error::is_terminal_unsafe(character) && character != '\n'),
                 "{shown:?}"
             );
         }
         assert!(
-            rows(&form(format), &[Row::Movie(movie)]).contains("a\u{9b}2J\u{7f}b\u{202e}c"),
+            rows(&options(format), &[Row::Movie(movie)]).contains("a\u{9b}2J\u{7f}b\u{202e}c"),
             "{format:?}"
         );
     }
@@ -423,12 +426,12 @@ fn what_a_terminal_may_take_for_a_command_is_escaped_in_json_and_csv_there_and_o
 #[test]
 fn a_json_document_that_is_cut_short_is_ended_once() {
     let mut out = Vec::new();
-    let mut printer = Printer::new(&mut out, form(Format::Json));
+    let mut printer = Printer::new(&mut out, options(Format::Json));
     printer.row(Row::Movie(&creed())).unwrap();
     drop(printer);
     let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(document[0]["title"], "Creed");
-    drop(Printer::new(&mut out, form(Format::Json)));
+    drop(Printer::new(&mut out, options(Format::Json)));
     assert!(out.ends_with(b"}\n]\n"), "nothing is printed of what has not begun");
-    assert_eq!(rows(&form(Format::Json), &[Row::Movie(&creed())]).matches(']').count(), 1);
+    assert_eq!(rows(&options(Format::Json), &[Row::Movie(&creed())]).matches(']').count(), 1);
 }

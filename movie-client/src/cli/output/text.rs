@@ -1,11 +1,11 @@
-//! Text as the course prints it, and in its manner what the course does not have.
+//! The course's output format, extended to lookups, changes and properties.
 
 use std::io::{self, Write};
 
 use console::Style;
 
 use super::text_format::{self, line};
-use super::{Fact, Form, Print, Row};
+use super::{OutputOptions, Print, Property, Row};
 use crate::{Change, Event, Movie};
 
 pub(super) struct Text<W> {
@@ -15,8 +15,8 @@ pub(super) struct Text<W> {
 }
 
 impl<W: Write> Text<W> {
-    pub(super) fn new(out: W, form: &Form) -> Self {
-        Self { out, added: form.style(Style::new().green()), deleted: form.style(Style::new().red()) }
+    pub(super) fn new(out: W, options: &OutputOptions) -> Self {
+        Self { out, added: options.style(Style::new().green()), deleted: options.style(Style::new().red()) }
     }
 }
 
@@ -25,17 +25,19 @@ impl<W: Write> Print for Text<W> {
         self.out.write_all(text_format::movie(movie).as_bytes())
     }
 
-    fn facts(&mut self, facts: &[(&'static str, Fact)]) -> io::Result<()> {
-        facts.iter().try_for_each(|(name, fact)| writeln!(self.out, "{name}: {}", line(&fact.to_string())))
+    fn properties(&mut self, properties: &[(&'static str, Property)]) -> io::Result<()> {
+        properties
+            .iter()
+            .try_for_each(|(name, fact)| writeln!(self.out, "{name}: {}", line(&fact.to_string())))
     }
 
     fn row(&mut self, row: Row<'_>) -> io::Result<()> {
         let Self { out, added, deleted } = self;
         match row {
-            Row::Movie(movie) | Row::Found { movie: Some(movie), .. } => {
+            Row::Movie(movie) | Row::Lookup { movie: Some(movie), .. } => {
                 writeln!(out, "Movie called {}", line(&movie.title))
             }
-            Row::Found { id, movie: None } => writeln!(out, "No movie has the id {}", line(id)),
+            Row::Lookup { id, movie: None } => writeln!(out, "No movie has the id {}", line(id)),
             Row::Change(Change { revision, event, .. }) => match event {
                 Event::Upserted(Movie { title, id, .. }) => {
                     writeln!(out, "{revision} {} {} ({})", added.apply_to('+'), line(title), line(id))

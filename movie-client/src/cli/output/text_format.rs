@@ -1,16 +1,17 @@
-//! A message in protobuf's text format, as the course's client prints it.
+//! Protobuf's text format of a movie, as the course's client prints it.
 //!
-//! <https://protobuf.dev/reference/protobuf/textformat-spec/>, with Python's habits where that leaves a choice.
+//! See <https://protobuf.dev/reference/protobuf/textformat-spec/>. Where the specification leaves a choice, the
+//! output follows Python's.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Movie;
-use crate::error::moves;
+use crate::error::is_terminal_unsafe;
 
-/// Formats a movie, one field a line: those of the course's contract first, then the others. Fields with default values
-/// are left out, and a rating of 0, which the course's contract cannot tell from none.
+/// Formats a movie, one field per line: the fields of the course's contract first, then the others. Omits default
+/// values and a rating of 0, which the course's contract does not distinguish from no rating.
 #[must_use]
 pub fn movie(movie: &Movie) -> String {
     let mut text = String::new();
@@ -36,15 +37,18 @@ fn put_movie(out: &mut String, movie: &Movie) -> fmt::Result {
     put_set(out, "etag", &movie.etag)
 }
 
-/// Formats text that is to stay in its line and in its place: what could end the line or move about on a terminal is
-/// escaped.
+/// Escapes the characters that could end a line or that a terminal may interpret.
 #[must_use]
 pub fn line(text: &str) -> Cow<'_, str> {
-    if !text.contains(moves) {
+    if !text.contains(is_terminal_unsafe) {
         return text.into();
     }
     let escaped = |character: char| {
-        if moves(character) { character.escape_default().collect() } else { String::from(character) }
+        if is_terminal_unsafe(character) {
+            character.escape_default().collect()
+        } else {
+            String::from(character)
+        }
     };
     text.chars().map(escaped).collect()
 }
@@ -61,7 +65,7 @@ fn put_number(out: &mut String, name: &str, value: Option<u32>) -> fmt::Result {
     value.filter(|value| *value != 0).map_or(Ok(()), |value| writeln!(out, "{name}: {value}"))
 }
 
-/// Puts a `google.protobuf.Timestamp`. No service sends one before 1970, for which there is no room here.
+/// Writes a `google.protobuf.Timestamp`. The service sends no time before 1970.
 fn put_time(out: &mut String, name: &str, time: Option<SystemTime>) -> fmt::Result {
     let Some(since) = time.and_then(|time| time.duration_since(UNIX_EPOCH).ok()) else { return Ok(()) };
     writeln!(out, "{name} {{")?;
@@ -81,8 +85,8 @@ fn put_text(out: &mut String, name: &str, value: &str) -> fmt::Result {
             '\r' => out.write_str("\\r")?,
             '\t' => out.write_str("\\t")?,
             '"' | '\'' | '\\' => write!(out, "\\{character}")?,
-            // Byte by byte, as the format has it.
-            _ if moves(character) => {
+            // Byte by byte, as the specification requires.
+            _ if is_terminal_unsafe(character) => {
                 for byte in character.encode_utf8(&mut [0; 4]).bytes() {
                     write!(out, "\\{byte:03o}")?;
                 }
@@ -93,8 +97,8 @@ fn put_text(out: &mut String, name: &str, value: &str) -> fmt::Result {
     writeln!(out, "\"")
 }
 
-/// Formats a number as Python's `repr` does: shortest digits that read back the same, `1e-05` and `1e+16` for
-/// what is small and large. Rust switches to exponents at the same sizes but writes `1e-5` and `1e16`.
+/// Formats a number as Python's `repr` does: the shortest digits that read back the same, with exponents such as
+/// `1e-05` and `1e+16`. Rust switches to exponents at the same sizes, but writes `1e-5` and `1e16`.
 fn python_repr(number: f64) -> String {
     let text = format!("{number:?}");
     match text.split_once('e') {

@@ -1,18 +1,18 @@
-//! Values that are written alike in several forms.
+//! Values that several formats write in the same way.
 
 use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
-/// Where the year 9999 ends, and with it both RFC 3339 and protobuf's timestamps.
+/// The end of the year 9999, which is the end of RFC 3339 and of protobuf's timestamps.
 const YEAR_10000: Duration = Duration::from_hours(24 * 2_932_897);
 
-/// A time as RFC 3339 has it, in UTC; a fraction of a second has nine digits.
+/// A time in the format of RFC 3339, in UTC. A fraction of a second has nine digits.
 pub(super) struct Time(SystemTime);
 
 impl Time {
-    /// Returns `None` also for a time that cannot be written, which no service that keeps to the contract sends.
+    /// Returns `None` for no time, and for a time that the format cannot represent.
     pub(super) fn of(time: Option<SystemTime>) -> Option<Self> {
         let since = time?.duration_since(UNIX_EPOCH).ok()?;
         (since < YEAR_10000).then_some(Self(time?))
@@ -31,7 +31,7 @@ impl Serialize for Time {
     }
 }
 
-/// A rating as JSON has it: the shortest digits that read back the same, and always a decimal point.
+/// A rating: the shortest digits that read back the same, always with a decimal point.
 pub(super) struct Rating(pub(super) f32);
 
 impl fmt::Display for Rating {

@@ -22,7 +22,7 @@ async fn service(folder: &TempDir) -> Client {
     let access = Access::open(None, true).unwrap();
     let server = Server { store, access, ..Server::new(catalogue, Found::quiet()) };
     tokio::spawn(server.serve(listener, std::future::pending()));
-    Client::connect(&Config::at([address.parse().unwrap()])).unwrap()
+    Client::connect(&Config::new([address.parse().unwrap()])).unwrap()
 }
 
 fn args(files: &[PathBuf]) -> args::Import {
@@ -30,7 +30,7 @@ fn args(files: &[PathBuf]) -> args::Import {
 }
 
 fn counts(outcome: &Outcome) -> (u64, u64, u64, u64, u64) {
-    let Imported { created, updated, unchanged, rejected, .. } = outcome.imported;
+    let ImportSummary { created, updated, unchanged, rejected, .. } = outcome.imported;
     (created, updated, unchanged, rejected, outcome.dirty + outcome.beside)
 }
 
@@ -80,7 +80,10 @@ async fn a_strict_import_stops_at_the_first_row_that_cannot_be_taken() {
         .map(|id| format!("{{\"id\": \"{id}\", \"title\": \"{}\"}}\n", if id == 7 { "" } else { "A" }));
     fs::write(&file, text.collect::<String>()).unwrap();
     let error = run(&client, &args, &mut Vec::new()).await.unwrap_err();
-    assert!(error.downcast_ref::<Rejected>().unwrap().0.contains("movies.ndjson:8: (id `7`) "), "{error:#}");
+    assert!(
+        error.downcast_ref::<RejectedRow>().unwrap().0.contains("movies.ndjson:8: (id `7`) "),
+        "{error:#}"
+    );
     assert_eq!(client.catalog().await.unwrap().movie_count, 99);
 }
 
@@ -90,16 +93,16 @@ async fn an_import_of_which_nothing_can_be_taken_is_refused_and_one_of_which_lit
     let folder = TempDir::new().unwrap();
     let client = service(&folder).await;
     let file = folder.path().join("movies.ndjson");
-    let form = Form { format: Format::Csv, width: None, colours: false };
+    let form = OutputOptions { format: Format::Csv, width: None, colours: false };
     let good = "{\"id\": 1, \"title\": \"A\"}\n";
     let (untitled, wrong, without_id) = ("{\"id\": 2}\n", "{\"id\": true}\n", "{\"title\": \"A\"}\n");
     for (rows, expected) in [
         (&[untitled][..], Exit::Refused),
         (&[wrong], Exit::Refused),
         (&[without_id, wrong], Exit::Refused),
-        (&[untitled, good, wrong], Exit::MostRejected),
-        (&[good, untitled, untitled], Exit::MostRejected),
-        (&[without_id, good, without_id], Exit::MostRejected),
+        (&[untitled, good, wrong], Exit::MostRowsRejected),
+        (&[good, untitled, untitled], Exit::MostRowsRejected),
+        (&[without_id, good, without_id], Exit::MostRowsRejected),
         (&[good, wrong], Exit::Done),
         (&[good, untitled, good, wrong], Exit::Done),
         (&[], Exit::Done),
@@ -109,7 +112,9 @@ async fn an_import_of_which_nothing_can_be_taken_is_refused_and_one_of_which_lit
         assert_eq!(exit, expected, "{rows:?}");
     }
     let dry_run = args::Import { dry_run: true, ..args(slice::from_ref(&file)) };
-    for (rows, expected) in [([wrong, good, wrong], Exit::MostRejected), ([wrong, good, good], Exit::Done)] {
+    for (rows, expected) in
+        [([wrong, good, wrong], Exit::MostRowsRejected), ([wrong, good, good], Exit::Done)]
+    {
         fs::write(&file, rows.concat()).unwrap();
         assert_eq!(import(&client, &dry_run, &form, &mut Vec::new()).await.unwrap(), expected, "{rows:?}");
     }
@@ -123,7 +128,7 @@ async fn rows_that_are_wrong_in_a_file_beside_reject_no_movies() {
     fs::write(&file, "movieId,title,genres\n1,Ran (1985),Drama\n").unwrap();
     fs::write(folder.path().join("ratings.csv"), format!("movieId,rating\n{}", "1,many\n".repeat(5)))
         .unwrap();
-    let form = Form { format: Format::Csv, width: None, colours: false };
+    let form = OutputOptions { format: Format::Csv, width: None, colours: false };
     let mut out = Vec::new();
     let exit = import(&client, &args(slice::from_ref(&file)), &form, &mut out).await.unwrap();
     let out = String::from_utf8(out).unwrap();
@@ -156,7 +161,7 @@ async fn a_file_whose_movies_have_no_ids_gets_one_line_that_says_how_to_make_the
 #[tokio::test]
 async fn what_is_not_known_because_a_file_is_missing_is_told() {
     let folder = TempDir::new().unwrap();
-    let nobody = Client::connect(&Config::at(["127.0.0.1:1".parse().unwrap()])).unwrap();
+    let nobody = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
     for (from, name, missing) in [
         (
             "imdb/title.basics.tsv",
@@ -179,11 +184,11 @@ async fn what_is_not_known_because_a_file_is_missing_is_told() {
 
 #[tokio::test]
 async fn a_file_that_is_not_there_or_cannot_be_imported_is_a_wrong_command_line() {
-    let nobody = Client::connect(&Config::at(["127.0.0.1:1".parse().unwrap()])).unwrap();
-    let form = Form { format: Format::Csv, width: None, colours: false };
+    let nobody = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
+    let form = OutputOptions { format: Format::Csv, width: None, colours: false };
     for file in ["none.json", "imdb"] {
         let error = import(&nobody, &args(&[sample(file)]), &form, &mut Vec::new()).await.unwrap_err();
-        assert_eq!(failure::exit(&error), Exit::WrongCommandLine, "{error:#}");
+        assert_eq!(failure::exit(&error), Exit::UsageError, "{error:#}");
         assert!(error.to_string().contains(file), "{error:#}");
     }
     let folder = TempDir::new().unwrap();
@@ -191,17 +196,17 @@ async fn a_file_that_is_not_there_or_cannot_be_imported_is_a_wrong_command_line(
     for bytes in [&b"hello"[..], b"{\n\"films\": []}", b"[{]", b"PK\x03\x04", &gzip(b"{\"id\": 1}")[..12]] {
         fs::write(&file, bytes).unwrap();
         let error = import(&nobody, &args(slice::from_ref(&file)), &form, &mut Vec::new()).await.unwrap_err();
-        assert_eq!(failure::exit(&error), Exit::WrongCommandLine, "{error:#}");
+        assert_eq!(failure::exit(&error), Exit::UsageError, "{error:#}");
         assert!(error.to_string().contains(&file.display().to_string()), "{error:#}");
     }
 }
 
 #[tokio::test]
 async fn a_dry_run_sends_nothing() {
-    let nobody = Client::connect(&Config::at(["127.0.0.1:1".parse().unwrap()])).unwrap();
+    let nobody = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
     let args = args::Import { dry_run: true, ..args(&[sample("movielens/movies.csv")]) };
     let mut out = Vec::new();
-    let form = Form { format: Format::Csv, width: None, colours: false };
+    let form = OutputOptions { format: Format::Csv, width: None, colours: false };
     assert_eq!(import(&nobody, &args, &form, &mut out).await.unwrap(), Exit::Done);
     assert_eq!(String::from_utf8(out).unwrap(), "name,value\nwould_import,5\ndirty_rows,4\n");
 }
@@ -212,8 +217,8 @@ async fn a_failed_import_says_why_and_only_the_first_rows_that_cannot_be_taken_a
     let file = folder.path().join("movies.ndjson");
     fs::write(&file, format!("{{\"id\": 1}}\n{}", "\u{1b}[31m\n".repeat(30))).unwrap();
     let nobody = Client::connect(&Config {
-        retry: crate::Retry::never(),
-        ..Config::at(["127.0.0.1:1".parse().unwrap()])
+        retry: crate::RetryPolicy::disabled(),
+        ..Config::new(["127.0.0.1:1".parse().unwrap()])
     });
     let mut named = Vec::new();
     let error = run(&nobody.unwrap(), &args(&[file]), &mut named).await.unwrap_err();

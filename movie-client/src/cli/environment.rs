@@ -1,4 +1,4 @@
-//! Environment variables that are empty.
+//! Empty environment variables.
 
 use std::env;
 use std::ffi::OsStr;
@@ -6,14 +6,14 @@ use std::ffi::OsStr;
 use clap::builder::Resettable;
 use clap::{Arg, Command};
 
-/// Ignores the environment variables that are empty: scripts and compose files leave one out by setting it so.
+/// Ignores empty environment variables. Scripts and compose files unset a variable by setting it to nothing.
 pub(super) fn ignore_empty(command: Command) -> Command {
     let ignore =
         |arg: Arg| if arg.get_env().is_some_and(is_empty) { arg.env(Resettable::Reset) } else { arg };
     command.mut_args(ignore).mut_subcommands(ignore_empty)
 }
 
-/// Returns whether an environment variable is set, and to nothing.
+/// Returns whether an environment variable is set and blank.
 pub(super) fn is_empty(name: &OsStr) -> bool {
     env::var_os(name).is_some_and(|value| value.to_str().is_some_and(|value| value.trim().is_empty()))
 }

@@ -1,36 +1,37 @@
-//! Which form, how wide, with colours or not.
+//! Output options: format, width and colours.
 
 use console::{Style, Term};
 
-/// The form of what is printed.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For people, as the course prints: protobuf's text format, and a line a movie in lists.
+    /// The course's output: protobuf's text format, and one line per movie in lists.
     Text,
     /// Columns, fitted to the terminal.
     Table,
     /// One JSON document.
     Json,
-    /// A JSON document a line.
+    /// One JSON document per line.
     Ndjson,
     /// Comma-separated values with a header (RFC 4180).
     Csv,
 }
 
-/// The form of what is printed, and what fits where it is printed to.
+/// Output options.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Form {
-    /// The form.
+pub struct OutputOptions {
+    /// The format.
     pub format: Format,
-    /// The columns of the terminal; without a terminal nothing is cut, and programs get their data as it is.
+    /// Width of the terminal, in columns. `None` without a terminal: cells are not truncated, and data is not
+    /// escaped.
     pub width: Option<usize>,
-    /// Whether there may be colours.
+    /// Whether colours are allowed.
     pub colours: bool,
 }
 
-impl Form {
-    /// Returns the form that was asked for, or the one that suits: a table on a terminal and ndjson elsewhere. Colours are
-    /// for terminals that have some, and not for people who set `NO_COLOR` (<https://no-color.org>).
+impl OutputOptions {
+    /// Returns the options for a terminal. The default format is a table on a terminal and ndjson elsewhere. Colours
+    /// are used if the terminal supports them and `NO_COLOR` is not set (<https://no-color.org>).
     #[must_use]
     pub fn of(format: Option<Format>, terminal: &Term) -> Self {
         let suits = if terminal.is_term() { Format::Table } else { Format::Ndjson };
@@ -41,12 +42,12 @@ impl Form {
         }
     }
 
-    /// Whether it is printed to a terminal, which may take some characters for commands.
+    /// Returns whether the output goes to a terminal, which interprets control characters.
     pub(super) fn is_on_terminal(&self) -> bool {
         self.width.is_some()
     }
 
-    /// Lets a style show only where there may be colours, whatever `console` thinks of the process.
+    /// Returns the style, or no style if colours are not allowed. Overrides the detection by `console`.
     pub(super) fn style(&self, style: Style) -> Style {
         style.force_styling(self.colours)
     }
@@ -59,14 +60,14 @@ mod tests {
     #[test]
     fn what_is_no_terminal_gets_ndjson_uncut_and_without_colours() {
         let file = || tempfile::tempfile().unwrap();
-        let form = Form::of(None, &Term::read_write_pair(file(), file()));
-        assert_eq!(form, Form { format: Format::Ndjson, width: None, colours: false });
+        let form = OutputOptions::of(None, &Term::read_write_pair(file(), file()));
+        assert_eq!(form, OutputOptions { format: Format::Ndjson, width: None, colours: false });
     }
 
     #[test]
     fn the_form_that_was_asked_for_is_taken() {
         let file = || tempfile::tempfile().unwrap();
-        let form = Form::of(Some(Format::Table), &Term::read_write_pair(file(), file()));
-        assert_eq!(form, Form { format: Format::Table, width: None, colours: false });
+        let form = OutputOptions::of(Some(Format::Table), &Term::read_write_pair(file(), file()));
+        assert_eq!(form, OutputOptions { format: Format::Table, width: None, colours: false });
     }
 }

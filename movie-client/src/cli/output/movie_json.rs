@@ -1,14 +1,14 @@
-//! A movie as JSON has it.
+//! JSON representation of a movie.
 
 use serde::Serialize;
 
 use super::value::Time;
 use crate::Movie;
 
-/// A movie with the keys of a JSON database in their order, and after them what the service sets. What is not known is
-/// left out.
+/// A movie with the keys of a JSON database, followed by the fields that the service sets. Unknown values are
+/// omitted.
 #[derive(Serialize)]
-pub(super) struct Entry<'a> {
+pub(super) struct MovieJson<'a> {
     title: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     rating: Option<f32>,
@@ -33,8 +33,8 @@ pub(super) struct Entry<'a> {
     etag: &'a str,
 }
 
-impl<'a> Entry<'a> {
-    /// Everything that is known of a movie.
+impl<'a> MovieJson<'a> {
+    /// All fields of a movie.
     pub(super) fn of(movie: &'a Movie) -> Self {
         Self {
             create_time: Time::of(movie.create_time),
@@ -44,7 +44,7 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// What a JSON database has of a movie.
+    /// The fields of a movie in a JSON database.
     pub(super) fn stored(movie: &'a Movie) -> Self {
         Self {
             title: &movie.title,
