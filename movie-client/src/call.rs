@@ -312,7 +312,7 @@ struct FailedAttempt {
 }
 
 impl FailedAttempt {
-    /// A call that no peer received.
+    /// Returns the failure of a call that no peer received.
     fn unsent(error: Error) -> Self {
         let is_unavailable = error.is_temporary();
         Self { error, was_sent: false, may_be_processed: false, is_unavailable, retry_delay: Duration::ZERO }

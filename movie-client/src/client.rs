@@ -218,7 +218,7 @@ impl Client {
     ///
     /// let movie = Movie { title: "Alien".to_owned(), year: Some(1979), ..Movie::default() };
     /// let movie = client.create(movie).await?;
-    /// println!("it is {} from now on", movie.id);
+    /// println!("the service generated the id {}", movie.id);
     /// # Ok(())
     /// # }
     /// ```
@@ -245,12 +245,12 @@ impl Client {
     /// # use movie_client::Movie;
     /// use movie_client::{Error, Field};
     ///
-    /// // Reads, changes and writes again, unless somebody else has changed the movie meanwhile: it has its etag with it.
+    /// // Read, modify, write. The etag of the movie detects a concurrent update.
     /// let mut movie = client.get("alien").await?;
     /// movie.rating = Some(8.5);
     /// match client.update(movie, &[Field::Rating]).await {
     ///     Ok(movie) => assert_eq!(movie.rating, Some(8.5)),
-    ///     Err(Error::Conflict { .. }) => println!("somebody was faster: read it again"),
+    ///     Err(Error::Conflict { .. }) => println!("concurrent update: read the movie again"),
     ///     Err(error) => return Err(error),
     /// }
     /// # Ok(())
@@ -342,13 +342,13 @@ impl Client {
     /// use movie_client::{Event, Start};
     /// use tokio_stream::StreamExt;
     ///
-    /// // All movies, and then every change. To go on later, keep the last resume token and begin with `Start::Resume`.
+    /// // All movies, and then every change. To resume later, keep the last resume token for `Start::Resume`.
     /// let mut changes = client.watch(Start::FullCopy).await?;
     /// while let Some(change) = changes.try_next().await? {
     ///     match change.event {
-    ///         Event::Upserted(movie) => println!("{} is there as of revision {}", movie.title, change.revision),
-    ///         Event::Deleted(id) => println!("{id} is gone"),
-    ///         Event::CaughtUp => break, // That was all for now; others would go on.
+    ///         Event::Upserted(movie) => println!("revision {}: {}", change.revision, movie.title),
+    ///         Event::Deleted(id) => println!("deleted {id}"),
+    ///         Event::CaughtUp => break, // The stream would continue with later changes.
     ///     }
     /// }
     /// # Ok(())

@@ -27,7 +27,7 @@ pub enum Error {
     Unreachable {
         /// The address.
         address: String,
-        /// Why, such as what the operating system says.
+        /// The reason, for example an error of the operating system.
         reason: String,
     },
     /// The certificate of the service is not trusted. The call was not sent.
@@ -35,7 +35,7 @@ pub enum Error {
     UntrustedCertificate {
         /// The address.
         address: String,
-        /// What is wrong with it.
+        /// What is wrong with the certificate.
         reason: String,
     },
     /// The service cannot process the call now, or the connection was lost.
@@ -43,7 +43,7 @@ pub enum Error {
     Unavailable {
         /// The address.
         address: String,
-        /// What the service or the operating system says.
+        /// Message of the service or of the operating system.
         message: String,
     },
     /// The service lost its store during a write. The outcome is unknown.

@@ -184,7 +184,7 @@ impl ConnectionPool {
                 Ok(found) => targets.extend(found),
                 Err(reason) => {
                     failure = Some(Error::Unreachable { address: address.to_string(), reason });
-                    // It keeps what it had.
+                    // The address keeps its previous targets.
                     let resolved = self.resolved();
                     let previous =
                         resolved.peers.iter().map(|peer| &peer.target).filter(|target| target.is_of(address));

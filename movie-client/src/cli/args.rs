@@ -27,7 +27,7 @@ pub struct Args {
     #[arg(short, long, env = "MOVIE_VERBOSE", value_parser = BoolishValueParser::new(), global = true, help_heading = OUTPUT_HEADING)]
     pub verbose: bool,
 
-    /// How to connection the service.
+    /// How to reach the service.
     // Flattened last, because its heading applies to all flags after it.
     #[command(flatten)]
     pub connection: ConnectionArgs,

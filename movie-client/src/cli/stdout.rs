@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Size of the output buffer. It is also flushed whenever no more output is ready.
 const BUFFER_BYTES: usize = 64 << 10;
 
-/// Whether standard output was closed when the process started, as by `>&-`. Rust's runtime opens `/dev/null` instead before
-/// it calls `main`, and the output would be lost without an error.
+/// Whether standard output was closed when the process started, as by `>&-`. Before Rust's runtime calls `main`, it opens
+/// `/dev/null` in its place, and the output would be lost without an error.
 static IS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Checks standard output. Runs before Rust's runtime starts.

@@ -165,7 +165,7 @@ async fn a_measurement_that_has_not_begun_says_that_there_is_none() {
             while !next(&mut told).await.contains(until) {}
         }
         bench.interrupt();
-        while !next(&mut told).await.contains("interrupted before anything was measured") {}
+        while !next(&mut told).await.contains("interrupted before the measurement") {}
         let (code, stdout, _) = bench.end().await;
         assert_eq!((code, stdout.as_str()), (Some(130), ""));
     }

@@ -1,4 +1,4 @@
-//! How to load the service.
+//! Command-line arguments of the benchmark.
 
 use std::time::Duration;
 
@@ -7,29 +7,29 @@ use clap::{ValueEnum, value_parser};
 
 use crate::cli::parse::time;
 
-/// As long as anybody measures. Clocks count on from there, and do not run over.
-const LONGEST: Duration = Duration::from_hours(30 * 24);
+/// Longest duration. The clocks do not overflow within it.
+const MAX_DURATION: Duration = Duration::from_hours(30 * 24);
 
-/// How to load the service.
+/// The load.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Bench {
-    /// The call to make.
+    /// The call to measure.
     #[arg(long, value_enum, default_value_t = Call::Get)]
     pub call: Call,
 
-    /// Make so many calls a second, however long answers take; the latency counts from when a call was due.
+    /// Send this number of calls per second on a fixed schedule (open loop).
     ///
-    /// Without it, whenever a call is answered the next one is made (a closed loop): a service that stalls is then asked
-    /// less, and few calls tell of it. With it, calls are due on a schedule (an open loop), as those of many people who
-    /// know nothing of each other, and those that are due during a stall tell of it, too.
+    /// Without it, each response is followed by the next call (closed loop). If the service then stalls, fewer calls
+    /// are sent, and few of them measure the stall. In an open loop, calls stay due during a stall, and their latency
+    /// counts from the time at which they were due.
     #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u32).range(1..=1_000_000))]
     pub rate: Option<u32>,
 
-    /// The connections that share the calls, each to one address, in turns.
+    /// Number of connections, distributed over the addresses of the service.
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = value_parser!(u16).range(1..=1000))]
     pub connections: u16,
 
-    /// The calls at once on each connection.
+    /// Number of concurrent calls on each connection.
     #[arg(
         long,
         value_name = "NUMBER",
@@ -39,41 +39,41 @@ pub struct Bench {
     )]
     pub concurrency: u16,
 
-    /// How long to measure; 10s, or as long as `--calls` takes.
-    #[arg(long, value_name = "TIME", value_parser = ValueParser::new(bounded))]
+    /// Duration of the measurement; 10s by default, or unlimited with `--calls`.
+    #[arg(long, value_name = "TIME", value_parser = ValueParser::new(bounded_duration))]
     pub duration: Option<Duration>,
 
-    /// How many calls to measure; as many as there is time for without it.
+    /// Number of measured calls; by default limited only by the duration.
     #[arg(long, value_name = "NUMBER", value_parser = value_parser!(u64).range(1..))]
     pub calls: Option<u64>,
 
-    /// How long to make calls before they count; may be 0.
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = ValueParser::new(time_or_none))]
+    /// Duration of the calls before the measurement; may be 0.
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = ValueParser::new(duration_or_zero))]
     pub warm_up: Duration,
 }
 
-/// A call to make.
+/// A call to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Call {
-    /// `GetMovie`, for movies by chance.
+    /// `GetMovie` of random movies.
     Get,
-    /// The first page of `ListMovies`.
+    /// First page of `ListMovies`.
     Page,
-    /// The course's `GetMovieByID`, for movies by chance.
+    /// The course's `GetMovieByID` of random movies.
     CourseGet,
     /// The course's `GetListMovies`.
     CourseList,
 }
 
 impl Bench {
-    /// Returns how long to measure at most.
-    pub(super) fn longest(&self) -> Option<Duration> {
+    /// Returns the longest duration of the measurement.
+    pub(super) fn max_duration(&self) -> Option<Duration> {
         self.duration.or_else(|| self.calls.is_none().then_some(Duration::from_secs(10)))
     }
 }
 
 impl Call {
-    /// Returns its name in the contract.
+    /// Returns the name of the RPC.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Get => "GetMovie",
@@ -83,19 +83,19 @@ impl Call {
         }
     }
 
-    /// Returns whether an answer is many movies.
+    /// Returns whether a response has many movies.
     pub(super) fn is_list(self) -> bool {
         matches!(self, Self::Page | Self::CourseList)
     }
 }
 
-fn time_or_none(text: &str) -> Result<Duration, String> {
-    if matches!(text, "0" | "0s") { Ok(Duration::ZERO) } else { bounded(text) }
+fn duration_or_zero(text: &str) -> Result<Duration, String> {
+    if matches!(text, "0" | "0s") { Ok(Duration::ZERO) } else { bounded_duration(text) }
 }
 
-fn bounded(text: &str) -> Result<Duration, String> {
+fn bounded_duration(text: &str) -> Result<Duration, String> {
     time(text).and_then(|time| match time {
-        time if time > LONGEST => Err(format!("`{text}` is too long; expected at most 30 days")),
+        time if time > MAX_DURATION => Err(format!("`{text}` is too long; expected at most 30 days")),
         time => Ok(time),
     })
 }
@@ -118,10 +118,10 @@ mod tests {
 
     #[test]
     fn without_a_number_of_calls_ten_seconds_are_measured() {
-        assert_eq!(parse("bench").unwrap().longest(), Some(Duration::from_secs(10)));
-        assert_eq!(parse("bench --calls 5").unwrap().longest(), None);
+        assert_eq!(parse("bench").unwrap().max_duration(), Some(Duration::from_secs(10)));
+        assert_eq!(parse("bench --calls 5").unwrap().max_duration(), None);
         let both = parse("bench --calls 5 --duration 2m").unwrap();
-        assert_eq!(both.longest(), Some(Duration::from_mins(2)));
+        assert_eq!(both.max_duration(), Some(Duration::from_mins(2)));
     }
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn nobody_measures_for_longer_than_clocks_can_tell() {
-        assert_eq!(parse("bench --duration 30days").unwrap().duration, Some(LONGEST));
+        assert_eq!(parse("bench --duration 30days").unwrap().duration, Some(MAX_DURATION));
         for wrong in ["--duration 500000000000y", "--warm-up 500000000000y", "--duration 31days"] {
             let error = parse(&format!("bench {wrong}")).unwrap_err().to_string();
             assert!(error.contains("at most 30 days"), "{error}");

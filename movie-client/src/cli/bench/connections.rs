@@ -1,41 +1,42 @@
-//! The connections that share the calls, each to one address: a client has one to every address that it knows.
+//! Connections of the benchmark. Each is a client with a single address, because a client connects to every address
+//! that it knows.
 
 use std::collections::HashSet;
 use std::future::ready;
 
 use tracing::debug;
 
-use super::calls::Questions;
+use super::calls::Workload;
 use crate::address::AddressKind;
 use crate::{Address, Client, Config, Error, Resolver, RetryPolicy};
 
-/// Connects, in turns to all addresses that answer. Returns so many clients, and how many addresses they lead to.
+/// Opens `count` connections, in turns to all reachable addresses. Returns the clients and the number of addresses.
 ///
 /// # Errors
 ///
-/// [`Error`] if nobody can be reached.
+/// [`Error`] if no address is reachable.
 pub(super) async fn connect(
     config: &Config,
-    wanted: u16,
-    questions: &Questions,
+    count: u16,
+    workload: &Workload,
 ) -> Result<(Vec<Client>, usize), Error> {
-    let (mut places, mut failure) = places(config).await;
+    let (mut configs, mut failure) = configs(config).await;
     let (mut clients, mut turn) = (Vec::new(), 0);
-    while clients.len() < wanted.into() {
-        turn %= places.len().max(1);
-        let Some(place) = places.get(turn) else { break };
-        let client = Client::connect(place)?;
-        // The first call connects; what else becomes of it tells of the service, which is not measured yet.
-        if let Err(error @ Error::Unreachable { .. }) = questions.ask(&client, turn as u64).await {
+    while clients.len() < count.into() {
+        turn %= configs.len().max(1);
+        let Some(config_for) = configs.get(turn) else { break };
+        let client = Client::connect(config_for)?;
+        // The first call connects. Other errors are ignored before the measurement.
+        if let Err(error @ Error::Unreachable { .. }) = workload.call(&client, turn as u64).await {
             debug!("{error}; passed over");
             failure = Some(error);
-            places.remove(turn);
+            configs.remove(turn);
         } else {
             clients.push(client);
             turn += 1;
         }
     }
-    let addresses = places.len().min(clients.len());
+    let addresses = configs.len().min(clients.len());
     if addresses > 0 {
         return Ok((clients, addresses));
     }
@@ -45,27 +46,27 @@ pub(super) async fn connect(
     }))
 }
 
-/// Returns a configuration for each address that a name leads to, with the name for the certificate, and why a name led to
-/// none.
-async fn places(config: &Config) -> (Vec<Config>, Option<Error>) {
-    let (mut places, mut failure, mut seen) = (Vec::new(), None, HashSet::new());
+/// Returns one configuration per resolved address, which keeps the host name for the certificate. Also returns the
+/// last error of the resolver.
+async fn configs(config: &Config) -> (Vec<Config>, Option<Error>) {
+    let (mut configs, mut failure, mut seen) = (Vec::new(), None, HashSet::new());
     for address in &config.addresses {
-        let place = |resolver| Config {
+        let config_for = |resolver| Config {
             addresses: vec![address.clone()],
             resolver,
             retry: RetryPolicy::disabled(),
             ..config.clone()
         };
         let Address(AddressKind::Host(host)) = address else {
-            places.extend(seen.insert((address, None)).then(|| place(config.resolver.clone())));
+            configs.extend(seen.insert((address, None)).then(|| config_for(config.resolver.clone())));
             continue;
         };
         match config.resolver.look_up(&host.name, host.port).await {
-            Ok(found) => places.extend(
+            Ok(found) => configs.extend(
                 found
                     .into_iter()
                     .filter(|socket| seen.insert((address, Some(*socket))))
-                    .map(|socket| place(Resolver::new(move |_, _| ready(Ok(vec![socket]))))),
+                    .map(|socket| config_for(Resolver::new(move |_, _| ready(Ok(vec![socket]))))),
             ),
             Err(error) => {
                 failure =
@@ -73,5 +74,5 @@ async fn places(config: &Config) -> (Vec<Config>, Option<Error>) {
             }
         }
     }
-    (places, failure)
+    (configs, failure)
 }

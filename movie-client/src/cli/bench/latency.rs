@@ -1,10 +1,10 @@
-//! How latencies are summed up.
+//! Summary of latencies.
 
 use hdrhistogram::Histogram;
 
 use super::statistics::Statistics;
 
-/// The percentiles that are told, with the names that people and programs know them by.
+/// Reported percentiles: the label, the key in JSON, and the quantile.
 pub(super) const PERCENTILES: [(&str, &str, f64); 4] = [
     ("p50", "latency_p50_us", 0.5),
     ("p90", "latency_p90_us", 0.9),
@@ -12,44 +12,45 @@ pub(super) const PERCENTILES: [(&str, &str, f64); 4] = [
     ("p99.9", "latency_p99_9_us", 0.999),
 ];
 
-/// How many bars show how the latencies are spread.
-const BARS: i32 = 10;
+/// Number of bars in the histogram.
+const HISTOGRAM_BARS: i32 = 10;
 
-/// The latencies that are told, in microseconds.
-pub(super) struct Latencies {
+/// Summary of latencies, in microseconds.
+pub(super) struct LatencySummary {
     pub(super) min: u64,
     pub(super) mean: f64,
-    /// With the names that people and programs know them by.
+    /// Label, key in JSON, and value of each percentile.
     pub(super) percentiles: [(&'static str, &'static str, u64); 4],
     pub(super) max: u64,
 }
 
-impl Latencies {
-    /// Returns them, if there are any. A failure that was slow makes them worse, and one that was fast never better.
+impl LatencySummary {
+    /// Returns the summary, or `None` without responses. Slow failures make it worse; fast failures never make it
+    /// better.
     pub(super) fn of(statistics: &Statistics) -> Option<Self> {
-        let (answers, all) = (&statistics.latency, statistics.all_latencies());
-        let at = |quantile| answers.value_at_quantile(quantile).max(all.value_at_quantile(quantile));
-        (!answers.is_empty()).then(|| Self {
-            min: answers.min(),
-            mean: answers.mean().max(all.mean()),
+        let (responses, all) = (&statistics.latency, statistics.all_latencies());
+        let at = |quantile| responses.value_at_quantile(quantile).max(all.value_at_quantile(quantile));
+        (!responses.is_empty()).then(|| Self {
+            min: responses.min(),
+            mean: responses.mean().max(all.mean()),
             percentiles: PERCENTILES.map(|(name, long_name, quantile)| (name, long_name, at(quantile))),
             max: all.max(),
         })
     }
 }
 
-/// Counts the latencies up to limits, in microseconds, each of which is by the same factor above the one before: that
-/// shows something of those that are close together as well as of those that are far apart.
+/// Returns upper limits, in microseconds, with the number of latencies in each bucket. The limits grow by a constant
+/// factor.
 pub(super) fn buckets(latency: &Histogram<u64>) -> Vec<(f64, u64)> {
     let (min, max) = (float(latency.min().max(1)), float(latency.max().max(1)));
-    // Those that the histogram does not tell apart need no bars.
-    let bars = if latency.equivalent(latency.min(), latency.max()) { 1 } else { BARS };
+    // Latencies within the resolution of the histogram need a single bar.
+    let bars = if latency.equivalent(latency.min(), latency.max()) { 1 } else { HISTOGRAM_BARS };
     let limit = |bar| min * (max / min).powf(f64::from(bar) / f64::from(bars));
     let mut buckets: Vec<_> = (1..=bars).map(|bar| (limit(bar), 0)).collect();
     for value in latency.iter_recorded() {
         let micros = float(value.value_iterated_to());
-        let place = buckets.partition_point(|(limit, _)| *limit < micros).min(buckets.len() - 1);
-        buckets[place].1 += value.count_at_value();
+        let index = buckets.partition_point(|(limit, _)| *limit < micros).min(buckets.len() - 1);
+        buckets[index].1 += value.count_at_value();
     }
     buckets
 }
@@ -65,7 +66,7 @@ mod tests {
 
     use super::*;
     use crate::Error;
-    use crate::cli::bench::calls::Answer;
+    use crate::cli::bench::calls::CallResult;
 
     #[test]
     fn slow_failures_make_latencies_worse_and_fast_ones_not_better() {
@@ -73,13 +74,13 @@ mod tests {
         let percentiles = |failures: u64, millis| {
             let mut statistics = Statistics::new();
             for millis in 1..=100 {
-                let right = Answer { movies: 1, is_right: true };
+                let right = CallResult { movies: 1, is_correct: true };
                 statistics.record(Ok(right), Duration::from_millis(millis));
             }
             for _ in 0..failures {
                 statistics.record(Err(cut()), Duration::from_millis(millis));
             }
-            Latencies::of(&statistics).unwrap().percentiles.map(|(_, _, value)| value / 1000)
+            LatencySummary::of(&statistics).unwrap().percentiles.map(|(_, _, value)| value / 1000)
         };
         assert_eq!(percentiles(0, 0), [50, 90, 99, 100]);
         assert_eq!(percentiles(1000, 0), [50, 90, 99, 100]);

@@ -1,4 +1,4 @@
-//! Makes the calls.
+//! Load generator: a closed or an open loop of calls.
 
 use std::io;
 use std::pin::pin;
@@ -12,65 +12,65 @@ use tokio::task::coop::consume_budget;
 use tokio::time::timeout_at;
 
 use super::args::Bench;
-use super::calls::{Answer, Questions};
+use super::calls::{CallResult, Workload};
 use super::connections;
 use super::schedule::Schedule;
 use super::statistics::Statistics;
 use crate::{Client, Config, Error};
 
-/// As many calls of an open loop are in flight at most. Those that are due beyond wait, and their time runs.
-const MOST_IN_FLIGHT: usize = 10_000;
+/// Maximum number of calls in flight in an open loop. Further due calls wait, and their latency counts.
+const MAX_IN_FLIGHT_CALLS: usize = 10_000;
 
-/// How long after its deadline a call is waited for: it ends by itself, unless it is a list that goes on and on.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Time after its deadline at which a call is given up. Only a list whose items keep arriving exceeds its deadline.
+const OVERDUE_CALL_GRACE: Duration = Duration::from_secs(1);
 
-/// The calls of a measurement.
+/// State of a measurement.
 pub(super) struct Load {
-    questions: Questions,
-    connections: Vec<Connection>,
-    /// How many addresses the connections lead to.
+    workload: Workload,
+    connections: Vec<MeasuredConnection>,
+    /// Number of addresses.
     pub(super) addresses: usize,
     pace: Pace,
-    /// In an open loop.
-    pub(super) most_in_flight: usize,
-    /// How long a call may take.
+    /// Maximum number of calls in flight, in an open loop.
+    pub(super) max_in_flight: usize,
+    /// Deadline of a call.
     deadline: Duration,
-    /// When calls begin to count.
-    pub(super) counts_from: Instant,
-    /// When no more calls are made.
-    pub(super) ends: Option<Instant>,
-    /// How many calls to count.
-    pub(super) most_calls: Option<u64>,
-    /// How many calls that count have been made.
-    made: AtomicU64,
-    /// In an open loop: the number of the next call.
+    /// Time from which calls are measured.
+    pub(super) measure_from: Instant,
+    /// Time after which no call is sent.
+    pub(super) end_time: Option<Instant>,
+    /// Maximum number of measured calls.
+    pub(super) max_calls: Option<u64>,
+    /// Number of measured calls that were sent.
+    sent: AtomicU64,
+    /// Number of the next call, in an open loop.
     next: AtomicU64,
 }
 
-/// When the next call is made.
+/// Time at which the next call is sent.
 #[derive(Clone, Copy)]
 enum Pace {
-    /// On every connection when one of so many is answered.
+    /// After each response, with this number of concurrent calls per connection.
     Closed { concurrency: u16 },
-    /// When one is due.
+    /// On a schedule.
     Open(Schedule),
 }
 
-struct Connection {
+struct MeasuredConnection {
     client: Client,
     statistics: Mutex<Statistics>,
 }
 
-/// How the calls were made.
+/// Times of a measurement.
 pub(super) struct Run {
     pub(super) was_interrupted: bool,
-    /// When the last call was made, or could have been.
-    pub(super) made_until: Instant,
-    /// When the last call had ended, or was given up.
+    /// Time until which calls were sent.
+    pub(super) sent_until: Instant,
+    /// Time at which the last call ended or was given up.
     pub(super) ended: Instant,
 }
 
-/// A call that is made. Dropped before its end, it counts as one without an answer.
+/// A call in flight. Dropped before its end, it counts as unfinished.
 struct Call {
     load: Arc<Load>,
     connection: usize,
@@ -80,65 +80,65 @@ struct Call {
 }
 
 impl Load {
-    /// Connects. The time begins when that is done.
+    /// Connects, and then starts the clock.
     ///
     /// # Errors
     ///
-    /// [`Error`] if the service cannot be reached.
-    pub(super) async fn connect(config: &Config, args: &Bench, questions: Questions) -> Result<Self, Error> {
-        let (clients, addresses) = connections::connect(config, args.connections, &questions).await?;
-        let connection = |client| Connection { client, statistics: Mutex::new(Statistics::new()) };
-        let begins = Instant::now();
-        let counts_from = begins + args.warm_up;
+    /// [`Error`] if the service is unreachable.
+    pub(super) async fn connect(config: &Config, args: &Bench, workload: Workload) -> Result<Self, Error> {
+        let (clients, addresses) = connections::connect(config, args.connections, &workload).await?;
+        let connection = |client| MeasuredConnection { client, statistics: Mutex::new(Statistics::new()) };
+        let start = Instant::now();
+        let measure_from = start + args.warm_up;
         Ok(Self {
-            questions,
+            workload,
             connections: clients.into_iter().map(connection).collect(),
             addresses,
             pace: match args.rate {
-                Some(rate) => Pace::Open(Schedule { begins, rate }),
+                Some(rate) => Pace::Open(Schedule { start, rate }),
                 None => Pace::Closed { concurrency: args.concurrency },
             },
-            most_in_flight: MOST_IN_FLIGHT,
+            max_in_flight: MAX_IN_FLIGHT_CALLS,
             deadline: config.deadline,
-            counts_from,
-            ends: args.longest().map(|longest| counts_from + longest),
-            most_calls: args.calls,
-            made: AtomicU64::new(0),
+            measure_from,
+            end_time: args.max_duration().map(|duration| measure_from + duration),
+            max_calls: args.calls,
+            sent: AtomicU64::new(0),
             next: AtomicU64::new(0),
         })
     }
 
-    /// Makes the calls and waits for the last answer, for as long as a call may take. Interrupted, it gives up those that
-    /// are in flight.
+    /// Sends the calls, and waits for the last responses within the deadline of a call. An interruption aborts the
+    /// calls in flight.
     ///
     /// # Errors
     ///
-    /// If there is no thread for the clock.
+    /// The schedule thread cannot be started.
     pub(super) async fn run(self: &Arc<Self>, interrupted: impl Future<Output = ()>) -> anyhow::Result<Run> {
         let mut interrupted = pin!(interrupted);
         let mut calls = JoinSet::new();
         let mut was_interrupted = tokio::select! {
             biased;
             () = &mut interrupted => true,
-            made = self.make(&mut calls) => made.map(|()| false).context("the schedule needs a thread")?,
+            sent = self.send_calls(&mut calls) => sent.map(|()| false).context("cannot start the schedule thread")?,
         };
-        let made_until = self.ends.map_or_else(Instant::now, |ends| ends.min(Instant::now()));
-        let patience = Instant::now().checked_add(self.deadline.saturating_add(PATIENCE));
+        let sent_until = self.end_time.map_or_else(Instant::now, |end_time| end_time.min(Instant::now()));
+        let give_up_at = Instant::now().checked_add(self.deadline.saturating_add(OVERDUE_CALL_GRACE));
         if !was_interrupted {
             was_interrupted = tokio::select! {
                 biased;
                 () = interrupted => true,
-                () = until(patience, all(&mut calls)) => false,
+                () = run_until(give_up_at, join_all(&mut calls)) => false,
             };
         }
         let ended = Instant::now();
-        self.count_those_not_made(made_until, ended);
-        // They count as they are dropped.
+        self.count_not_sent(sent_until, ended);
+        // Aborted calls are counted when they are dropped.
         calls.shutdown().await;
-        Ok(Run { was_interrupted, made_until, ended })
+        Ok(Run { was_interrupted, sent_until, ended })
     }
 
-    /// Returns what has been measured.
+    /// Returns the statistics of all connections.
     pub(super) fn statistics(&self) -> Statistics {
         let mut all = Statistics::new();
         for connection in &self.connections {
@@ -147,39 +147,39 @@ impl Load {
         all
     }
 
-    /// Returns how many calls that count have been made.
-    pub(super) fn made(&self) -> u64 {
-        self.made.load(Ordering::Relaxed)
+    /// Returns the number of measured calls that were sent.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 
-    /// Returns how long calls have counted.
+    /// Returns the duration of the measurement so far.
     pub(super) fn measured(&self, now: Instant) -> Duration {
-        self.ends.map_or(now, |ends| ends.min(now)).saturating_duration_since(self.counts_from)
+        self.end_time.map_or(now, |end_time| end_time.min(now)).saturating_duration_since(self.measure_from)
     }
 
-    /// Makes calls for as long as they are to be made.
-    async fn make(self: &Arc<Self>, calls: &mut JoinSet<()>) -> io::Result<()> {
+    /// Sends calls until the measurement ends.
+    async fn send_calls(self: &Arc<Self>, calls: &mut JoinSet<()>) -> io::Result<()> {
         match self.pace {
             Pace::Closed { concurrency } => {
-                self.start_callers(concurrency, calls);
-                until(self.ends, all(calls)).await;
+                self.start_closed_loop(concurrency, calls);
+                run_until(self.end_time, join_all(calls)).await;
             }
             Pace::Open(schedule) => {
-                // What is still due then is not made.
-                let mut made = Ok(());
-                until(self.ends, async { made = self.keep_to(schedule, calls).await }).await;
-                made?;
+                // Calls that are still due at the end are not sent.
+                let mut sent = Ok(());
+                run_until(self.end_time, async { sent = self.run_open_loop(schedule, calls).await }).await;
+                sent?;
             }
         }
         Ok(())
     }
 
-    fn start_callers(self: &Arc<Self>, concurrency: u16, callers: &mut JoinSet<()>) {
+    fn start_closed_loop(self: &Arc<Self>, concurrency: u16, callers: &mut JoinSet<()>) {
         for caller in 0..u64::from(concurrency) {
             for connection in 0..self.connections.len() {
                 let load = Arc::clone(self);
                 callers.spawn(async move {
-                    // Each asks questions of its own.
+                    // Each loop has its own range of call numbers.
                     let first = (caller << 48) | ((connection as u64) << 32);
                     for number in first.. {
                         let due = Instant::now();
@@ -193,19 +193,19 @@ impl Load {
         }
     }
 
-    async fn keep_to(self: &Arc<Self>, schedule: Schedule, calls: &mut JoinSet<()>) -> io::Result<()> {
+    async fn run_open_loop(self: &Arc<Self>, schedule: Schedule, calls: &mut JoinSet<()>) -> io::Result<()> {
         let mut clock = schedule.clock()?;
-        let first_that_counts = schedule.due_before(self.counts_from);
+        let first_that_counts = schedule.due_before(self.measure_from);
         let (mut number, mut connections) = (0, (0..self.connections.len()).cycle());
-        while clock.wait_for(|told| *told > number).await.is_ok() {
-            // There may be something to do for ever, and others have to come to their turn.
+        while clock.wait_for(|due_count| *due_count > number).await.is_ok() {
+            // Yields to other tasks even if calls are always due.
             consume_budget().await;
             while calls.try_join_next().is_some() {}
-            if calls.len() >= self.most_in_flight {
+            if calls.len() >= self.max_in_flight {
                 calls.join_next().await;
             }
-            if number < first_that_counts && Instant::now() >= self.counts_from {
-                // The warm-up has left calls behind, which nobody wants to know of any more.
+            if number < first_that_counts && Instant::now() >= self.measure_from {
+                // Calls of the warm-up that are still due are skipped.
                 number = first_that_counts;
                 continue;
             }
@@ -218,29 +218,29 @@ impl Load {
         Ok(())
     }
 
-    /// Returns whether a call that is due then is still to be made, and counts it.
+    /// Returns whether a call that is due at this time may be sent, and counts it.
     fn admits(&self, due: Instant) -> bool {
-        if self.ends.is_some_and(|ends| due >= ends) {
+        if self.end_time.is_some_and(|end_time| due >= end_time) {
             return false;
         }
-        let most = self.most_calls.unwrap_or(u64::MAX);
-        let more = |made| (made < most).then_some(made + 1);
-        due < self.counts_from || self.made.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
+        let max = self.max_calls.unwrap_or(u64::MAX);
+        let more = |sent| (sent < max).then_some(sent + 1);
+        due < self.measure_from || self.sent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more).is_ok()
     }
 
     fn call(self: &Arc<Self>, connection: usize, number: u64, due: Instant) -> Call {
         Call { load: Arc::clone(self), connection, number, due, has_ended: false }
     }
 
-    fn count(&self, connection: usize, due: Instant, outcome: Result<Answer, Error>) {
+    fn count(&self, connection: usize, due: Instant, outcome: Result<CallResult, Error>) {
         let now = Instant::now();
         let mut statistics = self.connections[connection].statistics();
-        let counts = due >= self.counts_from;
-        // With a number of calls to count, others say nothing of how fast these were.
-        let is_of_the_rate = now >= self.counts_from
-            && self.ends.is_none_or(|ends| now <= ends)
-            && (counts || self.most_calls.is_none());
-        if let Some(answer) = outcome.as_ref().ok().filter(|_| is_of_the_rate) {
+        let counts = due >= self.measure_from;
+        // With a limited number of calls, only these calls count for the throughput.
+        let is_in_throughput = now >= self.measure_from
+            && self.end_time.is_none_or(|end_time| now <= end_time)
+            && (counts || self.max_calls.is_none());
+        if let Some(answer) = outcome.as_ref().ok().filter(|_| is_in_throughput) {
             statistics.rate.add(*answer);
         }
         if counts {
@@ -248,19 +248,19 @@ impl Load {
         }
     }
 
-    /// Counts the calls that were due and could not be made. They would not have been answered by now.
-    fn count_those_not_made(&self, made_until: Instant, now: Instant) {
+    /// Counts the calls that were due and not sent, with their age as latency.
+    fn count_not_sent(&self, sent_until: Instant, now: Instant) {
         let Pace::Open(schedule) = self.pace else { return };
-        let first = self.next.load(Ordering::Relaxed).max(schedule.due_before(self.counts_from));
-        let more = self.most_calls.map_or(u64::MAX, |most| most.saturating_sub(self.made()));
-        let end = schedule.due_before(made_until).min(first.saturating_add(more)).max(first);
+        let first = self.next.load(Ordering::Relaxed).max(schedule.due_before(self.measure_from));
+        let more = self.max_calls.map_or(u64::MAX, |max| max.saturating_sub(self.sent()));
+        let end = schedule.due_before(sent_until).min(first.saturating_add(more)).max(first);
         let mut statistics = self.connections[0].statistics();
-        statistics.not_made = end - first;
+        statistics.not_sent = end - first;
         schedule.record_ages(first..end, now, &mut statistics.latency);
     }
 }
 
-impl Connection {
+impl MeasuredConnection {
     fn statistics(&self) -> MutexGuard<'_, Statistics> {
         self.statistics.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -269,7 +269,7 @@ impl Connection {
 impl Call {
     async fn make(mut self) {
         let Self { load, connection, number, due, .. } = &self;
-        let outcome = load.questions.ask(&load.connections[*connection].client, *number).await;
+        let outcome = load.workload.call(&load.connections[*connection].client, *number).await;
         load.count(*connection, *due, outcome);
         self.has_ended = true;
     }
@@ -277,22 +277,22 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        if !self.has_ended && self.due >= self.load.counts_from {
+        if !self.has_ended && self.due >= self.load.measure_from {
             self.load.connections[self.connection].statistics().record_unfinished(self.due.elapsed());
         }
     }
 }
 
-/// Waits until all calls have ended.
-async fn all(calls: &mut JoinSet<()>) {
+/// Waits for all calls to end.
+async fn join_all(calls: &mut JoinSet<()>) {
     while calls.join_next().await.is_some() {}
 }
 
-/// Does something for as long as there is time.
-async fn until(ends: Option<Instant>, done: impl Future<Output = ()>) {
-    match ends {
+/// Runs a future until a time.
+async fn run_until(end_time: Option<Instant>, done: impl Future<Output = ()>) {
+    match end_time {
         None => done.await,
-        // That there was no more time is no failure.
-        Some(ends) => drop(timeout_at(ends.into(), done).await),
+        // The timeout is expected.
+        Some(end_time) => drop(timeout_at(end_time.into(), done).await),
     }
 }

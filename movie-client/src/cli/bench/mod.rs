@@ -1,12 +1,12 @@
-//! Measures what the service can bear. In reading order:
+//! Benchmark of the service. The modules, in reading order:
 //!
-//! * [`args`] — what can be said on the command line;
-//! * `calls` — what is asked, and whether an answer is right;
-//! * `connections` — to each address in turns;
-//! * `schedule` — when the calls of an open loop are due;
-//! * `load` — makes calls, in a closed or an open loop;
-//! * `statistics` and `latency` — counts them, and sums up how long they took;
-//! * `progress` and `report` — what people see meanwhile, and in the end.
+//! * [`args`]: command-line arguments.
+//! * `calls`: the calls and the checks of their responses.
+//! * `connections`: one connection per client, distributed over the addresses.
+//! * `schedule`: times at which the calls of an open loop are due.
+//! * `load`: the load generator.
+//! * `statistics` and `latency`: counts and latencies.
+//! * `progress` and `report`: output during and after the measurement.
 
 pub mod args;
 mod calls;
@@ -29,19 +29,20 @@ use anyhow::{bail, ensure};
 use tracing::warn;
 
 use self::args::Bench;
-use self::calls::Questions;
+use self::calls::Workload;
 use self::load::Load;
 use self::report::Report;
 use super::failure::Exit;
 use super::output::OutputOptions;
 use crate::{Client, Config};
 
-/// Loads the service, and prints how it bore that. Interrupted, it prints what it has measured until then.
+/// Measures the service and prints a report. An interruption ends the measurement, and the report covers the time
+/// before.
 ///
 /// # Errors
 ///
-/// [`crate::Error`] if the service cannot be reached. After the report, the commonest one if calls failed, and another error
-/// if answers were wrong or there were none.
+/// [`crate::Error`] if the service is unreachable. After the report: the most frequent error if calls failed, or an
+/// error if responses were wrong or missing.
 pub async fn bench(
     config: &Config,
     args: &Bench,
@@ -64,7 +65,7 @@ async fn bench_until(
     out: &mut impl io::Write,
 ) -> anyhow::Result<Exit> {
     let mut interrupted = pin!(interrupted);
-    // Polled first, so that from now on an interruption kills nobody.
+    // The interruption is polled first, which installs its signal handler.
     let load = tokio::select! {
         biased;
         () = &mut interrupted => None,
@@ -75,7 +76,7 @@ async fn bench_until(
         None => None,
     };
     let Some(report) = report.filter(|report| !report.was_interrupted || !report.time.is_zero()) else {
-        warn!("interrupted before anything was measured");
+        warn!("interrupted before the measurement");
         return Ok(Exit::Interrupted);
     };
     report.write(options, out)?;
@@ -86,16 +87,16 @@ async fn bench_until(
     if report.was_interrupted {
         return Ok(Exit::Interrupted);
     }
-    judge(&report)?;
+    check_results(&report)?;
     Ok(Exit::Done)
 }
 
 async fn prepare(config: &Config, args: &Bench) -> anyhow::Result<Load> {
-    let questions = Questions::prepare(&Client::connect(config)?, args.call).await?;
-    Ok(Load::connect(config, args, questions).await?)
+    let workload = Workload::prepare(&Client::connect(config)?, args.call).await?;
+    Ok(Load::connect(config, args, workload).await?)
 }
 
-/// Makes the calls, until an interruption if there is one.
+/// Sends the calls, until the end or an interruption.
 async fn measure(
     load: Arc<Load>,
     args: &Bench,
@@ -107,23 +108,23 @@ async fn measure(
         run = load.run(interrupted) => run?,
     };
     let time = load.measured(run.ended);
-    let drain = run.ended.saturating_duration_since(load.counts_from).saturating_sub(time);
+    let drain = run.ended.saturating_duration_since(load.measure_from).saturating_sub(time);
     Ok(Report {
         args,
         addresses: load.addresses,
         time,
         drain,
-        made_per_second: report::per_second(load.made(), load.measured(run.made_until)),
+        sent_per_second: report::per_second(load.sent(), load.measured(run.sent_until)),
         statistics: load.statistics(),
         was_interrupted: run.was_interrupted,
     })
 }
 
-/// Returns an error if what was measured is not what was to be.
-fn judge(report: &Report<'_>) -> anyhow::Result<()> {
+/// Returns an error if calls failed, or responses were wrong or missing.
+fn check_results(report: &Report<'_>) -> anyhow::Result<()> {
     let statistics = &report.statistics;
     let (answered, failed, wrong) = (statistics.answered, statistics.failed(), statistics.wrong);
-    ensure!(wrong == 0, "{wrong} of {answered} answers were wrong: not the movies that were asked for");
+    ensure!(wrong == 0, "{wrong} of {answered} responses were wrong: they did not have the requested movies");
     if let Some(commonest) = statistics.failures.values().max_by_key(|failures| failures.count) {
         let all = statistics.ended();
         return Err(
@@ -131,9 +132,9 @@ fn judge(report: &Report<'_>) -> anyhow::Result<()> {
         );
     }
     let unfinished = statistics.unfinished;
-    ensure!(unfinished == 0, "{unfinished} calls had no end when the last answers had been waited for");
+    ensure!(unfinished == 0, "{unfinished} calls did not end within their deadline");
     if answered == 0 {
-        bail!("no call was answered while they counted; measure for longer");
+        bail!("no call was answered during the measurement; measure for longer");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What people and programs are told in the end.
+//! Report of a measurement.
 
 use std::io;
 use std::time::Duration;
@@ -7,46 +7,44 @@ use serde::Serializer;
 use serde_json::{Value, json};
 
 use super::args::Bench;
-use super::latency::{Latencies, PERCENTILES, buckets, float};
+use super::latency::{LatencySummary, PERCENTILES, buckets, float};
 use super::statistics::Statistics;
 use crate::cli::output::{Format, OutputOptions};
 
-/// The longest bar, on a wide enough terminal.
-const LONGEST_BAR: usize = 40;
+/// Width of the longest bar on a wide terminal, in columns.
+const MAX_BAR_COLUMNS: usize = 40;
 
-/// People are not told that the last answers took less than this.
-const SHORT: Duration = Duration::from_millis(10);
+/// Shortest wait for the last responses that is reported to people.
+const MIN_REPORTED_DRAIN: Duration = Duration::from_millis(10);
 
-/// What people and programs are told in the end.
+/// Report of a measurement.
 pub(super) struct Report<'a> {
     pub(super) args: &'a Bench,
-    /// How many addresses the connections lead to.
+    /// Number of addresses.
     pub(super) addresses: usize,
-    /// How long calls counted. Rates are of this time.
+    /// Duration of the measurement, on which the rates are based.
     pub(super) time: Duration,
-    /// How long the last answers were waited for after it.
+    /// Time of waiting for the last responses afterwards.
     pub(super) drain: Duration,
-    /// How many calls were made a second.
-    pub(super) made_per_second: f64,
+    /// Number of calls sent per second.
+    pub(super) sent_per_second: f64,
     pub(super) statistics: Statistics,
     pub(super) was_interrupted: bool,
 }
 
 impl Report<'_> {
-    /// Returns what to say if fewer calls were made than were to be; a hundredth less is as many.
+    /// Returns a warning if fewer than 99% of the requested rate were sent.
     pub(super) fn shortfall(&self) -> Option<String> {
-        let rate = self.args.rate.filter(|rate| self.made_per_second < 0.99 * f64::from(*rate))?;
-        let made = self.made_per_second;
-        Some(format!(
-            "only {made:.0} of {rate} calls/s could be made: this machine or the service is too slow"
-        ))
+        let rate = self.args.rate.filter(|rate| self.sent_per_second < 0.99 * f64::from(*rate))?;
+        let made = self.sent_per_second;
+        Some(format!("only {made:.0} of {rate} calls/s were sent: this machine or the service is too slow"))
     }
 
-    /// Prints it.
+    /// Prints the report.
     ///
     /// # Errors
     ///
-    /// Those of `out`.
+    /// The errors of `out`.
     pub(super) fn write(&self, options: &OutputOptions, out: &mut impl io::Write) -> io::Result<()> {
         match options.format {
             Format::Text | Format::Table => self.write_text(options.width, out),
@@ -62,19 +60,19 @@ impl Report<'_> {
         }
     }
 
-    /// Returns everything by its name. Names are for programs: none changes, and units are in them.
+    /// Returns all values by key. Programs depend on the keys, which contain their units.
     fn properties(&self) -> Vec<(&'static str, Value)> {
         let Self { args, time, statistics, .. } = self;
         let errors =
             statistics.failures.iter().map(|(kind, failures)| ((*kind).to_owned(), failures.count.into()));
-        let made_per_second = args.rate.map(|_| rounded(self.made_per_second));
+        let sent_per_second = args.rate.map(|_| rounded(self.sent_per_second));
         let mut properties = vec![
             ("call", args.call.name().into()),
             ("connections", args.connections.into()),
             ("addresses", self.addresses.into()),
             ("concurrency", args.rate.is_none().then_some(args.concurrency).into()),
             ("target_rate_per_s", args.rate.into()),
-            ("made_per_s", made_per_second.into()),
+            ("made_per_s", sent_per_second.into()),
             ("duration_s", rounded(time.as_secs_f64())),
             ("drain_s", rounded(self.drain.as_secs_f64())),
             ("interrupted", self.was_interrupted.into()),
@@ -83,20 +81,20 @@ impl Report<'_> {
             ("wrong", statistics.wrong.into()),
             ("failed", statistics.failed().into()),
             ("unfinished", statistics.unfinished.into()),
-            ("not_sent", statistics.not_made.into()),
+            ("not_sent", statistics.not_sent.into()),
             ("errors", Value::Object(errors.collect())),
-            ("rate_per_s", rounded(per_second(statistics.rate.answers, *time))),
+            ("rate_per_s", rounded(per_second(statistics.rate.responses, *time))),
             ("movies_per_s", rounded(per_second(statistics.rate.movies, *time))),
         ];
-        let latencies = Latencies::of(statistics);
-        let told = |value: fn(&Latencies) -> Value| latencies.as_ref().map_or(Value::Null, value);
-        properties.push(("latency_min_us", told(|latencies| latencies.min.into())));
-        properties.push(("latency_mean_us", told(|latencies| rounded(latencies.mean))));
-        for (place, (_, name, _)) in PERCENTILES.into_iter().enumerate() {
-            let value = latencies.as_ref().map(|latencies| latencies.percentiles[place].2);
+        let latencies = LatencySummary::of(statistics);
+        let value_of = |value: fn(&LatencySummary) -> Value| latencies.as_ref().map_or(Value::Null, value);
+        properties.push(("latency_min_us", value_of(|latencies| latencies.min.into())));
+        properties.push(("latency_mean_us", value_of(|latencies| rounded(latencies.mean))));
+        for (index, (_, name, _)) in PERCENTILES.into_iter().enumerate() {
+            let value = latencies.as_ref().map(|latencies| latencies.percentiles[index].2);
             properties.push((name, value.into()));
         }
-        properties.push(("latency_max_us", told(|latencies| latencies.max.into())));
+        properties.push(("latency_max_us", value_of(|latencies| latencies.max.into())));
         properties
     }
 
@@ -124,25 +122,25 @@ impl Report<'_> {
         let Self { args, time, statistics, .. } = self;
         let rate = statistics.rate;
         let per_second = |count| per_second(count, *time);
-        let connections = counted(args.connections.into(), "connection");
+        let connections = plural(args.connections.into(), "connection");
         let connections = match self.addresses {
             0 | 1 => connections,
             several => format!("{connections} to {several} addresses"),
         };
         let load = match args.rate {
             Some(rate) => format!("{rate} calls/s on {connections}"),
-            None => format!("{} at once on {connections}", counted(args.concurrency.into(), "call")),
+            None => format!("{} at once on {connections}", plural(args.concurrency.into(), "call")),
         };
         let end = if self.was_interrupted { ", interrupted" } else { "" };
         writeln!(out, "call        {}, {load}", args.call.name())?;
         writeln!(out, "time        {:.3} s{end}", time.as_secs_f64())?;
-        if self.drain >= SHORT {
-            writeln!(out, "            {:.3} s more for the last answers", self.drain.as_secs_f64())?;
+        if self.drain >= MIN_REPORTED_DRAIN {
+            writeln!(out, "            {:.3} s more for the last responses", self.drain.as_secs_f64())?;
         }
         if self.shortfall().is_some() {
-            writeln!(out, "made        only {:.1}/s", self.made_per_second)?;
+            writeln!(out, "made        only {:.1}/s", self.sent_per_second)?;
         }
-        writeln!(out, "answered    {}, {:.1}/s", statistics.answered, per_second(rate.answers))?;
+        writeln!(out, "answered    {}, {:.1}/s", statistics.answered, per_second(rate.responses))?;
         if args.call.is_list() {
             writeln!(out, "movies      {}, {:.1}/s", rate.movies, per_second(rate.movies))?;
         }
@@ -151,12 +149,12 @@ impl Report<'_> {
         for (kind, failures) in &statistics.failures {
             writeln!(out, "  {:>8}  {kind}: {}", failures.count, failures.first)?;
         }
-        for (name, count) in [("unfinished", statistics.unfinished), ("not sent", statistics.not_made)] {
+        for (name, count) in [("unfinished", statistics.unfinished), ("not sent", statistics.not_sent)] {
             if count > 0 {
                 writeln!(out, "{name:<12}{count}")?;
             }
         }
-        let Some(Latencies { min, mean, percentiles, max }) = Latencies::of(statistics) else {
+        let Some(LatencySummary { min, mean, percentiles, max }) = LatencySummary::of(statistics) else {
             return Ok(());
         };
         writeln!(out, "\nlatency           ms")?;
@@ -168,17 +166,18 @@ impl Report<'_> {
         writeln!(out, "max     {:>12}", millis(max))?;
         writeln!(out, "\nup to             ms     calls")?;
         let buckets = buckets(&statistics.all_latencies());
-        let most = buckets.iter().map(|(_, count)| *count).max().unwrap_or_default();
-        let longest = width.map_or(LONGEST_BAR, |width| width.saturating_sub(32).min(LONGEST_BAR));
+        let max_count = buckets.iter().map(|(_, count)| *count).max().unwrap_or_default();
+        let max_columns =
+            width.map_or(MAX_BAR_COLUMNS, |width| width.saturating_sub(32).min(MAX_BAR_COLUMNS));
         for (limit, count) in buckets {
-            let line = format!("{:>20.3}{count:>10}  {}", limit / 1e3, bar(count, most, longest));
+            let line = format!("{:>20.3}{count:>10}  {}", limit / 1e3, bar(count, max_count, max_columns));
             writeln!(out, "{}", line.trim_end())?;
         }
         Ok(())
     }
 }
 
-/// Returns how many there are a second.
+/// Returns the number per second.
 pub(super) fn per_second(count: u64, time: Duration) -> f64 {
     if time.is_zero() { 0.0 } else { float(count) / time.as_secs_f64() }
 }
@@ -188,18 +187,18 @@ pub(super) fn millis(micros: u64) -> String {
     format!("{}.{:03}", micros / 1000, micros % 1000)
 }
 
-/// Draws a bar that is as long as `longest` for `most`. What is there at all is seen.
-fn bar(count: u64, most: u64, longest: usize) -> String {
-    let length = u128::from(count) * longest as u128 / u128::from(most.max(1));
-    let length = usize::try_from(length).unwrap_or(longest);
+/// Returns a bar that is proportional to `count`, and at least one column wide unless `count` is 0.
+fn bar(count: u64, max_count: u64, max_columns: usize) -> String {
+    let length = u128::from(count) * max_columns as u128 / u128::from(max_count.max(1));
+    let length = usize::try_from(length).unwrap_or(max_columns);
     "█".repeat(length.max(usize::from(count > 0)))
 }
 
-fn counted(count: u64, what: &str) -> String {
+fn plural(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// Leaves three digits behind the point: more would say more than was measured.
+/// Rounds to three decimal places, the precision of the measurement.
 fn rounded(number: f64) -> Value {
     json!((number * 1e3).round() / 1e3)
 }
@@ -209,7 +208,7 @@ mod tests {
     use super::*;
     use crate::Error;
     use crate::cli::bench::args::Call;
-    use crate::cli::bench::calls::Answer;
+    use crate::cli::bench::calls::CallResult;
 
     fn args(rate: Option<u32>, call: Call) -> Bench {
         Bench {
@@ -226,7 +225,7 @@ mod tests {
     fn printed(args: &Bench, latencies: &[u64], format: Format) -> String {
         let mut statistics = Statistics::new();
         for millis in latencies {
-            let answer = Answer { movies: 1, is_right: true };
+            let answer = CallResult { movies: 1, is_correct: true };
             statistics.record(Ok(answer), Duration::from_millis(*millis));
             statistics.rate.add(answer);
         }
@@ -239,9 +238,9 @@ mod tests {
 
     fn report(args: &Bench, statistics: Statistics) -> Report<'_> {
         let time = Duration::from_millis(2500);
-        let made_per_second = args.rate.map_or(0.0, f64::from);
+        let sent_per_second = args.rate.map_or(0.0, f64::from);
         let (drain, was_interrupted) = (Duration::ZERO, false);
-        Report { args, addresses: 1, time, drain, made_per_second, statistics, was_interrupted }
+        Report { args, addresses: 1, time, drain, sent_per_second, statistics, was_interrupted }
     }
 
     fn print(report: &Report<'_>, format: Format) -> String {
@@ -293,14 +292,14 @@ mod tests {
     fn what_was_not_made_in_time_is_told_to_all() {
         let args = args(Some(1000), Call::Get);
         let mut statistics = Statistics::new();
-        (statistics.not_made, statistics.unfinished) = (75, 1);
+        (statistics.not_sent, statistics.unfinished) = (75, 1);
         let mut report = report(&args, statistics);
         assert_eq!(report.shortfall(), None);
-        (report.made_per_second, report.drain, report.addresses) = (970.0, Duration::from_secs(3), 2);
+        (report.sent_per_second, report.drain, report.addresses) = (970.0, Duration::from_secs(3), 2);
         let text = print(&report, Format::Text);
         for line in [
             "call        GetMovie, 1000 calls/s on 1 connection to 2 addresses",
-            "            3.000 s more for the last answers",
+            "            3.000 s more for the last responses",
             "made        only 970.0/s",
             "unfinished  1",
             "not sent    75",

@@ -1,4 +1,4 @@
-//! When the calls of an open loop are due.
+//! Schedule of an open loop.
 
 use std::io;
 use std::ops::Range;
@@ -8,55 +8,55 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use tokio::sync::watch;
 
-const NANOS: u128 = 1_000_000_000;
+const NANOS_PER_SECOND: u128 = 1_000_000_000;
 
-/// Calls that are due at equal intervals, whatever happens meanwhile. Latencies that count from then hide no stall (Gil
-/// Tene, "How not to measure latency": coordinated omission).
+/// Calls due at equal intervals. Latencies that count from the time at which a call was due include stalls (Gil Tene,
+/// "How not to measure latency": coordinated omission).
 #[derive(Clone, Copy)]
 pub(super) struct Schedule {
-    pub(super) begins: Instant,
-    /// So many calls a second.
+    pub(super) start: Instant,
+    /// Calls per second.
     pub(super) rate: u32,
 }
 
 impl Schedule {
-    /// Returns when a call is due.
+    /// Returns the time at which a call is due.
     pub(super) fn due(&self, number: u64) -> Instant {
         let rate = u64::from(self.rate);
         let nanos = number % rate * 1_000_000_000 / rate;
-        self.begins + Duration::from_secs(number / rate) + Duration::from_nanos(nanos)
+        self.start + Duration::from_secs(number / rate) + Duration::from_nanos(nanos)
     }
 
-    /// Returns how many calls are due before an instant.
+    /// Returns the number of calls that are due before an instant.
     pub(super) fn due_before(&self, instant: Instant) -> u64 {
-        let nanos = instant.saturating_duration_since(self.begins).as_nanos();
-        let about = u64::try_from(nanos * u128::from(self.rate) / NANOS).unwrap_or(u64::MAX - 1);
+        let nanos = instant.saturating_duration_since(self.start).as_nanos();
+        let about = u64::try_from(nanos * u128::from(self.rate) / NANOS_PER_SECOND).unwrap_or(u64::MAX - 1);
         // Intervals are rounded down to nanoseconds.
         (about.saturating_sub(1)..=about + 1).find(|number| self.due(*number) >= instant).unwrap_or(about)
     }
 
-    /// Says how many calls are due, at the time. It is a thread, as Tokio's timers are late by up to a millisecond, which
-    /// is more than an answer takes. It ends with the receiver.
+    /// Starts a thread that sends the number of due calls. Tokio's timers are up to a millisecond late, which is
+    /// longer than a call takes. The thread ends when the receiver is dropped.
     ///
     /// # Errors
     ///
-    /// If there is no thread.
+    /// The thread cannot be started.
     pub(super) fn clock(self) -> io::Result<watch::Receiver<u64>> {
         let (sender, receiver) = watch::channel(0);
-        let tell = move || {
-            let mut told = 0;
+        let run = move || {
+            let mut announced = 0;
             while !sender.is_closed() {
-                thread::sleep(self.due(told).saturating_duration_since(Instant::now()));
-                told = self.due_before(Instant::now()).max(told + 1);
-                sender.send_replace(told);
+                thread::sleep(self.due(announced).saturating_duration_since(Instant::now()));
+                announced = self.due_before(Instant::now()).max(announced + 1);
+                sender.send_replace(announced);
             }
         };
-        thread::Builder::new().name("schedule".to_owned()).spawn(tell)?;
+        thread::Builder::new().name("schedule".to_owned()).spawn(run)?;
         Ok(receiver)
     }
 
-    /// Records in microseconds how long these calls have been due. There may be a great many: those that the histogram does
-    /// not tell apart are recorded at once.
+    /// Records the ages of these calls, in microseconds. Calls within the resolution of the histogram are recorded
+    /// together, because there may be very many.
     pub(super) fn record_ages(&self, calls: Range<u64>, now: Instant, ages: &mut Histogram<u64>) {
         let mut end = calls.end;
         while end > calls.start {
@@ -66,7 +66,7 @@ impl Schedule {
             let then = now.checked_sub(distinct).map(|then| then + Duration::from_nanos(1));
             let older = then.map_or(0, |then| self.due_before(then));
             let first = older.clamp(calls.start, end - 1);
-            // The histogram grows with what it is given, up to more than the age of the world.
+            // An auto-resizing histogram accepts every value.
             let _ = ages.record_n(age, end - first);
             end = first;
         }
@@ -78,14 +78,14 @@ mod tests {
     use super::*;
 
     fn at(rate: u32) -> Schedule {
-        Schedule { begins: Instant::now(), rate }
+        Schedule { start: Instant::now(), rate }
     }
 
     #[test]
     fn calls_are_due_at_equal_intervals_and_without_drift() {
         let due = |rate, number| {
             let schedule = at(rate);
-            schedule.due(number) - schedule.begins
+            schedule.due(number) - schedule.start
         };
         assert_eq!(due(100, 0), Duration::ZERO);
         assert_eq!(due(100, 7), Duration::from_millis(70));
@@ -97,7 +97,7 @@ mod tests {
     fn a_call_is_due_before_any_later_instant_and_not_before_its_own() {
         for rate in [1, 3, 7, 100, 999_999, 1_000_000] {
             let schedule = at(rate);
-            assert_eq!(schedule.due_before(schedule.begins), 0);
+            assert_eq!(schedule.due_before(schedule.start), 0);
             for number in [0, 1, 2, 3, 6, 7, 1000, 12_345_678] {
                 let due = schedule.due(number);
                 assert_eq!(schedule.due_before(due), number, "{rate}");
@@ -111,15 +111,15 @@ mod tests {
         let schedule = at(100_000);
         let mut clock = schedule.clock().unwrap();
         for number in [1, 100, 5000] {
-            let told = *clock.wait_for(|told| *told >= number).await.unwrap();
-            assert!(schedule.due(told - 1) <= Instant::now(), "told before it is due");
+            let announced = *clock.wait_for(|announced| *announced >= number).await.unwrap();
+            assert!(schedule.due(announced - 1) <= Instant::now(), "announced before it is due");
         }
     }
 
     #[test]
     fn the_ages_of_many_calls_are_those_of_each() {
         let schedule = at(10_000);
-        let now = schedule.begins + Duration::from_secs(7);
+        let now = schedule.start + Duration::from_secs(7);
         let mut ages = Histogram::new(3).unwrap();
         schedule.record_ages(123..60_000, now, &mut ages);
         let mut each = Histogram::<u64>::new(3).unwrap();

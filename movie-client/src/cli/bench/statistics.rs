@@ -1,41 +1,42 @@
-//! What was measured.
+//! Statistics of a measurement.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 
-use super::calls::Answer;
+use super::calls::CallResult;
 use crate::Error;
 
-/// What was measured.
+/// Statistics of a measurement.
 pub(super) struct Statistics {
-    /// In microseconds, to three digits. Of the calls that were answered, and of those that had no answer when they were
-    /// given up, whose latency is at least what they had: without them, a stalled service would look fast.
+    /// Latencies of the answered calls and of the calls that were given up, in microseconds with three significant
+    /// digits. The latency of a call without a response is a lower bound; without these calls, a stalled service
+    /// would look fast.
     pub(super) latency: Histogram<u64>,
-    /// As above, of the calls that failed otherwise. They may have been slow, too, and many may have been refused fast.
+    /// Latencies of the calls that failed in other ways. Many may have been rejected quickly.
     failed_latency: Histogram<u64>,
     pub(super) answered: u64,
-    /// Of the answers, those that are wrong.
+    /// Number of wrong responses among the answered calls.
     pub(super) wrong: u64,
-    /// By their kinds.
+    /// Failures by kind.
     pub(super) failures: BTreeMap<&'static str, Failures>,
-    /// The calls that had no answer yet when the measurement ended.
+    /// Number of calls without a response at the end.
     pub(super) unfinished: u64,
-    /// The calls that were due and could not be made in time.
-    pub(super) not_made: u64,
-    /// What was answered while calls were made, rather than when only the last answers were waited for.
-    pub(super) rate: Answered,
+    /// Number of calls that were due and not sent.
+    pub(super) not_sent: u64,
+    /// Responses during the measurement, without those of the drain.
+    pub(super) rate: Throughput,
 }
 
-/// Answers, and the movies in them.
+/// Numbers of responses and of movies in them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Answered {
-    pub(super) answers: u64,
+pub(super) struct Throughput {
+    pub(super) responses: u64,
     pub(super) movies: u64,
 }
 
-/// The failures of one kind.
+/// Failures of one kind.
 #[derive(Clone, Debug)]
 pub(super) struct Failures {
     pub(super) count: u64,
@@ -52,86 +53,86 @@ impl Statistics {
             wrong: 0,
             failures: BTreeMap::new(),
             unfinished: 0,
-            not_made: 0,
-            rate: Answered::default(),
+            not_sent: 0,
+            rate: Throughput::default(),
         }
     }
 
-    /// Counts a call and how long it took.
-    pub(super) fn record(&mut self, outcome: Result<Answer, Error>, latency: Duration) {
-        let had_its_time = matches!(outcome, Ok(_) | Err(Error::DeadlineExceeded { .. }));
-        record(if had_its_time { &mut self.latency } else { &mut self.failed_latency }, latency);
+    /// Counts a call with its latency.
+    pub(super) fn record(&mut self, outcome: Result<CallResult, Error>, latency: Duration) {
+        let is_timed = matches!(outcome, Ok(_) | Err(Error::DeadlineExceeded { .. }));
+        record(if is_timed { &mut self.latency } else { &mut self.failed_latency }, latency);
         match outcome {
             Ok(answer) => {
                 self.answered += 1;
-                self.wrong += u64::from(!answer.is_right);
+                self.wrong += u64::from(!answer.is_correct);
             }
-            Err(error) => self.fail(kind(&error), Failures { count: 1, first: error }),
+            Err(error) => self.add_failures(error_kind(&error), Failures { count: 1, first: error }),
         }
     }
 
-    /// Counts a call that was given up after so long.
+    /// Counts a call that was given up at this age.
     pub(super) fn record_unfinished(&mut self, latency: Duration) {
         record(&mut self.latency, latency);
         self.unfinished += 1;
     }
 
-    /// Counts what was counted apart.
+    /// Adds the statistics of another connection.
     pub(super) fn add(&mut self, other: &Self) {
-        let Self { latency, failed_latency, answered, wrong, failures, unfinished, not_made, rate } = other;
-        // They grow with what they are given.
+        let Self { latency, failed_latency, answered, wrong, failures, unfinished, not_sent, rate } = other;
+        // An auto-resizing histogram accepts every value.
         let _ = self.latency.add(latency);
         let _ = self.failed_latency.add(failed_latency);
         self.answered += answered;
         self.wrong += wrong;
         self.unfinished += unfinished;
-        self.not_made += not_made;
-        self.rate.answers += rate.answers;
+        self.not_sent += not_sent;
+        self.rate.responses += rate.responses;
         self.rate.movies += rate.movies;
         for (kind, failures) in failures {
-            self.fail(kind, failures.clone());
+            self.add_failures(kind, failures.clone());
         }
     }
 
-    /// Returns the latencies of all calls, those that failed as well.
+    /// Returns the latencies of all calls, including the failed ones.
     pub(super) fn all_latencies(&self) -> Histogram<u64> {
         let mut all = self.latency.clone();
-        // It grows with what it is given.
+        // An auto-resizing histogram accepts every value.
         let _ = all.add(&self.failed_latency);
         all
     }
 
-    /// Returns how many calls failed.
+    /// Returns the number of failed calls.
     pub(super) fn failed(&self) -> u64 {
         self.failures.values().map(|failures| failures.count).sum()
     }
 
-    /// Returns how many calls have ended.
+    /// Returns the number of calls that ended.
     pub(super) fn ended(&self) -> u64 {
         self.answered + self.failed()
     }
 
-    fn fail(&mut self, kind: &'static str, failures: Failures) {
+    fn add_failures(&mut self, kind: &'static str, failures: Failures) {
         let count = failures.count;
         self.failures.entry(kind).and_modify(|known| known.count += count).or_insert(failures);
     }
 }
 
-impl Answered {
-    pub(super) fn add(&mut self, answer: Answer) {
-        self.answers += 1;
+impl Throughput {
+    pub(super) fn add(&mut self, answer: CallResult) {
+        self.responses += 1;
         self.movies += answer.movies;
     }
 }
 
 fn record(latencies: &mut Histogram<u64>, latency: Duration) {
     let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
-    // The histogram grows with what it is given, up to more than the age of the world.
+    // An auto-resizing histogram accepts every value.
     let _ = latencies.record(micros);
 }
 
-/// Returns the kind of an error: part of the output, so none changes its name.
-fn kind(error: &Error) -> &'static str {
+/// Returns the key of an error in reports. Programs depend on it.
+fn error_kind(error: &Error) -> &'static str {
     match error {
         Error::Config(_) => "config",
         Error::Address(_) => "address",
@@ -163,13 +164,13 @@ fn kind(error: &Error) -> &'static str {
 mod tests {
     use super::*;
 
-    const RIGHT: Answer = Answer { movies: 1, is_right: true };
+    const CORRECT: CallResult = CallResult { movies: 1, is_correct: true };
 
     fn late() -> Error {
         Error::DeadlineExceeded { address: "a".into(), after: Duration::from_secs(1) }
     }
 
-    fn of(calls: impl IntoIterator<Item = (Result<Answer, Error>, u64)>) -> Statistics {
+    fn of(calls: impl IntoIterator<Item = (Result<CallResult, Error>, u64)>) -> Statistics {
         let mut statistics = Statistics::new();
         for (outcome, millis) in calls {
             statistics.record(outcome, Duration::from_millis(millis));
@@ -181,9 +182,9 @@ mod tests {
     fn what_was_counted_apart_adds_up() {
         let refused = || Error::TooLarge { address: "a".into(), message: "first".into() };
         let mut one =
-            of([(Ok(RIGHT), 1), (Err(refused()), 2), (Ok(Answer { movies: 0, is_right: false }), 3)]);
+            of([(Ok(CORRECT), 1), (Err(refused()), 2), (Ok(CallResult { movies: 0, is_correct: false }), 3)]);
         let other = of([
-            (Ok(RIGHT), 1000),
+            (Ok(CORRECT), 1000),
             (Err(Error::WatcherTooSlow), 1),
             (Err(refused()), 1),
             (Err(refused()), 1),

@@ -1,4 +1,5 @@
-//! Measures servers whose delays are known. A slow machine only adds to latencies, so they are bounded from below.
+//! Measurements of servers with known delays. A slow machine only increases latencies, so the tests have lower
+//! bounds.
 
 use std::future::ready;
 use std::net::SocketAddr;
@@ -21,18 +22,18 @@ use crate::cli::failure;
 use crate::cli::output::Format;
 use crate::{Error, Resolver, RetryPolicy};
 
-const JSON: OutputOptions = OutputOptions { format: Format::Json, width: None, colours: false };
+const JSON_OUTPUT: OutputOptions = OutputOptions { format: Format::Json, width: None, colours: false };
 
-/// A server of the course's contract that answers as it is told to.
+/// A server of the course's contract with configurable faults.
 #[derive(Default)]
 struct Server {
     delay: Duration,
-    /// The call at which it stops for a while, and for how long.
+    /// Number of the call at which the server stalls, and the duration of the stall.
     stall: Option<(u64, Duration)>,
     stalled_until: Mutex<Option<Instant>>,
-    /// Every such call is refused.
+    /// Every call whose number is a multiple of this is rejected.
     refuses_every: Option<u64>,
-    /// Every such answer is another movie.
+    /// Every response whose number is a multiple of this has another movie.
     mistakes_every: Option<u64>,
     calls: AtomicU64,
     connected: Arc<AtomicU64>,
@@ -100,17 +101,17 @@ fn args(calls: u64) -> Bench {
     }
 }
 
-async fn connected(config: &Config, args: &Bench) -> Load {
-    let questions = Questions::prepare(&Client::connect(config).unwrap(), args.call).await.unwrap();
-    Load::connect(config, args, questions).await.unwrap()
+async fn connect_load(config: &Config, args: &Bench) -> Load {
+    let workload = Workload::prepare(&Client::connect(config).unwrap(), args.call).await.unwrap();
+    Load::connect(config, args, workload).await.unwrap()
 }
 
-/// Measures a server; returns what is printed, and how it ended.
-async fn measured(server: Server, args: &Bench) -> (Value, anyhow::Result<()>) {
+/// Measures a server. Returns the JSON report and the result.
+async fn run_benchmark(server: Server, args: &Bench) -> (Value, anyhow::Result<()>) {
     let config = server.start().await;
     let mut out = Vec::new();
-    // Not a measure of speed: the machine may be busy.
-    let ended = timeout(Duration::from_mins(1), bench(&config, args, &JSON, &mut out)).await;
+    // Only guards against hanging.
+    let ended = timeout(Duration::from_mins(1), bench(&config, args, &JSON_OUTPUT, &mut out)).await;
     (serde_json::from_slice(&out).unwrap_or_default(), ended.expect("the measurement did not end").map(drop))
 }
 
@@ -118,7 +119,7 @@ async fn measured(server: Server, args: &Bench) -> (Value, anyhow::Result<()>) {
 async fn a_closed_loop_measures_the_delay_and_no_higher_rate_than_it_allows() {
     let delay = Duration::from_millis(20);
     let args = Bench { warm_up: Duration::from_millis(50), ..args(20) };
-    let (report, ended) = measured(Server { delay, ..Server::default() }, &args).await;
+    let (report, ended) = run_benchmark(Server { delay, ..Server::default() }, &args).await;
     ended.unwrap();
     assert_eq!(
         (&report["calls"], &report["answered"], &report["wrong"]),
@@ -133,7 +134,7 @@ async fn a_closed_loop_measures_the_delay_and_no_higher_rate_than_it_allows() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_at_once_are_shared_by_all_connections() {
     let args = Bench { connections: 3, concurrency: 5, ..args(1000) };
-    let (report, ended) = measured(Server::default(), &args).await;
+    let (report, ended) = run_benchmark(Server::default(), &args).await;
     ended.unwrap();
     assert_eq!((&report["answered"], &report["connections"]), (&json!(1000), &json!(3)), "{report}");
 }
@@ -142,7 +143,7 @@ async fn calls_at_once_are_shared_by_all_connections() {
 async fn an_open_loop_counts_every_call_that_a_stall_has_kept_waiting() {
     let stall = Some((50, Duration::from_millis(500)));
     let args = Bench { rate: Some(100), ..args(150) };
-    let (report, ended) = measured(Server { stall, ..Server::default() }, &args).await;
+    let (report, ended) = run_benchmark(Server { stall, ..Server::default() }, &args).await;
     ended.unwrap();
     assert_eq!(report["answered"], 150);
     assert!(report["latency_max_us"].as_u64().unwrap() >= 450_000, "{report}");
@@ -156,8 +157,8 @@ async fn calls_that_cannot_leave_yet_wait_as_those_that_have_left() {
     let stall = Some((50, Duration::from_millis(500)));
     let config = Server { stall, ..Server::default() }.start().await;
     let args = Bench { rate: Some(100), ..args(150) };
-    let mut load = connected(&config, &args).await;
-    load.most_in_flight = 1;
+    let mut load = connect_load(&config, &args).await;
+    load.max_in_flight = 1;
     let report = measure(Arc::new(load), &args, pending()).await.unwrap();
     assert_eq!(report.statistics.answered, 150);
     let latency = report.statistics.latency;
@@ -168,7 +169,7 @@ async fn calls_that_cannot_leave_yet_wait_as_those_that_have_left() {
 async fn a_duration_ends_the_measurement() {
     let args = Bench { calls: None, duration: Some(Duration::from_millis(200)), ..args(1) };
     let delay = Duration::from_millis(1);
-    let (report, ended) = measured(Server { delay, ..Server::default() }, &args).await;
+    let (report, ended) = run_benchmark(Server { delay, ..Server::default() }, &args).await;
     ended.unwrap();
     assert!((1..=200).contains(&report["calls"].as_u64().unwrap()), "{report}");
     assert_eq!(report["duration_s"], 0.2, "{report}");
@@ -179,7 +180,7 @@ async fn answers_after_the_end_are_waited_for_and_are_none_of_the_rate() {
     for rate in [None, Some(10)] {
         let args = Bench { rate, calls: None, duration: Some(Duration::from_millis(300)), ..args(1) };
         let delay = Duration::from_millis(600);
-        let (report, ended) = measured(Server { delay, ..Server::default() }, &args).await;
+        let (report, ended) = run_benchmark(Server { delay, ..Server::default() }, &args).await;
         ended.unwrap();
         assert_eq!((&report["duration_s"], &report["rate_per_s"]), (&json!(0.3), &json!(0.0)), "{report}");
         assert!(report["answered"].as_u64().unwrap() >= 1, "{report}");
@@ -194,15 +195,15 @@ async fn an_open_loop_ends_in_time_and_counts_what_could_not_be_made_as_slow() {
         let config = Server { delay, ..Server::default() }.start().await;
         let duration = Duration::from_millis(300);
         let args = Bench { rate: Some(1_000_000), calls: None, duration: Some(duration), warm_up, ..args(1) };
-        let mut load = connected(&config, &args).await;
-        load.most_in_flight = 10;
+        let mut load = connect_load(&config, &args).await;
+        load.max_in_flight = 10;
         let measurement = measure(Arc::new(load), &args, pending());
         let report = timeout(Duration::from_mins(1), measurement).await.expect("it did not end").unwrap();
         assert_eq!(report.time, duration);
         let statistics = &report.statistics;
         // Some 150 calls can be made, if the machine is not slow; all 300,000 count.
         assert!((1..=200).contains(&statistics.answered), "{}", statistics.answered);
-        assert_eq!(statistics.answered + statistics.not_made, 300_000);
+        assert_eq!(statistics.answered + statistics.not_sent, 300_000);
         assert_eq!(statistics.latency.len(), 300_000);
         let median = statistics.latency.value_at_quantile(0.5);
         assert!(median >= 149_000, "{median}");
@@ -214,7 +215,7 @@ async fn an_open_loop_ends_in_time_and_counts_what_could_not_be_made_as_slow() {
 async fn a_rate_that_can_be_kept_to_leaves_nothing_behind() {
     let duration = Some(Duration::from_millis(500));
     let args = Bench { rate: Some(20), calls: None, duration, ..args(1) };
-    let (report, ended) = measured(Server::default(), &args).await;
+    let (report, ended) = run_benchmark(Server::default(), &args).await;
     ended.unwrap();
     // The machine may be busy, and then some are not made.
     let count = |name: &str| report[name].as_u64().unwrap();
@@ -229,16 +230,16 @@ async fn each_connection_is_one_and_in_turns_to_every_address_that_answers() {
         let server = Server { connected: Arc::clone(connected), ..Server::default() };
         sockets.push(server.start().await.addresses[0].to_string().parse::<SocketAddr>().unwrap());
     }
-    // Bound and not listened to, so that nobody else gets the port.
-    let nobody = tokio::net::TcpSocket::new_v4().unwrap();
-    nobody.bind(([127, 0, 0, 1], 0).into()).unwrap();
-    sockets.insert(1, nobody.local_addr().unwrap());
+    // Bound and not listened to, so that closed_socket else gets the port.
+    let closed_socket = tokio::net::TcpSocket::new_v4().unwrap();
+    closed_socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    sockets.insert(1, closed_socket.local_addr().unwrap());
     let resolver = Resolver::new(move |_, _| ready(Ok(sockets.clone())));
     let config = Config { resolver, ..Config::new(["movies.example:1".parse().unwrap()]) };
     let args = Bench { connections: 5, concurrency: 3, ..args(100) };
     let prepared = Client::connect(&Server::default().start().await).unwrap();
-    let questions = Questions::prepare(&prepared, args.call).await.unwrap();
-    let load = Load::connect(&config, &args, questions).await.unwrap();
+    let workload = Workload::prepare(&prepared, args.call).await.unwrap();
+    let load = Load::connect(&config, &args, workload).await.unwrap();
     let counts = || [0, 1].map(|server: usize| connected[server].load(Ordering::Relaxed));
     assert_eq!((counts(), load.addresses), ([3, 2], 2), "not all are connected at first");
     let report = measure(Arc::new(load), &args, pending()).await.unwrap();
@@ -248,14 +249,15 @@ async fn each_connection_is_one_and_in_turns_to_every_address_that_answers() {
 #[tokio::test]
 async fn wrong_answers_are_counted_and_are_a_failure() {
     let (report, ended) =
-        measured(Server { mistakes_every: Some(10), ..Server::default() }, &args(100)).await;
+        run_benchmark(Server { mistakes_every: Some(10), ..Server::default() }, &args(100)).await;
     assert_eq!((&report["answered"], &report["wrong"]), (&json!(100), &json!(10)));
-    assert!(ended.unwrap_err().to_string().starts_with("10 of 100 answers were wrong"));
+    assert!(ended.unwrap_err().to_string().starts_with("10 of 100 responses were wrong"));
 }
 
 #[tokio::test]
 async fn failed_calls_are_counted_by_kind_and_are_no_answers() {
-    let (report, ended) = measured(Server { refuses_every: Some(10), ..Server::default() }, &args(100)).await;
+    let (report, ended) =
+        run_benchmark(Server { refuses_every: Some(10), ..Server::default() }, &args(100)).await;
     let error = ended.unwrap_err();
     assert!(error.to_string().starts_with("10 of 100 calls failed"), "{error:#}");
     assert_eq!(failure::exit(&error), Exit::Unavailable);
@@ -265,7 +267,8 @@ async fn failed_calls_are_counted_by_kind_and_are_no_answers() {
 
 #[tokio::test]
 async fn that_all_calls_failed_is_an_error_that_says_why() {
-    let (report, ended) = measured(Server { refuses_every: Some(1), ..Server::default() }, &args(10)).await;
+    let (report, ended) =
+        run_benchmark(Server { refuses_every: Some(1), ..Server::default() }, &args(10)).await;
     let error = ended.unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(Error::ResourceExhausted { .. })), "{error:#}");
     assert_eq!(error.to_string(), "10 of 10 calls failed");
@@ -277,7 +280,7 @@ async fn calls_that_are_not_answered_in_time_are_slow() {
     let mut config = Server { delay: Duration::from_hours(1), ..Server::default() }.start().await;
     config.deadline = Duration::from_millis(100);
     let mut out = Vec::new();
-    bench(&config, &args(3), &JSON, &mut out).await.unwrap_err();
+    bench(&config, &args(3), &JSON_OUTPUT, &mut out).await.unwrap_err();
     let report: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(report["errors"], json!({ "deadline_exceeded": 3 }));
     assert!(report["latency_min_us"].as_u64().unwrap() >= 99_000, "{report}");
@@ -286,7 +289,7 @@ async fn calls_that_are_not_answered_in_time_are_slow() {
 #[tokio::test]
 async fn a_list_is_counted_by_its_movies() {
     let args = Bench { call: Call::CourseList, ..args(4) };
-    let (report, ended) = measured(Server::default(), &args).await;
+    let (report, ended) = run_benchmark(Server::default(), &args).await;
     ended.unwrap();
     assert_eq!((&report["answered"], &report["wrong"]), (&json!(4), &json!(0)));
     assert!(report["movies_per_s"].as_f64() > report["rate_per_s"].as_f64(), "{report}");
@@ -297,7 +300,7 @@ async fn an_interruption_tells_what_was_measured_until_then() {
     for rate in [None, Some(1000)] {
         let config = Server::default().start().await;
         let args = Bench { rate, calls: None, duration: Some(Duration::from_hours(1)), ..args(1) };
-        let load = Arc::new(connected(&config, &args).await);
+        let load = Arc::new(connect_load(&config, &args).await);
         let watched = Arc::clone(&load);
         let interrupted = async move {
             while watched.statistics().answered < 10 {
@@ -318,10 +321,10 @@ async fn what_an_interruption_gives_up_counts_with_its_age() {
         let config = Server { stall, ..Server::default() }.start().await;
         let config = Config { deadline: Duration::from_hours(1), ..config };
         let args = Bench { rate, concurrency: 2, ..args(2) };
-        let load = Arc::new(connected(&config, &args).await);
+        let load = Arc::new(connect_load(&config, &args).await);
         let watched = Arc::clone(&load);
         let interrupted = async move {
-            while watched.made() < 2 {
+            while watched.sent() < 2 {
                 tokio::task::yield_now().await;
             }
             sleep(Duration::from_millis(50)).await;
@@ -344,7 +347,7 @@ async fn an_interruption_before_anything_counts_prints_nothing() {
         let args = Bench { warm_up: Duration::from_hours(1), ..args(1) };
         let interrupted = sleep(Duration::from_millis(200));
         let mut out = Vec::new();
-        let ended = bench_until(interrupted, &config, &args, &JSON, &mut out);
+        let ended = bench_until(interrupted, &config, &args, &JSON_OUTPUT, &mut out);
         let ended = timeout(Duration::from_mins(1), ended).await.expect("it did not end");
         assert_eq!((ended.unwrap(), out), (Exit::Interrupted, Vec::new()));
     }
@@ -352,13 +355,13 @@ async fn an_interruption_before_anything_counts_prints_nothing() {
 
 #[tokio::test]
 async fn nobody_at_the_address_is_told_at_once() {
-    // Bound and not listened to, so that nobody else gets the port.
+    // Bound and not listened to, so that closed_socket else gets the port.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let mut config = Config::new([socket.local_addr().unwrap().to_string().parse().unwrap()]);
     config.retry = RetryPolicy::disabled();
     let mut out = Vec::new();
-    let error = bench(&config, &args(10), &JSON, &mut out).await.unwrap_err();
+    let error = bench(&config, &args(10), &JSON_OUTPUT, &mut out).await.unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(Error::Unreachable { .. })), "{error:#}");
     assert_eq!(out, b"");
 }

@@ -1,6 +1,6 @@
-//! Movies as JSON: documents, one after the other, and ndjson, an object a line.
+//! Movies as JSON: a sequence of documents, or ndjson with one object per line.
 //!
-//! The keys are those that `databases/README.md` lists. Others are passed over, so what `list` and `get` print can be
+//! `databases/README.md` lists the keys. Other keys are ignored, so that the output of `list` and `get` can be
 //! imported: the service sets times and etags anew.
 
 use std::cell::Cell;
@@ -12,23 +12,23 @@ use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Er
 use serde::de::{MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::{Map, Value};
 
-use super::source::{FilePosition, LONGEST, Line, Lines, Source};
+use super::source::{FilePosition, Line, Lines, MAX_RECORD_BYTES, Source};
 use super::{Row, Rows, table};
 use crate::Movie;
 
-/// Reads documents, one after the other, movie by movie: a database, `{"movies": [{…}, …]}`, a list of movies, or a movie.
-/// A movie that is wrong is a row that is wrong.
+/// Reads a sequence of documents, movie by movie. A document is a database, `{"movies": [{…}, …]}`, a list of movies,
+/// or a movie. An invalid movie is an invalid row.
 ///
 /// # Errors
 ///
-/// If the file cannot be read or is not such documents, with line and column, and what `rows` returns.
+/// An unreadable file, invalid JSON with its line and column, or an error of `rows`.
 pub(super) fn documents(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
     let file = source.name.clone();
-    let progress = Progress { line: Cell::new(1), left: Cell::new(ANY) };
-    let mut json = serde_json::Deserializer::from_reader(Counted(source.into_text(), &progress));
+    let progress = Progress { line: Cell::new(1), bytes_left: Cell::new(UNLIMITED_BYTES) };
+    let mut json = serde_json::Deserializer::from_reader(CountingReader(source.into_text(), &progress));
     let mut stopped = None;
     let take = &mut |line, movie| {
-        rows(Row::Line { at: FilePosition { file: file.clone(), line }, movie })
+        rows(Row::Movie { at: FilePosition { file: file.clone(), line }, movie })
             .map_err(|error| stopped = Some(error))
             .is_ok()
     };
@@ -49,16 +49,16 @@ pub(super) fn documents(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
         (None, Err(error)) if error.is_io() => Err(anyhow::Error::new(io::Error::from(error))
             .context(format!("cannot read {file} at line {}", progress.line.get()))),
         (None, Err(error)) => {
-            Err(anyhow!("{file}:{}:{}: {}", error.line(), error.column(), without_place(&error)))
+            Err(anyhow!("{file}:{}:{}: {}", error.line(), error.column(), without_position(&error)))
         }
     }
 }
 
-/// Reads an object a line. Blank lines are passed over.
+/// Reads one object per line. Blank lines are skipped.
 ///
 /// # Errors
 ///
-/// If the file cannot be read, and what `rows` returns.
+/// An unreadable file, or an error of `rows`.
 pub(super) fn lines(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
     let file = source.name.clone();
     let mut lines = Lines::of(source);
@@ -68,25 +68,25 @@ pub(super) fn lines(source: Source, rows: Rows<'_>) -> anyhow::Result<()> {
         }
         let object = text.and_then(|text| {
             let object = serde_json::from_slice::<Value>(text);
-            object.map_err(|error| format!("{} at column {}", without_place(&error), error.column()))
+            object.map_err(|error| format!("{} at column {}", without_position(&error), error.column()))
         });
         let movie = object.and_then(keys).and_then(movie);
-        rows(Row::Line { at: FilePosition { file: file.clone(), line: number }, movie })?;
+        rows(Row::Movie { at: FilePosition { file: file.clone(), line: number }, movie })?;
     }
     Ok(())
 }
 
-/// Returns the keys of an object.
+/// Returns the members of an object.
 fn keys(json: Value) -> Result<Map<String, Value>, String> {
     let Value::Object(keys) = json else { return Err("expected a movie: `{…}`".to_owned()) };
     Ok(keys)
 }
 
-/// The keys of a movie that are read.
-const KEYS: [&str; 9] =
+/// Keys of a movie.
+const MOVIE_KEYS: [&str; 9] =
     ["title", "rating", "director", "id", "year", "genres", "runtime_minutes", "countries", "languages"];
 
-/// Makes a movie of its keys, or says what is wrong with it.
+/// Converts the members of an object to a movie.
 fn movie(mut keys: Map<String, Value>) -> Result<Movie, String> {
     Ok(Movie {
         title: take(&mut keys, "title", "a string", any)?.unwrap_or_default(),
@@ -102,7 +102,7 @@ fn movie(mut keys: Map<String, Value>) -> Result<Movie, String> {
     })
 }
 
-/// Takes the value of a key with `read`; `None` if it is missing or null.
+/// Takes the value of a key and converts it with `read`. Returns `None` if the key is missing or null.
 fn take<T>(
     keys: &mut Map<String, Value>,
     key: &str,
@@ -119,76 +119,76 @@ fn any<T: DeserializeOwned>(value: Value) -> Option<T> {
     serde_json::from_value(value).ok()
 }
 
-/// Reads an id. A whole number, also one written as `603.0`, stands for its decimal text.
+/// Converts an id. A whole number, also one written as `603.0`, becomes its decimal text.
 fn id(value: Value) -> Option<String> {
     let Some(number) = value.as_number() else { return any(value) };
     if !number.is_f64() {
         return Some(number.to_string());
     }
-    let id = number.as_f64().filter(|id| id.fract() == 0.0 && id.abs() <= MAX_EXACT)?;
+    let id = number.as_f64().filter(|id| id.fract() == 0.0 && id.abs() <= MAX_EXACT_INTEGER)?;
     Some(format!("{id:.0}"))
 }
 
-/// The largest float up to which every whole number is one: 2^53.
-const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+/// Largest float up to which all whole numbers are exact: 2^53.
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-/// Reads a whole number, which may be written as `1894.0`.
+/// Converts a whole number, which may be written as `1894.0`.
 #[expect(clippy::needless_pass_by_value, reason = "as the others take it")]
 fn whole(value: Value) -> Option<u32> {
     value.as_number().and_then(|number| table::whole(&number.to_string()))
 }
 
-/// What `serde_json` says, without where.
-fn without_place(error: &serde_json::Error) -> String {
+/// Returns the message of `serde_json` without its position.
+fn without_position(error: &serde_json::Error) -> String {
     let text = error.to_string();
-    let place = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&place).unwrap_or(&text).to_owned()
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&position).unwrap_or(&text).to_owned()
 }
 
-/// How far a text is read.
+/// Reading position in a text.
 struct Progress {
-    /// The line, from 1.
+    /// Current line, from 1.
     line: Cell<u64>,
-    /// How many bytes may follow of what is kept in memory: a key, or a movie.
-    left: Cell<usize>,
+    /// Bytes that the current key or movie may still have, because it is kept in memory.
+    bytes_left: Cell<usize>,
 }
 
-/// What is not kept may be of any length.
-const ANY: usize = usize::MAX;
+/// Limit for values that are skipped.
+const UNLIMITED_BYTES: usize = usize::MAX;
 
 impl Progress {
-    /// Reads something that is kept in memory.
+    /// Reads a value that is kept in memory.
     fn bounded<T>(&self, read: impl FnOnce() -> T) -> T {
-        self.left.set(LONGEST);
+        self.bytes_left.set(MAX_RECORD_BYTES);
         let value = read();
-        self.left.set(ANY);
+        self.bytes_left.set(UNLIMITED_BYTES);
         value
     }
 }
 
-/// Counts the lines and the bytes of a text as it is read. `serde_json` reads byte by byte, so the count is that of what
-/// it looks at.
-struct Counted<'a, R>(R, &'a Progress);
+/// Counts the lines and the bytes of a text. `serde_json` reads byte by byte, so the counts match its position.
+struct CountingReader<'a, R>(R, &'a Progress);
 
-impl<R: Read> Read for Counted<'_, R> {
+impl<R: Read> Read for CountingReader<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Self(text, Progress { line, left }) = self;
+        let Self(text, Progress { line, bytes_left }) = self;
         let read = text.read(buffer)?;
         let ends = buffer[..read].split(|byte| *byte == b'\n').count() - 1;
         line.set(line.get() + ends as u64);
-        if left.get() != ANY {
-            let error = || io::Error::other(format!("a movie has more than {LONGEST} bytes"));
-            left.set(left.get().checked_sub(read).ok_or_else(error)?);
+        if bytes_left.get() != UNLIMITED_BYTES {
+            let error = || io::Error::other(format!("a movie has more than {MAX_RECORD_BYTES} bytes"));
+            bytes_left.set(bytes_left.get().checked_sub(read).ok_or_else(error)?);
         }
         Ok(read)
     }
 }
 
-/// What is said of an object that is no document.
-const NEITHER: &str = "neither a movie, `{\"id\": …, \"title\": …}`, nor a database, `{\"movies\": […]}`";
+/// Error for an object that is neither a movie nor a database.
+const NOT_A_DOCUMENT: &str =
+    "neither a movie, `{\"id\": …, \"title\": …}`, nor a database, `{\"movies\": […]}`";
 
-/// Reads a document, or the list of movies in one, and passes each movie on with the line where it begins, until that is
-/// not wanted any more.
+/// Deserialises a document, or the list of movies in one. Delivers each movie with its first line, until `take`
+/// returns `false`.
 struct Movies<'a, F> {
     is_document: bool,
     progress: &'a Progress,
@@ -221,7 +221,7 @@ impl<'de, F: FnMut(u64, Result<Movie, String>) -> bool> Visitor<'de> for Movies<
             if key == "movies" {
                 has_movies = true;
                 keys.next_value_seed(Movies { is_document: false, progress, take: &mut *take })?;
-            } else if KEYS.contains(&key.as_str()) {
+            } else if MOVIE_KEYS.contains(&key.as_str()) {
                 found.insert(key, progress.bounded(|| keys.next_value())?);
             } else {
                 keys.next_value::<IgnoredAny>()?;
@@ -229,40 +229,42 @@ impl<'de, F: FnMut(u64, Result<Movie, String>) -> bool> Visitor<'de> for Movies<
         }
         match (has_movies, found.is_empty()) {
             (true, _) => Ok(()),
-            (false, true) => Err(Error::custom(NEITHER)),
-            (false, false) => pass_on(take, line, movie(found)),
+            (false, true) => Err(Error::custom(NOT_A_DOCUMENT)),
+            (false, false) => deliver(take, line, movie(found)),
         }
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element_seed(OneMovie { progress: self.progress, take: &mut *self.take })?.is_some() {
-        }
+        while list
+            .next_element_seed(MovieElement { progress: self.progress, take: &mut *self.take })?
+            .is_some()
+        {}
         Ok(())
     }
 }
 
-/// Reads one movie of the list.
-struct OneMovie<'a, F> {
+/// Deserialises one movie of a list.
+struct MovieElement<'a, F> {
     progress: &'a Progress,
     take: &'a mut F,
 }
 
-impl<'de, F: FnMut(u64, Result<Movie, String>) -> bool> DeserializeSeed<'de> for OneMovie<'_, F> {
+impl<'de, F: FnMut(u64, Result<Movie, String>) -> bool> DeserializeSeed<'de> for MovieElement<'_, F> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        // serde_json has looked at the first byte of the movie, and no further.
+        // `serde_json` has read no further than the first byte of the movie.
         let line = self.progress.line.get();
         let json = self.progress.bounded(|| Value::deserialize(json))?;
-        pass_on(self.take, line, keys(json).and_then(movie))
+        deliver(self.take, line, keys(json).and_then(movie))
     }
 }
 
-/// Passes a movie on, or fails if it is not wanted any more.
-fn pass_on<E: Error>(
+/// Delivers a movie, or fails if `take` returns `false`.
+fn deliver<E: Error>(
     take: &mut impl FnMut(u64, Result<Movie, String>) -> bool,
     line: u64,
     movie: Result<Movie, String>,
 ) -> Result<(), E> {
-    if take(line, movie) { Ok(()) } else { Err(Error::custom("not wanted any more")) }
+    if take(line, movie) { Ok(()) } else { Err(Error::custom("the import has ended")) }
 }

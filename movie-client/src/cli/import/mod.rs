@@ -1,10 +1,10 @@
-//! Adds the movies of files. In reading order:
+//! Command that imports movies from files. The modules, in reading order:
 //!
-//! * `import` — the command: sends what is read, and tells what became of it;
-//! * `reader` — the thread that reads;
-//! * `ids` — the ids of movies that have none;
-//! * `json`, `imdb`, `movielens` — what can be read; `table` — what the last two have in common;
-//! * `source` — files: opened, unpacked, told apart, and read line by line.
+//! * `import`: the command; sends the movies and reports the results.
+//! * `reader`: the thread that reads the files.
+//! * `ids`: generated ids.
+//! * `json`, `imdb`, `movielens`: the file formats; `table`: delimited text for the last two.
+//! * `source`: opening, decompression, format detection and lines of a file.
 
 mod ids;
 mod imdb;
@@ -32,47 +32,46 @@ use super::output::text_format::line;
 use super::output::{OutputOptions, Printer, Property};
 use crate::{Client, Error, ImportSummary, Movie};
 
-/// The most characters of a title and of a director, by the contract.
-const MOST_TEXT: usize = 1_000;
+/// Limit for a list of directors, in bytes. The contract allows as many characters.
+const MAX_TEXT_BYTES: usize = 1_000;
 
-/// How many rows that cannot be taken are named.
-const NAMED: u64 = 20;
+/// Number of rejected rows that are reported one by one.
+const MAX_REPORTED_ROWS: u64 = 20;
 
-/// What is found in files.
+/// An item of a file.
 #[derive(Clone, Debug, PartialEq)]
 enum Row {
-    /// A line: a movie, or what is wrong with it.
-    Line { at: FilePosition, movie: Result<Movie, String> },
-    /// A movie without an id.
+    /// A row with a movie, or the reason for which it is invalid.
+    Movie { at: FilePosition, movie: Result<Movie, String> },
+    /// A row with a movie that has no id.
     WithoutId { at: FilePosition, is_first: bool },
-    /// A line that is wrong, of a file that says more of the movies of another.
-    Beside { at: FilePosition, reason: String },
-    /// A file is not there that could say more of the movies: people should know of it.
-    Missing(String),
+    /// An invalid row of a related file.
+    Related { at: FilePosition, reason: String },
+    /// Notice about a related file that does not exist.
+    MissingFile(String),
 }
 
-/// Takes rows; an error ends the reading.
+/// Receiver of rows. Its error ends the reading.
 type Rows<'a> = &'a mut dyn FnMut(Row) -> Result<()>;
 
-/// Sends the movies of files to the service, and prints what became of them. A row that cannot be taken is named on
-/// standard error and counted: what the service says against a movie by the contract's rules as well as what cannot be
-/// read.
+/// Imports movies from files, and prints a summary. Rejected rows are counted, and the first ones are reported on
+/// standard error. A row is rejected if it cannot be parsed, or if the service rejects its movie.
 ///
 /// # Errors
 ///
-/// Why it ended early, with what was done by then, if anything was: a call that failed, a file that cannot be read, or any
-/// row that cannot be taken if the import is strict.
+/// A failed call, an unreadable file, or in a strict import the first rejected row. If movies were stored before, the
+/// error has a hint with their number.
 pub async fn import(
     client: &Client,
     args: &args::Import,
     options: &OutputOptions,
     out: &mut impl Write,
 ) -> Result<Exit> {
-    args.files.iter().try_for_each(|file| find(file))?;
+    args.files.iter().try_for_each(|file| check_file(file))?;
     let outcome = run(client, args, &mut io::stderr()).await?;
     let exit = outcome.exit();
     let mut printer = Printer::new(out, options.clone());
-    let dirty = ("dirty_rows", Property::Number(outcome.dirty + outcome.without_id + outcome.beside));
+    let dirty = ("dirty_rows", Property::Number(outcome.dirty + outcome.without_id + outcome.related));
     let Outcome { read, imported: ImportSummary { created, updated, unchanged, rejected, .. }, .. } = outcome;
     if args.dry_run {
         printer.properties(&[("would_import", Property::Number(read)), dirty])?;
@@ -86,8 +85,8 @@ pub async fn import(
     Ok(exit)
 }
 
-/// Checks that a file is there. Nothing has been sent by then.
-fn find(file: &Path) -> Result<(), UsageError> {
+/// Checks that a file exists, before anything is sent.
+fn check_file(file: &Path) -> Result<(), UsageError> {
     let found =
         if file == Path::new("-") { Ok(false) } else { fs::metadata(file).map(|found| found.is_dir()) };
     let error = match found {
@@ -98,25 +97,25 @@ fn find(file: &Path) -> Result<(), UsageError> {
     Err(UsageError(format!("cannot read {}: {error}", file.display())))
 }
 
-/// What became of an import so far.
+/// Counts of an import.
 #[derive(Debug, Default)]
 struct Outcome {
-    /// How many movies were read.
+    /// Number of movies that were read.
     read: u64,
-    /// What the service did with them.
+    /// Results of the service.
     imported: ImportSummary,
-    /// How many rows were no movies.
+    /// Number of invalid rows.
     dirty: u64,
-    /// How many movies had no id.
+    /// Number of movies without an id.
     without_id: u64,
-    /// How many rows were wrong in files that say more of the movies of others.
-    beside: u64,
-    /// How many rows were named that could not be taken.
-    named: u64,
+    /// Number of invalid rows in related files.
+    related: u64,
+    /// Number of rows that were reported one by one.
+    reported: u64,
 }
 
 impl Outcome {
-    /// Returns how the import ended: of a file of which little can be taken, something is wrong with the whole.
+    /// Returns the exit code. A file of which most rows are rejected is probably wrong as a whole.
     fn exit(&self) -> Exit {
         let unread = self.dirty + self.without_id;
         let (rejected, rows) = (self.imported.rejected + unread, self.read + unread);
@@ -129,44 +128,50 @@ impl Outcome {
         }
     }
 
-    /// How many movies the service has by now as they were read.
-    fn done(&self) -> u64 {
+    /// Returns the number of movies that the service has as they were read.
+    fn stored(&self) -> u64 {
         let ImportSummary { created, updated, unchanged, .. } = self.imported;
         created + updated + unchanged
     }
 
-    /// What was done before an error or an interruption.
-    fn so_far(&self) -> String {
+    /// Returns a description of the progress before an error or an interruption.
+    fn progress_text(&self) -> String {
         let ImportSummary { created, updated, unchanged, .. } = self.imported;
         let written = created + updated;
         format!(
-            "so far {written} written and {unchanged} unchanged; import again to go on: what is unchanged is not written \
-             again"
+            "so far {written} written and {unchanged} unchanged; import again to continue: unchanged movies are not \
+             written again"
         )
     }
 }
 
-/// Imports, and names on `errors` what cannot be taken.
+/// Imports the files. Reports rejected rows on `errors`.
 async fn run(client: &Client, args: &args::Import, errors: &mut impl Write) -> Result<Outcome> {
-    let mut import =
-        Import { client, args, errors, bar: bar(args), outcome: Outcome::default(), has_ended: false };
-    let ended = import.all().await;
+    let mut import = Import {
+        client,
+        args,
+        errors,
+        bar: progress_bar(args),
+        outcome: Outcome::default(),
+        has_ended: false,
+    };
+    let ended = import.process_all().await;
     import.has_ended = true;
     import.bar.finish_and_clear();
-    // One row ends a strict import, and is in the error.
+    // The error of a strict import has its only rejected row.
     if !args.strict {
-        import.tell_the_rest();
+        import.report_rest();
     }
     let outcome = mem::take(&mut import.outcome);
     match ended {
         Ok(()) => Ok(outcome),
-        Err(error) if outcome.done() == 0 => Err(error),
-        Err(error) => Err(error.context(Hint(outcome.so_far()))),
+        Err(error) if outcome.stored() == 0 => Err(error),
+        Err(error) => Err(error.context(Hint(outcome.progress_text()))),
     }
 }
 
-fn bar(args: &args::Import) -> ProgressBar {
-    // Of standard input and of pipes nobody knows the length.
+fn progress_bar(args: &args::Import) -> ProgressBar {
+    // The length of standard input and of pipes is unknown.
     let is_endless = !args.files.iter().all(|file| file.is_file());
     let length = (!is_endless).then_some(0);
     let template =
@@ -187,22 +192,23 @@ struct Import<'a, W: Write> {
 }
 
 impl<W: Write> Drop for Import<'_, W> {
-    /// Takes the bar away, which the thread that reads may keep for ever, and tells how far an interrupted import came.
+    /// Clears the progress bar, of which the reader thread may keep a clone. Prints the progress of an interrupted
+    /// import.
     fn drop(&mut self) {
         self.bar.finish_and_clear();
         if !self.has_ended && !self.args.dry_run {
-            let so_far = self.outcome.so_far();
-            self.tell(&so_far);
+            let progress_text = self.outcome.progress_text();
+            self.print(&progress_text);
         }
     }
 }
 
 impl<W: Write> Import<'_, W> {
-    async fn all(&mut self) -> Result<()> {
-        let began = Instant::now();
+    async fn process_all(&mut self) -> Result<()> {
+        let started = Instant::now();
         let mut reader = reader::start(self.args.clone(), self.bar.clone())?;
         while let Some(rows) = reader.next().await? {
-            self.some(rows).await?;
+            self.process(rows).await?;
             let read = self.outcome.read;
             #[expect(
                 clippy::cast_possible_truncation,
@@ -210,105 +216,105 @@ impl<W: Write> Import<'_, W> {
                 clippy::cast_sign_loss,
                 reason = "shown to people"
             )]
-            let rate = (read as f64 / began.elapsed().as_secs_f64()) as u64;
+            let rate = (read as f64 / started.elapsed().as_secs_f64()) as u64;
             self.bar.set_message(format!("{} movies, {}/s", HumanCount(read), HumanCount(rate)));
         }
         Ok(())
     }
 
-    /// Sends the movies of some rows, and names those that are none.
-    async fn some(&mut self, rows: Vec<Row>) -> Result<()> {
-        let (mut places, mut movies) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
-        let mut wrong = None;
+    /// Sends the movies of these rows, and reports the invalid rows.
+    async fn process(&mut self, rows: Vec<Row>) -> Result<()> {
+        let (mut positions, mut movies) = (Vec::with_capacity(rows.len()), Vec::with_capacity(rows.len()));
+        let mut strict_error = None;
         for row in rows {
             let (at, reason) = match row {
-                Row::Line { at, movie: Ok(movie) } => {
-                    places.push(at);
+                Row::Movie { at, movie: Ok(movie) } => {
+                    positions.push(at);
                     movies.push(movie);
                     continue;
                 }
-                Row::Missing(text) => {
-                    self.tell(&text);
+                Row::MissingFile(text) => {
+                    self.print(&text);
                     continue;
                 }
                 Row::WithoutId { at, is_first } => {
                     self.outcome.without_id += 1;
                     if !self.args.strict {
                         if is_first {
-                            self.tell(&format!("{at}: {}", ids::MISSING));
+                            self.print(&format!("{at}: {}", ids::MISSING_ID));
                         }
                         continue;
                     }
-                    (at, ids::MISSING.to_owned())
+                    (at, ids::MISSING_ID.to_owned())
                 }
-                Row::Line { at, movie: Err(reason) } => {
+                Row::Movie { at, movie: Err(reason) } => {
                     self.outcome.dirty += 1;
                     (at, reason)
                 }
-                Row::Beside { at, reason } => {
-                    self.outcome.beside += 1;
+                Row::Related { at, reason } => {
+                    self.outcome.related += 1;
                     (at, reason)
                 }
             };
             if self.args.strict {
-                wrong = Some((at, reason));
+                strict_error = Some((at, reason));
                 break;
             }
-            self.name(&at, &reason);
+            self.report(&at, &reason);
         }
         self.outcome.read += movies.len() as u64;
         if !self.args.dry_run && !movies.is_empty() {
-            self.send(movies, &places).await?;
+            self.send(movies, &positions).await?;
         }
-        // What comes before it has been sent by now.
-        match wrong {
+        // The movies before the invalid row have been sent.
+        match strict_error {
             Some((at, reason)) => bail!(RejectedRow(line(&format!("{at}: {reason}")).into_owned())),
             None => Ok(()),
         }
     }
 
-    async fn send(&mut self, movies: Vec<Movie>, places: &[FilePosition]) -> Result<(), anyhow::Error> {
-        let answer: Result<ImportSummary, Error> = self.client.import(movies).await;
-        let ImportSummary { created, updated, unchanged, rejected, rejections } = answer?;
+    async fn send(&mut self, movies: Vec<Movie>, positions: &[FilePosition]) -> Result<(), anyhow::Error> {
+        let response: Result<ImportSummary, Error> = self.client.import(movies).await;
+        let ImportSummary { created, updated, unchanged, rejected, rejections } = response?;
         let total = &mut self.outcome.imported;
         total.created += created;
         total.updated += updated;
         total.unchanged += unchanged;
         total.rejected += rejected;
         for rejection in rejections {
-            let at = usize::try_from(rejection.index).ok().and_then(|index| places.get(index));
+            let at = usize::try_from(rejection.index).ok().and_then(|index| positions.get(index));
             let reason = format!("(id `{}`) {}", rejection.id, rejection.reason);
             match at {
                 Some(at) if self.args.strict => {
                     bail!(RejectedRow(line(&format!("{at}: {reason}")).into_owned()))
                 }
-                Some(at) => self.name(at, &reason),
+                Some(at) => self.report(at, &reason),
                 None => {}
             }
         }
         Ok(())
     }
 
-    /// Names a row that cannot be taken, if it is one of the first.
-    fn name(&mut self, at: &FilePosition, reason: &str) {
-        if self.outcome.named < NAMED {
-            self.outcome.named += 1;
-            self.tell(&format!("{at}: {reason}"));
+    /// Reports a rejected row, if it is one of the first.
+    fn report(&mut self, at: &FilePosition, reason: &str) {
+        if self.outcome.reported < MAX_REPORTED_ROWS {
+            self.outcome.reported += 1;
+            self.print(&format!("{at}: {reason}"));
         }
     }
 
-    /// Tells how many rows were not named.
-    fn tell_the_rest(&mut self) {
-        let Outcome { imported, dirty, beside, named, .. } = &self.outcome;
-        let rest = (imported.rejected + dirty + beside).saturating_sub(*named);
+    /// Prints the number of rejected rows that were not reported.
+    fn report_rest(&mut self) {
+        let Outcome { imported, dirty, related, reported, .. } = &self.outcome;
+        let rest = (imported.rejected + dirty + related).saturating_sub(*reported);
         if rest > 0 {
-            self.tell(&format!("and {rest} more"));
+            self.print(&format!("and {rest} more"));
         }
     }
 
-    fn tell(&mut self, text: &str) {
+    fn print(&mut self, text: &str) {
         let Self { bar, errors, .. } = self;
-        // That nobody reads it is no reason to stop.
+        // An error of writing to standard error is ignored.
         let _ = bar.suspend(|| writeln!(errors, "{}", line(text)));
     }
 }

@@ -1,7 +1,7 @@
 //! MovieLens's data sets: <https://files.grouplens.org/datasets/movielens/ml-latest-README.html>.
 //!
-//! The movies are in `movies.csv`. In the same folder, each with or without `.gz`, may be `ratings.csv`, with ratings from
-//! half a star to five, and `links.csv`, with the ids of IMDb.
+//! The movies are in `movies.csv`. The related files in the same directory are optional, and may be compressed:
+//! `ratings.csv`, with ratings from half a star to five stars, and `links.csv`, with IMDb's ids.
 
 use std::collections::HashMap;
 
@@ -10,16 +10,18 @@ use super::source::Source;
 use super::table::{self, Cell};
 use crate::Movie;
 
-/// Reads the movies, with what is known beside them. A rating is the mean of all, doubled: our scale ends at 10. An id is
-/// that of IMDb, or else `movielens-` and the number that MovieLens has for the movie. Articles come back to where they
-/// were: `Matrix, The (1999)` is `The Matrix`.
+/// Reads the movies with their mean ratings and IMDb's ids.
+///
+/// A rating is doubled, because the service's scale ends at 10. A movie without an id of IMDb gets the id
+/// `movielens-` with the number of MovieLens. Trailing articles are moved to the front: `Matrix, The (1999)` becomes
+/// `The Matrix`.
 ///
 /// # Errors
 ///
-/// If a file cannot be read or does not have the columns, and what `rows` returns.
+/// A file that is unreadable or lacks a column, or an error of `rows`.
 pub(super) fn read(movies: Source, rows: Rows<'_>) -> anyhow::Result<()> {
-    let ratings = movies.beside("ratings.csv", "ratings", rows)?;
-    let links = movies.beside("links.csv", "ids of IMDb", rows)?;
+    let ratings = movies.open_related("ratings.csv", "ratings", rows)?;
+    let links = movies.open_related("links.csv", "ids of IMDb", rows)?;
     let ratings = ratings.map(|ratings| read_ratings(ratings, rows)).transpose()?.unwrap_or_default();
     let links = links.map(|links| read_links(links, rows)).transpose()?.unwrap_or_default();
     table::read(movies, ["movieId", "title", "genres"], rows, |[id, title, genres]| {
@@ -39,7 +41,7 @@ pub(super) fn read(movies: Source, rows: Rows<'_>) -> anyhow::Result<()> {
     })
 }
 
-/// All ratings of a movie, in stars.
+/// Ratings of a movie, in stars.
 #[derive(Default)]
 struct Ratings {
     sum: f64,
@@ -55,7 +57,7 @@ impl Ratings {
 
 fn read_ratings(ratings: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, Ratings>> {
     let mut all = HashMap::<_, Ratings>::new();
-    table::read_beside(ratings, ["movieId", "rating"], rows, |[movie, rating]| {
+    table::read_related(ratings, ["movieId", "rating"], rows, |[movie, rating]| {
         let stars = |text: &str| text.parse::<f64>().ok().filter(|stars| (0.5..=5.0).contains(stars));
         let (movie, stars) = (movie.whole()?, rating.parsed("a number from 0.5 to 5", stars)?);
         let ratings = all.entry(movie).or_default();
@@ -66,10 +68,10 @@ fn read_ratings(ratings: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, 
     Ok(all)
 }
 
-/// Returns the numbers in the ids of IMDb, by those of MovieLens.
+/// Returns the numbers in IMDb's ids, by the ids of MovieLens.
 fn read_links(links: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, u32>> {
     let mut all = HashMap::new();
-    table::read_beside(links, ["movieId", "imdbId"], rows, |[movie, imdb]| {
+    table::read_related(links, ["movieId", "imdbId"], rows, |[movie, imdb]| {
         if let Some(imdb) = imdb.value() {
             all.insert(movie.whole()?, imdb.whole()?);
         }
@@ -78,7 +80,7 @@ fn read_links(links: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, u32>
     Ok(all)
 }
 
-/// Takes `Name (Year)` apart. Without such a year, it is all title.
+/// Splits `Name (Year)`. Without a year, the whole text is the title.
 fn title_and_year(text: &str) -> (String, Option<u32>) {
     let text = text.trim();
     let apart = text.strip_suffix(')').and_then(|text| text.rsplit_once('('));
@@ -89,14 +91,15 @@ fn title_and_year(text: &str) -> (String, Option<u32>) {
     }
 }
 
-/// Articles that stand behind, as they are in front.
+/// Articles that may trail a title, in the form that they have at the front.
 const ARTICLES: [&str; 28] = [
     "The ", "A ", "An ", "Les ", "La ", "Le ", "L'", "Un ", "Une ", "El ", "Los ", "Las ", "Una ", "Il ",
     "Lo ", "Gli ", "Der ", "Die ", "Das ", "Ein ", "Eine ", "De ", "Het ", "Den ", "Det ", "En ", "O ",
     "Os ",
 ];
 
-/// Puts the article back in front: `Matrix, The`. Another name in brackets may follow: `City, The (Ville, La)`.
+/// Moves a trailing article to the front: `Matrix, The`. Another name in brackets may follow: `City, The (Ville,
+/// La)`.
 fn with_article(title: &str) -> String {
     for end in [Some(title.len()), title.find(" (")].into_iter().flatten() {
         let (name, rest) = title.split_at(end);

@@ -1,4 +1,4 @@
-//! The thread that reads, ahead of what is sent.
+//! Thread that reads the files ahead of the import calls.
 
 use std::mem;
 use std::path::PathBuf;
@@ -8,45 +8,46 @@ use anyhow::{Context, Result, anyhow};
 use indicatif::ProgressBar;
 use tokio::sync::mpsc;
 
-use super::ids::Ids;
-use super::source::{Format, LONGEST, Source};
+use super::ids::IdGenerator;
+use super::source::{Format, MAX_RECORD_BYTES, Source};
 use super::{Row, Rows, imdb, json, movielens};
 use crate::Movie;
 use crate::cli::args;
 use crate::cli::failure::UsageError;
 
-/// The most rows that are passed on at once, and about the most bytes of text in them: movies for one call.
-const ROWS: usize = 10_000;
-const BYTES: usize = 8 << 20;
+/// Size at which a batch is complete: a number of rows, or a number of bytes of text. A batch is sent in one call.
+const MAX_BATCH_ROWS: usize = 10_000;
+const BATCH_TARGET_BYTES: usize = 8 << 20;
 
-/// The most rows that are passed on at once if one that is wrong ends it all: the service takes the others of its call.
-const STRICT_ROWS: usize = 100;
+/// Largest batch of a strict import. The service stores the other movies of the call that has a rejected one.
+const MAX_STRICT_BATCH_ROWS: usize = 100;
 
-/// A thread that reads. It ends when this is dropped.
+/// A thread that reads files. Dropping the reader ends the thread.
 pub(super) struct Reader {
     rows: mpsc::Receiver<Vec<Row>>,
     thread: Option<JoinHandle<Result<()>>>,
 }
 
-/// Starts to read files one after the other, and to pass on what they hold, many rows at once. What is read moves the bar on.
+/// Starts a thread that reads the files one after the other and sends batches of rows. The progress bar follows the
+/// bytes that are read.
 ///
 /// # Errors
 ///
-/// If there can be no more threads.
+/// The thread cannot be started.
 pub(super) fn start(args: args::Import, bar: ProgressBar) -> Result<Reader> {
     let (sender, rows) = mpsc::channel(1);
-    let most = if args.strict { STRICT_ROWS } else { ROWS };
-    // No task: the runtime would wait for it at its end, be it for somebody to type.
+    let max_rows = if args.strict { MAX_STRICT_BATCH_ROWS } else { MAX_BATCH_ROWS };
+    // Not a task of the runtime, which would wait at its end for a blocked read of standard input.
     let thread = thread::Builder::new().name("reader".into()).spawn(move || {
-        let mut batch = Batch { rows: Vec::new(), bytes: 0, most, sender };
+        let mut batch = Batch { rows: Vec::new(), bytes: 0, max_rows, sender };
         let ended = read(&args.files, args.make_ids, &bar, &mut |row| batch.push(row));
-        batch.pass_on().and(ended)
+        batch.send().and(ended)
     });
-    Ok(Reader { rows, thread: Some(thread.context("start to read")?) })
+    Ok(Reader { rows, thread: Some(thread.context("cannot start the reader thread")?) })
 }
 
 impl Reader {
-    /// Returns the next rows, and `None` after the last.
+    /// Returns the next batch, or `None` after the last one.
     ///
     /// # Errors
     ///
@@ -55,23 +56,23 @@ impl Reader {
         if let Some(rows) = self.rows.recv().await {
             return Ok(Some(rows));
         }
-        // Its end of the channel is gone, so it has nothing left to do.
+        // The thread has dropped its end of the channel and is about to end.
         let ended = self.thread.take().map_or(Ok(Ok(())), JoinHandle::join);
-        let read = ended.map_err(|_| anyhow!("the reading has failed"))?;
+        let read = ended.map_err(|_| anyhow!("the reader thread failed"))?;
         read.map_err(|error| UsageError(format!("{error:#}")))?;
         Ok(None)
     }
 }
 
-/// Reads files one after the other. All are opened first: a name that is wrong is found before anything is sent.
-/// Movies without ids are given some if `make_ids`.
+/// Reads files one after the other. All files are opened first, so that a wrong name is found before anything is
+/// sent. With `make_ids`, missing ids are generated.
 pub(super) fn read(files: &[PathBuf], make_ids: bool, bar: &ProgressBar, rows: Rows<'_>) -> Result<()> {
     let open = |file: &PathBuf| {
         let mut source = Source::open(file, bar)?;
         Ok((source.format()?, source))
     };
     for (format, source) in files.iter().map(open).collect::<Result<Vec<_>>>()? {
-        let mut ids = Ids::new(make_ids);
+        let mut ids = IdGenerator::new(make_ids);
         let rows = &mut |row| rows(ids.complete(row));
         match format {
             Format::Json => json::documents(source, rows),
@@ -83,37 +84,42 @@ pub(super) fn read(files: &[PathBuf], make_ids: bool, bar: &ProgressBar, rows: R
     Ok(())
 }
 
-/// Rows to be passed on together.
+/// Rows to send together.
 struct Batch {
     rows: Vec<Row>,
     bytes: usize,
-    most: usize,
+    max_rows: usize,
     sender: mpsc::Sender<Vec<Row>>,
 }
 
 impl Batch {
     fn push(&mut self, mut row: Row) -> Result<()> {
-        if let Row::Line { movie, .. } = &mut row {
-            let bytes = movie.as_ref().map_or_else(String::len, length);
-            if bytes > LONGEST {
-                *movie = Err(format!("the movie has {bytes} bytes of text, expected at most {LONGEST}"));
+        if let Row::Movie { movie, .. } = &mut row {
+            let bytes = movie.as_ref().map_or_else(String::len, text_bytes);
+            if bytes > MAX_RECORD_BYTES {
+                *movie =
+                    Err(format!("the movie has {bytes} bytes of text, expected at most {MAX_RECORD_BYTES}"));
             }
-            self.bytes += bytes.min(LONGEST);
+            self.bytes += bytes.min(MAX_RECORD_BYTES);
         }
         self.rows.push(row);
-        if self.rows.len() >= self.most || self.bytes >= BYTES { self.pass_on() } else { Ok(()) }
+        if self.rows.len() >= self.max_rows || self.bytes >= BATCH_TARGET_BYTES {
+            self.send()
+        } else {
+            Ok(())
+        }
     }
 
-    fn pass_on(&mut self) -> Result<()> {
+    fn send(&mut self) -> Result<()> {
         self.bytes = 0;
         let rows = mem::take(&mut self.rows);
         let is_done = rows.is_empty() || self.sender.blocking_send(rows).is_ok();
-        if is_done { Ok(()) } else { Err(anyhow!("nobody takes the movies any more")) }
+        if is_done { Ok(()) } else { Err(anyhow!("the import has ended")) }
     }
 }
 
-/// Returns how many bytes the text of a movie has.
-fn length(movie: &Movie) -> usize {
+/// Returns the number of bytes of text in a movie.
+fn text_bytes(movie: &Movie) -> usize {
     let Movie { title, director, id, genres, countries, languages, .. } = movie;
     let words = [genres, countries, languages].into_iter().flatten();
     [title, director, id].into_iter().chain(words).map(String::len).sum()

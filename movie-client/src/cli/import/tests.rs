@@ -30,12 +30,12 @@ fn read_with_ids(files: &[PathBuf], make_ids: bool) -> Result<(Vec<Movie>, Vec<S
     let (mut movies, mut wrong) = (Vec::new(), Vec::new());
     reader::read(files, make_ids, &ProgressBar::hidden(), &mut |row| {
         let (at, reason) = match row {
-            Row::Missing(_) => return Ok(()),
-            Row::Line { movie: Ok(movie), .. } => {
+            Row::MissingFile(_) => return Ok(()),
+            Row::Movie { movie: Ok(movie), .. } => {
                 movies.push(movie);
                 return Ok(());
             }
-            Row::Line { at, movie: Err(reason) } | Row::Beside { at, reason } => (at, reason),
+            Row::Movie { at, movie: Err(reason) } | Row::Related { at, reason } => (at, reason),
             Row::WithoutId { at, is_first } => {
                 (at, (if is_first { "the first without an id" } else { "without an id" }).into())
             }
@@ -301,7 +301,7 @@ fn a_line_of_ndjson_that_is_wrong_spoils_no_other() {
         "file:6: invalid unicode code point at column 9",
     ];
     assert_eq!(wrong, expected);
-    let long = format!("{{\"id\": \"{}\"}}\n{{\"id\": \"2\"}}\n", "1".repeat(source::LONGEST));
+    let long = format!("{{\"id\": \"{}\"}}\n{{\"id\": \"2\"}}\n", "1".repeat(source::MAX_RECORD_BYTES));
     let (movies, wrong) = read_text(format!("{{\"id\": 1}}\n{long}")).unwrap();
     assert_eq!(
         (movies.len(), &wrong[..]),
@@ -342,7 +342,7 @@ fn documents_follow_one_another_over_any_number_of_lines() {
 
 #[test]
 fn what_is_kept_of_a_document_is_bounded_and_what_is_passed_over_is_not() {
-    let long = "1".repeat(source::LONGEST);
+    let long = "1".repeat(source::MAX_RECORD_BYTES);
     for text in [
         format!("[\n{{\"id\": \"{long}\"}}]"),
         format!("{{\n\"{long}\": 1, \"movies\": []}}"),
@@ -378,7 +378,7 @@ fn what_a_file_is_is_told_by_how_it_begins() {
         ("hello\nworld", "begins with `hello\\nworld`"),
         ("tconst\taverageRating\tnumVotes\n", "expected movies as JSON or ndjson, IMDb's title.basics.tsv"),
         ("PK\u{3}\u{4}", "file is a zip archive: unpack it first"),
-        ("tconst\ttitleType\tprimaryTitle\n", "the first line of file names no column `startYear`"),
+        ("tconst\ttitleType\tprimaryTitle\n", "the header of file has no column `startYear`"),
     ] {
         let error = read_text(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");

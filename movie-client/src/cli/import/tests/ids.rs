@@ -1,7 +1,7 @@
 //! Ids of movies that have none.
 
 use super::*;
-use crate::cli::import::ids::NAMESPACE;
+use crate::cli::import::ids::ID_NAMESPACE;
 
 fn with_ids(text: &str) -> (Vec<Movie>, Vec<String>) {
     let folder = TempDir::new().unwrap();
@@ -20,9 +20,9 @@ fn an_id_is_made_from_title_year_and_director_as_the_documents_say() {
     // As `uuid.uuid5` of Python makes them.
     let (amelie, ran) = ("a3f47c91-7620-5d6a-ac3c-61b92da66b55", "b7e69411-cc1b-5c85-a533-195dd07a67b7");
     assert_eq!(ids(&movies), [amelie, ran, ran, "7"]);
-    assert_eq!(wrong, ["file:5: the movie has neither an id nor a title to make one from"]);
+    assert_eq!(wrong, ["file:5: the movie has neither an id nor a title from which to generate one"]);
     let document = include_str!("../../../../../docs/client.md");
-    assert!(document.contains(amelie) && document.contains(&NAMESPACE.to_string()));
+    assert!(document.contains(amelie) && document.contains(&ID_NAMESPACE.to_string()));
 }
 
 #[test]
@@ -30,8 +30,8 @@ fn of_two_different_movies_that_would_get_the_same_id_the_second_is_rejected_and
     let text = "{\"title\": \"Ran\", \"rating\": 8}\n{\"title\": \"Ran\", \"rating\": 8}\n{\"title\": \"Ran\", \"rating\": 7}\n";
     let (movies, wrong) = with_ids(text);
     assert_eq!(movies.iter().map(|movie| movie.rating).collect::<Vec<_>>(), [Some(8.0), Some(8.0)]);
-    let expected = "file:3: another movie, that of line 1, has the same title, year and director, and got the id \
-                    `b7e69411-cc1b-5c85-a533-195dd07a67b7`; give this one an id of its own";
+    let expected = "file:3: the movie of line 1 has the same title, year and director, and got the id \
+                    `b7e69411-cc1b-5c85-a533-195dd07a67b7`; give this movie an explicit id";
     assert_eq!(wrong, [expected]);
 }
 

@@ -31,7 +31,7 @@ fn args(files: &[PathBuf]) -> args::Import {
 
 fn counts(outcome: &Outcome) -> (u64, u64, u64, u64, u64) {
     let ImportSummary { created, updated, unchanged, rejected, .. } = outcome.imported;
-    (created, updated, unchanged, rejected, outcome.dirty + outcome.beside)
+    (created, updated, unchanged, rejected, outcome.dirty + outcome.related)
 }
 
 #[tokio::test]
@@ -39,14 +39,17 @@ async fn what_is_there_alike_is_not_written_again_and_what_the_service_rejects_i
     let folder = TempDir::new().unwrap();
     let client = service(&folder).await;
     let args = args(&[sample("imdb/title.basics.tsv"), sample("movielens/movies.csv")]);
-    let mut named = Vec::new();
-    let outcome = run(&client, &args, &mut named).await.unwrap();
+    let mut reported = Vec::new();
+    let outcome = run(&client, &args, &mut reported).await.unwrap();
     // Two movies are in both files, and the one that comes last stays.
     assert_eq!(counts(&outcome), (6, 2, 0, 2, 10));
-    let named = String::from_utf8(named).unwrap();
-    assert_eq!(named.lines().count(), 12, "{named}");
+    let reported = String::from_utf8(reported).unwrap();
+    assert_eq!(reported.lines().count(), 12, "{reported}");
     let year = format!("{}:7: (id `tt0000106`) ", sample("imdb/title.basics.tsv").display());
-    assert!(named.lines().any(|line| line.starts_with(&year) && line.contains("1870 to 2200")), "{named}");
+    assert!(
+        reported.lines().any(|line| line.starts_with(&year) && line.contains("1870 to 2200")),
+        "{reported}"
+    );
     assert_eq!(client.get("tt0000101").await.unwrap().rating, Some(7.5));
 
     let only = args::Import { files: vec![sample("movielens/movies.csv")], ..args };
@@ -69,9 +72,9 @@ async fn a_strict_import_stops_at_the_first_row_that_cannot_be_taken() {
     assert_eq!(client.catalog().await.unwrap().movie_count, 2);
 
     fs::write(&file, "{\"id\": \"5\", \"title\": \"\"}\n").unwrap();
-    let mut named = Vec::new();
-    let error = run(&client, &args, &mut named).await.unwrap_err();
-    assert_eq!((failure::exit(&error), named.as_slice()), (Exit::Refused, &b""[..]));
+    let mut reported = Vec::new();
+    let error = run(&client, &args, &mut reported).await.unwrap_err();
+    assert_eq!((failure::exit(&error), reported.as_slice()), (Exit::Refused, &b""[..]));
     let error = error.to_string();
     assert!(error.contains("movies.ndjson:1: (id `5`) ") && error.contains("title"), "{error}");
 
@@ -93,7 +96,7 @@ async fn an_import_of_which_nothing_can_be_taken_is_refused_and_one_of_which_lit
     let folder = TempDir::new().unwrap();
     let client = service(&folder).await;
     let file = folder.path().join("movies.ndjson");
-    let form = OutputOptions { format: Format::Csv, width: None, colours: false };
+    let options = OutputOptions { format: Format::Csv, width: None, colours: false };
     let good = "{\"id\": 1, \"title\": \"A\"}\n";
     let (untitled, wrong, without_id) = ("{\"id\": 2}\n", "{\"id\": true}\n", "{\"title\": \"A\"}\n");
     for (rows, expected) in [
@@ -108,7 +111,7 @@ async fn an_import_of_which_nothing_can_be_taken_is_refused_and_one_of_which_lit
         (&[], Exit::Done),
     ] {
         fs::write(&file, rows.concat()).unwrap();
-        let exit = import(&client, &args(slice::from_ref(&file)), &form, &mut Vec::new()).await.unwrap();
+        let exit = import(&client, &args(slice::from_ref(&file)), &options, &mut Vec::new()).await.unwrap();
         assert_eq!(exit, expected, "{rows:?}");
     }
     let dry_run = args::Import { dry_run: true, ..args(slice::from_ref(&file)) };
@@ -116,7 +119,7 @@ async fn an_import_of_which_nothing_can_be_taken_is_refused_and_one_of_which_lit
         [([wrong, good, wrong], Exit::MostRowsRejected), ([wrong, good, good], Exit::Done)]
     {
         fs::write(&file, rows.concat()).unwrap();
-        assert_eq!(import(&client, &dry_run, &form, &mut Vec::new()).await.unwrap(), expected, "{rows:?}");
+        assert_eq!(import(&client, &dry_run, &options, &mut Vec::new()).await.unwrap(), expected, "{rows:?}");
     }
 }
 
@@ -128,9 +131,9 @@ async fn rows_that_are_wrong_in_a_file_beside_reject_no_movies() {
     fs::write(&file, "movieId,title,genres\n1,Ran (1985),Drama\n").unwrap();
     fs::write(folder.path().join("ratings.csv"), format!("movieId,rating\n{}", "1,many\n".repeat(5)))
         .unwrap();
-    let form = OutputOptions { format: Format::Csv, width: None, colours: false };
+    let options = OutputOptions { format: Format::Csv, width: None, colours: false };
     let mut out = Vec::new();
-    let exit = import(&client, &args(slice::from_ref(&file)), &form, &mut out).await.unwrap();
+    let exit = import(&client, &args(slice::from_ref(&file)), &options, &mut out).await.unwrap();
     let out = String::from_utf8(out).unwrap();
     assert_eq!(exit, Exit::Done, "{out}");
     assert!(out.contains("created,1\n") && out.contains("dirty_rows,5\n"), "{out}");
@@ -144,11 +147,14 @@ async fn a_file_whose_movies_have_no_ids_gets_one_line_that_says_how_to_make_the
     let movies: Vec<_> = (0..30).map(|number| format!("{{\"title\": \"{number}\"}}\n")).collect();
     fs::write(&file, movies.concat()).unwrap();
     let without = args(slice::from_ref(&file));
-    let mut told = Vec::new();
-    let outcome = run(&client, &without, &mut told).await.unwrap();
-    let told = String::from_utf8(told).unwrap();
-    assert_eq!((outcome.without_id, told.lines().count()), (30, 1), "{told}");
-    assert!(told.starts_with(&format!("{}:1: ", file.display())) && told.contains("--make-ids"), "{told}");
+    let mut printed = Vec::new();
+    let outcome = run(&client, &without, &mut printed).await.unwrap();
+    let printed = String::from_utf8(printed).unwrap();
+    assert_eq!((outcome.without_id, printed.lines().count()), (30, 1), "{printed}");
+    assert!(
+        printed.starts_with(&format!("{}:1: ", file.display())) && printed.contains("--make-ids"),
+        "{printed}"
+    );
     let strict = args::Import { strict: true, ..without.clone() };
     let error = run(&client, &strict, &mut Vec::new()).await.unwrap_err().to_string();
     assert!(error.contains("movies.ndjson:1: ") && error.contains("--make-ids"), "{error}");
@@ -173,21 +179,21 @@ async fn what_is_not_known_because_a_file_is_missing_is_told() {
         let file = folder.path().join(name);
         fs::copy(sample(from), &file).unwrap();
         let args = args::Import { dry_run: true, ..args(slice::from_ref(&file)) };
-        let mut told = Vec::new();
-        run(&nobody, &args, &mut told).await.unwrap();
-        let told = String::from_utf8(told).unwrap();
-        let beside = format!(" is beside {}: no ", file.display());
-        let told: Vec<_> = told.lines().filter_map(|line| Some(line.split_once(&beside)?.0)).collect();
-        assert_eq!(told, missing);
+        let mut printed = Vec::new();
+        run(&nobody, &args, &mut printed).await.unwrap();
+        let printed = String::from_utf8(printed).unwrap();
+        let beside = format!(" beside {}: the movies get no ", file.display());
+        let printed: Vec<_> = printed.lines().filter_map(|line| Some(line.split_once(&beside)?.0)).collect();
+        assert_eq!(printed, missing);
     }
 }
 
 #[tokio::test]
 async fn a_file_that_is_not_there_or_cannot_be_imported_is_a_wrong_command_line() {
     let nobody = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
-    let form = OutputOptions { format: Format::Csv, width: None, colours: false };
+    let options = OutputOptions { format: Format::Csv, width: None, colours: false };
     for file in ["none.json", "imdb"] {
-        let error = import(&nobody, &args(&[sample(file)]), &form, &mut Vec::new()).await.unwrap_err();
+        let error = import(&nobody, &args(&[sample(file)]), &options, &mut Vec::new()).await.unwrap_err();
         assert_eq!(failure::exit(&error), Exit::UsageError, "{error:#}");
         assert!(error.to_string().contains(file), "{error:#}");
     }
@@ -195,7 +201,8 @@ async fn a_file_that_is_not_there_or_cannot_be_imported_is_a_wrong_command_line(
     let file = folder.path().join("movies");
     for bytes in [&b"hello"[..], b"{\n\"films\": []}", b"[{]", b"PK\x03\x04", &gzip(b"{\"id\": 1}")[..12]] {
         fs::write(&file, bytes).unwrap();
-        let error = import(&nobody, &args(slice::from_ref(&file)), &form, &mut Vec::new()).await.unwrap_err();
+        let error =
+            import(&nobody, &args(slice::from_ref(&file)), &options, &mut Vec::new()).await.unwrap_err();
         assert_eq!(failure::exit(&error), Exit::UsageError, "{error:#}");
         assert!(error.to_string().contains(&file.display().to_string()), "{error:#}");
     }
@@ -206,8 +213,8 @@ async fn a_dry_run_sends_nothing() {
     let nobody = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
     let args = args::Import { dry_run: true, ..args(&[sample("movielens/movies.csv")]) };
     let mut out = Vec::new();
-    let form = OutputOptions { format: Format::Csv, width: None, colours: false };
-    assert_eq!(import(&nobody, &args, &form, &mut out).await.unwrap(), Exit::Done);
+    let options = OutputOptions { format: Format::Csv, width: None, colours: false };
+    assert_eq!(import(&nobody, &args, &options, &mut out).await.unwrap(), Exit::Done);
     assert_eq!(String::from_utf8(out).unwrap(), "name,value\nwould_import,5\ndirty_rows,4\n");
 }
 
@@ -220,12 +227,12 @@ async fn a_failed_import_says_why_and_only_the_first_rows_that_cannot_be_taken_a
         retry: crate::RetryPolicy::disabled(),
         ..Config::new(["127.0.0.1:1".parse().unwrap()])
     });
-    let mut named = Vec::new();
-    let error = run(&nobody.unwrap(), &args(&[file]), &mut named).await.unwrap_err();
+    let mut reported = Vec::new();
+    let error = run(&nobody.unwrap(), &args(&[file]), &mut reported).await.unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(Error::Unreachable { .. })), "{error:#}");
-    let named = String::from_utf8(named).unwrap();
-    assert_eq!(named.lines().count(), 21, "{named}");
-    assert!(named.ends_with("\nand 10 more\n") && !named.contains('\u{1b}'), "{named}");
+    let reported = String::from_utf8(reported).unwrap();
+    assert_eq!(reported.lines().count(), 21, "{reported}");
+    assert!(reported.ends_with("\nand 10 more\n") && !reported.contains('\u{1b}'), "{reported}");
 }
 
 #[tokio::test]
