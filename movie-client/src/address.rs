@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_named() {
+    fn an_invalid_address_is_quoted_in_the_error() {
         let wrong = [
             "",
             "localhost",
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_on_the_machine_stays_there() {
+    fn loopback_and_unix_addresses_are_local() {
         for (text, is_local) in [
             ("localhost:1", true),
             ("[::1]:1", true),

@@ -352,7 +352,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_double_up_to_the_longest_and_differ_by_chance() {
+    fn the_backoff_doubles_up_to_its_maximum_and_is_randomised() {
         let retry = RetryPolicy::default();
         for (attempts, expected) in [(1, 100), (2, 200), (3, 400), (6, 2000), (60, 2000)] {
             let expected = Duration::from_millis(expected);
@@ -366,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_safe_to_repeat_is_repeated_only_if_it_cannot_be_done() {
+    fn a_call_that_is_not_idempotent_is_retried_only_if_it_was_not_processed() {
         let failed = |may_be_processed, is_unavailable| {
             let error = Error::Unavailable { address: String::new(), message: String::new() };
             FailedAttempt {

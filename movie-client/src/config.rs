@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_is_never_shown_and_holds_what_a_header_can() {
+    fn a_token_is_never_shown_and_has_visible_ascii_only() {
         let config = Config { token: Some(Token::new("s3cret").unwrap()), ..Config::new([]) };
         assert!(!format!("{config:?}").contains("s3cret"));
         for wrong in ["", "a b", "a\n", "é"] {

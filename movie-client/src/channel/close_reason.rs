@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_does_not_speak_http_2_is_told_by_its_first_byte() {
+    async fn another_protocol_than_http_2_is_detected_by_its_first_byte() {
         for (said, part) in [(&[0x15, 3, 3][..], "https"), (b"HTTP/1.1 400", "HTTP/1.1"), (b"SSH", "HTTP/2")]
         {
             let (read, reason) = read_all(said).await;
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_hangs_up_after_what_was_said_has_hung_up() {
+    async fn a_closed_connection_is_recorded_as_closed_by_the_server() {
         for said in [&[][..], &[0, 0, 0, 4, 0, 0, 0, 0, 0]] {
             let (read, reason) = read_all(said).await;
             assert_eq!(

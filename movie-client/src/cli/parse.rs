@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_value_is_told_what_was_expected() {
+    fn an_invalid_value_is_rejected_with_the_expected_form() {
         assert_eq!((number::<u32>("1999"), rating("-1")), (Ok(1999), Ok(-1.0)));
         for text in ["soon", "-1", "", "1.5", "4294967296"] {
             assert_eq!(number::<u32>(text), Err("expected a whole number, 0 or more".to_owned()), "{text}");
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_is_taken_without_the_blanks_around_it() {
+    fn a_word_is_trimmed() {
         assert_eq!((word(" War"), word("Film noir ")), (Ok("War".to_owned()), Ok("Film noir".to_owned())));
         assert!(word(" ").is_err());
     }

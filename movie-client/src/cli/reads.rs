@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_lines_and_a_line_without_an_end_is_no_id() {
+    fn ids_are_lines_of_limited_length() {
         let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
         assert_eq!(ids(b"a\r\n\nb c\nd"), (words(&["a", "b c", "d"]), None));
         assert_eq!(ids(b"\xef\xbb\xbfa\n\xef\xbb\xbfb"), (words(&["a", "\u{feff}b"]), None));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_read_that_nobody_wants() {
+    fn reading_stops_when_no_further_id_is_accepted() {
         let mut lines: &[u8] = b"a\nb\nc\n";
         read_ids(&mut lines, |id| id == "a").unwrap();
         assert_eq!(lines, b"c\n");

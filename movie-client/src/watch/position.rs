@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_goes_on_after_the_last_change_and_says_once_that_it_has_caught_up() {
+    fn a_watch_resumes_after_the_last_change_and_catches_up_once() {
         let mut position = Position::new(Start::Now);
         assert_eq!(emitted(&mut position, &[caught_up(7)]), [caught_up(7)]);
         assert_eq!(position.start(), &Start::After(7));
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn a_watch_goes_on_by_the_last_token() {
+    fn a_watch_resumes_with_the_last_token() {
         let mut position = Position::new(Start::Resume("one".to_owned()));
         assert!(!position.is_from_service());
         emitted(&mut position, &[with_token("two", upserted(8, "a", "1"))]);
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_was_cut_is_made_anew_and_only_what_changed_is_told() {
+    fn an_interrupted_copy_is_requested_again_and_only_differences_are_delivered() {
         let mut position = Position::new(Start::FullCopy);
         let first = [upserted(5, "a", "1"), upserted(5, "b", "1"), upserted(5, "c", "1")];
         assert_eq!(emitted(&mut position, &first), first);
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_was_cut_before_it_had_caught_up_is_made_anew_with_what_was_told_since() {
+    fn another_copy_is_compared_with_changes_that_arrived_during_the_first() {
         let mut position = Position::new(Start::FullCopy);
         emitted(&mut position, &[upserted(5, "a", "1"), upserted(6, "b", "1"), deleted(7, "a")]);
         position.connection_lost();
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_of_an_older_catalogue_is_not_taken_unless_that_is_all_there_is() {
+    fn an_older_copy_is_accepted_only_if_nodes_do_not_catch_up() {
         let mut position = Position::new(Start::FullCopy);
         emitted(&mut position, &[upserted(9, "a", "2")]);
         position.connection_lost();
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn changes_follow_a_copy_and_are_gone_on_with() {
+    fn a_watch_resumes_after_its_copy_is_complete() {
         let mut position = Position::new(Start::FullCopy);
         let all = [upserted(5, "a", "1"), upserted(6, "b", "1"), deleted(7, "a"), caught_up(7)];
         assert_eq!(emitted(&mut position, &all), all);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_change_of_an_empty_catalogue_is_told() {
+    fn the_first_change_of_an_empty_catalogue_is_delivered() {
         let mut position = Position::new(Start::FullCopy);
         assert_eq!(emitted(&mut position, &[caught_up(3), upserted(4, "a", "1")]).len(), 2);
         let mut position = Position::new(Start::FullCopy);
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_that_is_started_over_tells_what_differs_although_its_revision_is_older() {
+    fn another_copy_delivers_its_differences_even_if_its_revision_is_older() {
         let mut position = Position::new(Start::FullCopy);
         let copy = [upserted(5, "a", "1"), upserted(5, "b", "1"), with_token("t", caught_up(5))];
         emitted(&mut position, &copy);

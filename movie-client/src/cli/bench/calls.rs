@@ -114,7 +114,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_movies_are_asked_for_in_no_order() {
+    fn all_movies_are_requested_in_pseudorandom_order() {
         let ids: Vec<String> = (0..100).map(|id| format!("{id}")).collect();
         let workload = Workload { call: Call::Get, ids: ids.clone(), list_length: 0 };
         let requested: Vec<&str> = (0..2000).map(|number| workload.random_id(number)).collect();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_right_with_the_id_that_was_asked_for_and_a_title() {
+    fn a_movie_is_correct_with_the_requested_id_and_a_title() {
         let movie = |id: &str, title: &str| Movie { id: id.into(), title: title.into(), ..Movie::default() };
         assert_eq!(check_movie(Some(&movie("a", "A")), "a"), CallResult { movies: 1, is_correct: true });
         for wrong in [Some(movie("b", "B")), Some(movie("a", "")), None] {
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_right_with_as_many_movies_as_at_first() {
+    fn a_list_is_correct_with_the_initial_number_of_movies() {
         let workload = Workload { call: Call::Page, ids: Vec::new(), list_length: 7 };
         assert!(workload.check_list(7).is_correct);
         assert!(!workload.check_list(6).is_correct);

@@ -84,7 +84,7 @@ mod tests {
     use crate::cli::bench::calls::CallResult;
 
     #[test]
-    fn what_went_wrong_is_seen_at_once_and_only_if_something_did() {
+    fn failures_are_part_of_the_progress_only_if_there_are_any() {
         let mut statistics = Statistics::new();
         for _ in 0..30 {
             let answer = CallResult { movies: 1, is_correct: true };

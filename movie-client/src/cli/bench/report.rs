@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn people_see_lines_that_fit_and_a_bar_for_every_bucket() {
+    fn the_text_report_fits_the_terminal_and_has_a_bar_per_bucket() {
         let text = printed(&args(None, Call::Get), &[20, 20, 20, 20, 500], Format::Table);
         assert!(text.starts_with(
             "call        GetMovie, 10 calls at once on 1 connection\ntime        2.500 s\nanswered    5, 2.0/s\n"
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_find_every_name_whatever_was_measured() {
+    fn reports_for_programs_always_have_the_same_keys() {
         let names = |text: &str| -> Vec<String> {
             let object: serde_json::Map<String, Value> = serde_json::from_str(text).unwrap();
             object.into_iter().map(|(name, _)| name).collect()
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_made_in_time_is_told_to_all() {
+    fn calls_that_were_not_sent_are_reported_in_every_format() {
         let args = args(Some(1000), Call::Get);
         let mut statistics = Statistics::new();
         (statistics.not_sent, statistics.unfinished) = (75, 1);
@@ -312,14 +312,14 @@ mod tests {
     }
 
     #[test]
-    fn csv_is_a_name_and_a_value_a_line() {
+    fn csv_has_a_name_and_a_value_per_line() {
         let csv = printed(&args(None, Call::Page), &[], Format::Csv);
         assert!(csv.starts_with("name,value\ncall,ListMovies\nconnections,1\n"), "{csv}");
         assert!(csv.contains("\nerrors_too_much,1\n") && csv.contains("\ntarget_rate_per_s,\n"), "{csv}");
     }
 
     #[test]
-    fn what_failed_is_told_with_an_example() {
+    fn failures_are_reported_with_an_example() {
         let text = printed(&args(Some(7), Call::Page), &[], Format::Text);
         assert!(text.contains("ListMovies, 7 calls/s on 1 connection\n"), "{text}");
         assert!(

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_clock_says_what_is_due_however_late_it_is_asked() {
+    async fn the_clock_reports_due_calls_however_late_it_is_read() {
         let schedule = at(100_000);
         let mut clock = schedule.clock().unwrap();
         for number in [1, 100, 5000] {
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn the_ages_of_many_calls_are_those_of_each() {
+    fn ages_recorded_together_equal_ages_recorded_one_by_one() {
         let schedule = at(10_000);
         let now = schedule.start + Duration::from_secs(7);
         let mut ages = Histogram::new(3).unwrap();

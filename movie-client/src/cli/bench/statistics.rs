@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_counted_apart_adds_up() {
+    fn statistics_of_connections_add_up() {
         let refused = || Error::TooLarge { address: "a".into(), message: "first".into() };
         let mut one =
             of([(Ok(CORRECT), 1), (Err(refused()), 2), (Ok(CallResult { movies: 0, is_correct: false }), 3)]);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_was_not_answered_in_time_counts_as_slow_and_one_that_was_refused_not_as_fast() {
+    fn an_expired_deadline_counts_as_slow_and_a_quick_rejection_does_not_count_as_fast() {
         let statistics = of([(Err(late()), 1000), (Err(Error::WatcherTooSlow), 0)]);
         assert_eq!(statistics.latency.len(), 1);
         assert!(statistics.latency.min() >= 999_000);

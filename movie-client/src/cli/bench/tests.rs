@@ -116,7 +116,7 @@ async fn run_benchmark(server: Server, args: &Bench) -> (Value, anyhow::Result<(
 }
 
 #[tokio::test]
-async fn a_closed_loop_measures_the_delay_and_no_higher_rate_than_it_allows() {
+async fn a_closed_loop_measures_the_delay_and_the_rate_that_it_allows() {
     let delay = Duration::from_millis(20);
     let args = Bench { warm_up: Duration::from_millis(50), ..args(20) };
     let (report, ended) = run_benchmark(Server { delay, ..Server::default() }, &args).await;
@@ -132,7 +132,7 @@ async fn a_closed_loop_measures_the_delay_and_no_higher_rate_than_it_allows() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_at_once_are_shared_by_all_connections() {
+async fn all_connections_share_the_concurrent_calls() {
     let args = Bench { connections: 3, concurrency: 5, ..args(1000) };
     let (report, ended) = run_benchmark(Server::default(), &args).await;
     ended.unwrap();
@@ -140,7 +140,7 @@ async fn calls_at_once_are_shared_by_all_connections() {
 }
 
 #[tokio::test]
-async fn an_open_loop_counts_every_call_that_a_stall_has_kept_waiting() {
+async fn an_open_loop_measures_every_call_that_a_stall_delays() {
     let stall = Some((50, Duration::from_millis(500)));
     let args = Bench { rate: Some(100), ..args(150) };
     let (report, ended) = run_benchmark(Server { stall, ..Server::default() }, &args).await;
@@ -153,7 +153,7 @@ async fn an_open_loop_counts_every_call_that_a_stall_has_kept_waiting() {
 }
 
 #[tokio::test]
-async fn calls_that_cannot_leave_yet_wait_as_those_that_have_left() {
+async fn calls_over_the_limit_in_flight_count_their_waiting_time() {
     let stall = Some((50, Duration::from_millis(500)));
     let config = Server { stall, ..Server::default() }.start().await;
     let args = Bench { rate: Some(100), ..args(150) };
@@ -176,7 +176,7 @@ async fn a_duration_ends_the_measurement() {
 }
 
 #[tokio::test]
-async fn answers_after_the_end_are_waited_for_and_are_none_of_the_rate() {
+async fn responses_after_the_end_are_awaited_and_do_not_count_for_the_rate() {
     for rate in [None, Some(10)] {
         let args = Bench { rate, calls: None, duration: Some(Duration::from_millis(300)), ..args(1) };
         let delay = Duration::from_millis(600);
@@ -189,7 +189,7 @@ async fn answers_after_the_end_are_waited_for_and_are_none_of_the_rate() {
 }
 
 #[tokio::test]
-async fn an_open_loop_ends_in_time_and_counts_what_could_not_be_made_as_slow() {
+async fn an_open_loop_ends_in_time_and_counts_unsent_calls_as_slow() {
     for warm_up in [0, 200].map(Duration::from_millis) {
         let delay = Duration::from_millis(20);
         let config = Server { delay, ..Server::default() }.start().await;
@@ -212,7 +212,7 @@ async fn an_open_loop_ends_in_time_and_counts_what_could_not_be_made_as_slow() {
 }
 
 #[tokio::test]
-async fn a_rate_that_can_be_kept_to_leaves_nothing_behind() {
+async fn a_sustainable_rate_leaves_no_call_unsent() {
     let duration = Some(Duration::from_millis(500));
     let args = Bench { rate: Some(20), calls: None, duration, ..args(1) };
     let (report, ended) = run_benchmark(Server::default(), &args).await;
@@ -223,7 +223,7 @@ async fn a_rate_that_can_be_kept_to_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn each_connection_is_one_and_in_turns_to_every_address_that_answers() {
+async fn connections_are_distributed_over_the_reachable_addresses() {
     let connected = [(); 2].map(|()| Arc::new(AtomicU64::new(0)));
     let mut sockets = Vec::new();
     for connected in &connected {
@@ -247,7 +247,7 @@ async fn each_connection_is_one_and_in_turns_to_every_address_that_answers() {
 }
 
 #[tokio::test]
-async fn wrong_answers_are_counted_and_are_a_failure() {
+async fn wrong_responses_are_counted_and_are_a_failure() {
     let (report, ended) =
         run_benchmark(Server { mistakes_every: Some(10), ..Server::default() }, &args(100)).await;
     assert_eq!((&report["answered"], &report["wrong"]), (&json!(100), &json!(10)));
@@ -255,7 +255,7 @@ async fn wrong_answers_are_counted_and_are_a_failure() {
 }
 
 #[tokio::test]
-async fn failed_calls_are_counted_by_kind_and_are_no_answers() {
+async fn failed_calls_are_counted_by_kind_and_not_as_answered() {
     let (report, ended) =
         run_benchmark(Server { refuses_every: Some(10), ..Server::default() }, &args(100)).await;
     let error = ended.unwrap_err();
@@ -266,7 +266,7 @@ async fn failed_calls_are_counted_by_kind_and_are_no_answers() {
 }
 
 #[tokio::test]
-async fn that_all_calls_failed_is_an_error_that_says_why() {
+async fn a_benchmark_whose_calls_all_failed_ends_with_their_error() {
     let (report, ended) =
         run_benchmark(Server { refuses_every: Some(1), ..Server::default() }, &args(10)).await;
     let error = ended.unwrap_err();
@@ -276,7 +276,7 @@ async fn that_all_calls_failed_is_an_error_that_says_why() {
 }
 
 #[tokio::test]
-async fn calls_that_are_not_answered_in_time_are_slow() {
+async fn calls_with_an_expired_deadline_count_as_slow() {
     let mut config = Server { delay: Duration::from_hours(1), ..Server::default() }.start().await;
     config.deadline = Duration::from_millis(100);
     let mut out = Vec::new();
@@ -296,7 +296,7 @@ async fn a_list_is_counted_by_its_movies() {
 }
 
 #[tokio::test]
-async fn an_interruption_tells_what_was_measured_until_then() {
+async fn an_interruption_reports_the_measurement_so_far() {
     for rate in [None, Some(1000)] {
         let config = Server::default().start().await;
         let args = Bench { rate, calls: None, duration: Some(Duration::from_hours(1)), ..args(1) };
@@ -314,7 +314,7 @@ async fn an_interruption_tells_what_was_measured_until_then() {
 }
 
 #[tokio::test]
-async fn what_an_interruption_gives_up_counts_with_its_age() {
+async fn interrupted_calls_count_with_their_age() {
     for rate in [None, Some(1000)] {
         // The first call connects.
         let stall = Some((2, Duration::from_hours(1)));
@@ -339,7 +339,7 @@ async fn what_an_interruption_gives_up_counts_with_its_age() {
 }
 
 #[tokio::test]
-async fn an_interruption_before_anything_counts_prints_nothing() {
+async fn an_interruption_before_the_measurement_prints_no_report() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let preparing = Config::new([silent.local_addr().unwrap().to_string().parse().unwrap()]);
     let warming_up = Server::default().start().await;
@@ -354,7 +354,7 @@ async fn an_interruption_before_anything_counts_prints_nothing() {
 }
 
 #[tokio::test]
-async fn nobody_at_the_address_is_told_at_once() {
+async fn an_unreachable_address_fails_at_once() {
     // Bound and not listened to, so that closed_socket else gets the port.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();

@@ -71,7 +71,7 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn imdb_s_movies_come_with_their_ratings_and_directors() {
+fn imdb_movies_have_their_ratings_and_directors() {
     let (movies, wrong) = read(&[sample("imdb/title.basics.tsv")]).unwrap();
     assert_eq!(ids(&movies), ["tt0000101", "tt0000103", "tt0000106", "tt0000107", "tt10000110"]);
     let expected = Movie {
@@ -101,7 +101,7 @@ fn imdb_s_movies_come_with_their_ratings_and_directors() {
 }
 
 #[test]
-fn what_is_packed_is_read_alike_whatever_its_name_and_what_is_missing_is_done_without() {
+fn compressed_files_are_read_under_any_name_and_related_files_are_optional() {
     let folder = TempDir::new().unwrap();
     let pack = |name: &str, packed: &str| {
         let bytes = gzip(&fs::read(sample("imdb").join(name)).unwrap());
@@ -121,7 +121,7 @@ fn what_is_packed_is_read_alike_whatever_its_name_and_what_is_missing_is_done_wi
 }
 
 #[test]
-fn no_more_directors_are_named_than_there_is_room_for() {
+fn a_list_of_directors_is_limited_in_length() {
     let folder = TempDir::new().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     let many = (0..100).map(|number| format!("nm{number}")).collect::<Vec<_>>().join(",");
@@ -137,7 +137,7 @@ fn no_more_directors_are_named_than_there_is_room_for() {
 }
 
 #[test]
-fn movielens_s_movies_come_with_their_mean_ratings_and_imdb_s_ids() {
+fn movielens_movies_have_their_mean_ratings_and_imdb_ids() {
     let (movies, wrong) = read(&[sample("movielens/movies.csv")]).unwrap();
     let expected = [
         ("tt0000101", "The Lamplighter's Daughter", Some(1931), Some(7.5), words(&["Drama", "Romance"])),
@@ -165,7 +165,7 @@ fn movielens_s_movies_come_with_their_mean_ratings_and_imdb_s_ids() {
 }
 
 #[test]
-fn a_table_that_pandas_r_or_libreoffice_has_rewritten_is_the_same_movies() {
+fn a_table_rewritten_by_pandas_r_or_libreoffice_has_the_same_movies() {
     let (original, _) = read(&[sample("rewritten/title.basics.tsv")]).unwrap();
     assert_eq!(ids(&original), ["tt0000201", "tt0000203", "tt0000204", "tt0000205"]);
     assert_eq!(original[2].title, "\"21\"");
@@ -185,7 +185,7 @@ fn a_table_that_pandas_r_or_libreoffice_has_rewritten_is_the_same_movies() {
 }
 
 #[test]
-fn movielens_s_tables_may_have_quoted_headers_missing_values_and_numbers_with_a_fraction_of_zero() {
+fn movielens_tables_may_have_quoted_headers_missing_values_and_fractions_of_zero() {
     let folder = TempDir::new().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
     write(
@@ -207,7 +207,7 @@ fn movielens_s_tables_may_have_quoted_headers_missing_values_and_numbers_with_a_
 }
 
 #[test]
-fn a_number_with_a_fraction_is_no_whole_number() {
+fn a_number_with_a_fraction_is_not_a_whole_number() {
     for text in ["1894.5", "1894.", ".0", "-1.0", "1894.0.0", "inf", "1e3", "4294967296.0"] {
         assert_eq!(table::whole(text), None, "{text}");
     }
@@ -215,7 +215,7 @@ fn a_number_with_a_fraction_is_no_whole_number() {
 }
 
 #[test]
-fn a_title_is_told_from_its_year_and_gets_its_article_back() {
+fn a_title_is_split_from_its_year_and_its_article_is_moved_to_the_front() {
     let taken = |title: &str| {
         let (movies, _) = read_text(format!("movieId,title,genres\n1,\"{title}\",\n")).unwrap();
         (movies[0].title.clone(), movies[0].year)
@@ -239,7 +239,7 @@ fn a_title_is_told_from_its_year_and_gets_its_article_back() {
 }
 
 #[test]
-fn a_database_is_read_movie_by_movie_and_a_movie_that_is_wrong_spoils_no_other() {
+fn an_invalid_movie_of_a_database_does_not_affect_the_others() {
     let text = r#"{"made": {"by": [1]}, "movies": [
         {"id": "1", "title": "A", "rating": 8.8, "year": null, "genres": ["Drama"], "etag": "x"},
         {"id": "2", "title": "B",
@@ -271,7 +271,7 @@ fn the_databases_of_the_project_can_be_read() {
 }
 
 #[test]
-fn a_broken_document_is_no_import_and_its_line_and_column_are_named() {
+fn a_malformed_document_fails_with_its_line_and_column() {
     for (text, expected) in [
         ("{\"movies\": [\n{\"id\": \"1\"},\n{\"id\" 2}]}", "file:3:7: expected `:`"),
         ("{\"movies\": [\n{\"id\": \"1\"", "file:2:10: EOF while parsing an object"),
@@ -289,7 +289,7 @@ fn a_broken_document_is_no_import_and_its_line_and_column_are_named() {
 }
 
 #[test]
-fn a_line_of_ndjson_that_is_wrong_spoils_no_other() {
+fn an_invalid_line_of_ndjson_does_not_affect_the_others() {
     let text = b"\xef\xbb\xbf{\"id\": \"1\", \"title\": \"A\", \"create_time\": \"2024-01-01T00:00:00Z\"}\r\n\r\n{\"id\": 2.5}\n\
         {\"id\": \"3\", \"title\": }\n[]\n{\"id\": \"\xff\"}\n{\"id\": \"7\", \"title\": \"G\"}";
     let (movies, wrong) = read_text(text).unwrap();
@@ -310,7 +310,7 @@ fn a_line_of_ndjson_that_is_wrong_spoils_no_other() {
 }
 
 #[test]
-fn a_file_that_is_called_ndjson_is() {
+fn a_file_with_the_extension_of_ndjson_is_ndjson() {
     let folder = TempDir::new().unwrap();
     for name in ["a.ndjson", "a.jsonl"] {
         let file = folder.path().join(name);
@@ -324,7 +324,7 @@ fn a_file_that_is_called_ndjson_is() {
 }
 
 #[test]
-fn documents_follow_one_another_over_any_number_of_lines() {
+fn a_file_may_have_several_documents_over_any_number_of_lines() {
     let text = "{\n  \"id\": \"1\",\n  \"title\": \"A\"\n}\n{\n  \"id\": 2,\n  \"year\": \"x\"\n}\n\
         [{\"id\": \"3\"},\n{\"id\": \"4\"}]{\"movies\": [{\"id\": \"5\"}]}{\"id\": \"6\", \"note\": [{}]}\n";
     let folder = TempDir::new().unwrap();
@@ -341,7 +341,7 @@ fn documents_follow_one_another_over_any_number_of_lines() {
 }
 
 #[test]
-fn what_is_kept_of_a_document_is_bounded_and_what_is_passed_over_is_not() {
+fn values_kept_in_memory_are_limited_and_skipped_values_are_not() {
     let long = "1".repeat(source::MAX_RECORD_BYTES);
     for text in [
         format!("[\n{{\"id\": \"{long}\"}}]"),
@@ -358,7 +358,7 @@ fn what_is_kept_of_a_document_is_bounded_and_what_is_passed_over_is_not() {
 }
 
 #[test]
-fn what_a_file_is_is_told_by_how_it_begins() {
+fn the_format_of_a_file_is_detected_from_its_beginning() {
     for (text, expected) in [
         ("", 0),
         ("\n \n", 0),

@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_that_was_read_is_written_byte_for_byte() {
+    fn a_database_is_rewritten_byte_for_byte() {
         let films = include_str!("../../../../databases/films.json");
         let database: Database = serde_json::from_str(films).unwrap();
         assert_eq!(database.movies.len(), 17_470);
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_without_movies_is_one() {
+    fn a_database_may_have_no_movies() {
         let written = DatabaseWriter::begin(Vec::new()).unwrap().end().unwrap();
         assert_eq!(written, b"{\"movies\": [\n]}\n");
     }

@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_cut_by_what_it_takes_on_a_terminal() {
+    fn text_is_truncated_by_its_width_on_a_terminal() {
         assert_eq!(truncate("Amélie", 6), "Amélie");
         assert_eq!(truncate("Amélie", 5), "Amél…");
         assert_eq!(truncate("七人の侍", 8), "七人の侍");
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wider_together_than_its_characters_is_cut_to_fit() {
+    fn a_grapheme_wider_than_its_characters_is_truncated_to_fit() {
         let hearts = "\u{2764}\u{fe0f}".repeat(5);
         for width in 1..10 {
             assert!(measure_text_width(&truncate(&hearts, width)) <= width, "{width}");
@@ -188,14 +188,14 @@ mod tests {
     }
 
     #[test]
-    fn columns_are_as_wide_as_their_rows_and_the_last_has_what_is_left() {
+    fn columns_fit_their_rows_and_the_last_column_gets_the_remaining_space() {
         assert_eq!(widths(false, None), [8, 24, 4, 10]);
         assert_eq!(widths(false, Some(52)), [8, 24, 4, 10]);
         assert_eq!(widths(false, Some(60)), [8, 24, 4, 18]);
     }
 
     #[test]
-    fn the_widest_gives_way_first_and_the_id_last() {
+    fn the_widest_column_is_narrowed_first_and_the_id_last() {
         assert_eq!(widths(false, Some(50)), [8, 22, 4, 10]);
         assert_eq!(widths(false, Some(36)), [8, 9, 4, 9]);
         assert_eq!(widths(false, Some(24)), [7, 5, 4, 2]);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_stream_has_room_for_what_is_usual() {
+    fn a_slow_stream_uses_the_usual_widths() {
         let layout = Layout::of(COLUMNS, &[], true, None);
         assert_eq!(layout.widths, [4, 9, 4, 9]);
         assert_eq!(Layout::of(COLUMNS, &[], false, None).widths, [2, 5, 4, 2]);

@@ -58,14 +58,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_terminal_gets_ndjson_uncut_and_without_colours() {
+    fn without_a_terminal_the_default_is_ndjson_without_colours() {
         let file = || tempfile::tempfile().unwrap();
         let form = OutputOptions::of(None, &Term::read_write_pair(file(), file()));
         assert_eq!(form, OutputOptions { format: Format::Ndjson, width: None, colours: false });
     }
 
     #[test]
-    fn the_form_that_was_asked_for_is_taken() {
+    fn the_requested_format_is_used() {
         let file = || tempfile::tempfile().unwrap();
         let form = OutputOptions::of(Some(Format::Table), &Term::read_write_pair(file(), file()));
         assert_eq!(form, OutputOptions { format: Format::Table, width: None, colours: false });

@@ -90,7 +90,7 @@ fn of_properties(options: &OutputOptions) -> String {
 }
 
 #[test]
-fn streams_without_rows_are_still_of_their_form() {
+fn streams_without_rows_are_valid_in_every_format() {
     let empty = |format| rows(&options(format), &[]);
     assert_eq!(empty(Format::Text), "");
     assert_eq!(empty(Format::Table), "ID  TITLE  YEAR  RATING  DIRECTOR  GENRES\n");
@@ -101,7 +101,7 @@ fn streams_without_rows_are_still_of_their_form() {
 }
 
 #[test]
-fn text_is_what_the_course_prints() {
+fn text_is_the_output_of_the_course() {
     let options = options(Format::Text);
     assert_eq!(of_movies(&options), "Movie called 七人の侍\nMovie called Creed\n");
     assert_eq!(of_lookups(&options), "Movie called Creed\nNo movie has the id no\n");
@@ -112,7 +112,7 @@ fn text_is_what_the_course_prints() {
 }
 
 #[test]
-fn a_table_is_aligned_by_what_its_cells_take_on_a_terminal() {
+fn a_table_is_aligned_by_display_width() {
     let mut accents = creed();
     accents.title = "Ame\u{301}lie 😀".into();
     let printed = rows(&options(Format::Table), &[Row::Movie(&samurai()), Row::Movie(&accents)]);
@@ -125,7 +125,7 @@ tt0047478  七人の侍   1954     9.0  Akira Kurosawa  Action, Drama
 }
 
 #[test]
-fn a_table_of_answers_has_only_the_id_where_there_is_no_movie() {
+fn a_table_of_lookups_has_only_the_id_of_an_unknown_movie() {
     let expected = "\
 ID                                    TITLE                             YEAR  RATING  DIRECTOR                  GENRES
 267e                                  Creed                                      8.8
@@ -146,7 +146,7 @@ REVISION  CHANGE     ID                                    TITLE
 }
 
 #[test]
-fn a_table_of_one_has_names_and_values_below_each_other() {
+fn a_table_of_a_single_movie_has_a_line_per_field() {
     let options = options(Format::Table);
     let expected = "\
 title            七人の侍
@@ -169,7 +169,7 @@ etag             e=1
 }
 
 #[test]
-fn a_table_is_cut_to_its_width_the_title_before_the_id() {
+fn a_table_is_truncated_to_its_width_the_title_before_the_id() {
     let mut long = samurai();
     long.title = "A title that is longer than the others".into();
     let of = |width| {
@@ -220,7 +220,7 @@ an id that is longer  七人の侍  1954     9.0  Akira Kurosawa  Action, Drama
 }
 
 #[test]
-fn a_long_table_is_printed_as_it_comes() {
+fn a_long_table_is_printed_in_parts() {
     let out = Rc::new(RefCell::new(Vec::new()));
     let mut printer = Printer::new(Shared(Rc::clone(&out)), options(Format::Table));
     for _ in 0..999 {
@@ -236,7 +236,7 @@ fn a_long_table_is_printed_as_it_comes() {
 }
 
 #[test]
-fn rows_of_a_table_that_an_error_interrupts_are_printed() {
+fn buffered_rows_are_printed_after_an_error() {
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, options(Format::Table));
     printer.row(Row::Movie(&creed())).unwrap();
@@ -246,7 +246,7 @@ fn rows_of_a_table_that_an_error_interrupts_are_printed() {
 }
 
 #[test]
-fn what_could_move_about_on_a_terminal_is_escaped_in_text_and_table() {
+fn unsafe_characters_are_escaped_in_text_and_tables() {
     let (movie, row) = (hostile(), Row::Movie(&hostile()));
     let upserted = change(1, Event::Upserted(hostile()));
     let text = options(Format::Text);
@@ -270,7 +270,7 @@ fn what_could_move_about_on_a_terminal_is_escaped_in_text_and_table() {
 }
 
 #[test]
-fn colours_are_few_and_only_where_they_may_be() {
+fn colours_are_used_only_if_allowed() {
     let coloured = |format| OutputOptions { colours: true, ..options(format) };
     let text = "12 \u{1b}[32m+\u{1b}[0m Creed (267e)\n13 \u{1b}[31m-\u{1b}[0m 267e\n13 caught up\n";
     assert_eq!(of_changes(&coloured(Format::Text)), text);
@@ -304,7 +304,7 @@ fn json_is_one_document() {
 }
 
 #[test]
-fn ndjson_is_a_document_a_line() {
+fn ndjson_has_one_document_per_line() {
     let options = options(Format::Ndjson);
     assert_eq!(printed(&options, |printer| printer.one(&creed())), format!("{CREED}\n"));
     assert_eq!(rows(&options, &[Row::Movie(&creed()), Row::Movie(&creed())]), format!("{CREED}\n{CREED}\n"));
@@ -322,7 +322,7 @@ fn ndjson_is_a_document_a_line() {
 }
 
 #[test]
-fn csv_has_a_header_and_quotes_what_has_to_be() {
+fn csv_has_a_header_and_the_required_quotes() {
     let options = options(Format::Csv);
     let header = "id,title,rating,director,year,genres,runtime_minutes,countries,languages,create_time,update_time,etag\n";
     let samurai = "tt0047478,七人の侍,9.0,Akira Kurosawa,1954,Action|Drama,207,Japan,Japanese|English,2023-11-14T22:13:20Z,2023-11-14T22:13:21.005000000Z,e=1\n";
@@ -342,7 +342,7 @@ fn csv_has_a_header_and_quotes_what_has_to_be() {
 }
 
 #[test]
-fn what_has_come_is_seen_after_a_flush() {
+fn rows_are_visible_after_a_flush() {
     for (format, seen) in [
         (Format::Text, "Movie called Creed\n"),
         (Format::Table, "ID    TITLE  YEAR  RATING  DIRECTOR  GENRES\n267e  Creed           8.8\n"),
@@ -364,7 +364,7 @@ fn what_has_come_is_seen_after_a_flush() {
 }
 
 #[test]
-fn a_reader_that_went_away_is_told_by_every_form() {
+fn every_format_returns_the_error_of_a_closed_pipe() {
     struct Gone;
     impl Write for Gone {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {
@@ -397,7 +397,7 @@ impl Write for Shared {
 }
 
 #[test]
-fn what_a_terminal_may_take_for_a_command_is_escaped_in_json_and_csv_there_and_only_there() {
+fn unsafe_characters_are_escaped_in_json_and_csv_only_on_a_terminal() {
     let title = "a\u{9b}2J\u{7f}b\u{202e}c\nd".to_owned();
     let movie = &Movie { title, genres: vec!["x\u{1b}".into()], ..Movie::default() };
     let on_terminal = |format| OutputOptions { width: Some(80), ..options(format) };
@@ -424,7 +424,7 @@ fn what_a_terminal_may_take_for_a_command_is_escaped_in_json_and_csv_there_and_o
 }
 
 #[test]
-fn a_json_document_that_is_cut_short_is_ended_once() {
+fn an_interrupted_json_document_is_ended_once() {
     let mut out = Vec::new();
     let mut printer = Printer::new(&mut out, options(Format::Json));
     printer.row(Row::Movie(&creed())).unwrap();

@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn unusual_numbers_are_written_as_python_writes_them() {
+    fn unusual_numbers_are_written_as_in_python() {
         let numbers = [1e-5, 1e-4, 1e15, 1e16, 1.5e300, -0.0, f64::INFINITY, f64::NEG_INFINITY, f64::NAN];
         let expected =
             ["1e-05", "0.0001", "1000000000000000.0", "1e+16", "1.5e+300", "-0.0", "inf", "-inf", "nan"];
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_stays_one() {
+    fn text_stays_on_its_line() {
         assert_eq!(line("Amélie 😀 \"a\""), "Amélie 😀 \"a\"");
         assert_eq!(line("a\nb\u{1b}[31m\u{9b}"), r"a\nb\u{1b}[31m\u{9b}");
         assert_eq!(line("a\u{202a}b\u{202e}c\u{2066}d\u{2069}e"), r"a\u{202a}b\u{202e}c\u{2066}d\u{2069}e");
@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn default_values_are_left_out() {
+    fn default_values_are_omitted() {
         assert_eq!(movie(&Movie::default()), "");
         let only_id = Movie { id: "7".into(), ..Movie::default() };
         assert_eq!(movie(&only_id), "id: \"7\"\n");
@@ -152,14 +152,14 @@ mod tests {
     }
 
     #[test]
-    fn what_turns_the_direction_of_writing_is_escaped_byte_by_byte() {
+    fn directional_characters_are_escaped_byte_by_byte() {
         let title = "a\u{9b}\u{202e}\u{2069}".into();
         let printed = movie(&Movie { title, ..Movie::default() });
         assert_eq!(printed, "title: \"a\\302\\233\\342\\200\\256\\342\\201\\251\"\n");
     }
 
     #[test]
-    fn what_the_course_does_not_have_follows_in_the_order_of_the_contract() {
+    fn additional_fields_follow_in_the_order_of_the_contract() {
         let at = |seconds, nanos| Some(UNIX_EPOCH + std::time::Duration::new(seconds, nanos));
         let all = Movie {
             title: "Paisà".into(),
@@ -199,7 +199,7 @@ etag: "e1"
     }
 
     #[test]
-    fn a_rating_of_0_is_left_out() {
+    fn a_rating_of_0_is_omitted() {
         assert_eq!(movie(&Movie { rating: Some(0.0), ..Movie::default() }), "");
         assert_eq!(movie(&Movie { rating: Some(-0.0), ..Movie::default() }), "rating: -0.0\n");
     }

@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_that_cannot_be_written_is_none() {
+    fn a_time_that_cannot_be_represented_is_none() {
         assert!(Time::of(Some(UNIX_EPOCH - Duration::from_secs(1))).is_none());
         assert!(Time::of(Some(UNIX_EPOCH + YEAR_10000)).is_none());
         let last = UNIX_EPOCH + YEAR_10000 - Duration::from_nanos(1);

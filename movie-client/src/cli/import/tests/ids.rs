@@ -11,7 +11,7 @@ fn with_ids(text: &str) -> (Vec<Movie>, Vec<String>) {
 }
 
 #[test]
-fn an_id_is_made_from_title_year_and_director_as_the_documents_say() {
+fn an_id_is_generated_from_title_year_and_director_as_documented() {
     let (movies, wrong) = with_ids(
         "{\"title\": \"Amélie\", \"year\": 2001.0, \"director\": \"Jean-Pierre Jeunet\"}\n\
          {\"id\": null, \"title\": \"Ran\", \"rating\": 8.2}\n{\"id\": \"\", \"title\": \"Ran\", \"rating\": 8.2}\n\
@@ -26,7 +26,7 @@ fn an_id_is_made_from_title_year_and_director_as_the_documents_say() {
 }
 
 #[test]
-fn of_two_different_movies_that_would_get_the_same_id_the_second_is_rejected_and_the_first_named() {
+fn the_second_of_two_different_movies_with_the_same_generated_id_is_rejected() {
     let text = "{\"title\": \"Ran\", \"rating\": 8}\n{\"title\": \"Ran\", \"rating\": 8}\n{\"title\": \"Ran\", \"rating\": 7}\n";
     let (movies, wrong) = with_ids(text);
     assert_eq!(movies.iter().map(|movie| movie.rating).collect::<Vec<_>>(), [Some(8.0), Some(8.0)]);
@@ -36,7 +36,7 @@ fn of_two_different_movies_that_would_get_the_same_id_the_second_is_rejected_and
 }
 
 #[test]
-fn a_movie_without_an_id_is_none_unless_ids_are_made() {
+fn a_movie_without_an_id_is_rejected_unless_ids_are_generated() {
     let (movies, wrong) =
         read_text("[{\"title\": \"A\"}, {\"id\": \"1\"},\n{\"title\": \"B\", \"id\": \"\"}]").unwrap();
     assert_eq!(

@@ -35,7 +35,7 @@ fn counts(outcome: &Outcome) -> (u64, u64, u64, u64, u64) {
 }
 
 #[tokio::test]
-async fn what_is_there_alike_is_not_written_again_and_what_the_service_rejects_is_named_by_its_line() {
+async fn unchanged_movies_are_not_written_and_rejected_movies_are_reported_by_line() {
     let folder = TempDir::new().unwrap();
     let client = service(&folder).await;
     let args = args(&[sample("imdb/title.basics.tsv"), sample("movielens/movies.csv")]);
@@ -57,7 +57,7 @@ async fn what_is_there_alike_is_not_written_again_and_what_the_service_rejects_i
 }
 
 #[tokio::test]
-async fn a_strict_import_stops_at_the_first_row_that_cannot_be_taken() {
+async fn a_strict_import_stops_at_the_first_rejected_row() {
     let folder = TempDir::new().unwrap();
     let client = service(&folder).await;
     let file = folder.path().join("movies.ndjson");
@@ -91,8 +91,7 @@ async fn a_strict_import_stops_at_the_first_row_that_cannot_be_taken() {
 }
 
 #[tokio::test]
-async fn an_import_of_which_nothing_can_be_taken_is_refused_and_one_of_which_little_can_has_its_own_exit_code()
- {
+async fn imports_with_most_or_all_rows_rejected_have_their_own_exit_codes() {
     let folder = TempDir::new().unwrap();
     let client = service(&folder).await;
     let file = folder.path().join("movies.ndjson");
@@ -124,7 +123,7 @@ async fn an_import_of_which_nothing_can_be_taken_is_refused_and_one_of_which_lit
 }
 
 #[tokio::test]
-async fn rows_that_are_wrong_in_a_file_beside_reject_no_movies() {
+async fn invalid_rows_of_a_related_file_reject_no_movies() {
     let folder = TempDir::new().unwrap();
     let client = service(&folder).await;
     let file = folder.path().join("movies.csv");
@@ -140,7 +139,7 @@ async fn rows_that_are_wrong_in_a_file_beside_reject_no_movies() {
 }
 
 #[tokio::test]
-async fn a_file_whose_movies_have_no_ids_gets_one_line_that_says_how_to_make_them() {
+async fn missing_ids_are_reported_once_per_file_with_the_flag_that_generates_them() {
     let folder = TempDir::new().unwrap();
     let client = service(&folder).await;
     let file = folder.path().join("movies.ndjson");
@@ -165,7 +164,7 @@ async fn a_file_whose_movies_have_no_ids_gets_one_line_that_says_how_to_make_the
 }
 
 #[tokio::test]
-async fn what_is_not_known_because_a_file_is_missing_is_told() {
+async fn a_missing_related_file_is_reported() {
     let folder = TempDir::new().unwrap();
     let nobody = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
     for (from, name, missing) in [
@@ -189,7 +188,7 @@ async fn what_is_not_known_because_a_file_is_missing_is_told() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_not_there_or_cannot_be_imported_is_a_wrong_command_line() {
+async fn a_missing_or_unusable_file_is_a_usage_error() {
     let nobody = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
     let options = OutputOptions { format: Format::Csv, width: None, colours: false };
     for file in ["none.json", "imdb"] {
@@ -219,7 +218,7 @@ async fn a_dry_run_sends_nothing() {
 }
 
 #[tokio::test]
-async fn a_failed_import_says_why_and_only_the_first_rows_that_cannot_be_taken_are_named() {
+async fn a_failed_import_reports_its_error_and_the_first_rejected_rows() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("movies.ndjson");
     fs::write(&file, format!("{{\"id\": 1}}\n{}", "\u{1b}[31m\n".repeat(30))).unwrap();
@@ -236,7 +235,7 @@ async fn a_failed_import_says_why_and_only_the_first_rows_that_cannot_be_taken_a
 }
 
 #[tokio::test]
-async fn files_are_sent_in_calls_of_a_good_size_in_their_order() {
+async fn files_are_sent_in_batches_in_order() {
     let folder = TempDir::new().unwrap();
     let client = service(&folder).await;
     let file = folder.path().join("movies.ndjson");
