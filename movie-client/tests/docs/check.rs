@@ -196,7 +196,7 @@ impl Reader {
             is_option(code).then_some(()).ok_or_else(|| format!("neither program knows `{code}`"))
         } else if code.contains('/') || ends.iter().any(|end| code.ends_with(end)) {
             let path = code.trim_end_matches('/');
-            // From the root, or from the document's folder.
+            // From the root, or from the document's directory.
             let beside = Path::new(&self.document).with_file_name(path);
             let is_beside = self.files.find(&beside.to_string_lossy()).is_ok();
             let found = self.files.find(path).map(drop);
@@ -211,7 +211,7 @@ impl Reader {
         let path = target.split('#').next().unwrap_or_default();
         let document = xtask::root().join(&self.document);
         let leads_out = target.starts_with("https://");
-        let is_there = leads_out || document.parent().is_some_and(|folder| folder.join(path).exists());
+        let is_there = leads_out || document.parent().is_some_and(|directory| directory.join(path).exists());
         is_there.then_some(()).ok_or_else(|| format!("the link leads nowhere: {target}"))
     }
 }

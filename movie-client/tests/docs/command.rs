@@ -10,9 +10,9 @@ use crate::files::{Files, members};
 use crate::service::Service;
 
 /// The program of `cargo xtask`.
-const XTASK: &str = "xtask/src/main.rs";
+const XTASK_MAIN: &str = "xtask/src/main.rs";
 
-/// A command that is known to work as far as that can be told without running it.
+/// A command that is known to work as far as that can be printed without running it.
 #[derive(Debug)]
 pub(crate) enum Command {
     /// Runs the service.
@@ -99,7 +99,7 @@ impl Command {
             ["regen-proto", "--check"] => (Self::CheckGenerated, "\n        check: bool,"),
             _ => return Err(format!("unverified command `cargo xtask {}`", args.join(" "))),
         };
-        files.expect(XTASK, variant).map(|()| command)
+        files.expect(XTASK_MAIN, variant).map(|()| command)
     }
 
     /// Runs the command: on `files`, and with `service` for the service that a command before it started.
@@ -141,7 +141,7 @@ impl Outcome {
     /// What `cargo xtask` makes of a result. The program itself works on the repository only, so what its `main`
     /// prints is printed here, and `main` must have the same format.
     fn of_xtask(result: &anyhow::Result<()>, files: &Files) -> Result<Self, String> {
-        files.expect(XTASK, "\"error: {error:#}\"")?;
+        files.expect(XTASK_MAIN, "\"error: {error:#}\"")?;
         Ok(match result {
             Ok(()) => Self::silent(),
             Err(error) => Self { success: false, output: format!("error: {error:#}\n") },

@@ -7,9 +7,9 @@ use std::path::{Component, Path, PathBuf};
 use tempfile::TempDir;
 
 /// Where the finished files of the tutorial's exercise are kept, under the paths that they get.
-const FINISHED: &str = "docs/exercise";
+const EXERCISE_DIR: &str = "docs/exercise";
 
-/// The files of the repository, and over them those that the document changes: in a folder of its own,
+/// The files of the repository, and over them those that the document changes: in a directory of its own,
 /// so that the repository stays as it is.
 pub(crate) struct Files {
     changed: TempDir,
@@ -19,18 +19,18 @@ impl Files {
     pub(crate) fn new() -> Self {
         let changed = tempfile::tempdir().unwrap();
         // What the generation of code reads and writes has to be there as a whole.
-        for folder in ["proto", "movie-proto/src/generated"] {
-            copy(&xtask::root().join(folder), &changed.path().join(folder));
+        for directory in ["proto", "movie-proto/src/generated"] {
+            copy(&xtask::root().join(directory), &changed.path().join(directory));
         }
         Self { changed }
     }
 
-    /// Returns the folder in which code is generated.
+    /// Returns the directory in which code is generated.
     pub(crate) fn workspace(&self) -> &Path {
         self.changed.path()
     }
 
-    /// Returns where a file or folder is.
+    /// Returns where a file or directory is.
     pub(crate) fn find(&self, path: &str) -> Result<PathBuf, String> {
         let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
         let places = [self.changed.path().join(path), xtask::root().join(path)];
@@ -64,24 +64,24 @@ impl Files {
 
     /// Returns a file as the exercise arrives at it.
     pub(crate) fn finished(&self, path: &str) -> Result<String, String> {
-        self.read(&format!("{FINISHED}/{path}"))
+        self.read(&format!("{EXERCISE_DIR}/{path}"))
     }
 
-    /// Says whether the exercise arrives at such a file or folder.
+    /// Says whether the exercise arrives at such a file or directory.
     pub(crate) fn has_finished(&self, path: &str) -> bool {
-        self.find(&format!("{FINISHED}/{path}")).is_ok()
+        self.find(&format!("{EXERCISE_DIR}/{path}")).is_ok()
     }
 
     /// Says which finished file that the exercise generates is not what the generation gives.
     pub(crate) fn check_finished_generated(&self) -> Result<(), String> {
-        let folder = "movie-proto/src/generated";
-        for entry in fs::read_dir(xtask::root().join(FINISHED).join(folder)).unwrap() {
-            let path = format!("{folder}/{}", entry.unwrap().file_name().display());
+        let directory = "movie-proto/src/generated";
+        for entry in fs::read_dir(xtask::root().join(EXERCISE_DIR).join(directory)).unwrap() {
+            let path = format!("{directory}/{}", entry.unwrap().file_name().display());
             let fresh = self.read(&path)?;
             if fresh != self.finished(&path)? {
                 let place = std::env::temp_dir().join("fresh-exercise.rs");
                 fs::write(&place, fresh).unwrap();
-                return Err(format!("{FINISHED}/{path} is stale; replace it by {}", place.display()));
+                return Err(format!("{EXERCISE_DIR}/{path} is stale; replace it by {}", place.display()));
             }
         }
         Ok(())

@@ -35,17 +35,17 @@ use crate::check::problems;
 use crate::files::Files;
 
 #[test]
-fn all_that_the_readme_shows_is_true() {
+fn the_readme_is_accurate() {
     assert_true("README.md");
 }
 
 #[test]
-fn all_that_the_tutorial_shows_is_true() {
+fn the_tutorial_is_accurate() {
     assert_true("docs/tutorial.md");
 }
 
 #[test]
-fn all_that_the_other_pages_show_is_true() {
+fn the_other_documents_are_accurate() {
     let pages = pages();
     for path in ["docs/client.md", "docs/operations/limits.md", "databases/README.md", "CHANGELOG.md"] {
         assert!(pages.iter().any(|page| page == path), "{path} is not checked");
@@ -77,7 +77,7 @@ fn assert_true(path: &str) {
 }
 
 #[test]
-fn the_generated_code_of_the_finished_exercise_is_what_its_contract_gives() {
+fn the_generated_code_of_the_finished_exercise_is_up_to_date() {
     let files = Files::new();
     let contract = "proto/exercise/v1/best_movie.proto";
     files.change(contract, &files.finished(contract).unwrap());
@@ -86,7 +86,7 @@ fn the_generated_code_of_the_finished_exercise_is_what_its_contract_gives() {
 }
 
 #[test]
-fn a_quote_or_change_that_does_not_fit_its_file_is_named_with_its_line() {
+fn a_quote_or_diff_that_does_not_match_its_file_is_reported_with_its_line() {
     let lib = "movie-client/src/lib.rs";
     let quote = format!("```rust file={lib}");
     let missing = format!("d.md:3: {lib} does not have the line `mod clients;` there");
@@ -100,7 +100,7 @@ fn a_quote_or_change_that_does_not_fit_its_file_is_named_with_its_line() {
 }
 
 #[test]
-fn other_bytes_arrows_and_contents_of_a_new_file_are_errors() {
+fn differing_bytes_arrows_and_new_files_are_errors() {
     let bytes = "```text movie=a8034f44-aee4-44cf-b32c-74cf452aaaae";
     assert_wrong(&[bytes, "01", "```"], "d.md:2: the block has `01`, the bytes are `00 00 00 00 46  ");
     let arrows = "movie-client ──▶ movie-service ──▶ movie-proto xtask";
@@ -112,7 +112,7 @@ fn other_bytes_arrows_and_contents_of_a_new_file_are_errors() {
 }
 
 #[test]
-fn a_database_that_is_refused_or_a_refusal_that_is_none_is_an_error() {
+fn a_rejected_database_or_a_wrong_rejection_is_an_error() {
     let refused = "d.md:1: the service refuses it: example.json:2:1: the file ends here";
     assert_wrong(&["```json database", "{}", "```"], refused);
     let empty = "{\"movies\": []}";
@@ -122,7 +122,7 @@ fn a_database_that_is_refused_or_a_refusal_that_is_none_is_an_error() {
 }
 
 #[test]
-fn a_block_that_nothing_checks_is_an_error() {
+fn an_unchecked_block_is_an_error() {
     assert_wrong(&["```rust", "let a = 1;", "```"], "d.md:1: unverified block `rust`");
     assert_wrong(&["```", "text", "```"], "d.md:1: unverified block ``");
     assert_wrong(&["```json file=movie-client/src/lib.rs", "```"], "d.md:1: unverified block `json");
@@ -134,7 +134,7 @@ fn a_block_that_nothing_checks_is_an_error() {
 }
 
 #[test]
-fn a_command_that_is_unknown_or_fails_or_prints_something_else_is_an_error() {
+fn an_unknown_failing_or_differing_command_is_an_error() {
     let (start, call) = ("$ cargo run -p movie-service", "$ cargo run -p movie-client");
     assert_wrong(&["```console", "$ rm -r target", "```"], "d.md:2: unverified command `rm -r target`");
     assert_wrong(&["```console", "$ cargo xtask lint", "```"], "d.md:2: unverified command");
@@ -150,7 +150,7 @@ fn a_command_that_is_unknown_or_fails_or_prints_something_else_is_an_error() {
 }
 
 #[test]
-fn a_path_an_option_or_a_link_that_leads_nowhere_is_an_error() {
+fn a_broken_path_option_or_link_is_an_error() {
     assert_wrong(&["See `proto/movies.proto`."], "d.md:1: there is no `proto/movies.proto`");
     assert_wrong(&["The path is `/Movie/GetMovie`."], "d.md:1: no call has the path `/Movie/GetMovie`");
     assert_wrong(&["Set `MOVIE_PORT`."], "d.md:1: neither program knows `MOVIE_PORT`");

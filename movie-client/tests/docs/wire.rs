@@ -6,7 +6,7 @@ use movie_proto::MovieData;
 use prost::Message;
 
 /// Bytes in one line.
-const WIDTH: usize = 12;
+const BYTES_PER_LINE: usize = 12;
 
 /// Returns the message behind its gRPC prefix in hexadecimal, with what each piece means.
 pub(crate) fn dump(movie: &MovieData) -> String {
@@ -14,7 +14,7 @@ pub(crate) fn dump(movie: &MovieData) -> String {
     let mut text = String::new();
     let mut line = |bytes: &[u8], meaning: &str| {
         let bytes: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-        writeln!(text, "{:width$}{meaning}", bytes.join(" "), width = 3 * WIDTH + 2).unwrap();
+        writeln!(text, "{:width$}{meaning}", bytes.join(" "), width = 3 * BYTES_PER_LINE + 2).unwrap();
     };
     let length = u32::try_from(message.len()).unwrap();
     line(
@@ -30,7 +30,7 @@ pub(crate) fn dump(movie: &MovieData) -> String {
                 assert!(length < 0x80, "the length takes more than one byte");
                 line(&[tag, length], &format!("field {number}, wire type {kind}: {length} bytes follow"));
                 let (value, after) = after.split_at(length.into());
-                value.chunks(WIDTH).for_each(|bytes| line(bytes, str::from_utf8(bytes).unwrap()));
+                value.chunks(BYTES_PER_LINE).for_each(|bytes| line(bytes, str::from_utf8(bytes).unwrap()));
                 after
             }
             5 => {

@@ -9,14 +9,14 @@ use movie_service::server::accept::tls::TlsFiles;
 use crate::service::{Service, client, outcome, workspace};
 
 #[tokio::test]
-async fn what_the_documented_commands_make_encrypts_calls_to_each_of_its_names() {
+async fn certificates_from_the_documented_commands_are_valid_for_each_of_their_names() {
     let document = fs::read_to_string(workspace("docs/operations/secure.md")).unwrap();
     let commands: Vec<_> = document.lines().filter_map(|line| line.strip_prefix("$ openssl ")).collect();
     assert_eq!(commands.len(), 2);
-    let folder = tempfile::tempdir().unwrap();
+    let directory = tempfile::tempdir().unwrap();
     for command in commands {
         let arguments = shlex::split(command).unwrap();
-        match Command::new("openssl").args(arguments).current_dir(folder.path()).output() {
+        match Command::new("openssl").args(arguments).current_dir(directory.path()).output() {
             Ok(made) => assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr)),
             Err(error) => {
                 assert_eq!(error.kind(), io::ErrorKind::NotFound);
@@ -25,7 +25,7 @@ async fn what_the_documented_commands_make_encrypts_calls_to_each_of_its_names()
             }
         }
     }
-    let path = |name| folder.path().join(name);
+    let path = |name| directory.path().join(name);
     let files = TlsFiles { cert: path("server.pem"), key: path("server.key"), client_ca: None };
     let service = Service::with_tls("movies.json", files);
     let port = service.address.port();

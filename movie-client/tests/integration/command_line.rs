@@ -13,10 +13,10 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tonic::Status;
 
-use crate::scripted::{Page, Scripted, Step};
-use crate::service::{NOBODY, Outcome, client, outcome, over, program};
+use crate::scripted::{HttpResponse, ScriptedServer, Step};
+use crate::service::{Outcome, UNREACHABLE_ADDRESS, client, outcome, over, program};
 
-const COURSE: &str = r#"----- GetMovieByID -----
+const COURSE_OUTPUT: &str = r#"----- GetMovieByID -----
 title: "The Martian"
 rating: 8.199999809265137
 director: "Ridley Scott"
@@ -47,9 +47,9 @@ fn assert_fails(outcome: &Outcome, exit: i32, parts: &[&str]) {
 }
 
 #[tokio::test]
-async fn without_arguments_it_prints_exactly_what_the_course_prints() {
+async fn without_arguments_the_output_is_exactly_that_of_the_course() {
     let address = over("movies.json");
-    assert_eq!(outcome(&mut client(&address)).await, printed(COURSE));
+    assert_eq!(outcome(&mut client(&address)).await, printed(COURSE_OUTPUT));
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn the_address_can_be_an_environment_variable_a_name_or_a_url() {
     for address in
         [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("http://localhost:{port}/")]
     {
-        assert_eq!(outcome(program().env("MOVIE_ADDRESS", address)).await, printed(COURSE));
+        assert_eq!(outcome(program().env("MOVIE_ADDRESS", address)).await, printed(COURSE_OUTPUT));
     }
 }
 
@@ -73,7 +73,7 @@ async fn get_prints_the_movie() {
 }
 
 #[tokio::test]
-async fn get_of_an_unknown_id_is_one_line_that_names_it_and_exit_code_1() {
+async fn get_of_an_unknown_id_prints_one_line_with_the_id_and_exits_with_1() {
     let address = over("movies.json");
     assert_fails(&outcome(client(&address).args(["get", "no\nsuch"])).await, 1, &[r"`no\nsuch`"]);
 }
@@ -92,7 +92,7 @@ async fn list_prints_every_title_in_the_order_of_the_service() {
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_ends_it_quietly() {
+async fn a_closed_pipe_ends_the_command_without_an_error() {
     let address = over("films.json");
     let mut child = client(&address)
         .args(["list", "-o", "text"])
@@ -108,7 +108,7 @@ async fn a_reader_that_goes_away_ends_it_quietly() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_printed_because_standard_output_is_closed_is_an_error() {
+async fn a_closed_standard_output_is_an_error() {
     let closed = |arguments: &[&str]| {
         let mut command = tokio::process::Command::new("sh");
         command.args(["-c", "exec \"$0\" \"$@\" >&-", env!("CARGO_BIN_EXE_movie-client")]);
@@ -125,22 +125,22 @@ async fn what_cannot_be_printed_because_standard_output_is_closed_is_an_error() 
 }
 
 #[tokio::test]
-async fn a_service_that_is_not_there_is_one_line_that_names_the_address_and_says_what_to_start() {
+async fn an_unreachable_service_is_reported_with_its_address_and_a_hint() {
     let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
     let outcome = outcome(&mut client(&nobody)).await;
     assert_fails(&outcome, 5, &[&nobody.to_string(), "refused", "cargo run -p movie-service"]);
 }
 
 #[tokio::test]
-async fn a_service_that_never_answers_is_given_up() {
+async fn a_service_that_never_responds_is_given_up() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     let outcome = outcome(client(&address).args(["--timeout", "300ms"])).await;
-    assert_fails(&outcome, 6, &[&address.to_string(), "no answer within 0.3 seconds"]);
+    assert_fails(&outcome, 6, &[&address.to_string(), "did not respond within 0.3 seconds"]);
 }
 
 #[tokio::test]
-async fn what_is_no_address_is_named() {
+async fn an_invalid_address_is_quoted() {
     for address in ["localhost", "localhost:port", "http://", "localhost:3001/path", "a b:1"] {
         let Outcome { code, stderr, .. } = outcome(&mut client(&address)).await;
         assert_eq!(code, Some(2));
@@ -149,19 +149,19 @@ async fn what_is_no_address_is_named() {
 }
 
 #[tokio::test]
-async fn an_unknown_command_is_named_and_exit_code_2() {
+async fn an_unknown_command_is_quoted_and_exits_with_2() {
     let outcome = outcome(client(&"localhost:1").arg("gte")).await;
     assert_eq!(outcome.code, Some(2));
     assert!(outcome.stderr.contains("gte"), "{}", outcome.stderr);
 }
 
 /// A service of the course whose list has one movie and then goes on as the test says.
-async fn scripted(then: Step) -> Scripted {
-    Scripted::start(move |asked| match asked.path.as_str() {
+async fn scripted(then: Step) -> ScriptedServer {
+    ScriptedServer::start(move |call| match call.path.as_str() {
         "/Movie/GetMovieByID" => vec![Step::End(Status::resource_exhausted("too many\ncalls"))],
         "/Movie/GetListMovies" => {
             let first = MovieData { title: "First".into(), ..MovieData::default() };
-            vec![Step::say(&first), then.clone()]
+            vec![Step::message(&first), then.clone()]
         }
         _ => vec![Step::End(Status::unimplemented(""))],
     })
@@ -178,7 +178,7 @@ async fn a_title_is_printed_when_it_arrives_not_when_the_list_ends() {
 }
 
 #[tokio::test]
-async fn an_error_in_the_middle_of_a_list_comes_after_what_was_listed() {
+async fn an_error_within_a_list_is_printed_after_the_movies_before() {
     let service = scripted(Step::End(Status::data_loss("disk on fire"))).await;
     let address = service.address;
     let Outcome { code, stdout, stderr } = outcome(client(&address).args(["list", "-o", "text"])).await;
@@ -187,7 +187,7 @@ async fn an_error_in_the_middle_of_a_list_comes_after_what_was_listed() {
 }
 
 #[tokio::test]
-async fn a_refused_call_is_one_line_with_code_and_message() {
+async fn a_rejected_call_prints_one_line_with_its_message() {
     let service = scripted(Step::End(Status::data_loss("disk on fire"))).await;
     let address = service.address;
     let outcome = outcome(client(&address).args(["get", "7"])).await;
@@ -195,7 +195,7 @@ async fn a_refused_call_is_one_line_with_code_and_message() {
 }
 
 #[tokio::test]
-async fn what_nobody_can_read_on_standard_error_changes_nothing() {
+async fn a_closed_standard_error_changes_nothing() {
     let address = over("movies.json");
     for arguments in [&["lookup"][..], &["lookup", "-v"], &["get", "7"]] {
         let (reader, writer) = io::pipe().unwrap();
@@ -211,7 +211,7 @@ async fn what_nobody_can_read_on_standard_error_changes_nothing() {
     }
 }
 
-/// A service that answers with nothing, whatever it is asked and whether or not more is asked.
+/// A service that answers with nothing, whatever it is call and whether or not more is call.
 async fn empty() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -227,7 +227,7 @@ async fn empty() -> std::net::SocketAddr {
 }
 
 #[tokio::test]
-async fn a_look_up_ends_with_its_answers_whether_or_not_more_could_be_asked() {
+async fn a_lookup_ends_with_its_responses_even_if_standard_input_is_open() {
     let address = empty().await;
     let mut lookup = client(&address).arg("lookup").stdin(Stdio::piped()).spawn().unwrap();
     let mut stdin = lookup.stdin.take().unwrap();
@@ -238,19 +238,19 @@ async fn a_look_up_ends_with_its_answers_whether_or_not_more_could_be_asked() {
 }
 
 #[tokio::test]
-async fn an_id_that_no_movie_can_have_is_refused_in_the_words_of_the_service() {
+async fn an_invalid_id_is_rejected_with_the_message_of_the_service() {
     let says = Status::invalid_argument("id: expected 1 to 100 characters");
-    let service = Scripted::always([Step::End(says)]).await;
+    let service = ScriptedServer::always([Step::End(says)]).await;
     let outcome = outcome(client(&service.address).args(["get", "7"])).await;
     assert_fails(&outcome, 3, &["error: id: expected 1 to 100 characters"]);
 }
 
 #[tokio::test]
-async fn the_error_page_of_a_proxy_has_the_exit_code_of_what_it_means() {
+async fn the_error_page_of_a_proxy_has_the_exit_code_of_its_http_status() {
     let body = "<html><h1>nginx</h1></html>";
     for (status, exit) in [(429, 5), (502, 5), (503, 5), (504, 5), (401, 7), (403, 7), (400, 8), (404, 8)] {
-        let page = Step::Page(Page { status, content_type: Some("text/html"), body });
-        let proxy = Scripted::always([page]).await;
+        let page = Step::HttpResponse(HttpResponse { status, content_type: Some("text/html"), body });
+        let proxy = ScriptedServer::always([page]).await;
         for command in [&["get", "7"][..], &["health"], &["watch"], &["list"], &[]] {
             let outcome = outcome(client(&proxy.address).args(["--tries", "1"]).args(command)).await;
             let status = format!("HTTP {status} ");
@@ -260,26 +260,26 @@ async fn the_error_page_of_a_proxy_has_the_exit_code_of_what_it_means() {
 }
 
 #[tokio::test]
-async fn a_movie_that_may_have_been_added_is_told_of() {
-    let service = Scripted::start(|_| vec![Step::Hang]).await;
+async fn a_create_with_an_unknown_outcome_prints_a_hint() {
+    let service = ScriptedServer::start(|_| vec![Step::Hang]).await;
     let create = |id: &'static [&str]| {
         let mut command = client(&service.address);
         command.args(["--timeout", "200ms", "create", "--title", "Ran"]).args(id);
         command
     };
     let without = outcome(&mut create(&[])).await;
-    assert_fails(&without, 6, &["may have been added", "with --id that cannot happen"]);
+    assert_fails(&without, 6, &["may have been added", "use --id to prevent this"]);
     let with = outcome(&mut create(&["--id", "ran"])).await;
-    assert_fails(&with, 6, &["may have been added", "run it again"]);
+    assert_fails(&with, 6, &["may have been added", "run the command again"]);
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_the_encryption_and_the_token_is_a_wrong_command_line() {
-    let folder = tempfile::tempdir().unwrap();
-    let empty = folder.path().join("empty.pem");
+async fn invalid_tls_files_and_tokens_are_usage_errors() {
+    let directory = tempfile::tempdir().unwrap();
+    let empty = directory.path().join("empty.pem");
     std::fs::write(&empty, "").unwrap();
     let empty = empty.to_str().unwrap();
-    let missing = folder.path().join("missing.pem");
+    let missing = directory.path().join("missing.pem");
     let missing = missing.to_str().unwrap();
     for (arguments, part) in [
         (&["--tls-ca", missing][..], missing),
@@ -290,12 +290,12 @@ async fn what_is_wrong_with_the_encryption_and_the_token_is_a_wrong_command_line
         (&["--token", "two words"], "token"),
         (&["--tls", "--address", "unix:/nowhere"], "unix:/nowhere"),
     ] {
-        assert_fails(&outcome(client(&NOBODY).arg("info").args(arguments)).await, 2, &[part]);
+        assert_fails(&outcome(client(&UNREACHABLE_ADDRESS).arg("info").args(arguments)).await, 2, &[part]);
     }
 }
 
 #[tokio::test]
-async fn an_empty_variable_counts_as_one_that_is_not_set() {
+async fn an_empty_environment_variable_counts_as_unset() {
     let (address, films) = (over("movies.json").to_string(), over("films.json").to_string());
     let names = [
         "MOVIE_OUTPUT",
@@ -322,13 +322,13 @@ async fn an_empty_variable_counts_as_one_that_is_not_set() {
 }
 
 #[tokio::test]
-async fn an_empty_variable_that_says_whom_to_trust_is_an_error() {
+async fn an_empty_variable_for_the_trusted_authorities_is_an_error() {
     let mut command = client(&over("movies.json"));
     assert_fails(&outcome(command.arg("info").env("MOVIE_TLS_CA", "")).await, 2, &["MOVIE_TLS_CA is empty"]);
 }
 
 #[test]
-fn bash_completes_flags_also_behind_a_command() {
+fn bash_completes_flags_after_a_command() {
     let complete = |words: &str, prefix: &str| {
         let script = format!(
             "source <({} completions bash); COMP_WORDS=({words} {prefix}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \

@@ -1,4 +1,4 @@
-//! What commands print, and their exit codes, as the files in `tests/commands/` show them. In a folder are the commands
+//! What commands print, and their exit codes, as the files in `tests/commands/` show them. In a directory are the commands
 //! for one service. `TRYCMD=overwrite` writes the files anew; they have `/` where the client prints `\`.
 
 use std::fs;
@@ -23,21 +23,21 @@ fn cases(files: &Path, address: SocketAddr) -> TestCases {
 }
 
 #[test]
-fn over_the_course_s_movies_commands_print_what_their_files_show() {
+fn commands_over_the_movies_of_the_course_match_their_snapshots() {
     let cases = cases(Path::new("tests/commands/movies/*.trycmd"), over("movies.json"));
     cases.case("tests/commands/movies/*.toml").run();
 }
 
 #[test]
-fn over_the_films_commands_print_what_their_files_show() {
+fn commands_over_the_films_match_their_snapshots() {
     cases(Path::new("tests/commands/films/*.trycmd"), over("films.json")).run();
 }
 
 #[test]
-fn over_a_store_of_their_own_commands_that_write_print_what_their_files_show() {
+fn commands_over_a_writable_store_match_their_snapshots() {
     for file in fs::read_dir("tests/commands/sqlite").unwrap() {
-        let folder = tempfile::tempdir().unwrap();
-        let service = Service::writable(folder.path());
+        let directory = tempfile::tempdir().unwrap();
+        let service = Service::writable(directory.path());
         cases(&file.unwrap().path(), service.address).run();
     }
 }

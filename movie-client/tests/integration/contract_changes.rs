@@ -27,7 +27,7 @@ async fn a_unary_call_takes_the_first_message_of_a_stream_and_drops_the_others()
 }
 
 #[tokio::test]
-async fn a_streaming_call_takes_a_single_answer_as_a_stream_of_one() {
+async fn a_streaming_call_takes_a_single_response_as_a_stream_of_one() {
     let path = PathAndQuery::from_static("/Movie/GetMovieByID");
     let codec = ProstCodec::<MovieId, MovieData>::default();
     let creed = MovieId { id: "267eedb8-0f5d-42d5-8f43-72426b9fb3e6".to_owned() };
@@ -65,13 +65,13 @@ fn read_as<M: Message + Default>() -> Result<M, DecodeError> {
 }
 
 #[test]
-fn prost_refuses_another_wire_type_and_misreads_another_type_of_the_same() {
+fn prost_rejects_another_wire_type_and_misreads_another_type_of_the_same() {
     let error = read_as::<OtherWireType>().unwrap_err().to_string();
     assert!(error.contains("wire type"), "{error}");
     assert_eq!(read_as::<SameWireType>().unwrap().rating, 8.2_f32.to_bits());
 }
 
 #[test]
-fn a_field_that_gets_another_number_is_lost() {
+fn a_field_with_a_changed_number_is_lost() {
     assert_eq!(read_as::<OtherNumber>().unwrap(), OtherNumber::default());
 }

@@ -24,7 +24,7 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 /// An address where nobody is: no port of this number is given to who asks for any.
-pub(crate) const NOBODY: &str = "127.0.0.1:1";
+pub(crate) const UNREACHABLE_ADDRESS: &str = "127.0.0.1:1";
 
 /// The real service, until it is dropped.
 pub(crate) struct Service {
@@ -54,9 +54,9 @@ impl Service {
         Self::start(async || server)
     }
 
-    /// Serves the SQLite store in a folder, which it makes if there is none. Everybody may write.
-    pub(crate) fn writable(folder: &Path) -> Self {
-        let source = Source::Sqlite(folder.join("movies.db"));
+    /// Serves the SQLite store in a directory, which it makes if there is none. Everybody may write.
+    pub(crate) fn writable(directory: &Path) -> Self {
+        let source = Source::Sqlite(directory.join("movies.db"));
         Self::start(async move || {
             let (store, catalogue) = Store::open(&source, 100_000, StoreMetrics::default()).await.unwrap();
             let access = Access::open(None, true).unwrap();

@@ -50,7 +50,7 @@ impl Running {
 }
 
 #[tokio::test]
-async fn a_watch_ends() {
+async fn an_interruption_ends_a_watch() {
     let mut watch = Running::start(client(&over("movies.json")).args(["watch", "--copy"]));
     while !watch.line().await.contains("caught_up") {}
     watch.interrupt();
@@ -58,7 +58,7 @@ async fn a_watch_ends() {
 }
 
 #[tokio::test]
-async fn a_long_list_ends_between_two_lines() {
+async fn an_interruption_ends_a_long_list_between_two_lines() {
     let mut list = Running::start(client(&over("films.json")).arg("list"));
     // It has much more to print than anybody has read.
     assert!(list.line().await.starts_with("{\"title\":\"Abe Lincoln in Illinois\""));
@@ -71,7 +71,7 @@ async fn a_long_list_ends_between_two_lines() {
 }
 
 #[tokio::test]
-async fn a_list_that_nobody_reads_on_ends() {
+async fn an_interruption_ends_a_list_that_is_not_read() {
     let mut list = Running::start(client(&over("films.json")).arg("list"));
     // The pipe is full before the list is at its end, and stays so.
     list.line().await;
@@ -81,7 +81,7 @@ async fn a_list_that_nobody_reads_on_ends() {
 }
 
 #[tokio::test]
-async fn a_document_that_is_interrupted_is_ended() {
+async fn an_interrupted_json_document_is_complete() {
     let mut watch = Running::start(client(&over("movies.json")).args(["watch", "--copy", "-o", "json"]));
     let mut document = String::new();
     while !document.contains("The Martian") {
@@ -95,7 +95,7 @@ async fn a_document_that_is_interrupted_is_ended() {
 }
 
 #[tokio::test]
-async fn a_look_up_that_waits_for_ids_ends() {
+async fn an_interruption_ends_a_lookup_that_waits_for_ids() {
     let mut lookup = Running::start(client(&over("movies.json")).arg("lookup"));
     let mut stdin = lookup.child.stdin.take().unwrap();
     stdin.write_all(b"267eedb8-0f5d-42d5-8f43-72426b9fb3e6\n").await.unwrap();
@@ -106,24 +106,24 @@ async fn a_look_up_that_waits_for_ids_ends() {
 }
 
 #[tokio::test]
-async fn an_import_that_waits_for_a_file_ends() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::writable(folder.path());
+async fn an_interruption_ends_an_import_that_waits_for_input() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = Service::writable(directory.path());
     let mut import = Running::start(client(&service.address).args(["import", "-", "-v"]));
-    let mut told = BufReader::new(import.child.stderr.take().unwrap()).lines();
+    let mut printed = BufReader::new(import.child.stderr.take().unwrap()).lines();
     let mut stdin = import.child.stdin.take().unwrap();
     // As many as are sent at once, so that they are there when it waits for more.
     let rows = (0..10_000).map(|id| format!("{{\"id\":\"{id}\",\"title\":\"A title\"}}\n"));
     stdin.write_all(rows.collect::<String>().as_bytes()).await.unwrap();
-    while !told.next_line().await.unwrap().unwrap().contains("first answer") {}
+    while !printed.next_line().await.unwrap().unwrap().contains("first response") {}
     import.interrupt();
     let (code, stdout, _) = import.end().await;
     assert_eq!((code, stdout.as_str()), (Some(130), ""));
     let mut last = String::new();
-    while let Some(line) = told.next_line().await.unwrap() {
+    while let Some(line) = printed.next_line().await.unwrap() {
         last = line;
     }
-    assert!(last.starts_with("so far 10000 written and 0 unchanged; import again to go on"), "{last}");
+    assert!(last.starts_with("so far 10000 written and 0 unchanged; import again to continue"), "{last}");
     assert!(
         outcome(client(&service.address).args(["info", "-o", "csv"])).await.stdout.contains("movies,10000\n")
     );
@@ -131,17 +131,17 @@ async fn an_import_that_waits_for_a_file_ends() {
 }
 
 #[tokio::test]
-async fn a_measurement_tells_what_it_has_measured() {
+async fn an_interrupted_measurement_prints_its_report() {
     let address = over("movies.json");
     let bench = ["bench", "--duration", "1h", "--warm-up", "0", "--concurrency", "1", "-v"];
     let mut bench = Running::start(client(&address).args(bench));
-    // Each answer is told, and few are needed to prepare.
-    let mut told = BufReader::new(bench.child.stderr.take().unwrap()).lines();
+    // Each answer is printed, and few are needed to prepare.
+    let mut printed = BufReader::new(bench.child.stderr.take().unwrap()).lines();
     for _ in 0..100 {
-        let line = timeout(Duration::from_secs(30), told.next_line()).await;
+        let line = timeout(Duration::from_secs(30), printed.next_line()).await;
         line.expect("no line comes").unwrap().unwrap();
     }
-    tokio::spawn(async move { while let Ok(Some(_)) = told.next_line().await {} });
+    tokio::spawn(async move { while let Ok(Some(_)) = printed.next_line().await {} });
     bench.interrupt();
     let (code, stdout, _) = bench.end().await;
     assert_eq!(code, Some(130), "{stdout}");
@@ -149,23 +149,24 @@ async fn a_measurement_tells_what_it_has_measured() {
 }
 
 #[tokio::test]
-async fn a_measurement_that_has_not_begun_says_that_there_is_none() {
+async fn an_interruption_before_the_measurement_prints_a_warning() {
     // It takes connections, and never says a word.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
-    for (address, until, times) in [(address, "connected to", 1), (over("movies.json"), "first answer", 30)] {
+    for (address, until, times) in [(address, "connected to", 1), (over("movies.json"), "first response", 30)]
+    {
         let bench = ["bench", "--warm-up", "1h", "-v"];
         let mut bench = Running::start(client(&address).args(bench));
-        let mut told = BufReader::new(bench.child.stderr.take().unwrap()).lines();
-        let next = async |told: &mut Lines<_>| {
-            let line = timeout(Duration::from_secs(30), told.next_line()).await;
+        let mut printed = BufReader::new(bench.child.stderr.take().unwrap()).lines();
+        let next = async |printed: &mut Lines<_>| {
+            let line = timeout(Duration::from_secs(30), printed.next_line()).await;
             line.expect("no line comes").unwrap().expect("the end comes first")
         };
         for _ in 0..times {
-            while !next(&mut told).await.contains(until) {}
+            while !next(&mut printed).await.contains(until) {}
         }
         bench.interrupt();
-        while !next(&mut told).await.contains("interrupted before the measurement") {}
+        while !next(&mut printed).await.contains("interrupted before the measurement") {}
         let (code, stdout, _) = bench.end().await;
         assert_eq!((code, stdout.as_str()), (Some(130), ""));
     }

@@ -17,10 +17,10 @@ use tokio::time::timeout;
 
 use crate::service::{self, Service, over, workspace};
 
-const SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+const TERMINAL_SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
 
 /// Takes a line that it stands in back to its beginning and empties it.
-const CLEAR: &str = "\r\x1b[2K";
+const CLEAR_LINE: &str = "\r\x1b[2K";
 
 /// Runs a command on a terminal of 80 columns, and returns its exit code and all that the terminal is sent.
 async fn on_terminal(command: &mut Command) -> (Option<i32>, String) {
@@ -29,7 +29,7 @@ async fn on_terminal(command: &mut Command) -> (Option<i32>, String) {
 
 /// Runs a command on a terminal, and interrupts it when this has been sent.
 async fn on_terminal_until(command: &mut Command, last: Option<&'static str>) -> (Option<i32>, String) {
-    let OpenptyResult { master, slave } = openpty(&SIZE, None).unwrap();
+    let OpenptyResult { master, slave } = openpty(&TERMINAL_SIZE, None).unwrap();
     let end = || Stdio::from(slave.try_clone().unwrap());
     let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
     // The command has ends of its own, which it should not outlive.
@@ -91,8 +91,8 @@ async fn a_list_is_a_table_that_fits_and_has_a_bold_header() {
 
 #[tokio::test]
 async fn changes_are_green_and_red_and_colours_can_be_declined() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::writable(folder.path());
+    let directory = tempfile::tempdir().unwrap();
+    let service = Service::writable(directory.path());
     for arguments in [&["create", "--id", "ran", "--title", "Ran"][..], &["delete", "ran"]] {
         let (code, sent) = on_terminal(client(&service.address).args(arguments)).await;
         assert_eq!(code, Some(0), "{sent}");
@@ -107,9 +107,9 @@ async fn changes_are_green_and_red_and_colours_can_be_declined() {
 }
 
 #[tokio::test]
-async fn wide_characters_and_those_without_width_keep_columns_aligned() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::writable(folder.path());
+async fn characters_of_any_width_keep_columns_aligned() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = Service::writable(directory.path());
     let titles = [
         "千と千尋の神隠し",
         "Cafe\u{301} Lumie\u{300}re",
@@ -136,31 +136,31 @@ async fn wide_characters_and_those_without_width_keep_columns_aligned() {
 }
 
 #[tokio::test]
-async fn an_import_shows_how_far_it_is_and_takes_that_away_in_the_end() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::writable(folder.path());
+async fn an_import_shows_a_progress_bar_and_clears_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = Service::writable(directory.path());
     let films = workspace("databases/films.json");
     let (code, sent) = on_terminal(client(&service.address).arg("import").arg(films)).await;
     assert_eq!(code, Some(0), "{sent}");
-    let (progress, outcome) = sent.rsplit_once(CLEAR).expect("the bar is taken away");
+    let (progress, outcome) = sent.rsplit_once(CLEAR_LINE).expect("the bar is taken away");
     for part in ["MiB", "█", " movies, ", "/s", " left"] {
         assert!(progress.contains(part), "no {part}: {sent:?}");
     }
-    let drawn = progress.split(CLEAR).map(measure_text_width);
+    let drawn = progress.split(CLEAR_LINE).map(measure_text_width);
     assert!(drawn.max() <= Some(80), "{sent:?}");
     assert!(strip_ansi_codes(outcome).starts_with("created     17470\nupdated     0\n"), "{outcome:?}");
 }
 
 #[tokio::test]
-async fn an_import_that_is_interrupted_leaves_no_progress_behind() {
-    let folder = tempfile::tempdir().unwrap();
-    let service = Service::writable(folder.path());
-    let file = folder.path().join("movies.ndjson");
+async fn an_interrupted_import_clears_its_progress_bar() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = Service::writable(directory.path());
+    let file = directory.path().join("movies.ndjson");
     mkfifo(&file, Mode::S_IRWXU).unwrap();
     let to = file.clone();
     let writer = thread::spawn(move || {
         let mut file = File::create(to).unwrap();
-        // As many as are sent at once, so that something is told while it waits for more.
+        // As many as are sent at once, so that something is printed while it waits for more.
         for id in 0..10_000 {
             writeln!(file, "{{\"id\": \"{id}\", \"title\": \"A title\"}}").unwrap();
         }
@@ -168,17 +168,17 @@ async fn an_import_that_is_interrupted_leaves_no_progress_behind() {
     });
     let (code, sent) = on_terminal_until(client(&service.address).arg("import").arg(file), Some("/s")).await;
     assert_eq!(code, Some(130), "{sent:?}");
-    let (_, told) = sent.rsplit_once(CLEAR).expect("the bar is taken away");
-    assert!(told.starts_with("so far ") && told.lines().count() == 1, "{told:?}");
+    let (_, printed) = sent.rsplit_once(CLEAR_LINE).expect("the bar is taken away");
+    assert!(printed.starts_with("so far ") && printed.lines().count() == 1, "{printed:?}");
     drop(writer.join());
 }
 
 #[tokio::test]
-async fn a_measurement_shows_how_far_it_is_and_takes_that_away_in_the_end() {
+async fn a_measurement_shows_a_progress_bar_and_clears_it() {
     let bench = ["bench", "--duration", "1s", "--warm-up", "500ms", "--concurrency", "1"];
     let (code, sent) = on_terminal(client(&over("movies.json")).args(bench)).await;
     assert_eq!(code, Some(0), "{sent}");
-    let (progress, report) = sent.rsplit_once(CLEAR).expect("the bar is taken away");
+    let (progress, report) = sent.rsplit_once(CLEAR_LINE).expect("the bar is taken away");
     for part in ["warming up", " s left, ", " calls/s, p99 "] {
         assert!(progress.contains(part), "no {part}: {sent:?}");
     }
@@ -187,7 +187,7 @@ async fn a_measurement_shows_how_far_it_is_and_takes_that_away_in_the_end() {
 }
 
 #[tokio::test]
-async fn help_fits() {
+async fn help_fits_the_terminal() {
     let (code, sent) = on_terminal(client(&over("movies.json")).args(["update", "--help"])).await;
     assert_eq!(code, Some(0));
     assert!(sent.lines().all(|line| measure_text_width(line) <= 80), "{sent}");

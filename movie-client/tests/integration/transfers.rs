@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::service::{NOBODY, Outcome, Service, client, outcome, over, workspace};
+use crate::service::{Outcome, Service, UNREACHABLE_ADDRESS, client, outcome, over, workspace};
 
 fn sample(path: &str) -> PathBuf {
     workspace("movie-client/tests/samples").join(path)
@@ -24,13 +24,13 @@ fn sample(path: &str) -> PathBuf {
 /// A store of a test's own, and a service over it.
 struct Store {
     service: Service,
-    folder: TempDir,
+    directory: TempDir,
 }
 
 impl Store {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        Self { service: Service::writable(folder.path()), folder }
+        let directory = tempfile::tempdir().unwrap();
+        Self { service: Service::writable(directory.path()), directory }
     }
 
     /// Imports a file, and returns how many movies were created, updated, unchanged and rejected.
@@ -42,9 +42,9 @@ impl Store {
         counts(&stdout)
     }
 
-    /// Exports to a file in the store's folder, and returns what is in it.
+    /// Exports to a file in the store's directory, and returns what is in it.
     async fn export(&self) -> String {
-        let path = self.folder.path().join("export.json");
+        let path = self.directory.path().join("export.json");
         let outcome = outcome(client(&self.service.address).arg("export").arg(&path)).await;
         assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), ""), "{}", outcome.stderr);
         fs::read_to_string(path).unwrap()
@@ -60,10 +60,10 @@ fn counts(csv: &str) -> [u64; 4] {
     ["created", "updated", "unchanged", "rejected"].map(value)
 }
 
-/// Compresses the files of a folder.
-fn compressed(folder: &Path) -> TempDir {
+/// Compresses the files of a directory.
+fn compressed(directory: &Path) -> TempDir {
     let to = tempfile::tempdir().unwrap();
-    for file in fs::read_dir(folder).unwrap() {
+    for file in fs::read_dir(directory).unwrap() {
         let path = file.unwrap().path();
         let name = format!("{}.gz", path.file_name().unwrap().to_str().unwrap());
         let mut gzip = GzEncoder::new(fs::File::create(to.path().join(name)).unwrap(), Compression::fast());
@@ -74,7 +74,7 @@ fn compressed(folder: &Path) -> TempDir {
 }
 
 #[tokio::test]
-async fn of_a_file_that_is_imported_twice_all_is_unchanged_the_second_time() {
+async fn a_second_import_of_the_same_file_changes_nothing() {
     let samples = ["imdb/title.basics.tsv", "movielens/movies.csv", "dirty.ndjson"].map(sample);
     for file in samples.into_iter().chain([workspace("databases/movies.json")]) {
         let store = Store::new();
@@ -85,11 +85,11 @@ async fn of_a_file_that_is_imported_twice_all_is_unchanged_the_second_time() {
 }
 
 #[tokio::test]
-async fn a_compressed_file_is_the_same_movies() {
-    for (folder, file) in [("imdb", "title.basics.tsv"), ("movielens", "movies.csv")] {
+async fn a_compressed_file_has_the_same_movies() {
+    for (directory, file) in [("imdb", "title.basics.tsv"), ("movielens", "movies.csv")] {
         let store = Store::new();
-        let [created, ..] = store.import(&sample(folder).join(file)).await;
-        let packed = compressed(&sample(folder));
+        let [created, ..] = store.import(&sample(directory).join(file)).await;
+        let packed = compressed(&sample(directory));
         let [again, updated, unchanged, _] = store.import(&packed.path().join(format!("{file}.gz"))).await;
         assert_eq!([again, updated, unchanged], [0, 0, created]);
     }
@@ -117,7 +117,7 @@ async fn cut_after(mut bytes: usize, to: SocketAddr) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn an_import_that_is_cut_says_what_is_written_and_is_completed_by_another() {
+async fn an_interrupted_import_reports_its_progress_and_is_completed_by_another() {
     let store = Store::new();
     let films = workspace("databases/films.json");
     // The first ten thousand and some more.
@@ -126,7 +126,7 @@ async fn an_import_that_is_cut_says_what_is_written_and_is_completed_by_another(
     assert_eq!((code, stdout.as_str()), (Some(5), ""), "{stderr}");
     let (error, so_far) = stderr.split_once("\n  ").unwrap();
     assert!(error.starts_with("error: ") && error.contains(&address.to_string()), "{error}");
-    assert!(so_far.starts_with("so far 10000 written and 0 unchanged; import again to go on"), "{so_far}");
+    assert!(so_far.starts_with("so far 10000 written and 0 unchanged; import again to continue"), "{so_far}");
     let [created, updated, unchanged, rejected] = store.import(&films).await;
     assert_eq!((created + unchanged, updated, rejected), (17_470, 0, 0));
     assert!(unchanged >= 10_000 && created > 0, "{unchanged} unchanged");
@@ -134,35 +134,36 @@ async fn an_import_that_is_cut_says_what_is_written_and_is_completed_by_another(
 }
 
 #[tokio::test]
-async fn an_export_of_the_films_is_their_database_byte_for_byte_and_everybody_may_read_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("export.json");
+async fn an_export_of_the_films_equals_their_database_and_has_default_permissions() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("export.json");
     let to_file = outcome(client(&over("films.json")).arg("export").arg(&path)).await;
-    let told = format!("17470 movies written to {}\n", path.display());
-    assert_eq!((to_file.code, to_file.stdout.as_str(), to_file.stderr), (Some(0), "", told));
+    let printed = format!("17470 movies written to {}\n", path.display());
+    assert_eq!((to_file.code, to_file.stdout.as_str(), to_file.stderr), (Some(0), "", printed));
     let original = fs::read_to_string(workspace("databases/films.json")).unwrap();
     assert!(fs::read_to_string(&path).unwrap() == original, "it differs");
     for arguments in [&["export"][..], &["export", "-"]] {
-        let to_stdout = outcome(client(&over("films.json")).current_dir(folder.path()).args(arguments)).await;
+        let to_stdout =
+            outcome(client(&over("films.json")).current_dir(directory.path()).args(arguments)).await;
         assert_eq!((to_stdout.code, to_stdout.stderr.as_str()), (Some(0), ""));
         assert!(to_stdout.stdout == original, "it differs");
     }
-    let another = folder.path().join("another");
+    let another = directory.path().join("another");
     fs::write(&another, "").unwrap();
     let mode = |path| fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(path), mode(another));
 }
 
 #[tokio::test]
-async fn an_export_that_fails_leaves_the_old_file_and_no_part_of_a_new_one() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("movies.json");
+async fn a_failed_export_leaves_the_old_file_and_no_temporary_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("movies.json");
     let is_untouched = || {
-        let names = fs::read_dir(folder.path()).unwrap().count();
+        let names = fs::read_dir(directory.path()).unwrap().count();
         (names, fs::read_to_string(&file).unwrap()) == (1, "old".to_owned())
     };
     fs::write(&file, "old").unwrap();
-    let unreachable = outcome(client(&NOBODY).args(["--tries", "1", "export"]).arg(&file)).await;
+    let unreachable = outcome(client(&UNREACHABLE_ADDRESS).args(["--tries", "1", "export"]).arg(&file)).await;
     assert_eq!(unreachable.code, Some(5), "{}", unreachable.stderr);
     assert!(is_untouched());
     // A list that is cut in its middle.
@@ -170,26 +171,26 @@ async fn an_export_that_fails_leaves_the_old_file_and_no_part_of_a_new_one() {
     let cut = outcome(client(&address).args(["--tries", "1", "export"]).arg(&file)).await;
     assert_eq!(cut.code, Some(5), "{}", cut.stderr);
     assert!(is_untouched());
-    // A folder stands where the file is to be.
-    let taken = folder.path().join("taken");
+    // A directory stands where the file is to be.
+    let taken = directory.path().join("taken");
     fs::create_dir(&taken).unwrap();
     fs::write(taken.join("kept"), "").unwrap();
     let outcome = outcome(client(&over("movies.json")).arg("export").arg(&taken)).await;
     assert_eq!(outcome.code, Some(8));
     let error = format!("error: cannot write {}: ", taken.display());
     assert!(outcome.stderr.starts_with(&error), "{}", outcome.stderr);
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-    // No folder for it.
-    let nowhere = folder.path().join("nowhere/movies.json");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    // No directory for it.
+    let nowhere = directory.path().join("nowhere/movies.json");
     let outcome = crate::service::outcome(client(&over("movies.json")).arg("export").arg(&nowhere)).await;
     let error = format!("error: cannot write {}: entity not found\n", nowhere.display());
     assert_eq!((outcome.code, outcome.stderr), (Some(8), error));
 }
 
 #[tokio::test]
-async fn an_export_replaces_what_a_link_leads_to_and_keeps_its_mode() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = |name| folder.path().join(name);
+async fn an_export_replaces_the_target_of_a_symbolic_link_and_keeps_its_mode() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name| directory.path().join(name);
     fs::create_dir(path("data")).unwrap();
     fs::write(path("data/old.json"), "old").unwrap();
     fs::set_permissions(path("data/old.json"), fs::Permissions::from_mode(0o640)).unwrap();
@@ -211,9 +212,9 @@ async fn an_export_replaces_what_a_link_leads_to_and_keeps_its_mode() {
 }
 
 #[tokio::test]
-async fn an_export_into_a_pipe_is_read_from_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let (pipe, link) = (folder.path().join("pipe"), folder.path().join("link"));
+async fn an_export_writes_into_a_named_pipe() {
+    let directory = tempfile::tempdir().unwrap();
+    let (pipe, link) = (directory.path().join("pipe"), directory.path().join("link"));
     mkfifo(&pipe, Mode::S_IRWXU).unwrap();
     symlink(&pipe, &link).unwrap();
     let reader = thread::spawn({
@@ -221,10 +222,10 @@ async fn an_export_into_a_pipe_is_read_from_it() {
         move || fs::read_to_string(pipe).unwrap()
     });
     let outcome = outcome(client(&over("films.json")).arg("export").arg(&link)).await;
-    let told = format!("17470 movies written to {}\n", link.display());
-    assert_eq!((outcome.code, outcome.stderr), (Some(0), told));
+    let printed = format!("17470 movies written to {}\n", link.display());
+    assert_eq!((outcome.code, outcome.stderr), (Some(0), printed));
     // Nobody would ever write into it if it had been replaced.
     assert!(!fs::metadata(&pipe).unwrap().is_file() && fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "nothing is left beside it");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing is left beside it");
     assert!(reader.join().unwrap() == fs::read_to_string(workspace("databases/films.json")).unwrap());
 }

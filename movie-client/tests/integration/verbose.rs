@@ -11,9 +11,9 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tempfile::TempDir;
 
 use crate::proxy::Proxy;
-use crate::service::{NOBODY, Outcome, Service, client, outcome, over, program};
+use crate::service::{Outcome, Service, UNREACHABLE_ADDRESS, client, outcome, over, program};
 
-/// Certificates and keys in a folder, in PEM: of the authority, the service `localhost`, and a caller.
+/// Certificates and keys in a directory, in PEM: of the authority, the service `localhost`, and a caller.
 struct Files(TempDir);
 
 impl Files {
@@ -45,7 +45,7 @@ impl Files {
     }
 }
 
-/// Returns the steps that are told, without their times.
+/// Returns the steps that are printed, without their times.
 fn steps(stderr: &str) -> Vec<&str> {
     stderr.lines().map(|line| line.split_once(" ms  ").expect("a time comes first").1).collect()
 }
@@ -60,16 +60,16 @@ fn assert_lines(lines: &[&str], expected: &[&str]) {
     );
 }
 
-const CREED: &str = "267eedb8-0f5d-42d5-8f43-72426b9fb3e6";
+const CREED_ID: &str = "267eedb8-0f5d-42d5-8f43-72426b9fb3e6";
 
 #[tokio::test]
-async fn each_step_to_an_encrypted_answer_is_told_in_its_order_with_its_time() {
+async fn verbose_logs_each_step_of_an_encrypted_call_with_its_duration() {
     let files = Files::new();
     let service = files.serve(false);
     let port = service.address.port();
     let address = format!("https://localhost:{port}");
     let mut get = client(&address);
-    get.arg("--tls-ca").arg(files.path("ca.pem")).args(["get", CREED]);
+    get.arg("--tls-ca").arg(files.path("ca.pem")).args(["get", CREED_ID]);
     let quiet = outcome(&mut get).await;
     assert_eq!((quiet.code, quiet.stderr.as_str()), (Some(0), ""));
     let verbose = outcome(get.arg("-v")).await;
@@ -83,7 +83,7 @@ async fn each_step_to_an_encrypted_answer_is_told_in_its_order_with_its_time() {
 }
 
 #[tokio::test]
-async fn an_address_in_numbers_is_not_looked_up_and_a_socket_is_named_by_its_path() {
+async fn an_ip_address_is_not_resolved_and_a_socket_is_named_by_its_path() {
     let address = over("movies.json");
     let Outcome { stderr, .. } = outcome(client(&address).args(["info", "-v"])).await;
     assert_lines(
@@ -95,11 +95,11 @@ async fn an_address_in_numbers_is_not_looked_up_and_a_socket_is_named_by_its_pat
 }
 
 #[tokio::test]
-async fn each_repetition_is_told_with_its_reason_and_its_pause() {
-    let outcome = outcome(client(&NOBODY).args(["get", "7", "--verbose", "--tries", "3"])).await;
+async fn verbose_logs_each_retry_with_its_reason_and_backoff() {
+    let outcome = outcome(client(&UNREACHABLE_ADDRESS).args(["get", "7", "--verbose", "--tries", "3"])).await;
     let (steps_, error) = outcome.stderr.split_once("error: ").unwrap();
-    let refused = format!("no connection to {NOBODY}: ");
-    let again = format!("no movie service at {NOBODY}: ");
+    let refused = format!("no connection to {UNREACHABLE_ADDRESS}: ");
+    let again = format!("no movie service at {UNREACHABLE_ADDRESS}: ");
     let steps = steps(steps_);
     assert_lines(&steps, &[&refused, &again, &refused, &again, &refused]);
     assert!(steps[1].contains("; retrying in ") && steps[1].ends_with("ms"), "{steps:?}");
@@ -107,11 +107,11 @@ async fn each_repetition_is_told_with_its_reason_and_its_pause() {
 }
 
 #[tokio::test]
-async fn a_read_that_is_cut_is_made_again_and_only_verbose_tells_of_it() {
-    for (arguments, lines) in [(&["get", CREED][..], 0), (&["get", CREED, "-v"], 4)] {
+async fn an_interrupted_read_is_retried_and_only_logged_if_verbose() {
+    for (arguments, lines) in [(&["get", CREED_ID][..], 0), (&["get", CREED_ID, "-v"], 4)] {
         let proxy = Proxy::to(over("movies.json")).await;
         let mut first = true;
-        proxy.cut_after(move || if mem::take(&mut first) { 0 } else { usize::MAX });
+        proxy.limit_bytes(move || if mem::take(&mut first) { 0 } else { usize::MAX });
         let outcome = outcome(client(&proxy.address).args(arguments)).await;
         assert_eq!((outcome.code, outcome.stderr.lines().count()), (Some(0), lines), "{}", outcome.stderr);
         assert!(outcome.stdout.contains("Creed"), "{}", outcome.stdout);
@@ -119,7 +119,7 @@ async fn a_read_that_is_cut_is_made_again_and_only_verbose_tells_of_it() {
 }
 
 #[tokio::test]
-async fn each_variable_does_what_its_flag_does() {
+async fn each_environment_variable_equals_its_flag() {
     let files = Files::new();
     let service = files.serve(true);
     let address = format!("localhost:{}", service.address.port());
@@ -135,14 +135,14 @@ async fn each_variable_does_what_its_flag_does() {
         ("--output", "MOVIE_OUTPUT", "csv".to_owned()),
     ];
     let (mut by_flag, mut by_variable) = (program(), program());
-    by_flag.args(["get", CREED, "--tls", "--verbose"]);
-    by_variable.args(["get", CREED]).envs([("MOVIE_TLS", "true"), ("MOVIE_VERBOSE", "1")]);
+    by_flag.args(["get", CREED_ID, "--tls", "--verbose"]);
+    by_variable.args(["get", CREED_ID]).envs([("MOVIE_TLS", "true"), ("MOVIE_VERBOSE", "1")]);
     for (flag, variable, value) in &settings {
         by_flag.args([flag, &value.as_str()]);
         by_variable.env(variable, value);
     }
     let [by_flag, by_variable] = [outcome(&mut by_flag).await, outcome(&mut by_variable).await];
-    let told = |outcome: &Outcome| -> Vec<String> {
+    let printed = |outcome: &Outcome| -> Vec<String> {
         steps(&outcome.stderr)
             .into_iter()
             .filter_map(|step| Some(step.rsplit_once(" in ")?.0.to_owned()))
@@ -150,11 +150,11 @@ async fn each_variable_does_what_its_flag_does() {
     };
     assert_eq!((by_flag.code, &by_flag.stdout), (Some(0), &by_variable.stdout), "{}", by_flag.stderr);
     assert!(by_flag.stdout.starts_with("id,title,rating,"), "{}", by_flag.stdout);
-    assert_eq!(told(&by_flag), told(&by_variable));
+    assert_eq!(printed(&by_flag), printed(&by_variable));
 }
 
 #[tokio::test]
-async fn of_variables_that_are_wrong_each_is_named_but_never_a_token() {
+async fn invalid_environment_variables_are_quoted_but_never_a_token() {
     for (variable, value) in [
         ("MOVIE_ADDRESS", "localhost"),
         ("MOVIE_TIMEOUT", "soon"),
@@ -171,7 +171,7 @@ async fn of_variables_that_are_wrong_each_is_named_but_never_a_token() {
 }
 
 #[tokio::test]
-async fn the_token_lets_its_caller_in_and_is_in_nothing_that_is_printed() {
+async fn the_token_authenticates_the_caller_and_is_never_printed() {
     let made = token::make("reader", Role::Reader).ok().unwrap();
     let service = Service::with_tokens("movies.json", &made.line);
     let call = async |token: &str, arguments: &[&str]| {
@@ -179,12 +179,12 @@ async fn the_token_lets_its_caller_in_and_is_in_nothing_that_is_printed() {
         outcome(command.env("MOVIE_TOKEN", token).args(arguments).arg("-v")).await
     };
     for (token, arguments, code) in [
-        (made.token.as_str(), &["get", CREED][..], 0),
+        (made.token.as_str(), &["get", CREED_ID][..], 0),
         (&made.token, &["list"], 0),
         (&made.token, &["create", "--title", "Ran"], 7),
         (&made.token, &["--help"], 0),
         (&made.token, &["gte"], 2),
-        ("movie_secret", &["get", CREED], 7),
+        ("movie_secret", &["get", CREED_ID], 7),
         ("movie_secret", &["bench", "--calls", "1", "--warm-up", "0"], 7),
     ] {
         let outcome = call(token, arguments).await;
@@ -192,7 +192,7 @@ async fn the_token_lets_its_caller_in_and_is_in_nothing_that_is_printed() {
         let printed = outcome.stdout + &outcome.stderr;
         assert!(!printed.contains(token.trim_start_matches("movie_")), "{printed}");
     }
-    let without = outcome(client(&service.address).args(["get", CREED])).await;
+    let without = outcome(client(&service.address).args(["get", CREED_ID])).await;
     assert_eq!(without.code, Some(7));
     assert!(without.stderr.contains("MOVIE_TOKEN"), "{}", without.stderr);
 }

@@ -14,34 +14,34 @@ use movie_service::server::serve::Server;
 use tokio::net::TcpListener;
 
 use crate::proxy::Proxy;
-use crate::scripted::{Scripted, Step};
+use crate::scripted::{ScriptedServer, Step};
 use crate::service::Service;
-use crate::support::{client, config, movie, nobody};
+use crate::support::{client, config, movie, unused_address};
 
 /// A service that has every movie.
-async fn service() -> Scripted {
-    Scripted::start(|_| vec![Step::say(&v1::Movie::default())]).await
+async fn service() -> ScriptedServer {
+    ScriptedServer::start(|_| vec![Step::message(&v1::Movie::default())]).await
 }
 
 /// What a name stands for, which can be changed.
 #[derive(Clone, Default)]
-struct Names(Arc<NamesInner>);
+struct DnsRecords(Arc<RecordsInner>);
 
 #[derive(Default)]
-struct NamesInner {
+struct RecordsInner {
     /// `None` if it cannot be looked up.
     addresses: Mutex<Option<Vec<SocketAddr>>>,
-    looked_up: AtomicUsize,
+    lookups: AtomicUsize,
 }
 
-impl Names {
-    fn of(services: &[&Scripted]) -> Self {
-        let names = Self::default();
-        names.become_of(services);
-        names
+impl DnsRecords {
+    fn of(services: &[&ScriptedServer]) -> Self {
+        let records = Self::default();
+        records.set(services);
+        records
     }
 
-    fn become_of(&self, services: &[&Scripted]) {
+    fn set(&self, services: &[&ScriptedServer]) {
         *self.0.addresses.lock().unwrap() = Some(services.iter().map(|service| service.address).collect());
     }
 
@@ -51,11 +51,11 @@ impl Names {
 
     /// Returns a client of the name that looks it up again after this time.
     fn client(&self, lookup_interval: Duration) -> Client {
-        let names = Arc::clone(&self.0);
+        let records = Arc::clone(&self.0);
         let look_up = move |name: String, port| {
             assert_eq!((name.as_str(), port), ("movies.example", 3001));
-            names.looked_up.fetch_add(1, Ordering::Relaxed);
-            let addresses = names.addresses.lock().unwrap().clone();
+            records.lookups.fetch_add(1, Ordering::Relaxed);
+            let addresses = records.addresses.lock().unwrap().clone();
             async move { addresses.ok_or_else(|| io::Error::other("the directory is down")) }
         };
         let addresses = vec!["movies.example:3001".parse().unwrap()];
@@ -71,20 +71,20 @@ async fn get(client: &Client, times: usize) {
 }
 
 /// Returns how often each was called.
-fn calls<const N: usize>(services: [&Scripted; N]) -> [usize; N] {
-    services.map(|service| service.asked().len())
+fn calls<const N: usize>(services: [&ScriptedServer; N]) -> [usize; N] {
+    services.map(|service| service.calls().len())
 }
 
 #[tokio::test]
-async fn services_are_called_in_turns() {
+async fn calls_are_distributed_round_robin() {
     let (first, second) = (service().await, service().await);
     get(&client([first.address, second.address]), 10).await;
     assert_eq!(calls([&first, &second]), [5, 5]);
 }
 
 #[tokio::test]
-async fn one_that_is_dead_is_passed_over_and_changes_are_sent_to_the_other() {
-    let (_nobody, dead) = nobody();
+async fn writes_skip_an_unreachable_address() {
+    let (_nobody, dead) = unused_address();
     let alive = service().await;
     let mut config = config([dead, alive.address]);
     // The other is no repetition: the call has not left.
@@ -97,12 +97,12 @@ async fn one_that_is_dead_is_passed_over_and_changes_are_sent_to_the_other() {
 }
 
 #[tokio::test]
-async fn one_that_could_not_be_reached_is_left_alone_for_a_while() {
+async fn an_unreachable_address_is_not_tried_again_for_some_time() {
     // It takes connections, and ends them before they are encrypted.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let dead = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
-    let tried = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&tried);
+    let accepted = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&accepted);
     tokio::spawn(async move {
         while listener.accept().await.is_ok() {
             count.fetch_add(1, Ordering::Relaxed);
@@ -113,48 +113,49 @@ async fn one_that_could_not_be_reached_is_left_alone_for_a_while() {
     config.addresses.insert(0, dead);
     let authority = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap().cert.pem();
     config.tls.authorities = Some(authority.into());
-    let began = Instant::now();
+    let started = Instant::now();
     get(&Client::connect(&config).unwrap(), 10).await;
     assert_eq!(calls([&alive]), [10]);
     // For five seconds, to be exact.
-    let most = 1 + began.elapsed().as_secs() / 5;
-    assert!((1..=most).contains(&(tried.load(Ordering::Relaxed) as u64)), "{tried:?}");
+    let max = 1 + started.elapsed().as_secs() / 5;
+    assert!((1..=max).contains(&(accepted.load(Ordering::Relaxed) as u64)), "{accepted:?}");
 }
 
 #[tokio::test]
-async fn where_all_are_dead_the_call_says_so() {
-    let ((_first, first), (_second, second)) = (nobody(), nobody());
+async fn a_call_fails_if_no_address_is_reachable() {
+    let ((_first, first), (_second, second)) = (unused_address(), unused_address());
     let error = client([first, second]).get("a").await.unwrap_err();
     assert!(matches!(&error, Error::Unreachable { reason, .. } if reason.contains("refused")), "{error}");
 }
 
 #[tokio::test]
-async fn one_that_answers_again_is_called_again() {
-    let (nobody, address) = nobody();
+async fn an_address_that_becomes_reachable_is_called() {
+    let (unused_address, address) = unused_address();
     let client = client([address]);
     client.get("a").await.unwrap_err();
-    let back = Scripted::on(nobody.listen(8).unwrap(), |_| vec![Step::say(&v1::Movie::default())]);
+    let back =
+        ScriptedServer::on(unused_address.listen(8).unwrap(), |_| vec![Step::message(&v1::Movie::default())]);
     client.get("a").await.unwrap();
     assert_eq!(calls([&back]), [1]);
 }
 
 #[tokio::test]
-async fn the_addresses_of_a_name_are_called_in_turns() {
+async fn calls_are_distributed_over_the_addresses_of_a_name() {
     let (first, second, third) = (service().await, service().await, service().await);
-    let names = Names::of(&[&first, &second, &third]);
-    get(&names.client(Duration::from_hours(1)), 9).await;
+    let records = DnsRecords::of(&[&first, &second, &third]);
+    get(&records.client(Duration::from_hours(1)), 9).await;
     assert_eq!(calls([&first, &second, &third]), [3, 3, 3]);
-    assert_eq!(names.0.looked_up.load(Ordering::Relaxed), 1);
+    assert_eq!(records.0.lookups.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
-async fn a_name_is_looked_up_again_and_its_new_addresses_are_called() {
+async fn a_name_is_resolved_again_and_its_new_addresses_are_called() {
     let (old, stays, new) = (service().await, service().await, service().await);
-    let names = Names::of(&[&old, &stays]);
-    let client = names.client(Duration::ZERO);
+    let records = DnsRecords::of(&[&old, &stays]);
+    let client = records.client(Duration::ZERO);
     get(&client, 4).await;
     assert_eq!(calls([&old, &stays]), [2, 2]);
-    names.become_of(&[&stays, &new]);
+    records.set(&[&stays, &new]);
     // Nobody waits for it: calls go on with what is known until then.
     while calls([&new]) == [0] {
         get(&client, 1).await;
@@ -166,14 +167,14 @@ async fn a_name_is_looked_up_again_and_its_new_addresses_are_called() {
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_be_looked_up_later_keeps_its_addresses() {
+async fn a_name_keeps_its_addresses_when_a_later_resolution_fails() {
     let service = service().await;
-    let names = Names::of(&[&service]);
-    let client = names.client(Duration::ZERO);
+    let records = DnsRecords::of(&[&service]);
+    let client = records.client(Duration::ZERO);
     get(&client, 1).await;
-    names.fail();
+    records.fail();
     get(&client, 3).await;
-    names.become_of(&[]);
+    records.set(&[]);
     let error = loop {
         if let Err(error) = client.get("a").await {
             break error;
@@ -183,14 +184,14 @@ async fn a_name_that_cannot_be_looked_up_later_keeps_its_addresses() {
 }
 
 #[tokio::test]
-async fn a_name_that_was_never_looked_up_is_why_the_call_fails() {
-    let names = Names::default();
-    let error = names.client(Duration::ZERO).get("a").await.unwrap_err();
+async fn a_call_fails_with_the_error_of_the_resolver() {
+    let records = DnsRecords::default();
+    let error = records.client(Duration::ZERO).get("a").await.unwrap_err();
     assert_eq!(error.to_string(), "no movie service at movies.example:3001: the directory is down");
 }
 
 #[tokio::test]
-async fn a_name_and_an_address_stand_for_one_service() {
+async fn a_name_and_an_ip_address_may_be_the_same_service() {
     let service = Service::read_only();
     let port = service.socket_address().port();
     let addresses = ["localhost", "127.0.0.1"].map(|host| format!("{host}:{port}").parse().unwrap());
@@ -217,7 +218,7 @@ async fn a_service_on_a_unix_socket_is_called() {
 }
 
 #[tokio::test]
-async fn nothing_is_connected_before_the_first_call_and_then_once() {
+async fn the_first_call_opens_the_only_connection() {
     let service = service().await;
     let client = client([service.address]);
     assert_eq!(service.connections(), 0);
@@ -226,19 +227,19 @@ async fn nothing_is_connected_before_the_first_call_and_then_once() {
 }
 
 #[tokio::test]
-async fn a_connection_that_was_lost_is_made_again() {
+async fn a_lost_connection_is_replaced() {
     let service = service().await;
     let proxy = Proxy::to(service.address).await;
     let client = client([proxy.address]);
     for connections in 1..=3 {
         get(&client, 2).await;
         assert_eq!(proxy.connections(), connections);
-        proxy.cut();
+        proxy.disconnect();
     }
 }
 
 #[tokio::test]
-async fn calls_at_the_same_time_share_a_connection() {
+async fn concurrent_calls_share_a_connection() {
     let service = service().await;
     let client = client([service.address]);
     let calls: Vec<_> = (0..50)
@@ -250,5 +251,5 @@ async fn calls_at_the_same_time_share_a_connection() {
     for call in calls {
         call.await.unwrap().unwrap();
     }
-    assert_eq!((service.asked().len(), service.connections()), (50, 1));
+    assert_eq!((service.calls().len(), service.connections()), (50, 1));
 }

@@ -44,15 +44,15 @@ impl SelfSigned {
     }
 
     /// Reads what openssl has made.
-    fn read(folder: &Path) -> Self {
-        let read = |name| fs::read_to_string(folder.join(name)).unwrap();
+    fn read(directory: &Path) -> Self {
+        let read = |name| fs::read_to_string(directory.join(name)).unwrap();
         Self { certificate: read("cert.pem"), key: read("key.pem") }
     }
 
     /// Starts a service that shows it.
     fn serve(&self) -> Service {
-        let folder = tempfile::tempdir().unwrap();
-        let (cert, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        let directory = tempfile::tempdir().unwrap();
+        let (cert, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
         fs::write(&cert, &self.certificate).unwrap();
         fs::write(&key, &self.key).unwrap();
         let tls = Tls::load(TlsFiles { cert, key, client_ca: None }, false).unwrap();
@@ -60,13 +60,13 @@ impl SelfSigned {
     }
 
     /// Returns how a client fares that trusts this certificate and calls a service that shows it.
-    async fn called(&self) -> Result<u64, Error> {
+    async fn call_service(&self) -> Result<u64, Error> {
         let service = self.serve();
-        count(&self.trusted(service.socket_address())).await
+        count(&self.trusting_config(service.socket_address())).await
     }
 
     /// Returns a configuration for a port of this machine that trusts it.
-    fn trusted(&self, address: SocketAddr) -> Config {
+    fn trusting_config(&self, address: SocketAddr) -> Config {
         let mut config = config([]);
         config.addresses = vec![format!("https://localhost:{}", address.port()).parse().unwrap()];
         config.tls.authorities = Some(self.certificate.clone().into());
@@ -75,7 +75,7 @@ impl SelfSigned {
 }
 
 /// Does no more than the handshake, with a certificate that no service of ours would show.
-async fn handshakes(certificate: &str, key: &str) -> SocketAddr {
+async fn handshake_server(certificate: &str, key: &str) -> SocketAddr {
     let provider = ring::default_provider();
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
@@ -98,9 +98,9 @@ async fn handshakes(certificate: &str, key: &str) -> SocketAddr {
     address
 }
 
-/// Runs openssl in a folder, with arguments that have no spaces in them. Returns whether there is such a program.
-fn openssl(folder: &Path, arguments: &str) -> bool {
-    match Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output() {
+/// Runs openssl in a directory, with arguments that have no spaces in them. Returns whether there is such a program.
+fn openssl(directory: &Path, arguments: &str) -> bool {
+    match Command::new("openssl").args(arguments.split(' ')).current_dir(directory).output() {
         Ok(output) => {
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
             true
@@ -114,15 +114,15 @@ fn openssl(folder: &Path, arguments: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_that_is_itself_trusted_is_taken_whether_or_not_it_is_an_authority_s() {
+async fn a_trusted_self_signed_certificate_is_accepted_with_or_without_ca_true() {
     for is_ca in [IsCa::Ca(BasicConstraints::Unconstrained), IsCa::ExplicitNoCa, IsCa::NoCa] {
         let certificate = SelfSigned::new(|params| params.is_ca = is_ca);
-        assert_eq!(certificate.called().await.unwrap(), 0);
+        assert_eq!(certificate.call_service().await.unwrap(), 0);
     }
 }
 
 #[tokio::test]
-async fn a_trusted_self_signed_certificate_is_refused_with_what_is_wrong_with_it() {
+async fn an_invalid_self_signed_certificate_is_rejected_with_its_fault() {
     type Change = fn(&mut CertificateParams);
     let wrong: [(Change, &str); 6] = [
         (|params| params.not_after = date_time_ymd(2001, 2, 3), "it expired on Feb  3 00:00:00 2001 +00:00"),
@@ -158,7 +158,7 @@ async fn a_trusted_self_signed_certificate_is_refused_with_what_is_wrong_with_it
                 params.is_ca = is_ca;
                 change(params);
             });
-            let error = certificate.called().await.unwrap_err();
+            let error = certificate.call_service().await.unwrap_err();
             assert!(
                 matches!(&error, Error::UntrustedCertificate { reason: said, .. } if said == reason),
                 "{error}"
@@ -168,51 +168,57 @@ async fn a_trusted_self_signed_certificate_is_refused_with_what_is_wrong_with_it
 }
 
 #[tokio::test]
-async fn a_self_signed_certificate_that_only_looks_like_the_trusted_one_is_refused() {
+async fn an_imitation_of_a_trusted_self_signed_certificate_is_rejected() {
     let (trusted, other) = (SelfSigned::new(|_| {}), SelfSigned::new(|_| {}));
     let service = other.serve();
-    let config = trusted.trusted(service.socket_address());
+    let config = trusted.trusting_config(service.socket_address());
     assert_untrusted(&config, "it is the certificate of an untrusted authority (CA:TRUE)").await;
 
     // The certificate is no secret, its key is.
-    let address = handshakes(&trusted.certificate, &other.key).await;
-    assert_untrusted(&trusted.trusted(address), "the server does not have its private key").await;
+    let address = handshake_server(&trusted.certificate, &other.key).await;
+    assert_untrusted(&trusted.trusting_config(address), "the server does not have its private key").await;
 }
 
 #[tokio::test]
-async fn the_self_signed_certificate_of_openssl_is_taken_or_refused_in_words() {
+async fn self_signed_certificates_of_openssl_are_accepted_or_rejected_with_their_fault() {
     const SELF_SIGNED: &str = "req -x509 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem";
     const SAN: &str = "-addext subjectAltName=DNS:localhost";
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
+    let directory = tempfile::tempdir().unwrap();
+    let directory = directory.path();
     for key in ["rsa:2048", "ec -pkeyopt ec_paramgen_curve:P-256", "ed25519"] {
         for kind in ["", " -addext basicConstraints=critical,CA:FALSE"] {
-            if !openssl(folder, &format!("{SELF_SIGNED} -newkey {key} {SAN}{kind}")) {
+            if !openssl(directory, &format!("{SELF_SIGNED} -newkey {key} {SAN}{kind}")) {
                 return;
             }
-            assert_eq!(SelfSigned::read(folder).called().await.unwrap(), 0, "{key}{kind}");
+            assert_eq!(SelfSigned::read(directory).call_service().await.unwrap(), 0, "{key}{kind}");
         }
     }
 
-    openssl(folder, &format!("{SELF_SIGNED} -newkey rsa:2048"));
-    let error = SelfSigned::read(folder).called().await.unwrap_err();
+    openssl(directory, &format!("{SELF_SIGNED} -newkey rsa:2048"));
+    let error = SelfSigned::read(directory).call_service().await.unwrap_err();
     assert!(error.to_string().contains("it has no subjectAltName; its common name `localhost`"), "{error}");
 
     for (key, kind) in [("ec -pkeyopt ec_paramgen_curve:P-521", "P-521"), ("rsa:1024", "RSA with 1024 bits")]
     {
-        openssl(folder, &format!("{SELF_SIGNED} -newkey {key} {SAN}"));
-        let config = SelfSigned::read(folder).trusted(([127, 0, 0, 1], 1).into());
+        openssl(directory, &format!("{SELF_SIGNED} -newkey {key} {SAN}"));
+        let config = SelfSigned::read(directory).trusting_config(([127, 0, 0, 1], 1).into());
         let error = count(&config).await.unwrap_err().to_string();
         let expected = format!("an authority's certificate cannot be used: {kind} is not supported; ");
         assert!(error.starts_with(&expected), "{error}");
     }
 
-    openssl(folder, "req -new -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem");
-    openssl(folder, "x509 -req -in request.pem -signkey key.pem -out cert.pem");
-    let old = SelfSigned::read(folder);
-    let address = handshakes(&old.certificate, &old.key).await;
-    assert_untrusted(&old.trusted(address), "it is a version 1 certificate, which has no subjectAltName")
-        .await;
+    openssl(
+        directory,
+        "req -new -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem",
+    );
+    openssl(directory, "x509 -req -in request.pem -signkey key.pem -out cert.pem");
+    let old = SelfSigned::read(directory);
+    let address = handshake_server(&old.certificate, &old.key).await;
+    assert_untrusted(
+        &old.trusting_config(address),
+        "it is a version 1 certificate, which has no subjectAltName",
+    )
+    .await;
 
     let SelfSigned { certificate, key } = old;
     let mut config = config([]);

@@ -6,80 +6,85 @@ use movie_client::{Client, Config, Error, Field, Filter, InvalidField, Movie, Qu
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::scripted::{Scripted, Step};
-use crate::service::{Movies, Service};
-use crate::support::{client, config, failure, movie, next, nobody, soon};
+use crate::scripted::{ScriptedServer, Step};
+use crate::service::{Service, SharedStore};
+use crate::support::{client, config, failure, in_time, movie, next, unused_address};
 
-const SAID: &str = "what it says";
+const STATUS_MESSAGE: &str = "the status message";
 
 /// Returns how a call to a service fails that always says this, and the address of the service.
 async fn failed(status: Status) -> (Error, String) {
-    let service = Scripted::always([Step::End(status)]).await;
+    let service = ScriptedServer::always([Step::End(status)]).await;
     // A call that is made once, whatever is said.
     (client([service.address]).delete("a", None).await.unwrap_err(), service.address.to_string())
 }
 
 #[tokio::test]
-async fn what_the_service_says_about_itself_names_its_address() {
-    type Meaning = fn(String, String) -> Error;
-    let meanings: [(Code, &str, Meaning, &str); 7] = [
+async fn errors_of_the_service_itself_name_its_address() {
+    type ErrorOf = fn(String, String) -> Error;
+    let expectations: [(Code, &str, ErrorOf, &str); 7] = [
         (
             Code::Unavailable,
             "STORE_UNAVAILABLE",
             |address, message| Error::Unavailable { address, message },
-            "AT is unavailable: what it says",
+            "AT is unavailable: the status message",
         ),
         (
             Code::Unavailable,
             "OUTCOME_UNKNOWN",
             |address, message| Error::OutcomeUnknown { address, message },
-            "AT does not know whether the write was done: what it says",
+            "the outcome of the write at AT is unknown: the status message",
         ),
         (
             Code::Unauthenticated,
             "CREDENTIALS_MISSING",
             |address, message| Error::Unauthenticated { address, message },
-            "AT did not authenticate the caller: what it says",
+            "AT did not authenticate the caller: the status message",
         ),
         (
             Code::PermissionDenied,
             "ROLE_TOO_LOW",
             |address, message| Error::PermissionDenied { address, message },
-            "AT denied permission: what it says",
+            "AT denied permission: the status message",
         ),
         (
             Code::ResourceExhausted,
             "SERVICE_BUSY",
             |address, message| Error::ResourceExhausted { address, message },
-            "AT is busy: what it says",
+            "AT is busy: the status message",
         ),
         (
             Code::Unimplemented,
             "",
             |address, message| Error::Unimplemented { address, message },
-            "AT does not implement this call: what it says",
+            "AT does not implement this call: the status message",
         ),
         (
             Code::Internal,
             "SERVICE_FAILED",
             |address, message| Error::Failed { address, code: Code::Internal, message },
-            "the call to AT failed: Internal: what it says",
+            "the call to AT failed: Internal: the status message",
         ),
     ];
-    for (code, reason, meaning, line) in meanings {
+    for (code, reason, expected, line) in expectations {
         let (error, address) = failed(failure(code, reason)).await;
-        assert_eq!(error, meaning(address.clone(), SAID.to_owned()));
+        assert_eq!(error, expected(address.clone(), STATUS_MESSAGE.to_owned()));
         assert_eq!(error.to_string(), line.replace("AT", &address));
     }
 }
 
 #[tokio::test]
-async fn what_the_service_says_about_movies_and_revisions_has_a_meaning_each() {
-    let message = || SAID.to_owned();
-    let meanings = [
-        (Code::AlreadyExists, "MOVIE_EXISTS", Error::AlreadyExists { message: message() }, SAID),
-        (Code::Aborted, "ETAG_STALE", Error::Conflict { message: message() }, SAID),
-        (Code::FailedPrecondition, "CATALOG_READ_ONLY", Error::ReadOnly { message: message() }, SAID),
+async fn errors_about_movies_and_revisions_have_their_own_variants() {
+    let message = || STATUS_MESSAGE.to_owned();
+    let expectations = [
+        (Code::AlreadyExists, "MOVIE_EXISTS", Error::AlreadyExists { message: message() }, STATUS_MESSAGE),
+        (Code::Aborted, "ETAG_STALE", Error::Conflict { message: message() }, STATUS_MESSAGE),
+        (
+            Code::FailedPrecondition,
+            "CATALOG_READ_ONLY",
+            Error::ReadOnly { message: message() },
+            STATUS_MESSAGE,
+        ),
         (
             Code::OutOfRange,
             "PAGE_TOKEN_EXPIRED",
@@ -105,22 +110,22 @@ async fn what_the_service_says_about_movies_and_revisions_has_a_meaning_each() {
             "the catalogue has not reached that revision; it is at 9",
         ),
     ];
-    for (code, reason, meaning, line) in meanings {
+    for (code, reason, expected, line) in expectations {
         let (error, _) = failed(failure(code, reason)).await;
-        assert_eq!((error.to_string().as_str(), error), (line, meaning));
+        assert_eq!((error.to_string().as_str(), error), (line, expected));
     }
 }
 
 #[tokio::test]
-async fn a_reason_that_is_not_known_is_told_by_its_code() {
+async fn an_unknown_reason_is_reported_by_its_status_code() {
     for code in [Code::Aborted, Code::OutOfRange, Code::FailedPrecondition, Code::DataLoss] {
         let (error, address) = failed(failure(code, "NEW_REASON")).await;
-        assert_eq!(error, Error::Failed { address, code, message: SAID.to_owned() });
+        assert_eq!(error, Error::Failed { address, code, message: STATUS_MESSAGE.to_owned() });
     }
 }
 
 #[tokio::test]
-async fn what_is_said_is_one_line_without_control_characters_and_not_endless() {
+async fn messages_are_escaped_and_limited_to_one_line() {
     let (error, _) = failed(Status::invalid_argument("red:\u{1b}[31m\r\nnext\u{7}")).await;
     assert_eq!(error.to_string(), r"red:\u{1b}[31m\r\nnext\u{7}");
     let (error, _) = failed(Status::invalid_argument("é".repeat(2000))).await;
@@ -135,7 +140,7 @@ async fn what_is_said_is_one_line_without_control_characters_and_not_endless() {
 }
 
 #[tokio::test]
-async fn movies_that_are_missing_are_named() {
+async fn unknown_ids_are_listed() {
     let client = Service::read_only().client();
     let error = client.get("a").await.unwrap_err();
     let message = "no movie has the id `a`".to_owned();
@@ -147,7 +152,7 @@ async fn movies_that_are_missing_are_named() {
 }
 
 #[tokio::test]
-async fn all_fields_that_are_wrong_are_named() {
+async fn all_invalid_fields_are_listed() {
     let client = Service::writable().await.client();
     let wrong = Movie { rating: Some(11.0), year: Some(u32::MAX), ..movie("a", "") };
     let error = client.create(wrong).await.unwrap_err();
@@ -161,7 +166,7 @@ async fn all_fields_that_are_wrong_are_named() {
 }
 
 #[tokio::test]
-async fn a_list_that_asks_for_nonsense_ends_with_the_reason() {
+async fn a_list_with_an_invalid_query_ends_with_the_reason() {
     let filter = Filter { rating_min: Some(f32::NAN), ..Filter::default() };
     let mut list = Service::read_only().client().list(Query { filter, ..Query::default() });
     let error = next(&mut list).await.unwrap_err();
@@ -169,7 +174,7 @@ async fn a_list_that_asks_for_nonsense_ends_with_the_reason() {
 }
 
 #[tokio::test]
-async fn changes_that_cannot_be_made_say_why() {
+async fn rejected_writes_have_the_reason() {
     let client = Service::writable().await.client();
     let old = client.create(movie("a", "A")).await.unwrap();
     let error = client.create(movie("a", "B")).await.unwrap_err();
@@ -190,8 +195,8 @@ async fn changes_that_cannot_be_made_say_why() {
 }
 
 #[tokio::test]
-async fn revisions_that_are_not_kept_or_not_yet_there_say_so() {
-    let movies = Movies::keeping(10).await;
+async fn compacted_and_future_revisions_are_distinguished() {
+    let movies = SharedStore::with_change_log(10).await;
     let client = movies.start().client();
     for number in 0..100 {
         client.create(movie(&number.to_string(), "A")).await.unwrap();
@@ -206,7 +211,7 @@ async fn revisions_that_are_not_kept_or_not_yet_there_say_so() {
 }
 
 #[tokio::test]
-async fn a_resume_token_of_another_store_says_that_the_history_has_changed() {
+async fn a_resume_token_of_another_store_reports_a_changed_history() {
     let (one, other) = (Service::writable().await.client(), Service::writable().await.client());
     for client in [&one, &other] {
         client.create(movie("a", "A")).await.unwrap();
@@ -220,15 +225,15 @@ async fn a_resume_token_of_another_store_says_that_the_history_has_changed() {
 
 /// Returns why a watch fails, at once or with its first item.
 async fn first(client: &Client, start: Start) -> Error {
-    match soon(client.watch(start)).await {
+    match in_time(client.watch(start)).await {
         Ok(mut changes) => next(&mut changes).await.unwrap_err(),
         Err(error) => error,
     }
 }
 
 #[tokio::test]
-async fn what_cannot_be_reached_says_where_and_why() {
-    let (_nobody, address) = nobody();
+async fn an_unreachable_address_is_reported_with_the_reason() {
+    let (_nobody, address) = unused_address();
     let error = client([address]).get("a").await.unwrap_err();
     let line = error.to_string();
     assert!(line.starts_with(&format!("no movie service at {address}: Connection refused")), "{line}");
@@ -236,7 +241,7 @@ async fn what_cannot_be_reached_says_where_and_why() {
 }
 
 #[tokio::test]
-async fn what_cannot_work_is_refused_before_any_call() {
+async fn an_invalid_configuration_is_rejected_before_any_call() {
     let error = Client::connect(&config([])).err().unwrap();
     assert_eq!(error, Error::Config("no address of the service is given".to_owned()));
     let error = Token::new("two words").err().unwrap();
@@ -249,8 +254,8 @@ async fn what_cannot_work_is_refused_before_any_call() {
 }
 
 #[tokio::test]
-async fn what_takes_too_long_says_how_long_it_had() {
-    let service = Scripted::always([Step::Hang]).await;
+async fn an_expired_deadline_is_reported_with_its_duration() {
+    let service = ScriptedServer::always([Step::Hang]).await;
     for (deadline, text) in [(50, "0.05 seconds"), (1000, "1 second")] {
         let deadline = Duration::from_millis(deadline);
         let client = Client::connect(&Config { deadline, ..config([service.address]) }).unwrap();

@@ -16,11 +16,11 @@ use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::scripted::{Scripted, Step};
+use crate::scripted::{ScriptedServer, Step};
 use crate::service::Service;
-use crate::support::{client, config, soon};
+use crate::support::{client, config, in_time};
 
-const SHORT: Duration = Duration::from_millis(300);
+const SHORT_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// A service of the real films.
 fn films() -> Service {
@@ -30,28 +30,28 @@ fn films() -> Service {
 }
 
 /// A service that has every movie.
-async fn service() -> Scripted {
-    Scripted::start(|_| vec![Step::say(&v1::Movie::default())]).await
+async fn service() -> ScriptedServer {
+    ScriptedServer::start(|_| vec![Step::message(&v1::Movie::default())]).await
 }
 
 #[tokio::test]
-async fn a_wish_to_wait_for_ever_is_no_more_than_a_refusal() {
+async fn an_endless_retry_delay_ends_the_call() {
     let details = ErrorDetails::with_retry_info(Some(Duration::MAX));
     let service =
-        Scripted::always([Step::End(Status::with_error_details(Code::Unavailable, "", details))]).await;
-    let error = soon(client([service.address]).get("a")).await.unwrap_err();
+        ScriptedServer::always([Step::End(Status::with_error_details(Code::Unavailable, "", details))]).await;
+    let error = in_time(client([service.address]).get("a")).await.unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
 }
 
 #[tokio::test]
-async fn a_deadline_that_no_clock_has_room_for_is_none() {
+async fn a_deadline_beyond_the_range_of_clocks_is_unlimited() {
     let service = service().await;
     let client = Client::connect(&Config { deadline: Duration::MAX, ..config([service.address]) }).unwrap();
-    soon(client.get("a")).await.unwrap();
+    in_time(client.get("a")).await.unwrap();
 }
 
 #[tokio::test]
-async fn a_peer_that_cannot_be_connected_to_holds_up_no_call_while_there_is_another() {
+async fn a_peer_that_does_not_connect_delays_no_call_while_another_is_connected() {
     // Nobody says hello in there; what speaks no TLS is connected to as soon as anybody listens.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent: movie_client::Address =
@@ -61,10 +61,10 @@ async fn a_peer_that_cannot_be_connected_to_holds_up_no_call_while_there_is_anot
     config.tls.authorities = Some(rcgen_authority());
     config.addresses.insert(0, silent);
     let client = Client::connect(&config).unwrap();
-    for answer in soon(join_all((0..20).map(|_| client.get("a")))).await {
+    for answer in in_time(join_all((0..20).map(|_| client.get("a")))).await {
         answer.unwrap();
     }
-    assert_eq!(service.asked().len(), 20);
+    assert_eq!(service.calls().len(), 20);
 }
 
 fn rcgen_authority() -> Vec<u8> {
@@ -72,20 +72,20 @@ fn rcgen_authority() -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_peer_that_does_not_answer_is_called_less_while_there_is_another() {
-    let frozen = Scripted::always([Step::Hang]).await;
+async fn an_unresponsive_peer_gets_fewer_calls_while_another_is_connected() {
+    let frozen = ScriptedServer::always([Step::Hang]).await;
     let service = service().await;
     let addresses = [frozen.address, service.address];
-    let client = Client::connect(&Config { deadline: SHORT, ..config(addresses) }).unwrap();
+    let client = Client::connect(&Config { deadline: SHORT_TIMEOUT, ..config(addresses) }).unwrap();
     let mut late = 0;
     for _ in 0..20 {
-        late += u32::from(soon(client.get("a")).await.is_err());
+        late += u32::from(in_time(client.get("a")).await.is_err());
     }
-    assert_eq!((late, frozen.asked().len()), (1, 1));
+    assert_eq!((late, frozen.calls().len()), (1, 1));
 }
 
 #[tokio::test]
-async fn a_look_up_that_never_ends_holds_up_no_call_once_addresses_are_known() {
+async fn an_endless_name_resolution_delays_no_call_after_the_first() {
     let service = service().await;
     let (address, times) = (service.address, Arc::new(AtomicUsize::new(0)));
     let count = Arc::clone(&times);
@@ -102,13 +102,13 @@ async fn a_look_up_that_never_ends_holds_up_no_call_once_addresses_are_known() {
     let config = Config { addresses, resolver, lookup_interval: Duration::ZERO, ..config([]) };
     let client = Client::connect(&config).unwrap();
     for _ in 0..10 {
-        soon(client.get("a")).await.unwrap();
+        in_time(client.get("a")).await.unwrap();
     }
     assert_eq!(times.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
-async fn a_name_that_cannot_be_looked_up_at_first_is_looked_up_again() {
+async fn a_failed_name_resolution_is_retried() {
     let service = service().await;
     let (address, times) = (service.address, AtomicUsize::new(0));
     let resolver = Resolver::new(move |_, _| {
@@ -117,22 +117,22 @@ async fn a_name_that_cannot_be_looked_up_at_first_is_looked_up_again() {
     });
     let addresses = vec!["movies.example:3001".parse().unwrap()];
     let client = Client::connect(&Config { addresses, resolver, ..config([]) }).unwrap();
-    soon(client.get("a")).await.unwrap();
+    in_time(client.get("a")).await.unwrap();
 }
 
 #[tokio::test]
-async fn that_nobody_could_be_reached_is_said_although_there_was_no_time_left_to_try_again() {
+async fn the_connection_error_is_reported_when_the_deadline_leaves_no_time_for_a_retry() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("https://localhost:{}", silent.local_addr().unwrap().port());
     let mut config = Config {
         addresses: vec![address.parse().unwrap()],
-        connect_timeout: SHORT,
-        deadline: SHORT * 3 / 2,
+        connect_timeout: SHORT_TIMEOUT,
+        deadline: SHORT_TIMEOUT * 3 / 2,
         retry: RetryPolicy { max_attempts: 9, ..config([]).retry },
         ..config([])
     };
     config.tls.authorities = Some(rcgen_authority());
-    let error = soon(Client::connect(&config).unwrap().get("a")).await.unwrap_err();
+    let error = in_time(Client::connect(&config).unwrap().get("a")).await.unwrap_err();
     assert!(
         matches!(&error, Error::Unreachable { reason, .. } if reason.contains("no connection within")),
         "{error}"
@@ -140,54 +140,55 @@ async fn that_nobody_could_be_reached_is_said_although_there_was_no_time_left_to
 }
 
 #[tokio::test]
-async fn all_pages_of_a_list_come_from_the_service_that_gave_the_first() {
+async fn all_pages_of_a_list_come_from_the_same_service() {
     // Their revisions are the times at which they started: neither knows a page of the other.
     let (first, second) = (Service::read_only(), Service::read_only());
     let client = client([first.socket_address(), second.socket_address()]);
     for _ in 0..4 {
         let query = Query { page_size: 2, ..Query::default() };
-        let movies: Result<Vec<_>, _> = soon(client.list(query).collect()).await;
+        let movies: Result<Vec<_>, _> = in_time(client.list(query).collect()).await;
         assert_eq!(movies.unwrap().len(), 7);
     }
 }
 
 #[tokio::test]
-async fn a_list_that_gives_the_same_page_again_and_again_ends() {
+async fn a_list_with_a_repeated_page_token_ends() {
     let page = v1::ListMoviesResponse { next_page_token: "x".to_owned(), ..Default::default() };
-    let service = Scripted::always([Step::say(&page)]).await;
+    let service = ScriptedServer::always([Step::message(&page)]).await;
     let mut pages = client([service.address]).pages(Query::default());
-    soon(pages.next()).await.unwrap().unwrap();
-    let error = soon(pages.next()).await.unwrap().unwrap_err();
-    assert!(error.to_string().contains("the same page again"), "{error}");
+    in_time(pages.next()).await.unwrap().unwrap();
+    let error = in_time(pages.next()).await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("the same page token again"), "{error}");
 }
 
 #[tokio::test]
-async fn an_id_that_is_not_answered_ends_a_lookup_and_one_that_is_not_asked_does_not() {
+async fn a_lookup_times_out_for_the_service_and_not_for_the_caller() {
     let answer = v1::LookupMoviesResponse { id: "a".to_owned(), movie: None };
-    let service = Scripted::always([Step::say(&answer), Step::Hang]).await;
-    let client = Client::connect(&Config { deadline: SHORT, ..config([service.address]) }).unwrap();
+    let service = ScriptedServer::always([Step::message(&answer), Step::Hang]).await;
+    let client = Client::connect(&Config { deadline: SHORT_TIMEOUT, ..config([service.address]) }).unwrap();
     let ids = tokio_stream::iter(["a".to_owned(), "b".to_owned()]);
     let mut answers = client.lookup(ids).await.unwrap();
-    soon(answers.next()).await.unwrap().unwrap();
-    let error = soon(answers.next()).await.unwrap().unwrap_err();
+    in_time(answers.next()).await.unwrap().unwrap();
+    let error = in_time(answers.next()).await.unwrap().unwrap_err();
     assert!(matches!(error, Error::DeadlineExceeded { .. }), "{error:?}");
 
     let service = Service::read_only();
-    let client = Client::connect(&Config { deadline: SHORT, ..config([service.socket_address()]) }).unwrap();
+    let client =
+        Client::connect(&Config { deadline: SHORT_TIMEOUT, ..config([service.socket_address()]) }).unwrap();
     let mut answers = client.lookup(tokio_stream::pending()).await.unwrap();
-    assert!(tokio::time::timeout(SHORT * 4, answers.next()).await.is_err());
+    assert!(tokio::time::timeout(SHORT_TIMEOUT * 4, answers.next()).await.is_err());
 }
 
 #[tokio::test]
-async fn streams_that_nobody_reads_stop_no_other_call() {
+async fn unread_streams_block_no_other_call() {
     let service = films();
     let client = client([service.socket_address()]);
     // Each would fill its window, and all of them together that of a connection by default.
     let mut unread = Vec::new();
     for _ in 0..8 {
-        unread.push(soon(client.course_list()).await.unwrap());
+        unread.push(in_time(client.course_list()).await.unwrap());
     }
-    soon(client.get("tt0038823")).await.unwrap();
-    let read = soon(unread.remove(0).collect::<Result<Vec<_>, _>>()).await;
+    in_time(client.get("tt0038823")).await.unwrap();
+    let read = in_time(unread.remove(0).collect::<Result<Vec<_>, _>>()).await;
     assert_eq!(read.unwrap().len(), 17_470);
 }

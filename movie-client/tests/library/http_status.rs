@@ -9,28 +9,28 @@ use tokio_stream::StreamExt;
 use tonic_health::pb::HealthCheckResponse;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::scripted::{Asked, Page, Scripted, Step};
-use crate::support::{client, movie, next, soon};
+use crate::scripted::{HttpResponse, RecordedCall, ScriptedServer, Step};
+use crate::support::{client, in_time, movie, next};
 
 /// What nginx sends while it has no service behind it.
-const HTML: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway\
+const NGINX_502_PAGE: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway\
                     </h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
 
 /// HTTP statuses of a service that cannot be reached for now.
-const GONE: [u16; 4] = [429, 502, 503, 504];
+const UNAVAILABLE_STATUSES: [u16; 4] = [429, 502, 503, 504];
 
 fn html(status: u16) -> Step {
-    Step::Page(Page { status, content_type: Some("text/html"), body: HTML })
+    Step::HttpResponse(HttpResponse { status, content_type: Some("text/html"), body: NGINX_502_PAGE })
 }
 
 fn bare(status: u16) -> Step {
-    Step::Page(Page { status, content_type: None, body: "" })
+    Step::HttpResponse(HttpResponse { status, content_type: None, body: "" })
 }
 
 /// Answers with `pages` first, each once, and then with these steps.
-async fn behind(pages: impl Into<Vec<Step>>, then: Vec<Step>) -> Scripted {
+async fn behind(pages: impl Into<Vec<Step>>, then: Vec<Step>) -> ScriptedServer {
     let pages = pages.into();
-    Scripted::start(move |asked: &Asked| match pages.get(asked.number) {
+    ScriptedServer::start(move |call: &RecordedCall| match pages.get(call.number) {
         Some(page) => vec![page.clone()],
         None => then.clone(),
     })
@@ -40,7 +40,7 @@ async fn behind(pages: impl Into<Vec<Step>>, then: Vec<Step>) -> Scripted {
 /// Returns how every call fails at an address, by name.
 async fn failures(address: SocketAddr) -> Vec<(&'static str, Error)> {
     async fn failed<T>(call: impl Future<Output = Result<T, Error>>) -> Error {
-        soon(call).await.err().expect("it went well")
+        in_time(call).await.err().expect("it went well")
     }
     // Each on a client of its own, as repetitions are rationed.
     let client = || client([address]);
@@ -76,7 +76,7 @@ fn meaning(code: Code, address: String, message: String) -> Error {
 }
 
 #[tokio::test]
-async fn an_http_status_means_what_grpc_says_it_does_in_every_call() {
+async fn every_call_maps_http_statuses_as_grpc_specifies() {
     let codes = [
         (429, "429 Too Many Requests", Code::Unavailable),
         (502, "502 Bad Gateway", Code::Unavailable),
@@ -93,7 +93,7 @@ async fn an_http_status_means_what_grpc_says_it_does_in_every_call() {
     ];
     for (status, name, code) in codes {
         for (page, kind) in [(html(status), " (text/html)"), (bare(status), "")] {
-            let service = Scripted::always([page]).await;
+            let service = ScriptedServer::always([page]).await;
             let message = format!("HTTP {name}{kind} instead of a gRPC response");
             let expected = meaning(code, service.address.to_string(), message);
             for (call, error) in failures(service.address).await {
@@ -105,47 +105,47 @@ async fn an_http_status_means_what_grpc_says_it_does_in_every_call() {
 }
 
 #[tokio::test]
-async fn a_call_that_is_safe_to_repeat_is_tried_again_while_a_proxy_has_no_service_behind_it() {
-    let found = vec![Step::say(&v1::Movie { id: "a".into(), ..v1::Movie::default() })];
-    for status in GONE {
+async fn an_idempotent_call_is_retried_while_a_proxy_has_no_backend() {
+    let found = vec![Step::message(&v1::Movie { id: "a".into(), ..v1::Movie::default() })];
+    for status in UNAVAILABLE_STATUSES {
         let service = behind([html(status), bare(status)], found.clone()).await;
         assert_eq!(client([service.address]).get("a").await.unwrap(), movie("a", ""));
-        assert_eq!(service.asked().len(), 3);
+        assert_eq!(service.calls().len(), 3);
         // The connection to the proxy is sound.
         assert_eq!(service.connections(), 1);
     }
     let service = behind([html(502)], found).await;
     client([service.address]).create(movie("a", "")).await.unwrap();
-    let requests: Vec<v1::CreateMovieRequest> = service.asked().iter().map(Asked::message).collect();
+    let requests: Vec<v1::CreateMovieRequest> = service.calls().iter().map(RecordedCall::message).collect();
     assert!(requests.len() == 2 && requests[0] == requests[1], "{requests:?}");
 
     let serving = HealthCheckResponse { status: ServingStatus::Serving.into() };
-    let service = behind([html(503)], vec![Step::say(&serving)]).await;
+    let service = behind([html(503)], vec![Step::message(&serving)]).await;
     assert_eq!(client([service.address]).health("").await.unwrap(), Health::Serving);
 }
 
 #[tokio::test]
-async fn a_call_that_a_proxy_refuses_or_that_is_not_safe_to_repeat_is_made_once() {
+async fn a_call_that_is_rejected_by_a_proxy_or_not_idempotent_is_made_once() {
     for status in [200, 400, 401, 403, 404, 500] {
-        let service = Scripted::always([html(status)]).await;
+        let service = ScriptedServer::always([html(status)]).await;
         client([service.address]).get("a").await.unwrap_err();
-        assert_eq!(service.asked().len(), 1, "{status}");
+        assert_eq!(service.calls().len(), 1, "{status}");
     }
-    let service = Scripted::always([html(502)]).await;
+    let service = ScriptedServer::always([html(502)]).await;
     client([service.address]).delete("a", None).await.unwrap_err();
-    assert_eq!(service.asked().len(), 1);
+    assert_eq!(service.calls().len(), 1);
 }
 
 #[tokio::test]
-async fn a_watch_goes_on_when_a_proxy_has_a_service_behind_it_again() {
+async fn a_watch_resumes_when_a_proxy_has_a_backend_again() {
     fn told(revision: i64) -> Step {
         let event = watch_movies_response::Event::DeletedId(revision.to_string());
-        Step::say(&v1::WatchMoviesResponse { revision, event: Some(event), resume_token: String::new() })
+        Step::message(&v1::WatchMoviesResponse { revision, event: Some(event), resume_token: String::new() })
     }
-    let service = Scripted::start(|asked| match asked.number {
-        0 => vec![told(101), Step::Cut],
+    let service = ScriptedServer::start(|call| match call.number {
+        0 => vec![told(101), Step::Disconnect],
         // More often than a call is tried.
-        number @ 1..=20 => vec![html(GONE[number % 4])],
+        number @ 1..=20 => vec![html(UNAVAILABLE_STATUSES[number % 4])],
         _ => vec![told(102), Step::Hang],
     })
     .await;

@@ -15,17 +15,17 @@ pub(crate) struct Proxy {
 
 struct Shared {
     /// Changes when all connections are to be cut.
-    cuts: watch::Sender<()>,
-    manner: Mutex<Manner>,
+    disconnects: watch::Sender<()>,
+    behaviour: Mutex<Behaviour>,
 }
 
-struct Manner {
+struct Behaviour {
     /// Where connections lead.
     target: SocketAddr,
     /// Whether what the service says is lost.
-    is_mute: bool,
+    drops_responses: bool,
     /// Says how many bytes of what the service says each new connection lets through before it is cut.
-    room: Box<dyn FnMut() -> usize + Send>,
+    limit: Box<dyn FnMut() -> usize + Send>,
     connections: usize,
 }
 
@@ -34,17 +34,19 @@ impl Proxy {
     pub(crate) async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let manner = Manner { target, is_mute: false, room: Box::new(|| usize::MAX), connections: 0 };
-        let shared = Arc::new(Shared { cuts: watch::Sender::default(), manner: Mutex::new(manner) });
+        let behaviour =
+            Behaviour { target, drops_responses: false, limit: Box::new(|| usize::MAX), connections: 0 };
+        let shared =
+            Arc::new(Shared { disconnects: watch::Sender::default(), behaviour: Mutex::new(behaviour) });
         let connections = Arc::clone(&shared);
         tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let mut cuts = connections.cuts.subscribe();
+            while let Ok((client, _)) = listener.accept().await {
+                let mut disconnects = connections.disconnects.subscribe();
                 let shared = Arc::clone(&connections);
                 tokio::spawn(async move {
                     tokio::select! {
-                        () = shared.relay(near) => {}
-                        _ = cuts.changed() => {}
+                        () = shared.relay(client) => {}
+                        _ = disconnects.changed() => {}
                     }
                 });
             }
@@ -53,68 +55,68 @@ impl Proxy {
     }
 
     /// Cuts the connections that there are.
-    pub(crate) fn cut(&self) {
-        self.shared.cuts.send_replace(());
+    pub(crate) fn disconnect(&self) {
+        self.shared.disconnects.send_replace(());
     }
 
     /// From now on, what the service says is lost.
-    pub(crate) fn mute(&self) {
-        self.manner(|manner| manner.is_mute = true);
+    pub(crate) fn drop_responses(&self) {
+        self.behaviour(|behaviour| behaviour.drops_responses = true);
     }
 
-    /// From now on, what the service says is passed on.
-    pub(crate) fn unmute(&self) {
-        self.manner(|manner| manner.is_mute = false);
+    /// From now on, what the service says is forwarded on.
+    pub(crate) fn pass_responses(&self) {
+        self.behaviour(|behaviour| behaviour.drops_responses = false);
     }
 
-    /// Cuts each connection that comes once the service has said as many bytes on it as `room` returns then.
-    pub(crate) fn cut_after(&self, room: impl FnMut() -> usize + Send + 'static) {
-        self.manner(|manner| manner.room = Box::new(room));
+    /// Cuts each connection that comes once the service has said as many bytes on it as `limit` returns then.
+    pub(crate) fn limit_bytes(&self, limit: impl FnMut() -> usize + Send + 'static) {
+        self.behaviour(|behaviour| behaviour.limit = Box::new(limit));
     }
 
     /// Leads the connections that come to another service.
-    pub(crate) fn lead_to(&self, target: SocketAddr) {
-        self.manner(|manner| manner.target = target);
+    pub(crate) fn set_target(&self, target: SocketAddr) {
+        self.behaviour(|behaviour| behaviour.target = target);
     }
 
-    /// Returns how many connections there were so far.
+    /// Returns how many connections there were so server.
     pub(crate) fn connections(&self) -> usize {
-        self.manner(|manner| manner.connections)
+        self.behaviour(|behaviour| behaviour.connections)
     }
 
-    fn manner<T>(&self, change: impl FnOnce(&mut Manner) -> T) -> T {
-        change(&mut self.shared.manner.lock().unwrap())
+    fn behaviour<T>(&self, change: impl FnOnce(&mut Behaviour) -> T) -> T {
+        change(&mut self.shared.behaviour.lock().unwrap())
     }
 }
 
 impl Shared {
     /// Passes on what is said until one of the two ends it.
-    async fn relay(&self, near: TcpStream) {
-        let (target, mut room) = {
-            let mut manner = self.manner.lock().unwrap();
-            manner.connections += 1;
-            (manner.target, (manner.room)())
+    async fn relay(&self, client: TcpStream) {
+        let (target, mut limit) = {
+            let mut behaviour = self.behaviour.lock().unwrap();
+            behaviour.connections += 1;
+            (behaviour.target, (behaviour.limit)())
         };
-        let Ok(far) = TcpStream::connect(target).await else { return };
-        let ((mut from_near, mut to_near), (mut from_far, mut to_far)) =
-            (near.into_split(), far.into_split());
-        let answers = async {
+        let Ok(server) = TcpStream::connect(target).await else { return };
+        let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+            (client.into_split(), server.into_split());
+        let responses = async {
             let mut buffer = [0; 4096];
-            while room > 0 {
-                let Ok(read @ 1..) = from_far.read(&mut buffer).await else { return };
-                if self.manner.lock().unwrap().is_mute {
+            while limit > 0 {
+                let Ok(read @ 1..) = from_server.read(&mut buffer).await else { return };
+                if self.behaviour.lock().unwrap().drops_responses {
                     continue;
                 }
-                let passed = read.min(room);
-                if to_near.write_all(&buffer[..passed]).await.is_err() {
+                let forwarded = read.min(limit);
+                if to_client.write_all(&buffer[..forwarded]).await.is_err() {
                     return;
                 }
-                room -= passed;
+                limit -= forwarded;
             }
         };
         tokio::select! {
-            () = answers => {}
-            _ = copy(&mut from_near, &mut to_far) => {}
+            () = responses => {}
+            _ = copy(&mut from_client, &mut to_server) => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A service that answers as a test says, and notes what it was asked.
+//! A service that answers as a test says, and records what it was call.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -23,13 +23,13 @@ use tokio::time::sleep;
 use tonic::Status;
 
 /// The bytes before each message: whether it is compressed, and its length.
-const PREFIX: usize = 5;
+const FRAME_PREFIX_BYTES: usize = 5;
 
 /// A step of an answer. One whose steps are done ends well.
 #[derive(Clone)]
 pub(crate) enum Step {
     /// Sends a message.
-    Say(Bytes),
+    Message(Bytes),
     /// Does nothing for a while.
     Pause(Duration),
     /// Does nothing more.
@@ -37,14 +37,14 @@ pub(crate) enum Step {
     /// Ends the call so.
     End(Status),
     /// Cuts the connection.
-    Cut,
+    Disconnect,
     /// Sends an HTTP response that is not gRPC, as a proxy does. Has to be the only step.
-    Page(Page),
+    HttpResponse(HttpResponse),
 }
 
 /// An HTTP response that is not gRPC.
 #[derive(Clone)]
-pub(crate) struct Page {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) content_type: Option<&'static str>,
     pub(crate) body: &'static str,
@@ -52,7 +52,7 @@ pub(crate) struct Page {
 
 /// A call.
 #[derive(Clone)]
-pub(crate) struct Asked {
+pub(crate) struct RecordedCall {
     /// How many calls came before it.
     pub(crate) number: usize,
     pub(crate) path: String,
@@ -62,27 +62,27 @@ pub(crate) struct Asked {
 }
 
 /// A service that answers as a script says.
-pub(crate) struct Scripted {
+pub(crate) struct ScriptedServer {
     pub(crate) address: SocketAddr,
-    seen: Arc<Mutex<Seen>>,
+    recorded: Arc<Mutex<Recorded>>,
 }
 
 #[derive(Default)]
-struct Seen {
-    asked: Vec<Asked>,
+struct Recorded {
+    calls: Vec<RecordedCall>,
     connections: usize,
 }
 
-type Script = dyn Fn(&Asked) -> Vec<Step> + Send + Sync;
+type Script = dyn Fn(&RecordedCall) -> Vec<Step> + Send + Sync;
 
 impl Step {
     /// Sends a message.
-    pub(crate) fn say(message: &impl Message) -> Self {
-        Self::Say(message.encode_to_vec().into())
+    pub(crate) fn message(message: &impl Message) -> Self {
+        Self::Message(message.encode_to_vec().into())
     }
 }
 
-impl Page {
+impl HttpResponse {
     fn response(&self) -> Response<UnsyncBoxBody<Bytes, Infallible>> {
         let mut response = Response::builder().status(self.status);
         if let Some(content_type) = self.content_type {
@@ -92,7 +92,7 @@ impl Page {
     }
 }
 
-impl Asked {
+impl RecordedCall {
     /// Returns the first message.
     pub(crate) fn message<M: Message + Default>(&self) -> M {
         M::decode(self.message.clone()).unwrap()
@@ -113,40 +113,41 @@ impl Asked {
     }
 }
 
-impl Scripted {
+impl ScriptedServer {
     /// Answers each call with the steps that `script` returns for it.
-    pub(crate) async fn start(script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(&RecordedCall) -> Vec<Step> + Send + Sync + 'static) -> Self {
         Self::on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap(), script)
     }
 
     /// The same, for those who connect to `listener`.
     pub(crate) fn on(
         listener: TcpListener,
-        script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+        script: impl Fn(&RecordedCall) -> Vec<Step> + Send + Sync + 'static,
     ) -> Self {
-        let (address, seen) = (listener.local_addr().unwrap(), Arc::<Mutex<Seen>>::default());
-        let (script, notes): (Arc<Script>, _) = (Arc::new(script), Arc::clone(&seen));
+        let (address, recorded) = (listener.local_addr().unwrap(), Arc::<Mutex<Recorded>>::default());
+        let (script, records): (Arc<Script>, _) = (Arc::new(script), Arc::clone(&recorded));
         tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
-                notes.lock().unwrap().connections += 1;
-                let cut = Arc::new(Notify::new());
-                let (script, notes, to_cut) = (Arc::clone(&script), Arc::clone(&notes), Arc::clone(&cut));
-                let answer = service_fn(move |request| {
-                    answer(request, Arc::clone(&script), Arc::clone(&notes), Arc::clone(&to_cut))
+                records.lock().unwrap().connections += 1;
+                let disconnect = Arc::new(Notify::new());
+                let (script, records, to_disconnect) =
+                    (Arc::clone(&script), Arc::clone(&records), Arc::clone(&disconnect));
+                let service = service_fn(move |request| {
+                    respond(request, Arc::clone(&script), Arc::clone(&records), Arc::clone(&to_disconnect))
                 });
                 let connection = http2::Builder::new(TokioExecutor::new());
-                let connection = connection.serve_connection(TokioIo::new(socket), answer);
+                let connection = connection.serve_connection(TokioIo::new(socket), service);
                 tokio::spawn(async move {
-                    // What was said before the cut is sent first.
+                    // What was said before the disconnect is sent first.
                     tokio::select! {
                         biased;
                         _ = connection => {}
-                        () = cut.notified() => {}
+                        () = disconnect.notified() => {}
                     }
                 });
             }
         });
-        Self { address, seen }
+        Self { address, recorded }
     }
 
     /// Answers each call alike.
@@ -156,44 +157,44 @@ impl Scripted {
     }
 
     /// Returns the calls so far.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.seen.lock().unwrap().asked.clone()
+    pub(crate) fn calls(&self) -> Vec<RecordedCall> {
+        self.recorded.lock().unwrap().calls.clone()
     }
 
     /// Returns how many connections there were so far.
     pub(crate) fn connections(&self) -> usize {
-        self.seen.lock().unwrap().connections
+        self.recorded.lock().unwrap().connections
     }
 }
 
-async fn answer(
+async fn respond(
     request: Request<Incoming>,
     script: Arc<Script>,
-    seen: Arc<Mutex<Seen>>,
-    cut: Arc<Notify>,
+    recorded: Arc<Mutex<Recorded>>,
+    disconnect: Arc<Notify>,
 ) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
     let (head, body) = request.into_parts();
     // A caller that goes away has sent nothing.
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let steps = {
-        let mut seen = seen.lock().unwrap();
-        let asked = Asked {
-            number: seen.asked.len(),
+        let mut recorded = recorded.lock().unwrap();
+        let call = RecordedCall {
+            number: recorded.calls.len(),
             path: head.uri.path().to_owned(),
             headers: head.headers,
             message: first_message(body),
         };
-        let steps = script(&asked);
-        seen.asked.push(asked);
+        let steps = script(&call);
+        recorded.calls.push(call);
         steps
     };
-    if let [Step::Page(page)] = steps.as_slice() {
+    if let [Step::HttpResponse(page)] = steps.as_slice() {
         return Ok(page.response());
     }
     let mut response = Response::builder();
     let headers = response.headers_mut().unwrap();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    let mut frames = Box::pin(frames(steps, cut));
+    let mut frames = Box::pin(frames(steps, disconnect));
     // Before there is something to send, there is no answer; and one that has no message is its headers.
     let first = frames.next().await.unwrap();
     let first = match first.into_trailers() {
@@ -209,29 +210,31 @@ async fn answer(
 }
 
 fn first_message(mut body: Bytes) -> Bytes {
-    if body.len() < PREFIX {
+    if body.len() < FRAME_PREFIX_BYTES {
         return Bytes::new();
     }
-    let prefix = body.split_to(PREFIX);
+    let prefix = body.split_to(FRAME_PREFIX_BYTES);
     let length = u32::from_be_bytes(prefix[1..].try_into().unwrap());
     body.slice(..length as usize)
 }
 
 /// Returns what there is to send, which ends with trailers.
-fn frames(steps: Vec<Step>, cut: Arc<Notify>) -> impl Stream<Item = Frame<Bytes>> + Send {
-    unfold(Some((steps.into_iter(), cut)), async |rest| {
-        let (mut steps, cut) = rest?;
+fn frames(steps: Vec<Step>, disconnect: Arc<Notify>) -> impl Stream<Item = Frame<Bytes>> + Send {
+    unfold(Some((steps.into_iter(), disconnect)), async |rest| {
+        let (mut steps, disconnect) = rest?;
         loop {
             match steps.next() {
-                Some(Step::Say(message)) => return Some((Frame::data(framed(&message)), Some((steps, cut)))),
+                Some(Step::Message(message)) => {
+                    return Some((Frame::data(framed(&message)), Some((steps, disconnect))));
+                }
                 Some(Step::Pause(time)) => sleep(time).await,
                 Some(Step::Hang) => pending::<()>().await,
                 Some(Step::End(status)) => return Some((ended(&status), None)),
-                Some(Step::Cut) => {
-                    cut.notify_one();
+                Some(Step::Disconnect) => {
+                    disconnect.notify_one();
                     pending::<()>().await;
                 }
-                Some(Step::Page(_)) => panic!("a page among other steps"),
+                Some(Step::HttpResponse(_)) => panic!("a page among other steps"),
                 None => return Some((ended(&Status::ok("")), None)),
             }
         }
@@ -239,7 +242,7 @@ fn frames(steps: Vec<Step>, cut: Arc<Notify>) -> impl Stream<Item = Frame<Bytes>
 }
 
 fn framed(message: &[u8]) -> Bytes {
-    let mut framed = BytesMut::with_capacity(PREFIX + message.len());
+    let mut framed = BytesMut::with_capacity(FRAME_PREFIX_BYTES + message.len());
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.len()).unwrap());
     framed.put_slice(message);

@@ -28,7 +28,7 @@ pub(crate) struct Service {
 
 /// A store of its own, empty at first, that services can be started over.
 #[derive(Clone)]
-pub(crate) struct Movies {
+pub(crate) struct SharedStore {
     store: Store,
     catalogue: Arc<Catalogue>,
     /// Where the store is.
@@ -47,7 +47,7 @@ impl Service {
 
     /// Serves a store of its own that everybody may change.
     pub(crate) async fn writable() -> Self {
-        Movies::keeping(10_000).await.start()
+        SharedStore::with_change_log(10_000).await.start()
     }
 
     /// Starts a server on a free port.
@@ -100,9 +100,9 @@ impl Service {
     }
 }
 
-impl Movies {
+impl SharedStore {
     /// Makes an empty store that keeps so many changes for watchers.
-    pub(crate) async fn keeping(changes: usize) -> Self {
+    pub(crate) async fn with_change_log(changes: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let source = Source::Sqlite(dir.path().join("movies.db"));
         let (store, catalogue) = Store::open(&source, changes, StoreMetrics::default()).await.unwrap();
@@ -111,11 +111,11 @@ impl Movies {
 
     /// Starts a service of them that everybody may change.
     pub(crate) fn start(&self) -> Service {
-        self.start_for(Access::open(None, true).unwrap())
+        self.start_with_access(Access::open(None, true).unwrap())
     }
 
     /// Starts a service of them for whoever may call it.
-    pub(crate) fn start_for(&self, access: Access) -> Service {
+    pub(crate) fn start_with_access(&self, access: Access) -> Service {
         let (store, catalogue) = (self.store.clone(), Arc::clone(&self.catalogue));
         let server = Server { store, access, ..Server::new(catalogue, Found::quiet()) };
         Service::listen(server, &Address::Tcp(([127, 0, 0, 1], 0).into()), self.clone())

@@ -12,16 +12,16 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 /// How long anything may take before a test gives up: no measure of speed, as the machine may be busy.
-const PATIENCE: Duration = Duration::from_secs(30);
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits for what has to come.
-pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future).await.expect("it did not come")
+pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(TEST_TIMEOUT, future).await.expect("it did not come")
 }
 
 /// Returns the next item, which has to come.
 pub(crate) async fn next<T>(items: &mut ResponseStream<T>) -> Result<T, Error> {
-    soon(items.next()).await.expect("the stream ended")
+    in_time(items.next()).await.expect("the stream ended")
 }
 
 /// Returns the changes of a watch up to the one that is told as `is_last`.
@@ -53,7 +53,7 @@ pub(crate) fn client(addresses: impl IntoIterator<Item = SocketAddr>) -> Client 
 }
 
 /// Returns an address at which nobody listens, for as long as the socket is kept.
-pub(crate) fn nobody() -> (TcpSocket, SocketAddr) {
+pub(crate) fn unused_address() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
     let address = socket.local_addr().unwrap();
@@ -70,5 +70,5 @@ pub(crate) fn failure(code: Code, reason: &str) -> Status {
     let metadata: HashMap<_, _> =
         metadata.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let details = ErrorDetails::with_error_info(reason, "movie-service", metadata);
-    Status::with_error_details(code, "what it says", details)
+    Status::with_error_details(code, "the status message", details)
 }

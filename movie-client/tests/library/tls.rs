@@ -17,13 +17,13 @@ use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::service::{Movies, Service};
-use crate::support::{config, movie, soon};
+use crate::service::{Service, SharedStore};
+use crate::support::{config, in_time, movie};
 
 /// Who signs certificates.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// The files of a service, in a folder of their own.
+/// The files of a service, in a directory of their own.
 struct Files(TempDir);
 
 impl Authority {
@@ -52,7 +52,7 @@ impl Authority {
     }
 
     /// Returns a configuration for a port of this machine that trusts this authority.
-    fn trusted(&self, address: SocketAddr) -> Config {
+    fn trusting_config(&self, address: SocketAddr) -> Config {
         let mut config = config([]);
         config.addresses = vec![format!("https://localhost:{}", address.port()).parse().unwrap()];
         config.tls.authorities = Some(self.0.pem().into());
@@ -75,7 +75,7 @@ pub(crate) fn server() -> Server {
 
 /// Returns how many movies the service has.
 pub(crate) async fn count(config: &Config) -> Result<u64, Error> {
-    Ok(soon(Client::connect(config)?.catalog()).await?.movie_count)
+    Ok(in_time(Client::connect(config)?.catalog()).await?.movie_count)
 }
 
 /// Asserts that a service is not trusted, and that the reason says this.
@@ -95,17 +95,17 @@ async fn assert_unreachable(config: &Config, part: &str) {
 }
 
 #[tokio::test]
-async fn a_service_whose_authority_is_trusted_is_called() {
+async fn a_service_with_a_trusted_authority_is_called() {
     let authority = Authority::new();
     let service = authority.service("localhost", false);
-    assert_eq!(count(&authority.trusted(service.socket_address())).await.unwrap(), 0);
+    assert_eq!(count(&authority.trusting_config(service.socket_address())).await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn a_service_whose_authority_is_not_trusted_is_not_called() {
+async fn a_service_with_an_untrusted_authority_is_not_called() {
     let service = Authority::new().service("localhost", false);
-    let mut config = Authority::new().trusted(service.socket_address());
-    assert_untrusted(&config, "no authority that is trusted here").await;
+    let mut config = Authority::new().trusting_config(service.socket_address());
+    assert_untrusted(&config, "no trusted authority").await;
     config.tls.authorities = Some(b"no certificate".to_vec());
     let error = count(&config).await.unwrap_err();
     assert_eq!(
@@ -115,26 +115,26 @@ async fn a_service_whose_authority_is_not_trusted_is_not_called() {
 }
 
 #[tokio::test]
-async fn a_service_whose_certificate_has_another_name_is_not_called() {
+async fn a_service_with_a_certificate_for_another_name_is_not_called() {
     let authority = Authority::new();
     let service = authority.service("movies.example", false);
-    assert_untrusted(&authority.trusted(service.socket_address()), "movies.example").await;
+    assert_untrusted(&authority.trusting_config(service.socket_address()), "movies.example").await;
 }
 
 #[tokio::test]
-async fn a_service_that_wants_to_see_a_certificate_is_shown_one() {
+async fn the_client_presents_its_certificate_on_request() {
     let authority = Authority::new();
     let service = authority.service("localhost", true);
-    let mut config = authority.trusted(service.socket_address());
+    let mut config = authority.trusting_config(service.socket_address());
     config.tls.identity = Some(authority.identity("a"));
     assert_eq!(count(&config).await.unwrap(), 0);
 }
 
 #[tokio::test]
-async fn a_service_that_sees_no_certificate_or_a_stranger_s_refuses_the_connection() {
+async fn a_missing_or_untrusted_client_certificate_is_reported() {
     let authority = Authority::new();
     let service = authority.service("localhost", true);
-    let mut config = authority.trusted(service.socket_address());
+    let mut config = authority.trusting_config(service.socket_address());
     for (identity, part) in [
         (None, "the server requires a client certificate"),
         (
@@ -161,16 +161,16 @@ async fn a_service_that_sees_no_certificate_or_a_stranger_s_refuses_the_connecti
 }
 
 #[tokio::test]
-async fn a_service_that_does_not_speak_tls_is_told_by_what_it_says() {
+async fn a_server_without_tls_is_reported() {
     let service = Service::start(server());
-    let config = Authority::new().trusted(service.socket_address());
+    let config = Authority::new().trusting_config(service.socket_address());
     assert_unreachable(&config, "the server does not use TLS; try http instead of https").await;
 }
 
 #[tokio::test]
-async fn a_service_that_has_no_key_that_is_supported_is_told_by_its_alert() {
+async fn a_server_without_a_supported_key_is_reported() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let config = Authority::new().trusted(listener.local_addr().unwrap());
+    let config = Authority::new().trusting_config(listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
             // A fatal alert, handshake_failure (RFC 8446, section 6).
@@ -178,18 +178,18 @@ async fn a_service_that_has_no_key_that_is_supported_is_told_by_its_alert() {
             let _ = socket.read_to_end(&mut Vec::new()).await;
         }
     });
-    assert_unreachable(&config, "no key that is supported here").await;
+    assert_unreachable(&config, "no supported cipher suite or key").await;
 }
 
 #[tokio::test]
-async fn a_service_that_speaks_tls_is_told_by_what_it_says() {
+async fn a_server_with_tls_is_reported_to_a_client_without() {
     let service = Authority::new().service("localhost", false);
     let error = count(&config([service.socket_address()])).await.unwrap_err();
     assert!(error.to_string().contains("https"), "{error}");
 }
 
 #[tokio::test]
-async fn what_is_no_movie_service_is_told_by_what_it_says() {
+async fn a_server_without_http_2_is_reported() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -203,14 +203,14 @@ async fn what_is_no_movie_service_is_told_by_what_it_says() {
 }
 
 #[tokio::test]
-async fn a_caller_is_known_by_its_token_and_may_do_what_its_role_may() {
+async fn a_token_authenticates_the_caller_and_grants_its_role() {
     let files = Files(tempfile::tempdir().unwrap());
     let make = |name, role| token::make(name, role).ok().unwrap();
     let (reader, writer) = (make("alice", Role::Reader), make("bob", Role::Writer));
     let tokens = files.write("tokens", format!("{}\n{}\n", reader.line, writer.line));
-    let movies = Movies::keeping(10).await;
+    let movies = SharedStore::with_change_log(10).await;
     let access = Access::open(Some(&tokens), false).unwrap();
-    let service = movies.start_for(access);
+    let service = movies.start_with_access(access);
     let client = |token: Option<&str>| {
         let token = token.map(|token| Token::new(token).unwrap());
         Client::connect(&Config { token, ..config([service.socket_address()]) }).unwrap()
@@ -237,7 +237,7 @@ async fn a_caller_is_known_by_its_token_and_may_do_what_its_role_may() {
 }
 
 #[tokio::test]
-async fn without_tokens_what_may_be_read_may_not_be_changed() {
+async fn without_tokens_the_catalogue_is_read_only() {
     let service = Service::start(server());
     let error = service.client().create(movie("a", "A")).await.unwrap_err();
     assert!(matches!(error, Error::PermissionDenied { .. }), "{error}");
