@@ -193,8 +193,8 @@ impl Caller {
             if let Some(token) = &self.token {
                 request.metadata_mut().insert("authorization", token.value().clone());
             }
-            let status = match timeout_at(deadline, send(connection.channel.clone(), request, deadline)).await
-            {
+            let call = send(connection.channel.clone(), request, deadline);
+            let status = match timeout_at(deadline, call).await {
                 Ok(Ok(response)) => {
                     debug!("first response from {} in {:.1?}", peer.name, began.elapsed());
                     return Ok(PeerResponse { peer, message: response.into_inner() });

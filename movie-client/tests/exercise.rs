@@ -1,18 +1,18 @@
-//! Compiles the finished exercise of `docs/tutorial.md`, which `docs/exercise/` keeps, and runs its tests.
+//! Compiles the finished exercise of `docs/tutorial.md` from `docs/exercise/`, and runs its tests.
 //!
-//! The exercise adds a module to `movie-proto` and one to `movie-service`. Here, this crate is both of them: the
-//! crates as they are, and the modules as the exercise writes them.
+//! The exercise adds a module to `movie-proto` and one to `movie-service`. Here, this crate stands for both of them:
+//! it has the items of the crates and the modules of the exercise.
 
 extern crate movie_proto as contract;
 extern crate movie_service as service;
-// From here on, the paths of the exercise lead to this crate.
+// From here on, the paths of the exercise refer to this crate.
 extern crate self as movie_proto;
 extern crate self as movie_service;
 
 pub use contract::MovieData;
 pub use service::{catalogue, store};
 
-/// What the exercise adds to `movie-proto`.
+/// The module that the exercise adds to `movie-proto`.
 pub mod exercise {
     /// The package `exercise.v1`.
     #[allow(

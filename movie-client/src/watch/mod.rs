@@ -139,7 +139,7 @@ impl Watch {
                 // A service ends a watch only when it shuts down.
                 Ok(None) => self.reconnect("the service ended the watch").await,
                 Err(error) if error == Error::WatcherTooSlow || error.is_temporary() => {
-                    self.reconnect(&error).await
+                    self.reconnect(&error).await;
                 }
                 // Another node has this revision already, and this one will have it soon.
                 Err(Error::RevisionUnknown { .. })

@@ -1,11 +1,11 @@
-//! Which crate of the workspace depends on which.
+//! Dependencies between the crates of the workspace.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 use crate::files::members;
 
-/// Returns what is wrong with a drawing of the crates and of the arrows from each to those that it depends on.
+/// Checks a diagram of the crates, with an arrow from each crate to each of its dependencies.
 pub(crate) fn check(drawing: &str) -> Result<(), String> {
     let crates = members();
     let words: Vec<&str> = drawing.split_whitespace().collect();

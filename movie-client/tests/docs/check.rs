@@ -1,4 +1,4 @@
-//! Checks a document, part by part, as a reader follows it.
+//! Checks of a document, part by part, in the order in which it is read.
 
 use std::ops::Range;
 use std::path::Path;
@@ -16,13 +16,13 @@ use crate::markdown::{self, Kind};
 use crate::service::Service;
 use crate::{arrows, wire};
 
-/// A line that stands for lines left out.
+/// Line that stands for omitted lines.
 const ELLIPSIS: &str = "…";
 
-/// What is wrong in a part of a document, and how many lines below the part's first.
+/// A problem in a part of a document, with its line relative to the first line of the part.
 type Wrong = (usize, String);
 
-/// Returns what is wrong in a document: file, line, the first line of the block, and what was expected.
+/// Returns the problems of a document: file, line, problem, and the first line of the block.
 pub(crate) fn problems(name: &str, document: &str) -> Vec<String> {
     let mut reader = Reader { document: name.to_owned(), files: Files::new(), service: None };
     let lines: Vec<&str> = document.lines().collect();
@@ -33,7 +33,7 @@ pub(crate) fn problems(name: &str, document: &str) -> Vec<String> {
     wrong.collect()
 }
 
-/// Whoever follows a document, and how far that got.
+/// State of a reader who follows the document.
 struct Reader {
     document: String,
     files: Files,
@@ -71,7 +71,7 @@ impl Reader {
         }
     }
 
-    /// The lines of the block are in the file.
+    /// Checks that the file contains the lines of the block.
     fn quote(&self, path: &str, lines: &[String]) -> Result<(), Wrong> {
         let file = self.files.read(path).map_err(above)?;
         let file: Vec<&str> = file.lines().collect();
@@ -84,7 +84,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The block is a file that the reader creates, and what the finished exercise has there.
+    /// Checks a block with a new file against the finished exercise, and creates the file.
     fn create(&self, path: &str, lines: &[String]) -> Result<(), Wrong> {
         let finished = self.files.finished(path).map_err(above)?;
         same(lines, &finished, &format!("the finished {path} has"))?;
@@ -92,7 +92,7 @@ impl Reader {
         Ok(())
     }
 
-    /// The block is a change that the reader makes to a file, and it fits the file.
+    /// Applies a block with a diff to its file.
     fn change(&self, path: &str, lines: &[String]) -> Result<(), Wrong> {
         let file = self.files.read(path).map_err(above)?;
         let mut file: Vec<&str> = file.lines().collect();
@@ -124,33 +124,33 @@ impl Reader {
         Ok(())
     }
 
-    /// The block is a database that the service loads.
+    /// Checks that the service loads the block as a database.
     fn database(&self, lines: &[String]) -> Result<(), String> {
         let path = "example.json";
         self.files.change(path, &(lines.join("\n") + "\n"));
         self.load(path).map_err(|error| format!("the service refuses it: {error}"))
     }
 
-    /// The block is a file that the reader creates, and that the service refuses.
+    /// Creates a file with the block's content, and checks that the service rejects it.
     fn broken(&self, path: &str, lines: &[String]) -> Result<(), String> {
         self.files.change(path, &(lines.join("\n") + "\n"));
         self.load(path).err().map(drop).ok_or_else(|| format!("the service loads {path}"))
     }
 
-    /// The block is what the service says of a file that it refuses.
+    /// Checks the error of the service about a rejected file.
     fn refusal(&self, path: &str, lines: &[String]) -> Result<(), Wrong> {
         let Err(error) = self.load(path) else { return Err(above(format!("the service loads {path}"))) };
         same(lines, &error, "the service says")
     }
 
-    /// Loads a file as the service does. What is wrong with it begins with its path as the document has it.
+    /// Loads a file like the service. The error has the path from the document.
     fn load(&self, path: &str) -> Result<(), String> {
         let file = self.files.find(path)?;
         let place = file.display().to_string();
         json::load(&file).map(drop).map_err(|error| error.to_string().replace(&place, path))
     }
 
-    /// The block is the movie that has this id, as it travels.
+    /// Checks the wire format of the movie with this id.
     fn bytes(&self, id: &str, lines: &[String]) -> Result<(), Wrong> {
         let file = self.files.find("databases/movies.json").map_err(above)?;
         let movies = json::load(&file).map_err(|error| above(error.to_string()))?;
@@ -158,7 +158,7 @@ impl Reader {
         same(lines, &wire::dump(&MovieData::from(movie)), "the bytes are")
     }
 
-    /// The commands work, and print what the block says. What a command prints may be left out if it works.
+    /// Runs the commands of the block, and compares their output. The output of a successful command may be omitted.
     fn console(&mut self, lines: &[String]) -> Result<(), Wrong> {
         let mut rest = (1..).zip(lines).peekable();
         while let Some((below, line)) = rest.next() {
@@ -180,7 +180,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Commands, flags, environment variables, paths of files and paths of calls are real.
+    /// Checks that commands, flags, environment variables, file paths and RPC paths exist.
     fn code(&self, code: &str) -> Result<(), String> {
         let ends = [".rs", ".proto", ".json", ".toml", ".md"];
         if code.starts_with("cargo ") || code.starts_with("git ") {
@@ -196,7 +196,7 @@ impl Reader {
             is_option(code).then_some(()).ok_or_else(|| format!("neither program knows `{code}`"))
         } else if code.contains('/') || ends.iter().any(|end| code.ends_with(end)) {
             let path = code.trim_end_matches('/');
-            // From the root, or from the document's directory.
+            // The path is relative to the root or to the document's directory.
             let beside = Path::new(&self.document).with_file_name(path);
             let is_beside = self.files.find(&beside.to_string_lossy()).is_ok();
             let found = self.files.find(path).map(drop);
@@ -206,7 +206,7 @@ impl Reader {
         }
     }
 
-    /// What a link leads to is there, unless that is another site.
+    /// Checks that the target of a link exists, unless it is an external site.
     fn link(&self, target: &str) -> Result<(), String> {
         let path = target.split('#').next().unwrap_or_default();
         let document = xtask::root().join(&self.document);
@@ -220,7 +220,7 @@ fn above(what: String) -> Wrong {
     (0, what)
 }
 
-/// Says whether the service or the client has this flag or this environment variable.
+/// Returns whether the service or the client has this flag or environment variable.
 fn is_option(code: &str) -> bool {
     let name = code.split([' ', '=']).next().unwrap_or_default();
     has_option(&Config::command(), name) || has_option(&Args::command(), name)
@@ -242,7 +242,7 @@ fn language_of(path: &str) -> &str {
     }
 }
 
-/// Cuts lines where some are left out.
+/// Splits lines at ellipses.
 fn pieces(lines: &[String]) -> Result<Vec<Range<usize>>, Wrong> {
     let mut start = 0;
     let mut pieces = Vec::new();
@@ -255,10 +255,10 @@ fn pieces(lines: &[String]) -> Result<Vec<Range<usize>>, Wrong> {
     if pieces.is_empty() { Err(above("the block is empty".to_owned())) } else { Ok(pieces) }
 }
 
-/// Returns where in a file `piece` is, or the first line of it that is not where the lines before it are.
+/// Returns the range of `piece` in a file, or the index of its first line that does not match.
 fn find(file: &[&str], from: usize, piece: &[&str]) -> Result<Range<usize>, usize> {
     let fitting = |start: usize| file[start..].iter().zip(piece).take_while(|(a, b)| a == b).count();
-    // The last of equals is what `max_by_key` returns: the first place in the file.
+    // `max_by_key` returns the last maximum, which is the first position in the file.
     let start = (from..file.len()).rev().max_by_key(|start| fitting(*start)).unwrap_or(from);
     let fits = fitting(start);
     if fits == piece.len() { Ok(start..start + fits) } else { Err(fits) }
@@ -268,7 +268,7 @@ fn not_in(path: &str, line: &str, index: usize) -> Wrong {
     (index + 1, format!("{path} does not have the line `{line}` there"))
 }
 
-/// Compares the lines of a block with the text that they should be.
+/// Compares the lines of a block with the expected text.
 fn same(lines: &[String], text: &str, expected: &str) -> Result<(), Wrong> {
     let mut texts = text.lines();
     for (below, line) in (1..).zip(lines) {

@@ -1,4 +1,4 @@
-//! The commands that a document may show.
+//! Commands in documents.
 
 use std::process;
 
@@ -9,40 +9,40 @@ use movie_service::config::{Config, Database};
 use crate::files::{Files, members};
 use crate::service::Service;
 
-/// The program of `cargo xtask`.
+/// Source file of `cargo xtask`.
 const XTASK_MAIN: &str = "xtask/src/main.rs";
 
-/// A command that is known to work as far as that can be printed without running it.
+/// A known command.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Runs the service.
+    /// Run the service.
     Serve(Box<Config>),
-    /// Runs the client with these arguments.
+    /// Run the client with these arguments.
     Call(Vec<String>),
-    /// Takes too long to be run, or prints help. That what it names is there is what is checked.
+    /// Only check that the command exists, because it runs for too long or prints help.
     Known,
-    /// Generates code from the contract.
+    /// Generate code from the contract.
     Generate,
-    /// Compares the generated code with the contract.
+    /// Compare the generated code with the contract.
     CheckGenerated,
-    /// Undoes the changes to a file.
+    /// Undo the changes to a file.
     Restore(String),
 }
 
-/// Says whether a command is `.ci/run`, or a step of it.
+/// Returns whether a command is `.ci/run` or one of its steps.
 fn is_check(line: &str, files: &Files) -> bool {
     let script = files.read(".ci/run").unwrap_or_default();
     line == ".ci/run" || script.lines().any(|step| step.strip_prefix("step ") == Some(line))
 }
 
-/// What a command printed.
+/// Result of a command.
 pub(crate) struct Outcome {
     pub(crate) success: bool,
     pub(crate) output: String,
 }
 
 impl Command {
-    /// Reads a command line.
+    /// Parses a command line.
     pub(crate) fn parse(line: &str, files: &Files) -> Result<Self, String> {
         let words = shlex::split(line).ok_or_else(|| format!("a quote without its pair: `{line}`"))?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -62,9 +62,9 @@ impl Command {
                 files.find(&format!("{package}/tests/{name}.rs")).map(|_| Self::Known)
             }
             ["cargo", "xtask", args @ ..] => Self::xtask(files, args),
-            // A test of the client runs them, and calls with what they make.
+            // A test of the client runs these commands and uses their certificates.
             ["openssl", "req", ..] => Ok(Self::Known),
-            // What a change has to pass is what `.ci/run` runs.
+            // `.ci/run` runs these checks.
             ["cargo", "fmt" | "clippy", ..] | [".ci/run"] if is_check(line, files) => Ok(Self::Known),
             ["git", "restore", path] => files.find(path).map(|_| Self::Restore((*path).to_owned())),
             _ => Err(format!("unverified command `{line}`: teach it to movie-client/tests/docs/command.rs")),
@@ -77,7 +77,7 @@ impl Command {
         let parsed = match package {
             "movie-service" => Config::try_parse_from(words).map(|config| match config.command {
                 None => Self::Serve(Box::new(config)),
-                // Tokens differ each time, and stores would be made here.
+                // Tokens are random, and stores would be created here.
                 Some(_) => Self::Known,
             }),
             "movie-client" => Args::try_parse_from(words)
@@ -102,11 +102,12 @@ impl Command {
         files.expect(XTASK_MAIN, variant).map(|()| command)
     }
 
-    /// Runs the command: on `files`, and with `service` for the service that a command before it started.
+    /// Runs the command on `files`. `service` holds the service that an earlier command started.
     pub(crate) fn run(self, files: &Files, service: &mut Option<Service>) -> Result<Outcome, String> {
         match self {
             Self::Serve(config) => {
-                // On a free port in place of the one that the command names, which may be in use. Stores are looked up only.
+                // The service runs on a free port, because the port of the command may be in use. Writable stores are
+                // not started.
                 if let Database::Json(path) = &config.database {
                     *service = Some(Service::start(&files.find(&path.to_string_lossy())?)?);
                 }
@@ -138,8 +139,8 @@ impl Outcome {
         Self { success: true, output: String::new() }
     }
 
-    /// What `cargo xtask` makes of a result. The program itself works on the repository only, so what its `main`
-    /// prints is printed here, and `main` must have the same format.
+    /// Formats a result like `cargo xtask`, whose program works on the repository only. Checks that its `main` has
+    /// the same format.
     fn of_xtask(result: &anyhow::Result<()>, files: &Files) -> Result<Self, String> {
         files.expect(XTASK_MAIN, "\"error: {error:#}\"")?;
         Ok(match result {

@@ -1,4 +1,4 @@
-//! The files that a document speaks of, as they are at that point of it.
+//! Files of a document, in their state at the current point of the document.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,11 +6,10 @@ use std::path::{Component, Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// Where the finished files of the tutorial's exercise are kept, under the paths that they get.
+/// Directory with the finished files of the tutorial's exercise.
 const EXERCISE_DIR: &str = "docs/exercise";
 
-/// The files of the repository, and over them those that the document changes: in a directory of its own,
-/// so that the repository stays as it is.
+/// The files of the repository, overlaid by the files that the document changes in a temporary directory.
 pub(crate) struct Files {
     changed: TempDir,
 }
@@ -18,7 +17,7 @@ pub(crate) struct Files {
 impl Files {
     pub(crate) fn new() -> Self {
         let changed = tempfile::tempdir().unwrap();
-        // What the generation of code reads and writes has to be there as a whole.
+        // The code generation reads and writes whole directories.
         for directory in ["proto", "movie-proto/src/generated"] {
             copy(&xtask::root().join(directory), &changed.path().join(directory));
         }
@@ -30,7 +29,7 @@ impl Files {
         self.changed.path()
     }
 
-    /// Returns where a file or directory is.
+    /// Returns the path of a file or directory.
     pub(crate) fn find(&self, path: &str) -> Result<PathBuf, String> {
         let inside = Path::new(path).components().all(|part| matches!(part, Component::Normal(_)));
         let places = [self.changed.path().join(path), xtask::root().join(path)];
@@ -42,7 +41,7 @@ impl Files {
         fs::read_to_string(self.find(path)?).map_err(|error| format!("read {path}: {error}"))
     }
 
-    /// Fails if a text is not in a file.
+    /// Fails unless a file contains a text.
     pub(crate) fn expect(&self, path: &str, text: &str) -> Result<(), String> {
         let is_there = self.read(path)?.contains(text);
         is_there.then_some(()).ok_or_else(|| format!("`{}` is not in {path}", text.trim()))
@@ -62,17 +61,17 @@ impl Files {
         Ok(())
     }
 
-    /// Returns a file as the exercise arrives at it.
+    /// Returns a file of the finished exercise.
     pub(crate) fn finished(&self, path: &str) -> Result<String, String> {
         self.read(&format!("{EXERCISE_DIR}/{path}"))
     }
 
-    /// Says whether the exercise arrives at such a file or directory.
+    /// Returns whether the finished exercise has this file or directory.
     pub(crate) fn has_finished(&self, path: &str) -> bool {
         self.find(&format!("{EXERCISE_DIR}/{path}")).is_ok()
     }
 
-    /// Says which finished file that the exercise generates is not what the generation gives.
+    /// Fails if a generated file of the finished exercise is stale.
     pub(crate) fn check_finished_generated(&self) -> Result<(), String> {
         let directory = "movie-proto/src/generated";
         for entry in fs::read_dir(xtask::root().join(EXERCISE_DIR).join(directory)).unwrap() {
@@ -88,7 +87,7 @@ impl Files {
     }
 }
 
-/// Returns the members of the workspace: their folders, which have the names of the crates.
+/// Returns the members of the workspace. Their directories have the names of the crates.
 pub(crate) fn members() -> BTreeSet<String> {
     let manifest = fs::read_to_string(xtask::root().join("Cargo.toml")).unwrap();
     let (_, list) = manifest.split_once("\nmembers = [").unwrap();

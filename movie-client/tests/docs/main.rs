@@ -1,23 +1,23 @@
-//! Checks what the documents show: every block, command, path, option and link. Prose is not checked.
+//! Checks of the documents: every block, command, path, option and link. Prose is not checked.
 //!
-//! A document is followed from top to bottom, as a reader would. What stands behind the three backticks says how
-//! a block is checked; a block that nothing checks is an error.
+//! A document is followed from top to bottom. The text after the three backticks determines the check of a block; an
+//! unchecked block is an error.
 //!
 //! Commands that generate code, serve or call are run: the service in this process on a free port, the code
-//! generation in a copy of what it reads. Those that build, test, measure or print help take too long, or say
-//! nothing new; like the commands within a sentence, they are only looked up: what they name is there.
+//! generation in a copy of its files. Commands that build, test, measure or print help are only looked up, like the
+//! commands within a sentence.
 //!
 //! | block | check |
 //! |---|---|
-//! | `rust file=PATH`, also proto, json, toml | its lines are in the file, in this order; `…` stands for others |
-//! | `proto new=PATH`, also rust | it is what the finished exercise in `docs/exercise/` has there |
-//! | `diff file=PATH` | it fits the file, which has the change from then on |
-//! | `console` | each `$ ` line is a command that is run, or known; what it prints is the lines after it |
-//! | `json database` | it is a database that the service loads |
-//! | `json refused=FILE` | it is a file that the service refuses |
-//! | `text refused=FILE` | it is what the service says of that file |
-//! | `text movie=ID` | it is this movie, byte for byte |
-//! | `text arrows` | it is the crates of the workspace and which depends on which |
+//! | `rust file=PATH`, also proto, json, toml | the file has these lines in this order; `…` stands for others |
+//! | `proto new=PATH`, also rust | equals the file of the finished exercise in `docs/exercise/` |
+//! | `diff file=PATH` | applies to the file, which has the change from then on |
+//! | `console` | each `$ ` line is a command that is run or looked up; its output follows |
+//! | `json database` | the service loads the database |
+//! | `json refused=FILE` | the service rejects the file |
+//! | `text refused=FILE` | the error of the service about this file |
+//! | `text movie=ID` | the wire format of this movie |
+//! | `text arrows` | the crates of the workspace and their dependencies |
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -158,7 +158,7 @@ fn a_broken_path_option_or_link_is_an_error() {
     assert_wrong(&["See [there](docs/gone.md)."], "d.md:1: the link leads nowhere: docs/gone.md");
 }
 
-/// Asserts that the first problem in these lines, as the file `d.md`, begins as expected.
+/// Asserts that the first problem of these lines, as the file `d.md`, begins as expected.
 fn assert_wrong(lines: &[&str], expected: &str) {
     let problems = problems("d.md", &lines.join("\n"));
     let first = problems.first().map_or("nothing", String::as_str);

@@ -1,26 +1,26 @@
-//! Cuts a document into what can be checked.
+//! Splits a document into parts that can be checked.
 
-/// A part of a document, and the line where it begins.
+/// A part of a document, with its first line.
 #[derive(Debug)]
 pub(crate) struct Part {
     pub(crate) line: usize,
     pub(crate) kind: Kind,
 }
 
-/// What a part is.
+/// Kind of a part.
 #[derive(Debug)]
 pub(crate) enum Kind {
-    /// A fenced block: what stands behind the opening fence, and the lines up to the closing one.
+    /// A fenced block: the text after the opening fence, and the lines of the block.
     Block { info: String, lines: Vec<String> },
-    /// Code within a sentence.
+    /// Inline code.
     Code(String),
-    /// Where a link leads.
+    /// Target of a link.
     Link(String),
-    /// What this reader does not understand, and so cannot be checked.
+    /// Markdown that is not supported, and therefore cannot be checked.
     Unreadable(&'static str),
 }
 
-/// Returns the parts of a document in their order. Prose is left out.
+/// Returns the parts of a document in order, without prose.
 pub(crate) fn parts(document: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut lines = (1..).zip(document.lines());
@@ -52,7 +52,7 @@ pub(crate) fn parts(document: &str) -> Vec<Part> {
     parts
 }
 
-/// Adds the code and the links of a line of prose.
+/// Adds the inline code and the links of a line of prose.
 fn sentence(text: &str, add: &mut impl FnMut(Kind)) {
     let mut pieces = text.split('`');
     while let Some(prose) = pieces.next() {

@@ -13,10 +13,10 @@ use movie_service::store::json;
 use tokio::runtime;
 use tokio::sync::oneshot;
 
-/// A service that runs on a thread of this process until it is dropped.
+/// A service on a thread of this process. It stops when it is dropped.
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
-    /// Both are there until it is dropped.
+    /// `None` only while the service is dropped.
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
 }
 

@@ -1,14 +1,14 @@
-//! A message as it travels, byte for byte.
+//! Wire format of a message.
 
 use std::fmt::Write;
 
 use movie_proto::MovieData;
 use prost::Message;
 
-/// Bytes in one line.
+/// Bytes per line.
 const BYTES_PER_LINE: usize = 12;
 
-/// Returns the message behind its gRPC prefix in hexadecimal, with what each piece means.
+/// Returns the message with its gRPC prefix in hexadecimal, with the meaning of each part.
 pub(crate) fn dump(movie: &MovieData) -> String {
     let message = movie.encode_to_vec();
     let mut text = String::new();

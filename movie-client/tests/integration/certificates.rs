@@ -1,4 +1,4 @@
-//! The certificates that `docs/operations/secure.md` shows how to make.
+//! Certificates from the commands in `docs/operations/secure.md`.
 
 use std::fs;
 use std::io::{self, Write};

@@ -83,7 +83,7 @@ async fn list_prints_every_title_in_the_order_of_the_service() {
     let address = over("films.json");
     let text = include_str!("../../../databases/films.json");
     let titles = text.lines().filter_map(|line| line.strip_prefix("{\"title\": \"")?.split("\", \"").next());
-    // JSON escapes quotes, and nothing else that is in these titles.
+    // JSON escapes only the quotes of these titles.
     let lines: Vec<String> =
         titles.map(|title| format!("Movie called {}\n", title.replace("\\\"", "\""))).collect();
     let expected = lines.concat();
@@ -155,7 +155,7 @@ async fn an_unknown_command_is_quoted_and_exits_with_2() {
     assert!(outcome.stderr.contains("gte"), "{}", outcome.stderr);
 }
 
-/// A service of the course whose list has one movie and then goes on as the test says.
+/// A service of the course whose list has one movie and then continues with this step.
 async fn scripted(then: Step) -> ScriptedServer {
     ScriptedServer::start(move |call| match call.path.as_str() {
         "/Movie/GetMovieByID" => vec![Step::End(Status::resource_exhausted("too many\ncalls"))],
@@ -204,14 +204,14 @@ async fn a_closed_standard_error_changes_nothing() {
         command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(writer);
         let mut child = command.spawn().unwrap();
         let mut stdin = child.stdin.take().unwrap();
-        // It may have ended without a look at it.
+        // The command may have ended before it reads its input.
         let _ = stdin.write_all(b"7\n").await;
         drop(stdin);
         assert_eq!(child.wait_with_output().await.unwrap().status.code(), Some(1), "{arguments:?}");
     }
 }
 
-/// A service that answers with nothing, whatever it is call and whether or not more is call.
+/// A service that responds to every call with an empty stream, without reading the request.
 async fn empty() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -314,7 +314,7 @@ async fn an_empty_environment_variable_counts_as_unset() {
         command.args(["--address", &address, "info"]).envs(names.map(|name| (name, value)));
         assert_eq!(outcome(&mut command).await, expected);
     }
-    // Blanks and a comma too many are what lists in files often have.
+    // Lists in files often have blanks and superfluous commas.
     for list in [format!(" {address} , "), format!(",{address},,{films}")] {
         assert_eq!(outcome(program().env("MOVIE_ADDRESS", list).args(["health"])).await.code, Some(0));
     }

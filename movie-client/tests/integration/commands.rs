@@ -1,5 +1,5 @@
-//! What commands print, and their exit codes, as the files in `tests/commands/` show them. In a directory are the commands
-//! for one service. `TRYCMD=overwrite` writes the files anew; they have `/` where the client prints `\`.
+//! Snapshots of output and exit codes in `tests/commands/`. Each directory has the commands for one service.
+//! `TRYCMD=overwrite` writes the files anew; they have `/` where the client prints `\`.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -9,7 +9,7 @@ use trycmd::TestCases;
 
 use crate::service::{Service, over};
 
-/// Returns the cases of a file, or of all that a pattern matches, for the service at an address.
+/// Returns the test cases of a file, or of all files that match a pattern, for the service at an address.
 fn cases(files: &Path, address: SocketAddr) -> TestCases {
     let address = address.to_string();
     let cases = TestCases::new();

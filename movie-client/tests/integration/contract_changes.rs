@@ -1,4 +1,4 @@
-//! What tonic and prost make of programs whose contracts differ, as section 8 of the tutorial says.
+//! Behaviour of tonic and prost with differing contracts, as in section 8 of the tutorial.
 
 use movie_proto::{Empty, MovieData, MovieId};
 use prost::{DecodeError, Message};
@@ -10,7 +10,7 @@ use tonic_prost::ProstCodec;
 
 use crate::service::over;
 
-/// Calls the service without a stub, so that the kind of the call is free.
+/// Returns a client without a stub, so that any kind of call is possible.
 async fn caller() -> Grpc<Channel> {
     let endpoint = Endpoint::from_shared(format!("http://{}", over("movies.json"))).unwrap();
     let mut caller = Grpc::new(endpoint.connect().await.unwrap());
@@ -37,28 +37,28 @@ async fn a_streaming_call_takes_a_single_response_as_a_stream_of_one() {
     assert_eq!(movies.message().await.unwrap(), None);
 }
 
-/// A `MovieData` whose `rating` has another type, and with it another wire type.
+/// A `MovieData` whose `rating` has another type with another wire type.
 #[derive(Clone, PartialEq, Message)]
 struct OtherWireType {
     #[prost(uint32, tag = "2")]
     rating: u32,
 }
 
-/// A `MovieData` whose `rating` has another type of the same wire type.
+/// A `MovieData` whose `rating` has another type with the same wire type.
 #[derive(Clone, PartialEq, Message)]
 struct SameWireType {
     #[prost(fixed32, tag = "2")]
     rating: u32,
 }
 
-/// A `MovieData` whose `rating` has another number.
+/// A `MovieData` whose `rating` has another field number.
 #[derive(Clone, PartialEq, Message)]
 struct OtherNumber {
     #[prost(float, tag = "5")]
     rating: f32,
 }
 
-/// Reads a movie with the rating 8.2 as another message.
+/// Decodes a movie with the rating 8.2 as another message.
 fn read_as<M: Message + Default>() -> Result<M, DecodeError> {
     let movie = MovieData { title: "The Martian".to_owned(), rating: 8.2, ..MovieData::default() };
     M::decode(movie.encode_to_vec().as_slice())

@@ -1,4 +1,4 @@
-//! The client as its users meet it: the command line against a service.
+//! Tests of the command line against a service.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 

@@ -1,4 +1,4 @@
-//! Services to call, each on a thread of this process, and the client to call them with.
+//! Services on threads of this process, and the client program.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -23,10 +23,10 @@ use tokio::process::Command;
 use tokio::runtime;
 use tokio::sync::oneshot;
 
-/// An address where nobody is: no port of this number is given to who asks for any.
+/// Address without a listener. The operating system never assigns this port.
 pub(crate) const UNREACHABLE_ADDRESS: &str = "127.0.0.1:1";
 
-/// The real service, until it is dropped.
+/// The real service. It stops when it is dropped.
 pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     running: Option<(oneshot::Sender<()>, JoinHandle<()>)>,
@@ -39,7 +39,7 @@ impl Service {
         Self::start(async || server)
     }
 
-    /// Serves a database of the workspace to who has one of these tokens, each a line of a tokens file.
+    /// Serves a database of the workspace to callers with these tokens, in the format of a tokens file.
     pub(crate) fn with_tokens(name: &str, lines: &str) -> Self {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(&file, lines).unwrap();
@@ -54,7 +54,7 @@ impl Service {
         Self::start(async || server)
     }
 
-    /// Serves the SQLite store in a directory, which it makes if there is none. Everybody may write.
+    /// Serves the SQLite store in a directory, which is created if necessary. Every caller may write.
     pub(crate) fn writable(directory: &Path) -> Self {
         let source = Source::Sqlite(directory.join("movies.db"));
         Self::start(async move || {
@@ -94,12 +94,12 @@ impl Drop for Service {
 fn read_only(name: &str) -> Server {
     let movies = json::load(&workspace("databases").join(name)).unwrap();
     let store = Store::read_only("json");
-    // Without tokens, what says that the store cannot be written is the store.
+    // The store rejects writes, not the access control.
     let access = Access::open(None, store.is_read_only()).unwrap();
     Server { store, access, ..quiet(Arc::new(Catalogue::new(movies))) }
 }
 
-/// A server that does not wait for calls to end when it is stopped.
+/// A server that shuts down without waiting for calls.
 fn quiet(catalogue: Arc<Catalogue>) -> Server {
     Server { grace: Duration::ZERO, ..Server::new(catalogue, Found::quiet()) }
 }
@@ -115,7 +115,7 @@ pub(crate) fn workspace(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// Returns the command that runs the client, whatever the environment of the tests says to it.
+/// Returns the command that runs the client, without environment variables of the test run.
 pub(crate) fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_movie-client"));
     let names = env::vars_os().map(|(name, _)| name);
@@ -133,7 +133,7 @@ pub(crate) fn client(address: &impl ToString) -> Command {
     command
 }
 
-/// What a command printed, and its exit code.
+/// Output and exit code of a command.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Outcome {
     pub(crate) code: Option<i32>,
@@ -143,7 +143,7 @@ pub(crate) struct Outcome {
 
 /// Runs a command to its end.
 pub(crate) async fn outcome(command: &mut Command) -> Outcome {
-    // Not a measure of speed: the machine may be busy.
+    // Only guards against hanging.
     let output = tokio::time::timeout(Duration::from_secs(30), command.output()).await;
     let output = output.expect("the client did not end").unwrap();
     Outcome {

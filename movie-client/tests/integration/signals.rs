@@ -1,4 +1,4 @@
-//! What Ctrl-C does: a command ends between two lines, and a measurement tells what it has measured.
+//! Interruptions by Ctrl-C: a command ends between two lines, and a benchmark prints its report.
 
 use std::process::{Output, Stdio};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use crate::service::{Service, client, outcome, over};
 
-/// A command that runs, and what it prints.
+/// A running command and its output.
 struct Running {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -37,7 +37,7 @@ impl Running {
         kill(Pid::from_raw(id), Signal::SIGINT).unwrap();
     }
 
-    /// Waits for the end, and returns the exit code and what else was printed.
+    /// Waits for the end, and returns the exit code and the remaining output.
     async fn end(mut self) -> (Option<i32>, String, String) {
         let ended = timeout(Duration::from_secs(30), async {
             let mut stdout = String::new();
@@ -60,7 +60,7 @@ async fn an_interruption_ends_a_watch() {
 #[tokio::test]
 async fn an_interruption_ends_a_long_list_between_two_lines() {
     let mut list = Running::start(client(&over("films.json")).arg("list"));
-    // It has much more to print than anybody has read.
+    // The list is much longer than the buffers.
     assert!(list.line().await.starts_with("{\"title\":\"Abe Lincoln in Illinois\""));
     list.interrupt();
     let (code, stdout, stderr) = list.end().await;
@@ -112,7 +112,7 @@ async fn an_interruption_ends_an_import_that_waits_for_input() {
     let mut import = Running::start(client(&service.address).args(["import", "-", "-v"]));
     let mut printed = BufReader::new(import.child.stderr.take().unwrap()).lines();
     let mut stdin = import.child.stdin.take().unwrap();
-    // As many as are sent at once, so that they are there when it waits for more.
+    // One batch, which is sent while the import waits for more input.
     let rows = (0..10_000).map(|id| format!("{{\"id\":\"{id}\",\"title\":\"A title\"}}\n"));
     stdin.write_all(rows.collect::<String>().as_bytes()).await.unwrap();
     while !printed.next_line().await.unwrap().unwrap().contains("first response") {}
@@ -135,7 +135,7 @@ async fn an_interrupted_measurement_prints_its_report() {
     let address = over("movies.json");
     let bench = ["bench", "--duration", "1h", "--warm-up", "0", "--concurrency", "1", "-v"];
     let mut bench = Running::start(client(&address).args(bench));
-    // Each answer is printed, and few are needed to prepare.
+    // Each response is logged. The preparation needs only a few.
     let mut printed = BufReader::new(bench.child.stderr.take().unwrap()).lines();
     for _ in 0..100 {
         let line = timeout(Duration::from_secs(30), printed.next_line()).await;

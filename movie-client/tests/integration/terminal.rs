@@ -1,4 +1,4 @@
-//! What is seen on a terminal: columns that fit, colours, and progress.
+//! Output on a terminal: columns, colours and progress bars.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -19,20 +19,20 @@ use crate::service::{self, Service, over, workspace};
 
 const TERMINAL_SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
 
-/// Takes a line that it stands in back to its beginning and empties it.
+/// Control sequence that clears the current line.
 const CLEAR_LINE: &str = "\r\x1b[2K";
 
-/// Runs a command on a terminal of 80 columns, and returns its exit code and all that the terminal is sent.
+/// Runs a command on a terminal of 80 columns, and returns its exit code and its output.
 async fn on_terminal(command: &mut Command) -> (Option<i32>, String) {
     on_terminal_until(command, None).await
 }
 
-/// Runs a command on a terminal, and interrupts it when this has been sent.
+/// Runs a command on a terminal, and interrupts it after this output.
 async fn on_terminal_until(command: &mut Command, last: Option<&'static str>) -> (Option<i32>, String) {
     let OpenptyResult { master, slave } = openpty(&TERMINAL_SIZE, None).unwrap();
     let end = || Stdio::from(slave.try_clone().unwrap());
     let mut child = command.stdin(end()).stdout(end()).stderr(end()).spawn().unwrap();
-    // The command has ends of its own, which it should not outlive.
+    // The terminal closes only after the command has dropped its handles.
     *command = Command::new("true");
     drop(slave);
     let id = Pid::from_raw(child.id().unwrap().try_into().unwrap());
@@ -50,18 +50,18 @@ async fn on_terminal_until(command: &mut Command, last: Option<&'static str>) ->
     (code, sent.join().unwrap())
 }
 
-/// Returns the command that runs the client on a terminal that can show colours.
+/// Returns the command that runs the client on a terminal with colours.
 fn client(address: &impl ToString) -> Command {
     let mut command = service::client(address);
     command.env("TERM", "xterm-256color");
     command
 }
 
-/// Reads what a terminal is sent until that is enough, or until nobody has it any more.
+/// Reads the output of a terminal until `is_enough` returns true, or until the terminal is closed.
 fn read(terminal: &mut File, sent: &mut String, is_enough: impl Fn(&str) -> bool) {
     let mut all = mem::take(sent).into_bytes();
     let mut some = [0; 4096];
-    // Linux says EIO at the end.
+    // Linux reports the end as EIO.
     while !is_enough(&String::from_utf8_lossy(&all))
         && let Ok(read @ 1..) = terminal.read(&mut some)
     {
@@ -70,7 +70,7 @@ fn read(terminal: &mut File, sent: &mut String, is_enough: impl Fn(&str) -> bool
     *sent = String::from_utf8(all).unwrap();
 }
 
-/// Returns where the columns of a table begin, by the two spaces before each name in its header.
+/// Returns the positions of the columns in a header.
 fn columns(header: &str) -> Vec<usize> {
     let names = ["ID", "TITLE", "YEAR", "RATING", "DIRECTOR", "GENRES"];
     names.iter().map(|name| header.find(name).unwrap_or_else(|| panic!("no {name}: {header}"))).collect()

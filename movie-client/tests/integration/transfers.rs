@@ -1,4 +1,4 @@
-//! Whole imports and exports: samples of each kind, cuts, and files that cannot be written.
+//! Imports and exports of whole files: samples, interruptions, and unwritable files.
 
 use std::fs;
 use std::io::{self, Write};
@@ -21,7 +21,7 @@ fn sample(path: &str) -> PathBuf {
     workspace("movie-client/tests/samples").join(path)
 }
 
-/// A store of a test's own, and a service over it.
+/// A store with a service over it.
 struct Store {
     service: Service,
     directory: TempDir,
@@ -33,16 +33,16 @@ impl Store {
         Self { service: Service::writable(directory.path()), directory }
     }
 
-    /// Imports a file, and returns how many movies were created, updated, unchanged and rejected.
+    /// Imports a file, and returns the numbers of created, updated, unchanged and rejected movies.
     async fn import(&self, file: &Path) -> [u64; 4] {
         let Outcome { code, stdout, stderr } =
             outcome(client(&self.service.address).args(["import", "-o", "csv"]).arg(file)).await;
-        // Of some samples, most rows are to be rejected.
+        // Most rows of some samples are invalid.
         assert!(matches!(code, Some(0 | 9)), "{stderr}");
         counts(&stdout)
     }
 
-    /// Exports to a file in the store's directory, and returns what is in it.
+    /// Exports to a file in the store's directory, and returns its content.
     async fn export(&self) -> String {
         let path = self.directory.path().join("export.json");
         let outcome = outcome(client(&self.service.address).arg("export").arg(&path)).await;
@@ -51,7 +51,7 @@ impl Store {
     }
 }
 
-/// Reads the outcome of an import, as CSV.
+/// Parses the summary of an import in CSV.
 fn counts(csv: &str) -> [u64; 4] {
     let value = |name| {
         let line = csv.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(','));
@@ -95,7 +95,8 @@ async fn a_compressed_file_has_the_same_movies() {
     }
 }
 
-/// Passes connections on to an address, until their callers have sent so many bytes; from then on nobody is there.
+/// Starts a proxy to an address that accepts one connection, and closes it after this number of bytes from the
+/// client.
 async fn cut_after(mut bytes: usize, to: SocketAddr) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -224,7 +225,7 @@ async fn an_export_writes_into_a_named_pipe() {
     let outcome = outcome(client(&over("films.json")).arg("export").arg(&link)).await;
     let printed = format!("17470 movies written to {}\n", link.display());
     assert_eq!((outcome.code, outcome.stderr), (Some(0), printed));
-    // Nobody would ever write into it if it had been replaced.
+    // The reader would wait for ever if the pipe had been replaced.
     assert!(!fs::metadata(&pipe).unwrap().is_file() && fs::symlink_metadata(&link).unwrap().is_symlink());
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing is left beside it");
     assert!(reader.join().unwrap() == fs::read_to_string(workspace("databases/films.json")).unwrap());

@@ -1,4 +1,4 @@
-//! What the client tells of its steps, the variables that stand for its flags, and the token, of which it tells nothing.
+//! Verbose output, environment variables, and the secrecy of tokens.
 
 use std::fs;
 use std::mem;
@@ -13,7 +13,8 @@ use tempfile::TempDir;
 use crate::proxy::Proxy;
 use crate::service::{Outcome, Service, UNREACHABLE_ADDRESS, client, outcome, over, program};
 
-/// Certificates and keys in a directory, in PEM: of the authority, the service `localhost`, and a caller.
+/// Certificates and keys in PEM, in a temporary directory: of the authority, of the service `localhost`, and of a
+/// caller.
 struct Files(TempDir);
 
 impl Files {
@@ -37,7 +38,7 @@ impl Files {
         self.0.path().join(name)
     }
 
-    /// Starts a service that shows the certificate of `localhost`, and demands one of its callers if `is_mutual`.
+    /// Starts a service with the certificate of `localhost`. If `is_mutual`, it requires a client certificate.
     fn serve(&self, is_mutual: bool) -> Service {
         let client_ca = is_mutual.then(|| self.path("ca.pem"));
         let files = TlsFiles { cert: self.path("localhost.pem"), key: self.path("localhost.key"), client_ca };
@@ -45,7 +46,7 @@ impl Files {
     }
 }
 
-/// Returns the steps that are printed, without their times.
+/// Returns the logged steps without their times.
 fn steps(stderr: &str) -> Vec<&str> {
     stderr.lines().map(|line| line.split_once(" ms  ").expect("a time comes first").1).collect()
 }
@@ -75,7 +76,7 @@ async fn verbose_logs_each_step_of_an_encrypted_call_with_its_duration() {
     let verbose = outcome(get.arg("-v")).await;
     assert_eq!((verbose.code, &verbose.stdout), (Some(0), &quiet.stdout));
     let steps = steps(&verbose.stderr);
-    // Which of its addresses comes first is the system's to say.
+    // The system determines the order of the addresses.
     let steps: Vec<_> = steps.into_iter().filter(|step| !step.starts_with("no connection to")).collect();
     let connected = format!("connected to localhost:{port} (127.0.0.1) in ");
     let answered = format!("first response from localhost:{port} (127.0.0.1) in ");

@@ -1,4 +1,4 @@
-//! Which of several addresses is called.
+//! Load balancing over several addresses.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -16,20 +16,15 @@ use tokio::net::TcpListener;
 use crate::proxy::Proxy;
 use crate::scripted::{ScriptedServer, Step};
 use crate::service::Service;
-use crate::support::{client, config, movie, unused_address};
+use crate::support::{authority, client, config, movie, service, unused_address};
 
-/// A service that has every movie.
-async fn service() -> ScriptedServer {
-    ScriptedServer::start(|_| vec![Step::message(&v1::Movie::default())]).await
-}
-
-/// What a name stands for, which can be changed.
+/// Addresses of a name, which can be changed.
 #[derive(Clone, Default)]
 struct DnsRecords(Arc<RecordsInner>);
 
 #[derive(Default)]
 struct RecordsInner {
-    /// `None` if it cannot be looked up.
+    /// `None` if the resolution fails.
     addresses: Mutex<Option<Vec<SocketAddr>>>,
     lookups: AtomicUsize,
 }
@@ -49,7 +44,7 @@ impl DnsRecords {
         *self.0.addresses.lock().unwrap() = None;
     }
 
-    /// Returns a client of the name that looks it up again after this time.
+    /// Returns a client of the name with this lookup interval.
     fn client(&self, lookup_interval: Duration) -> Client {
         let records = Arc::clone(&self.0);
         let look_up = move |name: String, port| {
@@ -70,7 +65,7 @@ async fn get(client: &Client, times: usize) {
     }
 }
 
-/// Returns how often each was called.
+/// Returns the number of calls to each server.
 fn calls<const N: usize>(services: [&ScriptedServer; N]) -> [usize; N] {
     services.map(|service| service.calls().len())
 }
@@ -87,7 +82,7 @@ async fn writes_skip_an_unreachable_address() {
     let (_nobody, dead) = unused_address();
     let alive = service().await;
     let mut config = config([dead, alive.address]);
-    // The other is no repetition: the call has not left.
+    // The call to the other address is not a retry: the call was not sent before.
     config.retry.max_attempts = 1;
     let client = Client::connect(&config).unwrap();
     for _ in 0..6 {
@@ -98,7 +93,7 @@ async fn writes_skip_an_unreachable_address() {
 
 #[tokio::test]
 async fn an_unreachable_address_is_not_tried_again_for_some_time() {
-    // It takes connections, and ends them before they are encrypted.
+    // The listener accepts connections and closes them before the TLS handshake.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let dead = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
     let accepted = Arc::new(AtomicUsize::new(0));
@@ -111,12 +106,11 @@ async fn an_unreachable_address_is_not_tried_again_for_some_time() {
     let alive = service().await;
     let mut config = config([alive.address]);
     config.addresses.insert(0, dead);
-    let authority = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap().cert.pem();
-    config.tls.authorities = Some(authority.into());
+    config.tls.authorities = Some(authority());
     let started = Instant::now();
     get(&Client::connect(&config).unwrap(), 10).await;
     assert_eq!(calls([&alive]), [10]);
-    // For five seconds, to be exact.
+    // The cooldown of a failed peer is five seconds.
     let max = 1 + started.elapsed().as_secs() / 5;
     assert!((1..=max).contains(&(accepted.load(Ordering::Relaxed) as u64)), "{accepted:?}");
 }
@@ -156,7 +150,7 @@ async fn a_name_is_resolved_again_and_its_new_addresses_are_called() {
     get(&client, 4).await;
     assert_eq!(calls([&old, &stays]), [2, 2]);
     records.set(&[&stays, &new]);
-    // Nobody waits for it: calls go on with what is known until then.
+    // The new addresses are resolved in the background.
     while calls([&new]) == [0] {
         get(&client, 1).await;
     }

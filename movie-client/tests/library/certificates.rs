@@ -1,4 +1,4 @@
-//! Which certificates of a service are trusted, and what is said of those that are not.
+//! Trust in the certificates of services, and the errors for rejected ones.
 
 use std::fs;
 use std::io::{self, Write};
@@ -26,14 +26,14 @@ use crate::service::Service;
 use crate::support::config;
 use crate::tls::{assert_untrusted, count, server};
 
-/// A certificate that signed itself, and its key, both in PEM.
+/// A self-signed certificate and its key, in PEM.
 struct SelfSigned {
     certificate: String,
     key: String,
 }
 
 impl SelfSigned {
-    /// Makes the certificate of an authority for `localhost`, as `openssl req -x509` does, but for these changes.
+    /// Creates the certificate of an authority for `localhost`, like `openssl req -x509`, with changed parameters.
     fn new(change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, "localhost");
@@ -43,13 +43,13 @@ impl SelfSigned {
         Self { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
     }
 
-    /// Reads what openssl has made.
+    /// Reads the files that openssl has created.
     fn read(directory: &Path) -> Self {
         let read = |name| fs::read_to_string(directory.join(name)).unwrap();
         Self { certificate: read("cert.pem"), key: read("key.pem") }
     }
 
-    /// Starts a service that shows it.
+    /// Starts a service with this certificate.
     fn serve(&self) -> Service {
         let directory = tempfile::tempdir().unwrap();
         let (cert, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
@@ -59,13 +59,13 @@ impl SelfSigned {
         Service::start(Server { tls: Some(tls), ..server() })
     }
 
-    /// Returns how a client fares that trusts this certificate and calls a service that shows it.
+    /// Calls a service with this certificate from a client that trusts it.
     async fn call_service(&self) -> Result<u64, Error> {
         let service = self.serve();
         count(&self.trusting_config(service.socket_address())).await
     }
 
-    /// Returns a configuration for a port of this machine that trusts it.
+    /// Returns a configuration for a local port that trusts this certificate.
     fn trusting_config(&self, address: SocketAddr) -> Config {
         let mut config = config([]);
         config.addresses = vec![format!("https://localhost:{}", address.port()).parse().unwrap()];
@@ -74,7 +74,7 @@ impl SelfSigned {
     }
 }
 
-/// Does no more than the handshake, with a certificate that no service of ours would show.
+/// Starts a server that only performs the TLS handshake. Unlike the service, it accepts any certificate and key.
 async fn handshake_server(certificate: &str, key: &str) -> SocketAddr {
     let provider = ring::default_provider();
     let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
@@ -98,7 +98,7 @@ async fn handshake_server(certificate: &str, key: &str) -> SocketAddr {
     address
 }
 
-/// Runs openssl in a directory, with arguments that have no spaces in them. Returns whether there is such a program.
+/// Runs openssl in a directory, with arguments that contain no spaces. Returns `false` if openssl is not installed.
 fn openssl(directory: &Path, arguments: &str) -> bool {
     match Command::new("openssl").args(arguments.split(' ')).current_dir(directory).output() {
         Ok(output) => {
@@ -174,7 +174,7 @@ async fn an_imitation_of_a_trusted_self_signed_certificate_is_rejected() {
     let config = trusted.trusting_config(service.socket_address());
     assert_untrusted(&config, "it is the certificate of an untrusted authority (CA:TRUE)").await;
 
-    // The certificate is no secret, its key is.
+    // The certificate is public; its key is not.
     let address = handshake_server(&trusted.certificate, &other.key).await;
     assert_untrusted(&trusted.trusting_config(address), "the server does not have its private key").await;
 }

@@ -1,4 +1,4 @@
-//! How long a call may take, whoever is silent.
+//! Deadlines of calls to silent servers.
 
 use std::future::pending;
 use std::net::Ipv4Addr;
@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::scripted::{RecordedCall, ScriptedServer, Step};
-use crate::support::{config, in_time, movie, next};
+use crate::support::{authority, config, in_time, movie, next};
 
 const DEADLINE: Duration = Duration::from_millis(300);
 
@@ -21,7 +21,7 @@ fn with_deadline(config: Config) -> Client {
     Client::connect(&Config { deadline: DEADLINE, ..config }).unwrap()
 }
 
-/// Asserts that a call took its time, and no longer than a test can wait.
+/// Asserts that a call ends after its deadline.
 async fn assert_deadline_exceeded<T: std::fmt::Debug>(
     address: &str,
     call: impl Future<Output = Result<T, Error>>,
@@ -52,7 +52,7 @@ async fn a_call_without_a_response_ends_at_its_deadline() {
     assert_deadline_exceeded(&service.address.to_string(), client.create(movie("a", "A"))).await;
     assert_deadline_exceeded(&service.address.to_string(), async { client.course_list().await.map(drop) })
         .await;
-    // What was not answered in time may have been done: it is not sent again.
+    // A call that exceeded its deadline may have been processed, so it is not retried.
     assert_eq!(service.calls().len(), 3);
 }
 
@@ -72,8 +72,7 @@ async fn connecting_ends_at_its_timeout() {
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = format!("https://{}", silent.local_addr().unwrap());
     let mut config = Config { connect_timeout: DEADLINE, ..Config::new([address.parse().unwrap()]) };
-    config.tls.authorities =
-        Some(rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap().cert.pem().into());
+    config.tls.authorities = Some(authority());
     config.retry.max_attempts = 1;
     let started = Instant::now();
     let error = in_time(Client::connect(&config).unwrap().get("a")).await.unwrap_err();

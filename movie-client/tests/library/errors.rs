@@ -1,4 +1,4 @@
-//! Why a call failed, as people and programs read it.
+//! Errors of calls, for people and for programs.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::support::{client, config, failure, in_time, movie, next, unused_addre
 
 const STATUS_MESSAGE: &str = "the status message";
 
-/// Returns how a call to a service fails that always says this, and the address of the service.
+/// Returns the error of a call that always ends with this status, and the address of the server.
 async fn failed(status: Status) -> (Error, String) {
     let service = ScriptedServer::always([Step::End(status)]).await;
-    // A call that is made once, whatever is said.
+    // A deletion is not retried.
     (client([service.address]).delete("a", None).await.unwrap_err(), service.address.to_string())
 }
 
@@ -223,7 +223,7 @@ async fn a_resume_token_of_another_store_reports_a_changed_history() {
     assert!(matches!(error, Error::Invalid { .. }), "{error:?}");
 }
 
-/// Returns why a watch fails, at once or with its first item.
+/// Returns the error of a watch, from its start or its first item.
 async fn first(client: &Client, start: Start) -> Error {
     match in_time(client.watch(start)).await {
         Ok(mut changes) => next(&mut changes).await.unwrap_err(),

@@ -1,4 +1,4 @@
-//! What peers, names and services do that is not trusted to behave, and what it must not cost.
+//! Peers, names and services that misbehave.
 
 use std::io;
 use std::sync::Arc;
@@ -18,20 +18,15 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::scripted::{ScriptedServer, Step};
 use crate::service::Service;
-use crate::support::{client, config, in_time};
+use crate::support::{authority, client, config, in_time, service};
 
 const SHORT_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// A service of the real films.
+/// A service over the films.
 fn films() -> Service {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../databases/films.json");
     let catalogue = Arc::new(Catalogue::new(json::load(path.as_ref()).unwrap()));
     Service::start(Server::new(catalogue, Found::quiet()))
-}
-
-/// A service that has every movie.
-async fn service() -> ScriptedServer {
-    ScriptedServer::start(|_| vec![Step::message(&v1::Movie::default())]).await
 }
 
 #[tokio::test]
@@ -52,23 +47,19 @@ async fn a_deadline_beyond_the_range_of_clocks_is_unlimited() {
 
 #[tokio::test]
 async fn a_peer_that_does_not_connect_delays_no_call_while_another_is_connected() {
-    // Nobody says hello in there; what speaks no TLS is connected to as soon as anybody listens.
+    // The TLS handshake never completes. Without TLS, a listener alone would be enough to connect.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let silent: movie_client::Address =
         format!("https://localhost:{}", silent.local_addr().unwrap().port()).parse().unwrap();
     let service = service().await;
     let mut config = Config { connect_timeout: Duration::from_hours(1), ..config([service.address]) };
-    config.tls.authorities = Some(rcgen_authority());
+    config.tls.authorities = Some(authority());
     config.addresses.insert(0, silent);
     let client = Client::connect(&config).unwrap();
     for answer in in_time(join_all((0..20).map(|_| client.get("a")))).await {
         answer.unwrap();
     }
     assert_eq!(service.calls().len(), 20);
-}
-
-fn rcgen_authority() -> Vec<u8> {
-    rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem().into()
 }
 
 #[tokio::test]
@@ -131,7 +122,7 @@ async fn the_connection_error_is_reported_when_the_deadline_leaves_no_time_for_a
         retry: RetryPolicy { max_attempts: 9, ..config([]).retry },
         ..config([])
     };
-    config.tls.authorities = Some(rcgen_authority());
+    config.tls.authorities = Some(authority());
     let error = in_time(Client::connect(&config).unwrap().get("a")).await.unwrap_err();
     assert!(
         matches!(&error, Error::Unreachable { reason, .. } if reason.contains("no connection within")),
@@ -141,7 +132,7 @@ async fn the_connection_error_is_reported_when_the_deadline_leaves_no_time_for_a
 
 #[tokio::test]
 async fn all_pages_of_a_list_come_from_the_same_service() {
-    // Their revisions are the times at which they started: neither knows a page of the other.
+    // Their revisions begin at their start times, so a page token of one is unknown to the other.
     let (first, second) = (Service::read_only(), Service::read_only());
     let client = client([first.socket_address(), second.socket_address()]);
     for _ in 0..4 {
@@ -183,7 +174,7 @@ async fn a_lookup_times_out_for_the_service_and_not_for_the_caller() {
 async fn unread_streams_block_no_other_call() {
     let service = films();
     let client = client([service.socket_address()]);
-    // Each would fill its window, and all of them together that of a connection by default.
+    // Each stream fills its own window. Together they would fill the default window of a connection.
     let mut unread = Vec::new();
     for _ in 0..8 {
         unread.push(in_time(client.course_list()).await.unwrap());

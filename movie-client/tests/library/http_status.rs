@@ -12,11 +12,11 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use crate::scripted::{HttpResponse, RecordedCall, ScriptedServer, Step};
 use crate::support::{client, in_time, movie, next};
 
-/// What nginx sends while it has no service behind it.
+/// Error page of nginx without a backend.
 const NGINX_502_PAGE: &str = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>502 Bad Gateway\
                     </h1></center>\r\n<hr><center>nginx</center>\r\n</body>\r\n</html>\r\n";
 
-/// HTTP statuses of a service that cannot be reached for now.
+/// HTTP statuses that mean `UNAVAILABLE`.
 const UNAVAILABLE_STATUSES: [u16; 4] = [429, 502, 503, 504];
 
 fn html(status: u16) -> Step {
@@ -27,7 +27,7 @@ fn bare(status: u16) -> Step {
     Step::HttpResponse(HttpResponse { status, content_type: None, body: "" })
 }
 
-/// Answers with `pages` first, each once, and then with these steps.
+/// Starts a server that sends each of the `pages` once, and then responds with these steps.
 async fn behind(pages: impl Into<Vec<Step>>, then: Vec<Step>) -> ScriptedServer {
     let pages = pages.into();
     ScriptedServer::start(move |call: &RecordedCall| match pages.get(call.number) {
@@ -37,12 +37,12 @@ async fn behind(pages: impl Into<Vec<Step>>, then: Vec<Step>) -> ScriptedServer 
     .await
 }
 
-/// Returns how every call fails at an address, by name.
+/// Returns the error of every call at an address, by name.
 async fn failures(address: SocketAddr) -> Vec<(&'static str, Error)> {
     async fn failed<T>(call: impl Future<Output = Result<T, Error>>) -> Error {
         in_time(call).await.err().expect("it went well")
     }
-    // Each on a client of its own, as repetitions are rationed.
+    // Each call has a client of its own, because the retry budget is limited.
     let client = || client([address]);
     let list = async || client().list(Query::default()).next().await.unwrap();
     let ids = tokio_stream::iter(["a".to_owned()]);
@@ -65,7 +65,7 @@ async fn failures(address: SocketAddr) -> Vec<(&'static str, Error)> {
     ]
 }
 
-/// Returns the error that a gRPC status code stands for.
+/// Returns the error for a gRPC status code.
 fn meaning(code: Code, address: String, message: String) -> Error {
     match (code, address) {
         (Code::Unavailable, address) => Error::Unavailable { address, message },
@@ -111,7 +111,7 @@ async fn an_idempotent_call_is_retried_while_a_proxy_has_no_backend() {
         let service = behind([html(status), bare(status)], found.clone()).await;
         assert_eq!(client([service.address]).get("a").await.unwrap(), movie("a", ""));
         assert_eq!(service.calls().len(), 3);
-        // The connection to the proxy is sound.
+        // The connection to the proxy stays open.
         assert_eq!(service.connections(), 1);
     }
     let service = behind([html(502)], found).await;
@@ -144,7 +144,7 @@ async fn a_watch_resumes_when_a_proxy_has_a_backend_again() {
     }
     let service = ScriptedServer::start(|call| match call.number {
         0 => vec![told(101), Step::Disconnect],
-        // More often than a call is tried.
+        // More often than the maximum number of attempts.
         number @ 1..=20 => vec![html(UNAVAILABLE_STATUSES[number % 4])],
         _ => vec![told(102), Step::Hang],
     })

@@ -1,4 +1,4 @@
-//! The library as programs meet it: calls over real connections, to the real service and to one that misbehaves.
+//! Tests of the library: calls over real connections, to the real service and to misbehaving servers.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 

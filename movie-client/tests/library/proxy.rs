@@ -1,4 +1,4 @@
-//! What stands between a client and a service, and breaks.
+//! A TCP proxy between a client and a service that can disturb their connections.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -7,30 +7,30 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, copy};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// A proxy of TCP connections.
+/// A TCP proxy.
 pub(crate) struct Proxy {
     pub(crate) address: SocketAddr,
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// Changes when all connections are to be cut.
+    /// Changes when all connections are to be closed.
     disconnects: watch::Sender<()>,
     behaviour: Mutex<Behaviour>,
 }
 
 struct Behaviour {
-    /// Where connections lead.
+    /// Target of new connections.
     target: SocketAddr,
-    /// Whether what the service says is lost.
+    /// Whether bytes from the service are dropped.
     drops_responses: bool,
-    /// Says how many bytes of what the service says each new connection lets through before it is cut.
+    /// Returns the number of bytes from the service after which a new connection is closed.
     limit: Box<dyn FnMut() -> usize + Send>,
     connections: usize,
 }
 
 impl Proxy {
-    /// Passes on all that is said.
+    /// Starts a proxy that forwards all bytes.
     pub(crate) async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -54,32 +54,32 @@ impl Proxy {
         Self { address, shared }
     }
 
-    /// Cuts the connections that there are.
+    /// Closes all current connections.
     pub(crate) fn disconnect(&self) {
         self.shared.disconnects.send_replace(());
     }
 
-    /// From now on, what the service says is lost.
+    /// Drops the bytes from the service from now on.
     pub(crate) fn drop_responses(&self) {
         self.behaviour(|behaviour| behaviour.drops_responses = true);
     }
 
-    /// From now on, what the service says is forwarded on.
+    /// Forwards the bytes from the service from now on.
     pub(crate) fn pass_responses(&self) {
         self.behaviour(|behaviour| behaviour.drops_responses = false);
     }
 
-    /// Cuts each connection that comes once the service has said as many bytes on it as `limit` returns then.
+    /// Closes each new connection after the number of bytes from the service that `limit` returns.
     pub(crate) fn limit_bytes(&self, limit: impl FnMut() -> usize + Send + 'static) {
         self.behaviour(|behaviour| behaviour.limit = Box::new(limit));
     }
 
-    /// Leads the connections that come to another service.
+    /// Connects new connections to another service.
     pub(crate) fn set_target(&self, target: SocketAddr) {
         self.behaviour(|behaviour| behaviour.target = target);
     }
 
-    /// Returns how many connections there were so server.
+    /// Returns the number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.behaviour(|behaviour| behaviour.connections)
     }
@@ -90,7 +90,7 @@ impl Proxy {
 }
 
 impl Shared {
-    /// Passes on what is said until one of the two ends it.
+    /// Forwards bytes until one side closes the connection.
     async fn relay(&self, client: TcpStream) {
         let (target, mut limit) = {
             let mut behaviour = self.behaviour.lock().unwrap();

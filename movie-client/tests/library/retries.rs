@@ -1,4 +1,4 @@
-//! When a call is made again, and when not.
+//! Retries, and calls that must not be retried.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use crate::scripted::{RecordedCall, ScriptedServer, Step};
 use crate::service::Service;
 use crate::support::{client, config, failure, in_time, movie, next, until, unused_address};
 
-/// Fails the first calls with these, and answers those that follow with a movie.
+/// Starts a server that fails the first calls with these steps, and responds to the others with a movie.
 async fn failing(first: impl Into<Vec<Step>>) -> ScriptedServer {
     let first = first.into();
     ScriptedServer::start(move |call: &RecordedCall| {
@@ -143,7 +143,7 @@ async fn a_movie_whose_response_was_lost_is_added_once() {
     proxy.drop_responses();
     let client = client([proxy.address]);
     let created = tokio::spawn(async move { client.create(movie("", "A")).await });
-    // The service has done it, and its answer is lost.
+    // The service has added the movie, and its response is lost.
     let change = next(&mut changes).await.unwrap();
     proxy.pass_responses();
     proxy.disconnect();
@@ -211,7 +211,7 @@ async fn a_budget_limits_retries_to_a_fifth_of_the_calls() {
         client.get("a").await.unwrap_err();
     }
     let retries = service.calls().len() - 200;
-    // Ten at first, and one a second from then on.
+    // The budget begins with ten retries, and grows by one per second.
     let max = 200 / 5 + 10 + usize::try_from(started.elapsed().as_secs()).unwrap() + 1;
     assert!((1..=max).contains(&retries), "{retries} retries of 200 calls");
 }

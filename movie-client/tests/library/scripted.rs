@@ -1,4 +1,4 @@
-//! A service that answers as a test says, and records what it was call.
+//! A server with scripted responses that records its calls.
 
 use std::convert::Infallible;
 use std::future::pending;
@@ -22,23 +22,23 @@ use tokio::sync::Notify;
 use tokio::time::sleep;
 use tonic::Status;
 
-/// The bytes before each message: whether it is compressed, and its length.
+/// Length of the prefix of a gRPC message: the compression flag and the message length.
 const FRAME_PREFIX_BYTES: usize = 5;
 
-/// A step of an answer. One whose steps are done ends well.
+/// A step of a response. A response without further steps ends with the status OK.
 #[derive(Clone)]
 pub(crate) enum Step {
-    /// Sends a message.
+    /// Send a message.
     Message(Bytes),
-    /// Does nothing for a while.
+    /// Wait.
     Pause(Duration),
-    /// Does nothing more.
+    /// Never continue.
     Hang,
-    /// Ends the call so.
+    /// End the call with this status.
     End(Status),
-    /// Cuts the connection.
+    /// Close the connection.
     Disconnect,
-    /// Sends an HTTP response that is not gRPC, as a proxy does. Has to be the only step.
+    /// Send an HTTP response that is not gRPC, like a proxy. Must be the only step.
     HttpResponse(HttpResponse),
 }
 
@@ -50,18 +50,18 @@ pub(crate) struct HttpResponse {
     pub(crate) body: &'static str,
 }
 
-/// A call.
+/// A recorded call.
 #[derive(Clone)]
 pub(crate) struct RecordedCall {
-    /// How many calls came before it.
+    /// Number of calls before this one.
     pub(crate) number: usize,
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
-    /// The first message.
+    /// The first request message.
     message: Bytes,
 }
 
-/// A service that answers as a script says.
+/// A server with scripted responses.
 pub(crate) struct ScriptedServer {
     pub(crate) address: SocketAddr,
     recorded: Arc<Mutex<Recorded>>,
@@ -76,7 +76,7 @@ struct Recorded {
 type Script = dyn Fn(&RecordedCall) -> Vec<Step> + Send + Sync;
 
 impl Step {
-    /// Sends a message.
+    /// Returns the step that sends a message.
     pub(crate) fn message(message: &impl Message) -> Self {
         Self::Message(message.encode_to_vec().into())
     }
@@ -93,12 +93,12 @@ impl HttpResponse {
 }
 
 impl RecordedCall {
-    /// Returns the first message.
+    /// Returns the first request message.
     pub(crate) fn message<M: Message + Default>(&self) -> M {
         M::decode(self.message.clone()).unwrap()
     }
 
-    /// Returns how long the caller waits.
+    /// Returns the value of the header `grpc-timeout`.
     pub(crate) fn timeout(&self) -> Duration {
         let text = self.headers["grpc-timeout"].to_str().unwrap();
         let (number, unit) = text.split_at(text.len() - 1);
@@ -114,12 +114,12 @@ impl RecordedCall {
 }
 
 impl ScriptedServer {
-    /// Answers each call with the steps that `script` returns for it.
+    /// Starts a server that responds to each call with the steps of `script`.
     pub(crate) async fn start(script: impl Fn(&RecordedCall) -> Vec<Step> + Send + Sync + 'static) -> Self {
         Self::on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap(), script)
     }
 
-    /// The same, for those who connect to `listener`.
+    /// Starts a server on an existing listener.
     pub(crate) fn on(
         listener: TcpListener,
         script: impl Fn(&RecordedCall) -> Vec<Step> + Send + Sync + 'static,
@@ -138,7 +138,7 @@ impl ScriptedServer {
                 let connection = http2::Builder::new(TokioExecutor::new());
                 let connection = connection.serve_connection(TokioIo::new(socket), service);
                 tokio::spawn(async move {
-                    // What was said before the disconnect is sent first.
+                    // Data from before the disconnect is sent first.
                     tokio::select! {
                         biased;
                         _ = connection => {}
@@ -150,7 +150,7 @@ impl ScriptedServer {
         Self { address, recorded }
     }
 
-    /// Answers each call alike.
+    /// Starts a server with the same response to each call.
     pub(crate) async fn always(steps: impl Into<Vec<Step>>) -> Self {
         let steps = steps.into();
         Self::start(move |_| steps.clone()).await
@@ -161,7 +161,7 @@ impl ScriptedServer {
         self.recorded.lock().unwrap().calls.clone()
     }
 
-    /// Returns how many connections there were so far.
+    /// Returns the number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.recorded.lock().unwrap().connections
     }
@@ -174,7 +174,7 @@ async fn respond(
     disconnect: Arc<Notify>,
 ) -> Result<Response<UnsyncBoxBody<Bytes, Infallible>>, Infallible> {
     let (head, body) = request.into_parts();
-    // A caller that goes away has sent nothing.
+    // A caller that disconnects has sent nothing.
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
     let steps = {
         let mut recorded = recorded.lock().unwrap();
@@ -195,7 +195,7 @@ async fn respond(
     let headers = response.headers_mut().unwrap();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
     let mut frames = Box::pin(frames(steps, disconnect));
-    // Before there is something to send, there is no answer; and one that has no message is its headers.
+    // The headers are sent with the first frame. A response without messages consists of trailers only.
     let first = frames.next().await.unwrap();
     let first = match first.into_trailers() {
         Ok(trailers) => {
@@ -218,7 +218,7 @@ fn first_message(mut body: Bytes) -> Bytes {
     body.slice(..length as usize)
 }
 
-/// Returns what there is to send, which ends with trailers.
+/// Returns the frames of a response, which end with trailers.
 fn frames(steps: Vec<Step>, disconnect: Arc<Notify>) -> impl Stream<Item = Frame<Bytes>> + Send {
     unfold(Some((steps.into_iter(), disconnect)), async |rest| {
         let (mut steps, disconnect) = rest?;

@@ -1,4 +1,4 @@
-// The real service, in this process. The examples in the library's documentation include this file, too.
+// The real service, in this process. The documentation examples of the library include this file, too.
 
 use std::io;
 use std::net::SocketAddr;
@@ -19,33 +19,33 @@ use tempfile::TempDir;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// A movie service. It serves until it is stopped or the runtime ends.
+/// A movie service. It serves until it is stopped, or until the runtime ends.
 pub(crate) struct Service {
     address: Address,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<io::Result<()>>,
 }
 
-/// A store of its own, empty at first, that services can be started over.
+/// A store, initially empty, over which several services can be started.
 #[derive(Clone)]
 pub(crate) struct SharedStore {
     store: Store,
     catalogue: Arc<Catalogue>,
-    /// Where the store is.
+    /// Directory of the store.
     _dir: Arc<TempDir>,
 }
 
 impl Service {
-    /// Serves the seven movies of the workspace, which cannot be changed.
+    /// Serves the seven movies of the workspace, read-only.
     pub(crate) fn read_only() -> Self {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../databases/movies.json");
         let catalogue = Arc::new(Catalogue::new(json::load(&path).unwrap()));
-        // What says that the movies cannot be changed is the store.
+        // The store rejects writes, not the access control.
         let access = Access::open(None, true).unwrap();
         Self::start(Server { access, ..Server::new(catalogue, Found::quiet()) })
     }
 
-    /// Serves a store of its own that everybody may change.
+    /// Serves a new store that every caller may write.
     pub(crate) async fn writable() -> Self {
         SharedStore::with_change_log(10_000).await.start()
     }
@@ -60,7 +60,7 @@ impl Service {
         Self::listen(server, &Address::Unix(path), ())
     }
 
-    /// Serves for as long as it may, and keeps what has to be kept as long.
+    /// Starts a server on an address. Keeps `kept` until the server has stopped.
     fn listen(server: Server, address: &Address, kept: impl Send + 'static) -> Self {
         let listener = Listener::bind(address).unwrap();
         let address = listener.address().unwrap();
@@ -77,23 +77,23 @@ impl Service {
         Self { address, stop, serving }
     }
 
-    /// Returns where it listens, if that is no Unix socket.
+    /// Returns the TCP address.
     pub(crate) fn socket_address(&self) -> SocketAddr {
         let Address::Tcp(address) = self.address else { panic!("{} is no port", self.address) };
         address
     }
 
-    /// Returns where it listens, as a client names it.
+    /// Returns the address for a client.
     pub(crate) fn address(&self) -> movie_client::Address {
         self.address.to_string().parse().unwrap()
     }
 
-    /// Returns a client of it.
+    /// Returns a client of this service.
     pub(crate) fn client(&self) -> Client {
         Client::connect(&Config::new([self.address()])).unwrap()
     }
 
-    /// Asks it to stop, and waits until it has.
+    /// Stops the service, and waits for its end.
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
         self.serving.await.unwrap().unwrap();
@@ -101,7 +101,7 @@ impl Service {
 }
 
 impl SharedStore {
-    /// Makes an empty store that keeps so many changes for watchers.
+    /// Creates an empty store whose change log has this capacity.
     pub(crate) async fn with_change_log(changes: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let source = Source::Sqlite(dir.path().join("movies.db"));
@@ -109,12 +109,12 @@ impl SharedStore {
         Self { store, catalogue, _dir: Arc::new(dir) }
     }
 
-    /// Starts a service of them that everybody may change.
+    /// Starts a service over the store that every caller may write.
     pub(crate) fn start(&self) -> Service {
         self.start_with_access(Access::open(None, true).unwrap())
     }
 
-    /// Starts a service of them for whoever may call it.
+    /// Starts a service over the store with this access control.
     pub(crate) fn start_with_access(&self, access: Access) -> Service {
         let (store, catalogue) = (self.store.clone(), Arc::clone(&self.catalogue));
         let server = Server { store, access, ..Server::new(catalogue, Found::quiet()) };

@@ -1,4 +1,4 @@
-//! What the tests have in common.
+//! Helpers that several tests use.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -6,25 +6,28 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use movie_client::{Change, Client, Config, Error, Movie, ResponseStream, RetryPolicy};
+use movie_proto::catalog::v1;
 use tokio::net::TcpSocket;
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-/// How long anything may take before a test gives up: no measure of speed, as the machine may be busy.
+use crate::scripted::{ScriptedServer, Step};
+
+/// Timeout that guards against hanging. It is generous, because the machine may be busy.
 const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Waits for what has to come.
+/// Waits for a future, and fails the test after the timeout.
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(TEST_TIMEOUT, future).await.expect("it did not come")
 }
 
-/// Returns the next item, which has to come.
+/// Returns the next item of a stream that must not end.
 pub(crate) async fn next<T>(items: &mut ResponseStream<T>) -> Result<T, Error> {
     in_time(items.next()).await.expect("the stream ended")
 }
 
-/// Returns the changes of a watch up to the one that is told as `is_last`.
+/// Returns the changes of a watch up to and including the first one that matches `is_last`.
 pub(crate) async fn until(
     changes: &mut ResponseStream<Change>,
     is_last: impl Fn(&Change) -> bool,
@@ -38,7 +41,7 @@ pub(crate) async fn until(
     }
 }
 
-/// Returns a configuration for these addresses whose calls are repeated at once.
+/// Returns a configuration for these addresses with a minimal backoff.
 pub(crate) fn config(addresses: impl IntoIterator<Item = SocketAddr>) -> Config {
     let pause = Duration::from_millis(1);
     Config {
@@ -47,12 +50,12 @@ pub(crate) fn config(addresses: impl IntoIterator<Item = SocketAddr>) -> Config 
     }
 }
 
-/// Returns a client of these addresses whose calls are repeated at once.
+/// Returns a client of these addresses with a minimal backoff.
 pub(crate) fn client(addresses: impl IntoIterator<Item = SocketAddr>) -> Client {
     Client::connect(&config(addresses)).unwrap()
 }
 
-/// Returns an address at which nobody listens, for as long as the socket is kept.
+/// Returns an address without a listener. The bound socket reserves the port.
 pub(crate) fn unused_address() -> (TcpSocket, SocketAddr) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
@@ -60,11 +63,21 @@ pub(crate) fn unused_address() -> (TcpSocket, SocketAddr) {
     (socket, address)
 }
 
+/// Starts a server that returns a movie for every id.
+pub(crate) async fn service() -> ScriptedServer {
+    ScriptedServer::start(|_| vec![Step::message(&v1::Movie::default())]).await
+}
+
+/// Returns the certificate, in PEM, of an authority that no server has.
+pub(crate) fn authority() -> Vec<u8> {
+    rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem().into()
+}
+
 pub(crate) fn movie(id: &str, title: &str) -> Movie {
     Movie { id: id.to_owned(), title: title.to_owned(), ..Movie::default() }
 }
 
-/// A status with a reason and revisions, as the service gives them.
+/// Returns a status with a reason and revisions, in the format of the service.
 pub(crate) fn failure(code: Code, reason: &str) -> Status {
     let metadata = [("oldest_revision", "7"), ("revision", "9")];
     let metadata: HashMap<_, _> =

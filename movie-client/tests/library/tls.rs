@@ -1,4 +1,4 @@
-//! Who is trusted, and who is let in.
+//! TLS, client certificates and tokens.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -20,10 +20,10 @@ use tokio::net::TcpListener;
 use crate::service::{Service, SharedStore};
 use crate::support::{config, in_time, movie};
 
-/// Who signs certificates.
+/// A certificate authority.
 struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// The files of a service, in a directory of their own.
+/// The files of a service, in a temporary directory.
 struct Files(TempDir);
 
 impl Authority {
@@ -33,7 +33,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// Signs a certificate of this name.
+    /// Issues a certificate for this name.
     fn identity(&self, name: &str) -> Identity {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new([name.to_owned()]).unwrap();
@@ -41,7 +41,7 @@ impl Authority {
         Identity { certificate, key: key.serialize_pem().into() }
     }
 
-    /// Starts a service that shows a certificate of this name and, if it is `mutual`, wants to see one.
+    /// Starts a service with a certificate for this name. If `is_mutual`, it requires a client certificate.
     fn service(&self, name: &str, is_mutual: bool) -> Service {
         let files = Files(tempfile::tempdir().unwrap());
         let Identity { certificate, key } = self.identity(name);
@@ -51,7 +51,7 @@ impl Authority {
         Service::start(Server { tls, ..server() })
     }
 
-    /// Returns a configuration for a port of this machine that trusts this authority.
+    /// Returns a configuration for a local port that trusts this authority.
     fn trusting_config(&self, address: SocketAddr) -> Config {
         let mut config = config([]);
         config.addresses = vec![format!("https://localhost:{}", address.port()).parse().unwrap()];
@@ -68,17 +68,17 @@ impl Files {
     }
 }
 
-/// A server of no movies.
+/// A server without movies.
 pub(crate) fn server() -> Server {
     Server::new(Arc::new(Catalogue::new(Snapshot::default())), Found::quiet())
 }
 
-/// Returns how many movies the service has.
+/// Returns the number of movies of the service.
 pub(crate) async fn count(config: &Config) -> Result<u64, Error> {
     Ok(in_time(Client::connect(config)?.catalog()).await?.movie_count)
 }
 
-/// Asserts that a service is not trusted, and that the reason says this.
+/// Asserts that a service is not trusted, and that the reason contains this text.
 pub(crate) async fn assert_untrusted(config: &Config, part: &str) {
     let error = count(config).await.unwrap_err();
     let Error::UntrustedCertificate { address, reason } = &error else { panic!("{error:?}") };
@@ -86,7 +86,7 @@ pub(crate) async fn assert_untrusted(config: &Config, part: &str) {
     assert!(reason.contains(part) && !error.to_string().contains('\n'), "{error}");
 }
 
-/// Asserts that a service cannot be reached, and that the reason says this.
+/// Asserts that a service is unreachable, and that the reason contains this text.
 async fn assert_unreachable(config: &Config, part: &str) {
     let error = count(config).await.unwrap_err();
     let Error::Unreachable { address, reason } = &error else { panic!("{error:?}") };

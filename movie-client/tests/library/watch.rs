@@ -1,4 +1,4 @@
-//! Following changes while connections are cut.
+//! Watches over connections that are lost.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,12 +13,12 @@ use crate::scripted::{RecordedCall, ScriptedServer, Step};
 use crate::service::{Service, SharedStore};
 use crate::support::{client, failure, movie, next, until};
 
-/// The id of the movie that is added last.
+/// Id of the movie that is added last.
 const LAST_ID: &str = "the last";
 
 type Model = BTreeMap<String, Movie>;
 
-/// Numbers that look like random, and are the same each time.
+/// A deterministic sequence of pseudorandom numbers.
 struct Random(u64);
 
 impl Random {
@@ -32,7 +32,7 @@ impl Random {
     }
 }
 
-/// Makes `count` changes, each of which changes something, and then adds the last movie.
+/// Makes `count` effective changes, and then adds the last movie.
 async fn make_changes(client: &Client, count: usize, mut between: impl FnMut(&mut Random)) {
     let mut random = Random(0x5eed);
     let mut there = HashSet::new();
@@ -62,7 +62,7 @@ async fn all_movies(client: &Client) -> Model {
     movies
 }
 
-/// Adds what was received to a model. Each change has to change it: what is received twice is not received once.
+/// Applies changes to a model. Each change must change the model, so that duplicates are detected.
 fn apply(model: &mut Model, received: &[Change]) {
     for Change { event, .. } in received {
         match event {
@@ -76,7 +76,7 @@ fn apply(model: &mut Model, received: &[Change]) {
     }
 }
 
-/// Asserts that each revision after `revision` is received once and in order.
+/// Asserts that the changes have consecutive revisions after `revision`.
 fn assert_in_order(revision: u64, received: &[Change]) {
     let received: Vec<_> = received
         .iter()
@@ -104,7 +104,7 @@ fn collect(mut changes: ResponseStream<Change>) -> JoinHandle<Vec<Change>> {
     tokio::spawn(async move { until(&mut changes, is_last).await })
 }
 
-/// Adds movies of about 200 bytes each; those that `make_changes` changes come first.
+/// Adds movies of about 200 bytes each. `make_changes` changes the movies that come first.
 async fn fill(client: &Client, count: usize) {
     let movies = (0..count).map(|number| {
         let director = "A Director with a long name, ".repeat(5);
@@ -121,7 +121,7 @@ async fn each_change_is_delivered_once_and_in_order_across_lost_connections() {
     fill(&direct, 60).await;
     let (before, revision) = (all_movies(&direct).await, direct.catalog().await.unwrap().revision);
 
-    // Every connection is cut some time, most of them while a message is on its way.
+    // Every connection is closed after some bytes, often within a message.
     let mut random = Random(42);
     proxy.limit_bytes(move || usize::try_from(500 + random.below(16_000)).unwrap());
     let mut now = client([proxy.address]).watch(Start::Now).await.unwrap();
@@ -171,7 +171,7 @@ async fn an_interrupted_copy_is_completed_and_delivers_later_deletions() {
     let proxy = Proxy::to(service.socket_address()).await;
     let direct = service.client();
     fill(&direct, 100).await;
-    // A part of the copy comes through, and nothing more for now.
+    // A part of the copy arrives, and nothing more for now.
     let mut limit = Some(10_000);
     proxy.limit_bytes(move || limit.take().unwrap_or(0));
     let mut copy = client([proxy.address]).watch(Start::FullCopy).await.unwrap();
@@ -219,7 +219,7 @@ async fn a_watch_resumes_with_the_service_that_replaces_a_stopped_one() {
     assert_eq!(received.len(), 1 + 1 + 21);
 }
 
-/// A message of a service of an earlier version, which has no resume tokens.
+/// A message without a resume token, as from an earlier version of the service.
 fn watch_message(revision: i64, event: watch_movies_response::Event) -> Step {
     watch_message_with_token("", revision, event)
 }
@@ -245,7 +245,7 @@ fn revision_and_event(change: Change) -> (u64, Event) {
     (change.revision, change.event)
 }
 
-/// Returns the revisions that watches were call to begin after.
+/// Returns the revisions from which watches started.
 fn starts(service: &ScriptedServer) -> Vec<Option<i64>> {
     let start = |call: &RecordedCall| match call.message::<WatchMoviesRequest>().start {
         Some(watch_movies_request::Start::FromRevision(revision)) => Some(revision),
@@ -272,7 +272,7 @@ async fn a_watch_resumes_after_temporary_errors() {
         let number = i64::try_from(call.number).unwrap();
         match ends.get(call.number) {
             Some(end) if number == 0 => vec![caught_up(100), deleted(101), end.clone()],
-            // What was received already is passed over.
+            // The watch ignores changes that were delivered before.
             Some(end) => vec![deleted(100 + number), deleted(101 + number), end.clone()],
             None => vec![deleted(100 + number), deleted(101 + number), Step::Hang],
         }
@@ -333,7 +333,7 @@ async fn a_watch_whose_changes_were_compacted_while_disconnected_ends_with_an_er
     make_changes(&direct, 100, |_| {}).await;
     proxy.limit_bytes(|| usize::MAX);
     let error = loop {
-        // What came before the cut may be received first.
+        // Changes from before the disconnect may be delivered first.
         if let Err(error) = next(&mut changes).await {
             break error;
         }
@@ -372,7 +372,7 @@ async fn a_watch_resumes_with_its_last_resume_token() {
     assert_eq!(service.calls().iter().map(token).collect::<Vec<_>>(), ["earlier", "second"]);
 }
 
-/// The state of a store in whose place another one is put: with movies of its own, and fewer, as many or more changes.
+/// Replaces the store of a service by another one with movies of its own, and fewer, as many, or more changes.
 async fn replaced(lost: usize, new: usize) {
     let old = Service::writable().await;
     let replacement = Service::writable().await;
@@ -403,7 +403,7 @@ async fn replaced(lost: usize, new: usize) {
     let mut model = Model::new();
     apply(&mut model, &received);
     assert_eq!(model, all_movies(&replacement.client()).await);
-    // The one that did not begin with a copy cannot know what is gone.
+    // A watch without a copy does not know which movies were deleted.
     let error = plain.await.unwrap().unwrap_err();
     assert!(matches!(error, Error::HistoryChanged | Error::RevisionUnknown { .. }), "{error:?}");
 }
