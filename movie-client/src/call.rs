@@ -85,7 +85,7 @@ impl Caller {
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        self.unary_at(None, safety, message, send).await.map(|(answer, _)| answer)
+        self.unary_at(None, safety, message, send).await.map(|(response, _)| response)
     }
 
     /// Sends a unary call, to the preferred peer if it is connected. Also returns the peer that responded.
@@ -105,8 +105,8 @@ impl Caller {
             request.set_timeout(deadline.saturating_duration_since(Instant::now()));
             send(channel, request)
         };
-        let answer = self.call(safety, preferred, message, send).await?;
-        Ok((answer.message, answer.peer))
+        let response = self.call(safety, preferred, message, send).await?;
+        Ok((response.message, response.peer))
     }
 
     /// Sends a server-streaming call. The deadline applies to each message, or only to the first response if
@@ -147,7 +147,7 @@ impl Caller {
             attempts += 1;
             // Boxed, because the future is large.
             let failed = match Box::pin(self.attempt(preferred, &message, &send, deadline)).await {
-                Ok(answer) => return Ok(answer),
+                Ok(response) => return Ok(response),
                 Err(failed) => failed,
             };
             // The previous connection error is more helpful than the expired deadline.
@@ -182,7 +182,7 @@ impl Caller {
         M: Clone,
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let began = Instant::now();
+        let started = Instant::now();
         let deadline_exceeded = |address| Error::DeadlineExceeded { address, after: self.deadline };
         let mut lost_connections = 0;
         loop {
@@ -196,7 +196,7 @@ impl Caller {
             let call = send(connection.channel.clone(), request, deadline);
             let status = match timeout_at(deadline, call).await {
                 Ok(Ok(response)) => {
-                    debug!("first response from {} in {:.1?}", peer.name, began.elapsed());
+                    debug!("first response from {} in {:.1?}", peer.name, started.elapsed());
                     return Ok(PeerResponse { peer, message: response.into_inner() });
                 }
                 Ok(Err(status)) => status,

@@ -84,14 +84,14 @@ pub enum Health {
 }
 
 impl From<v1::ImportMoviesResponse> for ImportSummary {
-    fn from(answer: v1::ImportMoviesResponse) -> Self {
+    fn from(response: v1::ImportMoviesResponse) -> Self {
         let rejected = |Rejection { index, id, reason }| RejectedMovie { index: unsigned(index), id, reason };
         Self {
-            created: unsigned(answer.created),
-            updated: unsigned(answer.updated),
-            unchanged: unsigned(answer.unchanged),
-            rejected: unsigned(answer.rejected),
-            rejections: answer.rejections.into_iter().map(rejected).collect(),
+            created: unsigned(response.created),
+            updated: unsigned(response.updated),
+            unchanged: unsigned(response.unchanged),
+            rejected: unsigned(response.rejected),
+            rejections: response.rejections.into_iter().map(rejected).collect(),
         }
     }
 }

@@ -151,26 +151,26 @@ impl Client {
     #[must_use]
     pub fn pages(&self, query: Query) -> ResponseStream<Page> {
         let client = self.clone();
-        let ask = move |pages: &mut JoinSet<_>, token: String, peer: Option<Arc<Peer>>| {
+        let request = move |pages: &mut JoinSet<_>, token: String, peer: Option<Arc<Peer>>| {
             let (client, query) = (client.clone(), query.clone());
             pages.spawn(async move { client.list_movies(query, token, peer.as_ref()).await });
         };
         // Holds one task, which is aborted when the stream is dropped.
         let mut pages = JoinSet::new();
-        ask(&mut pages, String::new(), None);
-        Box::pin(try_unfold((ask, pages, String::new()), |(ask, mut pages, asked)| async move {
+        request(&mut pages, String::new(), None);
+        Box::pin(try_unfold((request, pages, String::new()), |(request, mut pages, requested)| async move {
             let Some(page) = pages.join_next().await else { return Ok(None) };
             let (page, next, peer) =
                 page.map_err(|_| Error::Config("a background task failed".to_owned()))??;
             if !next.is_empty() {
-                if next == asked {
+                if next == requested {
                     let message = "the service returned the same page token again".to_owned();
                     return Err(Error::Failed { address: peer.name.clone(), code: Code::Internal, message });
                 }
                 // The node that returned this page certainly has the list's revision.
-                ask(&mut pages, next.clone(), Some(peer));
+                request(&mut pages, next.clone(), Some(peer));
             }
-            Ok(Some((page, (ask, pages, next))))
+            Ok(Some((page, (request, pages, next))))
         }))
     }
 

@@ -259,7 +259,7 @@ pub(crate) fn was_not_sent(status: &Status) -> bool {
 
 /// Returns whether the connection was lost, in contrast to an error of the service.
 pub(crate) fn is_connection_lost(status: &Status) -> bool {
-    // A status from the service has no source. h2 maps RST_STREAM and GOAWAY to other codes.
+    // A status from the service has no source. RST_STREAM and GOAWAY have one of these codes.
     matches!(status.code(), Code::Unknown | Code::Internal | Code::Unavailable | Code::Cancelled)
         && status.source().is_some()
         && not_grpc(status).is_none()
@@ -304,11 +304,11 @@ pub(crate) fn is_terminal_unsafe(character: char) -> bool {
 }
 
 fn missing_ids(status: &Status) -> Vec<String> {
-    let named = |detail| {
+    let name = |detail| {
         let ErrorDetail::ResourceInfo(resource) = detail else { return None };
         Some(resource.resource_name)
     };
-    status.get_error_details_vec().into_iter().filter_map(named).collect()
+    status.get_error_details_vec().into_iter().filter_map(name).collect()
 }
 
 fn invalid_fields(details: &ErrorDetails) -> Vec<InvalidField> {

@@ -109,24 +109,24 @@ impl Connector {
 
 /// Connects a socket, with TLS if the host requires it.
 async fn connect(target: &Target, encryption: Option<&Encryption>) -> io::Result<Box<dyn Io>> {
-    let began = Instant::now();
+    let started = Instant::now();
     let (host, socket) = match target {
         Target::Unix(path) => {
             let socket = UnixStream::connect(path).await?;
-            debug!("connected to {target} in {:.1?}", began.elapsed());
+            debug!("connected to {target} in {:.1?}", started.elapsed());
             return Ok(Box::new(socket));
         }
         Target::Tcp { host, address } => (host, TcpStream::connect(address).await),
     };
     let socket = socket?;
     socket.set_nodelay(true)?;
-    debug!("connected to {target} in {:.1?}", began.elapsed());
+    debug!("connected to {target} in {:.1?}", started.elapsed());
     match encryption.filter(|_| host.tls) {
         None => Ok(Box::new(socket)),
         Some(encryption) => {
-            let began = Instant::now();
+            let started = Instant::now();
             let (socket, version) = encryption.encrypt(&host.name, socket).await?;
-            debug!("encrypted with {version} in {:.1?}", began.elapsed());
+            debug!("encrypted with {version} in {:.1?}", started.elapsed());
             Ok(Box::new(socket))
         }
     }
@@ -147,12 +147,12 @@ impl Target {
         if let Ok(number) = host.name.parse::<IpAddr>() {
             return Ok(vec![target((number, host.port).into())]);
         }
-        let began = Instant::now();
+        let started = Instant::now();
         let found = resolver.look_up(&host.name, host.port).await;
         let found = found
-            .inspect_err(|error| debug!("resolved {} in {:.1?}: {error}", host.name, began.elapsed()))
+            .inspect_err(|error| debug!("resolved {} in {:.1?}: {error}", host.name, started.elapsed()))
             .map_err(|error| error.to_string())?;
-        debug!("resolved {} in {:.1?}: {}", host.name, began.elapsed(), Addresses(&found));
+        debug!("resolved {} in {:.1?}: {}", host.name, started.elapsed(), Addresses(&found));
         Ok(found.into_iter().map(target).collect())
     }
 }

@@ -136,7 +136,7 @@ impl Watch {
                     Some(false) => self.wait_for_node().await,
                     None => {}
                 },
-                // A service ends a watch only when it shuts down.
+                // A watch has no regular end.
                 Ok(None) => self.reconnect("the service ended the watch").await,
                 Err(error) if error == Error::WatcherTooSlow || error.is_temporary() => {
                     self.reconnect(&error).await;

@@ -119,7 +119,7 @@ async fn a_closed_standard_output_is_an_error() {
         let outcome = outcome(&mut closed(arguments)).await;
         assert_fails(&outcome, 8, &["error: cannot print: standard output is closed"]);
     }
-    // It prints nothing, so it lacks nothing.
+    // This command does not use standard output.
     let outcome = outcome(&mut closed(&["export", "/dev/null"])).await;
     assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
 }

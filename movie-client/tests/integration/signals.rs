@@ -73,7 +73,7 @@ async fn an_interruption_ends_a_long_list_between_two_lines() {
 #[tokio::test]
 async fn an_interruption_ends_a_list_that_is_not_read() {
     let mut list = Running::start(client(&over("films.json")).arg("list"));
-    // The pipe is full before the list is at its end, and stays so.
+    // The pipe is full before the end of the list, and stays full.
     list.line().await;
     list.interrupt();
     let ended = timeout(Duration::from_secs(30), list.child.wait()).await;
@@ -150,7 +150,7 @@ async fn an_interrupted_measurement_prints_its_report() {
 
 #[tokio::test]
 async fn an_interruption_before_the_measurement_prints_a_warning() {
-    // It takes connections, and never says a word.
+    // The listener accepts connections and sends nothing.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     for (address, until, times) in [(address, "connected to", 1), (over("movies.json"), "first response", 30)]

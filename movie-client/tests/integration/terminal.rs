@@ -160,7 +160,7 @@ async fn an_interrupted_import_clears_its_progress_bar() {
     let to = file.clone();
     let writer = thread::spawn(move || {
         let mut file = File::create(to).unwrap();
-        // As many as are sent at once, so that something is printed while it waits for more.
+        // One batch, so that progress is shown while the import waits for more input.
         for id in 0..10_000 {
             writeln!(file, "{{\"id\": \"{id}\", \"title\": \"A title\"}}").unwrap();
         }

@@ -121,7 +121,7 @@ async fn cut_after(mut bytes: usize, to: SocketAddr) -> SocketAddr {
 async fn an_interrupted_import_reports_its_progress_and_is_completed_by_another() {
     let store = Store::new();
     let films = workspace("databases/films.json");
-    // The first ten thousand and some more.
+    // More than the first batch of 10,000 movies.
     let address = cut_after(1_500_000, store.service.address).await;
     let Outcome { code, stdout, stderr } = outcome(client(&address).arg("import").arg(&films)).await;
     assert_eq!((code, stdout.as_str()), (Some(5), ""), "{stderr}");
@@ -167,12 +167,12 @@ async fn a_failed_export_leaves_the_old_file_and_no_temporary_file() {
     let unreachable = outcome(client(&UNREACHABLE_ADDRESS).args(["--tries", "1", "export"]).arg(&file)).await;
     assert_eq!(unreachable.code, Some(5), "{}", unreachable.stderr);
     assert!(is_untouched());
-    // A list that is cut in its middle.
+    // A list that is interrupted.
     let address = cut_after(400, over("films.json")).await;
     let cut = outcome(client(&address).args(["--tries", "1", "export"]).arg(&file)).await;
     assert_eq!(cut.code, Some(5), "{}", cut.stderr);
     assert!(is_untouched());
-    // A directory stands where the file is to be.
+    // A directory has the name of the file.
     let taken = directory.path().join("taken");
     fs::create_dir(&taken).unwrap();
     fs::write(taken.join("kept"), "").unwrap();
@@ -181,7 +181,7 @@ async fn a_failed_export_leaves_the_old_file_and_no_temporary_file() {
     let error = format!("error: cannot write {}: ", taken.display());
     assert!(outcome.stderr.starts_with(&error), "{}", outcome.stderr);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
-    // No directory for it.
+    // The directory does not exist.
     let nowhere = directory.path().join("nowhere/movies.json");
     let outcome = crate::service::outcome(client(&over("movies.json")).arg("export").arg(&nowhere)).await;
     let error = format!("error: cannot write {}: entity not found\n", nowhere.display());
@@ -195,7 +195,7 @@ async fn an_export_replaces_the_target_of_a_symbolic_link_and_keeps_its_mode() {
     fs::create_dir(path("data")).unwrap();
     fs::write(path("data/old.json"), "old").unwrap();
     fs::set_permissions(path("data/old.json"), fs::Permissions::from_mode(0o640)).unwrap();
-    // By way of another, and to where nothing is yet.
+    // A link to a link, and a link to a missing file.
     symlink("data/old.json", path("one")).unwrap();
     symlink(path("one"), path("two")).unwrap();
     symlink("data/new.json", path("new")).unwrap();

@@ -68,7 +68,7 @@ async fn a_call_ends_at_its_deadline_during_name_resolution() {
 
 #[tokio::test]
 async fn connecting_ends_at_its_timeout() {
-    // It takes connections and does not speak TLS, nor anything.
+    // The listener accepts connections and sends nothing.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = format!("https://{}", silent.local_addr().unwrap());
     let mut config = Config { connect_timeout: DEADLINE, ..Config::new([address.parse().unwrap()]) };

@@ -236,6 +236,6 @@ async fn each_retry_waits_for_the_backoff() {
     let client = Client::connect(&Config { retry, ..config([service.address]) }).unwrap();
     let started = Instant::now();
     client.get("a").await.unwrap_err();
-    // Two pauses, each at least half as long as they are on the whole.
+    // Two backoffs, each at least half of the configured one.
     assert!(started.elapsed() >= pause, "{:?}", started.elapsed());
 }

@@ -173,7 +173,7 @@ async fn a_server_without_a_supported_key_is_reported() {
     let config = Authority::new().trusting_config(listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
-            // A fatal alert, handshake_failure (RFC 8446, section 6).
+            // A fatal alert, handshake_failure (RFC 8446 §6).
             let _ = socket.write_all(&[0x15, 3, 3, 0, 2, 2, 40]).await;
             let _ = socket.read_to_end(&mut Vec::new()).await;
         }

@@ -131,7 +131,7 @@ async fn each_change_is_delivered_once_and_in_order_across_lost_connections() {
     let after = collect(client([proxy.address]).watch(Start::After(revision)).await.unwrap());
     let mut copy = client([proxy.address]).watch(Start::FullCopy).await.unwrap();
     let copy = tokio::spawn(async move {
-        // The last movie may be one of the copy, if that was cut again and again.
+        // If the copy was interrupted often, it may contain the last movie.
         let mut received = until(&mut copy, is_caught_up).await;
         if !received.iter().any(is_last) {
             received.extend(until(&mut copy, is_last).await);
@@ -262,7 +262,7 @@ async fn a_watch_resumes_after_temporary_errors() {
         failed(Code::Aborted, "WATCHER_TOO_SLOW"),
         failed(Code::Unavailable, "SERVICE_STOPPING"),
         failed(Code::ResourceExhausted, "SERVICE_BUSY"),
-        // Another node of the service, which is not that far.
+        // A lagging node of the service.
         failed(Code::OutOfRange, "REVISION_UNKNOWN"),
         Step::Disconnect,
         Step::End(Status::ok("")),

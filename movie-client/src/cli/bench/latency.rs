@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn slow_failures_make_latencies_worse_and_fast_ones_not_better() {
-        let cut = || Error::Unavailable { address: "a:1".into(), message: "cut".into() };
+        let unavailable = || Error::Unavailable { address: "a:1".into(), message: "lost".into() };
         let percentiles = |failures: u64, millis| {
             let mut statistics = Statistics::new();
             for millis in 1..=100 {
@@ -78,7 +78,7 @@ mod tests {
                 statistics.record(Ok(right), Duration::from_millis(millis));
             }
             for _ in 0..failures {
-                statistics.record(Err(cut()), Duration::from_millis(millis));
+                statistics.record(Err(unavailable()), Duration::from_millis(millis));
             }
             LatencySummary::of(&statistics).unwrap().percentiles.map(|(_, _, value)| value / 1000)
         };

@@ -240,8 +240,8 @@ impl Load {
         let is_in_throughput = now >= self.measure_from
             && self.end_time.is_none_or(|end_time| now <= end_time)
             && (counts || self.max_calls.is_none());
-        if let Some(answer) = outcome.as_ref().ok().filter(|_| is_in_throughput) {
-            statistics.rate.add(*answer);
+        if let Some(result) = outcome.as_ref().ok().filter(|_| is_in_throughput) {
+            statistics.rate.add(*result);
         }
         if counts {
             statistics.record(outcome, now.saturating_duration_since(due));

@@ -87,9 +87,9 @@ mod tests {
     fn failures_are_part_of_the_progress_only_if_there_are_any() {
         let mut statistics = Statistics::new();
         for _ in 0..30 {
-            let answer = CallResult { movies: 1, is_correct: true };
-            statistics.record(Ok(answer), Duration::from_micros(1500));
-            statistics.rate.add(answer);
+            let result = CallResult { movies: 1, is_correct: true };
+            statistics.record(Ok(result), Duration::from_micros(1500));
+            statistics.rate.add(result);
         }
         assert_eq!(summary(&statistics, Duration::from_secs(2)), "15 calls/s, p99 1.500 ms");
         statistics.record(Err(Error::WatcherTooSlow), Duration::ZERO);

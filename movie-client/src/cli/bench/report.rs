@@ -225,9 +225,9 @@ mod tests {
     fn printed(args: &Bench, latencies: &[u64], format: Format) -> String {
         let mut statistics = Statistics::new();
         for millis in latencies {
-            let answer = CallResult { movies: 1, is_correct: true };
-            statistics.record(Ok(answer), Duration::from_millis(*millis));
-            statistics.rate.add(answer);
+            let result = CallResult { movies: 1, is_correct: true };
+            statistics.record(Ok(result), Duration::from_millis(*millis));
+            statistics.rate.add(result);
         }
         if latencies.is_empty() {
             let message = "busy".to_owned();

@@ -127,7 +127,7 @@ mod tests {
             each.record(u64::try_from((now - schedule.due(number)).as_micros()).unwrap()).unwrap();
         }
         assert!(ages == each, "{} and {} calls", ages.len(), each.len());
-        // To record each would take for ever.
+        // Recording each one would take for ever.
         schedule.record_ages(0..u64::MAX >> 20, now + Duration::from_hours(24 * 365), &mut ages);
     }
 }

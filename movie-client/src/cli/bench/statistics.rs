@@ -63,9 +63,9 @@ impl Statistics {
         let is_timed = matches!(outcome, Ok(_) | Err(Error::DeadlineExceeded { .. }));
         record(if is_timed { &mut self.latency } else { &mut self.failed_latency }, latency);
         match outcome {
-            Ok(answer) => {
+            Ok(result) => {
                 self.answered += 1;
-                self.wrong += u64::from(!answer.is_correct);
+                self.wrong += u64::from(!result.is_correct);
             }
             Err(error) => self.add_failures(error_kind(&error), Failures { count: 1, first: error }),
         }
@@ -119,9 +119,9 @@ impl Statistics {
 }
 
 impl Throughput {
-    pub(super) fn add(&mut self, answer: CallResult) {
+    pub(super) fn add(&mut self, result: CallResult) {
         self.responses += 1;
-        self.movies += answer.movies;
+        self.movies += result.movies;
     }
 }
 

@@ -125,7 +125,7 @@ async fn a_closed_loop_measures_the_delay_and_the_rate_that_it_allows() {
         (&report["calls"], &report["answered"], &report["wrong"]),
         (&json!(20), &json!(20), &json!(0))
     );
-    // The histogram has three digits.
+    // The histogram has three significant digits.
     assert!(report["latency_min_us"].as_u64().unwrap() >= 19_900, "{report}");
     assert!(report["latency_p50_us"].as_u64().unwrap() >= 20_000, "{report}");
     assert!(report["rate_per_s"].as_f64().unwrap() <= 50.0, "{report}");
@@ -147,7 +147,7 @@ async fn an_open_loop_measures_every_call_that_a_stall_delays() {
     ended.unwrap();
     assert_eq!(report["answered"], 150);
     assert!(report["latency_max_us"].as_u64().unwrap() >= 450_000, "{report}");
-    // In the first half of the stall some 25 calls are due: a sixth of all, each of which waits for the second half.
+    // About 25 calls, a sixth of all, are due in the first half of the stall. Each waits for at least its second half.
     assert!(report["latency_p90_us"].as_u64().unwrap() >= 250_000, "{report}");
     assert!(report["rate_per_s"].as_f64().unwrap() <= 100.0, "{report}");
 }
@@ -201,7 +201,7 @@ async fn an_open_loop_ends_in_time_and_counts_unsent_calls_as_slow() {
         let report = timeout(Duration::from_mins(1), measurement).await.expect("it did not end").unwrap();
         assert_eq!(report.time, duration);
         let statistics = &report.statistics;
-        // Some 150 calls can be made, if the machine is not slow; all 300,000 count.
+        // About 150 calls can be sent on a fast machine; all 300,000 count.
         assert!((1..=200).contains(&statistics.answered), "{}", statistics.answered);
         assert_eq!(statistics.answered + statistics.not_sent, 300_000);
         assert_eq!(statistics.latency.len(), 300_000);
@@ -217,7 +217,7 @@ async fn a_sustainable_rate_leaves_no_call_unsent() {
     let args = Bench { rate: Some(20), calls: None, duration, ..args(1) };
     let (report, ended) = run_benchmark(Server::default(), &args).await;
     ended.unwrap();
-    // The machine may be busy, and then some are not made.
+    // On a busy machine, some calls are not sent.
     let count = |name: &str| report[name].as_u64().unwrap();
     assert_eq!(count("answered") + count("not_sent"), 10, "{report}");
 }
@@ -230,7 +230,7 @@ async fn connections_are_distributed_over_the_reachable_addresses() {
         let server = Server { connected: Arc::clone(connected), ..Server::default() };
         sockets.push(server.start().await.addresses[0].to_string().parse::<SocketAddr>().unwrap());
     }
-    // Bound and not listened to, so that closed_socket else gets the port.
+    // Bound without a listener, so that no other process gets the port.
     let closed_socket = tokio::net::TcpSocket::new_v4().unwrap();
     closed_socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     sockets.insert(1, closed_socket.local_addr().unwrap());
@@ -241,7 +241,7 @@ async fn connections_are_distributed_over_the_reachable_addresses() {
     let workload = Workload::prepare(&prepared, args.call).await.unwrap();
     let load = Load::connect(&config, &args, workload).await.unwrap();
     let counts = || [0, 1].map(|server: usize| connected[server].load(Ordering::Relaxed));
-    assert_eq!((counts(), load.addresses), ([3, 2], 2), "not all are connected at first");
+    assert_eq!((counts(), load.addresses), ([3, 2], 2), "all connections are open before the load");
     let report = measure(Arc::new(load), &args, pending()).await.unwrap();
     assert_eq!((report.statistics.answered, counts()), (100, [3, 2]));
 }
@@ -355,7 +355,7 @@ async fn an_interruption_before_the_measurement_prints_no_report() {
 
 #[tokio::test]
 async fn an_unreachable_address_fails_at_once() {
-    // Bound and not listened to, so that closed_socket else gets the port.
+    // Bound without a listener, so that no other process gets the port.
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
     let mut config = Config::new([socket.local_addr().unwrap().to_string().parse().unwrap()]);

@@ -1,4 +1,4 @@
-//! What is read of files.
+//! Reading of files.
 
 mod ids;
 mod sending;
@@ -21,7 +21,7 @@ fn sample(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/samples").join(name)
 }
 
-/// Returns the movies of files, and what is wrong with rows, each by the name and line of its file.
+/// Returns the movies of files, and the errors of invalid rows with the name and the line of their file.
 fn read(files: &[PathBuf]) -> Result<(Vec<Movie>, Vec<String>)> {
     read_with_ids(files, false)
 }
@@ -87,7 +87,7 @@ fn imdb_movies_have_their_ratings_and_directors() {
     assert_eq!(movies[0], expected);
     let title = "\"Quiet,\" Said the Owl".into();
     assert_eq!(movies[1], Movie { id: "tt0000103".into(), title, ..Movie::default() });
-    // One of its directors has no name in the file.
+    // One of the directors has no name in the file.
     assert_eq!((movies[4].rating, movies[4].director.as_str()), (Some(6.0), "Ada Brandt"));
     let expected = [
         "title.ratings.tsv:4: `averageRating` is `good`, expected a number",
@@ -383,8 +383,8 @@ fn the_format_of_a_file_is_detected_from_its_beginning() {
         let error = read_text(text).unwrap_err().to_string();
         assert!(error.contains(expected), "{error}");
     }
-    let cut = &gzip(b"{\"id\": \"1\"}\n{}\n")[..20];
-    assert!(read_text(cut).unwrap_err().to_string().starts_with("cannot read file"));
+    let truncated = &gzip(b"{\"id\": \"1\"}\n{}\n")[..20];
+    assert!(read_text(truncated).unwrap_err().to_string().starts_with("cannot read file"));
     let missing = read(&[sample("none.json")]).unwrap_err();
     assert!(format!("{missing:#}").contains("none.json: No such file"), "{missing:#}");
 }

@@ -138,13 +138,13 @@ fn fit_widths(columns: &[Column], widths: &mut [usize], max_width: usize) {
 
 /// Truncates text to a width, with an ellipsis.
 fn truncate(text: &str, width: usize) -> Cow<'_, str> {
-    // `truncate_str` adds up the widths of characters, and some are wider together, such as a heart and the mark that makes
-    // an emoji of it.
+    // `truncate_str` adds up the widths of characters. Some are wider together, such as a heart with the variation selector
+    // of an emoji.
     let mut max_width = width;
     loop {
-        let cut = truncate_str(text, max_width, "…");
-        if max_width <= 1 || measure_text_width(&cut) <= width {
-            return cut;
+        let truncated = truncate_str(text, max_width, "…");
+        if max_width <= 1 || measure_text_width(&truncated) <= width {
+            return truncated;
         }
         max_width -= 1;
     }

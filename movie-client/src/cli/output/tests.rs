@@ -1,4 +1,4 @@
-//! Every options of everything that can be printed.
+//! Every kind of output in every format.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,7 +11,7 @@ fn options(format: Format) -> OutputOptions {
     OutputOptions { format, width: None, colours: false }
 }
 
-/// Returns what is printed in a options.
+/// Returns the output with these options.
 fn printed(
     options: &OutputOptions,
     print: impl FnOnce(&mut Printer<&mut Vec<u8>>) -> io::Result<()>,
@@ -49,7 +49,7 @@ fn samurai() -> Movie {
     }
 }
 
-/// What a hostile service may send.
+/// A movie from a hostile service.
 fn hostile() -> Movie {
     Movie { title: "a\u{1b}[2J\"b\u{202e}c,\nd".into(), id: "x\ty".into(), ..Movie::default() }
 }
@@ -60,7 +60,7 @@ fn change(revision: u64, event: Event) -> Change {
 
 fn changes() -> [Change; 3] {
     [
-        // Of a copy, which has no tokens before its end.
+        // A copy has no tokens before its end.
         Change { resume_token: String::new(), ..change(12, Event::Upserted(creed())) },
         change(13, Event::Deleted("267e".into())),
         change(13, Event::CaughtUp),
@@ -198,19 +198,19 @@ fn a_table_has_one_header_and_later_rows_fit_the_columns_of_the_first() {
     let of = |width| {
         let options = OutputOptions { width, ..options(Format::Table) };
         printed(&options, |printer| {
-            // Nothing to be seen yet.
+            // Nothing is printed yet.
             printer.flush()?;
             printer.row(Row::Movie(&creed()))?;
             printer.flush()?;
             printer.row(Row::Movie(&long))
         })
     };
-    let cut = "\
+    let truncated = "\
 ID    TITLE  YEAR  RATING  DIRECTOR  GENRES
 267e  Creed           8.8
 an …  七人…  1954     9.0  Akira K…  Action, Drama
 ";
-    assert_eq!(of(Some(60)), cut);
+    assert_eq!(of(Some(60)), truncated);
     let sticks_out = "\
 ID    TITLE  YEAR  RATING  DIRECTOR  GENRES
 267e  Creed           8.8
@@ -290,30 +290,34 @@ fn colours_are_used_only_if_allowed() {
     }
 }
 
-const CREED: &str = r#"{"title":"Creed","rating":8.8,"id":"267e"}"#;
+const CREED_JSON: &str = r#"{"title":"Creed","rating":8.8,"id":"267e"}"#;
 
 #[test]
 fn json_is_one_document() {
     let options = options(Format::Json);
     let samurai = r#"{"title":"七人の侍","rating":9.0,"director":"Akira Kurosawa","id":"tt0047478","year":1954,"genres":["Action","Drama"],"runtime_minutes":207,"countries":["Japan"],"languages":["Japanese","English"],"create_time":"2023-11-14T22:13:20Z","update_time":"2023-11-14T22:13:21.005000000Z","etag":"e=1"}"#;
     assert_eq!(printed(&options, |printer| printer.one(&self::samurai())), format!("{samurai}\n"));
-    assert_eq!(of_movies(&options), format!("[\n{samurai},\n{CREED}\n]\n"));
-    let answers = format!("[\n{{\"id\":\"267e\",\"movie\":{CREED}}},\n{{\"id\":\"no\",\"movie\":null}}\n]\n");
-    assert_eq!(of_lookups(&options), answers);
+    assert_eq!(of_movies(&options), format!("[\n{samurai},\n{CREED_JSON}\n]\n"));
+    let lookups =
+        format!("[\n{{\"id\":\"267e\",\"movie\":{CREED_JSON}}},\n{{\"id\":\"no\",\"movie\":null}}\n]\n");
+    assert_eq!(of_lookups(&options), lookups);
     assert_eq!(of_properties(&options), "{\"store\":\"a, \\\"b\\\"\",\"movies\":7,\"read_only\":true}\n");
 }
 
 #[test]
 fn ndjson_has_one_document_per_line() {
     let options = options(Format::Ndjson);
-    assert_eq!(printed(&options, |printer| printer.one(&creed())), format!("{CREED}\n"));
-    assert_eq!(rows(&options, &[Row::Movie(&creed()), Row::Movie(&creed())]), format!("{CREED}\n{CREED}\n"));
+    assert_eq!(printed(&options, |printer| printer.one(&creed())), format!("{CREED_JSON}\n"));
+    assert_eq!(
+        rows(&options, &[Row::Movie(&creed()), Row::Movie(&creed())]),
+        format!("{CREED_JSON}\n{CREED_JSON}\n")
+    );
     assert_eq!(
         of_lookups(&options),
-        format!("{{\"id\":\"267e\",\"movie\":{CREED}}}\n{{\"id\":\"no\",\"movie\":null}}\n")
+        format!("{{\"id\":\"267e\",\"movie\":{CREED_JSON}}}\n{{\"id\":\"no\",\"movie\":null}}\n")
     );
     let changes = format!(
-        "{{\"revision\":12,\"upserted\":{CREED}}}\n{{\"revision\":13,\"deleted_id\":\"267e\",\"resume_token\":\"token-13\"}}\n{{\"revision\":13,\"caught_up\":true,\"resume_token\":\"token-13\"}}\n"
+        "{{\"revision\":12,\"upserted\":{CREED_JSON}}}\n{{\"revision\":13,\"deleted_id\":\"267e\",\"resume_token\":\"token-13\"}}\n{{\"revision\":13,\"caught_up\":true,\"resume_token\":\"token-13\"}}\n"
     );
     assert_eq!(of_changes(&options), changes);
     assert_eq!(of_properties(&options), "{\"store\":\"a, \\\"b\\\"\",\"movies\":7,\"read_only\":true}\n");
@@ -374,7 +378,7 @@ fn every_format_returns_the_error_of_a_closed_pipe() {
             Ok(())
         }
     }
-    // Longer than what `csv` keeps to itself, so that it is the row that fails.
+    // Longer than the buffer of `csv`, so that the row itself fails.
     let long = Movie { title: "long".repeat(10_000), ..creed() };
     for format in [Format::Text, Format::Table, Format::Json, Format::Ndjson, Format::Csv] {
         let mut printer = Printer::new(Gone, options(format));
@@ -383,7 +387,7 @@ fn every_format_returns_the_error_of_a_closed_pipe() {
     }
 }
 
-/// What has been written, to look at meanwhile.
+/// A shared buffer that can be inspected while it is written.
 struct Shared(Rc<RefCell<Vec<u8>>>);
 
 impl Write for Shared {
@@ -432,6 +436,6 @@ fn an_interrupted_json_document_is_ended_once() {
     let document: serde_json::Value = serde_json::from_slice(&out).unwrap();
     assert_eq!(document[0]["title"], "Creed");
     drop(Printer::new(&mut out, options(Format::Json)));
-    assert!(out.ends_with(b"}\n]\n"), "nothing is printed of what has not begun");
+    assert!(out.ends_with(b"}\n]\n"), "an empty result prints nothing when dropped");
     assert_eq!(rows(&options(Format::Json), &[Row::Movie(&creed())]).matches(']').count(), 1);
 }

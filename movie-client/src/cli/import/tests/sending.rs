@@ -1,4 +1,4 @@
-//! What becomes of what is read.
+//! Sending of movies, and the results of imports.
 
 use movie_service::access::Access;
 use movie_service::found::Found;
@@ -13,7 +13,7 @@ use crate::Config;
 use crate::cli::failure;
 use crate::cli::output::Format;
 
-/// A service over an empty store, for as long as the test's runtime lives, and a client of it.
+/// Starts a service over an empty store, which runs as long as the test's runtime, and returns a client.
 async fn service(folder: &TempDir) -> Client {
     let source = Source::Sqlite(folder.path().join("movies.db"));
     let (store, catalogue) = Store::open(&source, 100, StoreMetrics::default()).await.unwrap();
@@ -41,7 +41,7 @@ async fn unchanged_movies_are_not_written_and_rejected_movies_are_reported_by_li
     let args = args(&[sample("imdb/title.basics.tsv"), sample("movielens/movies.csv")]);
     let mut reported = Vec::new();
     let outcome = run(&client, &args, &mut reported).await.unwrap();
-    // Two movies are in both files, and the one that comes last stays.
+    // Two movies are in both files. The later file replaces them.
     assert_eq!(counts(&outcome), (6, 2, 0, 2, 10));
     let reported = String::from_utf8(reported).unwrap();
     assert_eq!(reported.lines().count(), 12, "{reported}");
@@ -78,7 +78,7 @@ async fn a_strict_import_stops_at_the_first_rejected_row() {
     let error = error.to_string();
     assert!(error.contains("movies.ndjson:1: (id `5`) ") && error.contains("title"), "{error}");
 
-    // The service takes the other movies of the call.
+    // The service stores the other movies of the call.
     let text = (0..150)
         .map(|id| format!("{{\"id\": \"{id}\", \"title\": \"{}\"}}\n", if id == 7 { "" } else { "A" }));
     fs::write(&file, text.collect::<String>()).unwrap();
@@ -166,7 +166,7 @@ async fn missing_ids_are_reported_once_per_file_with_the_flag_that_generates_the
 #[tokio::test]
 async fn a_missing_related_file_is_reported() {
     let folder = TempDir::new().unwrap();
-    let nobody = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
+    let unreachable = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
     for (from, name, missing) in [
         (
             "imdb/title.basics.tsv",
@@ -179,7 +179,7 @@ async fn a_missing_related_file_is_reported() {
         fs::copy(sample(from), &file).unwrap();
         let args = args::Import { dry_run: true, ..args(slice::from_ref(&file)) };
         let mut printed = Vec::new();
-        run(&nobody, &args, &mut printed).await.unwrap();
+        run(&unreachable, &args, &mut printed).await.unwrap();
         let printed = String::from_utf8(printed).unwrap();
         let beside = format!(" beside {}: the movies get no ", file.display());
         let printed: Vec<_> = printed.lines().filter_map(|line| Some(line.split_once(&beside)?.0)).collect();
@@ -189,10 +189,11 @@ async fn a_missing_related_file_is_reported() {
 
 #[tokio::test]
 async fn a_missing_or_unusable_file_is_a_usage_error() {
-    let nobody = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
+    let unreachable = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
     let options = OutputOptions { format: Format::Csv, width: None, colours: false };
     for file in ["none.json", "imdb"] {
-        let error = import(&nobody, &args(&[sample(file)]), &options, &mut Vec::new()).await.unwrap_err();
+        let error =
+            import(&unreachable, &args(&[sample(file)]), &options, &mut Vec::new()).await.unwrap_err();
         assert_eq!(failure::exit(&error), Exit::UsageError, "{error:#}");
         assert!(error.to_string().contains(file), "{error:#}");
     }
@@ -201,7 +202,7 @@ async fn a_missing_or_unusable_file_is_a_usage_error() {
     for bytes in [&b"hello"[..], b"{\n\"films\": []}", b"[{]", b"PK\x03\x04", &gzip(b"{\"id\": 1}")[..12]] {
         fs::write(&file, bytes).unwrap();
         let error =
-            import(&nobody, &args(slice::from_ref(&file)), &options, &mut Vec::new()).await.unwrap_err();
+            import(&unreachable, &args(slice::from_ref(&file)), &options, &mut Vec::new()).await.unwrap_err();
         assert_eq!(failure::exit(&error), Exit::UsageError, "{error:#}");
         assert!(error.to_string().contains(&file.display().to_string()), "{error:#}");
     }
@@ -209,11 +210,11 @@ async fn a_missing_or_unusable_file_is_a_usage_error() {
 
 #[tokio::test]
 async fn a_dry_run_sends_nothing() {
-    let nobody = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
+    let unreachable = Client::connect(&Config::new(["127.0.0.1:1".parse().unwrap()])).unwrap();
     let args = args::Import { dry_run: true, ..args(&[sample("movielens/movies.csv")]) };
     let mut out = Vec::new();
     let options = OutputOptions { format: Format::Csv, width: None, colours: false };
-    assert_eq!(import(&nobody, &args, &options, &mut out).await.unwrap(), Exit::Done);
+    assert_eq!(import(&unreachable, &args, &options, &mut out).await.unwrap(), Exit::Done);
     assert_eq!(String::from_utf8(out).unwrap(), "name,value\nwould_import,5\ndirty_rows,4\n");
 }
 
@@ -222,12 +223,12 @@ async fn a_failed_import_reports_its_error_and_the_first_rejected_rows() {
     let folder = TempDir::new().unwrap();
     let file = folder.path().join("movies.ndjson");
     fs::write(&file, format!("{{\"id\": 1}}\n{}", "\u{1b}[31m\n".repeat(30))).unwrap();
-    let nobody = Client::connect(&Config {
+    let unreachable = Client::connect(&Config {
         retry: crate::RetryPolicy::disabled(),
         ..Config::new(["127.0.0.1:1".parse().unwrap()])
     });
     let mut reported = Vec::new();
-    let error = run(&nobody.unwrap(), &args(&[file]), &mut reported).await.unwrap_err();
+    let error = run(&unreachable.unwrap(), &args(&[file]), &mut reported).await.unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(Error::Unreachable { .. })), "{error:#}");
     let reported = String::from_utf8(reported).unwrap();
     assert_eq!(reported.lines().count(), 21, "{reported}");
@@ -239,7 +240,7 @@ async fn files_are_sent_in_batches_in_order() {
     let folder = TempDir::new().unwrap();
     let client = service(&folder).await;
     let file = folder.path().join("movies.ndjson");
-    // The same movie over and over: the last one stays.
+    // Each of ten movies occurs many times; its last occurrence stays.
     let lines: Vec<_> = (0..25_000)
         .map(|number| format!("{{\"id\": \"{}\", \"title\": \"{number}\"}}\n", number % 10))
         .collect();
