@@ -161,7 +161,7 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(format!("{line} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await.unwrap();
         let mut answer = Vec::new();
-        // What was sent and not read makes the end an error, of which the answer tells.
+        // What was sent and not read makes the end an error, of which the response tells.
         let _ = stream.read_to_end(&mut answer).await;
         String::from_utf8(answer).unwrap()
     }

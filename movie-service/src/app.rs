@@ -181,7 +181,7 @@ fn start_reloads(opened: &mut Opened, edge: &Edge, metrics: &Metrics) -> anyhow:
     if let Some(tls) = &edge.tls {
         handles.push(tls.follow(report(Reload::Tls))?);
     }
-    shutdown::on_hangup(move || handles.iter().for_each(reload::Handle::look_now))?;
+    shutdown::on_hangup(move || handles.iter().for_each(reload::Handle::reload_now))?;
     Ok(())
 }
 

@@ -100,7 +100,7 @@ pub fn follow(
 
 impl Handle {
     /// Has the files read now, whether they changed or not.
-    pub fn look_now(&self) {
+    pub fn reload_now(&self) {
         self.asked.store(true, Ordering::Release);
         self.thread.unpark();
     }
@@ -254,7 +254,7 @@ mod tests {
         let fixture = Fixture::new();
         let (handle, read) = fixture.follow(false);
         for _ in 0..2 {
-            handle.look_now();
+            handle.reload_now();
             read.recv_timeout(TIMEOUT).unwrap();
         }
     }
@@ -263,7 +263,7 @@ mod tests {
     fn what_may_pass_is_tried_again() {
         let fixture = Fixture::new();
         let (handle, read) = fixture.follow(true);
-        handle.look_now();
+        handle.reload_now();
         read.recv_timeout(TIMEOUT).unwrap();
         read.recv_timeout(TIMEOUT).unwrap();
     }

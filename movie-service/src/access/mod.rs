@@ -56,7 +56,7 @@ pub enum AccessError {
 /// Why a call is denied. What is said is for the caller, and never has a token in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    /// There is no such rpc. The caller cannot tell one that was left out of the table from one that is not there.
+    /// There is no such RPC. The caller cannot tell one that was left out of the table from one that is not there.
     #[error("there is no such rpc")]
     NoSuchRpc,
     /// The caller does not say who it is.

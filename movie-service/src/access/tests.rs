@@ -146,7 +146,7 @@ fn a_followed_tokens_file_is_used_when_asked() {
     let handle = access.follow(|_| {}).unwrap().unwrap();
     let made = token::make("bob", Role::Reader).ok().unwrap();
     fixture.write(&made.line);
-    handle.look_now();
+    handle.reload_now();
     let end = Instant::now() + Duration::from_secs(30);
     while reader(&access, &format!("Bearer {}", made.token)).is_err() {
         assert!(Instant::now() < end, "the new file is not used");

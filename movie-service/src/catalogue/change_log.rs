@@ -23,7 +23,7 @@ pub struct Event {
 
 /// Why the changes after a point cannot be told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NotFollowed {
+pub enum ChangesError {
     /// They are no longer kept.
     Compacted {
         /// The oldest revision after which all changes are kept.
@@ -40,7 +40,7 @@ pub enum NotFollowed {
 
 /// A bounded number of changes, up to the latest.
 #[derive(Debug)]
-pub(crate) struct Log {
+pub(crate) struct ChangeLog {
     events: VecDeque<Arc<Event>>,
     /// The point before the first of them.
     oldest: HistoryPoint,
@@ -50,7 +50,7 @@ pub(crate) struct Log {
     abandoned: Option<u64>,
 }
 
-impl Log {
+impl ChangeLog {
     /// Keeps up to `capacity` changes after a point.
     pub(crate) fn new(oldest: HistoryPoint, capacity: usize) -> Self {
         Self { events: VecDeque::new(), oldest, capacity, abandoned: None }
@@ -94,22 +94,22 @@ impl Log {
     }
 
     /// Returns the point at a revision, as far as it is known, whichever history the caller has the number from.
-    pub(crate) fn point_at(&self, revision: u64) -> Result<HistoryPoint, NotFollowed> {
+    pub(crate) fn point_at(&self, revision: u64) -> Result<HistoryPoint, ChangesError> {
         match revision.checked_sub(self.oldest.revision) {
-            None => Err(NotFollowed::Compacted { oldest: self.oldest.revision }),
+            None => Err(ChangesError::Compacted { oldest: self.oldest.revision }),
             Some(0) => Ok(self.oldest),
             Some(number) => match self.events.get(index(number - 1)) {
                 Some(event) => Ok(event.point),
-                None if self.is_doubtful(revision) => Err(NotFollowed::HistoryChanged),
-                None => Err(NotFollowed::Ahead { newest: self.newest().revision }),
+                None if self.is_doubtful(revision) => Err(ChangesError::HistoryChanged),
+                None => Err(ChangesError::Ahead { newest: self.newest().revision }),
             },
         }
     }
 
     /// Returns the point at a revision, if the number is of this history only.
-    pub(crate) fn known_point_at(&self, revision: u64) -> Result<HistoryPoint, NotFollowed> {
+    pub(crate) fn known_point_at(&self, revision: u64) -> Result<HistoryPoint, ChangesError> {
         let point = self.point_at(revision)?;
-        if self.is_doubtful(revision) { Err(NotFollowed::HistoryChanged) } else { Ok(point) }
+        if self.is_doubtful(revision) { Err(ChangesError::HistoryChanged) } else { Ok(point) }
     }
 
     /// Returns whether an abandoned history had a revision, too.
@@ -118,9 +118,9 @@ impl Log {
     }
 
     /// Returns up to `most` changes after a point.
-    pub(crate) fn after(&self, point: HistoryPoint, most: usize) -> Result<Vec<Arc<Event>>, NotFollowed> {
+    pub(crate) fn after(&self, point: HistoryPoint, most: usize) -> Result<Vec<Arc<Event>>, ChangesError> {
         if self.point_at(point.revision)? != point {
-            return Err(NotFollowed::HistoryChanged);
+            return Err(ChangesError::HistoryChanged);
         }
         let skipped = index(point.revision - self.oldest.revision);
         Ok(self.events.iter().skip(skipped).take(most).cloned().collect())
@@ -141,8 +141,8 @@ mod tests {
         HistoryPoint { revision, chain: ChainValue::from_bytes([history; 16]) }
     }
 
-    fn log(history: u8, oldest: u64, newest: u64, capacity: usize) -> Log {
-        let mut log = Log::new(point(history, oldest), capacity);
+    fn log(history: u8, oldest: u64, newest: u64, capacity: usize) -> ChangeLog {
+        let mut log = ChangeLog::new(point(history, oldest), capacity);
         log.extend((oldest + 1..=newest).map(|revision| Event {
             point: point(history, revision),
             id: "7".into(),
@@ -153,19 +153,19 @@ mod tests {
         log
     }
 
-    fn revisions(log: &Log, after: HistoryPoint) -> Result<Vec<u64>, NotFollowed> {
+    fn revisions(log: &ChangeLog, after: HistoryPoint) -> Result<Vec<u64>, ChangesError> {
         Ok(log.after(after, 2)?.iter().map(|event| event.point.revision).collect())
     }
 
     #[test]
     fn what_is_kept_is_told_in_order_and_what_is_not_is_an_error() {
         let mut log = log(1, 10, 15, 3);
-        let compacted = |oldest| Err(NotFollowed::Compacted { oldest });
+        let compacted = |oldest| Err(ChangesError::Compacted { oldest });
         assert_eq!(revisions(&log, point(1, 11)), compacted(12));
         assert_eq!(revisions(&log, point(1, 12)), Ok(vec![13, 14]));
         assert_eq!(revisions(&log, point(1, 14)), Ok(vec![15]));
         assert_eq!(revisions(&log, point(1, 15)), Ok(vec![]));
-        assert_eq!(revisions(&log, point(1, 16)), Err(NotFollowed::Ahead { newest: 15 }));
+        assert_eq!(revisions(&log, point(1, 16)), Err(ChangesError::Ahead { newest: 15 }));
         log.skip_to(point(1, 40));
         assert_eq!(revisions(&log, point(1, 15)), compacted(40));
         assert_eq!(revisions(&log, point(1, 40)), Ok(vec![]));
@@ -175,7 +175,7 @@ mod tests {
     fn a_point_of_another_history_is_not_followed_wherever_it_is() {
         let log = log(1, 10, 15, 100);
         for revision in 10..=15 {
-            assert_eq!(revisions(&log, point(2, revision)), Err(NotFollowed::HistoryChanged));
+            assert_eq!(revisions(&log, point(2, revision)), Err(ChangesError::HistoryChanged));
         }
     }
 
@@ -184,16 +184,16 @@ mod tests {
         let old = log(1, 10, 25, 100);
         let mut new = log(2, 10, 22, 100);
         new.supersede(&old);
-        assert_eq!(new.known_point_at(20), Err(NotFollowed::HistoryChanged));
-        assert_eq!(new.known_point_at(25), Err(NotFollowed::HistoryChanged));
-        assert_eq!(new.known_point_at(26), Err(NotFollowed::Ahead { newest: 22 }));
-        assert_eq!(new.known_point_at(5), Err(NotFollowed::Compacted { oldest: 10 }));
+        assert_eq!(new.known_point_at(20), Err(ChangesError::HistoryChanged));
+        assert_eq!(new.known_point_at(25), Err(ChangesError::HistoryChanged));
+        assert_eq!(new.known_point_at(26), Err(ChangesError::Ahead { newest: 22 }));
+        assert_eq!(new.known_point_at(5), Err(ChangesError::Compacted { oldest: 10 }));
         // With its chain value, it is known to be of this history.
         assert_eq!(revisions(&new, point(2, 20)), Ok(vec![21, 22]));
         // A third history still refuses what the first one had.
         let mut newer = log(3, 10, 30, 100);
         newer.supersede(&new);
-        assert_eq!(newer.known_point_at(25), Err(NotFollowed::HistoryChanged));
+        assert_eq!(newer.known_point_at(25), Err(ChangesError::HistoryChanged));
         assert_eq!(newer.known_point_at(26), Ok(point(3, 26)));
     }
 

@@ -22,8 +22,8 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 pub use self::change::{ApplyError, Change, ChangeError, Committed, Quoted};
-use self::change_log::Log;
-pub use self::change_log::{Event, NotFollowed};
+use self::change_log::ChangeLog;
+pub use self::change_log::{ChangesError, Event};
 pub use self::encoding::details::{Details, Facts};
 pub use self::encoding::frame::Movie;
 pub use self::encoding::record::Record;
@@ -41,7 +41,7 @@ pub const DEFAULT_KEPT_CHANGES: usize = 100_000;
 pub struct Catalogue {
     current: ArcSwap<Snapshot>,
     /// The latest changes. It is ahead of `current` for a moment, and never behind.
-    log: RwLock<Log>,
+    log: RwLock<ChangeLog>,
     newest: watch::Sender<u64>,
     /// Held while the next snapshot is being made.
     changing: Mutex<()>,
@@ -64,7 +64,7 @@ impl Catalogue {
     #[must_use]
     pub fn keeping(changes: usize, snapshot: Snapshot) -> Self {
         Self {
-            log: RwLock::new(Log::new(snapshot.point(), changes)),
+            log: RwLock::new(ChangeLog::new(snapshot.point(), changes)),
             newest: watch::Sender::new(snapshot.revision()),
             current: ArcSwap::from_pointee(snapshot),
             changing: Mutex::default(),
@@ -94,8 +94,8 @@ impl Catalogue {
     ///
     /// # Errors
     ///
-    /// [`NotFollowed`] if the catalogue does not continue the history of that point, or no longer has all changes since.
-    pub fn changes(&self, after: HistoryPoint, most: usize) -> Result<Vec<Arc<Event>>, NotFollowed> {
+    /// [`ChangesError`] if the catalogue does not continue the history of that point, or no longer has all changes since.
+    pub fn changes(&self, after: HistoryPoint, most: usize) -> Result<Vec<Arc<Event>>, ChangesError> {
         self.log().after(after, most)
     }
 
@@ -104,8 +104,8 @@ impl Catalogue {
     ///
     /// # Errors
     ///
-    /// [`NotFollowed`] if changes since are no longer kept, or the number may be of a history that was abandoned.
-    pub fn point_at(&self, revision: u64) -> Result<HistoryPoint, NotFollowed> {
+    /// [`ChangesError`] if changes since are no longer kept, or the number may be of a history that was abandoned.
+    pub fn point_at(&self, revision: u64) -> Result<HistoryPoint, ChangesError> {
         self.log().known_point_at(revision)
     }
 
@@ -162,7 +162,7 @@ impl Catalogue {
             // More than are kept: nobody can follow them.
             let revision = current.revision() + (current.len() + snapshot.len()) as u64;
             let point = HistoryPoint { revision, chain: snapshot.digest() };
-            self.publish(snapshot.at(point), Log::skip_to)
+            self.publish(snapshot.at(point), ChangeLog::skip_to)
         }
     }
 
@@ -179,7 +179,7 @@ impl Catalogue {
         before
     }
 
-    fn log(&self) -> RwLockReadGuard<'_, Log> {
+    fn log(&self) -> RwLockReadGuard<'_, ChangeLog> {
         self.log.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -188,7 +188,7 @@ impl Catalogue {
     }
 
     /// Makes `next` the current snapshot, once the log has what leads to its revision.
-    fn publish(&self, next: Snapshot, log: impl FnOnce(&mut Log, HistoryPoint)) -> u64 {
+    fn publish(&self, next: Snapshot, log: impl FnOnce(&mut ChangeLog, HistoryPoint)) -> u64 {
         let point = next.point();
         log(&mut self.log.write().unwrap_or_else(PoisonError::into_inner), point);
         self.current.store(Arc::new(next));
@@ -209,8 +209,8 @@ pub struct Loaded {
 }
 
 /// Returns a log of these changes after a point.
-fn log_of(capacity: usize, oldest: HistoryPoint, latest: Vec<Committed>) -> Log {
-    let mut log = Log::new(oldest, capacity);
+fn log_of(capacity: usize, oldest: HistoryPoint, latest: Vec<Committed>) -> ChangeLog {
+    let mut log = ChangeLog::new(oldest, capacity);
     log.extend(latest.into_iter().map(|Committed { point, id, record }| {
         // Pages do not go back this far, see `Snapshot::ordered_since`.
         Event { point, id, before: None, after: record, previous: None }

@@ -13,7 +13,7 @@ use crate::catalogue::history::{ChainValue, HistoryPoint};
 use crate::catalogue::layout::block::Block;
 use crate::catalogue::layout::cow_vec::CowVec;
 use crate::catalogue::layout::index::{Index, IndexBuilder};
-use crate::catalogue::layout::segment::{Draft, FULL, Place, Segment};
+use crate::catalogue::layout::segment::{Draft, FULL, Location, Segment};
 
 /// The movies at one revision. It never changes, so whoever holds it reads a consistent state.
 #[derive(Clone, Debug, Default)]
@@ -64,16 +64,16 @@ impl Snapshot {
     /// Returns the frame of the movie that has this id, without copying it.
     #[must_use]
     pub fn frame(&self, id: &[u8]) -> Option<Bytes> {
-        let place = self.find(id)?;
-        Some(self.segments[place.segment()].share(place.key()))
+        let location = self.find(id)?;
+        Some(self.segments[location.segment()].share(location.key()))
     }
 
     /// Returns the frame of the movie that has this id, with all that is known of it: a `movie.catalog.v1.Movie`.
     #[must_use]
     pub fn full_frame(&self, id: &[u8]) -> Option<Bytes> {
-        let place = self.find(id)?;
-        let segment = &self.segments[place.segment()];
-        let (frame, details) = (segment.frame(place.key()), segment.details(place.key()));
+        let location = self.find(id)?;
+        let segment = &self.segments[location.segment()];
+        let (frame, details) = (segment.frame(location.key()), segment.details(location.key()));
         let mut full = Vec::with_capacity(frame.len() + details.len() + 20);
         Movie::put_full_frame(frame, details, &mut full);
         Some(full.into())
@@ -82,31 +82,31 @@ impl Snapshot {
     /// Returns the movie that has this id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Movie<'_>> {
-        let place = self.find(id.as_bytes())?;
-        Some(self.movie(place))
+        let location = self.find(id.as_bytes())?;
+        Some(self.movie(location))
     }
 
     /// Returns the movies in listing order.
     pub fn movies(&self) -> impl Iterator<Item = Movie<'_>> {
-        self.places().map(|place| self.movie(place))
+        self.locations().map(|location| self.movie(location))
     }
 
     /// Returns the places of all movies in listing order.
-    pub(super) fn places(&self) -> impl Iterator<Item = Place> {
+    pub(super) fn locations(&self) -> impl Iterator<Item = Location> {
         let segments = (0..self.segments.len()).map(|number| (number, &self.segments[number]));
         segments.flat_map(|(number, segment)| {
-            segment.frames_by_key().map(move |(key, _)| Place::new(number, key))
+            segment.frames_by_key().map(move |(key, _)| Location::new(number, key))
         })
     }
 
     /// Returns the movie at a place that is taken.
-    pub(super) fn movie(&self, place: Place) -> Movie<'_> {
-        self.segments[place.segment()].movie(place.key())
+    pub(super) fn movie(&self, location: Location) -> Movie<'_> {
+        self.segments[location.segment()].movie(location.key())
     }
 
     /// Returns the frame at a place that is taken.
-    pub(super) fn frame_at(&self, place: Place) -> &[u8] {
-        frame_at(&self.segments, place)
+    pub(super) fn frame_at(&self, location: Location) -> &[u8] {
+        frame_at(&self.segments, location)
     }
 
     /// Returns the segments.
@@ -229,59 +229,61 @@ impl Snapshot {
     fn insert(&mut self, movie: &Movie<'_>) -> Result<(), ChangeError> {
         check(movie)?;
         let last = self.segments.len().checked_sub(1);
-        let place = match last.and_then(|last| Some(Place::new(last, self.segments[last].next_key(movie)?))) {
-            Some(place) => place,
-            None => Place::new(push(&mut self.segments, Segment::default())?, 0),
-        };
+        let location =
+            match last.and_then(|last| Some(Location::new(last, self.segments[last].next_key(movie)?))) {
+                Some(location) => location,
+                None => Location::new(push(&mut self.segments, Segment::default())?, 0),
+            };
         let Self { segments, index, .. } = self;
-        let inserted = index.insert(movie.id.as_bytes(), place, |place| frame::id(frame_at(segments, place)));
-        inserted.map_err(|place| exists(frame_at(segments, place)))?;
-        self.change(place, |segment| segment.with_next(place.key(), movie));
-        self.longest = self.longest.max(self.frame_at(place).len());
+        let inserted =
+            index.insert(movie.id.as_bytes(), location, |location| frame::id(frame_at(segments, location)));
+        inserted.map_err(|location| exists(frame_at(segments, location)))?;
+        self.change(location, |segment| segment.with_next(location.key(), movie));
+        self.longest = self.longest.max(self.frame_at(location).len());
         self.len += 1;
         Ok(())
     }
 
     fn update(&mut self, movie: &Movie<'_>) -> Result<(), ChangeError> {
         check(movie)?;
-        let place =
+        let location =
             self.find(movie.id.as_bytes()).ok_or_else(|| ChangeError::NotFound(movie.id.to_owned()))?;
-        self.change(place, |segment| segment.with(place.key(), Some(movie)));
-        self.longest = self.longest.max(self.frame_at(place).len());
+        self.change(location, |segment| segment.with(location.key(), Some(movie)));
+        self.longest = self.longest.max(self.frame_at(location).len());
         Ok(())
     }
 
     /// Returns the id of the movie that is listed before it, if one is.
     fn delete(&mut self, id: &str) -> Result<Option<Box<str>>, ChangeError> {
-        let place = self.find(id.as_bytes()).ok_or_else(|| ChangeError::NotFound(id.to_owned()))?;
-        let previous = self.before(place).map(|place| self.movie(place).id.into());
-        self.index.remove(id.as_bytes(), place);
-        self.change(place, |segment| segment.with(place.key(), None));
+        let location = self.find(id.as_bytes()).ok_or_else(|| ChangeError::NotFound(id.to_owned()))?;
+        let previous = self.before(location).map(|location| self.movie(location).id.into());
+        self.index.remove(id.as_bytes(), location);
+        self.change(location, |segment| segment.with(location.key(), None));
         self.len -= 1;
         Ok(previous)
     }
 
     /// Returns the place of the movie that is listed before the one at `place`.
-    fn before(&self, place: Place) -> Option<Place> {
+    fn before(&self, location: Location) -> Option<Location> {
         let keys = |number: usize| self.segments[number].frames_by_key().map(|(key, _)| key);
-        let here = keys(place.segment()).take_while(|key| *key < place.key()).last();
-        let in_segment = |number, key| Place::new(number, key);
-        here.map(|key| in_segment(place.segment(), key)).or_else(|| {
-            let mut earlier = (0..place.segment()).rev();
+        let here = keys(location.segment()).take_while(|key| *key < location.key()).last();
+        let in_segment = |number, key| Location::new(number, key);
+        here.map(|key| in_segment(location.segment(), key)).or_else(|| {
+            let mut earlier = (0..location.segment()).rev();
             earlier.find_map(|number| keys(number).last().map(|key| in_segment(number, key)))
         })
     }
 
     /// Replaces the segment of a place.
-    fn change(&mut self, place: Place, changed: impl FnOnce(&Segment) -> Segment) {
-        let segment = self.segments.make_mut(place.segment());
+    fn change(&mut self, location: Location, changed: impl FnOnce(&Segment) -> Segment) {
+        let segment = self.segments.make_mut(location.segment());
         self.bytes -= segment.frames().len();
         *segment = changed(segment);
         self.bytes += segment.frames().len();
     }
 
-    pub(super) fn find(&self, id: &[u8]) -> Option<Place> {
-        self.index.find(id, |place| frame::id(frame_at(&self.segments, place)))
+    pub(super) fn find(&self, id: &[u8]) -> Option<Location> {
+        self.index.find(id, |location| frame::id(frame_at(&self.segments, location)))
     }
 
     /// Returns the same movies, in fresh segments if that saves much.
@@ -374,8 +376,8 @@ impl Builder {
             let number = push(&mut self.segments, segment).map_err(|error| (self.len, error))?;
             let Self { len, longest, segments, index, .. } = self;
             for (key, frame) in movies.frames_by_key() {
-                let inserted = index.insert(frame::id(frame), Place::new(number, key), |place| {
-                    frame::id(frame_at(segments, place))
+                let inserted = index.insert(frame::id(frame), Location::new(number, key), |location| {
+                    frame::id(frame_at(segments, location))
                 });
                 inserted.map_err(|other| (*len, exists(frame_at(segments, other))))?;
                 *longest = (*longest).max(frame.len());
@@ -389,15 +391,15 @@ impl Builder {
 /// Appends a segment and returns its number.
 fn push(segments: &mut CowVec<Segment>, segment: Segment) -> Result<usize, ChangeError> {
     let number = segments.len();
-    if number == Place::MAX_SEGMENTS {
+    if number == Location::MAX_SEGMENTS {
         return Err(ChangeError::Full);
     }
     segments.push(segment);
     Ok(number)
 }
 
-fn frame_at(segments: &CowVec<Segment>, place: Place) -> &[u8] {
-    segments[place.segment()].frame(place.key())
+fn frame_at(segments: &CowVec<Segment>, location: Location) -> &[u8] {
+    segments[location.segment()].frame(location.key())
 }
 
 fn exists(frame: &[u8]) -> ChangeError {

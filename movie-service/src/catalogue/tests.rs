@@ -40,18 +40,18 @@ impl Op {
 
     /// Makes the change in the model; says whether it fits.
     fn model(&self, model: &mut Vec<Entry>) -> bool {
-        let place = |id: &String| model.iter().position(|(other, _)| other == id);
+        let location = |id: &String| model.iter().position(|(other, _)| other == id);
         match self {
-            Self::Insert((id, title)) if !title.is_empty() && place(id).is_none() => {
+            Self::Insert((id, title)) if !title.is_empty() && location(id).is_none() => {
                 model.push((id.clone(), title.clone()));
             }
-            Self::Update((id, title)) if !title.is_empty() && place(id).is_some() => {
-                let place = place(id).unwrap();
-                model[place].1.clone_from(title);
+            Self::Update((id, title)) if !title.is_empty() && location(id).is_some() => {
+                let location = location(id).unwrap();
+                model[location].1.clone_from(title);
             }
-            Self::Delete(id) if place(id).is_some() => {
-                let place = place(id).unwrap();
-                model.remove(place);
+            Self::Delete(id) if location(id).is_some() => {
+                let location = location(id).unwrap();
+                model.remove(location);
             }
             Self::Insert(_) | Self::Update(_) | Self::Delete(_) => return false,
         }
@@ -291,12 +291,12 @@ fn after_a_reset_followers_of_the_common_part_go_on_and_others_learn_that_it_is_
         catalogue.changes(point, 9).map(|events| events.iter().map(|event| event.point.revision).collect())
     };
     assert_eq!(revisions(common[2].point), Ok(vec![4, 5]));
-    assert_eq!(revisions(lost[0].point), Err(NotFollowed::HistoryChanged));
-    assert_eq!(revisions(lost[2].point), Err(NotFollowed::HistoryChanged));
+    assert_eq!(revisions(lost[0].point), Err(ChangesError::HistoryChanged));
+    assert_eq!(revisions(lost[2].point), Err(ChangesError::HistoryChanged));
     // Of a bare number up to the highest that was ever told, nobody knows.
-    assert_eq!(catalogue.point_at(6), Err(NotFollowed::HistoryChanged));
-    assert_eq!(catalogue.point_at(5), Err(NotFollowed::HistoryChanged));
-    assert_eq!(catalogue.point_at(7), Err(NotFollowed::Ahead { newest: 5 }));
+    assert_eq!(catalogue.point_at(6), Err(ChangesError::HistoryChanged));
+    assert_eq!(catalogue.point_at(5), Err(ChangesError::HistoryChanged));
+    assert_eq!(catalogue.point_at(7), Err(ChangesError::Ahead { newest: 5 }));
 }
 
 #[test]

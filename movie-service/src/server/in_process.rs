@@ -15,10 +15,10 @@ use crate::access::Denied;
 use crate::catalogue::Catalogue;
 use crate::found::Found;
 use crate::rpc::Rpc;
-use crate::server::call::body::{Answer, Content};
+use crate::server::call::body::{Content, ResponseBody};
+use crate::server::call::dispatch::Dispatcher;
 use crate::server::call::dispatch::Offers;
-use crate::server::call::dispatch::Routes;
-use crate::server::call::fast_path::{Fast, Outcome};
+use crate::server::call::fast_path::{FastCall, Outcome};
 use crate::server::call::refusal;
 use crate::server::call::refusal::Refusal;
 use crate::server::limits::Limits;
@@ -30,7 +30,7 @@ use crate::store::Store;
 /// Answers calls as a connection does once it has let them in.
 pub struct SingleCalls {
     catalogue: Arc<Catalogue>,
-    routes: Routes,
+    dispatcher: Dispatcher,
 }
 
 impl SingleCalls {
@@ -45,11 +45,12 @@ impl SingleCalls {
         let movie = MovieServicer::new(catalogue.clone(), Found::quiet());
         let store = Store::read_only("memory");
         let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
-        let routes = Routes::new(movie, catalog, &health, &offers, &limits).map_err(io::Error::other)?;
-        Ok(Self { catalogue, routes })
+        let dispatcher =
+            Dispatcher::new(movie, catalog, &health, &offers, &limits).map_err(io::Error::other)?;
+        Ok(Self { catalogue, dispatcher })
     }
 
-    /// Answers a call: the fast way or, if that declines, by the generated code.
+    /// Answers a call: the fast path or, if that declines, by the generated code.
     pub async fn answer<B>(
         &self,
         request: Request<B>,
@@ -61,12 +62,12 @@ impl SingleCalls {
             let response = Status::from(Refusal::from(Denied::NoSuchRpc)).into_http();
             return response.map(bytes);
         };
-        let generated = match Fast::take(rpc, request, self.routes.compresses()) {
-            Err(request) => self.routes.call(rpc, request, None),
+        let generated = match FastCall::take(rpc, request, self.dispatcher.compresses()) {
+            Err(request) => self.dispatcher.call(rpc, request, None),
             Ok(mut fast) => {
                 match poll_fn(|cx| fast.poll_outcome(&self.catalogue, &Found::quiet(), cx)).await {
                     Outcome::Answered(response) => return response.map(bytes),
-                    Outcome::Declined(request) => self.routes.call(rpc, request, None),
+                    Outcome::Declined(request) => self.dispatcher.call(rpc, request, None),
                 }
             }
         };
@@ -77,5 +78,5 @@ impl SingleCalls {
 }
 
 fn bytes(content: Content) -> impl Body<Data = Bytes, Error = Status> {
-    Answer::to_none(content, None).map_frame(|frame| frame.map_data(Bytes::from))
+    ResponseBody::to_none(content, None).map_frame(|frame| frame.map_data(Bytes::from))
 }

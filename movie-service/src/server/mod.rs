@@ -1,4 +1,4 @@
-//! The way of a connection, from the listener to the responses of its calls.
+//! The path of a connection, from the listener to the responses of its calls.
 //!
 //! * [`serve`] — the server: accepts connections, hands each to a worker, drains them when it stops;
 //! * [`accept`] — listening, admission control, TLS, and what protocol a peer speaks;

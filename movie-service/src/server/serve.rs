@@ -15,7 +15,7 @@ use crate::found::Found;
 use crate::server::accept::admission::Admission;
 use crate::server::accept::listener::Listener;
 use crate::server::accept::tls::Tls;
-use crate::server::call::dispatch::{Offers, Routes};
+use crate::server::call::dispatch::{Dispatcher, Offers};
 use crate::server::call::grpc_web::Web;
 use crate::server::call::state::{Phase, Shared};
 use crate::server::connection::worker::Worker;
@@ -110,9 +110,9 @@ impl Server {
         let movie = MovieServicer::new(catalogue.clone(), found.clone());
         let status = store.status();
         let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
-        let routes = Routes::new(movie, catalog, &health, &offers, &limits);
+        let dispatcher = Dispatcher::new(movie, catalog, &health, &offers, &limits);
         let shared = Arc::new(Shared {
-            routes: routes.map_err(io::Error::other)?,
+            dispatcher: dispatcher.map_err(io::Error::other)?,
             web: (!offers.web.is_empty()).then(|| Web::new(&offers.web)),
             usage: Usage::new(cores),
             catalogue,

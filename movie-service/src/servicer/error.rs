@@ -10,12 +10,12 @@ pub enum CallError {
     /// There are no movies with these ids.
     #[error("{}", missing(.0))]
     Missing(Vec<String>),
-    /// These movies do not fit an answer.
+    /// These movies do not fit a response.
     #[error("the movies take {bytes} bytes, expected at most {most}; ask for fewer at a time")]
     TooLarge {
         /// What they take.
         bytes: usize,
-        /// What an answer may take.
+        /// What a response may take.
         most: usize,
     },
     /// The page token is none of ours, or one of another list.
@@ -73,12 +73,12 @@ impl From<Vec<Violation>> for CallError {
     }
 }
 
-/// How long the ids that are named in an answer may be together, and what each counts beyond its length, in bytes: with
-/// that, an answer fits the 8 KiB of headers that clients take.
+/// How long the ids that are named in a response may be together, and what each counts beyond its length, in bytes: with
+/// that, a response fits the 8 KiB of headers that clients take.
 const MAX_NAMED_BYTES: usize = 1_500;
 const NAMED_ID_OVERHEAD_BYTES: usize = 40;
 
-/// Returns the first of the ids, at least one, as many as an answer can name.
+/// Returns the first of the ids, at least one, as many as a response can name.
 #[must_use]
 pub fn named(ids: &[String]) -> &[String] {
     let mut bytes = 0;

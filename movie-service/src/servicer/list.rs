@@ -16,7 +16,7 @@ use crate::catalogue::{Catalogue, HistoryPoint, Record};
 use crate::servicer::error::CallError;
 use crate::servicer::{convert, reached};
 
-/// The most bytes of movies in an answer: clients take four MiB, some of which is not the movies'.
+/// The most bytes of movies in a response: clients take four MiB, some of which is not the movies'.
 pub(crate) const MAX_PAGE_BYTES: usize = 4_000_000;
 
 /// The longest page token.
@@ -107,7 +107,7 @@ fn answer(page: Page, point: HistoryPoint, hash: u64) -> ListMoviesResponse {
     }
 }
 
-/// Returns the bytes that a movie takes in an answer, at most.
+/// Returns the bytes that a movie takes in a response, at most.
 pub(crate) fn size(record: &Record) -> usize {
     record.bytes().len() + 32
 }

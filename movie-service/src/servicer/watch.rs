@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use movie_proto::catalog::v1::watch_movies_request::Start;
-use movie_proto::catalog::v1::watch_movies_response::Event as Told;
+use movie_proto::catalog::v1::watch_movies_response::Event as WatchEvent;
 use movie_proto::catalog::v1::{WatchMoviesRequest, WatchMoviesResponse};
 use tokio::sync::{mpsc, watch};
 
-use crate::catalogue::{Catalogue, Event, HistoryPoint, NotFollowed, Record};
+use crate::catalogue::{Catalogue, ChangesError, Event, HistoryPoint, Record};
 use crate::movie::Violation;
 use crate::servicer::convert;
 use crate::servicer::error::CallError;
@@ -97,7 +97,7 @@ impl Watcher {
         loop {
             if !is_level && self.told.revision >= level {
                 is_level = true;
-                self.send(self.told, Told::CaughtUp(true)).await?;
+                self.send(self.told, WatchEvent::CaughtUp(true)).await?;
             }
             let newest = *self.newest.borrow_and_update();
             let behind = newest.saturating_sub(self.told.revision);
@@ -125,7 +125,7 @@ impl Watcher {
         self.told = snapshot.point();
         let revision = signed(self.told.revision);
         for movie in snapshot.movies() {
-            let event = Some(Told::Upserted(convert::response(&Record::new(&movie))));
+            let event = Some(WatchEvent::Upserted(convert::response(&Record::new(&movie))));
             // A copy cannot be resumed in the middle, so it has no token.
             self.send_message(WatchMoviesResponse { revision, event, resume_token: String::new() }).await?;
         }
@@ -137,7 +137,7 @@ impl Watcher {
         let Ok(revision) = u64::try_from(asked) else {
             return Err(CallError::RevisionUnknown { asked, revision: *self.newest.borrow() });
         };
-        if let Err(NotFollowed::Ahead { .. }) = self.catalogue.point_at(revision) {
+        if let Err(ChangesError::Ahead { .. }) = self.catalogue.point_at(revision) {
             reached(&mut self.newest, revision).await;
         }
         self.catalogue.point_at(revision).map_err(|error| not_followed(error, revision))
@@ -150,14 +150,14 @@ impl Watcher {
             CallError::from(vec![Violation::new("resume_token", expected)])
         })?;
         let mut followed = self.catalogue.changes(point, 0);
-        if let Err(NotFollowed::Ahead { .. }) = followed {
+        if let Err(ChangesError::Ahead { .. }) = followed {
             reached(&mut self.newest, point.revision).await;
             followed = self.catalogue.changes(point, 0);
         }
         followed.map(|_| point).map_err(|error| not_followed(error, point.revision))
     }
 
-    async fn send(&self, point: HistoryPoint, event: Told) -> Result<(), End> {
+    async fn send(&self, point: HistoryPoint, event: WatchEvent) -> Result<(), End> {
         let (revision, event) = (signed(point.revision), Some(event));
         let resume_token = resume_token::encode(point);
         self.send_message(WatchMoviesResponse { revision, event, resume_token }).await
@@ -173,11 +173,13 @@ fn signed(revision: u64) -> i64 {
 }
 
 /// Returns the error of a watch that wants the changes after a revision.
-fn not_followed(error: NotFollowed, from: u64) -> CallError {
+fn not_followed(error: ChangesError, from: u64) -> CallError {
     match error {
-        NotFollowed::Compacted { oldest } => CallError::Compacted { from, oldest },
-        NotFollowed::HistoryChanged => CallError::HistoryChanged { from },
-        NotFollowed::Ahead { newest } => CallError::RevisionUnknown { asked: signed(from), revision: newest },
+        ChangesError::Compacted { oldest } => CallError::Compacted { from, oldest },
+        ChangesError::HistoryChanged => CallError::HistoryChanged { from },
+        ChangesError::Ahead { newest } => {
+            CallError::RevisionUnknown { asked: signed(from), revision: newest }
+        }
     }
 }
 
@@ -185,9 +187,9 @@ fn distance(from: u64, to: u64) -> usize {
     usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX)
 }
 
-fn told_of(event: &Event) -> Told {
+fn told_of(event: &Event) -> WatchEvent {
     match &event.after {
-        Some(record) => Told::Upserted(convert::response(record)),
-        None => Told::DeletedId(event.id.to_string()),
+        Some(record) => WatchEvent::Upserted(convert::response(record)),
+        None => WatchEvent::DeletedId(event.id.to_string()),
     }
 }

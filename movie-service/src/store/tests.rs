@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::catalogue::{
-    Catalogue, ChainValue, Change, Committed, HistoryPoint, Loaded, NotFollowed, Record, Snapshot,
+    Catalogue, ChainValue, Change, ChangesError, Committed, HistoryPoint, Loaded, Record, Snapshot,
 };
 use crate::movie::Movie;
 use crate::store::command::{Command, Outcome, WriteError};
@@ -51,7 +51,7 @@ enum Step {
     Compact(u64),
     /// The node looks.
     Look,
-    /// The node looks and gets no answer.
+    /// The node looks and gets no response.
     FailToLook,
 }
 
@@ -264,11 +264,11 @@ impl Node {
                     self.watched.0 = event.point;
                 }
             }
-            Err(NotFollowed::HistoryChanged | NotFollowed::Compacted { .. }) => {
+            Err(ChangesError::HistoryChanged | ChangesError::Compacted { .. }) => {
                 let snapshot = catalogue.snapshot();
                 self.watched = (snapshot.point(), movies(&snapshot));
             }
-            Err(NotFollowed::Ahead { newest }) => panic!("{:?} is ahead of {newest}", self.watched.0),
+            Err(ChangesError::Ahead { newest }) => panic!("{:?} is ahead of {newest}", self.watched.0),
         }
     }
 

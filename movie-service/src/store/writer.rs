@@ -125,7 +125,7 @@ impl<E: Engine> Writer<E> {
             }
         };
         for (job, answer) in jobs.into_iter().zip(answers) {
-            // A caller who has left does not wait for the answer.
+            // A caller who has left does not wait for the response.
             let _ = job.answer.send(answer);
         }
     }

@@ -118,7 +118,7 @@ impl Observed {
         self.caller = Some(name);
     }
 
-    /// The call ends: its answer is complete, trailers included. `message` is what the caller is told, and must
+    /// The call ends: its response is complete, trailers included. `message` is what the caller is told, and must
     /// hold nothing of a body or a token.
     pub fn end(mut self, code: Code, message: &str) {
         self.finish(code, message);

@@ -3,10 +3,10 @@
 
 use crate::catalogue::encoding::details::Details;
 use crate::catalogue::encoding::frame::Movie;
-use crate::catalogue::query::filter::{By, Filter, NOT_RATED, Rank, Ranked, start_of};
+use crate::catalogue::query::filter::{By, Filter, NOT_RATED, Ranked, SortKey, start_of};
 
 /// Movies of a segment, by their number in it: a bit for each.
-pub(crate) type Bits = Vec<u64>;
+pub(crate) type Bitset = Vec<u64>;
 
 /// The columns of a segment. A movie has the same number in each.
 #[derive(Debug)]
@@ -43,13 +43,13 @@ impl Columns {
     }
 
     /// Returns the rank of a movie.
-    pub(crate) fn rank(&self, by: By, number: usize) -> Rank {
+    pub(crate) fn sort_key(&self, by: By, number: usize) -> SortKey {
         let (title, year, rating) = (self.titles[number], self.years[number].into(), self.ratings[number]);
-        by.rank(&Ranked { title, year, rating })
+        by.sort_key(&Ranked { title, year, rating })
     }
 
     /// Returns which movies fit a filter; `director` returns that of the movie with a key.
-    pub(crate) fn fitting<'a>(&self, filter: &Filter, director: impl Fn(u16) -> &'a str) -> Bits {
+    pub(crate) fn fitting<'a>(&self, filter: &Filter, director: impl Fn(u16) -> &'a str) -> Bitset {
         let mut bits = vec![0; self.keys.len().div_ceil(64)];
         set(&mut bits, self.keys.iter().map(|_| true));
         let mut keep = |fitting: &[u64]| bits.iter_mut().zip(fitting).for_each(|(bits, fits)| *bits &= fits);
@@ -114,7 +114,7 @@ struct Terms {
     /// In order.
     words: Box<[Box<str>]>,
     /// For each word, which movies have it.
-    movies: Box<[Bits]>,
+    movies: Box<[Bitset]>,
 }
 
 impl Terms {
@@ -122,7 +122,8 @@ impl Terms {
         let mut terms = std::collections::BTreeMap::new();
         for (number, movie) in movies.iter().enumerate() {
             for word in words(movie) {
-                let bits: &mut Bits = terms.entry(word).or_insert_with(|| vec![0; movies.len().div_ceil(64)]);
+                let bits: &mut Bitset =
+                    terms.entry(word).or_insert_with(|| vec![0; movies.len().div_ceil(64)]);
                 bits[number / 64] |= 1 << (number % 64);
             }
         }
@@ -132,7 +133,7 @@ impl Terms {
     }
 
     /// Adds the movies that have any of these words.
-    fn add(&self, words: &[String], bits: &mut Bits) {
+    fn add(&self, words: &[String], bits: &mut Bitset) {
         for word in words {
             if let Ok(index) = self.words.binary_search_by(|other| (**other).cmp(word.as_str())) {
                 bits.iter_mut().zip(&self.movies[index]).for_each(|(bits, has)| *bits |= has);

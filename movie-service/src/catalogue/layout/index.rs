@@ -6,7 +6,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 
 use crate::catalogue::layout::cow_vec::CowVec;
-use crate::catalogue::layout::segment::Place;
+use crate::catalogue::layout::segment::Location;
 use crate::catalogue::layout::table::Table;
 
 /// Number of shards. A change copies one: at 10 million movies that is 32 KiB. With as many as these, the tables,
@@ -25,7 +25,7 @@ pub(crate) struct Index {
 
 impl Index {
     /// Returns the place whose id, as `id_at` reads it, is `id`.
-    pub(crate) fn find<'a>(&self, id: &[u8], id_at: impl Fn(Place) -> &'a [u8]) -> Option<Place> {
+    pub(crate) fn find<'a>(&self, id: &[u8], id_at: impl Fn(Location) -> &'a [u8]) -> Option<Location> {
         let hash = self.hasher.hash_one(id);
         find(&self.shards[shard(hash)], hash, id, id_at)
     }
@@ -34,17 +34,17 @@ impl Index {
     pub(crate) fn insert<'a>(
         &mut self,
         id: &[u8],
-        place: Place,
-        id_at: impl Fn(Place) -> &'a [u8],
-    ) -> Result<(), Place> {
+        location: Location,
+        id_at: impl Fn(Location) -> &'a [u8],
+    ) -> Result<(), Location> {
         let hash = self.hasher.hash_one(id);
-        insert(shard_mut(&mut self.shards, hash), hash, id, place, id_at)
+        insert(shard_mut(&mut self.shards, hash), hash, id, location, id_at)
     }
 
     /// Removes a place that is there.
-    pub(crate) fn remove(&mut self, id: &[u8], place: Place) {
+    pub(crate) fn remove(&mut self, id: &[u8], location: Location) {
         let hash = self.hasher.hash_one(id);
-        shard_mut(&mut self.shards, hash).remove(hash, place.number());
+        shard_mut(&mut self.shards, hash).remove(hash, location.number());
     }
 }
 
@@ -76,11 +76,11 @@ impl IndexBuilder {
     pub(crate) fn insert<'a>(
         &mut self,
         id: &[u8],
-        place: Place,
-        id_at: impl Fn(Place) -> &'a [u8],
-    ) -> Result<(), Place> {
+        location: Location,
+        id_at: impl Fn(Location) -> &'a [u8],
+    ) -> Result<(), Location> {
         let hash = self.hasher.hash_one(id);
-        insert(&mut self.shards[shard(hash)], hash, id, place, id_at)
+        insert(&mut self.shards[shard(hash)], hash, id, location, id_at)
     }
 
     pub(crate) fn finish(self) -> Index {
@@ -94,21 +94,21 @@ impl Default for IndexBuilder {
     }
 }
 
-fn find<'a>(table: &Table, hash: u64, id: &[u8], id_at: impl Fn(Place) -> &'a [u8]) -> Option<Place> {
-    table.find(hash, |number| id_at(Place::of(number)) == id).map(Place::of)
+fn find<'a>(table: &Table, hash: u64, id: &[u8], id_at: impl Fn(Location) -> &'a [u8]) -> Option<Location> {
+    table.find(hash, |number| id_at(Location::of(number)) == id).map(Location::of)
 }
 
 fn insert<'a>(
     table: &mut Table,
     hash: u64,
     id: &[u8],
-    place: Place,
-    id_at: impl Fn(Place) -> &'a [u8],
-) -> Result<(), Place> {
+    location: Location,
+    id_at: impl Fn(Location) -> &'a [u8],
+) -> Result<(), Location> {
     if let Some(other) = find(table, hash, id, id_at) {
         return Err(other);
     }
-    table.insert(hash, place.number());
+    table.insert(hash, location.number());
     Ok(())
 }
 

@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use crate::catalogue::change::{ChangeError, check};
 use crate::catalogue::encoding::frame::{self, Movie};
-use crate::catalogue::layout::columns::{Bits, Columns};
+use crate::catalogue::layout::columns::{Bitset, Columns};
 use crate::catalogue::layout::table;
 use crate::catalogue::query::filter::Filter;
 
-/// The bits of a [`Place`] that are the movie's key in its segment.
+/// The bits of a [`Location`] that are the movie's key in its segment.
 const KEY_BITS: u32 = 15;
 
 /// The most bytes in one segment, unless a single movie is larger or some have grown: two DATA frames of the size
@@ -20,9 +20,9 @@ pub(crate) const FULL: usize = 1 << KEY_BITS;
 
 /// Where a movie is, for as long as it is in the catalogue: its segment and its key there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Place(u64);
+pub(crate) struct Location(u64);
 
-impl Place {
+impl Location {
     /// The number of segments that a place can tell apart; a number of ones only is no place.
     pub(crate) const MAX_SEGMENTS: usize = (1 << (table::BITS - KEY_BITS)) - 1;
 
@@ -134,7 +134,7 @@ impl Segment {
     }
 
     /// Returns which movies fit a filter, by their numbers in the columns.
-    pub(crate) fn fitting(&self, filter: &Filter) -> Bits {
+    pub(crate) fn fitting(&self, filter: &Filter) -> Bitset {
         self.columns().fitting(filter, |key| self.movie(key).director)
     }
 

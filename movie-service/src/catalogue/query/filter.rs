@@ -79,7 +79,7 @@ impl Filter {
 }
 
 /// A number for what a movie is ordered by, ordered alike; titles may differ that have the same.
-pub(crate) type Rank = u64;
+pub(crate) type SortKey = u64;
 
 /// What ranks are made of.
 pub(crate) struct Ranked {
@@ -104,8 +104,8 @@ pub(crate) fn start_of(title: &str) -> u64 {
 
 impl By {
     /// Returns the rank of a movie.
-    pub(crate) fn rank_of(self, movie: &Movie<'_>) -> Rank {
-        self.rank(&Ranked {
+    pub(crate) fn sort_key_of(self, movie: &Movie<'_>) -> SortKey {
+        self.sort_key(&Ranked {
             title: start_of(movie.title),
             year: Details(movie.details).year(),
             rating: movie.rated().unwrap_or(NOT_RATED),
@@ -113,7 +113,7 @@ impl By {
     }
 
     /// Returns the rank of a movie of which this is known.
-    pub(crate) fn rank(self, movie: &Ranked) -> Rank {
+    pub(crate) fn sort_key(self, movie: &Ranked) -> SortKey {
         match self.field {
             Field::Title => self.directed(movie.title),
             Field::Year => self.known(movie.year > 0, u64::from(movie.year)),
@@ -134,17 +134,17 @@ impl By {
         }
     }
 
-    fn rating(self, rating: f32) -> Rank {
+    fn rating(self, rating: f32) -> SortKey {
         // Numbers that are not negative are ordered like their bits (IEEE 754, section 5.10).
         self.known(rating >= 0.0, u64::from(rating.abs().to_bits()))
     }
 
-    fn known(self, is_known: bool, rank: Rank) -> Rank {
-        if is_known { self.directed(rank) } else { Rank::MAX }
+    fn known(self, is_known: bool, sort_key: SortKey) -> SortKey {
+        if is_known { self.directed(sort_key) } else { SortKey::MAX }
     }
 
-    fn directed(self, rank: Rank) -> Rank {
+    fn directed(self, sort_key: SortKey) -> SortKey {
         // One less than the highest, which is for what is not known.
-        if self.descending { Rank::MAX - 1 - rank } else { rank }
+        if self.descending { SortKey::MAX - 1 - sort_key } else { sort_key }
     }
 }

@@ -7,9 +7,9 @@ use crate::catalogue::Movie;
 use crate::catalogue::change_log::Event;
 use crate::catalogue::encoding::frame::{self, PREFIX};
 use crate::catalogue::encoding::record::Record;
-use crate::catalogue::layout::columns::{Bits, numbers};
-use crate::catalogue::layout::segment::Place;
-use crate::catalogue::query::filter::{By, Filter, Order, Rank};
+use crate::catalogue::layout::columns::{Bitset, numbers};
+use crate::catalogue::layout::segment::Location;
+use crate::catalogue::query::filter::{By, Filter, Order, SortKey};
 use crate::catalogue::query::undo::Undo;
 use crate::catalogue::snapshot::Snapshot;
 
@@ -81,7 +81,7 @@ impl Past {
         }
         // Of all movies, the number is known, and what is not on the page need not be looked at.
         let is_all = filter.is_empty();
-        let first = if is_all { start.map_or(0, Place::segment) } else { 0 };
+        let first = if is_all { start.map_or(0, Location::segment) } else { 0 };
         if first == 0 {
             page.take(self.undo.listed_first(), filter);
         }
@@ -90,9 +90,10 @@ impl Past {
                 break;
             }
             let segment = &self.snapshot.segments()[number];
-            if self.undo.differs_in(number) || (!page.started && start.map(Place::segment) == Some(number)) {
+            if self.undo.differs_in(number) || (!page.started && start.map(Location::segment) == Some(number))
+            {
                 for (key, _) in segment.frames_by_key() {
-                    page.take(self.undo.listed_at(&self.snapshot, Place::new(number, key)), filter);
+                    page.take(self.undo.listed_at(&self.snapshot, Location::new(number, key)), filter);
                 }
                 continue;
             }
@@ -126,14 +127,14 @@ impl Past {
         };
         let mut total = 0;
         let mut changed: Vec<_> = self.undo.changed().collect();
-        changed.sort_unstable_by_key(|place| place.number());
+        changed.sort_unstable_by_key(|location| location.number());
         let mut changed = changed.into_iter().peekable();
         for number in 0..self.snapshot.segments().len() {
             let segment = &self.snapshot.segments()[number];
             let columns = segment.columns();
             let mut fitting = segment.fitting(&query.filter);
-            while let Some(place) = changed.next_if(|place| place.segment() == number) {
-                if let Ok(index) = columns.keys.binary_search(&place.key()) {
+            while let Some(location) = changed.next_if(|location| location.segment() == number) {
+                if let Ok(index) = columns.keys.binary_search(&location.key()) {
                     fitting[index / 64] &= !(1 << (index % 64));
                 }
             }
@@ -141,16 +142,16 @@ impl Past {
             let first = &query.order[0];
             for index in numbers(&fitting) {
                 // Most are ruled out by that.
-                if !best.may_take(columns.rank(*first, index)) {
+                if !best.may_take(columns.sort_key(*first, index)) {
                     continue;
                 }
-                let mut ranks = [0; MAX_ORDER_FIELDS];
-                for (rank, by) in ranks.iter_mut().zip(&query.order) {
-                    *rank = columns.rank(*by, index);
+                let mut sort_keys = [0; MAX_ORDER_FIELDS];
+                for (sort_key, by) in sort_keys.iter_mut().zip(&query.order) {
+                    *sort_key = columns.sort_key(*by, index);
                 }
                 best.offer(Candidate {
-                    ranks,
-                    source: Source::Place(Place::new(number, columns.keys[index])),
+                    sort_keys,
+                    source: Source::Location(Location::new(number, columns.keys[index])),
                 });
             }
         }
@@ -165,7 +166,7 @@ impl Past {
     }
 }
 
-fn count(bits: &Bits) -> usize {
+fn count(bits: &Bitset) -> usize {
     bits.iter().map(|word| word.count_ones() as usize).sum()
 }
 
@@ -216,35 +217,35 @@ impl Listing<'_> {
 /// A movie that may be on the page.
 #[derive(Clone)]
 struct Candidate<'a> {
-    ranks: [Rank; MAX_ORDER_FIELDS],
+    sort_keys: [SortKey; MAX_ORDER_FIELDS],
     source: Source<'a>,
 }
 
 #[derive(Clone)]
 enum Source<'a> {
-    Place(Place),
+    Location(Location),
     Record(&'a Record),
 }
 
 impl<'a> Candidate<'a> {
     fn of_record(order: &[By], record: &'a Record) -> Self {
-        let mut ranks = [0; MAX_ORDER_FIELDS];
-        for (rank, by) in ranks.iter_mut().zip(order) {
-            *rank = by.rank_of(&record.movie());
+        let mut sort_keys = [0; MAX_ORDER_FIELDS];
+        for (sort_key, by) in sort_keys.iter_mut().zip(order) {
+            *sort_key = by.sort_key_of(&record.movie());
         }
-        Self { ranks, source: Source::Record(record) }
+        Self { sort_keys, source: Source::Record(record) }
     }
 
     fn title(&self, snapshot: &'a Snapshot) -> &'a [u8] {
         frame::title(match self.source {
-            Source::Place(place) => &snapshot.frame_at(place)[PREFIX..],
+            Source::Location(location) => &snapshot.frame_at(location)[PREFIX..],
             Source::Record(record) => record.bytes(),
         })
     }
 
     fn movie(&self, snapshot: &'a Snapshot) -> Movie<'a> {
         match self.source {
-            Source::Place(place) => snapshot.movie(place),
+            Source::Location(location) => snapshot.movie(location),
             Source::Record(record) => record.movie(),
         }
     }
@@ -264,9 +265,9 @@ struct Best<'a> {
 
 impl<'a> Best<'a> {
     /// Returns whether a candidate with this first rank may be one of them.
-    fn may_take(&self, rank: Rank) -> bool {
-        self.last.as_ref().is_none_or(|last| rank <= last.ranks[0])
-            && self.start.as_ref().is_none_or(|start| rank >= start.ranks[0])
+    fn may_take(&self, sort_key: SortKey) -> bool {
+        self.last.as_ref().is_none_or(|last| sort_key <= last.sort_keys[0])
+            && self.start.as_ref().is_none_or(|start| sort_key >= start.sort_keys[0])
     }
 
     fn offer(&mut self, candidate: Candidate<'a>) {
@@ -300,7 +301,7 @@ impl<'a> Best<'a> {
     fn compare(&self, one: &Candidate<'a>, other: &Candidate<'a>) -> Ordering {
         for (number, by) in self.order.iter().enumerate() {
             let alike = || by.compare_alike(|| one.title(self.snapshot), || other.title(self.snapshot));
-            let ordering = one.ranks[number].cmp(&other.ranks[number]).then_with(alike);
+            let ordering = one.sort_keys[number].cmp(&other.sort_keys[number]).then_with(alike);
             if ordering.is_ne() {
                 return ordering;
             }

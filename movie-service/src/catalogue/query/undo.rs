@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::catalogue::change_log::Event;
 use crate::catalogue::encoding::record::Record;
-use crate::catalogue::layout::segment::Place;
+use crate::catalogue::layout::segment::Location;
 use crate::catalogue::snapshot::Snapshot;
 
 /// What was different at an earlier revision.
@@ -19,7 +19,7 @@ pub(crate) struct Undo {
     /// Movies that were removed since, the last first, by the movie that each was listed after.
     removed: HashMap<Option<Box<str>>, Vec<Box<str>>>,
     /// Where the snapshot has movies that were changed since.
-    changed: HashMap<Place, Box<str>>,
+    changed: HashMap<Location, Box<str>>,
     /// The segments that differ, or have movies after which there were others.
     segments: HashSet<usize>,
 }
@@ -57,13 +57,13 @@ impl Undo {
             undo.removed.entry(event.previous.clone()).or_default().push(event.id.clone());
         }
         for id in undo.movies.keys() {
-            if let Some(place) = snapshot.find(id.as_bytes()) {
-                undo.changed.insert(place, id.clone());
-                undo.segments.insert(place.segment());
+            if let Some(location) = snapshot.find(id.as_bytes()) {
+                undo.changed.insert(location, id.clone());
+                undo.segments.insert(location.segment());
             }
         }
         for id in undo.removed.keys().flatten() {
-            undo.segments.extend(snapshot.find(id.as_bytes()).map(Place::segment));
+            undo.segments.extend(snapshot.find(id.as_bytes()).map(Location::segment));
         }
         undo
     }
@@ -80,7 +80,7 @@ impl Undo {
     }
 
     /// Returns the places of a segment of which the movies are not as they were.
-    pub(crate) fn changed(&self) -> impl Iterator<Item = Place> {
+    pub(crate) fn changed(&self) -> impl Iterator<Item = Location> {
         self.changed.keys().copied()
     }
 
@@ -98,9 +98,9 @@ impl Undo {
     }
 
     /// Returns what was listed in a place of the snapshot, and after it before the next: in order, as it was.
-    pub(crate) fn listed_at(&self, snapshot: &Snapshot, place: Place) -> Vec<Record> {
-        let Some(id) = self.changed.get(&place) else {
-            let movie = snapshot.movie(place);
+    pub(crate) fn listed_at(&self, snapshot: &Snapshot, location: Location) -> Vec<Record> {
+        let Some(id) = self.changed.get(&location) else {
+            let movie = snapshot.movie(location);
             return self.with_removed(Some(movie.id), vec![Record::new(&movie)]);
         };
         match self.movies.get(id) {

@@ -12,19 +12,19 @@ use tonic::Status;
 
 use crate::server::call::data::Data;
 use crate::server::call::in_flight::InFlight;
-use crate::server::call::permit::{Count, Counted};
+use crate::server::call::permit::{Permit, PermitHandle};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// The body of an answer. The call is in flight until the last of it was written, or it is dropped.
-pub(crate) struct Answer {
+/// The body of a response. The call is in flight until the last of it was written, or it is dropped.
+pub(crate) struct ResponseBody {
     content: Content,
     call: Option<InFlight>,
     /// A call that is another's to end, and counts for as long as this has parts.
-    count: Option<Count>,
+    count: Option<PermitHandle>,
 }
 
-/// What an answer consists of.
+/// What a response consists of.
 #[derive(Default)]
 pub(crate) enum Content {
     /// Nothing.
@@ -55,20 +55,20 @@ impl Iterator for Ready {
     }
 }
 
-impl Answer {
-    /// An answer to a call that is in flight.
+impl ResponseBody {
+    /// A response to a call that is in flight.
     pub(crate) fn to(call: InFlight, content: Content) -> Self {
         Self { content, call: Some(call), count: None }
     }
 
-    /// An answer that is of no call, or of one that ends elsewhere.
-    pub(crate) fn to_none(content: Content, counted: Option<Arc<Counted>>) -> Self {
-        Self { content, call: None, count: counted.map(Count::Shared) }
+    /// A response that is of no call, or of one that ends elsewhere.
+    pub(crate) fn to_none(content: Content, counted: Option<Arc<Permit>>) -> Self {
+        Self { content, call: None, count: counted.map(PermitHandle::Shared) }
     }
 
     /// Has the call count until what is returned is dropped, too.
-    pub(crate) fn share(&mut self) -> Option<Arc<Counted>> {
-        self.call.as_mut().and_then(|call| Count::share(call.count()))
+    pub(crate) fn share(&mut self) -> Option<Arc<Permit>> {
+        self.call.as_mut().and_then(|call| PermitHandle::share(call.count()))
     }
 
     /// The last frame: a status.
@@ -81,14 +81,14 @@ impl Answer {
     }
 }
 
-/// The body of an answer of which the headers say it all.
-impl Default for Answer {
+/// The body of a response of which the headers say it all.
+impl Default for ResponseBody {
     fn default() -> Self {
         Self { content: Content::Empty, call: None, count: None }
     }
 }
 
-impl Body for Answer {
+impl Body for ResponseBody {
     type Data = Data;
     type Error = Status;
 
@@ -110,8 +110,9 @@ impl Body for Answer {
                 let is_only = matches!(ready, Ready::One(_));
                 if let Some(data) = ready.next() {
                     let call = this.call.as_mut();
-                    let unsent = call
-                        .and_then(|call| if is_only { call.only_part() } else { Count::part(call.count()) });
+                    let unsent = call.and_then(|call| {
+                        if is_only { call.only_part() } else { PermitHandle::part(call.count()) }
+                    });
                     return Poll::Ready(Some(Ok(Frame::data(Data::lasting(data, unsent)))));
                 }
                 this.content = Content::Empty;
@@ -131,7 +132,8 @@ impl Body for Answer {
                         Some(Ok(this.end(trailers)))
                     }
                     Some(Err(frame)) => {
-                        let unsent = Count::part(this.call.as_mut().map_or(&mut this.count, InFlight::count));
+                        let unsent =
+                            PermitHandle::part(this.call.as_mut().map_or(&mut this.count, InFlight::count));
                         Some(Ok(frame.map_data(|bytes| Data::made(bytes, unsent))))
                     }
                     None => {
@@ -153,9 +155,9 @@ impl Body for Answer {
 }
 
 /// The body of a request of HTTP/2. What was read of it makes room for as much.
-pub(crate) struct Incoming(pub(crate) RecvStream);
+pub(crate) struct RequestBody(pub(crate) RecvStream);
 
-impl Body for Incoming {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = h2::Error;
 
@@ -228,7 +230,7 @@ mod tests {
                 calls.send_request(Request::post("http://localhost/").body(()).unwrap(), false).unwrap();
             body.send_data(Bytes::from_static(b"some"), false).unwrap();
             tokio::spawn(connection);
-            // Once the headers of the answer are here, what was sent before was read.
+            // Once the headers of the response are here, what was sent before was read.
             let answer = answer.await.unwrap();
             end(&mut body);
             (answer, body)
@@ -237,7 +239,7 @@ mod tests {
         let mut server = h2::server::handshake(ours).await.unwrap();
         let (request, mut respond) = server.accept().await.unwrap().unwrap();
         tokio::spawn(async move { while server.accept().await.is_some() {} });
-        let mut body = Incoming(request.into_body());
+        let mut body = RequestBody(request.into_body());
         assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "some");
         let _stream: h2::SendStream<Bytes> = respond.send_response(Response::new(()), false).unwrap();
         let _open = client.await.unwrap();

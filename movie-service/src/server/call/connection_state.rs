@@ -18,12 +18,12 @@ use crate::telemetry::calls::Observer;
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 
 /// A connection, as its calls see it.
-pub(crate) struct Connection {
+pub(crate) struct ConnectionState {
     pub(crate) shared: Arc<Shared>,
     pub(crate) phase: watch::Receiver<Phase>,
     /// The number of its worker.
     pub(super) worker: usize,
-    /// Calls in flight of the connection, by their generation; see [`Connection::is_overdue`].
+    /// Calls in flight of the connection, by their generation; see [`ConnectionState::is_overdue`].
     pub(super) open: [AtomicUsize; 2],
     /// When the last call of a generation has to be done, in milliseconds since the connection began.
     pub(super) due: [AtomicUsize; 2],
@@ -34,16 +34,16 @@ pub(crate) struct Connection {
     pub(super) last_call: AtomicUsize,
     /// What all connections of its address use; `None` for a local peer, which has no address.
     pub(super) usage: Option<Arc<Usage>>,
-    /// Parts of answers that the peer did not take yet.
-    pub(super) owed: AtomicUsize,
-    /// Bytes of answers that went out; that it changes is what counts.
+    /// Parts of responses that the peer did not take yet.
+    pub(super) unsent: AtomicUsize,
+    /// Bytes of responses that went out; that it changes is what counts.
     pub(super) taken: AtomicUsize,
     pub(super) observer: Observer,
     /// The names in the peer's certificate, which was verified.
     pub(super) names: Vec<String>,
 }
 
-impl Connection {
+impl ConnectionState {
     pub(crate) fn new(
         shared: Arc<Shared>,
         phase: watch::Receiver<Phase>,
@@ -63,14 +63,14 @@ impl Connection {
             since: Instant::now(),
             last_call: AtomicUsize::default(),
             usage,
-            owed: AtomicUsize::default(),
+            unsent: AtomicUsize::default(),
             taken: AtomicUsize::default(),
             observer,
             names,
         }
     }
 
-    /// Returns how many calls are in flight: some of their answers is not written yet.
+    /// Returns how many calls are in flight: some of their responses is not written yet.
     pub(crate) fn open(&self) -> usize {
         self.open.iter().map(|open| open.load(Ordering::Relaxed)).sum()
     }
@@ -116,11 +116,11 @@ impl Connection {
     }
 
     /// Returns whether there is more of some answer than the peer took.
-    pub(crate) fn owes(&self) -> bool {
-        self.owed.load(Ordering::Relaxed) > 0
+    pub(crate) fn has_unsent_data(&self) -> bool {
+        self.unsent.load(Ordering::Relaxed) > 0
     }
 
-    /// Returns a number that changes whenever some of an answer goes out.
+    /// Returns a number that changes whenever some of a response goes out.
     pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
@@ -156,7 +156,7 @@ impl Connection {
     }
 }
 
-impl Activity for Connection {
+impl Activity for ConnectionState {
     fn idle_since(&self) -> Option<Instant> {
         let last_call = self.last_call.load(Ordering::Relaxed).saturating_sub(1);
         (self.open() == 0).then(|| self.since + Duration::from_millis(last_call as u64))

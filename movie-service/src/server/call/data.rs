@@ -1,4 +1,4 @@
-//! Data of an answer, on its way through h2 to the writes of its connection.
+//! Data of a response, on its way through h2 to the writes of its connection.
 
 use std::cell::Cell;
 
@@ -20,7 +20,7 @@ pub(crate) fn offered() -> Option<Bytes> {
     OFFERED.take()
 }
 
-/// Data of an answer.
+/// Data of a response.
 pub(crate) struct Data {
     bytes: Bytes,
     /// Whether the bytes stay in memory for longer than this, so that to share them costs nothing.

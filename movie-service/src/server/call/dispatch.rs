@@ -17,7 +17,7 @@ use tower::util::BoxCloneSyncService;
 
 use crate::rpc::{Kind, Rpc, Service};
 use crate::server::call::grpc_web::Origin;
-use crate::server::call::gzip::{self, Packed, Pool, Unpacked};
+use crate::server::call::gzip::{self, BlockingPool, CompressedBody, DecompressedBody};
 use crate::server::call::message_limits::{Bounded, MessageLimits};
 use crate::server::call::refusal;
 use crate::server::limits::Limits;
@@ -46,7 +46,7 @@ impl Default for Offers {
 }
 
 /// The services, as generated code answers them.
-pub(crate) struct Routes {
+pub(crate) struct Dispatcher {
     movie: MovieServer<MovieServicer>,
     catalog: Other,
     health: Option<Other>,
@@ -58,16 +58,16 @@ pub(crate) struct Routes {
     most_of_import: usize,
     /// Whether long messages are compressed for callers that accept that.
     compresses: bool,
-    pool: Pool,
+    pool: BlockingPool,
 }
 
 type Other = BoxCloneSyncService<Request<tonic::body::Body>, Response<tonic::body::Body>, Infallible>;
 
-/// An answer of generated code, in the making.
+/// A response of generated code, in the making.
 pub(crate) type Generated =
     Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send>>;
 
-impl Routes {
+impl Dispatcher {
     pub(crate) fn new(
         movie: MovieServicer,
         catalog: CatalogServicer,
@@ -79,7 +79,7 @@ impl Routes {
         let (most, most_of_import) = (limits.message, limits.import_message);
         let movie = MovieServer::new(movie).max_decoding_message_size(most);
         let catalog = MovieCatalogServer::new(catalog).max_decoding_message_size(most.max(most_of_import));
-        let (compresses, pool) = (offers.gzip, Pool::new());
+        let (compresses, pool) = (offers.gzip, BlockingPool::new());
         let health = offers.health.then(|| BoxCloneSyncService::new(health.server(&[MOVIE], &[CATALOG])));
         let reflection = offers.reflection.then(|| reflection::service(offers.health)).transpose()?;
         Ok(Self {
@@ -118,7 +118,9 @@ impl Routes {
         let limits = MessageLimits { max_bytes, is_import };
         let request = if is_compressed {
             request.headers_mut().remove(gzip::GRPC_ENCODING);
-            request.map(|body| bounded(Unpacked::new(body, max_bytes, self.pool.clone()), limits, deadline))
+            request.map(|body| {
+                bounded(DecompressedBody::new(body, max_bytes, self.pool.clone()), limits, deadline)
+            })
         } else {
             request.map(|body| bounded(body, limits, deadline))
         };
@@ -136,7 +138,7 @@ impl Routes {
             // A response that is nothing but a status has no messages.
             if compresses && refusal::code(headers).is_none() {
                 headers.insert(gzip::GRPC_ENCODING, gzip::GZIP);
-                response = response.map(|body| tonic::body::Body::new(Packed::new(body, pool)));
+                response = response.map(|body| tonic::body::Body::new(CompressedBody::new(body, pool)));
             }
             Ok(response)
         })

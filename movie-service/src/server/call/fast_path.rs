@@ -1,6 +1,6 @@
-//! The fast way of the calls that there are most of: those of the `Movie` service, and `GetMovie` of `MovieCatalog`.
+//! The fast path of the calls that there are most of: those of the `Movie` service, and `GetMovie` of `MovieCatalog`.
 //!
-//! The generated code decodes a request into a message, and encodes the answer from another. The catalogue
+//! The generated code decodes a request into a message, and encodes the response from another. The catalogue
 //! holds movies encoded, so here a call is answered with a slice of it: nothing is decoded but the id, and
 //! nothing is copied. Only the plain form of a call is taken: one uncompressed message, written as every
 //! protobuf library writes it, and a response that is not to be compressed. Whatever else arrives goes to the generated
@@ -19,7 +19,7 @@ use crate::catalogue::encoding::frame;
 use crate::catalogue::{Catalogue, Snapshot};
 use crate::found::Found;
 use crate::rpc::{FastPath, Rpc};
-use crate::server::call::body::{Content, Incoming, Ready, Replayed};
+use crate::server::call::body::{Content, Ready, Replayed, RequestBody};
 use crate::server::call::gzip;
 
 /// The tag of `MovieID.id` and `GetMovieRequest.id`: field 1, a length and that many bytes.
@@ -27,17 +27,17 @@ const ID: u8 = 1 << 3 | 2;
 
 /// What became of a call.
 pub(crate) enum Outcome<B: Body> {
-    /// Here is its answer.
+    /// Here is its response.
     Answered(Response<Content>),
     /// It is for the generated code.
     Declined(Request<Replayed<B>>),
 }
 
-/// A call on the fast way: it reads the request, then has the answer at once.
+/// A call on the fast path: it reads the request, then has the response at once.
 ///
 /// Written by hand, not as an `async fn`, so that it can be asked where it is made: most requests are there as a
 /// whole by then, and no future has to carry them. Copies of memory were nearly a quarter of a call's time.
-pub(crate) struct Fast<B: Body = Incoming> {
+pub(crate) struct FastCall<B: Body = RequestBody> {
     method: FastPath,
     /// The RPC of the call.
     rpc: Rpc,
@@ -49,8 +49,8 @@ pub(crate) struct Fast<B: Body = Incoming> {
     first: Option<Result<Frame<Bytes>, B::Error>>,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> Fast<B> {
-    /// Takes a request, or returns it if it is not for the fast way. `compresses` says whether long messages are
+impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
+    /// Takes a request, or returns it if it is not for the fast path. `compresses` says whether long messages are
     /// compressed for callers that accept that.
     #[expect(clippy::result_large_err, reason = "it is no error, and a box is an allocation a call")]
     pub(crate) fn take(rpc: Rpc, request: Request<B>, compresses: bool) -> Result<Self, Request<B>> {
@@ -204,7 +204,7 @@ mod tests {
 
     const CREED: &[u8] = b"\0\0\0\0\x03\n\x017";
 
-    /// Returns the frame that the fast way answers a call with, or how many frames it hands on.
+    /// Returns the frame that the fast path answers a call with, or how many frames it hands on.
     fn outcome(path: &str, frames: &[Option<&'static [u8]>]) -> Result<Option<Bytes>, usize> {
         outcome_of(path, frames, "Creed", false)
     }
@@ -221,7 +221,7 @@ mod tests {
         let body = Script(frames.iter().map(|frame| frame.map(Bytes::from_static)).collect());
         let request = Request::post(path).header(gzip::GRPC_ACCEPT_ENCODING, "gzip").body(body).unwrap();
         let rpc = Rpc::find(path).unwrap();
-        let Ok(mut fast) = Fast::take(rpc, request, compresses) else { return Err(0) };
+        let Ok(mut fast) = FastCall::take(rpc, request, compresses) else { return Err(0) };
         let cx = &mut Context::from_waker(Waker::noop());
         loop {
             match fast.poll_outcome(&catalogue, &Found::quiet(), cx) {

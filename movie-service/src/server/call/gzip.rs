@@ -1,6 +1,6 @@
 //! Compression of messages with gzip, each message by itself.
 //!
-//! The generated code sees no compressed message: [`Unpacked`] is between a caller's request and it, [`Packed`] between
+//! The generated code sees no compressed message: [`DecompressedBody`] is between a caller's request and it, [`CompressedBody`] between
 //! it and the caller. So a request is bounded by the limits of its RPC once it is unpacked, and short responses stay as
 //! they are; tonic can do neither. <https://github.com/grpc/grpc/blob/master/doc/compression.md>
 
@@ -74,12 +74,12 @@ pub(crate) fn is_long(frame: usize) -> bool {
 /// Threads for messages that take longer to pack or unpack than a thread that serves calls has. As many messages are
 /// worked on at a time as there are cores.
 #[derive(Clone)]
-pub(crate) struct Pool(Arc<Semaphore>);
+pub(crate) struct BlockingPool(Arc<Semaphore>);
 
 /// What is made of a message, in the making.
 type Job<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-impl Pool {
+impl BlockingPool {
     pub(crate) fn new() -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Semaphore::new(cores)))
@@ -100,18 +100,18 @@ impl Pool {
 }
 
 /// The body of a request whose messages may be compressed with gzip, as one whose messages are not.
-pub(crate) struct Unpacked<B> {
+pub(crate) struct DecompressedBody<B> {
     body: B,
     /// The most bytes that a message may have, compressed or not.
     most: usize,
-    pool: Pool,
+    pool: BlockingPool,
     /// What arrived of the messages that are to come.
     arrived: BytesMut,
     unpacking: Option<Job<Result<Bytes, Status>>>,
 }
 
-impl<B> Unpacked<B> {
-    pub(crate) fn new(body: B, most: usize, pool: Pool) -> Self {
+impl<B> DecompressedBody<B> {
+    pub(crate) fn new(body: B, most: usize, pool: BlockingPool) -> Self {
         Self { body, most, pool, arrived: BytesMut::new(), unpacking: None }
     }
 
@@ -144,7 +144,7 @@ impl<B> Unpacked<B> {
     }
 }
 
-impl<B: Body<Data = Bytes, Error: Into<StdError>> + Unpin> Body for Unpacked<B> {
+impl<B: Body<Data = Bytes, Error: Into<StdError>> + Unpin> Body for DecompressedBody<B> {
     type Data = Bytes;
     type Error = Status;
 
@@ -201,20 +201,20 @@ fn unpack(gzip: &[u8], most: usize) -> Result<Bytes, Status> {
 }
 
 /// The body of a response, in which long messages are compressed with gzip.
-pub(crate) struct Packed {
+pub(crate) struct CompressedBody {
     body: tonic::body::Body,
-    pool: Pool,
+    pool: BlockingPool,
     packing: Option<Job<Bytes>>,
 }
 
-impl Packed {
+impl CompressedBody {
     /// Compresses messages of the generated code, each part of whose bodies is some whole messages.
-    pub(crate) fn new(body: tonic::body::Body, pool: Pool) -> Self {
+    pub(crate) fn new(body: tonic::body::Body, pool: BlockingPool) -> Self {
         Self { body, pool, packing: None }
     }
 }
 
-impl Body for Packed {
+impl Body for CompressedBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -311,7 +311,7 @@ mod tests {
     /// Returns what is read of a request that arrives in parts of such a size.
     async fn read(request: &[u8], cut: usize, most: usize) -> Result<Vec<u8>, Status> {
         let parts = request.chunks(cut).map(|part| Frame::data(Bytes::copy_from_slice(part)));
-        let body = Unpacked::new(Parts(parts.collect()), most, Pool::new());
+        let body = DecompressedBody::new(Parts(parts.collect()), most, BlockingPool::new());
         body.collect().await.map(|read| read.to_bytes().into())
     }
 

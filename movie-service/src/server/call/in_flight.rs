@@ -8,15 +8,15 @@ use tonic::{Code, Status};
 
 use crate::access::Denied;
 use crate::rpc::Rpc;
-use crate::server::call::connection_state::Connection;
-use crate::server::call::permit::{Count, Counted, Kind, Unsent};
+use crate::server::call::connection_state::ConnectionState;
+use crate::server::call::permit::{Kind, Permit, PermitHandle, Unsent};
 use crate::server::call::refusal::{self, Refusal};
 use crate::server::call::state::{Phase, Shared};
 use crate::server::usage::add;
 use crate::telemetry::calls::Observed;
 use crate::telemetry::metrics::Shed;
 
-impl Connection {
+impl ConnectionState {
     /// Takes a call in: returns its RPC, or why it is refused.
     pub(crate) fn begin<B>(self: &Arc<Self>, request: &Request<B>) -> (InFlight, Result<Rpc, Refusal>) {
         let Shared { limits, metrics, .. } = &*self.shared;
@@ -31,7 +31,7 @@ impl Connection {
         let here = add(self.calls(), 1);
         let here_of_address = self.calls_of_address().map(|calls| add(calls, 1));
         let mut counted =
-            Counted { generation: self.enter(deadline), kind: Kind::Other, connection: self.clone() };
+            Permit { generation: self.enter(deadline), kind: Kind::Other, connection: self.clone() };
 
         let admitted = if self.shared.is_busy(here) {
             metrics.shed(Shed::Calls);
@@ -44,7 +44,7 @@ impl Connection {
                 .and_then(|()| self.authorize(rpc, request.headers(), &mut observed))
                 .and_then(|rpc| counted.count_as(Kind::of(rpc)).map(|()| rpc))
         };
-        (InFlight { count: Some(Count::Own(counted)), deadline, observed }, admitted)
+        (InFlight { count: Some(PermitHandle::Own(counted)), deadline, observed }, admitted)
     }
 
     /// Returns whether there are too many calls of its address, with one more than `here` of its worker.
@@ -71,8 +71,8 @@ impl Connection {
 
 /// A call that is being answered.
 pub(crate) struct InFlight {
-    /// `None` once the last part of the answer has it.
-    count: Option<Count>,
+    /// `None` once the last part of the response has it.
+    count: Option<PermitHandle>,
     deadline: Instant,
     observed: Observed,
 }
@@ -83,11 +83,11 @@ impl InFlight {
     }
 
     /// What the call counts for, to be shared.
-    pub(crate) fn count(&mut self) -> &mut Option<Count> {
+    pub(crate) fn count(&mut self) -> &mut Option<PermitHandle> {
         &mut self.count
     }
 
-    /// Returns what goes with the last part of the answer, before which there was none.
+    /// Returns what goes with the last part of the response, before which there was none.
     pub(crate) fn only_part(&mut self) -> Option<Unsent> {
         self.count.take().map(Unsent::new)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::rpc::{self, Rpc};
-use crate::server::call::connection_state::Connection;
+use crate::server::call::connection_state::ConnectionState;
 use crate::server::call::refusal::Refusal;
 use crate::server::call::state::Shared;
 use crate::server::limits::half;
@@ -31,17 +31,17 @@ impl Kind {
 }
 
 /// What a call counts for, until this is dropped.
-pub(crate) struct Counted {
-    pub(super) connection: Arc<Connection>,
+pub(crate) struct Permit {
+    pub(super) connection: Arc<ConnectionState>,
     pub(super) generation: usize,
     pub(super) kind: Kind,
 }
 
-impl Counted {
+impl Permit {
     /// Counts a call for what its kind counts for beside it.
     pub(super) fn count_as(&mut self, kind: Kind) -> Result<(), Refusal> {
         self.kind = kind;
-        let Connection { shared, usage, worker, .. } = &*self.connection;
+        let ConnectionState { shared, usage, worker, .. } = &*self.connection;
         let Shared { limits, usage: of_all, metrics, .. } = &**shared;
         let of_address = usage.as_deref();
         let exceeded = match kind {
@@ -82,7 +82,7 @@ impl Counted {
     }
 }
 
-impl Drop for Counted {
+impl Drop for Permit {
     fn drop(&mut self) {
         let Self { connection, generation, kind } = self;
         add(&connection.open[*generation], -1);
@@ -98,17 +98,17 @@ impl Drop for Counted {
     }
 }
 
-/// A call as it counts: until the last part of its answer is written.
-pub(crate) enum Count {
-    /// Of an answer that has one part at most; it costs no allocation.
-    Own(Counted),
-    /// Of an answer that may have many.
-    Shared(Arc<Counted>),
+/// A call as it counts: until the last part of its response is written.
+pub(crate) enum PermitHandle {
+    /// Of a response that has one part at most; it costs no allocation.
+    Own(Permit),
+    /// Of a response that may have many.
+    Shared(Arc<Permit>),
 }
 
-impl Count {
+impl PermitHandle {
     /// Has the call count until what is returned is dropped, too.
-    pub(crate) fn share(count: &mut Option<Self>) -> Option<Arc<Counted>> {
+    pub(crate) fn share(count: &mut Option<Self>) -> Option<Arc<Permit>> {
         let shared = match count.take()? {
             Self::Own(counted) => Arc::new(counted),
             Self::Shared(shared) => shared,
@@ -117,12 +117,12 @@ impl Count {
         Some(shared)
     }
 
-    /// Returns what goes with a part of the answer.
+    /// Returns what goes with a part of the response.
     pub(crate) fn part(count: &mut Option<Self>) -> Option<Unsent> {
         Self::share(count).map(Self::Shared).map(Unsent::new)
     }
 
-    pub(super) fn connection(&self) -> &Connection {
+    pub(super) fn connection(&self) -> &ConnectionState {
         match self {
             Self::Own(counted) => &counted.connection,
             Self::Shared(counted) => &counted.connection,
@@ -130,13 +130,13 @@ impl Count {
     }
 }
 
-/// Goes with a part of an answer that the peer did not take yet. For as long the call counts, and the peer has
+/// Goes with a part of a response that the peer did not take yet. For as long the call counts, and the peer has
 /// something to read.
-pub(crate) struct Unsent(Count);
+pub(crate) struct Unsent(PermitHandle);
 
 impl Unsent {
-    pub(super) fn new(count: Count) -> Self {
-        add(&count.connection().owed, 1);
+    pub(super) fn new(count: PermitHandle) -> Self {
+        add(&count.connection().unsent, 1);
         Self(count)
     }
 
@@ -148,6 +148,6 @@ impl Unsent {
 
 impl Drop for Unsent {
     fn drop(&mut self) {
-        add(&self.0.connection().owed, -1);
+        add(&self.0.connection().unsent, -1);
     }
 }

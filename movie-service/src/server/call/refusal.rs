@@ -94,7 +94,7 @@ pub(crate) fn signpost(hint: &str) -> Response<Body> {
     response
 }
 
-/// Returns the status in the headers or trailers of an answer.
+/// Returns the status in the headers or trailers of a response.
 pub(crate) fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! The way of an answer into its stream of HTTP/2.
+//! The path of a response into its stream of HTTP/2.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -13,24 +13,24 @@ use http::{HeaderValue, Response};
 use http_body::{Body, Frame};
 use tracing::debug;
 
-use crate::server::call::body::Answer;
+use crate::server::call::body::ResponseBody;
 use crate::server::call::data::Data;
 use crate::server::call::task::Call;
 
-/// A call and its stream. Done once h2 has all of the answer, or the peer gave the call up.
+/// A call and its stream. Done once h2 has all of the response, or the peer gave the call up.
 ///
 /// Written by hand, not as an `async fn`: most are done when they are polled for the first time, right where they are
 /// made, and no allocation has to carry them.
 pub(crate) enum Reply {
-    /// There is no answer yet.
+    /// There is no response yet.
     Awaited { call: Call, respond: SendResponse<Data> },
-    /// The answer has begun.
+    /// The response has begun.
     Begun(Sending),
 }
 
-/// An answer on its way.
+/// A response on its way.
 pub(crate) struct Sending {
-    answer: Answer,
+    answer: ResponseBody,
     stream: SendStream<Data>,
     /// What is sent as soon as the peer has room for some of it.
     next: Option<Data>,

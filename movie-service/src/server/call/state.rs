@@ -6,7 +6,7 @@ use crate::access::Access;
 use crate::catalogue::Catalogue;
 use crate::found::Found;
 use crate::server::accept::tls::Tls;
-use crate::server::call::dispatch::Routes;
+use crate::server::call::dispatch::Dispatcher;
 use crate::server::call::grpc_web::Web;
 use crate::server::limits::Limits;
 use crate::server::usage::Usage;
@@ -22,7 +22,7 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<Tls>,
     pub(crate) observer: Observer,
     pub(crate) metrics: Metrics,
-    pub(crate) routes: Routes,
+    pub(crate) dispatcher: Dispatcher,
     pub(crate) web: Option<Web>,
     /// Calls and lists in flight.
     pub(crate) usage: Usage,

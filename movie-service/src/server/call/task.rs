@@ -1,7 +1,7 @@
-//! The way of a call, from its headers to its answer.
+//! Dispatch of a call, from its headers to its response.
 //!
 //! What is no gRPC is refused as HTTP does. A call is taken in if there is room for it, and has a deadline from then
-//! on ([`Connection::begin`]). Then it is answered: the fast way, or by the generated code.
+//! on ([`ConnectionState::begin`]). Then it is answered: the fast path, or by the generated code.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -20,10 +20,10 @@ use tonic::Status;
 use tonic::codegen::StdError;
 
 use crate::rpc::Rpc;
-use crate::server::call::body::{Answer, Content, Incoming};
-use crate::server::call::connection_state::Connection;
+use crate::server::call::body::{Content, RequestBody, ResponseBody};
+use crate::server::call::connection_state::ConnectionState;
 use crate::server::call::dispatch::Generated;
-use crate::server::call::fast_path::{Fast, Outcome};
+use crate::server::call::fast_path::{FastCall, Outcome};
 use crate::server::call::grpc_web::Web;
 use crate::server::call::in_flight::InFlight;
 use crate::server::call::refusal::{self, Refusal};
@@ -31,15 +31,15 @@ use crate::server::call::state::Shared;
 
 /// Answers the calls of a connection.
 #[derive(Clone)]
-pub(crate) struct Calls(Arc<Connection>);
+pub(crate) struct Calls(Arc<ConnectionState>);
 
 impl Calls {
-    pub(crate) fn of(connection: Arc<Connection>) -> Self {
+    pub(crate) fn of(connection: Arc<ConnectionState>) -> Self {
         Self(connection)
     }
 
     /// Answers a call of HTTP/2.
-    pub(crate) fn answer(&self, request: Request<Incoming>) -> Call {
+    pub(crate) fn answer(&self, request: Request<RequestBody>) -> Call {
         match self.web(&request) {
             Some(web) => self.translate(web, request),
             None => self.call(request),
@@ -60,30 +60,34 @@ impl Calls {
         // The call that this is translated to says for itself if the header is malformed.
         let deadline = self.0.deadline(begun, &request).unwrap_or(begun + self.0.shared.limits.deadline);
         let answer = Box::pin(web.answer(request, self.clone()));
-        Call { in_flight: None, way: Way::Web { answer, deadline } }
+        Call { in_flight: None, way: Handler::Web { answer, deadline } }
     }
 
     /// Answers a call in gRPC.
-    fn call(&self, request: Request<Incoming>) -> Call {
-        let Shared { catalogue, found, routes, .. } = &*self.0.shared;
+    fn call(&self, request: Request<RequestBody>) -> Call {
+        let Shared { catalogue, found, dispatcher, .. } = &*self.0.shared;
         self.begin(request, |rpc, request, deadline| {
-            let mut fast = match Fast::take(rpc, request, routes.compresses()) {
+            let mut fast = match FastCall::take(rpc, request, dispatcher.compresses()) {
                 Ok(fast) => fast,
-                Err(request) => return Way::Generated(routes.call(rpc, request, Some(deadline))),
+                Err(request) => return Handler::Generated(dispatcher.call(rpc, request, Some(deadline))),
             };
             // A waker that does nothing: what has to wait is polled again.
             match fast.poll_outcome(catalogue, found, &mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Outcome::Answered(response)) => Way::Answered(response),
+                Poll::Ready(Outcome::Answered(response)) => Handler::Answered(response),
                 Poll::Ready(Outcome::Declined(request)) => {
-                    Way::Generated(routes.call(rpc, request, Some(deadline)))
+                    Handler::Generated(dispatcher.call(rpc, request, Some(deadline)))
                 }
-                Poll::Pending => Way::Fast(Box::new(fast)),
+                Poll::Pending => Handler::FastCall(Box::new(fast)),
             }
         })
     }
 
     /// Begins a call, and finds the way in which it is answered.
-    fn begin<B: Body>(&self, request: Request<B>, way: impl FnOnce(Rpc, Request<B>, Instant) -> Way) -> Call {
+    fn begin<B: Body>(
+        &self,
+        request: Request<B>,
+        way: impl FnOnce(Rpc, Request<B>, Instant) -> Handler,
+    ) -> Call {
         if let Some(response) = refused_by_http(&request) {
             return Call::answered(response);
         }
@@ -92,7 +96,7 @@ impl Calls {
             Ok(rpc) => way(rpc, request, in_flight.deadline()),
             Err(refusal) => {
                 in_flight.blame_caller();
-                Way::Answered(refused(refusal))
+                Handler::Answered(refused(refusal))
             }
         };
         Call { in_flight: Some(in_flight), way }
@@ -101,7 +105,7 @@ impl Calls {
 
 /// Requests over HTTP/1.1: calls of browsers, or what should have come over HTTP/2.
 impl hyper::service::Service<Request<hyper::body::Incoming>> for Calls {
-    type Response = Response<Answer>;
+    type Response = Response<ResponseBody>;
     type Error = Infallible;
     type Future = Call;
 
@@ -125,10 +129,10 @@ impl tower::Service<Request<tonic::body::Body>> for Calls {
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
         let call = self.begin(request, |rpc, request, deadline| {
-            Way::Generated(self.0.shared.routes.call(rpc, request, Some(deadline)))
+            Handler::Generated(self.0.shared.dispatcher.call(rpc, request, Some(deadline)))
         });
         let bytes =
-            |body: Answer| tonic::body::Body::new(body.map_frame(|frame| frame.map_data(Bytes::from)));
+            |body: ResponseBody| tonic::body::Body::new(body.map_frame(|frame| frame.map_data(Bytes::from)));
         Box::pin(async move {
             let (mut parts, mut answer) = call.await?.into_parts();
             // What this becomes is written later than it is taken from here, and counts until then.
@@ -143,14 +147,14 @@ impl tower::Service<Request<tonic::body::Body>> for Calls {
 /// A call that is being answered.
 pub(crate) struct Call {
     in_flight: Option<InFlight>,
-    way: Way,
+    way: Handler,
 }
 
-enum Way {
-    /// The answer is there already, or there is to be none.
+enum Handler {
+    /// The response is there already, or there is to be none.
     Answered(Response<Content>),
     /// The request is not there as a whole yet.
-    Fast(Box<Fast>),
+    FastCall(Box<FastCall>),
     Generated(Generated),
     /// A call of a browser; the call that it is translated to is the one that is in flight.
     Web {
@@ -160,28 +164,28 @@ enum Way {
 }
 
 impl Call {
-    /// A call that has its answer, and counts for nothing.
+    /// A call that has its response, and counts for nothing.
     fn answered(response: Response<Content>) -> Self {
-        Self { in_flight: None, way: Way::Answered(response) }
+        Self { in_flight: None, way: Handler::Answered(response) }
     }
 
     /// Returns when the call has to be done; `None` if it is.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.way {
-            Way::Web { deadline, .. } => Some(*deadline),
-            Way::Answered(_) | Way::Fast(_) | Way::Generated(_) => {
+            Handler::Web { deadline, .. } => Some(*deadline),
+            Handler::Answered(_) | Handler::FastCall(_) | Handler::Generated(_) => {
                 self.in_flight.as_ref().map(InFlight::deadline)
             }
         }
     }
 
-    /// Returns whether the answer is there, so that nothing of the request is read any more.
+    /// Returns whether the response is there, so that nothing of the request is read any more.
     pub(crate) fn is_answered(&self) -> bool {
-        matches!(self.way, Way::Answered(_))
+        matches!(self.way, Handler::Answered(_))
     }
 
-    /// Asks for the answer, until there is one.
-    pub(crate) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response<Answer>> {
+    /// Asks for the response, until there is one.
+    pub(crate) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
         let Self { in_flight, way } = self;
         let mut response = match way.poll(in_flight.as_mut(), cx) {
             Poll::Ready(response) => response,
@@ -192,40 +196,41 @@ impl Call {
         };
         let Some(call) = in_flight.take() else {
             let counted = response.extensions_mut().remove();
-            return Poll::Ready(response.map(|content| Answer::to_none(content, counted)));
+            return Poll::Ready(response.map(|content| ResponseBody::to_none(content, counted)));
         };
         // Ready bytes have no status in the headers. Others may, and then nothing follows.
         let is_over =
             !matches!(response.body(), Content::Ready(_)) && refusal::code(response.headers()).is_some();
         if is_over {
             call.end(response.headers());
-            return Poll::Ready(response.map(|_| Answer::default()));
+            return Poll::Ready(response.map(|_| ResponseBody::default()));
         }
-        Poll::Ready(response.map(|content| Answer::to(call, content)))
+        Poll::Ready(response.map(|content| ResponseBody::to(call, content)))
     }
 }
 
 impl Future for Call {
-    type Output = Result<Response<Answer>, Infallible>;
+    type Output = Result<Response<ResponseBody>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         self.poll_response(cx).map(Ok)
     }
 }
 
-impl Way {
+impl Handler {
     fn poll(&mut self, call: Option<&mut InFlight>, cx: &mut Context<'_>) -> Poll<Response<Content>> {
         loop {
             match self {
                 Self::Answered(response) => return Poll::Ready(std::mem::take(response)),
-                Self::Fast(fast) => {
+                Self::FastCall(fast) => {
                     let Some(call) = call.as_deref() else { return Poll::Pending };
                     let Some(shared) = call.shared() else { return Poll::Pending };
                     match ready!(fast.poll_outcome(&shared.catalogue, &shared.found, cx)) {
                         Outcome::Answered(response) => return Poll::Ready(response),
                         Outcome::Declined(request) => {
                             let rpc = fast.rpc();
-                            *self = Self::Generated(shared.routes.call(rpc, request, Some(call.deadline())));
+                            *self =
+                                Self::Generated(shared.dispatcher.call(rpc, request, Some(call.deadline())));
                         }
                     }
                 }

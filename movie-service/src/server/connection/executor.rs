@@ -11,7 +11,7 @@ use crate::server::call::state::Phase;
 
 /// How long a call may take to say that it is late. A peer that reads nothing does not get that either; its stream is
 /// reset.
-pub(crate) const LAST_WORD: Duration = Duration::from_millis(500);
+pub(crate) const FINAL_STATUS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A call that panics ends at most its connection: the panic stops at the task, its own or the connection's.
 const _: () = assert!(cfg!(panic = "unwind"), "build with panic = \"unwind\"");
@@ -44,7 +44,7 @@ async fn run(
         () = time::sleep_until(deadline.into()) => {}
         _ = phase.wait_for(|phase| *phase == Phase::Ending) => {}
     }
-    let _ = time::timeout(LAST_WORD, call).await;
+    let _ = time::timeout(FINAL_STATUS_TIMEOUT, call).await;
 }
 
 #[cfg(test)]

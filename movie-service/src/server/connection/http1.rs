@@ -1,4 +1,4 @@
-//! Connections of HTTP/1.1: gRPC-Web, and an answer for those who expect a web site.
+//! Connections of HTTP/1.1: gRPC-Web, and a response for those who expect a web site.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -23,7 +23,7 @@ const MAX_HEADERS: usize = 100;
 /// The most bytes of a request's line and headers, and of its trailers.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// The most bytes that are read ahead, and of an answer that wait for the peer to read.
+/// The most bytes that are read ahead, and of a response that wait for the peer to read.
 const MAX_BUFFER: usize = 64 * 1024;
 
 /// What serves a connection. Each request has `head_timeout` for its line and headers, counted from the end of the
@@ -135,7 +135,7 @@ mod tests {
         (peer, tokio::spawn(serve(io, service, head_timeout, drain)))
     }
 
-    /// Reads the answer to a request.
+    /// Reads the response to a request.
     async fn answer(peer: &mut DuplexStream) -> String {
         let mut read = String::new();
         while !read.ends_with("Hello.") {

@@ -11,14 +11,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::debug;
 
-use crate::server::call::body::Incoming;
+use crate::server::call::body::RequestBody;
 use crate::server::call::data::Data;
 use crate::server::call::response::Reply;
 use crate::server::call::state::Phase;
 use crate::server::call::task::Calls;
 use crate::server::connection::executor;
 use crate::server::connection::serving::{Left, Serving};
-use crate::server::connection::write_buffer::Gather;
+use crate::server::connection::write_buffer::WriteBuffer;
 use crate::server::limits::Limits;
 
 /// GOAWAY with the highest stream and no error: the peer may open no more streams, and those on their way are served
@@ -27,8 +27,8 @@ const GO_AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0,
 
 /// A connection of HTTP/2.
 pub(crate) struct Http2<S> {
-    connection: Connection<Gather<S>, Data>,
-    gather: Gather<S>,
+    connection: Connection<WriteBuffer<S>, Data>,
+    gather: WriteBuffer<S>,
     pings: Option<PingPong>,
     calls: Calls,
     phase: watch::Receiver<Phase>,
@@ -70,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
     ///
     /// If the preface is none, or the connection fails.
     pub(crate) async fn begin(
-        gather: Gather<S>,
+        gather: WriteBuffer<S>,
         limits: &Limits,
         calls: Calls,
         phase: watch::Receiver<Phase>,
@@ -153,7 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving for Http2<S> {
                     respond.send_reset(Reason::REFUSED_STREAM);
                     continue;
                 }
-                let call = self.calls.answer(request.map(Incoming));
+                let call = self.calls.answer(request.map(RequestBody));
                 let deadline = call.deadline();
                 executor::execute(Reply::new(call, respond), deadline, &self.phase);
             }

@@ -18,14 +18,14 @@ use crate::server::accept::admission::{Activity, Ticket};
 use crate::server::accept::listener::{Accepted, Stream};
 use crate::server::accept::sniff::{self, Protocol, Rewound};
 use crate::server::accept::tls::{self, Tls};
-use crate::server::call::connection_state::Connection;
+use crate::server::call::connection_state::ConnectionState;
 use crate::server::call::state::{Phase, Shared};
 use crate::server::call::task::Calls;
-use crate::server::connection::executor::LAST_WORD;
+use crate::server::connection::executor::FINAL_STATUS_TIMEOUT;
 use crate::server::connection::http1;
 use crate::server::connection::http2::Http2;
 use crate::server::connection::serving::{Left, Serving};
-use crate::server::connection::write_buffer::Gather;
+use crate::server::connection::write_buffer::WriteBuffer;
 use crate::telemetry::metrics::{Drain, Metrics};
 
 /// Written at once, this much is worth waiting for more before it is sent.
@@ -74,13 +74,13 @@ pub(crate) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
     if !ticket.arrived() {
         return;
     }
-    let connection = Connection::new(shared, phase.clone(), worker, peer, ticket.usage(), names);
+    let connection = ConnectionState::new(shared, phase.clone(), worker, peer, ticket.usage(), names);
     let connection = Arc::new(connection);
     let limits = &connection.shared.limits;
     let calls = Calls::of(connection.clone());
     match protocol {
         Protocol::Http2 => {
-            let gather = Gather::new(stream);
+            let gather = WriteBuffer::new(stream);
             // The preface is there already, so there is nothing to wait for.
             match Http2::begin(gather.clone(), limits, calls, phase).await {
                 Ok(serving) => drive(serving, gather, &connection, &mut ticket).await,
@@ -88,7 +88,7 @@ pub(crate) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
             }
         }
         Protocol::Http1 if connection.shared.web.is_some() => {
-            let gather = Gather::new(stream);
+            let gather = WriteBuffer::new(stream);
             let serving =
                 http1::builder(limits.handshake).serve_connection(TokioIo::new(gather.clone()), calls);
             drive(serving, gather, &connection, &mut ticket).await;
@@ -131,14 +131,14 @@ async fn arrive(accepted: Accepted, tls: Option<&Tls>) -> io::Result<Arrival> {
 /// Serves calls until either side ends it, or the peer does not do its part.
 async fn drive<S: Serving>(
     serving: S,
-    gather: Gather<Rewound<Stream>>,
-    connection: &Arc<Connection>,
+    gather: WriteBuffer<Rewound<Stream>>,
+    connection: &Arc<ConnectionState>,
     ticket: &mut Ticket,
 ) {
     let limits = &connection.shared.limits;
     // A peer that is about to give up a call itself, or whose network stalls, has as long as any other to read; unless
     // that call is all there is.
-    let overdue = if S::HAS_TASKS { limits.unread } else { LAST_WORD };
+    let overdue = if S::HAS_TASKS { limits.unread } else { FINAL_STATUS_TIMEOUT };
     let mut watch = Watch::new(connection, gather.clone(), ticket.number(), overdue);
     let mut is_used = false;
     let left = {
@@ -168,7 +168,7 @@ async fn drive<S: Serving>(
                     && let Some(due) = connection.due().map(Instant::from_std)
                 {
                     // First to have the call see that it is late, then to see whether that helped.
-                    let at = if Instant::now() < due { due } else { due + LAST_WORD };
+                    let at = if Instant::now() < due { due } else { due + FINAL_STATUS_TIMEOUT };
                     if alarm.deadline() != at {
                         alarm.as_mut().reset(at);
                     }
@@ -225,7 +225,7 @@ fn looks(pause: Duration) -> time::Interval {
 
 /// Sends what a connection wrote once it has no more to say for now; so much was `waiting` before it was polled.
 fn poll_send(
-    gather: &Gather<Rewound<Stream>>,
+    gather: &WriteBuffer<Rewound<Stream>>,
     waiting: usize,
     left: Poll<Left>,
     cx: &mut Context<'_>,
@@ -249,7 +249,7 @@ async fn end(mut serving: Pin<&mut impl Serving>, limit: Duration) -> Left {
 }
 
 /// Sends what is left, says that no more follows, and reads until the peer has done the same.
-async fn linger(mut gather: Gather<Rewound<Stream>>) -> io::Result<()> {
+async fn linger(mut gather: WriteBuffer<Rewound<Stream>>) -> io::Result<()> {
     gather.shutdown().await?;
     tokio::io::copy(&mut gather.take(MAX_DISCARDED_BYTES), &mut tokio::io::sink()).await.map(drop)
 }
@@ -257,8 +257,8 @@ async fn linger(mut gather: Gather<Rewound<Stream>>) -> io::Result<()> {
 /// What is seen of a connection from time to time. Dropped, it counts what was not counted yet, and how the connection
 /// ended if it was asked to.
 struct Watch<'a> {
-    connection: &'a Connection,
-    gather: Gather<Rewound<Stream>>,
+    connection: &'a ConnectionState,
+    gather: WriteBuffer<Rewound<Stream>>,
     pause: Duration,
     /// How long a call may be in flight after its deadline.
     overdue: Duration,
@@ -266,7 +266,7 @@ struct Watch<'a> {
     sent: u64,
     received: u64,
     taken: usize,
-    /// How many bytes will have been sent once what was taken of answers has.
+    /// How many bytes will have been sent once what was taken of responses has.
     taken_until: u64,
     last_read: Instant,
     last_heard: Instant,
@@ -293,8 +293,8 @@ enum Verdict {
 
 impl<'a> Watch<'a> {
     fn new(
-        connection: &'a Connection,
-        gather: Gather<Rewound<Stream>>,
+        connection: &'a ConnectionState,
+        gather: WriteBuffer<Rewound<Stream>>,
         number: u64,
         overdue: Duration,
     ) -> Self {
@@ -338,7 +338,7 @@ impl<'a> Watch<'a> {
 
     /// Returns whether the peer read some of what waits for it since the last look, or nothing does.
     ///
-    /// While there is an answer for it, that is what it has to read: to take what answers its own pings, or ours, opens
+    /// While there is a response for it, that is what it has to read: to take what answers its own pings, or ours, opens
     /// no window.
     fn reads(&mut self, sent: u64) -> bool {
         let Self { connection, gather, .. } = self;
@@ -347,7 +347,7 @@ impl<'a> Watch<'a> {
             self.taken = connection.taken();
             self.taken_until = sent + gather.waiting() as u64;
         }
-        if connection.owes() {
+        if connection.has_unsent_data() {
             was_taken || (sent != self.sent && self.sent < self.taken_until)
         } else {
             sent != self.sent || !gather.is_waiting()

@@ -33,10 +33,10 @@ pub(crate) struct Worker {
 struct Handed {
     accepted: Accepted,
     ticket: Ticket,
-    counted: Counted,
+    counted: Permit,
 }
 
-struct Counted(Arc<AtomicUsize>);
+struct Permit(Arc<AtomicUsize>);
 
 impl Worker {
     /// Starts a worker.
@@ -61,7 +61,7 @@ impl Worker {
     /// Serves a connection.
     pub(crate) fn serve(&self, accepted: Accepted, ticket: Ticket) {
         self.connections.fetch_add(1, Ordering::Relaxed);
-        let handed = Handed { accepted, ticket, counted: Counted(self.connections.clone()) };
+        let handed = Handed { accepted, ticket, counted: Permit(self.connections.clone()) };
         if self.queue.send(handed).is_err() {
             debug!("lost a connection: its worker has ended");
         }
@@ -78,7 +78,7 @@ impl Worker {
     }
 }
 
-impl Drop for Counted {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -110,7 +110,7 @@ async fn run(
     }
     let forced = async {
         let _ = phase.wait_for(|phase| *phase == Phase::Ending).await;
-        tokio::time::sleep(executor::LAST_WORD + LEAVE_TIMEOUT).await;
+        tokio::time::sleep(executor::FINAL_STATUS_TIMEOUT + LEAVE_TIMEOUT).await;
     };
     tokio::select! {
         () = async { while open.join_next().await.is_some() {} } => {}

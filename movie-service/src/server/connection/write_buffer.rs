@@ -1,7 +1,7 @@
 //! Writes of a connection, gathered into few system calls.
 //!
 //! h2 writes and flushes every DATA frame by itself, and a frame has 16 KiB unless the peer asks for more. For a
-//! list that is a system call, and often a wake-up of the peer, for every 16 KiB. A [`Gather`] takes the frames
+//! list that is a system call, and often a wake-up of the peer, for every 16 KiB. A [`WriteBuffer`] takes the frames
 //! instead and sends many at once: a list in pieces of a MiB costs half of one in pieces of 64 KiB.
 //!
 //! Small writes are copied. [`Data`](data::Data) that lasts, such as movies of the catalogue, is only shared, so that what a
@@ -32,8 +32,8 @@ const IDLE_CAPACITY_BYTES: usize = 4 * 1024;
 
 /// A connection whose writes are gathered. Clones are the same connection.
 ///
-/// Whoever polls the connection calls [`Gather::poll_send`] after it.
-pub(crate) struct Gather<S>(Arc<Mutex<Inner<S>>>);
+/// Whoever polls the connection calls [`WriteBuffer::poll_send`] after it.
+pub(crate) struct WriteBuffer<S>(Arc<Mutex<Inner<S>>>);
 
 struct Inner<S> {
     stream: S,
@@ -50,13 +50,13 @@ struct Inner<S> {
     received_in_all: u64,
 }
 
-impl<S> Clone for Gather<S> {
+impl<S> Clone for WriteBuffer<S> {
     fn clone(&self) -> Self {
         Self(self.0.clone())
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Gather<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> WriteBuffer<S> {
     pub(crate) fn new(stream: S) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             stream,
@@ -199,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Inner<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for WriteBuffer<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut inner = self.inner();
         let before = out.filled().len();
@@ -209,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Gather<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Gather<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WriteBuffer<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.inner().poll_take(cx, &[IoSlice::new(bytes)])
     }
@@ -297,7 +297,7 @@ mod tests {
     }
 
     /// Writes a head and data as h2 does, or what is left of them; returns whether all of it was taken.
-    fn write(gather: &mut Gather<Peer>, head: &mut &[u8], data: &mut Data) -> bool {
+    fn write(gather: &mut WriteBuffer<Peer>, head: &mut &[u8], data: &mut Data) -> bool {
         let cx = &mut Context::from_waker(Waker::noop());
         let mut frame = head.chain(data);
         while frame.has_remaining() {
@@ -318,7 +318,7 @@ mod tests {
             takes in proptest::collection::vec(0..50_000_usize, 0..200),
         ) {
             let cx = &mut Context::from_waker(Waker::noop());
-            let mut gather = Gather::new(Peer { takes: takes.into(), ..Peer::default() });
+            let mut gather = WriteBuffer::new(Peer { takes: takes.into(), ..Peer::default() });
             let mut expected = Vec::new();
             for (number, (lasts, length)) in writes.into_iter().enumerate() {
                 let bytes = Bytes::from(vec![u8::try_from(number).unwrap(); length]);
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn a_frame_of_our_own_goes_between_frames_and_never_into_one() {
         let cx = &mut Context::from_waker(Waker::noop());
-        let mut gather = Gather::new(Peer::default());
+        let mut gather = WriteBuffer::new(Peer::default());
         let (mut head, mut data) = (b"head".as_slice(), Data::made(vec![7; MAX_COPIED_BYTES].into(), None));
         assert!(!write(&mut gather, &mut head, &mut data), "a part of the frame is taken");
         assert!(!gather.interject(b"own"));
@@ -363,7 +363,7 @@ mod tests {
 
     #[test]
     fn a_peer_that_reads_nothing_costs_a_bounded_buffer_and_shares_of_what_lasts() {
-        let mut gather = Gather::new(Peer::default());
+        let mut gather = WriteBuffer::new(Peer::default());
         let lasting = Bytes::from(vec![7; 16 * 1024]);
         let mut written = 0;
         while write(&mut gather, &mut [0; 9].as_slice(), &mut Data::lasting(lasting.clone(), None)) {
@@ -378,7 +378,7 @@ mod tests {
         assert!(gather.inner().pieces.iter().any(|piece| piece.as_ptr() == lasting.as_ptr()));
         assert!(gather.inner().waiting_copied <= 9 * (written + 1));
 
-        let mut gather = Gather::new(Peer::default());
+        let mut gather = WriteBuffer::new(Peer::default());
         while write(&mut gather, &mut [0; 9].as_slice(), &mut Data::made(lasting.clone(), None)) {
             assert!(gather.waiting() <= MAX_COPIED_BYTES, "{} bytes wait", gather.waiting());
         }
