@@ -1,13 +1,13 @@
 //! Makes a token.
 
 use crate::access::Role;
-use crate::access::tokens::{TokenHash, hex};
+use crate::access::tokens::TokenHash;
 
 /// What each token begins with, so that one is known for what it is wherever it turns up.
 const PREFIX: &str = "movie_";
 
 /// Random bytes in a token: too many to guess, so that a plain SHA-256 is enough to keep.
-const RANDOM: usize = 32;
+const RANDOM_BYTES: usize = 32;
 
 /// A new token. Has no `Debug`: a token is to be shown once, on purpose.
 pub struct NewToken {
@@ -37,9 +37,9 @@ pub fn make(name: &str, role: Role) -> Result<NewToken, TokenError> {
     if !name.split_whitespace().eq([name]) || name.starts_with('#') {
         return Err(TokenError::Name(name.to_owned()));
     }
-    let mut random = [0; RANDOM];
+    let mut random = [0; RANDOM_BYTES];
     getrandom::fill(&mut random).map_err(TokenError::Random)?;
-    let token = format!("{PREFIX}{}", hex(&random));
+    let token = format!("{PREFIX}{}", hex::encode(random));
     let line = format!("{name} {role} {}", TokenHash::of(token.as_bytes()));
     Ok(NewToken { token, line })
 }
@@ -56,7 +56,7 @@ mod tests {
             let tokens = Tokens::parse(&line).unwrap();
             let alice = Caller { name: "alice".into(), role };
             assert_eq!(tokens.caller_with_token(token.as_bytes()), Some(&alice));
-            assert!(token.starts_with(PREFIX) && token.len() == PREFIX.len() + 2 * RANDOM, "{token}");
+            assert!(token.starts_with(PREFIX) && token.len() == PREFIX.len() + 2 * RANDOM_BYTES, "{token}");
             assert!(!line.contains(&token));
         }
     }

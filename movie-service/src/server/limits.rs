@@ -146,29 +146,19 @@ impl Value for Option<usize> {
     }
 }
 
+/// The longest time of a limit. Every time from now on can be computed with it.
+const MAX_TIME: Duration = Duration::from_secs(1_000_000_000);
+
 impl Value for Duration {
     const EXPECTED: &str = "a time above 0 such as 500ms, 10s, 5m or 1h";
 
     fn parse(text: &str) -> Option<Self> {
-        let unit = text.find(|character: char| !character.is_ascii_digit())?;
-        let (number, unit) = text.split_at(unit);
-        let number: u64 = number.parse().ok().filter(|number| (1..1_000_000_000).contains(number))?;
-        Some(match unit {
-            "ms" => Self::from_millis(number),
-            "s" => Self::from_secs(number),
-            "m" => Self::from_secs(60 * number),
-            "h" => Self::from_secs(3600 * number),
-            _ => return None,
-        })
+        let time = humantime::parse_duration(text).ok()?;
+        (!time.is_zero() && time <= MAX_TIME).then_some(time)
     }
 
     fn show(&self) -> String {
-        match (self.subsec_millis(), self.as_secs()) {
-            (0, seconds) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-            (0, seconds) if seconds % 60 == 0 => format!("{}m", seconds / 60),
-            (0, seconds) => format!("{seconds}s"),
-            _ => format!("{}ms", self.as_millis()),
-        }
+        humantime::format_duration(*self).to_string()
     }
 }
 
@@ -193,7 +183,7 @@ mod tests {
     fn a_limit_is_set_by_its_name() {
         let mut limits = Limits::default();
         limits.set("lists=7").unwrap();
-        limits.set("idle=1500ms").unwrap();
+        limits.set("idle=1s 500ms").unwrap();
         let expected = Limits { lists: 7, idle: Duration::from_millis(1500), ..Limits::default() };
         assert_eq!(limits, expected);
     }
@@ -214,7 +204,15 @@ mod tests {
         for text in ["lists_per_address", "lists_per_address=0", "calls_per_address=half"] {
             assert!(refused(text).ends_with("expected a number above 0"), "{text}");
         }
-        for text in ["idle", "idle=5", "idle=s", "idle=-1s", "idle=99999999999999999999s", "idle=1 s"] {
+        for text in [
+            "idle",
+            "idle=5",
+            "idle=s",
+            "idle=-1s",
+            "idle=0s",
+            "idle=1000000001s",
+            "idle=99999999999999999999s",
+        ] {
             assert!(
                 refused(text).ends_with("expected a time above 0 such as 500ms, 10s, 5m or 1h"),
                 "{text}"
