@@ -7,8 +7,9 @@ use std::collections::HashMap;
 
 use libfuzzer_sys::fuzz_target;
 use movie_proto::catalog::v1::ImportMoviesRequest;
-use movie_service::catalogue::Snapshot;
-use movie_service::movie;
+use movie_service::catalogue::{Record, Snapshot};
+use movie_service::movie::{self, Time};
+use movie_service::servicer::convert;
 use movie_service::store::plan::Plan;
 use movie_service::store::{Command, Outcome};
 use prost::Message;
@@ -16,10 +17,13 @@ use prost::Message;
 fuzz_target!(|message: &[u8]| {
     let Ok(ImportMoviesRequest { movies }) = ImportMoviesRequest::decode(message) else { return };
     // What cannot be written never comes so far as to be planned.
-    let movies: Vec<_> =
-        movies.into_iter().filter(|movie| movie::violations(movie, "movie").is_empty()).collect();
+    let movies: Vec<_> = movies
+        .into_iter()
+        .map(|movie| convert::movie(movie).0)
+        .filter(|movie| movie::violations(movie, "movie").is_empty())
+        .collect();
     let snapshot = Snapshot::default();
-    let mut plan = Plan::new(&snapshot, HashMap::new(), prost_types::Timestamp::default());
+    let mut plan = Plan::new(&snapshot, HashMap::new(), Time::default());
     let Ok(Outcome::Imported(imported)) = plan.add(&Command::Import(movies.clone())) else {
         panic!("an import is never refused as a whole")
     };
@@ -27,8 +31,7 @@ fuzz_target!(|message: &[u8]| {
     assert_eq!(usize::try_from(counted).expect("as many as were sent"), movies.len());
 
     // The last one of those with the same id stays.
-    let sent: HashMap<_, _> =
-        movies.iter().map(|movie| (movie.id.as_str(), movie::without_output(movie))).collect();
+    let sent: HashMap<_, _> = movies.iter().map(|movie| (movie.id.as_str(), movie.clone())).collect();
     let (changes, requests) = plan.finish();
     assert!(requests.is_empty());
     assert_eq!(changes.len() as u64, imported.created + imported.updated);
@@ -36,9 +39,7 @@ fuzz_target!(|message: &[u8]| {
     assert_eq!(planned.len(), sent.len());
     for (id, record) in planned {
         let record = record.as_ref().expect("an import removes nothing");
-        assert!(movie::is_record(record.bytes(), id));
-        let read = movie::from_record(record);
-        assert_eq!(movie::without_output(&read), sent[id]);
-        assert_eq!(movie::record(&read), *record);
+        assert_eq!(Record::from_bytes(record.bytes().clone(), id).as_ref(), Some(record));
+        assert_eq!(record.to_movie().without_times(), sent[id]);
     }
 });

@@ -1,4 +1,4 @@
-//! Single calls, without a connection: for whoever tries what a request may hold, one after the other and fast.
+//! In-process entry point that handles one call without a connection. Used by the fuzz targets.
 
 use std::future::poll_fn;
 use std::io;

@@ -18,7 +18,8 @@ const MAX_PAGE_SIZE: usize = 1_000;
 const MAX_FILTER_WORDS: usize = 100;
 
 /// Returns the movie of a request, and its etag. Fields that only the service sets are left out.
-pub(crate) fn movie(movie: v1::Movie) -> (Movie, String) {
+#[must_use]
+pub fn movie(movie: v1::Movie) -> (Movie, String) {
     let v1::Movie {
         title,
         rating,

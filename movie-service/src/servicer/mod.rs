@@ -1,13 +1,13 @@
 //! The servicers: each takes a call, asks the catalogue or the store, answers.
 //!
 //! * [`course`] — the course's contract, `Movie`;
-//! * [`catalog`] — `movie.catalog.v1.MovieCatalog`; `convert` — wire types to the domain and back; `list` — pages and
+//! * [`catalog`] — `movie.catalog.v1.MovieCatalog`; [`convert`] — wire types to the domain and back; `list` — pages and
 //!   their tokens; `watch` — watches, and `resume_token`, what they resume from;
 //! * [`health`] — `grpc.health.v1`; [`reflection`] — `grpc.reflection`;
 //! * [`CallError`] — why a call fails, in no terms of gRPC; [`status`] — errors to gRPC statuses.
 
 pub mod catalog;
-mod convert;
+pub mod convert;
 pub mod course;
 mod error;
 pub mod health;

@@ -1,4 +1,4 @@
-//! Connection limits, and which connection makes room for a new one.
+//! Connection limits and eviction.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};

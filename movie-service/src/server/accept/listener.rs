@@ -1,4 +1,4 @@
-//! Where connections come from: TCP, or a Unix socket.
+//! Listeners: TCP and Unix sockets.
 
 use std::fmt;
 use std::io::{self, IoSlice};

@@ -1,4 +1,4 @@
-//! What a connection speaks, told by its first bytes.
+//! Protocol detection by the first bytes of a connection.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! The certificate that the service shows, and those of its callers.
+//! TLS: the certificate of the service, and the verification of client certificates.
 
 mod certificate;
 

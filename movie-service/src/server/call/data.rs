@@ -1,4 +1,4 @@
-//! Data of a response, on its way through h2 to the writes of its connection.
+//! Response data on its way through h2 to the write buffer of its connection.
 
 use std::cell::Cell;
 

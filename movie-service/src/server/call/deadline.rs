@@ -1,4 +1,4 @@
-//! How long a caller wants to wait.
+//! Deadlines of callers: the header `grpc-timeout`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Which service a call is for.
+//! Dispatch of calls to the generated code.
 
 use std::convert::Infallible;
 use std::pin::Pin;

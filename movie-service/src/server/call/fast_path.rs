@@ -1,4 +1,4 @@
-//! The fast path of the calls that there are most of: those of the `Movie` service, and `GetMovie` of `MovieCatalog`.
+//! The fast path of the most frequent calls: those of the `Movie` service, and `GetMovie` of `MovieCatalog`.
 //!
 //! The generated code decodes a request into a message, and encodes the response from another. The catalogue
 //! holds movies encoded, so here a call is answered with a slice of it: nothing is decoded but the id, and

@@ -1,7 +1,7 @@
-//! Length-prefixed messages of a request, followed as they arrive.
+//! Limits of request messages, checked as their bytes arrive.
 //!
-//! What reads messages sets memory aside as soon as one is announced, so one that is too large is refused at its
-//! prefix, before that.
+//! A decoder allocates memory for a message once it has read its prefix. So a message that is too large is refused at
+//! its prefix.
 
 use std::mem;
 use std::pin::Pin;

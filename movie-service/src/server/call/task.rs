@@ -1,4 +1,4 @@
-//! Dispatch of a call, from its headers to its response.
+//! A call as a future, from its headers to its response.
 //!
 //! What is no gRPC is refused as HTTP does. A call is taken in if there is room for it, and has a deadline from then
 //! on ([`ConnectionState::begin`]). Then it is answered: the fast path, or by the generated code.

@@ -1,4 +1,4 @@
-//! Connections of HTTP/1.1: gRPC-Web, and a response for those who expect a web site.
+//! HTTP/1.1 connections: gRPC-Web, and a hint for callers that expect a web site.
 
 use std::convert::Infallible;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! Connections of HTTP/2, on h2.
+//! HTTP/2 connections, on h2.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};

@@ -1,4 +1,4 @@
-//! What there is to a connection that serves calls, whatever the version of HTTP.
+//! Behaviour common to HTTP/1.1 and HTTP/2 connections.
 
 use std::error::Error;
 use std::pin::Pin;
