@@ -1,4 +1,4 @@
-//! The pages for those who operate the service: `/metrics`, `/livez` and `/readyz`, over HTTP/1.1.
+//! Admin HTTP server: `/metrics`, `/livez` and `/readyz`, over HTTP/1.1.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,8 +17,7 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tracing::{debug, warn};
 
-/// The most connections at a time; more wait to be accepted. Those who ask are few: a Prometheus or two, and
-/// probes.
+/// The most connections at a time; more wait to be accepted. Few clients are expected: Prometheus and probes.
 const CONNECTIONS: usize = 32;
 
 /// How long a connection may take for its one request and answer. Bounds a peer that sends its headers slowly,

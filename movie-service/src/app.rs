@@ -60,7 +60,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let shutdown = shutdown::requested()?;
     shutdown::outlive_large_files()?;
     start_reloads(&mut opened, &edge, &metrics)?;
-    // Whoever waits for this line may send signals from then on.
+    // Signals are handled from here on; scripts wait for this line.
     let movies = opened.catalogue.read(Snapshot::len);
     info!("serving {movies} movies from {} on {}", config.database, listeners.calls.address()?);
 

@@ -1,4 +1,4 @@
-//! The line `Movie found!` on standard output, off the path of the calls.
+//! Prints the line `Movie found!` on a separate thread, so that calls do not wait for standard output.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 /// What is printed for each hit.
 const LINE: &[u8] = b"Movie found!\n";
 
-/// Hits beyond this many that wait to be printed are not printed.
+/// Maximum number of lines waiting to be printed; further ones are dropped.
 const MAX_PENDING_LINES: u64 = 100_000;
 
 /// The least time between two writes, so that under load many lines go out in one.

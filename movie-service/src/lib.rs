@@ -2,9 +2,9 @@
 //!
 //! * [`app`] — the composition root; [`config`] — flags and environment variables;
 //! * [`rpc`] — the one table of RPCs;
-//! * [`server`] — the way of a connection, from the listener to the servicers;
+//! * [`server`] — the path of a connection, from the listener to the servicers;
 //! * [`servicer`] — answers calls from the catalogue, and hands writes to the store;
-//! * [`store`] — the durable truth: JSON files, SQLite, PostgreSQL;
+//! * [`store`] — durable storage: JSON files, SQLite, PostgreSQL;
 //! * [`catalogue`] — all movies in memory, encoded as they are sent. Knows nothing of JSON or tonic;
 //! * [`movie`] — a movie of `movie.catalog.v1`: what may be written;
 //! * [`access`] — who may call what. Knows nothing of gRPC;

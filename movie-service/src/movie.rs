@@ -21,7 +21,7 @@ pub const YEARS: RangeInclusive<u32> = 1870..=2200;
 /// How many minutes a movie can take, if that is known.
 pub const RUNTIMES: RangeInclusive<u32> = 1..=100_000;
 
-/// A movie. What is 0, empty or `None` is not known. It may break the rules until [`violations`] has found none.
+/// A movie. What is 0, empty or `None` is not known. May be invalid; see [`violations`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Movie {
     /// The title.
@@ -140,7 +140,7 @@ pub fn is_id(id: &str) -> bool {
     !id.is_empty() && !is_longer(id, MAX_ID_CHARS) && !id.chars().any(char::is_control)
 }
 
-/// Returns whether a text has more characters; looks no further than it has to.
+/// Returns whether a text has more than `characters` characters, without counting all of them.
 #[must_use]
 pub fn is_longer(text: &str, characters: usize) -> bool {
     text.len() > characters && text.chars().nth(characters).is_some()

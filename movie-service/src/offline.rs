@@ -18,13 +18,14 @@ use crate::telemetry::store_metrics::StoreMetrics;
 /// Movies that are written together.
 const BATCH_MOVIES: usize = 2_000;
 
-/// Changes that are kept in memory meanwhile: nobody follows them. The store forgets no more than it would otherwise.
+/// Kept changes during an import. There are no watchers; the default avoids compacting the store's log more than the
+/// service would.
 const KEPT_IN_MEMORY_CHANGES: usize = crate::catalogue::DEFAULT_KEPT_CHANGES;
 
-/// How many movies that cannot be taken are named.
+/// Maximum number of rejected movies that are printed.
 const MAX_NAMED_REJECTIONS: usize = 10;
 
-/// Adds the movies of JSON files to a store. What is there alike is passed over, so an import that was ended goes on.
+/// Adds the movies of JSON files to a store. Identical movies are skipped, so an interrupted import can be resumed.
 ///
 /// # Errors
 ///
@@ -114,7 +115,7 @@ pub fn export(database: &Database, output: Option<&Path>) -> anyhow::Result<()> 
     let Some(path) = output.filter(|path| *path != Path::new("-")) else {
         return write(&movies, &mut BufWriter::new(io::stdout().lock())).context("write the movies");
     };
-    // Under another name until it is whole and on the disk: nobody takes a part for the whole.
+    // Written to a temporary name and renamed when complete and synced, so that no reader sees a partial file.
     let mut part = path.as_os_str().to_owned();
     part.push(".part");
     let part = PathBuf::from(part);

@@ -1,4 +1,4 @@
-//! Reads files again when they change.
+//! File watcher: reloads files when they change.
 //!
 //! It looks at the files a few times a second, instead of asking the operating system to be told: that works
 //! alike for a file that is written in place or replaced, for links, and on every file system.
@@ -20,7 +20,7 @@ use crate::telemetry::log::in_one_line;
 /// How often to look at the files.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How many looks files may change at before they are read all the same.
+/// Maximum number of polls to wait for files to stop changing.
 const MAX_UNSETTLED_POLLS: usize = 50;
 
 /// Files that are read together, and the versions of them that were seen last.
@@ -151,7 +151,7 @@ impl Files {
         if ask { Look::Asked } else { Look::Changed }
     }
 
-    /// Takes the files for changed at the next look, if they are there.
+    /// Forgets the seen versions, so that the next poll reloads the files.
     fn forget(&mut self) {
         self.seen.fill(Version(None));
     }

@@ -1,4 +1,4 @@
-//! What the process is told by signals: to stop, to read its files again, that a file is too large.
+//! Signal handling: SIGINT/SIGTERM, SIGHUP, SIGXFSZ.
 
 use std::io;
 use std::time::Duration;
@@ -37,8 +37,8 @@ pub fn outlive_large_files() -> io::Result<()> {
     signal(SignalKind::from_raw(libc::SIGXFSZ)).map(drop)
 }
 
-/// Completes when the process is asked to stop, by Ctrl-C or SIGTERM. Asked once more, more than half a second later, the
-/// process ends at once.
+/// Completes when the process is asked to stop, by Ctrl-C or SIGTERM. A second signal after more than half a second
+/// ends the process at once.
 ///
 /// The signals are caught from this call on, not from the first poll.
 ///

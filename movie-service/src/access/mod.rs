@@ -74,7 +74,7 @@ pub enum Denied {
     /// The caller may do less than this.
     #[error("this call needs the role of a {0}")]
     RoleTooLow(Role),
-    /// Nobody may write.
+    /// Anonymous writes are not allowed.
     #[error("this service is read-only; start it with --tokens FILE, or --allow-anonymous-writes")]
     ReadOnly,
 }
@@ -134,7 +134,8 @@ impl Access {
     }
 
     /// Decides whether a caller may call an RPC, by its header `authorization`, or else by the names in its certificate,
-    /// which was verified. `None` stands for an RPC that does not exist. Returns the caller's name if it was needed.
+    /// which was verified. `None` stands for an RPC that does not exist. Returns the caller's name, if the RPC needs
+    /// a role and a tokens file is used.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! What can be changed, and what no catalogue may hold.
+//! Changes to a catalogue, and their validation.
 
 use std::fmt;
 
@@ -37,7 +37,7 @@ pub struct Committed {
     pub point: HistoryPoint,
     /// The id of the movie.
     pub id: Box<str>,
-    /// The movie since; `None` if it was removed.
+    /// The movie after the change; `None` if it was removed.
     pub record: Option<Record>,
 }
 
@@ -84,7 +84,7 @@ pub enum ChangeError {
     /// No movie has this id.
     #[error("no movie has the id `{}`", Quoted(.0))]
     NotFound(String),
-    /// There is no room for another place.
+    /// No further segment can be addressed.
     #[error("the catalogue is full, expected at most 33 million segments")]
     Full,
 }

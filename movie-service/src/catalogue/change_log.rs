@@ -31,7 +31,7 @@ pub enum ChangesError {
     },
     /// The catalogue does not continue the history of that point.
     HistoryChanged,
-    /// The catalogue has not come that far.
+    /// The point is ahead of the catalogue.
     Ahead {
         /// The revision of the catalogue.
         newest: u64,
@@ -73,13 +73,14 @@ impl ChangeLog {
         }
     }
 
-    /// Forgets all changes: those up to `point` are not told.
+    /// Drops all changes; the log now starts at `point`.
     pub(crate) fn skip_to(&mut self, point: HistoryPoint) {
         self.events.clear();
         self.oldest = point;
     }
 
-    /// Follows a log whose history may be another: that is so unless this one has the same point as its latest.
+    /// Takes over from `earlier`. If this log does not contain the latest point of `earlier`, its history counts as
+    /// abandoned.
     pub(crate) fn supersede(&mut self, earlier: &Self) {
         let newest = earlier.newest();
         self.abandoned = match self.point_at(newest.revision) {
@@ -106,7 +107,7 @@ impl ChangeLog {
         }
     }
 
-    /// Returns the point at a revision, if the number is of this history only.
+    /// Returns the point at a revision, if no abandoned history had that revision.
     pub(crate) fn known_point_at(&self, revision: u64) -> Result<HistoryPoint, ChangesError> {
         let point = self.point_at(revision)?;
         if self.is_doubtful(revision) { Err(ChangesError::HistoryChanged) } else { Ok(point) }

@@ -1,4 +1,4 @@
-//! History: identifies not only how many changes led to a state, but which.
+//! History points: a revision and a hash chain over the changes that led to it.
 
 use std::fmt;
 

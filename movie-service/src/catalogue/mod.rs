@@ -40,7 +40,7 @@ pub const DEFAULT_KEPT_CHANGES: usize = 100_000;
 #[derive(Debug)]
 pub struct Catalogue {
     current: ArcSwap<Snapshot>,
-    /// The latest changes. It is ahead of `current` for a moment, and never behind.
+    /// The latest changes. Updated before `current`, so it may be briefly ahead and is never behind.
     log: RwLock<ChangeLog>,
     newest: watch::Sender<u64>,
     /// Held while the next snapshot is being made.
@@ -150,7 +150,8 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Replaces all movies by those of `snapshot`, and tells each difference as a change. Returns the revision after that.
+    /// Replaces all movies by those of `snapshot`, and logs each difference as a change. Returns the revision after
+    /// that.
     pub fn replace(&self, snapshot: Snapshot) -> u64 {
         let _changing = self.changing();
         let current = self.current.load_full();
@@ -218,8 +219,8 @@ fn log_of(capacity: usize, oldest: HistoryPoint, latest: Vec<Committed>) -> Chan
     log
 }
 
-/// Returns the changes that lead from one snapshot to another; `None` if there are more than `most`, or if changes do not
-/// tell.
+/// Returns the changes that lead from one snapshot to another; `None` if there are more than `most`, or if the
+/// snapshots differ only in their order.
 fn difference(from: &Snapshot, to: &Snapshot, most: usize) -> Option<Vec<Event>> {
     let mut events = Vec::new();
     let mut point = from.point();
@@ -227,7 +228,7 @@ fn difference(from: &Snapshot, to: &Snapshot, most: usize) -> Option<Vec<Event>>
         let [before, after] = [before, after].map(|movie| movie.as_ref().map(Record::new));
         let change = Committed::after(point, id, after);
         point = change.point;
-        // Nobody goes back to the order of before, see `Snapshot::ordered_since`.
+        // Page tokens from before are refused, see `Snapshot::ordered_since`.
         events.push(Event { point, id: change.id, before, after: change.record, previous: None });
         (events.len() <= most).then_some(())
     };

@@ -19,7 +19,7 @@ use crate::catalogue::layout::segment::{Draft, FULL, Location, Segment};
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     point: HistoryPoint,
-    /// The revision since which the listing order changes with the movies only.
+    /// Oldest revision to which the listing order can be traced back by undoing changes.
     ordered_since: u64,
     len: usize,
     /// The bytes of all frames.
@@ -263,7 +263,7 @@ impl Snapshot {
         Ok(previous)
     }
 
-    /// Returns the place of the movie that is listed before the one at `place`.
+    /// Returns the place of the movie that is listed before the one at `location`.
     fn before(&self, location: Location) -> Option<Location> {
         let keys = |number: usize| self.segments[number].frames_by_key().map(|(key, _)| key);
         let here = keys(location.segment()).take_while(|key| *key < location.key()).last();
@@ -315,7 +315,7 @@ impl Snapshot {
 /// Makes a snapshot from many movies, faster than a change for each would.
 #[derive(Debug, Default)]
 pub struct Builder {
-    /// What is not indexed yet.
+    /// Segments that are not indexed yet.
     block: Block,
     len: usize,
     bytes: usize,
@@ -328,7 +328,7 @@ pub struct Builder {
 pub type NotAdded = (usize, ChangeError);
 
 impl Builder {
-    /// Makes room for about so many movies in all.
+    /// Reserves space for about `movies` movies.
     pub fn reserve(&mut self, movies: usize) {
         self.index.reserve(movies);
     }
@@ -344,7 +344,7 @@ impl Builder {
         self.index(ready)
     }
 
-    /// Returns how many movies are known to be good.
+    /// Returns how many movies have been validated and indexed.
     #[must_use]
     pub fn len(&self) -> usize {
         self.len

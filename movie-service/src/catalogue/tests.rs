@@ -293,7 +293,7 @@ fn after_a_reset_followers_of_the_common_part_go_on_and_others_learn_that_it_is_
     assert_eq!(revisions(common[2].point), Ok(vec![4, 5]));
     assert_eq!(revisions(lost[0].point), Err(ChangesError::HistoryChanged));
     assert_eq!(revisions(lost[2].point), Err(ChangesError::HistoryChanged));
-    // Of a bare number up to the highest that was ever told, nobody knows.
+    // A bare revision up to the highest ever published is ambiguous.
     assert_eq!(catalogue.point_at(6), Err(ChangesError::HistoryChanged));
     assert_eq!(catalogue.point_at(5), Err(ChangesError::HistoryChanged));
     assert_eq!(catalogue.point_at(7), Err(ChangesError::Ahead { newest: 5 }));

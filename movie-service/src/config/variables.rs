@@ -17,7 +17,7 @@ const NEVER_EMPTY: [&str; 6] = [
     "MOVIE_TLS_CLIENT_CA",
 ];
 
-/// Ignores the environment variables that are empty: compose files leave one out by setting it so.
+/// Ignores the environment variables that are empty: Docker Compose files unset a variable by leaving it empty.
 pub(super) fn ignore_empty(command: Command) -> Command {
     let ignore = |arg: Arg| if has_empty_variable(&arg) { arg.env(Resettable::Reset) } else { arg };
     command.mut_args(ignore).mut_subcommands(ignore_empty)

@@ -27,7 +27,7 @@ use crate::servicer::course::MovieServicer;
 use crate::servicer::health::Health;
 use crate::store::Store;
 
-/// Answers calls as a connection does once it has let them in.
+/// Handles calls as a connection does after admission.
 pub struct SingleCalls {
     catalogue: Arc<Catalogue>,
     dispatcher: Dispatcher,
@@ -38,7 +38,7 @@ impl SingleCalls {
     ///
     /// # Errors
     ///
-    /// If a service cannot be made.
+    /// If a service cannot be constructed.
     pub fn new(catalogue: Arc<Catalogue>) -> io::Result<Self> {
         let offers = Offers { health: false, reflection: false, gzip: false, web: Vec::new() };
         let (health, limits) = (Health::default(), Limits::default());
@@ -50,7 +50,7 @@ impl SingleCalls {
         Ok(Self { catalogue, dispatcher })
     }
 
-    /// Answers a call: the fast path or, if that declines, by the generated code.
+    /// Handles a call on the fast path or, if that declines it, with the generated code.
     pub async fn answer<B>(
         &self,
         request: Request<B>,

@@ -1,10 +1,10 @@
 //! The path of a connection, from the listener to the responses of its calls.
 //!
 //! * [`serve`] — the server: accepts connections, hands each to a worker, drains them when it stops;
-//! * [`accept`] — listening, admission control, TLS, and what protocol a peer speaks;
+//! * [`accept`] — listening, admission control, TLS, and protocol detection;
 //! * [`connection`] — workers, the life of a connection, HTTP/1.1 and HTTP/2;
 //! * [`call`] — permits, deadlines, dispatch, request and response bodies;
-//! * [`limits`] — everything that a peer may use; `usage` — how much of it is in use;
+//! * [`limits`] — resource limits; `usage` — counters of the calls and lists in flight;
 //! * [`in_process`] — calls without a connection, for fuzz targets.
 
 pub mod accept;

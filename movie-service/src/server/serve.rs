@@ -31,39 +31,39 @@ use crate::telemetry::metrics::Metrics;
 /// How long to wait before accepting again when the operating system refuses.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Open files that are not connections: logs, databases, the listener, what the runtimes need.
+/// File descriptors reserved for logs, databases, listeners and runtimes.
 const OTHER_FILES: u64 = 64;
 
-/// What is served, and how.
+/// A server with its services and settings.
 pub struct Server {
     /// The movies.
     pub catalogue: Arc<Catalogue>,
-    /// Where they are kept.
+    /// The store that keeps the movies.
     pub store: Store,
-    /// Told of each movie that is found.
+    /// Prints a line for each movie that is found.
     pub found: Found,
     /// What a peer may do.
     pub limits: Limits,
     /// Who may call what.
     pub access: Access,
-    /// How TLS is spoken, if it is.
+    /// TLS settings; `None` for plaintext.
     pub tls: Option<Tls>,
     /// Observes each call.
     pub observer: Observer,
-    /// Counts the rest.
+    /// Counts everything but calls.
     pub metrics: Metrics,
-    /// Says whether the service can be called.
+    /// Serving status for `grpc.health.v1`.
     pub health: Health,
-    /// What is offered beside the movies.
+    /// Optional services and features.
     pub offers: Offers,
     /// How long calls in flight may take to end once the service is asked to stop.
     pub grace: Duration,
-    /// How long to go on accepting then, so that whoever spreads the load notices first.
+    /// How long to keep accepting connections after that, so that load balancers notice the change of health first.
     pub pause: Duration,
 }
 
 impl Server {
-    /// A server with the defaults of everything, which is neither logged nor counted.
+    /// A server with default settings, without logs or metrics.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, found: Found) -> Self {
         let metrics = Metrics::off();
@@ -83,8 +83,8 @@ impl Server {
         }
     }
 
-    /// Serves calls until `shutdown` completes; then accepts no more connections, lets the calls in flight end for as
-    /// long as they may, and returns.
+    /// Serves calls until `shutdown` completes; then accepts no more connections, drains the calls in flight for at
+    /// most `grace`, then ends them, and returns.
     ///
     /// # Errors
     ///
@@ -140,7 +140,7 @@ impl Server {
             let _ = tokio::time::timeout(pause, accepting).await;
         }
         drop(listener);
-        // Ends the streams of those who watch it.
+        // Ends the Watch streams of the health service.
         drop(health);
         phase.send_replace(Phase::Draining);
         let finished: Vec<_> = workers.into_iter().map(Worker::finish).collect();
@@ -158,7 +158,7 @@ impl Server {
     }
 }
 
-/// Says that the service can be called, and whether its store can. Never ends.
+/// Updates the serving status whenever the status of the store changes. Never returns.
 async fn follow(mut store: watch::Receiver<StoreStatus>, health: &Health) {
     loop {
         let is_available = store.borrow_and_update().is_available();
@@ -169,7 +169,7 @@ async fn follow(mut store: watch::Receiver<StoreStatus>, health: &Health) {
     }
 }
 
-/// Hands each connection to the worker that has fewest, so that few connections use all cores, too.
+/// Hands each connection to the worker that has fewest, so that even a few connections use all cores.
 async fn accept(listener: &Listener, admission: &Admission, workers: &mut [Worker], metrics: &Metrics) {
     let (mut next, mut refused, mut full) = (0, false, false);
     loop {
@@ -188,14 +188,14 @@ async fn accept(listener: &Listener, admission: &Admission, workers: &mut [Worke
                     }
                 };
                 full = false;
-                // Among equals, take turns.
+                // Round robin among workers with equally many connections.
                 workers.rotate_left(next);
                 next = 1;
                 if let Some(worker) = workers.iter().min_by_key(|worker| worker.connections()) {
                     worker.serve(accepted, ticket);
                 }
             }
-            // What is wrong here, such as too many open files, does not go away by trying harder.
+            // Such errors, for example too many open files, do not go away by retrying at once.
             Err(error) => {
                 if !std::mem::replace(&mut refused, true) {
                     warn!(%error, "cannot accept connections for now");
@@ -206,7 +206,7 @@ async fn accept(listener: &Listener, admission: &Admission, workers: &mut [Worke
     }
 }
 
-/// Returns how many connections the limit on open files leaves room for, once it is raised as far as it may be.
+/// Raises the limit on open files to the hard limit, and returns how many connections it allows.
 fn files() -> usize {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
     usize::try_from(files.saturating_sub(OTHER_FILES).max(1)).unwrap_or(usize::MAX)

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Calls and lists in flight.
 pub(crate) struct Usage {
     pub(crate) calls: PerWorker,
-    /// Those of them that need no credentials.
+    /// Calls that need no credentials; also counted in `calls`.
     pub(crate) open_calls: PerWorker,
     pub(crate) lists: AtomicUsize,
 }
@@ -20,7 +20,7 @@ impl Usage {
     }
 }
 
-/// A counter for each worker: one that all share would travel between cores with each call.
+/// One counter per worker: with a single shared counter, each call would move its cache line between cores.
 pub(crate) struct PerWorker(Vec<AtomicUsize>);
 
 impl PerWorker {
@@ -33,8 +33,8 @@ impl PerWorker {
         &self.0[worker]
     }
 
-    /// Returns whether all counters together exceed `limit`, when one of them was `here` before it was incremented.
-    /// A worker may always have its share of the limit.
+    /// Returns whether the sum of all counters exceeds `limit`. `here` is the value of this worker's counter before
+    /// it was incremented. A worker may always have its share of the limit.
     pub(crate) fn exceeds(&self, here: usize, limit: usize) -> bool {
         // Most of the time, a worker that has no more than its share need not look at the others.
         here >= limit / self.0.len()
@@ -42,8 +42,8 @@ impl PerWorker {
     }
 }
 
-/// Adds to a counter that only this thread changes, and returns what it was; others may look at it. That takes no
-/// atomic read-modify-write, of which there would be half a dozen for each call.
+/// Adds to a counter that only this thread writes, and returns its previous value. A plain load and store suffices,
+/// which saves about six atomic read-modify-writes for each call.
 pub(crate) fn add(counter: &AtomicUsize, number: isize) -> usize {
     let before = counter.load(Ordering::Relaxed);
     counter.store(before.wrapping_add_signed(number), Ordering::Relaxed);

@@ -42,8 +42,8 @@ pub struct CatalogServicer {
 }
 
 impl CatalogServicer {
-    /// Answers from `catalogue`, which `store` keeps. Watches end when the sender of `stopping` is dropped, or when their
-    /// callers are more than `most_behind` changes behind.
+    /// Serves reads from `catalogue`, the replica of `store`. Watches end when the sender of `stopping` is dropped,
+    /// or when their callers are more than `most_behind` changes behind.
     #[must_use]
     pub fn new(
         catalogue: Arc<Catalogue>,

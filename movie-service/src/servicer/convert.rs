@@ -1,4 +1,4 @@
-//! Reads requests of `movie.catalog.v1`: what they mean, or everything that is wrong with them.
+//! Conversion between `movie.catalog.v1` messages and domain types, with validation of requests.
 
 use movie_proto::catalog::v1::{self, ListMoviesRequest, MovieFilter};
 use prost::Message;
@@ -14,10 +14,10 @@ use crate::store::Field;
 const PAGE: usize = 50;
 const MAX_PAGE_SIZE: usize = 1_000;
 
-/// The most words of a kind in a filter.
+/// Maximum number of values of one field of a filter.
 const MAX_FILTER_WORDS: usize = 100;
 
-/// Returns the movie of a request, and its etag. Fields that only the service sets are left out.
+/// Returns the movie of a request, and its etag. Output-only fields are ignored (AIP-203).
 #[must_use]
 pub fn movie(movie: v1::Movie) -> (Movie, String) {
     let v1::Movie {
@@ -102,7 +102,7 @@ fn filter(filter: &MovieFilter, violations: &mut Vec<Violation>) -> Filter {
     Filter { year_from, year_to, rating_min, genres, countries, languages, director }
 }
 
-/// Reads an order as in AIP-132: `year desc, title`.
+/// Parses `order_by` (AIP-132): `year desc, title`.
 fn order(text: &str) -> Result<Order, String> {
     let mut order = Order::new();
     if text.trim().is_empty() {
@@ -140,7 +140,7 @@ pub(crate) fn fields(movie: &Movie, mask: Option<&FieldMask>) -> Result<Vec<Fiel
     for path in &mask.paths {
         match path.as_str() {
             "*" => fields.extend(Field::ALL),
-            // The id names the movie, and the others are the service's: what a request says of them changes nothing.
+            // `id` identifies the movie and the others are output-only, so they are ignored in a mask.
             "id" | "create_time" | "update_time" | "etag" => {}
             _ => match path.parse() {
                 Ok(field) => fields.push(field),
@@ -160,7 +160,7 @@ pub(crate) fn fields(movie: &Movie, mask: Option<&FieldMask>) -> Result<Vec<Fiel
     if violations.is_empty() { Ok(fields) } else { Err(violations) }
 }
 
-/// The most violations that are told of one field, so that they fit the headers that clients take.
+/// Maximum number of violations reported for one field, so that they fit the headers that clients take.
 const MAX_VIOLATIONS: usize = 10;
 
 #[cfg(test)]

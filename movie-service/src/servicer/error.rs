@@ -1,10 +1,10 @@
-//! Why a call of `movie.catalog.v1` fails.
+//! Errors of `movie.catalog.v1` calls.
 
 use crate::catalogue::Quoted;
 use crate::movie::Violation;
 use crate::store::WriteError;
 
-/// Why a call fails. Each is a sentence for people.
+/// Why a call fails. The display text is shown to callers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// There are no movies with these ids.
@@ -18,12 +18,12 @@ pub enum CallError {
         /// What a response may take.
         most: usize,
     },
-    /// The page token is none of ours, or one of another list.
+    /// The page token is invalid, or belongs to another list.
     #[error(
         "the page_token is not one that this list gave; send the same arguments with it, or begin without one"
     )]
     PageTokenInvalid,
-    /// The page token is of a revision that is not to be had any more.
+    /// The page token is of a revision that can no longer be reconstructed.
     #[error("the page_token has expired: the catalogue has changed too much since; begin without one")]
     PageTokenExpired,
     /// The changes that a watcher asks for are no longer kept.
@@ -36,7 +36,7 @@ pub enum CallError {
         /// Where it can.
         oldest: u64,
     },
-    /// The catalogue does not continue the history that a watcher was told.
+    /// The watcher's resume point is not part of the current history.
     #[error(
         "the store was replaced, restored or failed over: its changes up to revision {from} are not those that were \
          told before; begin with a full copy"
@@ -56,7 +56,7 @@ pub enum CallError {
     /// The watcher does not keep up.
     #[error("the caller reads too slowly to keep up with the changes; go on from revision {resume}")]
     TooSlow {
-        /// The last revision that was told.
+        /// The last revision that was sent.
         resume: u64,
     },
     /// The service stops.
@@ -73,8 +73,8 @@ impl From<Vec<Violation>> for CallError {
     }
 }
 
-/// How long the ids that are named in a response may be together, and what each counts beyond its length, in bytes: with
-/// that, a response fits the 8 KiB of headers that clients take.
+/// Maximum total size of the ids listed in an error, and the overhead counted per id, in bytes, so that the error
+/// fits into the 8 KiB of headers that clients accept.
 const MAX_NAMED_BYTES: usize = 1_500;
 const NAMED_ID_OVERHEAD_BYTES: usize = 40;
 

@@ -1,4 +1,4 @@
-//! Whether the service can be called, by the standard protocol for that: `grpc.health.v1`.
+//! The standard health service, `grpc.health.v1`.
 //!
 //! <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>
 
@@ -34,8 +34,8 @@ pub struct HealthServicer {
 }
 
 impl Health {
-    /// Returns what answers for services that only read and for those that write, and for the empty name. At first, nothing
-    /// can be called.
+    /// Returns the health service for the given read-only and writing services and for the empty name. Initially all
+    /// are NOT_SERVING.
     #[must_use]
     pub fn server(&self, reading: &[&'static str], writing: &[&'static str]) -> HealthServer<HealthServicer> {
         let reading = reading.iter().map(|name| (*name, self.reading.subscribe()));
@@ -162,7 +162,7 @@ mod tests {
         drop(health);
         assert_eq!(watch.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
         assert!(watch.next().await.is_none());
-        // Who asks is still answered.
+        // Check still works after the watches ended.
         assert_eq!(servicer.check(request("")).await.unwrap().into_inner(), answer(false));
     }
 }

@@ -1,4 +1,4 @@
-//! Lists of `movie.catalog.v1`, page by page.
+//! `ListMovies`: pages and page tokens.
 
 use std::sync::Arc;
 use std::thread;
@@ -16,7 +16,7 @@ use crate::catalogue::{Catalogue, HistoryPoint, Record};
 use crate::servicer::error::CallError;
 use crate::servicer::{convert, reached};
 
-/// The most bytes of movies in a response: clients take four MiB, some of which is not the movies'.
+/// The most bytes of movies in a response: clients accept 4 MiB, of which some is overhead.
 pub(crate) const MAX_PAGE_BYTES: usize = 4_000_000;
 
 /// The longest page token.
@@ -90,7 +90,7 @@ fn answer(page: Page, point: HistoryPoint, hash: u64) -> ListMoviesResponse {
         bytes += size(record);
         bytes <= MAX_PAGE_BYTES
     });
-    // One is always taken, so that each page leads on.
+    // A page has at least one movie, so that paging always makes progress.
     let fit = fit.count().max(1);
     if fit < movies.len() {
         movies.truncate(fit);

@@ -56,8 +56,8 @@ pub fn service(health: bool) -> Result<Reflection, DescriptorError> {
     Ok(Reflection::new(server.map_request(as_v1)))
 }
 
-/// Answers from a pool of descriptors. A request that cannot be answered gets an error of its own in the stream, which
-/// goes on.
+/// Answers from a pool of descriptors. A request that cannot be answered gets an error response; the stream
+/// continues.
 struct ReflectionServicer(Arc<Descriptors>);
 
 /// Descriptors, and the file that declares each symbol.

@@ -12,9 +12,9 @@ pub(super) fn encode(point: HistoryPoint) -> String {
     URL_SAFE_NO_PAD.encode(point.to_bytes())
 }
 
-/// Reads a token; `None` if it is none.
+/// Parses a token; `None` if it is invalid.
 pub(super) fn parse(token: &str) -> Option<HistoryPoint> {
-    // Each three bytes are four characters.
+    // Base64 encodes 3 bytes as 4 characters.
     if token.len() != HistoryPoint::BYTES / 3 * 4 {
         return None;
     }

@@ -13,7 +13,7 @@ use crate::store::WriteError;
 /// The domain of the reasons in `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "movie-service";
 
-/// When to try again what was refused for a moment.
+/// Retry delay sent with temporary errors.
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// The type of a movie, as a resource (AIP-123).
@@ -90,7 +90,7 @@ fn written(error: WriteError) -> (Code, &'static str, Vec<ErrorDetail>) {
 }
 
 fn resource(id: &str) -> ErrorDetail {
-    // An id that is no id may be of any length.
+    // An invalid id may have any length.
     let id = id.chars().take(crate::movie::MAX_ID_CHARS).collect::<String>();
     ResourceInfo::new(MOVIE, id, "", "").into()
 }

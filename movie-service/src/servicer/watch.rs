@@ -105,7 +105,7 @@ impl Watcher {
                 return Err(CallError::TooSlow { resume: self.told.revision }.into());
             }
             let most = if is_level { AT_A_TIME } else { AT_A_TIME.min(distance(self.told.revision, level)) };
-            // Compacted also where a full copy took longer than the changes were kept.
+            // Also `Compacted` if the full copy took so long that later changes were dropped.
             let events = self.catalogue.changes(self.told, most);
             let events = events.map_err(|error| not_followed(error, self.told.revision))?;
             if events.is_empty() {

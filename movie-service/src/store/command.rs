@@ -1,18 +1,18 @@
-//! What can be asked of a store, and what comes of it.
+//! Commands of a store, their outcomes and errors.
 
 use std::str::FromStr;
 
 use crate::catalogue::Record;
 use crate::movie::{self, Movie, Violation};
 
-/// One thing to write.
+/// A write command.
 #[derive(Clone, Debug)]
 pub enum Command {
     /// Adds a movie.
     Create {
-        /// The movie; if it has no id, one is made.
+        /// The movie; an id is generated if it has none.
         movie: Movie,
-        /// Names the request, so that it can be repeated; empty if it cannot.
+        /// Idempotency key (AIP-155); empty for none.
         request_id: String,
     },
     /// Changes a movie.
@@ -40,8 +40,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Returns everything that is wrong with the command, whatever movies there are. The movies of an import are not
-    /// looked at, see [`valid`].
+    /// Validates the command by itself, without the stored movies. Movies of an import are validated by [`valid`].
     pub(super) fn violations(&self) -> Vec<Violation> {
         match self {
             Self::Create { movie, request_id } => {
@@ -74,7 +73,7 @@ impl Command {
         }
     }
 
-    /// Returns the id of a request that can be repeated.
+    /// Returns the idempotency key, if any.
     pub(super) fn request_id(&self) -> Option<&str> {
         match self {
             Self::Create { request_id, .. } if !request_id.is_empty() => Some(request_id),
@@ -124,9 +123,9 @@ pub struct Imported {
     pub created: u64,
     /// How many differed from what was there.
     pub updated: u64,
-    /// How many were there alike.
+    /// How many were identical already.
     pub unchanged: u64,
-    /// Those that could not be taken.
+    /// Movies that were rejected.
     pub rejected: Vec<Rejection>,
 }
 
@@ -144,7 +143,7 @@ pub struct Rejection {
 /// Why something was not written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// The request is not what it should be.
+    /// The command is invalid.
     #[error("{}", list(.0))]
     Invalid(Vec<Violation>),
     /// The request id is that of another request.
@@ -159,7 +158,7 @@ pub enum WriteError {
     /// The movie is not the one that was read.
     #[error("the movie `{}` has changed since its etag was read; read it again", crate::catalogue::Quoted(.0))]
     Stale(String),
-    /// The store is not one to write to.
+    /// The database is a JSON file.
     #[error(
         "the movies are in a JSON file, which the service does not write; start it with --database sqlite:PATH"
     )]
@@ -170,7 +169,7 @@ pub enum WriteError {
          standby; reads go on, try again in a second"
     )]
     StoreReadOnly,
-    /// The store cannot hold what is to be written.
+    /// The database rejected a value.
     #[error("the store refused the write, nothing was changed; this is not the caller's fault")]
     Rejected,
     /// The store takes nothing for now.

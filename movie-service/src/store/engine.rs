@@ -1,4 +1,4 @@
-//! What the tasks of a store need of a database engine.
+//! The interface of a database engine.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,14 +19,13 @@ pub(super) struct Look {
 
 /// A connection to a database that keeps movies; connects when it is used, and again after [`Engine::disconnect`].
 ///
-/// A future that is dropped before it completes, and an error, can leave a transaction behind: disconnect then, or roll
-/// it back.
+/// A dropped future or an error can leave a transaction open; roll it back or disconnect afterwards.
 pub(super) trait Engine {
-    /// How often to look for commits of others.
+    /// How often to poll for commits of other nodes.
     const LOOK_INTERVAL: Duration;
 
-    /// Returns a connection for looks, which a long transaction of this one does not delay; `None` if the database has one
-    /// connection only.
+    /// Returns a second connection for polling, so that long transactions do not delay it; `None` if the database has
+    /// one connection only.
     fn second_connection(&mut self) -> Option<Self>
     where
         Self: Sized;
@@ -40,10 +39,10 @@ pub(super) trait Engine {
     /// Reads all movies and up to `latest` changes that led to them.
     async fn load(&mut self, latest: usize) -> Result<Loaded, StoreError>;
 
-    /// Begins a transaction that reads one state of the database, and returns its latest commit.
+    /// Begins a read transaction with a consistent snapshot, and returns its latest commit.
     async fn begin_read(&mut self) -> Result<HistoryPoint, StoreError>;
 
-    /// Begins a transaction in which nobody else writes, and returns the latest commit.
+    /// Begins an exclusive write transaction, and returns the latest commit.
     async fn begin_write(&mut self) -> Result<HistoryPoint, StoreError>;
 
     /// Reads, in the transaction, the changes after a revision up to another.
@@ -72,7 +71,7 @@ pub(super) trait Engine {
     /// Drops the connection, and with it the transaction.
     fn disconnect(&mut self);
 
-    /// Ends the use of the database in good order.
+    /// Closes the database cleanly.
     fn close(&mut self) {
         self.disconnect();
     }

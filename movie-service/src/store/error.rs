@@ -69,13 +69,13 @@ pub enum StoreError {
     /// There is no room for more.
     #[error("the disk of the store is full: {0}")]
     Full(String),
-    /// A look found that it cannot be used, so nothing was tried.
+    /// The last poll failed, so nothing was attempted.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
     /// It does not answer in time.
     #[error("the store does not answer in time")]
     Late,
-    /// There is no thread for it.
+    /// The thread of the store could not be started.
     #[error("cannot start a thread for the store")]
     Thread(#[source] io::Error),
     /// Something else failed, which may pass.
@@ -87,12 +87,12 @@ impl StoreError {
     /// Returns whether a COMMIT that failed in this way changed nothing. After any other failure, the outcome is unknown.
     #[must_use]
     pub fn has_undone(&self) -> bool {
-        // What marks a transaction as committed is written last.
+        // The commit record is written last, so these failures leave no effect.
         matches!(self, Self::Conflict | Self::Full(_) | Self::Rejected(_))
     }
 
-    /// Returns whether a failed write shows that the store takes no writes at all. A store that is read-only or does not
-    /// answer is not included: the follower finds that.
+    /// Returns whether a failed write shows that the store takes no writes at all. Read-only and timeout errors
+    /// are excluded, because the follower detects them.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         match self {

@@ -18,7 +18,7 @@ pub(super) const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
 /// How often an unavailable store is tried again.
 const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often other hosts are asked whether they take writes, while this one does not, and how long that may take.
+/// How often to search for a writable host while connected to a read-only one, and the timeout of a search.
 const SEARCH_INTERVAL: Duration = Duration::from_secs(1);
 const SEARCH_TIMEOUT: Duration = Duration::from_secs(20);
 
@@ -34,7 +34,7 @@ pub(super) struct Follower<E> {
 }
 
 impl<E: Engine> Follower<E> {
-    /// Follows for as long as it is polled.
+    /// Polls the store forever.
     pub(super) async fn run(mut self) {
         let mut looks = time::interval(E::LOOK_INTERVAL);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -49,7 +49,8 @@ impl<E: Engine> Follower<E> {
                     if now >= next_search {
                         // An error says nothing new: the status is read-only already.
                         let _ = timeout(SEARCH_TIMEOUT, self.engine.lock().await.find_writable()).await;
-                        // Nothing is followed meanwhile, so a search that took long has to wait for longer.
+                        // The follower stands still during a search, so wait at least four times as long as the
+                        // search took.
                         next_search = Instant::now() + SEARCH_INTERVAL.max(now.elapsed() * 4);
                     }
                 }
@@ -58,7 +59,7 @@ impl<E: Engine> Follower<E> {
         }
     }
 
-    /// Looks once, and says what that found.
+    /// Polls once and reports the result to the status.
     pub(super) async fn look(&mut self) -> Result<Access, StoreError> {
         let engine = self.engine.clone();
         let mut engine = engine.lock().await;

@@ -1,6 +1,6 @@
-//! Where movies are kept for good.
+//! Durable storage of movies.
 //!
-//! * `command` — what can be asked of a store; `plan` — what that changes, by the movies there are;
+//! * `command` — what can be asked of a store; `plan` — decides what a batch of commands changes (pure);
 //! * `writer` — the task that commits it; `follower` — the task that looks for commits of others;
 //! * `replica` — the catalogue, kept equal to the store by both; [`StoreStatus`] — whether the store can be used;
 //! * `engine` — what they need of a database; [`sql`] — SQLite and PostgreSQL; [`json`] — files that are only read;
@@ -45,7 +45,7 @@ const WAITING_WRITES: usize = 1_024;
 /// How long a store may take to be closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Takes writes. Clones share the store.
+/// Handle of a store: queues commands for the writer.
 #[derive(Clone, Debug)]
 pub struct Store {
     name: &'static str,
@@ -139,8 +139,8 @@ impl Store {
         self.status.clone()
     }
 
-    /// Waits until the store is closed, for as long as it takes an idle one: SQLite then has all commits in its one file.
-    /// Other clones of the store have to be dropped before.
+    /// Closes the store and waits up to `CLOSE_TIMEOUT`. SQLite then has moved its log into the database file. All
+    /// other clones must be dropped before.
     pub async fn close(self) {
         let Self { jobs, mut running, .. } = self;
         drop(jobs);
@@ -171,7 +171,7 @@ impl Store {
     }
 }
 
-/// Gives a command that is valid in itself to the writer.
+/// Queues a validated command.
 async fn enqueue(jobs: &mpsc::Sender<Job>, command: Command) -> Result<Outcome, WriteError> {
     let (answer, answered) = oneshot::channel();
     let stopped = || WriteError::Unavailable("the service is stopping".into());

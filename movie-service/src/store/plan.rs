@@ -1,4 +1,4 @@
-//! What commands change, decided against the movies there are. Pure: it reads and writes nothing.
+//! Planning of a batch: what commands change, given the current movies. Pure: no I/O.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::catalogue::{Committed, HistoryPoint, Record, Snapshot};
 use crate::movie::{self, Movie, Time, Violation};
 use crate::store::command::{Command, Field, Imported, Outcome, WriteError};
 
-/// A request that was made before, and what it made.
+/// A stored request (idempotency record) and its result.
 #[derive(Clone, Debug)]
 pub struct StoredRequest {
     /// A hash of what it asked for.
@@ -43,7 +43,7 @@ pub struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Plans what is to follow `snapshot`, knowing these requests by their ids.
+    /// Starts a plan on top of `snapshot`; `requests` are the stored requests by id.
     #[must_use]
     pub fn new(snapshot: &'a Snapshot, requests: HashMap<String, StoredRequest>, now: Time) -> Self {
         let changed = HashMap::new();
@@ -56,7 +56,7 @@ impl<'a> Plan<'a> {
         (self.changes, self.new_requests)
     }
 
-    /// Adds a command that is valid in itself; says what comes of it once the plan is committed.
+    /// Adds a validated command. Returns its outcome, which holds once the plan is committed.
     ///
     /// # Errors
     ///

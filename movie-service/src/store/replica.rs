@@ -69,10 +69,10 @@ impl Replica {
         let _reloading = self.reloading.lock().await;
         let known = self.point();
         if in_time(engine.look()).await?.head == known {
-            // Another task was faster.
+            // Another task has reloaded meanwhile.
             return Ok(());
         }
-        // Until then, what is served is not what the store has.
+        // Until the reload is done, the catalogue differs from the store.
         self.status.reloading();
         let loaded = engine.load(self.keep).await?;
         let now = loaded.snapshot.point();

@@ -12,7 +12,7 @@ pub enum StoreStatus {
     Available,
     /// It can be read and followed, and not written for now.
     ReadOnly,
-    /// It cannot be used, for this reason. The movies in memory are those that it had last.
+    /// It cannot be used, for this reason. The catalogue serves the last known movies.
     Unavailable(String),
 }
 
@@ -84,7 +84,7 @@ impl StatusSender {
         self.update(|parts| parts.looked = looked);
     }
 
-    /// Says that all movies are loaded again. Why, is logged by who does that.
+    /// Says that all movies are loaded again. The caller logs the reason.
     pub(super) fn reloading(&self) {
         let why = "all movies are loaded again".to_owned();
         self.parts.send_modify(|parts| parts.looked = Err(why.clone()));
@@ -144,7 +144,7 @@ impl StatusSender {
 impl Parts {
     fn status(&self) -> StoreStatus {
         match (&self.looked, &self.written) {
-            // That no write succeeds on a read-only host is no news.
+            // On a read-only host, failed writes say nothing new.
             (Ok(Access::ReadOnly), _) => StoreStatus::ReadOnly,
             (Ok(Access::ReadWrite), Ok(())) => StoreStatus::Available,
             (Err(why), _) | (Ok(Access::ReadWrite), Err(why)) => StoreStatus::Unavailable(why.clone()),

@@ -100,11 +100,11 @@ impl<E: Engine> Writer<E> {
         self.replica.status.last_look() == Ok(Access::ReadWrite)
     }
 
-    /// Commits the writes, each as a whole or not at all, and answers them.
+    /// Commits the batch and answers each command.
     async fn write(&self, jobs: Vec<Job>) {
         let answers = match self.commit_with_retries(&jobs).await {
             Ok(answers) => answers,
-            // One of them is at fault: alone, it fails alone.
+            // One command was rejected: retry each alone, so that only that one fails.
             Err(Failure::Undone(StoreError::Rejected(_))) if jobs.len() > 1 => {
                 for job in jobs {
                     Box::pin(self.write(vec![job])).await;
@@ -147,7 +147,7 @@ impl<E: Engine> Writer<E> {
                     Ok(Err(failure)) => failure,
                     Err(_) => given_up(&is_committing),
                 },
-                // Looks fail as well, so the writes that wait are answered now.
+                // Polling fails as well, so fail waiting writes at once.
                 () = self.replica.status.lost() => given_up(&is_committing),
             };
             let try_again = match &failure {
@@ -185,7 +185,7 @@ impl<E: Engine> Writer<E> {
         }
         let snapshot = catalogue.snapshot();
         if snapshot.point() != head {
-            // Another history, or none that can be followed.
+            // The store has another history, or changes that are no longer kept.
             engine.rollback().await?;
             self.replica.catch_up(&mut *engine).await?;
             return Err(StoreError::Conflict.into());
@@ -223,7 +223,7 @@ impl<E: Engine> Writer<E> {
         let known = self.replica.point().revision;
         if known < up_to {
             match engine.changes(known, up_to).await {
-                // What cannot be applied shows in the point of the catalogue.
+                // If they cannot be applied, the caller sees that the catalogue is not at `head`.
                 Ok(changes) => drop(self.replica.catalogue.apply_committed(&changes)),
                 Err(StoreError::Compacted(_)) => {}
                 Err(error) => return Err(error.into()),
@@ -248,7 +248,8 @@ impl<E: Engine> Writer<E> {
         }
     }
 
-    /// Does a part of the upkeep, unless it takes too long or the store is lost meanwhile: writes may be waiting.
+    /// Runs maintenance work with a timeout; gives up when the store becomes unavailable, so that waiting writes are
+    /// not delayed.
     async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
         tokio::select! {
             biased;

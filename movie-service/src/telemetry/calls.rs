@@ -25,7 +25,7 @@ const GONE: &str = "the caller went away";
 #[derive(Clone, Debug)]
 pub struct Observer(Arc<Connection>);
 
-/// A reference count of each connection's own: one that all share would travel between cores with each call.
+/// One `Arc` per connection: a shared reference count would move between cores with each call.
 #[derive(Debug)]
 struct Connection {
     shared: Arc<Shared>,
@@ -73,7 +73,7 @@ impl Observer {
         Observed { observer: Some(self.clone()), rpc, began: now, caller: None, span, callers_fault: false }
     }
 
-    /// Does once a second what calls leave undone to be quick: sorts their durations into buckets, and tells how
+    /// Runs deferred work once a second: sorts their durations into buckets, and tells how
     /// many lines were left out of the log. Never completes.
     pub async fn upkeep(&self) {
         let mut seconds = interval(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! Where lines go, in which form, and how many at most.
+//! Logging: output, format, levels and rate limits.
 
 use std::error::Error;
 use std::io::{self, IsTerminal};

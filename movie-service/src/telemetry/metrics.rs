@@ -1,4 +1,4 @@
-//! The numbers, as Prometheus reads them.
+//! Prometheus metrics.
 
 use std::sync::Arc;
 use std::time::Duration;

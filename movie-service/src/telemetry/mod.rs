@@ -1,4 +1,4 @@
-//! What the service lets be seen of itself. In reading order:
+//! Logs, metrics and traces. In reading order:
 //!
 //! * [`calls`] — observes each call: its log line, its numbers and its span;
 //! * [`log`] — where lines go, in which form, and how many at most;

@@ -1,4 +1,4 @@
-//! What is known of a movie beyond what its frame has: fields 5 and up of `movie.catalog.v1.Movie`, encoded.
+//! The movie fields that are not in its frame: fields 5 and up of `movie.catalog.v1.Movie`, encoded.
 
 use std::iter;
 
@@ -20,7 +20,7 @@ const UPDATE_TIME: u8 = 11 << 3 | 2;
 const SECONDS: u8 = 1 << 3;
 const NANOS: u8 = 2 << 3;
 
-/// A rating that is there and 0, which a frame has no room for.
+/// A rating of exactly 0, which a `MovieData` frame cannot distinguish from no rating.
 const RATED_ZERO: [u8; 5] = [RATING, 0, 0, 0, 0];
 
 /// Encoded details, as they are in a record after what is in the frame.

@@ -1,4 +1,4 @@
-//! One movie as the bytes that travel: a gRPC length-prefixed message that holds a `MovieData`.
+//! A movie as a gRPC frame: a gRPC length-prefixed message that holds a `MovieData`.
 //!
 //! ```text
 //! ┌────────────┬──────────────────────┬────────────────────────────────────────────────┐
@@ -41,7 +41,8 @@ pub struct Movie<'a> {
     pub director: &'a str,
     /// The id; unique in a catalogue and not empty.
     pub id: &'a str,
-    /// What the frame has no room for, encoded; see [`Details`](crate::catalogue::Details). A frame is read back without it.
+    /// The fields that are not in the frame, encoded; see [`Details`](crate::catalogue::Details). A frame is read
+    /// back without it.
     pub details: &'a [u8],
 }
 
@@ -73,7 +74,7 @@ impl<'a> Movie<'a> {
         movie
     }
 
-    /// Takes the fields that a frame has off the front of an encoded message, and returns the rest.
+    /// Decodes the fields of a frame from the start of a message; returns the remaining bytes.
     pub(crate) fn take_fields(&mut self, message: &'a [u8]) -> &'a [u8] {
         let text = |value: &'a [u8]| str::from_utf8(value).unwrap_or_default();
         let mut fields = Fields { rest: message, last: 0 };

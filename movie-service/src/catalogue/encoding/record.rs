@@ -1,4 +1,4 @@
-//! One movie as a whole, as bytes: how stores keep it and how `movie.catalog.v1` sends it.
+//! A complete movie as an encoded `movie.catalog.v1.Movie`: how stores keep it and how `movie.catalog.v1` sends it.
 //!
 //! A record is an encoded `movie.catalog.v1.Movie` without its etag: first the message that is in the movie's frame,
 //! which has fields 1 to 4, then its details, which have the others. That it can be put together in this way, without

@@ -11,8 +11,7 @@ const BLOCK: usize = 2 * 1024 * 1024;
 /// Makes segments whose frames lie side by side, in memory that the operating system is asked to back with a
 /// huge page.
 ///
-/// That makes few page faults of many when movies are loaded, and lets the processor find a movie among
-/// millions without looking up its page first.
+/// This reduces page faults while loading, and TLB misses on lookups.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
     memory: Option<MmapMut>,

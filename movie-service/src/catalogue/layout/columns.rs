@@ -1,5 +1,5 @@
-//! What the movies of a segment are searched by, side by side, so that a search over a million of them reads little
-//! memory, one piece after the other.
+//! Columnar copies of the fields that movies are filtered and sorted by, so that a search over a million of them
+//! reads little memory, one piece after the other.
 
 use crate::catalogue::encoding::details::Details;
 use crate::catalogue::encoding::frame::Movie;
@@ -42,7 +42,7 @@ impl Columns {
         }
     }
 
-    /// Returns the rank of a movie.
+    /// Returns the sort key of a movie.
     pub(crate) fn sort_key(&self, by: By, number: usize) -> SortKey {
         let (title, year, rating) = (self.titles[number], self.years[number].into(), self.ratings[number]);
         by.sort_key(&Ranked { title, year, rating })
@@ -85,7 +85,7 @@ impl Columns {
 }
 
 fn hash(text: &str) -> u32 {
-    // Four bytes of it are enough to rule nearly all others out.
+    // 32 bits exclude nearly all other directors; equal hashes are compared in full.
     (xxhash_rust::xxh3::xxh3_64(text.as_bytes()) >> 32) as u32
 }
 

@@ -9,7 +9,7 @@ const CHUNK: usize = 256;
 /// A vector in shared, copy-on-write chunks, of items that are cheap to clone.
 ///
 /// A clone shares everything. A change to one item copies its chunk, and only if a clone still shares that. Items
-/// lie side by side in their chunk, so that to reach one takes a single step through memory that is seldom used.
+/// lie side by side in their chunk, so that an access costs a single cache miss.
 #[derive(Clone, Debug)]
 pub(crate) struct CowVec<T> {
     chunks: Vec<Arc<Vec<T>>>,

@@ -1,4 +1,4 @@
-//! Finds a movie's place by its id.
+//! Index from id to location.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
@@ -9,8 +9,8 @@ use crate::catalogue::layout::cow_vec::CowVec;
 use crate::catalogue::layout::segment::Location;
 use crate::catalogue::layout::table::Table;
 
-/// Number of shards. A change copies one: at 10 million movies that is 32 KiB. With as many as these, the tables,
-/// whose sizes are powers of two, are well filled at one million movies and at ten.
+/// Number of shards. A change copies one shard: 32 KiB at 10 million movies. With this number, the power-of-two
+/// tables are well filled at 1 and at 10 million movies.
 const SHARDS: usize = 3000;
 
 /// A hash table from id to place that holds no ids: whoever asks passes a way to read the id at a place.
@@ -54,7 +54,7 @@ impl Default for Index {
     }
 }
 
-/// An [`Index`] in the making, which has no clones to spare.
+/// An [`Index`] in the making, not shared, so nothing is copied on write.
 #[derive(Debug)]
 pub(crate) struct IndexBuilder {
     shards: Vec<Table>,
@@ -117,7 +117,7 @@ fn shard_mut(shards: &mut CowVec<Arc<Table>>, hash: u64) -> &mut Table {
     Arc::make_mut(shards.make_mut(shard(hash)))
 }
 
-/// Chooses the shard by bits of the hash that do not matter to the tables.
+/// Chooses the shard by bits of the hash that the tables do not use.
 fn shard(hash: u64) -> usize {
     (hash & 0xffff_ffff) as usize % SHARDS
 }

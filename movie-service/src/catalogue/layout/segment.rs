@@ -23,7 +23,7 @@ pub(crate) const FULL: usize = 1 << KEY_BITS;
 pub(crate) struct Location(u64);
 
 impl Location {
-    /// The number of segments that a place can tell apart; a number of ones only is no place.
+    /// The number of segments that a place can tell apart; the all-ones value is reserved (empty slot).
     pub(crate) const MAX_SEGMENTS: usize = (1 << (table::BITS - KEY_BITS)) - 1;
 
     pub(crate) fn new(segment: usize, key: u16) -> Self {
@@ -61,7 +61,7 @@ pub(crate) struct Segment {
     starts: Option<Arc<[(u16, usize)]>>,
     /// The details of those movies that have some.
     details: Option<Arc<SomeDetails>>,
-    /// Made when somebody searches.
+    /// Built on the first search.
     columns: OnceLock<Arc<Columns>>,
 }
 

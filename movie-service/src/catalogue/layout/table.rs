@@ -1,7 +1,7 @@
 //! A hash table of numbers, in which an entry is a single word.
 //!
 //! To look an id up among millions takes as long as the memory that it has to wait for. So a number and a part of
-//! the hash of its key share eight bytes, and the entries that may be meant are side by side.
+//! the hash of its key share eight bytes, and candidate entries are adjacent in memory.
 
 /// The bits of a number.
 pub(crate) const BITS: u32 = 40;

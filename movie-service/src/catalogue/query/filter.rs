@@ -1,4 +1,4 @@
-//! Which movies, in which order.
+//! Filters and sort orders.
 
 use std::cmp::Ordering;
 
@@ -24,7 +24,8 @@ pub struct Filter {
     pub director: String,
 }
 
-/// What movies are ordered by, the most important first; then they are ordered by their id. Nothing is listing order.
+/// What movies are ordered by, the most important first; then they are ordered by their id. Empty means listing
+/// order.
 pub type Order = Vec<By>;
 
 /// One thing that movies are ordered by.
@@ -78,7 +79,7 @@ impl Filter {
     }
 }
 
-/// A number for what a movie is ordered by, ordered alike; titles may differ that have the same.
+/// Order-preserving 64-bit key of a field. Different titles may share a key.
 pub(crate) type SortKey = u64;
 
 /// What ranks are made of.

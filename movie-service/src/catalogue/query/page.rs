@@ -1,4 +1,4 @@
-//! A part of the movies that somebody asks for, at a revision of late.
+//! One page of a query's results, at a recent revision.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -79,7 +79,7 @@ impl Past {
                 start = self.undo.anchor(id).and_then(|anchor| self.snapshot.find(anchor.as_bytes()));
             }
         }
-        // Of all movies, the number is known, and what is not on the page need not be looked at.
+        // Without a filter, the total is known, so segments outside the page can be skipped.
         let is_all = filter.is_empty();
         let first = if is_all { start.map_or(0, Location::segment) } else { 0 };
         if first == 0 {
@@ -141,7 +141,7 @@ impl Past {
             total += count(&fitting);
             let first = &query.order[0];
             for index in numbers(&fitting) {
-                // Most are ruled out by that.
+                // Rules out most candidates by their first key.
                 if !best.may_take(columns.sort_key(*first, index)) {
                     continue;
                 }
@@ -176,7 +176,7 @@ struct Listing<'a> {
     size: usize,
     /// The id of the movie after which the page starts.
     after: Option<&'a str>,
-    /// Whether that has been.
+    /// Whether that movie has been passed.
     started: bool,
     /// One more than the page has, if there are as many.
     movies: Vec<Record>,
@@ -188,7 +188,8 @@ impl Listing<'_> {
         self.movies.len() > self.size
     }
 
-    /// Returns how many more movies tell all that is to be known of the page.
+    /// Returns how many more movies are needed: the rest of the page and one more, which shows whether another page
+    /// follows.
     fn wanted(&self) -> usize {
         (self.size + 1).saturating_sub(self.movies.len())
     }

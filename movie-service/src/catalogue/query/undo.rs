@@ -16,7 +16,7 @@ use crate::catalogue::snapshot::Snapshot;
 pub(crate) struct Undo {
     /// The movies that were changed since, by id.
     movies: HashMap<Box<str>, Then>,
-    /// Movies that were removed since, the last first, by the movie that each was listed after.
+    /// Removed movies, latest first, keyed by the movie that preceded them in listing order.
     removed: HashMap<Option<Box<str>>, Vec<Box<str>>>,
     /// Where the snapshot has movies that were changed since.
     changed: HashMap<Location, Box<str>>,
@@ -52,7 +52,7 @@ impl Undo {
                 removals.push(event);
             }
         }
-        // Backwards, each comes back right after the one that it was listed after.
+        // In reverse order, each movie is re-inserted right after its predecessor.
         for event in removals.into_iter().rev() {
             undo.removed.entry(event.previous.clone()).or_default().push(event.id.clone());
         }
@@ -79,7 +79,7 @@ impl Undo {
         self.segments.contains(&segment)
     }
 
-    /// Returns the places of a segment of which the movies are not as they were.
+    /// Returns the locations of movies that have changed.
     pub(crate) fn changed(&self) -> impl Iterator<Item = Location> {
         self.changed.keys().copied()
     }
@@ -112,7 +112,7 @@ impl Undo {
         }
     }
 
-    /// Returns what was listed before the first movie that is still in its place.
+    /// Returns the removed movies that preceded all others.
     pub(crate) fn listed_first(&self) -> Vec<Record> {
         self.with_removed(None, Vec::new())
     }

@@ -11,11 +11,12 @@ use tokio::sync::{Notify, oneshot};
 use crate::server::usage::Usage;
 use crate::telemetry::metrics::Shed;
 
-/// Evicted connections that may be open at a time, beyond the limits. Each ends as soon as its worker looks at it.
+/// Maximum number of evicted connections that are still open. They do not count towards the limits; each closes as
+/// soon as its worker polls it.
 const MAX_EVICTED: usize = 32;
 
-/// Evicted connections that may wait for their peers to close. When there are more, they are closed at once, so that
-/// peers that close nothing do not hold up new connections.
+/// Evicted connections that may wait for their peers to close. Beyond that, evicted connections are closed without
+/// lingering, so that peers that never close do not delay new connections.
 const MAX_LINGERING: usize = MAX_EVICTED / 2;
 
 /// Time between two searches for idle connections, each of which looks at all connections.
@@ -50,7 +51,7 @@ struct Inner {
     next: u64,
 }
 
-/// An open connection that counts.
+/// A connection that counts towards the limits.
 struct Open {
     address: Option<IpAddr>,
     evict: oneshot::Sender<()>,
@@ -72,7 +73,7 @@ struct Address {
     connections: usize,
     /// Tickets, also of connections that were evicted and are still open.
     tickets: usize,
-    /// Connections that made no call, with whether they have finished their handshake: the next to be evicted first.
+    /// Connections that made no call, as (has finished its handshake, number), in the order of eviction.
     unused: BTreeSet<(bool, u64)>,
     usage: Arc<Usage>,
 }
@@ -83,13 +84,13 @@ struct IdleConnection {
     since: Instant,
 }
 
-/// The calls of a connection.
+/// Reports since when a connection has been idle.
 pub(crate) trait Activity: Send + Sync {
     /// Returns since when no call has been in flight; `None` while one is.
     fn idle_since(&self) -> Option<Instant>;
 }
 
-/// An admitted connection; it counts until this is dropped, or it is evicted.
+/// Admission of a connection. It counts towards the limits until the ticket is dropped or the connection is evicted.
 pub(crate) struct Ticket {
     admission: Admission,
     number: u64,
@@ -100,7 +101,7 @@ pub(crate) struct Ticket {
 }
 
 impl Admission {
-    /// Admits up to `max` connections, `max_per_address` from one address, for so many workers.
+    /// Admits up to `max` connections, `max_per_address` from one address, for `workers` worker threads.
     pub(crate) fn new(max: usize, max_per_address: usize, workers: usize) -> Self {
         let inner = Inner {
             max,
@@ -161,7 +162,7 @@ impl Inner {
         self.addresses.get(&address).map_or(0, |address| address.connections)
     }
 
-    /// Counts a connection; what is returned completes when it has to make room.
+    /// Counts a connection. The returned receiver completes when the connection is evicted.
     fn insert(&mut self, number: u64, address: Option<IpAddr>, stage: Stage) -> oneshot::Receiver<()> {
         if let Some(entry) = self.addresses.get_mut(&address) {
             entry.connections += 1;
@@ -185,7 +186,7 @@ impl Inner {
         true
     }
 
-    /// Evicts a connection, of that address if there is one. It stops to count at once.
+    /// Evicts a connection: of address `of`, or of any address if `of` is `None`. It stops counting at once.
     fn make_room(&mut self, of: Option<IpAddr>) -> Option<()> {
         if self.evicted.len() >= MAX_EVICTED {
             return None;
@@ -215,7 +216,8 @@ impl Inner {
     fn next_idle(&mut self, of: Option<IpAddr>) -> Option<u64> {
         let now = Instant::now();
         loop {
-            // Those that were called since the search have been idle for a shorter time than all others in the list.
+            // Skip connections that served a call after the scan: they have been idle for less time than the rest of
+            // the list.
             while let Some(at) = self.idle.iter().rposition(|idle| of.is_none() || of == idle.address) {
                 let IdleConnection { number, since, .. } = self.idle.remove(at);
                 if self.open.get(&number).and_then(Open::idle_since) == Some(since) {
@@ -234,7 +236,7 @@ impl Inner {
         }
     }
 
-    /// Removes a connection from those that count, if it does.
+    /// Stops counting a connection; `None` if it did not count.
     fn remove(&mut self, number: u64) -> Option<Open> {
         let open = self.open.remove(&number)?;
         if let Some(address) = self.addresses.get_mut(&open.address) {
@@ -269,7 +271,7 @@ impl Stage {
 }
 
 impl Ticket {
-    /// Says that the handshake is finished. `false` if the connection was evicted before.
+    /// Records that the handshake is finished. Returns `false` if the connection was evicted before.
     pub(crate) fn arrived(&mut self) -> bool {
         self.admission.inner().advance(self.number, Stage::Unused)
     }
@@ -294,7 +296,7 @@ impl Ticket {
         if evicted.len() > MAX_LINGERING && evicted.contains(&self.number) { Duration::ZERO } else { time }
     }
 
-    /// Returns what its address uses of the service; `None` for a local peer, which has no address.
+    /// Returns the usage counters of its address; `None` for a local peer, which has no address.
     pub(crate) fn usage(&self) -> Option<Arc<Usage>> {
         self.address.map(|_| self.usage.clone())
     }
@@ -321,7 +323,8 @@ impl Drop for Ticket {
     }
 }
 
-/// Returns what counts as one address: with IPv6, everybody has a whole network (RFC 6177).
+/// Returns the key under which an address is limited: the /64 network for IPv6, since one host usually has a whole
+/// network (RFC 6177).
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => address.into(),

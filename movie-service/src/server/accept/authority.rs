@@ -1,8 +1,8 @@
-//! Requests over a Unix socket that HTTP/2 refuses before they are calls, and a line of the log that says why.
+//! Logs why h2 resets requests over a Unix socket whose `:authority` is invalid.
 //!
 //! Some clients send the path of the socket, or nothing, as `:authority`, which is neither a host nor a port
-//! (RFC 9113 §8.3.1). h2 resets such a stream with `PROTOCOL_ERROR` and tells nobody. So the reset is found among the frames
-//! that are sent.
+//! (RFC 9113 §8.3.1). h2 resets such a stream with `PROTOCOL_ERROR` without reporting it, so this module finds the
+//! reset in the frames that are sent.
 
 use std::io;
 use std::pin::Pin;
@@ -20,7 +20,7 @@ const RST_STREAM: u8 = 3;
 /// The error code `PROTOCOL_ERROR` (RFC 9113 §7).
 const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
 
-/// A connection over a Unix socket. The first time that a request is refused so, it writes a line of the log.
+/// A connection over a Unix socket. Logs a warning the first time that a request is reset for its `:authority`.
 pub(crate) struct Watched<S> {
     stream: S,
     /// `None` once the line is written.
@@ -92,9 +92,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 /// The frames of a stream of bytes.
 #[derive(Default)]
 struct Frames {
-    /// The header of the present frame and what follows it, as far as it is of interest and has come.
+    /// Bytes received of the current frame's header and, for RST_STREAM, of its payload.
     head: Vec<u8>,
-    /// Bytes of the present frame that are passed over.
+    /// Bytes of the current frame's payload still to be skipped.
     left: usize,
 }
 

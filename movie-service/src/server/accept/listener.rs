@@ -16,7 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::server::accept::authority::Watched;
 
-/// Connections that may wait to be accepted. The system may allow fewer.
+/// Listen backlog; the system may lower it.
 const BACKLOG: i32 = 4096;
 
 /// What to listen on.
@@ -75,8 +75,8 @@ pub(crate) enum Stream {
 }
 
 impl Listener {
-    /// Listens on `address`. An unspecified IPv6 address takes IPv4 connections too, and stands for that of
-    /// IPv4 on a machine without IPv6. A socket that an earlier run left at a path is replaced.
+    /// Listens on `address`. An unspecified IPv6 address takes IPv4 connections too, and falls back to the
+    /// unspecified IPv4 address on a machine without IPv6. A stale Unix socket is replaced.
     ///
     /// # Errors
     ///
@@ -95,11 +95,11 @@ impl Listener {
         Ok(Self(Kind::Tcp(listener?)))
     }
 
-    /// Returns where it listens.
+    /// Returns the local address.
     ///
     /// # Errors
     ///
-    /// If the operating system does not say.
+    /// If the operating system does not report it.
     pub fn address(&self) -> io::Result<Address> {
         match &self.0 {
             Kind::Tcp(listener) => listener.local_addr().map(Address::Tcp),
@@ -112,8 +112,8 @@ impl Listener {
         match &self.0 {
             Kind::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
-                // Answers are small and complete: waiting to fill a packet only delays them. A peer that vanished
-                // without a word is found by asking. If neither can be had, the connection is as good without.
+                // Responses are written as a whole, so Nagle's algorithm would only delay them. Keep-alive detects
+                // peers that vanished. Both are optional, so errors are ignored.
                 let _ = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_keepalive(true));
                 Ok((Accepted::Tcp(stream.into_std()?), Some(peer.ip())))
             }
@@ -153,10 +153,10 @@ impl Accepted {
 fn open(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if is_any_ipv6(address) {
-        // Said, not assumed: the system's default can be either.
+        // Set explicitly, because the default depends on the system.
         socket.set_only_v6(false)?;
     }
-    // A restart must not wait for the connections of the last run to time out.
+    // A restart must not wait for connections of the previous process in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;

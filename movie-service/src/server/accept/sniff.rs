@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
-/// What a client of HTTP/2 sends first (RFC 9113, section 3.4).
+/// The HTTP/2 connection preface (RFC 9113, section 3.4).
 const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The first byte of a TLS handshake: the content type of its record (RFC 8446, section 5.1).
@@ -17,11 +17,11 @@ const TLS_HANDSHAKE: u8 = 22;
 pub(crate) enum Protocol {
     /// HTTP/2: it began with the whole preface.
     Http2,
-    /// HTTP/1, or what looks like it: it began with a capital letter, as every registered method does.
+    /// HTTP/1, presumably: the first byte is a capital letter, as in every registered method.
     Http1,
     /// TLS.
     Tls,
-    /// Nothing known here.
+    /// None of these.
     Unknown,
 }
 
@@ -31,7 +31,7 @@ pub(crate) enum Protocol {
 ///
 /// # Errors
 ///
-/// If the connection fails, or ends before it is told.
+/// If the connection fails, or ends before the protocol is known.
 pub(crate) async fn sniff<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Protocol, Rewound<S>)> {
     let mut first = [0; PREFACE.len()];
     let mut end = 0;
@@ -60,11 +60,11 @@ fn tell(first: &[u8]) -> Option<Protocol> {
     }
 }
 
-/// A connection that gives the bytes that were read from it once more.
+/// A stream that replays the bytes that were read for detection.
 #[derive(Debug)]
 pub(crate) struct Rewound<S> {
     first: [u8; PREFACE.len()],
-    /// Of the first bytes, those from here to `end` are still to be given.
+    /// `first[next..end]` has not been replayed yet.
     next: usize,
     end: usize,
     stream: S,
@@ -143,7 +143,7 @@ mod tests {
     #[tokio::test]
     async fn bytes_may_come_and_be_asked_for_one_at_a_time() {
         for (bytes, expected) in CASES {
-            // What holds one byte hands over one byte.
+            // A pipe of capacity 1 delivers one byte at a time.
             let (mut peer, stream) = duplex(1);
             let writing = tokio::spawn(async move { peer.write_all(bytes).await });
             let (protocol, mut rewound) = sniff(stream).await.unwrap();

@@ -22,7 +22,7 @@ use x509_parser::time::ASN1Time;
 
 use crate::reload::{self, Files, Handle, Outcome};
 
-/// What a file with certificates is to hold.
+/// Expected content of a certificate file, for errors.
 const CERTIFICATES: &str = "one or more X.509 certificates, each a whole section `BEGIN CERTIFICATE`";
 
 /// What a file with a key is to hold.
@@ -32,15 +32,15 @@ const KEY: &str = "a key that is not encrypted, RSA of 2048 bits or more, ECDSA 
 /// The files that TLS takes, all in PEM.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
-    /// The service's certificate, and after it those that lead to its authority.
+    /// The service's certificate, followed by its intermediate certificates.
     pub cert: PathBuf,
     /// The private key of that certificate: PKCS#8, PKCS#1 or SEC1, not encrypted.
     pub key: PathBuf,
-    /// The authorities that sign the certificates of callers. With it, each caller has to show one.
+    /// The authorities that sign the certificates of callers. If set, every client must present a certificate.
     pub client_ca: Option<PathBuf>,
 }
 
-/// How TLS is spoken to those who connect now. Clones change alike.
+/// TLS configuration for new connections, reloadable. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Tls(Arc<Inner>);
 
@@ -63,7 +63,7 @@ pub enum TlsError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// A file is not in PEM, or holds nothing that can be used.
+    /// A file is not PEM, or contains nothing usable.
     #[error("{path} cannot be used; expected PEM with {expected}")]
     Invalid {
         /// The file.
@@ -79,7 +79,7 @@ pub enum TlsError {
         /// What is wrong, in words.
         fault: String,
     },
-    /// The certificate is that of another key.
+    /// The private key does not belong to the certificate.
     #[error(
         "the key in {key} is not that of the first certificate in {cert}; give two files that belong together"
     )]
@@ -104,7 +104,7 @@ impl Tls {
         Ok(Self(Arc::new(Inner { files, http1, seen, config })))
     }
 
-    /// Returns what a new connection is to use.
+    /// Returns the configuration for a new connection.
     #[must_use]
     pub fn config(&self) -> Arc<ServerConfig> {
         self.0.config.load_full()
@@ -120,8 +120,8 @@ impl Tls {
         Ok(())
     }
 
-    /// Loads the files again whenever they change, on a thread of its own, for as long as somebody keeps this.
-    /// `told` hears whether a new version was taken.
+    /// Loads the files again whenever they change, on a thread of its own, until the last clone is dropped. Calls
+    /// `report(true)` after a successful reload, `report(false)` after a failed one.
     ///
     /// # Errors
     ///
@@ -189,7 +189,7 @@ fn pair(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedK
         .ok_or_else(|| TlsError::Invalid { path: key.to_owned(), expected: KEY })?;
     let pair = CertifiedKey::new(chain, private);
     match pair.keys_match() {
-        // Not every kind of key says which certificate is its own.
+        // Some key types cannot be compared with a certificate.
         Ok(()) | Err(Error::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(pair),
         Err(Error::InconsistentKeys(_)) => {
             Err(TlsError::Mismatch { cert: cert.to_owned(), key: key.to_owned() })
@@ -198,7 +198,7 @@ fn pair(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedK
     }
 }
 
-/// Returns what verifies the certificates of callers.
+/// Returns the verifier of client certificates.
 fn verifier(path: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {

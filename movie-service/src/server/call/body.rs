@@ -16,23 +16,23 @@ use crate::server::call::permit::{Permit, PermitHandle};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 
-/// The body of a response. The call is in flight until the last of it was written, or it is dropped.
+/// The body of a response. The call stays in flight until the last byte is written or the body is dropped.
 pub(crate) struct ResponseBody {
     content: Content,
     call: Option<InFlight>,
-    /// A call that is another's to end, and counts for as long as this has parts.
+    /// Permit of a call that another body ends (gRPC-Web): held until the last frame of this body is written.
     count: Option<PermitHandle>,
 }
 
-/// What a response consists of.
+/// Content of a response.
 #[derive(Default)]
 pub(crate) enum Content {
     /// Nothing.
     #[default]
     Empty,
-    /// Ready bytes, then trailers that say OK.
+    /// Encoded frames from the catalogue, then trailers with status OK.
     Ready(Ready),
-    /// Whatever the generated code answers.
+    /// The body of the generated code.
     Generated(tonic::body::Body),
 }
 
@@ -66,12 +66,12 @@ impl ResponseBody {
         Self { content, call: None, count: counted.map(PermitHandle::Shared) }
     }
 
-    /// Has the call count until what is returned is dropped, too.
+    /// Keeps the call's permit until the returned guard is dropped.
     pub(crate) fn share(&mut self) -> Option<Arc<Permit>> {
         self.call.as_mut().and_then(|call| PermitHandle::share(call.count()))
     }
 
-    /// The last frame: a status.
+    /// Ends the call and returns the trailers frame.
     fn end(&mut self, trailers: HeaderMap) -> Frame<Data> {
         self.content = Content::Empty;
         if let Some(call) = self.call.take() {
@@ -81,7 +81,7 @@ impl ResponseBody {
     }
 }
 
-/// The body of a response of which the headers say it all.
+/// Empty body, for a trailers-only response.
 impl Default for ResponseBody {
     fn default() -> Self {
         Self { content: Content::Empty, call: None, count: None }
@@ -100,7 +100,7 @@ impl Body for ResponseBody {
         let long = !matches!(this.content, Content::Empty | Content::Ready(Ready::One(_)));
         if long && let Some(refusal) = this.call.as_ref().and_then(InFlight::refusal) {
             let mut trailers = HeaderMap::new();
-            // Every message of a refusal fits a header.
+            // Messages of refusals always fit into a header.
             let _ = Status::from(refusal).add_header(&mut trailers);
             return Poll::Ready(Some(Ok(this.end(trailers))));
         }
@@ -154,7 +154,7 @@ impl Body for ResponseBody {
     }
 }
 
-/// The body of a request of HTTP/2. What was read of it makes room for as much.
+/// Request body over HTTP/2. Reading releases flow-control capacity.
 pub(crate) struct RequestBody(pub(crate) RecvStream);
 
 impl Body for RequestBody {
@@ -168,7 +168,7 @@ impl Body for RequestBody {
         let stream = &mut self.0;
         match ready!(stream.poll_data(cx)) {
             Some(Ok(bytes)) => {
-                // It fails only for more than was received.
+                // Fails only if more is released than was received.
                 let _ = stream.flow_control().release_capacity(bytes.len());
                 Poll::Ready(Some(Ok(Frame::data(bytes))))
             }
@@ -219,7 +219,7 @@ mod tests {
 
     use super::*;
 
-    /// Has a client send some of a request and end it in such a way; returns what its reader gets last.
+    /// Sends the start of a request, ends it with `end`, and returns the last frame that the server reads.
     async fn last(
         end: impl FnOnce(&mut h2::SendStream<Bytes>) + Send + 'static,
     ) -> Option<Result<Frame<Bytes>, h2::Error>> {

@@ -32,9 +32,9 @@ pub(crate) struct ConnectionState {
     pub(super) since: Instant,
     /// When a call was last known to be in flight, in milliseconds since the connection began, plus 1; 0 if none was.
     pub(super) last_call: AtomicUsize,
-    /// What all connections of its address use; `None` for a local peer, which has no address.
+    /// Usage counters of its address; `None` for a local peer, which has no address.
     pub(super) usage: Option<Arc<Usage>>,
-    /// Parts of responses that the peer did not take yet.
+    /// Response frames that h2 has not written yet.
     pub(super) unsent: AtomicUsize,
     /// Bytes of responses that went out; that it changes is what counts.
     pub(super) taken: AtomicUsize,
@@ -70,7 +70,7 @@ impl ConnectionState {
         }
     }
 
-    /// Returns how many calls are in flight: some of their responses is not written yet.
+    /// Returns the number of calls in flight, that is, whose response is not completely written.
     pub(crate) fn open(&self) -> usize {
         self.open.iter().map(|open| open.load(Ordering::Relaxed)).sum()
     }
@@ -91,7 +91,7 @@ impl ConnectionState {
                 > self.due[old].load(Ordering::Relaxed)
     }
 
-    /// Returns when the last of the calls in flight has to be done.
+    /// Returns the latest deadline of the calls in flight.
     pub(crate) fn due(&self) -> Option<Instant> {
         let load = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
         let due = self
@@ -101,11 +101,11 @@ impl ConnectionState {
             .filter(|(open, _)| load(open) > 0)
             .map(|(_, due)| load(due))
             .max()?;
-        // Rounded up: a call that is asked too early does not know yet that it is late.
+        // Rounded up: a call polled before its deadline would not end.
         Some(self.since + Duration::from_millis(due as u64 + 1))
     }
 
-    /// Counts a call that has to be done by then; returns its generation.
+    /// Counts a call with this deadline; returns its generation.
     pub(super) fn enter(&self, deadline: Instant) -> usize {
         let young = self.young.load(Ordering::Relaxed);
         let due = to_milliseconds(deadline.saturating_duration_since(self.since));
@@ -115,7 +115,7 @@ impl ConnectionState {
         young
     }
 
-    /// Returns whether there is more of some answer than the peer took.
+    /// Returns whether response data waits to be written.
     pub(crate) fn has_unsent_data(&self) -> bool {
         self.unsent.load(Ordering::Relaxed) > 0
     }
@@ -140,18 +140,18 @@ impl ConnectionState {
         self.last_call.load(Ordering::Relaxed) > 0
     }
 
-    /// Says that a call is in flight at this time.
+    /// Records that a call is in flight at `now`.
     pub(crate) fn mark_used(&self, now: Instant) {
         let now = to_milliseconds(now.saturating_duration_since(self.since));
         self.last_call.store(now + 1, Ordering::Relaxed);
     }
 
-    /// Returns until when a call has to be done that began then: by the caller's limit, or ours if that is shorter.
+    /// Returns the deadline of a call: the shorter of `grpc-timeout` and the limit `deadline`.
     pub(crate) fn deadline<B>(&self, begun: Instant, request: &Request<B>) -> Result<Instant, Refusal> {
         let ours = begun + self.shared.limits.deadline;
         let Some(value) = request.headers().get(GRPC_TIMEOUT) else { return Ok(ours) };
         let timeout = deadline::parse(value.as_bytes()).ok_or(Refusal::Timeout)?;
-        // What is too long to be added is longer than ours.
+        // A timeout that overflows is longer than the limit.
         Ok(begun.checked_add(timeout).map_or(ours, |theirs| theirs.min(ours)))
     }
 }

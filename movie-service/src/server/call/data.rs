@@ -10,12 +10,12 @@ use crate::server::call::permit::Unsent;
 const WORTH_SHARING: usize = 4 * 1024;
 
 thread_local! {
-    /// The [`Data`] that h2 is about to write. It takes slices of it, writes them through the write buffer of the
-    /// connection, and does nothing else in between, all on this thread.
+    /// The [`Data`] that h2 is about to write. h2 writes it to the write buffer right after calling `chunk`, on the
+    /// same thread, so the buffer can find the `Bytes` here.
     static OFFERED: Cell<Option<Bytes>> = const { Cell::new(None) };
 }
 
-/// Returns what is about to be written, if it lasts and is worth sharing.
+/// Takes the buffer that h2 is about to write, if it can be shared.
 pub(crate) fn offered() -> Option<Bytes> {
     OFFERED.take()
 }
@@ -25,7 +25,7 @@ pub(crate) struct Data {
     bytes: Bytes,
     /// Whether the bytes stay in memory for longer than this, so that to share them costs nothing.
     lasts: bool,
-    /// h2 keeps this until it has written it, or its stream is reset; for as long, the call goes on.
+    /// Dropped when h2 has written the data or the stream is reset; until then the call is in flight.
     unsent: Option<Unsent>,
 }
 

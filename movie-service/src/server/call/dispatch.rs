@@ -35,7 +35,7 @@ pub struct Offers {
     pub reflection: bool,
     /// Compresses messages of 1 KiB or more for callers that accept gzip.
     pub gzip: bool,
-    /// Answers gRPC-Web to the pages of these; if there are none, not at all.
+    /// Origins whose pages may call with gRPC-Web; empty turns gRPC-Web off.
     pub web: Vec<Origin>,
 }
 
@@ -45,7 +45,7 @@ impl Default for Offers {
     }
 }
 
-/// The services, as generated code answers them.
+/// Dispatches calls to the generated services.
 pub(crate) struct Dispatcher {
     movie: MovieServer<MovieServicer>,
     catalog: Other,
@@ -75,7 +75,7 @@ impl Dispatcher {
         offers: &Offers,
         limits: &Limits,
     ) -> Result<Self, DescriptorError> {
-        // What is too large is refused before it gets there, see `Bounded`.
+        // `Bounded` refuses larger messages before tonic decodes them.
         let (most, most_of_import) = (limits.message, limits.import_message);
         let movie = MovieServer::new(movie).max_decoding_message_size(most);
         let catalog = MovieCatalogServer::new(catalog).max_decoding_message_size(most.max(most_of_import));
@@ -99,7 +99,7 @@ impl Dispatcher {
         self.compresses
     }
 
-    /// Has the service of the RPC answer; it cannot wait for the request for longer than the deadline.
+    /// Calls the service of the RPC. Reading the request fails after `deadline`.
     pub(crate) fn call<B>(&self, rpc: Rpc, mut request: Request<B>, deadline: Option<Instant>) -> Generated
     where
         B: Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
@@ -135,7 +135,7 @@ impl Dispatcher {
             if is_compressed {
                 headers.insert(gzip::GRPC_ACCEPT_ENCODING, gzip::ACCEPTED);
             }
-            // A response that is nothing but a status has no messages.
+            // A trailers-only response has no messages.
             if compresses && refusal::code(headers).is_none() {
                 headers.insert(gzip::GRPC_ENCODING, gzip::GZIP);
                 response = response.map(|body| tonic::body::Body::new(CompressedBody::new(body, pool)));
@@ -144,7 +144,7 @@ impl Dispatcher {
         })
     }
 
-    /// Has the service of the RPC answer.
+    /// Calls the generated service of the RPC.
     fn answer(&self, rpc: Rpc, request: Request<tonic::body::Body>) -> Generated {
         let service = match rpc.service {
             Service::Movie => return tower::Service::call(&mut self.movie.clone(), request),

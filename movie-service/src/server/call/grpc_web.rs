@@ -23,7 +23,7 @@ use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
 use crate::server::call::gzip;
 
-/// How the content types of gRPC-Web begin.
+/// Common prefix of the gRPC-Web content types.
 const GRPC_WEB: &[u8] = b"application/grpc-web";
 
 /// How they go on: bytes or base64, and protobuf said or implied.
@@ -38,10 +38,10 @@ const EXPOSED: [HeaderName; 5] = [
     gzip::GRPC_ACCEPT_ENCODING,
 ];
 
-/// How long a browser may go by one preflight; Chromium keeps none for longer.
+/// How long a browser may cache a preflight response; Chromium's maximum.
 const PREFLIGHT_LIFETIME: Duration = Duration::from_hours(2);
 
-/// Whose pages may call: an origin, written as browsers write it, or any.
+/// An allowed origin (RFC 6454), or any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// Pages from everywhere; written `*`.
@@ -50,7 +50,7 @@ pub enum Origin {
     Site(HeaderValue),
 }
 
-/// What was given as an [`Origin`] is none.
+/// The text is not a valid [`Origin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "expected `*`, or http:// or https:// with a host, perhaps a port and no path, for example https://films.example or http://localhost:8080"
@@ -75,14 +75,14 @@ impl FromStr for Origin {
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let authority: Authority = rest.parse().map_err(|_| InvalidOrigin)?;
         let host = authority.host();
-        // An authority may hold more than a host and a port, and a host more than what names one.
+        // `Authority` also accepts user info and characters that no host name has.
         let is_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
         let after = rest.strip_prefix(host).ok_or(InvalidOrigin)?;
         let has_port = after.strip_prefix(':').is_some_and(|port| port.parse::<u16>().is_ok());
         if host.is_empty() || !host.bytes().all(is_host) || !(after.is_empty() || has_port) {
             return Err(InvalidOrigin);
         }
-        // Only now: a second port must not hide behind the standard one.
+        // After the check, so that `host:8080:443` is not accepted.
         let rest = rest.strip_suffix(standard).unwrap_or(rest);
         HeaderValue::try_from(format!("{scheme}://{rest}")).map(Self::Site).map_err(|_| InvalidOrigin)
     }
@@ -123,8 +123,8 @@ impl Web {
 
     /// Answers a request by way of `service`, which sees a call in gRPC.
     ///
-    /// A request that says that it comes from a page of another origin than those allowed is refused unread: a name
-    /// that an attacker points at this address makes his page's calls look, to a browser, like calls to his own site.
+    /// A request with an `Origin` that is not allowed is refused before it is read. This stops DNS rebinding: the
+    /// browser sees such a call as same-origin and does not enforce CORS.
     pub(crate) fn answer<S, B>(
         &self,
         request: Request<B>,
@@ -167,7 +167,7 @@ fn kind<B>(request: &Request<B>) -> Option<&[u8]> {
     request.headers().get(CONTENT_TYPE)?.as_bytes().strip_prefix(GRPC_WEB)
 }
 
-/// Returns whether a browser asks what a page may do.
+/// Returns whether a request is a CORS preflight.
 fn is_preflight<B>(request: &Request<B>) -> bool {
     let headers = request.headers();
     request.method() == Method::OPTIONS

@@ -1,8 +1,9 @@
 //! Compression of messages with gzip, each message by itself.
 //!
-//! The generated code sees no compressed message: [`DecompressedBody`] is between a caller's request and it, [`CompressedBody`] between
-//! it and the caller. So a request is bounded by the limits of its RPC once it is unpacked, and short responses stay as
-//! they are; tonic can do neither. <https://github.com/grpc/grpc/blob/master/doc/compression.md>
+//! The generated code sees no compressed message: [`DecompressedBody`] decompresses requests
+//! before it, [`CompressedBody`] compresses its responses. Unlike tonic's own support, this limits the decompressed
+//! size per RPC and leaves short responses uncompressed.
+//! <https://github.com/grpc/grpc/blob/master/doc/compression.md>
 
 use std::io::Read;
 use std::panic;
@@ -33,14 +34,15 @@ pub(crate) const GZIP: HeaderValue = HeaderValue::from_static("gzip");
 /// The encodings of requests that are accepted.
 pub(crate) const ACCEPTED: HeaderValue = HeaderValue::from_static("gzip,identity");
 
-/// The shortest message of a response that is compressed, in bytes. A movie of 55 bytes would become 75, and take a
-/// hundred times as long to send.
+/// The shortest message of a response that is compressed, in bytes. A movie of 55 bytes would become 75, and take 100
+/// times the CPU time of an uncompressed response.
 const MIN_PACKED_BYTES: usize = 1024;
 
-/// The most bytes that are packed on a thread that serves calls; more would keep others waiting.
+/// Messages up to this size are compressed on the worker thread; larger ones on the blocking pool, so that other
+/// calls are not delayed.
 const MAX_INLINE_PACK_BYTES: usize = 16 * 1024;
 
-/// The same for a message that is unpacked, which is faster.
+/// The same for decompression, which is faster.
 const MAX_INLINE_UNPACK_BYTES: usize = 64 * 1024;
 
 /// The flag of a message that is compressed.
@@ -66,13 +68,12 @@ pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
         .any(|names| names.as_bytes().split(|&byte| byte == b',').any(|name| name.trim_ascii() == b"gzip"))
 }
 
-/// Returns whether a message of a response is long enough to be compressed: one that has so many bytes with its prefix.
+/// Returns whether a frame of this many bytes is long enough to be compressed.
 pub(crate) fn is_long(frame: usize) -> bool {
     frame >= PREFIX + MIN_PACKED_BYTES
 }
 
-/// Threads for messages that take longer to pack or unpack than a thread that serves calls has. As many messages are
-/// worked on at a time as there are cores.
+/// Limits compression on the blocking threads of the runtime to one message per core at a time.
 #[derive(Clone)]
 pub(crate) struct BlockingPool(Arc<Semaphore>);
 
@@ -93,7 +94,7 @@ impl BlockingPool {
                 let _turn = turn;
                 work()
             });
-            // What panics there is a call that fails here.
+            // A panic in the blocking task is propagated to the call.
             done.await.unwrap_or_else(|error| panic::resume_unwind(error.into_panic()))
         })
     }
@@ -137,7 +138,8 @@ impl<B> DecompressedBody<B> {
             return self.pool.run(move || unpack(&message[PREFIX..], most));
         }
         Box::pin(async move {
-            // What fits one window may unpack to hundreds of messages as long as they may be: other calls go in between.
+            // One flow-control window may decompress to hundreds of messages of maximum size, so yield to other calls
+            // between them.
             task::yield_now().await;
             unpack(&message[PREFIX..], most)
         })
@@ -183,10 +185,9 @@ impl<B: Body<Data = Bytes, Error: Into<StdError>> + Unpin> Body for Decompressed
     }
 }
 
-/// Returns the message, with its prefix, that was compressed to `gzip`. It holds no more than `most` bytes, and neither
-/// does what is set aside for it.
+/// Returns the message, with its prefix, that was compressed to `gzip`. Allocates at most `most` bytes for it.
 fn unpack(gzip: &[u8], most: usize) -> Result<Bytes, Status> {
-    // One byte more tells what is too long from what is just not.
+    // One extra byte distinguishes a message of exactly `most` bytes from a longer one.
     let mut message = Vec::with_capacity(PREFIX + most + 1);
     message.extend([0; PREFIX]);
     let length = MultiGzDecoder::new(gzip)
@@ -249,7 +250,7 @@ impl Body for CompressedBody {
     }
 }
 
-/// Compresses those of some messages that are long, unless they get longer.
+/// Compresses each long message, unless compression makes it longer.
 fn pack(messages: &[u8]) -> Bytes {
     let mut packed = Vec::with_capacity(messages.len() / 2);
     for (_, message) in frame::each(messages) {

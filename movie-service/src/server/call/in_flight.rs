@@ -1,4 +1,4 @@
-//! A call that was taken in: its RPC, its deadline, its permit and its observation.
+//! A call that was admitted: its RPC, its deadline, its permit and its observation.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,7 +17,7 @@ use crate::telemetry::calls::Observed;
 use crate::telemetry::metrics::Shed;
 
 impl ConnectionState {
-    /// Takes a call in: returns its RPC, or why it is refused.
+    /// Admits a call: counts it, sets its deadline and checks access. Returns the RPC, or the refusal.
     pub(crate) fn begin<B>(self: &Arc<Self>, request: &Request<B>) -> (InFlight, Result<Rpc, Refusal>) {
         let Shared { limits, metrics, .. } = &*self.shared;
         let begun = Instant::now();
@@ -47,13 +47,13 @@ impl ConnectionState {
         (InFlight { count: Some(PermitHandle::Own(counted)), deadline, observed }, admitted)
     }
 
-    /// Returns whether there are too many calls of its address, with one more than `here` of its worker.
+    /// Returns whether the limit of calls of its address is exceeded. `here` is this worker's count before the call.
     fn is_address_busy(&self, here: Option<usize>) -> bool {
         let (Some(usage), Some(here)) = (&self.usage, here) else { return false };
         usage.calls.exceeds(here, self.shared.limits.calls_of_address())
     }
 
-    /// Checks whether the caller may do this.
+    /// Checks that the caller may call this RPC, and records its name.
     fn authorize(
         &self,
         rpc: Option<Rpc>,
@@ -71,7 +71,7 @@ impl ConnectionState {
 
 /// A call that is being answered.
 pub(crate) struct InFlight {
-    /// `None` once the last part of the response has it.
+    /// `None` after it moved to the last frame of the response.
     count: Option<PermitHandle>,
     deadline: Instant,
     observed: Observed,
@@ -82,7 +82,7 @@ impl InFlight {
         self.count.as_ref().map(|count| &*count.connection().shared)
     }
 
-    /// What the call counts for, to be shared.
+    /// Returns the permit, for sharing with frames of the response.
     pub(crate) fn count(&mut self) -> &mut Option<PermitHandle> {
         &mut self.count
     }
@@ -92,7 +92,7 @@ impl InFlight {
         self.count.take().map(Unsent::new)
     }
 
-    /// Returns when the call has to be done.
+    /// Returns the deadline of the call.
     pub(crate) fn deadline(&self) -> Instant {
         self.deadline
     }
@@ -112,12 +112,12 @@ impl InFlight {
         self.observed.end(Code::Ok, "");
     }
 
-    /// Says that whatever comes of the call is not our fault.
+    /// Marks any failure of the call as the caller's fault, for the log level.
     pub(crate) fn blame_caller(&mut self) {
         self.observed.blame_caller();
     }
 
-    /// Replaces a status that generated code answers if it was not made for callers.
+    /// Replaces an internal error of a library with a refusal.
     pub(crate) fn hide_internals(&mut self, headers: &mut HeaderMap) {
         if refusal::hide_internals(headers) == Some(Refusal::Malformed) {
             self.blame_caller();

@@ -22,7 +22,7 @@ use crate::servicer::CallError;
 #[derive(Clone, Debug)]
 pub struct Messages {
     max_bytes: usize,
-    /// Counts the fields of a message whose number is bounded.
+    /// Counts fields, if their number is limited.
     fields: Option<FieldCounter>,
     /// What arrived of a prefix.
     prefix: [u8; PREFIX],
@@ -31,7 +31,7 @@ pub struct Messages {
     rest: usize,
 }
 
-/// How a message is larger than allowed.
+/// The limit that a message exceeds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Excess {
     /// It has more bytes.
@@ -41,8 +41,8 @@ pub enum Excess {
 }
 
 impl Messages {
-    /// Expects messages of at most `max_bytes` bytes and, if that is given, `max_fields` fields each. A field that is
-    /// repeated counts each time; the fields of a message in a message do not count.
+    /// Expects messages of at most `max_bytes` bytes and, if that is given, `max_fields` fields each. Every
+    /// occurrence of a repeated field counts; fields of nested messages do not.
     #[must_use]
     pub fn of_at_most(max_bytes: usize, max_fields: Option<usize>) -> Self {
         let fields = max_fields.map(FieldCounter::new);
@@ -53,7 +53,7 @@ impl Messages {
     ///
     /// # Errors
     ///
-    /// If a message is larger than allowed. Its bytes are refused at its prefix.
+    /// If a message is larger than allowed. Too many bytes are detected at the prefix.
     pub fn take(&mut self, mut bytes: &[u8]) -> Result<(), Excess> {
         while !bytes.is_empty() {
             if self.rest > 0 {
@@ -73,7 +73,7 @@ impl Messages {
                 let [flag, length @ ..] = self.prefix;
                 self.rest = u32::from_be_bytes(length) as usize;
                 self.arrived = 0;
-                // Any other flag is refused for itself: the generated code takes no compressed messages.
+                // Other flags are left to the generated code, which refuses compressed messages.
                 if flag == 0 && self.rest > self.max_bytes {
                     return Err(Excess::Bytes);
                 }
@@ -86,8 +86,8 @@ impl Messages {
     }
 }
 
-/// Counts the fields of an encoded message as it arrives. A decoder makes a value of some hundred bytes of each field,
-/// which may take two bytes.
+/// Counts the fields of an encoded message as it arrives. A field of two bytes can decode to a value of several
+/// hundred bytes.
 #[derive(Clone, Debug)]
 struct FieldCounter {
     max: usize,
@@ -152,7 +152,7 @@ impl FieldCounter {
                         self.skip = size_of::<u32>();
                         Part::Tag
                     }
-                    // The start and the end of a group have no value. What else there is the decoder refuses.
+                    // The start and the end of a group have no value. The decoder refuses other wire types.
                     _ => Part::Tag,
                 }
             }
@@ -184,7 +184,7 @@ pub(crate) struct Bounded<B> {
     body: B,
     messages: Messages,
     deadline: Option<Instant>,
-    /// Wakes who waits for the body; made for the first that does.
+    /// Deadline timer, created when the body is first pending.
     timer: Option<Pin<Box<Sleep>>>,
 }
 

@@ -1,12 +1,12 @@
-//! A call, in the order in which it goes: from its headers to the last byte of its response.
+//! A call, from its headers to the last byte of its response.
 //!
 //! * `task` — the call as a future; `state` — what all calls share;
 //! * `connection_state` — a connection, as its calls see it; `in_flight` — a call that was taken in, with its
-//!   [`deadline`]; `permit` — what it counts for;
+//!   [`deadline`]; `permit` — call accounting;
 //! * [`grpc_web`] — translates calls of browsers;
 //! * `fast_path` — responses that the catalogue holds ready; `dispatch` — the generated code for all others;
 //! * [`message_limits`] and `gzip` — messages of a request, checked and unpacked before generated code sees them;
-//! * `body` — bodies of requests and responses; `data` — pieces of the latter; `response` — sends them over HTTP/2;
+//! * `body` — bodies of requests and responses; `data` — data frames of responses; `response` — sends them over HTTP/2;
 //! * [`refusal`] — statuses of calls that the transport refuses.
 
 pub(crate) mod body;

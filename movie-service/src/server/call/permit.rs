@@ -1,4 +1,4 @@
-//! What a call counts for until the last part of its response is sent.
+//! Call accounting: a permit held until the last byte of the response is sent.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -30,7 +30,7 @@ impl Kind {
     }
 }
 
-/// What a call counts for, until this is dropped.
+/// Counts a call towards the limits until dropped.
 pub(crate) struct Permit {
     pub(super) connection: Arc<ConnectionState>,
     pub(super) generation: usize,
@@ -38,7 +38,7 @@ pub(crate) struct Permit {
 }
 
 impl Permit {
-    /// Counts a call for what its kind counts for beside it.
+    /// Counts the call towards the limit of its class; an error if the limit is exceeded.
     pub(super) fn count_as(&mut self, kind: Kind) -> Result<(), Refusal> {
         self.kind = kind;
         let ConnectionState { shared, usage, worker, .. } = &*self.connection;
@@ -56,7 +56,7 @@ impl Permit {
                     None
                 }
             }
-            // They have half of all, and of those of an address: callers who say who they are have room beside them.
+            // Calls without credentials get half of each limit, so that they cannot crowd out authenticated callers.
             Kind::Open => {
                 let exceeds = |usage: &Usage, limit| {
                     let before = add(usage.open_calls.of(*worker), 1);
@@ -98,7 +98,7 @@ impl Drop for Permit {
     }
 }
 
-/// A call as it counts: until the last part of its response is written.
+/// Owner of a permit: the call itself, or the frames of its response.
 pub(crate) enum PermitHandle {
     /// Of a response that has one part at most; it costs no allocation.
     Own(Permit),
@@ -107,7 +107,7 @@ pub(crate) enum PermitHandle {
 }
 
 impl PermitHandle {
-    /// Has the call count until what is returned is dropped, too.
+    /// Keeps the call's permit until the returned guard is dropped.
     pub(crate) fn share(count: &mut Option<Self>) -> Option<Arc<Permit>> {
         let shared = match count.take()? {
             Self::Own(counted) => Arc::new(counted),

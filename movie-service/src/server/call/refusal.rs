@@ -14,7 +14,7 @@ const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
 
-/// Why the server does not answer a call.
+/// Reason for which the transport refuses a call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// Too many calls, or too many lists, are in flight.
@@ -40,7 +40,7 @@ pub enum Refusal {
     /// The request is compressed in a way that is not supported.
     #[error("the header `grpc-encoding` names an encoding that is not supported, expected gzip or identity")]
     Encoding,
-    /// The request is not what the method takes.
+    /// The request cannot be decoded.
     #[error("the request cannot be read, expected one message of the method's type")]
     Malformed,
     /// The caller may not do this, or does not say who it is.
@@ -62,7 +62,7 @@ impl From<Refusal> for Status {
             Refusal::Encoding => (Code::Unimplemented, "ENCODING_UNSUPPORTED"),
             Refusal::Malformed => (Code::Internal, "REQUEST_MALFORMED"),
             Refusal::Denied(denied) => match denied {
-                // As the generated code says it: the caller learns nothing but that.
+                // Same status as the generated code, so that a hidden RPC cannot be told from a missing one.
                 Denied::NoSuchRpc => return Status::unimplemented(""),
                 Denied::NoCredentials(_) => (Code::Unauthenticated, "CREDENTIALS_MISSING"),
                 Denied::BadCredentials | Denied::UnknownToken => {
@@ -99,8 +99,8 @@ pub(crate) fn code(headers: &HeaderMap) -> Option<Code> {
     headers.get(GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
-/// Replaces a status in headers or trailers that was not made for callers: what libraries say of a failure names their
-/// own inner parts, and goes to the log instead. Returns what it was replaced by.
+/// Replaces an internal status that a library produced, and logs the original: its message exposes implementation
+/// details. Returns the replacement.
 pub(crate) fn hide_internals(headers: &mut HeaderMap) -> Option<Refusal> {
     let code = code(headers).filter(|code| matches!(code, Code::Internal | Code::Unknown))?;
     if headers.contains_key(GRPC_STATUS_DETAILS) {
@@ -109,7 +109,7 @@ pub(crate) fn hide_internals(headers: &mut HeaderMap) -> Option<Refusal> {
     let status = Status::from_header_map(headers);
     let hidden = status.as_ref().map_or("", Status::message);
     let refusal = if code == Code::Internal {
-        // Nothing here fails in this way but what reads requests.
+        // In this service, only request decoding returns INTERNAL without details.
         debug!("a request cannot be read: {hidden}");
         Refusal::Malformed
     } else {

@@ -1,4 +1,4 @@
-//! The path of a response into its stream of HTTP/2.
+//! Sends a response on its HTTP/2 stream.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -17,10 +17,10 @@ use crate::server::call::body::ResponseBody;
 use crate::server::call::data::Data;
 use crate::server::call::task::Call;
 
-/// A call and its stream. Done once h2 has all of the response, or the peer gave the call up.
+/// A call and its stream. Completes when h2 has the whole response or the peer reset the stream.
 ///
-/// Written by hand, not as an `async fn`: most are done when they are polled for the first time, right where they are
-/// made, and no allocation has to carry them.
+/// Written by hand, not as an `async fn`: most complete on their first poll, before they are spawned, and need no
+/// allocation.
 pub(crate) enum Reply {
     /// There is no response yet.
     Awaited { call: Call, respond: SendResponse<Data> },
@@ -32,7 +32,7 @@ pub(crate) enum Reply {
 pub(crate) struct Sending {
     answer: ResponseBody,
     stream: SendStream<Data>,
-    /// What is sent as soon as the peer has room for some of it.
+    /// Data that waits for flow-control capacity.
     next: Option<Data>,
 }
 
@@ -42,8 +42,8 @@ impl Reply {
     }
 
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-        // First, since tonic takes a request that its caller broke off for one that has ended. It also has a reset wake
-        // this, whatever else it waits for.
+        // Checked first, because tonic treats a cancelled request as a finished one. Polling also registers the waker
+        // for a reset.
         let reset = match self {
             Self::Awaited { call, .. } if call.is_answered() => Poll::Pending,
             Self::Awaited { respond, .. } => respond.poll_reset(cx),
@@ -108,8 +108,8 @@ impl Sending {
                 stream.send_data(data, false)?;
             }
             match ready!(Pin::new(&mut *answer).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
-                // A claim on as little as there can be: h2 makes it as large as the data once that is sent, and what is
-                // claimed before cannot be used by other streams.
+                // Reserve the minimum: h2 extends the reservation to the data when it is sent, and reserved capacity
+                // is unavailable to other streams.
                 Some(Ok(Ok(data))) => {
                     if data.has_remaining() {
                         stream.reserve_capacity(1);

@@ -35,12 +35,12 @@ impl Shared {
     }
 }
 
-/// What the server does.
+/// Lifecycle phase of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     /// It serves.
     Serving,
-    /// It is asked to stop: no more connections, and those there are finish their calls.
+    /// Draining: accepts no connections, lets calls in flight finish.
     Draining,
     /// It waited long enough: calls end now.
     Ending,

@@ -57,7 +57,7 @@ impl Calls {
         B: Body<Data = Bytes, Error: Into<StdError> + Display> + Send + 'static,
     {
         let begun = Instant::now();
-        // The call that this is translated to says for itself if the header is malformed.
+        // The inner gRPC call reports a malformed header.
         let deadline = self.0.deadline(begun, &request).unwrap_or(begun + self.0.shared.limits.deadline);
         let answer = Box::pin(web.answer(request, self.clone()));
         Call { in_flight: None, way: Handler::Web { answer, deadline } }
@@ -71,7 +71,7 @@ impl Calls {
                 Ok(fast) => fast,
                 Err(request) => return Handler::Generated(dispatcher.call(rpc, request, Some(deadline))),
             };
-            // A waker that does nothing: what has to wait is polled again.
+            // No-op waker: a pending call is polled again by its task.
             match fast.poll_outcome(catalogue, found, &mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(Outcome::Answered(response)) => Handler::Answered(response),
                 Poll::Ready(Outcome::Declined(request)) => {
@@ -82,7 +82,7 @@ impl Calls {
         })
     }
 
-    /// Begins a call, and finds the way in which it is answered.
+    /// Admits a call and chooses its handler.
     fn begin<B: Body>(
         &self,
         request: Request<B>,
@@ -103,7 +103,7 @@ impl Calls {
     }
 }
 
-/// Requests over HTTP/1.1: calls of browsers, or what should have come over HTTP/2.
+/// Requests over HTTP/1.1: calls of browsers, or requests that need HTTP/2.
 impl hyper::service::Service<Request<hyper::body::Incoming>> for Calls {
     type Response = Response<ResponseBody>;
     type Error = Infallible;
@@ -135,7 +135,7 @@ impl tower::Service<Request<tonic::body::Body>> for Calls {
             |body: ResponseBody| tonic::body::Body::new(body.map_frame(|frame| frame.map_data(Bytes::from)));
         Box::pin(async move {
             let (mut parts, mut answer) = call.await?.into_parts();
-            // What this becomes is written later than it is taken from here, and counts until then.
+            // The translated response is written after this body is consumed, so pass the permit on.
             if let Some(counted) = answer.share() {
                 parts.extensions.insert(counted);
             }
@@ -151,9 +151,9 @@ pub(crate) struct Call {
 }
 
 enum Handler {
-    /// The response is there already, or there is to be none.
+    /// The response is ready.
     Answered(Response<Content>),
-    /// The request is not there as a whole yet.
+    /// The request has not arrived completely.
     FastCall(Box<FastCall>),
     Generated(Generated),
     /// A call of a browser; the call that it is translated to is the one that is in flight.
@@ -164,12 +164,12 @@ enum Handler {
 }
 
 impl Call {
-    /// A call that has its response, and counts for nothing.
+    /// A call that was answered without being admitted.
     fn answered(response: Response<Content>) -> Self {
         Self { in_flight: None, way: Handler::Answered(response) }
     }
 
-    /// Returns when the call has to be done; `None` if it is.
+    /// Returns the deadline; `None` if the response is complete.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.way {
             Handler::Web { deadline, .. } => Some(*deadline),
@@ -184,7 +184,7 @@ impl Call {
         matches!(self.way, Handler::Answered(_))
     }
 
-    /// Asks for the response, until there is one.
+    /// Polls for the response.
     pub(crate) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
         let Self { in_flight, way } = self;
         let mut response = match way.poll(in_flight.as_mut(), cx) {
@@ -198,7 +198,7 @@ impl Call {
             let counted = response.extensions_mut().remove();
             return Poll::Ready(response.map(|content| ResponseBody::to_none(content, counted)));
         };
-        // Ready bytes have no status in the headers. Others may, and then nothing follows.
+        // Responses of the generated code may be trailers-only; encoded frames never are.
         let is_over =
             !matches!(response.body(), Content::Ready(_)) && refusal::code(response.headers()).is_some();
         if is_over {

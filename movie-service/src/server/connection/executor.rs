@@ -1,4 +1,4 @@
-//! Runs calls, until they are done or have to be.
+//! Runs calls as tasks and enforces their deadlines.
 
 use std::pin::Pin;
 use std::task::{Context, Waker};
@@ -9,14 +9,13 @@ use tokio::time;
 
 use crate::server::call::state::Phase;
 
-/// How long a call may take to say that it is late. A peer that reads nothing does not get that either; its stream is
-/// reset.
+/// Time after the deadline in which a call may send its final status; then it is dropped, which resets the stream.
 pub(crate) const FINAL_STATUS_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A call that panics ends at most its connection: the panic stops at the task, its own or the connection's.
+/// A panic in a call must end only its task, or the task of its connection, not the process.
 const _: () = assert!(cfg!(panic = "unwind"), "build with panic = \"unwind\"");
 
-/// Runs a call that has to be done by then; `None` if it is done at once.
+/// Runs a call until `deadline`. Without a deadline, the call is already complete.
 ///
 /// Most calls can be answered when they arrive, so each is polled once on the spot; only one that has to wait
 /// becomes a task.
@@ -25,19 +24,20 @@ pub(crate) fn execute(
     deadline: Option<Instant>,
     phase: &watch::Receiver<Phase>,
 ) {
-    // A waker that does nothing: polling it again, as a task, is what wakes it.
+    // No-op waker: the spawned task polls the call again.
     if Pin::new(&mut call).poll(&mut Context::from_waker(Waker::noop())).is_pending() {
         tokio::spawn(run(call, deadline, phase.clone()));
     }
 }
 
-/// Runs a call until it is done. At its deadline, or when the service has to stop, it is polled and sees that itself.
+/// Runs a call until it is done. At its deadline, or when the service has to stop, it is polled once more, so that it
+/// can send its final status.
 async fn run(
     mut call: impl Future<Output = ()> + Unpin,
     deadline: Option<Instant>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    // What is not a call is over at once.
+    // Without a deadline there is nothing to enforce.
     let Some(deadline) = deadline else { return call.await };
     tokio::select! {
         () = &mut call => return,

@@ -26,8 +26,8 @@ const MAX_HEAD: usize = 16 * 1024;
 /// The most bytes that are read ahead, and of a response that wait for the peer to read.
 const MAX_BUFFER: usize = 64 * 1024;
 
-/// What serves a connection. Each request has `head_timeout` for its line and headers, counted from the end of the
-/// answer before.
+/// Configured hyper connection builder. `head_timeout` limits the time between a response and the complete head of
+/// the next request.
 pub(crate) fn builder(head_timeout: Duration) -> http1::Builder {
     let mut builder = http1::Builder::new();
     builder

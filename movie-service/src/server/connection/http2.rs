@@ -21,8 +21,8 @@ use crate::server::connection::serving::{Left, Serving};
 use crate::server::connection::write_buffer::WriteBuffer;
 use crate::server::limits::Limits;
 
-/// GOAWAY with the highest stream and no error: the peer may open no more streams, and those on their way are served
-/// (RFC 9113, section 6.8).
+/// GOAWAY with the highest stream and no error: tells the peer to open no more streams; streams already on their way
+/// are still served (RFC 9113, section 6.8).
 const GO_AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0];
 
 /// A connection of HTTP/2.
@@ -64,11 +64,11 @@ enum Shutdown {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
-    /// Begins a connection: reads the peer's preface and says what it may do.
+    /// Performs the HTTP/2 handshake: reads the preface and sends SETTINGS.
     ///
     /// # Errors
     ///
-    /// If the preface is none, or the connection fails.
+    /// If the preface is invalid, or the connection fails.
     pub(crate) async fn begin(
         gather: WriteBuffer<S>,
         limits: &Limits,
@@ -149,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving for Http2<S> {
                 let (request, mut respond) = call?;
                 if self.refuses_from.is_some_and(|from| from <= Instant::now()) {
                     debug!("a peer that was told to leave goes on to call");
-                    // The peer may send the request elsewhere: nothing was done for it (RFC 9113, section 8.7).
+                    // The peer may send the request elsewhere: it was not processed (RFC 9113, section 8.7).
                     respond.send_reset(Reason::REFUSED_STREAM);
                     continue;
                 }
@@ -172,13 +172,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving for Http2<S> {
     }
 
     fn ping(mut self: Pin<&mut Self>) -> bool {
-        // The PING of the shutdown does, and its acknowledgement is not to be missed.
+        // The shutdown PING serves as keep-alive; polling here would consume its acknowledgement.
         if matches!(self.shutdown, Shutdown::Pinged) {
             return true;
         }
         let Some(pings) = &mut self.pings else { return false };
-        // Has h2 forget the last one if it was answered. If it was not, no other can be sent, and it still asks. To see
-        // any answer, whoever asks watches what arrives.
+        // Clears an acknowledged PING. While one is outstanding, h2 cannot send another, which is fine. The caller
+        // detects an acknowledgement by received bytes.
         let _ = pings.poll_pong(&mut Context::from_waker(Waker::noop()));
         let _ = pings.send_ping(Ping::opaque());
         true

@@ -1,4 +1,4 @@
-//! The life of a connection: arrive, serve calls, leave.
+//! Lifecycle of a connection: handshake, serving, shutdown.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -28,13 +28,13 @@ use crate::server::connection::serving::{Left, Serving};
 use crate::server::connection::write_buffer::WriteBuffer;
 use crate::telemetry::metrics::{Drain, Metrics};
 
-/// Written at once, this much is worth waiting for more before it is sent.
+/// If one poll buffered this much, wait for more before sending.
 const LARGE_WRITE_BYTES: usize = 16 * 1024;
 
-/// The most that is read from a peer of which nothing is expected any more.
+/// Maximum number of bytes read and discarded during a lingering close.
 const MAX_DISCARDED_BYTES: u64 = 1024 * 1024;
 
-/// What a connection is given by its worker.
+/// What a worker passes to each of its connections.
 pub(crate) struct WorkerContext {
     pub(crate) shared: Arc<Shared>,
     pub(crate) phase: watch::Receiver<Phase>,
@@ -60,7 +60,7 @@ pub(crate) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
     let arrival = tokio::select! {
         arrival = time::timeout(shared.limits.handshake, arrive(accepted, shared.tls.as_ref())) => arrival,
         _ = &mut ticket.evicted => return debug!("a connection that had not begun made room for another"),
-        // Who is just about to call is to be told to leave, not cut off.
+        // Let a handshake in progress finish, so that the peer gets a GOAWAY instead of a closed connection.
         () = async {
             let _ = phase.wait_for(|phase| *phase != Phase::Serving).await;
             time::sleep(shared.limits.linger).await;
@@ -81,7 +81,7 @@ pub(crate) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
     match protocol {
         Protocol::Http2 => {
             let gather = WriteBuffer::new(stream);
-            // The preface is there already, so there is nothing to wait for.
+            // The preface has been read already, so this does not wait.
             match Http2::begin(gather.clone(), limits, calls, phase).await {
                 Ok(serving) => drive(serving, gather, &connection, &mut ticket).await,
                 Err(error) => debug!(%error, "a connection of HTTP/2 did not begin"),
@@ -115,7 +115,7 @@ struct Arrival {
     names: Vec<String>,
 }
 
-/// Speaks TLS, if that is on, and reads what shows the protocol.
+/// Performs the TLS handshake, if TLS is on, and detects the protocol.
 async fn arrive(accepted: Accepted, tls: Option<&Tls>) -> io::Result<Arrival> {
     let mut stream = accepted.into_stream()?;
     let mut names = Vec::new();
@@ -128,7 +128,7 @@ async fn arrive(accepted: Accepted, tls: Option<&Tls>) -> io::Result<Arrival> {
     Ok(Arrival { protocol, stream, names })
 }
 
-/// Serves calls until either side ends it, or the peer does not do its part.
+/// Serves calls until either side closes the connection, or the supervisor does.
 async fn drive<S: Serving>(
     serving: S,
     gather: WriteBuffer<Rewound<Stream>>,
@@ -136,8 +136,8 @@ async fn drive<S: Serving>(
     ticket: &mut Ticket,
 ) {
     let limits = &connection.shared.limits;
-    // A peer that is about to give up a call itself, or whose network stalls, has as long as any other to read; unless
-    // that call is all there is.
+    // With HTTP/2, allow the same time as `unread`, because other calls may be fine; with HTTP/1.1, the overdue call
+    // is the only one.
     let overdue = if S::HAS_TASKS { limits.unread } else { FINAL_STATUS_TIMEOUT };
     let mut watch = Watch::new(connection, gather.clone(), ticket.number(), overdue);
     let mut is_used = false;
@@ -150,7 +150,8 @@ async fn drive<S: Serving>(
         loop {
             let event = poll_fn(|cx| {
                 let (waiting, left) = (gather.waiting(), serving.as_mut().poll_serve(cx));
-                // Before the peer can know: it may well open the next connection then.
+                // Before the response is sent: once the peer has it, it may open another connection and cause an
+                // eviction.
                 if !is_used && connection.is_used() {
                     is_used = true;
                     ticket.used(connection.clone());
@@ -167,7 +168,7 @@ async fn drive<S: Serving>(
                 if !S::HAS_TASKS
                     && let Some(due) = connection.due().map(Instant::from_std)
                 {
-                    // First to have the call see that it is late, then to see whether that helped.
+                    // First wake the call at its deadline, then check whether it has ended.
                     let at = if Instant::now() < due { due } else { due + FINAL_STATUS_TIMEOUT };
                     if alarm.deadline() != at {
                         alarm.as_mut().reset(at);
@@ -180,7 +181,7 @@ async fn drive<S: Serving>(
             });
             match event.await {
                 Event::Left(left) => break left,
-                // A call began when this connection was chosen.
+                // A call began after this connection was chosen for eviction.
                 Event::Evicted if connection.open() > 0 => ticket.stay(connection.clone()),
                 Event::Evicted => {
                     debug!("an idle connection makes room for another");
@@ -206,7 +207,8 @@ async fn drive<S: Serving>(
         debug!(error = &*error, "a connection failed");
     }
     watch.has_ended = true;
-    // What is not read when a socket is closed makes the system throw away what the peer did not read (RFC 9112 §9.6).
+    // If unread data is left when a socket is closed, the system may discard data that the peer has not read yet (RFC
+    // 9112 §9.6).
     let _ = time::timeout(ticket.linger(limits.linger), linger(gather)).await;
 }
 
@@ -223,14 +225,15 @@ fn looks(pause: Duration) -> time::Interval {
     looks
 }
 
-/// Sends what a connection wrote once it has no more to say for now; so much was `waiting` before it was polled.
+/// Sends the buffered bytes after the connection was polled. `waiting` is the number of bytes buffered before.
 fn poll_send(
     gather: &WriteBuffer<Rewound<Stream>>,
     waiting: usize,
     left: Poll<Left>,
     cx: &mut Context<'_>,
 ) -> Poll<Left> {
-    // What grew by much grows on once those who write were polled, too: they are next, then this connection.
+    // Much was written in this poll, so other tasks probably have more to write: yield once, then send everything
+    // together.
     if left.is_pending() && gather.waiting() >= waiting + LARGE_WRITE_BYTES {
         cx.waker().wake_by_ref();
         return Poll::Pending;
@@ -244,18 +247,18 @@ fn poll_send(
 /// Ends a connection that has no calls in flight, within a time limit.
 async fn end(mut serving: Pin<&mut impl Serving>, limit: Duration) -> Left {
     serving.as_mut().end();
-    // It shuts the stream down, and so sends all that it wrote.
+    // Shutting the stream down flushes the write buffer.
     time::timeout(limit, poll_fn(|cx| serving.as_mut().poll_serve(cx))).await.unwrap_or(Ok(()))
 }
 
-/// Sends what is left, says that no more follows, and reads until the peer has done the same.
+/// Lingering close: flushes, closes the write side, and discards input until the peer closes.
 async fn linger(mut gather: WriteBuffer<Rewound<Stream>>) -> io::Result<()> {
     gather.shutdown().await?;
     tokio::io::copy(&mut gather.take(MAX_DISCARDED_BYTES), &mut tokio::io::sink()).await.map(drop)
 }
 
-/// What is seen of a connection from time to time. Dropped, it counts what was not counted yet, and how the connection
-/// ended if it was asked to.
+/// Supervises a connection: keep-alive, age, idle time, stalled readers. On drop, it records the remaining traffic
+/// and how the drain ended.
 struct Watch<'a> {
     connection: &'a ConnectionState,
     gather: WriteBuffer<Rewound<Stream>>,
@@ -273,7 +276,7 @@ struct Watch<'a> {
     /// When the peer was asked whether it is still there, if it was not heard since.
     asked: Option<Instant>,
     leaving: Option<Instant>,
-    /// Whether the connection ended by itself; otherwise it is cut off.
+    /// Whether the connection closed in an orderly way; otherwise it was force-closed.
     has_ended: bool,
 }
 
@@ -300,7 +303,7 @@ impl<'a> Watch<'a> {
     ) -> Self {
         let limits = &connection.shared.limits;
         let now = Instant::now();
-        // Up to a tenth more or less, by a number that differs from one connection to the next.
+        // Jitter of ±10 %, derived from the number of the connection.
         let share = u32::try_from(number % 201).unwrap_or_default();
         let age = limits.age / 1000 * (900 + share);
         let shortest = [limits.unread, limits.age, limits.deadline, limits.keep_alive]
@@ -336,10 +339,9 @@ impl<'a> Watch<'a> {
         (self.sent, self.received) = (sent, received);
     }
 
-    /// Returns whether the peer read some of what waits for it since the last look, or nothing does.
+    /// Returns whether the peer has read data since the last check, or none is waiting.
     ///
-    /// While there is a response for it, that is what it has to read: to take what answers its own pings, or ours, opens
-    /// no window.
+    /// While response data is waiting, only progress on that data counts: PING acknowledgements do not.
     fn reads(&mut self, sent: u64) -> bool {
         let Self { connection, gather, .. } = self;
         let was_taken = connection.taken() != self.taken;
@@ -354,7 +356,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Judges by what changed since the last look, unless there is a `reason` to leave already.
+    /// Decides what to do from the changes since the last check. `reason` starts a drain regardless.
     fn look(&mut self, reason: Option<&'static str>) -> Verdict {
         let connection = self.connection;
         let limits = &connection.shared.limits;
@@ -371,7 +373,7 @@ impl<'a> Watch<'a> {
             (self.last_heard, self.asked) = (now, None);
         }
         self.count(sent, received);
-        // What asks a slow reader waits behind all that it has still to read.
+        // The PING waits behind data that a slow reader has not read yet.
         let patience = limits.keep_alive_timeout.max(limits.unread);
         if self.asked.is_some_and(|asked| now - asked >= patience) {
             return Verdict::Gone;

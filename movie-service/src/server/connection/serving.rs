@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 
 /// A connection that serves calls.
 pub(crate) trait Serving {
-    /// Whether each call is a task that ends at its deadline. Otherwise the one call there is runs with the connection.
+    /// Whether each call is a task that ends at its deadline. Otherwise a single call is polled as part of the
+    /// connection.
     const HAS_TASKS: bool;
 
     /// Serves calls until either side ends the connection.
@@ -15,7 +16,7 @@ pub(crate) trait Serving {
     /// Has the peer leave once its calls are done.
     fn leave(self: Pin<&mut Self>);
 
-    /// Ends the connection, which has no calls in flight, and has the peer make those that are on their way elsewhere.
+    /// Closes a connection without calls in flight; the peer retries calls on their way elsewhere.
     fn end(self: Pin<&mut Self>);
 
     /// Asks the peer whether it is still there; returns whether that can be asked.

@@ -19,7 +19,7 @@ use crate::server::call::state::{Phase, Shared};
 use crate::server::connection::lifecycle::WorkerContext;
 use crate::server::connection::{executor, lifecycle};
 
-/// How long a connection may take to leave once calls had their last word.
+/// Time for connections to close after their calls sent the final status.
 const LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A running worker.
@@ -46,14 +46,14 @@ impl Worker {
         let (finish, finished) = oneshot::channel();
         thread::Builder::new().name(format!("worker-{core}")).spawn(move || {
             runtime.block_on(run(core, connections, &shared, phase));
-            // Streams of connections that were given up end here.
+            // Dropping the runtime drops the tasks of force-closed connections.
             drop(runtime);
             let _ = finish.send(());
         })?;
         Ok(Self { queue, connections: Arc::default(), finished })
     }
 
-    /// Returns how many connections it has.
+    /// Returns the number of its connections, including queued ones.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::Relaxed)
     }
@@ -67,7 +67,7 @@ impl Worker {
         }
     }
 
-    /// Has the worker finish its connections. What is returned completes when there are none left.
+    /// Has the worker finish its connections. The returned future completes when all are closed.
     pub(crate) fn finish(self) -> impl Future<Output = ()> {
         let Self { queue, finished, .. } = self;
         drop(queue);
@@ -84,7 +84,7 @@ impl Drop for Permit {
     }
 }
 
-/// Serves what comes through `queue` until that is closed, then waits until what is open has ended or has to.
+/// Serves what comes through `queue` until that is closed, then drains, and force-closes when the phase says so.
 async fn run(
     worker: usize,
     mut queue: mpsc::UnboundedReceiver<Handed>,

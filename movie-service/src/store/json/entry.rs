@@ -11,7 +11,7 @@ use crate::catalogue::{Facts, Movie};
 use crate::movie::{RUNTIMES, YEARS};
 use crate::store::json::window::Lend;
 
-/// A movie in the file. Keys that are not here are passed over.
+/// A movie in the file. Unknown keys are ignored.
 #[derive(Deserialize)]
 #[serde(expecting = "a movie: `{...}`")]
 pub(crate) struct Entry<'a> {
@@ -212,7 +212,7 @@ impl Visitor<'_> for Number {
     }
 
     fn visit_f64<E: Error>(self, number: f64) -> Result<u32, E> {
-        // Many programs write whole numbers so if others of their column are missing.
+        // Some programs (pandas, for example) write integers as floats when the column has missing values.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

@@ -16,11 +16,11 @@ use crate::catalogue::{Builder, Draft, NotAdded, Quoted, Snapshot};
 use crate::store::json::entry::Entry;
 use crate::store::json::window::{Position, Window, WindowError};
 
-/// How much of the file is in memory at a time: little enough for the processor's cache.
+/// Size of the read window; small enough for the CPU cache.
 const WINDOW_BYTES: usize = 256 * 1024;
 
-/// How many batches of encoded movies may wait to be indexed: as many as fill one of the catalogue's blocks, since
-/// they are indexed a block at a time and the reader would stand still for that long.
+/// How many batches of encoded movies may wait to be indexed: as many as fill one block, because indexing a block
+/// would otherwise stall the reader.
 const MAX_PENDING_BATCHES: usize = 64;
 
 /// How many movies may be expected for each that was read: what a file that is not like its start can make the service
@@ -109,7 +109,7 @@ fn list<R: Read>(window: &mut Window<R>, length: u64) -> Result<Snapshot, Window
             thread::Builder::new().spawn_scoped(scope, || index(received)).map_err(WindowError::Read)?;
         let encoded = encode(window, length, &batches);
         drop(batches);
-        // What is wrong with the movies that were encoded comes before what ended that.
+        // Report errors of earlier movies first.
         let indexed = indexing.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         encoded.map(|()| indexed)
     })
@@ -124,7 +124,7 @@ struct Batch {
     expected: usize,
 }
 
-/// Sends the movies of the list in batches, until the list ends or nobody receives them.
+/// Sends the movies of the list in batches, until the list ends or the receiver is dropped.
 fn encode<R: Read>(
     window: &mut Window<R>,
     length: u64,
@@ -133,8 +133,8 @@ fn encode<R: Read>(
     expect(window, b'[', "a list of movies: `[`")?;
     let (mut draft, mut starts) = (Draft::default(), Vec::new());
     let encoded = encode_movies(window, length, batches, &mut draft, &mut starts);
-    // After an error, too, so that what is wrong with the movies before it is found. If nobody receives this, the
-    // other thread says why.
+    // Also sent after an error, so that errors of earlier movies are found. If the receiver is gone, the other thread
+    // has the error.
     let _ = batches.send(Batch { draft, starts, expected: 0 });
     encoded
 }
@@ -158,7 +158,7 @@ fn encode_movies<R: Read>(
             draft.push(&entry.movie(&mut details)).map_err(|error| error.to_string())
         });
         if let Some(full) = pushed.map_err(|error| name_movie(error, number + 1, window))? {
-            // The rest of the file is like its start.
+            // Estimate: the rest of the file resembles its start.
             let expected = number.saturating_mul(length) / window.passed().max(1);
             let expected = usize::try_from(expected.min(MAX_EXPECTED_RATIO * number)).unwrap_or_default();
             let batch = Batch { draft: full, starts: mem::take(starts), expected };
@@ -183,7 +183,7 @@ fn index(batches: mpsc::Receiver<Batch>) -> Result<Snapshot, WindowError> {
         WindowError::Json { at: starts[number - good], message }
     };
     for batch in batches {
-        // Tables that grow one step after the other cost more.
+        // Reserve once: growing tables step by step is slower.
         if batch.expected > reserved {
             reserved = batch.expected;
             movies.reserve(reserved);
@@ -237,7 +237,7 @@ fn shortened(text: &str, characters: usize) -> Cow<'_, str> {
     }
 }
 
-/// What a movie may be called in an error, whatever else is wrong with it.
+/// Id and title of a movie, for error messages.
 #[derive(Default, Deserialize)]
 struct Names {
     #[serde(default)]

@@ -60,7 +60,7 @@ impl JsonDatabase {
                     ))
                 }
                 Err(error) => {
-                    // What cannot be read now may be readable soon, without being another version.
+                    // A file that cannot be read now may become readable without changing.
                     let may_pass = matches!(error, LoadError::Read { .. });
                     Outcome::refused("still serving the old movies", &error, may_pass)
                 }

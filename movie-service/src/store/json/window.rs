@@ -12,8 +12,7 @@ use serde_json::error::Category;
 /// The longest value that is read: more than a movie can take, however it is written.
 const LARGEST: usize = 64 * 1024 * 1024;
 
-/// Takes values off the front of a JSON text of any length, in memory for one value at a time. Strings are
-/// lent from the window wherever JSON needs no unescaping.
+/// Streaming reader of JSON values, with one value in memory at a time. Strings are lent from the window wherever JSON needs no unescaping.
 #[derive(Debug)]
 pub(crate) struct Window<R> {
     source: R,
@@ -131,7 +130,7 @@ impl<R: Read> Window<R> {
         let rest = &self.buffer[self.taken..];
         let mut values = Deserializer::from_slice(rest).into_iter::<T::Lent<'_>>();
         match values.next() {
-            // What reaches the end of the window may go on after it.
+            // A value that ends at the end of the window may be incomplete.
             Some(Ok(value)) if values.byte_offset() < rest.len() || self.ended => {
                 let output = with(value).map_err(|message| self.invalid(message))?;
                 Ok(Some((output, values.byte_offset())))
@@ -140,7 +139,7 @@ impl<R: Read> Window<R> {
                 Err(self.error(&error))
             }
             Some(Err(error)) => {
-                // serde_json says where it is by the byte after, which may not be here yet.
+                // serde_json's error position depends on the next byte, which may not have been read yet.
                 *looked_ahead = error.classify() != Category::Eof;
                 Ok(None)
             }

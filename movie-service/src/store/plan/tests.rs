@@ -25,7 +25,7 @@ enum Step {
     Import(Vec<Movie>),
 }
 
-/// What a command comes to; of what is invalid, the model does not say more.
+/// Expected outcome; the model does not distinguish kinds of invalid commands.
 #[derive(Debug, PartialEq)]
 enum Expected {
     Movie(Movie),
@@ -68,7 +68,7 @@ impl Expected {
     }
 }
 
-/// Without what differs from run to run, or is asked of the movie itself.
+/// Removes generated ids and times.
 fn plain(movie: &Movie) -> Movie {
     let made = Uuid::parse_str(&movie.id).is_ok();
     let id = if made { "made".to_owned() } else { movie.id.clone() };
@@ -177,7 +177,7 @@ impl Model {
     }
 }
 
-/// A store without a disk: what was planned and ledger.
+/// An in-memory store: applies what was planned and committed.
 #[derive(Default)]
 struct Ledger {
     catalogue: Catalogue,
@@ -195,7 +195,7 @@ impl Ledger {
     }
 }
 
-/// Adds a command to a plan as a store does: what is invalid in itself never comes so far.
+/// Adds a command to a plan as a store does: invalid commands are never planned.
 fn add(plan: &mut Plan<'_>, command: Command) -> Result<Outcome, WriteError> {
     refuse(command.violations())?;
     let Command::Import(movies) = command else { return plan.add(&command) };

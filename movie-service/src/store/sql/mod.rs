@@ -42,7 +42,7 @@ impl Source {
     }
 }
 
-/// As it was given, but for the user, the password and the parameters.
+/// Shows the address without user, password and parameters.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -52,7 +52,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// Reads the movies of a store that is there; a service may write to it meanwhile.
+/// Reads all movies of an existing store, which may be in use.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! A store in a PostgreSQL database, on one host or on one of several.
 //!
 //! Connections may go through a pooler that gives each transaction to another session, such as PgBouncer in transaction
-//! mode. So there is no state of a session, no prepared statement with a name, and each statement with parameters is in a
-//! transaction.
+//! mode. Therefore this module uses no session state and no named prepared statements, and runs each parameterised
+//! statement in a transaction.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -24,8 +24,8 @@ use crate::store::sql::rows::{self, MovieRows, Movies, signed};
 use crate::store::sql::schema::{self, Migration};
 use crate::store::status::Access;
 
-/// How long a host may take to be connected to. All hosts are connected to at a time, and this is less than a look may take:
-/// one that does not answer keeps no other from being used.
+/// How long a host may take to be connected to. Hosts are tried concurrently, and the timeout is shorter than that of
+/// a poll, so an unreachable host does not block the others.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long the next row of a result may take to arrive.
@@ -42,7 +42,8 @@ const MIGRATION_LOCK: i64 = 0x6d6f_7669_6573;
 #[derive(Debug)]
 pub(in crate::store) struct Postgres {
     url: Arc<PostgresUrl>,
-    /// The host that the follower found: all connections are to the same one, since hosts may differ.
+    /// Index of the host that the follower chose. All connections use the same host, because hosts may be at
+    /// different revisions.
     host: Arc<AtomicUsize>,
     /// Whether this connection chooses the host.
     chooses: bool,
@@ -88,7 +89,8 @@ impl Postgres {
         self.open.as_mut().ok_or(StoreError::Late)
     }
 
-    /// Connects to the first writable host or, if none is or none has to be, to the first reachable one.
+    /// Connects to the first writable host; without one, or with `target_session_attrs=any`, to the first reachable
+    /// one.
     async fn connect_to_any(&self) -> Result<Open, StoreError> {
         let mut connecting: FuturesOrdered<_> =
             (0..self.url.host_count()).map(|host| self.connect_to(host)).collect();
@@ -196,7 +198,7 @@ impl Open {
         rows.iter().map(migration).collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// Makes what is missing in the schema, in one transaction, after other nodes that do the same.
+    /// Applies the missing migrations in one transaction, under a lock that serialises nodes.
     async fn migrate(&mut self) -> Result<(), StoreError> {
         self.begin(&format!("BEGIN; SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); {TABLE_OF_MIGRATIONS}"))
             .await?;
@@ -255,7 +257,7 @@ impl Engine for Postgres {
         raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *connection).await.map_err(failed)?;
         let snapshot = movies(connection).await?;
         let oldest = head.revision.saturating_sub(latest as u64);
-        // Of the first row, only the chain value counts.
+        // The row before the oldest kept change is read for its chain value.
         let rows = match oldest.checked_sub(1) {
             Some(before) => changes(connection, signed(before), head.revision).await?,
             None => changes(connection, -1, head.revision).await?,
@@ -270,7 +272,7 @@ impl Engine for Postgres {
     }
 
     async fn begin_write(&mut self) -> Result<HistoryPoint, StoreError> {
-        // To change the row is to lock it, also where transactions do not wait for each other otherwise.
+        // Updating the head row locks it, so write transactions run one at a time at any isolation level.
         let lock = "UPDATE head SET revision = revision RETURNING revision, chain";
         self.open().await?.begin_at_head(&format!("BEGIN; {TIMEOUTS}"), lock).await
     }
@@ -312,7 +314,7 @@ impl Engine for Postgres {
         let records: Vec<_> = changes.iter().map(record).collect();
         let chains: Vec<_> = changes.iter().map(|change| &change.point.chain.as_bytes()[..]).collect();
         let Some(last) = changes.last() else { return Ok(()) };
-        // One statement for all tables, since each is two messages in each direction.
+        // One statement for all tables, because each statement costs two round trips.
         let statement = "WITH movies AS ( \
                 INSERT INTO movies (position, id, movie) SELECT * FROM unnest($1::bigint[], $2::text[], $3::bytea[]) \
                 ON CONFLICT (id) DO UPDATE SET movie = excluded.movie \
@@ -445,7 +447,7 @@ fn failed(error: sqlx::Error) -> StoreError {
 fn connect_failure(error: &sqlx::Error) -> String {
     let database = match error {
         sqlx::Error::Database(database) => database,
-        // Without the words around it.
+        // Without sqlx's own prefix.
         sqlx::Error::Io(error) => return error.to_string(),
         error => return error.to_string(),
     };

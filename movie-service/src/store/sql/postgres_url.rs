@@ -26,7 +26,7 @@ pub struct PostgresUrl {
     user: Option<String>,
     password: Option<String>,
     database: Option<String>,
-    /// Whether a host has to take writes if any does.
+    /// Whether a writable host is preferred (`target_session_attrs`).
     prefers_writable: bool,
     ssl_mode: Option<SslMode>,
     ssl_root_cert: Option<PathBuf>,
@@ -121,7 +121,7 @@ impl PostgresUrl {
     pub fn options(&self, number: usize) -> PgConnectOptions {
         let mut options = self
             .defaults(number)
-            // Pools refuse parameters of a session that they do not know, and the service reads no such numbers.
+            // Poolers refuse unknown startup parameters, and the service reads no floats.
             .extra_float_digits(None)
             // A pool may give the next transaction to another session, which has no such statement.
             .statement_cache_capacity(0);
@@ -219,7 +219,7 @@ impl FromStr for PostgresUrl {
         let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
         let rest = rest.ok_or(UrlError::Scheme)?;
         let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
-        // A `/`, `?` or `#` that should be encoded ends the authority early, and an `@` makes two of it.
+        // A `/`, `?` or `#` that should be encoded ends the authority early, and an unencoded `@` splits it twice.
         if rest.contains('@') && !authority.contains('@')
             || authority.matches('@').count() > 1
             || rest.contains('#')

@@ -1,4 +1,4 @@
-//! The rows of an SQL store, and what they hold.
+//! Conversion between table rows and domain types.
 
 use std::collections::HashMap;
 
@@ -54,8 +54,8 @@ pub(in crate::store) fn changes_between(
     if revisions.eq(after + 1..=up_to) { Ok(changes) } else { Err(StoreError::Compacted(after)) }
 }
 
-/// Puts together what a store holds: its movies, and the latest rows of the change log, oldest first. Of the first of
-/// these rows only the chain value counts: the history is told from there on.
+/// Puts together what a store holds: its movies, and the latest rows of the change log, oldest first. The first row
+/// only provides the chain value at which the history starts.
 pub(super) fn loaded(
     snapshot: Snapshot,
     head: HistoryPoint,

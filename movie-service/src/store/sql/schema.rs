@@ -1,5 +1,5 @@
-//! How the tables are made, and brought up to date. Which migrations a store has is in `_sqlx_migrations`, in the form of
-//! the library that made it in earlier versions, so that these refuse a store that is newer than they are.
+//! How the tables are made, and brought up to date. Applied migrations are recorded in `_sqlx_migrations`, in sqlx's
+//! format, so that earlier versions of the service, which used sqlx's migrator, refuse a newer store.
 
 use sha2::{Digest, Sha384};
 

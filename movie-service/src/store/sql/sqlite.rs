@@ -1,6 +1,6 @@
 //! A store in an SQLite file.
 //!
-//! SQLite answers in the calling thread, so nothing here waits: the methods are asynchronous for the other engine.
+//! SQLite answers in the calling thread, so nothing here waits: the methods are async only because the trait is.
 
 use std::collections::HashMap;
 use std::iter;
@@ -57,7 +57,7 @@ impl Sqlite {
         Self { path, connection, lock, version, log, checkpoints, log_pages: 0 }
     }
 
-    /// Returns a connection to the file that has the name now.
+    /// Returns a connection to the current file at the path, reconnecting if it was replaced.
     fn connection(&mut self) -> Result<&Connection, StoreError> {
         if self.connection.is_some() && self.version != Some(FileVersion::of(&self.path)?) {
             self.connection = None;
@@ -79,7 +79,7 @@ impl Sqlite {
             found.as_ref().is_ok_and(|found| self.lock.as_ref().is_some_and(|lock| lock.is_on(*found)));
         if !is_locked {
             self.lock = None;
-            // A file that goes missing is not made anew: somebody is about to put another one there.
+            // A missing file is not recreated: it is probably being replaced.
             self.lock = Some(FileLock::take(&self.path, self.version.is_none())?);
         }
         let version = self.locked_version()?;
@@ -88,7 +88,8 @@ impl Sqlite {
         if let Some(known) = self.version
             && is_changed
         {
-            // The log is of a file with the same identity, and of commits that it has or that follow those that it has.
+            // Keep the log only if it belongs to this very file (same inode) and continues a commit that the file
+            // has.
             let is_same = known.id() == version.id();
             let is_continued = match &in_file {
                 Ok(head) => head.is_some_and(|head| self.checkpoints.contains(&head)),

@@ -23,7 +23,7 @@ const INDEX: &str = "-shm";
 
 /// A lock on a database file, for as long as this lives.
 ///
-/// It is a lock on the file, not on its name, so symbolic links do not lead around it. It has to be taken before SQLite
+/// It is a lock on the file, not on its name, so symbolic links cannot bypass it. It has to be taken before SQLite
 /// opens the file, and dropped after SQLite has closed it: to close any descriptor of a file drops the POSIX locks that
 /// the process holds on it, and with them SQLite's own.
 #[derive(Debug)]

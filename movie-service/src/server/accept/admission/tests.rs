@@ -83,7 +83,7 @@ fn the_address_with_the_most_connections_makes_room_for_a_newcomer() {
         assert!(new.arrived());
         *old_one = new;
     }
-    // What it evicts is its own, be it the one that arrives.
+    // It evicts one of its own connections, even one that has not finished its handshake.
     let [mut arriving] = admit(&admission, HERE);
     let [_new] = admit(&admission, THERE);
     assert!(is_evicted(&mut arriving) && !is_evicted(&mut old));

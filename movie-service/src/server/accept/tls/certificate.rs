@@ -1,4 +1,4 @@
-//! What a certificate says: whose it is, and whether a service can use it.
+//! Checks of X.509 certificates: subject names, supported keys, validity.
 
 use std::ops::RangeInclusive;
 
@@ -13,14 +13,14 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Version};
 
-/// The RSA keys that can sign, in bits.
+/// Supported sizes of RSA keys.
 const RSA_BITS: RangeInclusive<usize> = 2048..=4096;
 
 /// Returns the DNS names and URIs of a certificate's alternative names or, only if it has neither, the common names of its
 /// subject (RFC 6125, section 6.4.4).
 pub(crate) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Vec::new() };
-    // What cannot be read may be of a kind that counts, so it leaves no room for a common name.
+    // An unreadable alternative name may be a DNS name or URI, so the common name is not used as a fallback.
     let Ok(alternatives) = certificate.subject_alternative_name() else { return Vec::new() };
     let alternatives = alternatives.map_or(&[][..], |extension| &extension.value.general_names);
     let counts =
@@ -53,7 +53,7 @@ pub(crate) fn unusable(certificate: &CertificateDer<'_>) -> Option<String> {
     ))
 }
 
-/// Returns why callers will refuse a certificate at this time, in words, if they will.
+/// Returns why clients will reject the certificate at time `now`, if they will.
 pub(crate) fn doubt(certificate: &CertificateDer<'_>, now: ASN1Time) -> Option<String> {
     let (_, certificate) = parse_x509_certificate(certificate).ok()?;
     let validity = certificate.validity();
@@ -67,7 +67,7 @@ pub(crate) fn doubt(certificate: &CertificateDer<'_>, now: ASN1Time) -> Option<S
     }
 }
 
-/// Returns the kind of a key that cannot sign here.
+/// Returns the type of a key that is not supported; `None` if it is.
 fn unsupported_key(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
     let algorithm = &key.algorithm.algorithm;
     if *algorithm == OID_SIG_ED25519 {

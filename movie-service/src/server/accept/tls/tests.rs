@@ -29,7 +29,7 @@ impl Fixture {
         fixture
     }
 
-    /// Has each caller show a certificate of the authority.
+    /// Requires client certificates that the authority has signed.
     fn mutual(mut self) -> Self {
         let path = self.dir.path().join("ca.pem");
         fs::write(&path, self.authority.pem()).unwrap();
@@ -107,7 +107,7 @@ fn dns(name: &str) -> SanType {
     SanType::DnsName(name.try_into().unwrap())
 }
 
-/// Lets a client and a server shake hands.
+/// Performs a TLS handshake in memory.
 fn handshake(tls: &Tls, client: ClientConfig) -> Result<(ClientConnection, ServerConnection), Error> {
     let mut client = ClientConnection::new(Arc::new(client), "localhost".try_into().unwrap())?;
     let mut server = ServerConnection::new(tls.config())?;

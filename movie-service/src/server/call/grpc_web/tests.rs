@@ -47,7 +47,7 @@ fn preflight(origin: &str) -> request::Builder {
         .header(ACCESS_CONTROL_REQUEST_HEADERS, "content-type,x-grpc-web,authorization")
 }
 
-/// Has a request answered; returns the response, and its body apart.
+/// Sends a request; returns the response and its collected body.
 async fn answer(web: &Web, request: request::Builder, body: impl Into<Bytes>) -> (Response<()>, Bytes) {
     let request = request.body(Full::new(body.into())).unwrap();
     assert!(Web::takes(&request));
