@@ -35,7 +35,7 @@ pub struct HealthServicer {
 
 impl Health {
     /// Returns the health service for the given read-only and writing services and for the empty name. Initially all
-    /// are NOT_SERVING.
+    /// are `NOT_SERVING`.
     #[must_use]
     pub fn server(&self, reading: &[&'static str], writing: &[&'static str]) -> HealthServer<HealthServicer> {
         let reading = reading.iter().map(|name| (*name, self.reading.subscribe()));

@@ -92,7 +92,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
 /// The frames of a stream of bytes.
 #[derive(Default)]
 struct Frames {
-    /// Bytes received of the current frame's header and, for RST_STREAM, of its payload.
+    /// Bytes received of the current frame's header and, for `RST_STREAM`, of its payload.
     head: Vec<u8>,
     /// Bytes of the current frame's payload still to be skipped.
     left: usize,
