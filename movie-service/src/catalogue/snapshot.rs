@@ -263,7 +263,7 @@ impl Snapshot {
         Ok(previous)
     }
 
-    /// Returns the place of the movie that is listed before the one at `location`.
+    /// Returns the location of the movie that is listed before the one at `location`.
     fn before(&self, location: Location) -> Option<Location> {
         let keys = |number: usize| self.segments[number].frames_by_key().map(|(key, _)| key);
         let here = keys(location.segment()).take_while(|key| *key < location.key()).last();

@@ -63,7 +63,7 @@ impl Record {
         Self::new(&Movie { title, rating: rating.unwrap_or_default(), director, id, details: &details })
     }
 
-    /// Returns the bytes as a record, if they are exactly that of a movie with this id.
+    /// Returns the record of these bytes; `None` unless they are exactly the encoding of a movie with this id.
     #[must_use]
     pub fn from_bytes(bytes: Bytes, id: &str) -> Option<Self> {
         let record = Self(bytes);

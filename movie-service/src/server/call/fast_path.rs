@@ -229,7 +229,7 @@ mod tests {
                 Poll::Pending => {}
                 Poll::Ready(Outcome::Answered(response)) => {
                     let Content::Ready(mut ready) = response.into_body() else {
-                        panic!("not from the fast way")
+                        panic!("not from the fast path")
                     };
                     return Ok(ready.next());
                 }

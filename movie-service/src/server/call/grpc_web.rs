@@ -29,7 +29,7 @@ const GRPC_WEB: &[u8] = b"application/grpc-web";
 /// How they go on: bytes or base64, and protobuf said or implied.
 const KINDS: [&[u8]; 4] = [b"", b"+proto", b"-text", b"-text+proto"];
 
-/// The headers of a response that a page may read, beside those that it always may.
+/// Response headers that a page may read, in addition to the CORS-safelisted ones.
 const EXPOSED: [HeaderName; 5] = [
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),

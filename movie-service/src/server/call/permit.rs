@@ -11,7 +11,7 @@ use crate::server::limits::half;
 use crate::server::usage::{Usage, add};
 use crate::telemetry::metrics::Shed;
 
-/// What calls are told apart by that have limits of their own.
+/// Classes of calls with limits of their own.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
     List,
@@ -140,7 +140,7 @@ impl Unsent {
         Self(count)
     }
 
-    /// Says that the windows of the peer let so many bytes of the part go out.
+    /// Records that `bytes` bytes of the response fitted the flow-control windows of the peer.
     pub(crate) fn took(&self, bytes: usize) {
         add(&self.0.connection().taken, bytes.cast_signed());
     }

@@ -1,7 +1,7 @@
 //! A call as a future, from its headers to its response.
 //!
-//! What is no gRPC is refused as HTTP does. A call is taken in if there is room for it, and has a deadline from then
-//! on ([`ConnectionState::begin`]). Then it is answered: the fast path, or by the generated code.
+//! A request that is not gRPC is refused with an HTTP status. A call is admitted within the limits, and has a deadline
+//! from then on ([`ConnectionState::begin`]). The fast path or the generated code answers it.
 
 use std::convert::Infallible;
 use std::fmt::Display;

@@ -24,7 +24,7 @@ use crate::store::sql::rows::{self, MovieRows, Movies, signed};
 use crate::store::sql::schema::{self, Migration};
 use crate::store::status::Access;
 
-/// How long a host may take to be connected to. Hosts are tried concurrently, and the timeout is shorter than that of
+/// Timeout of a connection attempt to one host. Hosts are tried concurrently, and the timeout is shorter than that of
 /// a poll, so an unreachable host does not block the others.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
