@@ -196,7 +196,7 @@ fn serve_admin(
     let (catalogue, metrics) = (opened.catalogue.clone(), metrics.clone());
     let status = opened.store.status();
     let page = move || {
-        catalogue.read(|movies| metrics.catalogue(movies.len(), movies.revision()));
+        catalogue.read(|movies| metrics.catalogue(movies.len(), movies.revision().number()));
         let status = status.borrow().clone();
         metrics.store().status(status.is_available(), status == StoreStatus::Available);
         metrics.render()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::catalogue::encoding::record::Record;
 use crate::catalogue::history::HistoryPoint;
+use crate::movie::Revision;
 
 /// A change that was made to the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,14 +28,14 @@ pub enum ChangesError {
     /// They are no longer kept.
     Compacted {
         /// The oldest revision after which all changes are kept.
-        oldest: u64,
+        oldest: Revision,
     },
     /// The catalogue does not continue the history of that point.
     HistoryChanged,
     /// The point is ahead of the catalogue.
     Ahead {
         /// The revision of the catalogue.
-        newest: u64,
+        newest: Revision,
     },
 }
 
@@ -47,7 +48,7 @@ pub(crate) struct ChangeLog {
     /// How many changes are kept at most.
     capacity: usize,
     /// The highest revision of the histories that were abandoned: a bare number up to this may be of any of them.
-    abandoned: Option<u64>,
+    abandoned: Option<Revision>,
 }
 
 impl ChangeLog {
@@ -95,8 +96,8 @@ impl ChangeLog {
     }
 
     /// Returns the point at a revision, as far as it is known, whichever history the caller has the number from.
-    pub(crate) fn point_at(&self, revision: u64) -> Result<HistoryPoint, ChangesError> {
-        match revision.checked_sub(self.oldest.revision) {
+    pub(crate) fn point_at(&self, revision: Revision) -> Result<HistoryPoint, ChangesError> {
+        match revision.since(self.oldest.revision) {
             None => Err(ChangesError::Compacted { oldest: self.oldest.revision }),
             Some(0) => Ok(self.oldest),
             Some(number) => match self.events.get(index(number - 1)) {
@@ -108,13 +109,13 @@ impl ChangeLog {
     }
 
     /// Returns the point at a revision, if no abandoned history had that revision.
-    pub(crate) fn known_point_at(&self, revision: u64) -> Result<HistoryPoint, ChangesError> {
+    pub(crate) fn known_point_at(&self, revision: Revision) -> Result<HistoryPoint, ChangesError> {
         let point = self.point_at(revision)?;
         if self.is_doubtful(revision) { Err(ChangesError::HistoryChanged) } else { Ok(point) }
     }
 
     /// Returns whether an abandoned history had a revision, too.
-    fn is_doubtful(&self, revision: u64) -> bool {
+    fn is_doubtful(&self, revision: Revision) -> bool {
         self.abandoned.is_some_and(|abandoned| revision <= abandoned)
     }
 
@@ -123,7 +124,7 @@ impl ChangeLog {
         if self.point_at(point.revision)? != point {
             return Err(ChangesError::HistoryChanged);
         }
-        let skipped = index(point.revision - self.oldest.revision);
+        let skipped = index(point.revision.since(self.oldest.revision).unwrap_or_default());
         Ok(self.events.iter().skip(skipped).take(most).cloned().collect())
     }
 }
@@ -139,7 +140,7 @@ mod tests {
 
     /// Returns the point at a revision of a history.
     fn point(history: u8, revision: u64) -> HistoryPoint {
-        HistoryPoint { revision, chain: ChainValue::from_bytes([history; 16]) }
+        HistoryPoint { revision: Revision::new(revision), chain: ChainValue::from_bytes([history; 16]) }
     }
 
     fn log(history: u8, oldest: u64, newest: u64, capacity: usize) -> ChangeLog {
@@ -155,18 +156,18 @@ mod tests {
     }
 
     fn revisions(log: &ChangeLog, after: HistoryPoint) -> Result<Vec<u64>, ChangesError> {
-        Ok(log.after(after, 2)?.iter().map(|event| event.point.revision).collect())
+        Ok(log.after(after, 2)?.iter().map(|event| event.point.revision.number()).collect())
     }
 
     #[test]
     fn what_is_kept_is_told_in_order_and_what_is_not_is_an_error() {
         let mut log = log(1, 10, 15, 3);
-        let compacted = |oldest| Err(ChangesError::Compacted { oldest });
+        let compacted = |oldest| Err(ChangesError::Compacted { oldest: Revision::new(oldest) });
         assert_eq!(revisions(&log, point(1, 11)), compacted(12));
         assert_eq!(revisions(&log, point(1, 12)), Ok(vec![13, 14]));
         assert_eq!(revisions(&log, point(1, 14)), Ok(vec![15]));
         assert_eq!(revisions(&log, point(1, 15)), Ok(vec![]));
-        assert_eq!(revisions(&log, point(1, 16)), Err(ChangesError::Ahead { newest: 15 }));
+        assert_eq!(revisions(&log, point(1, 16)), Err(ChangesError::Ahead { newest: Revision::new(15) }));
         log.skip_to(point(1, 40));
         assert_eq!(revisions(&log, point(1, 15)), compacted(40));
         assert_eq!(revisions(&log, point(1, 40)), Ok(vec![]));
@@ -185,23 +186,29 @@ mod tests {
         let old = log(1, 10, 25, 100);
         let mut new = log(2, 10, 22, 100);
         new.supersede(&old);
-        assert_eq!(new.known_point_at(20), Err(ChangesError::HistoryChanged));
-        assert_eq!(new.known_point_at(25), Err(ChangesError::HistoryChanged));
-        assert_eq!(new.known_point_at(26), Err(ChangesError::Ahead { newest: 22 }));
-        assert_eq!(new.known_point_at(5), Err(ChangesError::Compacted { oldest: 10 }));
+        assert_eq!(new.known_point_at(Revision::new(20)), Err(ChangesError::HistoryChanged));
+        assert_eq!(new.known_point_at(Revision::new(25)), Err(ChangesError::HistoryChanged));
+        assert_eq!(
+            new.known_point_at(Revision::new(26)),
+            Err(ChangesError::Ahead { newest: Revision::new(22) })
+        );
+        assert_eq!(
+            new.known_point_at(Revision::new(5)),
+            Err(ChangesError::Compacted { oldest: Revision::new(10) })
+        );
         // With its chain value, it is known to be of this history.
         assert_eq!(revisions(&new, point(2, 20)), Ok(vec![21, 22]));
         // A third history still refuses what the first one had.
         let mut newer = log(3, 10, 30, 100);
         newer.supersede(&new);
-        assert_eq!(newer.known_point_at(25), Err(ChangesError::HistoryChanged));
-        assert_eq!(newer.known_point_at(26), Ok(point(3, 26)));
+        assert_eq!(newer.known_point_at(Revision::new(25)), Err(ChangesError::HistoryChanged));
+        assert_eq!(newer.known_point_at(Revision::new(26)), Ok(point(3, 26)));
     }
 
     #[test]
     fn a_log_that_goes_on_from_the_earlier_one_abandons_nothing() {
         let mut longer = log(1, 10, 30, 100);
         longer.supersede(&log(1, 10, 25, 100));
-        assert_eq!(longer.known_point_at(20), Ok(point(1, 20)));
+        assert_eq!(longer.known_point_at(Revision::new(20)), Ok(point(1, 20)));
     }
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use crate::movie::Revision;
+
 /// A hash over all changes of one history, from its beginning up to one revision.
 ///
 /// A revision is only a number: after a failover that lost commits, or a restore, the same number can stand for other
@@ -38,8 +40,8 @@ impl fmt::Debug for ChainValue {
 /// A revision and the chain value at it: identifies one state of one history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HistoryPoint {
-    /// The number of changes since the history began; each change adds one.
-    pub revision: u64,
+    /// The number of changes since the history began.
+    pub revision: Revision,
     /// The hash over these changes.
     pub chain: ChainValue,
 }
@@ -51,10 +53,10 @@ impl HistoryPoint {
     /// Returns the point after one more change: of the movie `id`, to the encoded `movie`, or its removal.
     #[must_use]
     pub fn next(self, id: &str, movie: Option<&[u8]>) -> Self {
-        let revision = self.revision + 1;
+        let revision = self.revision.plus(1);
         let mut hash = Sha256::new();
         hash.update(self.chain.0);
-        hash.update(revision.to_be_bytes());
+        hash.update(revision.number().to_be_bytes());
         // The length makes the parts unambiguous.
         hash.update((id.len() as u64).to_be_bytes());
         hash.update(id);
@@ -69,7 +71,7 @@ impl HistoryPoint {
     #[must_use]
     pub fn to_bytes(self) -> [u8; Self::BYTES] {
         let mut bytes = [0; Self::BYTES];
-        bytes[..8].copy_from_slice(&self.revision.to_be_bytes());
+        bytes[..8].copy_from_slice(&self.revision.number().to_be_bytes());
         bytes[8..].copy_from_slice(&self.chain.0);
         bytes
     }
@@ -80,7 +82,7 @@ impl HistoryPoint {
         let (mut revision, mut chain) = ([0; 8], [0; ChainValue::BYTES]);
         revision.copy_from_slice(&bytes[..8]);
         chain.copy_from_slice(&bytes[8..]);
-        Self { revision: u64::from_be_bytes(revision), chain: ChainValue(chain) }
+        Self { revision: Revision::new(u64::from_be_bytes(revision)), chain: ChainValue(chain) }
     }
 }
 
@@ -90,12 +92,12 @@ mod tests {
 
     use super::*;
 
-    const START: HistoryPoint = HistoryPoint { revision: 7, chain: ChainValue([1; 16]) };
+    const START: HistoryPoint = HistoryPoint { revision: Revision::new(7), chain: ChainValue([1; 16]) };
 
     #[test]
     fn a_chain_value_does_not_change_with_the_version_of_the_program() {
         let next = START.next("tt1", Some(b"movie"));
-        assert_eq!(next.revision, 8);
+        assert_eq!(next.revision, Revision::new(8));
         assert_eq!(format!("{:?}", next.chain), CHAIN_VALUE);
     }
 
@@ -110,7 +112,7 @@ mod tests {
     #[test]
     fn each_part_of_a_change_makes_another_chain_value() {
         let other = HistoryPoint { chain: ChainValue([2; 16]), ..START };
-        let later = HistoryPoint { revision: 8, ..START };
+        let later = HistoryPoint { revision: Revision::new(8), ..START };
         let values = [
             START.next("tt1", Some(b"movie")),
             START.next("tt1", Some(b"Movie")),
@@ -129,7 +131,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_point_is_read_as_it_was_written(revision in any::<u64>(), chain in any::<[u8; 16]>()) {
-            let point = HistoryPoint { revision, chain: ChainValue(chain) };
+            let point = HistoryPoint { revision: Revision::new(revision), chain: ChainValue(chain) };
             prop_assert_eq!(HistoryPoint::from_bytes(point.to_bytes()), point);
         }
     }

@@ -30,6 +30,7 @@ pub use self::encoding::record::Record;
 pub use self::history::{ChainValue, HistoryPoint};
 pub use self::layout::segment::Draft;
 pub use self::snapshot::{Builder, NotAdded, Snapshot};
+use crate::movie::Revision;
 
 /// How many changes a catalogue keeps for those who follow them, unless told otherwise.
 pub const DEFAULT_KEPT_CHANGES: usize = 100_000;
@@ -42,7 +43,7 @@ pub struct Catalogue {
     current: ArcSwap<Snapshot>,
     /// The latest changes. Updated before `current`, so it may be briefly ahead and is never behind.
     log: RwLock<ChangeLog>,
-    newest: watch::Sender<u64>,
+    newest: watch::Sender<Revision>,
     /// Held while the next snapshot is being made.
     changing: Mutex<()>,
 }
@@ -105,13 +106,13 @@ impl Catalogue {
     /// # Errors
     ///
     /// [`ChangesError`] if changes since are no longer kept, or the number may be of a history that was abandoned.
-    pub fn point_at(&self, revision: u64) -> Result<HistoryPoint, ChangesError> {
+    pub fn point_at(&self, revision: Revision) -> Result<HistoryPoint, ChangesError> {
         self.log().known_point_at(revision)
     }
 
     /// Returns what is told the newest revision.
     #[must_use]
-    pub fn newest(&self) -> watch::Receiver<u64> {
+    pub fn newest(&self) -> watch::Receiver<Revision> {
         self.newest.subscribe()
     }
 
@@ -121,7 +122,7 @@ impl Catalogue {
     ///
     /// [`ChangeError`] if a change does not fit the movies there are; changes before it in the same
     /// batch count as made.
-    pub fn apply<'a>(&self, changes: impl IntoIterator<Item = Change<'a>>) -> Result<u64, ChangeError> {
+    pub fn apply<'a>(&self, changes: impl IntoIterator<Item = Change<'a>>) -> Result<Revision, ChangeError> {
         let _changing = self.changing();
         let (next, events) = self.current.load().follow(changes)?;
         Ok(self.publish(next, |log, _| log.extend(events)))
@@ -152,7 +153,7 @@ impl Catalogue {
 
     /// Replaces all movies by those of `snapshot`, and logs each difference as a change. Returns the revision after
     /// that.
-    pub fn replace(&self, snapshot: Snapshot) -> u64 {
+    pub fn replace(&self, snapshot: Snapshot) -> Revision {
         let _changing = self.changing();
         let current = self.current.load_full();
         let capacity = self.log().capacity();
@@ -161,7 +162,7 @@ impl Catalogue {
             self.publish(snapshot.at(point), |log, _| log.extend(events))
         } else {
             // More than are kept: nobody can follow them.
-            let revision = current.revision() + (current.len() + snapshot.len()) as u64;
+            let revision = current.revision().plus((current.len() + snapshot.len()) as u64);
             let point = HistoryPoint { revision, chain: snapshot.digest() };
             self.publish(snapshot.at(point), ChangeLog::skip_to)
         }
@@ -189,7 +190,7 @@ impl Catalogue {
     }
 
     /// Makes `next` the current snapshot, once the log has what leads to its revision.
-    fn publish(&self, next: Snapshot, log: impl FnOnce(&mut ChangeLog, HistoryPoint)) -> u64 {
+    fn publish(&self, next: Snapshot, log: impl FnOnce(&mut ChangeLog, HistoryPoint)) -> Revision {
         let point = next.point();
         log(&mut self.log.write().unwrap_or_else(PoisonError::into_inner), point);
         self.current.store(Arc::new(next));

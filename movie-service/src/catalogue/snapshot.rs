@@ -14,13 +14,14 @@ use crate::catalogue::layout::block::Block;
 use crate::catalogue::layout::cow_vec::CowVec;
 use crate::catalogue::layout::index::{Index, IndexBuilder};
 use crate::catalogue::layout::segment::{Draft, FULL, Location, Segment};
+use crate::movie::Revision;
 
 /// The movies at one revision. It never changes, so whoever holds it reads a consistent state.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     point: HistoryPoint,
     /// Oldest revision to which the listing order can be traced back by undoing changes.
-    ordered_since: u64,
+    ordered_since: Revision,
     len: usize,
     /// The bytes of all frames.
     bytes: usize,
@@ -33,7 +34,7 @@ pub struct Snapshot {
 impl Snapshot {
     /// Returns the revision: higher in every later snapshot of the same history.
     #[must_use]
-    pub fn revision(&self) -> u64 {
+    pub fn revision(&self) -> Revision {
         self.point.revision
     }
 
@@ -222,7 +223,7 @@ impl Snapshot {
 
     /// Returns the revision since which the listing order changes with the movies only.
     #[must_use]
-    pub fn ordered_since(&self) -> u64 {
+    pub fn ordered_since(&self) -> Revision {
         self.ordered_since
     }
 
@@ -366,7 +367,15 @@ impl Builder {
         self.index(ready)?;
         let Self { len, bytes, longest, segments, index, .. } = self;
         let point = HistoryPoint::default();
-        Ok(Snapshot { point, ordered_since: 0, len, bytes, longest, segments, index: index.finish() })
+        Ok(Snapshot {
+            point,
+            ordered_since: point.revision,
+            len,
+            bytes,
+            longest,
+            segments,
+            index: index.finish(),
+        })
     }
 
     fn index(&mut self, ready: Vec<Segment>) -> Result<(), NotAdded> {

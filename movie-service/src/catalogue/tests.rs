@@ -132,7 +132,7 @@ proptest! {
     ) {
         // As many changes are kept as there can be.
         let catalogue = Catalogue::keeping(10_000, Snapshot::default());
-        let (mut model, mut kept, mut revision) = (Vec::new(), Vec::new(), 0);
+        let (mut model, mut kept, mut revision) = (Vec::new(), Vec::new(), Revision::default());
         for step in steps {
             match step {
                 Step::Apply(ops) => {
@@ -141,7 +141,7 @@ proptest! {
                     let applied = catalogue.apply(ops.iter().map(Op::change));
                     prop_assert_eq!(applied.is_ok(), fits);
                     if let Ok(applied) = applied {
-                        prop_assert_eq!(applied, revision + ops.len() as u64);
+                        prop_assert_eq!(applied, revision.plus(ops.len() as u64));
                         (model, revision) = (next, applied);
                     }
                 }
@@ -161,8 +161,8 @@ proptest! {
             let mut followed: HashMap<String, String> = kept.into_iter().collect();
             let events = catalogue.changes(snapshot.point(), usize::MAX).unwrap();
             let mut point = snapshot.point();
-            for (event, expected) in events.into_iter().zip(revision + 1..) {
-                prop_assert_eq!(event.point.revision, expected);
+            for (event, expected) in events.into_iter().zip(revision.number() + 1..) {
+                prop_assert_eq!(event.point.revision.number(), expected);
                 point = point.next(&event.id, event.after.as_ref().map(|record| &**record.bytes()));
                 prop_assert_eq!(event.point, point);
                 let title = |record: &Record| record.movie().title.to_owned();
@@ -251,7 +251,10 @@ fn committed_changes_are_applied_once_however_often_and_in_whatever_parts_they_a
     assert_is(&catalogue.snapshot(), &entries(0..6));
     assert_eq!(catalogue.snapshot().point(), changes[5].point);
     let told = catalogue.changes(HistoryPoint::default(), usize::MAX).unwrap();
-    assert_eq!(told.iter().map(|event| event.point.revision).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert_eq!(
+        told.iter().map(|event| event.point.revision.number()).collect::<Vec<_>>(),
+        [1, 2, 3, 4, 5, 6]
+    );
 }
 
 #[test]
@@ -267,7 +270,7 @@ fn changes_of_another_history_are_never_applied() {
         assert_eq!(catalogue.apply_committed(&others), Err(ApplyError::HistoryChanged));
     }
     // Nor changes with a gap, or that do not fit the movies.
-    let ahead = committed(HistoryPoint { revision: 5, ..ours[3].point }, &entries(4..5));
+    let ahead = committed(HistoryPoint { revision: Revision::new(5), ..ours[3].point }, &entries(4..5));
     assert_eq!(catalogue.apply_committed(&ahead), Err(ApplyError::HistoryChanged));
     let gone = Committed::after(ours[3].point, "9", None);
     assert_eq!(catalogue.apply_committed(&[gone]), Err(ChangeError::NotFound("9".into()).into()));
@@ -288,15 +291,17 @@ fn after_a_reset_followers_of_the_common_part_go_on_and_others_learn_that_it_is_
     assert_eq!(before.count_differences(&catalogue.snapshot()), 5);
 
     let revisions = |point| -> Result<Vec<_>, _> {
-        catalogue.changes(point, 9).map(|events| events.iter().map(|event| event.point.revision).collect())
+        catalogue
+            .changes(point, 9)
+            .map(|events| events.iter().map(|event| event.point.revision.number()).collect())
     };
     assert_eq!(revisions(common[2].point), Ok(vec![4, 5]));
     assert_eq!(revisions(lost[0].point), Err(ChangesError::HistoryChanged));
     assert_eq!(revisions(lost[2].point), Err(ChangesError::HistoryChanged));
     // A bare revision up to the highest ever published is ambiguous.
-    assert_eq!(catalogue.point_at(6), Err(ChangesError::HistoryChanged));
-    assert_eq!(catalogue.point_at(5), Err(ChangesError::HistoryChanged));
-    assert_eq!(catalogue.point_at(7), Err(ChangesError::Ahead { newest: 5 }));
+    assert_eq!(catalogue.point_at(Revision::new(6)), Err(ChangesError::HistoryChanged));
+    assert_eq!(catalogue.point_at(Revision::new(5)), Err(ChangesError::HistoryChanged));
+    assert_eq!(catalogue.point_at(Revision::new(7)), Err(ChangesError::Ahead { newest: Revision::new(5) }));
 }
 
 #[test]

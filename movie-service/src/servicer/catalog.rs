@@ -203,7 +203,7 @@ impl MovieCatalog for CatalogServicer {
     async fn get_catalog(&self, _: Request<GetCatalogRequest>) -> Result<Response<Catalog>, Status> {
         let (revision, movies) = self.catalogue.read(|movies| (movies.revision(), movies.len()));
         Ok(Response::new(Catalog {
-            revision: signed(revision),
+            revision: revision.to_i64(),
             movie_count: signed(movies as u64),
             store: self.store.name().to_owned(),
             read_only: self.store.is_read_only(),

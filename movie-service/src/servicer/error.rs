@@ -1,7 +1,7 @@
 //! Errors of `movie.catalog.v1` calls.
 
 use crate::catalogue::Quoted;
-use crate::movie::Violation;
+use crate::movie::{Revision, Violation};
 use crate::store::WriteError;
 
 /// Why a call fails. The display text is shown to callers.
@@ -32,9 +32,9 @@ pub enum CallError {
     )]
     Compacted {
         /// Where the watcher wanted to begin.
-        from: u64,
+        from: Revision,
         /// Where it can.
-        oldest: u64,
+        oldest: Revision,
     },
     /// The watcher's resume point is not part of the current history.
     #[error(
@@ -43,7 +43,7 @@ pub enum CallError {
     )]
     HistoryChanged {
         /// The revision that the watcher goes on from.
-        from: u64,
+        from: Revision,
     },
     /// The catalogue has not come that far.
     #[error("the catalogue is at revision {revision}, and not yet at {asked}; expected one that it was at")]
@@ -51,13 +51,13 @@ pub enum CallError {
         /// What was asked for.
         asked: i64,
         /// Where the catalogue is.
-        revision: u64,
+        revision: Revision,
     },
     /// The watcher does not keep up.
     #[error("the caller reads too slowly to keep up with the changes; go on from revision {resume}")]
     TooSlow {
         /// The last revision that was sent.
-        resume: u64,
+        resume: Revision,
     },
     /// The service stops.
     #[error("the service is stopping; try another one, or again in a second")]

@@ -70,7 +70,7 @@ fn past(catalogue: &Catalogue, point: Option<HistoryPoint>) -> Result<(Past, His
     if point == now {
         return Ok((Past::new(snapshot, &[]), now));
     }
-    let since = now.revision.checked_sub(point.revision).ok_or(CallError::PageTokenExpired)?;
+    let since = now.revision.since(point.revision).ok_or(CallError::PageTokenExpired)?;
     if point.revision < snapshot.ordered_since() {
         return Err(CallError::PageTokenExpired);
     }

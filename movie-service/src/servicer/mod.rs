@@ -23,11 +23,12 @@ use tokio::sync::watch::Receiver;
 use tokio::time::timeout;
 
 pub use self::error::{CallError, named};
+use crate::movie::Revision;
 
 /// How long to wait for a revision that another node had.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Waits until the catalogue is at a revision, which another node may have had a moment earlier; returns whether it is.
-async fn reached(newest: &mut Receiver<u64>, revision: u64) -> bool {
+async fn reached(newest: &mut Receiver<Revision>, revision: Revision) -> bool {
     timeout(CATCH_UP_TIMEOUT, newest.wait_for(|newest| *newest >= revision)).await.is_ok()
 }

@@ -28,11 +28,12 @@ mod tests {
 
     use super::*;
     use crate::catalogue::ChainValue;
+    use crate::movie::Revision;
 
     proptest! {
         #[test]
         fn a_token_is_read_as_it_was_written(revision in any::<u64>(), chain in any::<[u8; 16]>()) {
-            let point = HistoryPoint { revision, chain: ChainValue::from_bytes(chain) };
+            let point = HistoryPoint { revision: Revision::new(revision), chain: ChainValue::from_bytes(chain) };
             prop_assert_eq!(parse(&encode(point)), Some(point));
         }
 

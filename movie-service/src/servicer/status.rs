@@ -38,14 +38,14 @@ impl From<CallError> for Status {
             }
             CallError::PageTokenExpired => (Code::OutOfRange, "PAGE_TOKEN_EXPIRED", HashMap::new(), vec![]),
             CallError::Compacted { oldest, .. } => {
-                (Code::OutOfRange, "REVISION_COMPACTED", number("oldest_revision", oldest), vec![])
+                (Code::OutOfRange, "REVISION_COMPACTED", number("oldest_revision", oldest.number()), vec![])
             }
             CallError::HistoryChanged { .. } => (Code::OutOfRange, "HISTORY_CHANGED", HashMap::new(), vec![]),
             CallError::RevisionUnknown { revision, .. } => {
-                (Code::OutOfRange, "REVISION_UNKNOWN", number("revision", revision), vec![])
+                (Code::OutOfRange, "REVISION_UNKNOWN", number("revision", revision.number()), vec![])
             }
             CallError::TooSlow { resume } => {
-                (Code::Aborted, "WATCHER_TOO_SLOW", number("resume_revision", resume), vec![])
+                (Code::Aborted, "WATCHER_TOO_SLOW", number("resume_revision", resume.number()), vec![])
             }
             CallError::Stopping => {
                 let retry = RetryInfo::new(Some(RETRY_DELAY)).into();

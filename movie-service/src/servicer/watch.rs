@@ -8,7 +8,7 @@ use movie_proto::catalog::v1::{WatchMoviesRequest, WatchMoviesResponse};
 use tokio::sync::{mpsc, watch};
 
 use crate::catalogue::{Catalogue, ChangesError, Event, HistoryPoint, Record};
-use crate::movie::Violation;
+use crate::movie::{Revision, Violation};
 use crate::servicer::convert;
 use crate::servicer::error::CallError;
 use crate::servicer::{reached, resume_token};
@@ -46,7 +46,7 @@ pub(super) fn begin(
 
 struct Watcher {
     catalogue: Arc<Catalogue>,
-    newest: watch::Receiver<u64>,
+    newest: watch::Receiver<Revision>,
     messages: mpsc::Sender<Message>,
     most_behind: u64,
     /// The history up to the last change that was sent.
@@ -100,7 +100,7 @@ impl Watcher {
                 self.send(self.told, WatchEvent::CaughtUp(true)).await?;
             }
             let newest = *self.newest.borrow_and_update();
-            let behind = newest.saturating_sub(self.told.revision);
+            let behind = newest.since(self.told.revision).unwrap_or_default();
             if is_level && behind > self.most_behind {
                 return Err(CallError::TooSlow { resume: self.told.revision }.into());
             }
@@ -120,10 +120,10 @@ impl Watcher {
     }
 
     /// Sends all movies, and returns the revision that they are at.
-    async fn copy(&mut self) -> Result<u64, End> {
+    async fn copy(&mut self) -> Result<Revision, End> {
         let snapshot = self.catalogue.snapshot();
         self.told = snapshot.point();
-        let revision = signed(self.told.revision);
+        let revision = self.told.revision.to_i64();
         for movie in snapshot.movies() {
             let event = Some(WatchEvent::Upserted(convert::response(&Record::new(&movie))));
             // A copy cannot be resumed in the middle, so it has no token.
@@ -134,7 +134,7 @@ impl Watcher {
 
     /// Returns the point at a revision, once the catalogue is at it.
     async fn at_revision(&mut self, asked: i64) -> Result<HistoryPoint, CallError> {
-        let Ok(revision) = u64::try_from(asked) else {
+        let Ok(revision) = Revision::try_from(asked) else {
             return Err(CallError::RevisionUnknown { asked, revision: *self.newest.borrow() });
         };
         if let Err(ChangesError::Ahead { .. }) = self.catalogue.point_at(revision) {
@@ -158,7 +158,7 @@ impl Watcher {
     }
 
     async fn send(&self, point: HistoryPoint, event: WatchEvent) -> Result<(), End> {
-        let (revision, event) = (signed(point.revision), Some(event));
+        let (revision, event) = (point.revision.to_i64(), Some(event));
         let resume_token = resume_token::encode(point);
         self.send_message(WatchMoviesResponse { revision, event, resume_token }).await
     }
@@ -168,23 +168,19 @@ impl Watcher {
     }
 }
 
-fn signed(revision: u64) -> i64 {
-    i64::try_from(revision).unwrap_or(i64::MAX)
-}
-
 /// Returns the error of a watch that wants the changes after a revision.
-fn not_followed(error: ChangesError, from: u64) -> CallError {
+fn not_followed(error: ChangesError, from: Revision) -> CallError {
     match error {
         ChangesError::Compacted { oldest } => CallError::Compacted { from, oldest },
         ChangesError::HistoryChanged => CallError::HistoryChanged { from },
         ChangesError::Ahead { newest } => {
-            CallError::RevisionUnknown { asked: signed(from), revision: newest }
+            CallError::RevisionUnknown { asked: from.to_i64(), revision: newest }
         }
     }
 }
 
-fn distance(from: u64, to: u64) -> usize {
-    usize::try_from(to.saturating_sub(from)).unwrap_or(usize::MAX)
+fn distance(from: Revision, to: Revision) -> usize {
+    usize::try_from(to.since(from).unwrap_or_default()).unwrap_or(usize::MAX)
 }
 
 fn told_of(event: &Event) -> WatchEvent {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::catalogue::{Committed, HistoryPoint, Loaded};
+use crate::movie::Revision;
 use crate::store::error::StoreError;
 use crate::store::plan::{NewRequest, StoredRequest};
 use crate::store::status::Access;
@@ -50,7 +51,7 @@ pub(super) trait Engine {
     /// # Errors
     ///
     /// [`StoreError::Compacted`] if not all of them are kept.
-    async fn changes(&mut self, after: u64, up_to: u64) -> Result<Vec<Committed>, StoreError>;
+    async fn changes(&mut self, after: Revision, up_to: Revision) -> Result<Vec<Committed>, StoreError>;
 
     /// Reads, in the transaction, which of these requests were made before.
     async fn requests(&mut self, ids: &[&str]) -> Result<HashMap<String, StoredRequest>, StoreError>;

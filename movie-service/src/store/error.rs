@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::movie::Revision;
 use crate::store::command::WriteError;
 
 /// Why a store cannot be used.
@@ -51,7 +52,7 @@ pub enum StoreError {
     Locked,
     /// The changes that are asked for are no longer kept.
     #[error("the changes since revision {0} are no longer kept")]
-    Compacted(u64),
+    Compacted(Revision),
     /// It takes no writes.
     #[error("the store takes no writes, as a standby does")]
     ReadOnly,
@@ -59,9 +60,9 @@ pub enum StoreError {
     #[error("the standby is at revision {at}, and the service has seen {known}; waiting for it to catch up")]
     StandbyBehind {
         /// Where the standby is.
-        at: u64,
+        at: Revision,
         /// Where the service is.
-        known: u64,
+        known: Revision,
     },
     /// A statement has values that the database cannot hold.
     #[error("the store cannot hold what was to be written: {0}")]

@@ -80,7 +80,7 @@ impl<E: Engine> Follower<E> {
     async fn look_with(&mut self, engine: &mut E) -> Result<Access, StoreError> {
         let look = timeout(LOOK_TIMEOUT, engine.look()).await.map_err(|_| StoreError::Late)??;
         let known = self.replica.point();
-        self.replica.metrics.lag(look.head.revision.saturating_sub(known.revision));
+        self.replica.metrics.lag(look.head.revision.since(known.revision).unwrap_or_default());
         if look.access == Access::ReadOnly && look.head.revision < known.revision {
             // It may be about to receive what is missing, or to become a primary without it.
             let behind = *self.behind_since.get_or_insert_with(Instant::now);

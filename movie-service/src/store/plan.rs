@@ -6,7 +6,7 @@ use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalogue::{Committed, HistoryPoint, Record, Snapshot};
-use crate::movie::{self, Movie, Time, Violation};
+use crate::movie::{self, Movie, Revision, Time, Violation};
 use crate::store::command::{Command, Field, Imported, Outcome, WriteError};
 
 /// A stored request (idempotency record) and its result.
@@ -26,7 +26,7 @@ pub struct NewRequest {
     /// A hash of what it asks for.
     pub fingerprint: u64,
     /// The revision of the change that it makes.
-    pub revision: u64,
+    pub revision: Revision,
 }
 
 /// Commands that are to be committed together.

@@ -47,7 +47,7 @@ impl Replica {
                 in_time(engine.rollback()).await?;
                 return self.reload(engine, StoreReload::HistoryChanged).await;
             }
-            let up_to = head.revision.min(known.revision + FOLLOWED_CHANGES);
+            let up_to = head.revision.min(known.revision.plus(FOLLOWED_CHANGES));
             match engine.changes(known.revision, up_to).await {
                 Ok(changes) => {
                     in_time(engine.commit()).await?;

@@ -12,7 +12,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use crate::catalogue::{
     Catalogue, ChainValue, Change, ChangesError, Committed, HistoryPoint, Loaded, Record, Snapshot,
 };
-use crate::movie::Movie;
+use crate::movie::{Movie, Revision};
 use crate::store::command::{Command, Outcome, WriteError};
 use crate::store::engine::{Engine, Look};
 use crate::store::error::StoreError;
@@ -65,7 +65,7 @@ struct State {
 
 impl State {
     fn new() -> Self {
-        let start = HistoryPoint { revision: 0, chain: ChainValue::from_bytes([7; 16]) };
+        let start = HistoryPoint { revision: Revision::default(), chain: ChainValue::from_bytes([7; 16]) };
         let anchor = Committed { point: start, id: "".into(), record: None };
         Self { snapshot: Snapshot::default().at(start), log: vec![anchor] }
     }
@@ -163,9 +163,10 @@ impl Engine for Model {
         Ok(self.begin())
     }
 
-    async fn changes(&mut self, after: u64, up_to: u64) -> Result<Vec<Committed>, StoreError> {
+    async fn changes(&mut self, after: Revision, up_to: Revision) -> Result<Vec<Committed>, StoreError> {
         let changes = self.state().log[1..].iter();
-        let changes = changes.filter(|change| (after + 1..=up_to).contains(&change.point.revision));
+        let changes =
+            changes.filter(|change| after < change.point.revision && change.point.revision <= up_to);
         crate::store::sql::changes_between(changes.cloned().collect(), after, up_to)
     }
 
@@ -348,7 +349,7 @@ async fn check(steps: Vec<Step>) {
             }
             Step::Compact(keep) => {
                 let mut database = node.database.borrow_mut();
-                let oldest = database.state.head().revision.saturating_sub(keep);
+                let oldest = database.state.head().revision.minus(keep);
                 database.state.log.retain(|change| change.point.revision >= oldest);
             }
             Step::Look => {

@@ -12,6 +12,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::time::{self, MissedTickBehavior, timeout};
 use tracing::error;
 
+use crate::movie::Revision;
 use crate::store::command::{Command, Outcome, WriteError};
 use crate::store::engine::Engine;
 use crate::store::error::StoreError;
@@ -219,7 +220,7 @@ impl<E: Engine> Writer<E> {
     }
 
     /// Applies the changes that others committed up to a revision, in the transaction.
-    async fn apply_missing(&self, engine: &mut E, up_to: u64) -> Result<(), Failure> {
+    async fn apply_missing(&self, engine: &mut E, up_to: Revision) -> Result<(), Failure> {
         let known = self.replica.point().revision;
         if known < up_to {
             match engine.changes(known, up_to).await {

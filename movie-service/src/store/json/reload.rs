@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use std::{fs, io};
 
 use crate::catalogue::{Catalogue, HistoryPoint, Snapshot};
+use crate::movie::Revision;
 use crate::reload::{self, Files, Handle, Outcome};
 use crate::store::json::load::{LoadError, load};
 
@@ -30,8 +31,8 @@ impl JsonDatabase {
         // The history begins with the movies of the file, at the time when that was written: services over the same file
         // agree on it, also after a restart, and a later version has a higher revision than any change before.
         let since_epoch = modified.unwrap_or_else(|_| SystemTime::now()).duration_since(UNIX_EPOCH);
-        let revision = u64::try_from(since_epoch.unwrap_or_default().as_micros()).unwrap_or_default();
-        let begin = HistoryPoint { revision, chain: movies.digest() };
+        let micros = u64::try_from(since_epoch.unwrap_or_default().as_micros()).unwrap_or_default();
+        let begin = HistoryPoint { revision: Revision::new(micros), chain: movies.digest() };
         Ok((Self { path: path.to_owned(), files }, movies.at(begin)))
     }
 

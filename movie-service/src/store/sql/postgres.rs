@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
 use crate::catalogue::{Committed, HistoryPoint, Loaded, Snapshot};
+use crate::movie::Revision;
 use crate::store::StoreError;
 use crate::store::engine::{Engine, Look};
 use crate::store::plan::{NewRequest, StoredRequest};
@@ -256,12 +257,9 @@ impl Engine for Postgres {
         let connection = self.transaction()?;
         raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *connection).await.map_err(failed)?;
         let snapshot = movies(connection).await?;
-        let oldest = head.revision.saturating_sub(latest as u64);
+        let oldest = head.revision.minus(latest as u64);
         // The row before the oldest kept change is read for its chain value.
-        let rows = match oldest.checked_sub(1) {
-            Some(before) => changes(connection, signed(before), head.revision).await?,
-            None => changes(connection, -1, head.revision).await?,
-        };
+        let rows = changes(connection, oldest.to_i64() - 1, head.revision).await?;
         self.commit().await?;
         rows::loaded(snapshot, head, rows)
     }
@@ -277,8 +275,8 @@ impl Engine for Postgres {
         self.open().await?.begin_at_head(&format!("BEGIN; {TIMEOUTS}"), lock).await
     }
 
-    async fn changes(&mut self, after: u64, up_to: u64) -> Result<Vec<Committed>, StoreError> {
-        let found = changes(self.transaction()?, signed(after), up_to).await?;
+    async fn changes(&mut self, after: Revision, up_to: Revision) -> Result<Vec<Committed>, StoreError> {
+        let found = changes(self.transaction()?, after.to_i64(), up_to).await?;
         rows::changes_between(found, after, up_to)
     }
 
@@ -305,10 +303,10 @@ impl Engine for Postgres {
             let delete = sqlx::query("DELETE FROM movies WHERE id = ANY($1)").persistent(false).bind(removed);
             delete.execute(&mut *connection).await.map_err(failed)?;
         }
-        let positions: Vec<_> = upserted.iter().map(|(position, ..)| signed(*position)).collect();
+        let positions: Vec<_> = upserted.iter().map(|(position, ..)| position.to_i64()).collect();
         let ids: Vec<_> = upserted.iter().map(|(_, id, _)| *id).collect();
         let movies: Vec<_> = upserted.iter().map(|(.., record)| &**record.bytes()).collect();
-        let revisions: Vec<_> = changes.iter().map(|change| signed(change.point.revision)).collect();
+        let revisions: Vec<_> = changes.iter().map(|change| change.point.revision.to_i64()).collect();
         let changed_ids: Vec<_> = changes.iter().map(|change| &*change.id).collect();
         let record = |change: &'_ Committed| change.record.as_ref().map(|record| record.bytes().to_vec());
         let records: Vec<_> = changes.iter().map(record).collect();
@@ -325,11 +323,11 @@ impl Engine for Postgres {
         let statement = sqlx::query(statement).persistent(false);
         let statement = statement.bind(positions).bind(ids).bind(movies);
         let statement = statement.bind(revisions).bind(changed_ids).bind(records).bind(chains);
-        let statement = statement.bind(signed(last.point.revision)).bind(&last.point.chain.as_bytes()[..]);
+        let statement = statement.bind(last.point.revision.to_i64()).bind(&last.point.chain.as_bytes()[..]);
         statement.execute(&mut *connection).await.map_err(failed)?;
         if !requests.is_empty() {
             let ids: Vec<_> = requests.iter().map(|request| &*request.id).collect();
-            let revisions: Vec<_> = requests.iter().map(|request| signed(request.revision)).collect();
+            let revisions: Vec<_> = requests.iter().map(|request| request.revision.to_i64()).collect();
             let fingerprints: Vec<_> =
                 requests.iter().map(|request| request.fingerprint.cast_signed()).collect();
             let insert = "INSERT INTO requests (request_id, revision, fingerprint) \
@@ -399,10 +397,10 @@ async fn movies(connection: &mut PgConnection) -> Result<Snapshot, StoreError> {
 async fn changes(
     connection: &mut PgConnection,
     after: i64,
-    up_to: u64,
+    up_to: Revision,
 ) -> Result<Vec<Committed>, StoreError> {
     let select = "SELECT revision, id, movie, chain FROM changes WHERE revision > $1 AND revision <= $2 ORDER BY revision";
-    let select = sqlx::query(select).persistent(false).bind(after).bind(signed(up_to));
+    let select = sqlx::query(select).persistent(false).bind(after).bind(up_to.to_i64());
     let mut found = select.fetch(connection);
     let mut changes = Vec::new();
     while let Some(row) = timeout(ROW_TIMEOUT, found.next()).await.map_err(|_| StoreError::Late)? {

@@ -5,16 +5,17 @@ use std::collections::HashMap;
 use crate::catalogue::{
     Builder, ChainValue, ChangeError, Committed, Draft, HistoryPoint, Loaded, Movie, Record, Snapshot,
 };
+use crate::movie::Revision;
 use crate::store::StoreError;
 
-/// Returns a revision as the store has it.
-pub(super) fn signed(revision: u64) -> i64 {
-    i64::try_from(revision).unwrap_or(i64::MAX)
+/// Returns a number as the store has it.
+pub(super) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Reads a revision.
-pub(super) fn revision(revision: i64) -> Result<u64, StoreError> {
-    u64::try_from(revision).map_err(|_| StoreError::Damaged(format!("it has the revision {revision}")))
+pub(super) fn revision(revision: i64) -> Result<Revision, StoreError> {
+    Revision::try_from(revision).map_err(|_| StoreError::Damaged(format!("it has the revision {revision}")))
 }
 
 /// Reads a revision and its chain value.
@@ -47,11 +48,15 @@ pub(super) fn change(
 /// Returns the changes after a revision up to another, if the rows are all of them.
 pub(in crate::store) fn changes_between(
     changes: Vec<Committed>,
-    after: u64,
-    up_to: u64,
+    after: Revision,
+    up_to: Revision,
 ) -> Result<Vec<Committed>, StoreError> {
-    let revisions = changes.iter().map(|change| change.point.revision);
-    if revisions.eq(after + 1..=up_to) { Ok(changes) } else { Err(StoreError::Compacted(after)) }
+    let revisions = changes.iter().map(|change| change.point.revision.number());
+    if revisions.eq(after.number() + 1..=up_to.number()) {
+        Ok(changes)
+    } else {
+        Err(StoreError::Compacted(after))
+    }
 }
 
 /// Puts together what a store holds: its movies, and the latest rows of the change log, oldest first. The first row
@@ -67,8 +72,8 @@ pub(super) fn loaded(
         return Ok(Loaded { snapshot, oldest: head, latest: Vec::new() });
     };
     let latest: Vec<_> = rows.collect();
-    let points = latest.iter().map(|change| change.point.revision);
-    if !points.eq(oldest.revision + 1..=head.revision)
+    let revisions = latest.iter().map(|change| change.point.revision.number());
+    if !revisions.eq(oldest.revision.number() + 1..=head.revision.number())
         || latest.last().map_or(oldest, |last| last.point) != head
     {
         return Err(StoreError::Damaged("its change log does not lead to its latest revision".into()));
@@ -111,13 +116,14 @@ pub(super) struct MovieRows<'a> {
     /// The ids whose row goes first: a movie that was removed and added again has another position.
     pub(super) removed: Vec<&'a str>,
     /// Position, id and movie of the rows that are added or, where the id is there, replaced.
-    pub(super) upserted: Vec<(u64, &'a str, &'a Record)>,
+    pub(super) upserted: Vec<(Revision, &'a str, &'a Record)>,
 }
 
 impl<'a> MovieRows<'a> {
     /// Returns what these changes do: the last change of a movie counts.
     pub(super) fn after(changes: &'a [Committed]) -> Self {
-        let mut last: HashMap<&str, (u64, Option<&Record>, bool)> = HashMap::with_capacity(changes.len());
+        let mut last: HashMap<&str, (Revision, Option<&Record>, bool)> =
+            HashMap::with_capacity(changes.len());
         for Committed { point, id, record } in changes {
             let (position, latest, is_removed) = last.entry(id).or_insert((point.revision, None, false));
             if latest.is_none() {
@@ -168,7 +174,8 @@ mod tests {
             ("2", false),
         ]);
         let rows = MovieRows::after(&changes);
-        let upserted: Vec<_> = rows.upserted.iter().map(|(position, id, _)| (*position, *id)).collect();
+        let upserted: Vec<_> =
+            rows.upserted.iter().map(|(position, id, _)| (position.number(), *id)).collect();
         assert_eq!(upserted, [(4, "3"), (5, "1")]);
         let mut removed = rows.removed;
         removed.sort_unstable();
@@ -177,11 +184,16 @@ mod tests {
 
     #[test]
     fn a_change_log_with_a_gap_is_not_followed() {
+        let at = Revision::new;
         let mut all = changes(&[("1", true), ("2", true), ("3", true)]);
-        assert!(changes_between(all.clone(), 0, 3).is_ok());
-        assert!(matches!(changes_between(all.clone(), 0, 4), Err(StoreError::Compacted(0))));
+        assert!(changes_between(all.clone(), at(0), at(3)).is_ok());
+        assert!(
+            matches!(changes_between(all.clone(), at(0), at(4)), Err(StoreError::Compacted(from)) if from == at(0))
+        );
         all.remove(1);
-        assert!(matches!(changes_between(all, 0, 3), Err(StoreError::Compacted(0))));
+        assert!(
+            matches!(changes_between(all, at(0), at(3)), Err(StoreError::Compacted(from)) if from == at(0))
+        );
     }
 
     #[test]

@@ -12,6 +12,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
 use tracing::warn;
 
 use crate::catalogue::{Committed, HistoryPoint, Loaded, Snapshot};
+use crate::movie::Revision;
 use crate::store::StoreError;
 use crate::store::engine::{Engine, Look};
 use crate::store::plan::{NewRequest, StoredRequest};
@@ -185,7 +186,7 @@ impl Engine for Sqlite {
         let head = self.begin_read().await?;
         let connection = self.transaction()?;
         let snapshot = movies(connection)?;
-        let oldest = head.revision.saturating_sub(latest as u64);
+        let oldest = head.revision.minus(latest as u64);
         let rows = changes(connection, "revision >= ?1 AND revision <= ?2", oldest, head.revision)?;
         self.commit().await?;
         rows::loaded(snapshot, head, rows)
@@ -203,7 +204,7 @@ impl Engine for Sqlite {
         head(self.transaction()?)
     }
 
-    async fn changes(&mut self, after: u64, up_to: u64) -> Result<Vec<Committed>, StoreError> {
+    async fn changes(&mut self, after: Revision, up_to: Revision) -> Result<Vec<Committed>, StoreError> {
         let found = changes(self.transaction()?, "revision > ?1 AND revision <= ?2", after, up_to)?;
         rows::changes_between(found, after, up_to)
     }
@@ -339,13 +340,13 @@ fn movies(connection: &Connection) -> Result<Snapshot, StoreError> {
 fn changes(
     connection: &Connection,
     condition: &str,
-    first: u64,
-    last: u64,
+    first: Revision,
+    last: Revision,
 ) -> Result<Vec<Committed>, StoreError> {
     let select =
         format!("SELECT revision, id, movie, chain FROM changes WHERE {condition} ORDER BY revision");
     let mut statement = connection.prepare_cached(&select).map_err(failed)?;
-    let mut found = statement.query([signed(first), signed(last)]).map_err(failed)?;
+    let mut found = statement.query([first.to_i64(), last.to_i64()]).map_err(failed)?;
     let mut changes = Vec::new();
     while let Some(row) = found.next().map_err(failed)? {
         let id = row.get_ref(1).and_then(|id| Ok(id.as_str()?)).map_err(failed)?;
@@ -368,32 +369,32 @@ fn put(connection: &Connection, changes: &[Committed], requests: &[NewRequest]) 
          ON CONFLICT (id) DO UPDATE SET movie = excluded.movie",
     )?;
     for (position, id, record) in upserted {
-        upsert.execute(params![signed(position), id, &**record.bytes()])?;
+        upsert.execute(params![position.to_i64(), id, &**record.bytes()])?;
     }
     let mut insert = connection
         .prepare_cached("INSERT INTO changes (revision, id, movie, chain) VALUES (?1, ?2, ?3, ?4)")?;
     for Committed { point, id, record } in changes {
         let movie = record.as_ref().map(|record| &**record.bytes());
-        insert.execute(params![signed(point.revision), &**id, movie, point.chain.as_bytes()])?;
+        insert.execute(params![point.revision.to_i64(), &**id, movie, point.chain.as_bytes()])?;
     }
     let mut insert = connection
         .prepare_cached("INSERT INTO requests (request_id, revision, fingerprint) VALUES (?1, ?2, ?3)")?;
     for NewRequest { id, fingerprint, revision } in requests {
-        insert.execute(params![id, signed(*revision), fingerprint.cast_signed()])?;
+        insert.execute(params![id, revision.to_i64(), fingerprint.cast_signed()])?;
     }
     if let Some(last) = changes.last() {
         let mut update = connection.prepare_cached("UPDATE head SET revision = ?1, chain = ?2")?;
-        update.execute(params![signed(last.point.revision), last.point.chain.as_bytes()])?;
+        update.execute(params![last.point.revision.to_i64(), last.point.chain.as_bytes()])?;
     }
     Ok(())
 }
 
 /// Removes up to `most` changes that are older than the latest `keep`; returns how many, and whether more are left. The row
 /// before the oldest change that is kept stays, for its chain value.
-fn compact(connection: &Connection, head: u64, keep: u64, most: u64) -> rusqlite::Result<(usize, bool)> {
+fn compact(connection: &Connection, head: Revision, keep: u64, most: u64) -> rusqlite::Result<(usize, bool)> {
     let oldest: Option<i64> =
         connection.query_row("SELECT min(revision) FROM changes", [], |row| row.get(0))?;
-    let wanted = signed(head.saturating_sub(keep));
+    let wanted = head.minus(keep).to_i64();
     let bound = wanted.min(oldest.unwrap_or(wanted).saturating_add(signed(most)));
     connection.prepare_cached("DELETE FROM requests WHERE revision < ?1")?.execute([bound])?;
     let removed = connection.prepare_cached("DELETE FROM changes WHERE revision < ?1")?.execute([bound])?;
