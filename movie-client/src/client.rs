@@ -210,10 +210,11 @@ impl Client {
     /// If the response is lost, the call is retried with the same request id, so the movie is added once.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/service.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), movie_client::Error> {
-    /// # let client = Service::writable().await.client();
+    /// # let service = Service::writable();
+    /// # let client = service.client();
     /// use movie_client::Movie;
     ///
     /// let movie = Movie { title: "Alien".to_owned(), year: Some(1979), ..Movie::default() };
@@ -237,10 +238,11 @@ impl Client {
     /// has an etag, the update succeeds only if the stored movie has the same etag.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/service.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), movie_client::Error> {
-    /// # let client = Service::writable().await.client();
+    /// # let service = Service::writable();
+    /// # let client = service.client();
     /// # client.create(Movie { id: "alien".to_owned(), title: "Alien".to_owned(), ..Movie::default() }).await?;
     /// # use movie_client::Movie;
     /// use movie_client::{Error, Field};
@@ -302,10 +304,11 @@ impl Client {
     /// movies are a good size for one call. The deadline applies to the whole call.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/service.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), movie_client::Error> {
-    /// # let client = Service::writable().await.client();
+    /// # let service = Service::writable();
+    /// # let client = service.client();
     /// use movie_client::Movie;
     ///
     /// let movies = ["Alien", "Aliens"].map(|title| Movie {
@@ -334,10 +337,11 @@ impl Client {
     /// restart of the service, the watch reconnects and resumes, without a time limit.
     ///
     /// ```
-    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/service.rs"));
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), movie_client::Error> {
-    /// # let client = Service::writable().await.client();
+    /// # let service = Service::writable();
+    /// # let client = service.client();
     /// # client.create(movie_client::Movie { title: "Alien".to_owned(), ..Default::default() }).await?;
     /// use movie_client::{Event, Start};
     /// use tokio_stream::StreamExt;

@@ -1,10 +1,11 @@
 //! Client library of the movie service.
 //!
 //! ```
-//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/library/service.rs"));
+//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/service.rs"));
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let address = Service::read_only().address();
+//! # let service = Service::read_only("movies.json");
+//! # let address = service.address.to_string().parse()?;
 //! use movie_client::{Client, Config, Error, Filter, Query};
 //! use tokio_stream::StreamExt;
 //!
@@ -54,6 +55,10 @@ mod config;
 mod error;
 mod movie;
 mod watch;
+
+// The helpers of the tests name this crate.
+#[cfg(test)]
+extern crate self as movie_client;
 
 pub use self::address::{Address, InvalidAddress};
 pub use self::call::ResponseStream;

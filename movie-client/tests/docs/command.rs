@@ -5,6 +5,7 @@ use std::process;
 use clap::Parser;
 use movie_client::cli::args::Args;
 use movie_service::config::{Config, Database};
+use movie_service::store::json;
 
 use crate::files::{Files, members};
 use crate::service::Service;
@@ -109,7 +110,8 @@ impl Command {
                 // The service runs on a free port, because the port of the command may be in use. Writable stores are
                 // not started.
                 if let Database::Json(path) = &config.database {
-                    *service = Some(Service::start(&files.find(&path.to_string_lossy())?)?);
+                    let movies = json::load(&files.find(&path.to_string_lossy())?);
+                    *service = Some(Service::of(movies.map_err(|error| error.to_string())?));
                 }
                 Ok(Outcome::silent())
             }

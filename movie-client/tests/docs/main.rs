@@ -19,17 +19,50 @@
 //! | `text movie=ID` | the wire format of this movie |
 //! | `text arrows` | the crates of the workspace and their dependencies |
 
+//!
+//! The finished exercise of the tutorial is compiled here, and its test runs. It adds a module to `movie-proto` and one to
+//! `movie-service`, for both of which this crate stands.
+
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+extern crate movie_proto as contract;
+extern crate movie_service as library;
+// From here on, the paths of the exercise refer to this crate.
+extern crate self as movie_proto;
+extern crate self as movie_service;
 
 mod arrows;
 mod check;
 mod command;
 mod files;
 mod markdown;
+#[path = "../support/service.rs"]
+#[allow(dead_code, reason = "the integration tests use the rest")]
 mod service;
 mod wire;
 
+#[path = "../../../docs/exercise/movie-service/src/best_movie.rs"]
+pub mod best_movie;
+#[path = "../../../docs/exercise/movie-client/tests/best_movie.rs"]
+mod best_movie_test;
+/// The module that the exercise adds to `movie-proto`.
+pub mod exercise {
+    /// The package `exercise.v1`.
+    #[allow(
+        clippy::pedantic,
+        unreachable_pub,
+        unused_qualifications,
+        reason = "all the code here is generated"
+    )]
+    pub mod v1 {
+        include!("../../../docs/exercise/movie-proto/src/generated/exercise.v1.rs");
+    }
+}
+
 use std::fs;
+
+pub use contract::MovieData;
+pub use library::*;
 
 use crate::check::problems;
 use crate::files::Files;

@@ -6,19 +6,15 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use movie_proto::movie_client::MovieClient;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::process::{command, database};
 
-/// Who signs certificates.
-pub(crate) struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub(crate) use self::authority::{Authority, Pair};
 
-/// A certificate and its key, in PEM.
-pub(crate) struct Pair {
-    cert: String,
-    key: String,
-}
+#[path = "../../../movie-client/tests/support/certificates.rs"]
+#[allow(dead_code, reason = "the tests of the client use the rest")]
+mod authority;
 
 /// A service's files, in a folder of the test's own, and who signed them.
 pub(crate) struct Files {
@@ -27,31 +23,6 @@ pub(crate) struct Files {
 }
 
 impl Authority {
-    pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    /// Signs a certificate of this name.
-    pub(crate) fn pair(&self, name: &str) -> Pair {
-        self.pair_until(name, 4096)
-    }
-
-    /// Signs a certificate of this name that expires in this year.
-    pub(crate) fn pair_until(&self, name: &str, year: i32) -> Pair {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
-        params.not_after = rcgen::date_time_ymd(year, 1, 1);
-        params.distinguished_name.push(DnType::CommonName, name);
-        Pair { cert: params.signed_by(&key, &self.0).unwrap().pem(), key: key.serialize_pem() }
-    }
-
-    /// Its own certificate, in PEM.
-    pub(crate) fn pem(&self) -> String {
-        self.0.pem()
-    }
-
     /// The settings of a client that trusts it.
     pub(crate) fn trusted(&self) -> ClientTlsConfig {
         ClientTlsConfig::new().ca_certificate(Certificate::from_pem(self.pem())).domain_name("localhost")

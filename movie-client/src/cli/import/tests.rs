@@ -2,6 +2,9 @@
 
 mod ids;
 mod sending;
+#[path = "../../../tests/support/service.rs"]
+#[allow(dead_code, reason = "other suites use the rest")]
+mod service;
 
 use std::fs;
 use std::io::Write;

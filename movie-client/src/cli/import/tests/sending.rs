@@ -1,29 +1,10 @@
 //! Sending of movies, and the results of imports.
 
-use movie_service::access::Access;
-use movie_service::found::Found;
-use movie_service::server::accept::listener::{Address, Listener};
-use movie_service::server::serve::Server;
-use movie_service::store::Store;
-use movie_service::store::sql::Source;
-use movie_service::telemetry::store_metrics::StoreMetrics;
-
+use super::service::Service;
 use super::*;
 use crate::Config;
 use crate::cli::failure;
 use crate::cli::output::Format;
-
-/// Starts a service over an empty store, which runs as long as the test's runtime, and returns a client.
-async fn service(folder: &TempDir) -> Client {
-    let source = Source::Sqlite(folder.path().join("movies.db"));
-    let (store, catalogue) = Store::open(&source, 100, StoreMetrics::default()).await.unwrap();
-    let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
-    let address = listener.address().unwrap().to_string();
-    let access = Access::open(None, true).unwrap();
-    let server = Server { store, access, ..Server::new(catalogue, Found::quiet()) };
-    tokio::spawn(server.serve(listener, std::future::pending()));
-    Client::connect(&Config::new([address.parse().unwrap()])).unwrap()
-}
 
 fn args(files: &[PathBuf]) -> args::Import {
     args::Import { files: files.to_vec(), strict: false, make_ids: false, dry_run: false }
@@ -36,8 +17,8 @@ fn counts(outcome: &Outcome) -> (u64, u64, u64, u64, u64) {
 
 #[tokio::test]
 async fn unchanged_movies_are_not_written_and_rejected_movies_are_reported_by_line() {
-    let folder = TempDir::new().unwrap();
-    let client = service(&folder).await;
+    let service = Service::writable();
+    let client = service.client();
     let args = args(&[sample("imdb/title.basics.tsv"), sample("movielens/movies.csv")]);
     let mut reported = Vec::new();
     let outcome = run(&client, &args, &mut reported).await.unwrap();
@@ -59,7 +40,8 @@ async fn unchanged_movies_are_not_written_and_rejected_movies_are_reported_by_li
 #[tokio::test]
 async fn a_strict_import_stops_at_the_first_rejected_row() {
     let folder = TempDir::new().unwrap();
-    let client = service(&folder).await;
+    let service = Service::writable();
+    let client = service.client();
     let file = folder.path().join("movies.ndjson");
     let text = "{\"id\": \"1\", \"title\": \"A\"}\n{\"id\": \"2\", \"title\": \"B\"}\nnonsense\n{\"id\": \"4\", \"title\": \"D\"}\n";
     fs::write(&file, text).unwrap();
@@ -93,7 +75,8 @@ async fn a_strict_import_stops_at_the_first_rejected_row() {
 #[tokio::test]
 async fn imports_with_most_or_all_rows_rejected_have_their_own_exit_codes() {
     let folder = TempDir::new().unwrap();
-    let client = service(&folder).await;
+    let service = Service::writable();
+    let client = service.client();
     let file = folder.path().join("movies.ndjson");
     let options = OutputOptions { format: Format::Csv, width: None, colours: false };
     let good = "{\"id\": 1, \"title\": \"A\"}\n";
@@ -125,7 +108,8 @@ async fn imports_with_most_or_all_rows_rejected_have_their_own_exit_codes() {
 #[tokio::test]
 async fn invalid_rows_of_a_related_file_reject_no_movies() {
     let folder = TempDir::new().unwrap();
-    let client = service(&folder).await;
+    let service = Service::writable();
+    let client = service.client();
     let file = folder.path().join("movies.csv");
     fs::write(&file, "movieId,title,genres\n1,Ran (1985),Drama\n").unwrap();
     fs::write(folder.path().join("ratings.csv"), format!("movieId,rating\n{}", "1,many\n".repeat(5)))
@@ -141,7 +125,8 @@ async fn invalid_rows_of_a_related_file_reject_no_movies() {
 #[tokio::test]
 async fn missing_ids_are_reported_once_per_file_with_the_flag_that_generates_them() {
     let folder = TempDir::new().unwrap();
-    let client = service(&folder).await;
+    let service = Service::writable();
+    let client = service.client();
     let file = folder.path().join("movies.ndjson");
     let movies: Vec<_> = (0..30).map(|number| format!("{{\"title\": \"{number}\"}}\n")).collect();
     fs::write(&file, movies.concat()).unwrap();
@@ -238,7 +223,8 @@ async fn a_failed_import_reports_its_error_and_the_first_rejected_rows() {
 #[tokio::test]
 async fn files_are_sent_in_batches_in_order() {
     let folder = TempDir::new().unwrap();
-    let client = service(&folder).await;
+    let service = Service::writable();
+    let client = service.client();
     let file = folder.path().join("movies.ndjson");
     // Each of ten movies occurs many times; its last occurrence stays.
     let lines: Vec<_> = (0..25_000)

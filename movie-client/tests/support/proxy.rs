@@ -26,6 +26,8 @@ struct Behaviour {
     drops_responses: bool,
     /// Returns the number of bytes from the service after which a new connection is closed.
     limit: Box<dyn FnMut() -> usize + Send>,
+    /// Number of bytes from the client after which a new connection is closed.
+    request_limit: u64,
     connections: usize,
 }
 
@@ -34,8 +36,13 @@ impl Proxy {
     pub(crate) async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
-        let behaviour =
-            Behaviour { target, drops_responses: false, limit: Box::new(|| usize::MAX), connections: 0 };
+        let behaviour = Behaviour {
+            target,
+            drops_responses: false,
+            limit: Box::new(|| usize::MAX),
+            request_limit: u64::MAX,
+            connections: 0,
+        };
         let shared =
             Arc::new(Shared { disconnects: watch::Sender::default(), behaviour: Mutex::new(behaviour) });
         let connections = Arc::clone(&shared);
@@ -74,6 +81,11 @@ impl Proxy {
         self.behaviour(|behaviour| behaviour.limit = Box::new(limit));
     }
 
+    /// Closes each new connection after this number of bytes from the client.
+    pub(crate) fn limit_request_bytes(&self, bytes: u64) {
+        self.behaviour(|behaviour| behaviour.request_limit = bytes);
+    }
+
     /// Connects new connections to another service.
     pub(crate) fn set_target(&self, target: SocketAddr) {
         self.behaviour(|behaviour| behaviour.target = target);
@@ -92,14 +104,15 @@ impl Proxy {
 impl Shared {
     /// Forwards bytes until one side closes the connection.
     async fn relay(&self, client: TcpStream) {
-        let (target, mut limit) = {
+        let (target, mut limit, request_limit) = {
             let mut behaviour = self.behaviour.lock().unwrap();
             behaviour.connections += 1;
-            (behaviour.target, (behaviour.limit)())
+            (behaviour.target, (behaviour.limit)(), behaviour.request_limit)
         };
         let Ok(server) = TcpStream::connect(target).await else { return };
-        let ((mut from_client, mut to_client), (mut from_server, mut to_server)) =
+        let ((from_client, mut to_client), (mut from_server, mut to_server)) =
             (client.into_split(), server.into_split());
+        let mut requests = from_client.take(request_limit);
         let responses = async {
             let mut buffer = [0; 4096];
             while limit > 0 {
@@ -116,7 +129,7 @@ impl Shared {
         };
         tokio::select! {
             () = responses => {}
-            _ = copy(&mut from_client, &mut to_server) => {}
+            _ = copy(&mut requests, &mut to_server) => {}
         }
     }
 }

@@ -2,75 +2,51 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
-use std::sync::Arc;
 
 use movie_client::{Client, Config, Error, Identity, Token};
-use movie_service::access::{Access, token};
-use movie_service::catalogue::{Catalogue, Snapshot};
-use movie_service::found::Found;
+use movie_service::access::token;
 use movie_service::rpc::Role;
 use movie_service::server::accept::tls::{Tls, TlsFiles};
 use movie_service::server::serve::Server;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-use crate::service::{Service, SharedStore};
+use crate::support::certificates::{Authority, Pair};
+use crate::support::service::{Service, SharedStore, access, empty};
 use crate::support::{config, in_time, movie};
 
-/// A certificate authority.
-struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-/// The files of a service, in a temporary directory.
-struct Files(TempDir);
-
-impl Authority {
-    fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    /// Issues a certificate for this name.
-    fn identity(&self, name: &str) -> Identity {
-        let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new([name.to_owned()]).unwrap();
-        let certificate = params.signed_by(&key, &self.0).unwrap().pem().into();
-        Identity { certificate, key: key.serialize_pem().into() }
-    }
-
-    /// Starts a service with a certificate for this name. If `is_mutual`, it requires a client certificate.
-    fn service(&self, name: &str, is_mutual: bool) -> Service {
-        let files = Files(tempfile::tempdir().unwrap());
-        let Identity { certificate, key } = self.identity(name);
-        let client_ca = is_mutual.then(|| files.write("ca.pem", self.0.pem()));
-        let (cert, key) = (files.write("cert.pem", certificate), files.write("key.pem", key));
-        let tls = Some(Tls::load(TlsFiles { cert, key, client_ca }, false).unwrap());
-        Service::start(Server { tls, ..server() })
-    }
-
-    /// Returns a configuration for a local port that trusts this authority.
-    fn trusting_config(&self, address: SocketAddr) -> Config {
-        let mut config = config([]);
-        config.addresses = vec![format!("https://localhost:{}", address.port()).parse().unwrap()];
-        config.tls.authorities = Some(self.0.pem().into());
-        config
-    }
+/// Issues a client certificate for this name.
+fn identity(authority: &Authority, name: &str) -> Identity {
+    let Pair { cert, key } = authority.pair(name);
+    Identity { certificate: cert.into(), key: key.into() }
 }
 
-impl Files {
-    fn write(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
-        let path = self.0.path().join(name);
+/// Starts a service with a certificate for this name. If `is_mutual`, it requires a client certificate.
+fn service(authority: &Authority, name: &str, is_mutual: bool) -> Service {
+    let Pair { cert, key } = authority.pair(name);
+    service_with(&cert, &key, is_mutual.then(|| authority.pem()))
+}
+
+/// Starts a service with this certificate and key. With `client_ca`, it requires a client certificate.
+pub(crate) fn service_with(cert: &str, key: &str, client_ca: Option<String>) -> Service {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
         fs::write(&path, text).unwrap();
         path
-    }
+    };
+    let (cert, key) = (write("cert.pem", cert), write("key.pem", key));
+    let client_ca = client_ca.map(|authority| write("ca.pem", &authority));
+    let tls = Tls::load(TlsFiles { cert, key, client_ca }, false).unwrap();
+    Service::start(Server { tls: Some(tls), ..empty() })
 }
 
-/// A server without movies.
-pub(crate) fn server() -> Server {
-    Server::new(Arc::new(Catalogue::new(Snapshot::default())), Found::quiet())
+/// Returns a configuration for a local port that trusts this authority, in PEM.
+pub(crate) fn trusting_config(authority: &str, address: SocketAddr) -> Config {
+    let mut config = config([]);
+    config.addresses = vec![format!("https://localhost:{}", address.port()).parse().unwrap()];
+    config.tls.authorities = Some(authority.into());
+    config
 }
 
 /// Returns the number of movies of the service.
@@ -97,14 +73,14 @@ async fn assert_unreachable(config: &Config, part: &str) {
 #[tokio::test]
 async fn a_service_with_a_trusted_authority_is_called() {
     let authority = Authority::new();
-    let service = authority.service("localhost", false);
-    assert_eq!(count(&authority.trusting_config(service.socket_address())).await.unwrap(), 0);
+    let service = service(&authority, "localhost", false);
+    assert_eq!(count(&trusting_config(&authority.pem(), service.socket_address())).await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_service_with_an_untrusted_authority_is_not_called() {
-    let service = Authority::new().service("localhost", false);
-    let mut config = Authority::new().trusting_config(service.socket_address());
+    let service = service(&Authority::new(), "localhost", false);
+    let mut config = trusting_config(&Authority::new().pem(), service.socket_address());
     assert_untrusted(&config, "no trusted authority").await;
     config.tls.authorities = Some(b"no certificate".to_vec());
     let error = count(&config).await.unwrap_err();
@@ -117,28 +93,28 @@ async fn a_service_with_an_untrusted_authority_is_not_called() {
 #[tokio::test]
 async fn a_service_with_a_certificate_for_another_name_is_not_called() {
     let authority = Authority::new();
-    let service = authority.service("movies.example", false);
-    assert_untrusted(&authority.trusting_config(service.socket_address()), "movies.example").await;
+    let service = service(&authority, "movies.example", false);
+    assert_untrusted(&trusting_config(&authority.pem(), service.socket_address()), "movies.example").await;
 }
 
 #[tokio::test]
 async fn the_client_presents_its_certificate_on_request() {
     let authority = Authority::new();
-    let service = authority.service("localhost", true);
-    let mut config = authority.trusting_config(service.socket_address());
-    config.tls.identity = Some(authority.identity("a"));
+    let service = service(&authority, "localhost", true);
+    let mut config = trusting_config(&authority.pem(), service.socket_address());
+    config.tls.identity = Some(identity(&authority, "a"));
     assert_eq!(count(&config).await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_missing_or_untrusted_client_certificate_is_reported() {
     let authority = Authority::new();
-    let service = authority.service("localhost", true);
-    let mut config = authority.trusting_config(service.socket_address());
+    let service = service(&authority, "localhost", true);
+    let mut config = trusting_config(&authority.pem(), service.socket_address());
     for (identity, part) in [
         (None, "the server requires a client certificate"),
         (
-            Some(Authority::new().identity("a")),
+            Some(identity(&Authority::new(), "a")),
             "the server rejects the client's certificate: a signature is invalid",
         ),
     ] {
@@ -147,8 +123,8 @@ async fn a_missing_or_untrusted_client_certificate_is_reported() {
         let Error::Unauthenticated { message, .. } = &error else { panic!("{error:?}") };
         assert!(message.contains(part), "{error}");
     }
-    let Identity { certificate, .. } = authority.identity("a");
-    let other = authority.identity("a").key;
+    let Identity { certificate, .. } = identity(&authority, "a");
+    let other = identity(&authority, "a").key;
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
     for (key, said) in [
         ("no key".into(), "the client's key has no private key in PEM"),
@@ -162,15 +138,15 @@ async fn a_missing_or_untrusted_client_certificate_is_reported() {
 
 #[tokio::test]
 async fn a_server_without_tls_is_reported() {
-    let service = Service::start(server());
-    let config = Authority::new().trusting_config(service.socket_address());
+    let service = Service::start(empty());
+    let config = trusting_config(&Authority::new().pem(), service.socket_address());
     assert_unreachable(&config, "the server does not use TLS; try http instead of https").await;
 }
 
 #[tokio::test]
 async fn a_server_without_a_supported_key_is_reported() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let config = Authority::new().trusting_config(listener.local_addr().unwrap());
+    let config = trusting_config(&Authority::new().pem(), listener.local_addr().unwrap());
     tokio::spawn(async move {
         while let Ok((mut socket, _)) = listener.accept().await {
             // A fatal alert, handshake_failure (RFC 8446 §6).
@@ -183,7 +159,7 @@ async fn a_server_without_a_supported_key_is_reported() {
 
 #[tokio::test]
 async fn a_server_with_tls_is_reported_to_a_client_without() {
-    let service = Authority::new().service("localhost", false);
+    let service = service(&Authority::new(), "localhost", false);
     let error = count(&config([service.socket_address()])).await.unwrap_err();
     assert!(error.to_string().contains("https"), "{error}");
 }
@@ -204,13 +180,10 @@ async fn a_server_without_http_2_is_reported() {
 
 #[tokio::test]
 async fn a_token_authenticates_the_caller_and_grants_its_role() {
-    let files = Files(tempfile::tempdir().unwrap());
     let make = |name, role| token::make(name, role).ok().unwrap();
     let (reader, writer) = (make("alice", Role::Reader), make("bob", Role::Writer));
-    let tokens = files.write("tokens", format!("{}\n{}\n", reader.line, writer.line));
-    let movies = SharedStore::with_change_log(10).await;
-    let access = Access::open(Some(&tokens), false).unwrap();
-    let service = movies.start_with_access(access);
+    let access = access(&format!("{}\n{}\n", reader.line, writer.line));
+    let service = SharedStore::with_change_log(10).start_with_access(access);
     let client = |token: Option<&str>| {
         let token = token.map(|token| Token::new(token).unwrap());
         Client::connect(&Config { token, ..config([service.socket_address()]) }).unwrap()
@@ -218,7 +191,7 @@ async fn a_token_authenticates_the_caller_and_grants_its_role() {
 
     client(Some(&writer.token)).create(movie("a", "A")).await.unwrap();
     assert_eq!(client(Some(&reader.token)).get("a").await.unwrap().title, "A");
-    let address = service.address();
+    let address = &service.address;
     let error = client(Some(&reader.token)).delete("a", None).await.unwrap_err();
     assert!(matches!(error, Error::PermissionDenied { .. }), "{error}");
     assert_eq!(
@@ -238,7 +211,7 @@ async fn a_token_authenticates_the_caller_and_grants_its_role() {
 
 #[tokio::test]
 async fn without_tokens_the_catalogue_is_read_only() {
-    let service = Service::start(server());
+    let service = Service::start(empty());
     let error = service.client().create(movie("a", "A")).await.unwrap_err();
     assert!(matches!(error, Error::PermissionDenied { .. }), "{error}");
 }

@@ -12,8 +12,9 @@ use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::scripted::{RecordedCall, ScriptedServer, Step};
-use crate::support::{authority, config, in_time, movie, next};
+use crate::support::certificates::Authority;
+use crate::support::scripted::{RecordedCall, ScriptedServer, Step};
+use crate::support::{config, in_time, movie, next};
 
 const DEADLINE: Duration = Duration::from_millis(300);
 
@@ -72,7 +73,7 @@ async fn connecting_ends_at_its_timeout() {
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = format!("https://{}", silent.local_addr().unwrap());
     let mut config = Config { connect_timeout: DEADLINE, ..Config::new([address.parse().unwrap()]) };
-    config.tls.authorities = Some(authority());
+    config.tls.authorities = Some(Authority::new().pem().into());
     config.retry.max_attempts = 1;
     let started = Instant::now();
     let error = in_time(Client::connect(&config).unwrap().get("a")).await.unwrap_err();

@@ -6,8 +6,8 @@ use movie_client::{Client, Config, Error, Field, Filter, InvalidField, Movie, Qu
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::scripted::{ScriptedServer, Step};
-use crate::service::{Service, SharedStore};
+use crate::support::scripted::{ScriptedServer, Step};
+use crate::support::service::{Service, SharedStore};
 use crate::support::{client, config, failure, in_time, movie, next, unused_address};
 
 const STATUS_MESSAGE: &str = "the status message";
@@ -141,7 +141,8 @@ async fn messages_are_escaped_and_limited_to_one_line() {
 
 #[tokio::test]
 async fn unknown_ids_are_listed() {
-    let client = Service::read_only().client();
+    let service = Service::read_only("movies.json");
+    let client = service.client();
     let error = client.get("a").await.unwrap_err();
     let message = "no movie has the id `a`".to_owned();
     assert_eq!(error, Error::NotFound { message, ids: vec!["a".to_owned()] });
@@ -153,7 +154,8 @@ async fn unknown_ids_are_listed() {
 
 #[tokio::test]
 async fn all_invalid_fields_are_listed() {
-    let client = Service::writable().await.client();
+    let service = Service::writable();
+    let client = service.client();
     let wrong = Movie { rating: Some(11.0), year: Some(u32::MAX), ..movie("a", "") };
     let error = client.create(wrong).await.unwrap_err();
     let Error::Invalid { fields, .. } = &error else { panic!("{error:?}") };
@@ -168,14 +170,16 @@ async fn all_invalid_fields_are_listed() {
 #[tokio::test]
 async fn a_list_with_an_invalid_query_ends_with_the_reason() {
     let filter = Filter { rating_min: Some(f32::NAN), ..Filter::default() };
-    let mut list = Service::read_only().client().list(Query { filter, ..Query::default() });
+    let service = Service::read_only("movies.json");
+    let mut list = service.client().list(Query { filter, ..Query::default() });
     let error = next(&mut list).await.unwrap_err();
     assert!(matches!(&error, Error::Invalid { fields, .. } if fields.len() == 1), "{error:?}");
 }
 
 #[tokio::test]
 async fn rejected_writes_have_the_reason() {
-    let client = Service::writable().await.client();
+    let service = Service::writable();
+    let client = service.client();
     let old = client.create(movie("a", "A")).await.unwrap();
     let error = client.create(movie("a", "B")).await.unwrap_err();
     assert!(matches!(&error, Error::AlreadyExists { message } if message.contains("`a`")), "{error:?}");
@@ -190,14 +194,15 @@ async fn rejected_writes_have_the_reason() {
     }
     let error = client.update(movie("b", "B"), &[Field::Title]).await.unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
-    let error = Service::read_only().client().delete("a", None).await.unwrap_err();
+    let read_only = Service::read_only("movies.json");
+    let error = read_only.client().delete("a", None).await.unwrap_err();
     assert!(matches!(error, Error::ReadOnly { .. }), "{error:?}");
 }
 
 #[tokio::test]
 async fn compacted_and_future_revisions_are_distinguished() {
-    let movies = SharedStore::with_change_log(10).await;
-    let client = movies.start().client();
+    let service = SharedStore::with_change_log(10).start();
+    let client = service.client();
     for number in 0..100 {
         client.create(movie(&number.to_string(), "A")).await.unwrap();
     }
@@ -212,7 +217,8 @@ async fn compacted_and_future_revisions_are_distinguished() {
 
 #[tokio::test]
 async fn a_resume_token_of_another_store_reports_a_changed_history() {
-    let (one, other) = (Service::writable().await.client(), Service::writable().await.client());
+    let services = [Service::writable(), Service::writable()];
+    let [one, other] = services.each_ref().map(Service::client);
     for client in [&one, &other] {
         client.create(movie("a", "A")).await.unwrap();
     }

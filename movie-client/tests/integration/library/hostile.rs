@@ -8,26 +8,17 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use movie_client::{Client, Config, Error, Query, Resolver, RetryPolicy};
 use movie_proto::catalog::v1;
-use movie_service::catalogue::Catalogue;
-use movie_service::found::Found;
-use movie_service::server::serve::Server;
-use movie_service::store::json;
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::scripted::{ScriptedServer, Step};
-use crate::service::Service;
-use crate::support::{authority, client, config, in_time, service};
+use crate::support::certificates::Authority;
+use crate::support::program::over;
+use crate::support::scripted::{ScriptedServer, Step};
+use crate::support::service::Service;
+use crate::support::{client, config, in_time, service};
 
 const SHORT_TIMEOUT: Duration = Duration::from_millis(300);
-
-/// A service over the films.
-fn films() -> Service {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../databases/films.json");
-    let catalogue = Arc::new(Catalogue::new(json::load(path.as_ref()).unwrap()));
-    Service::start(Server::new(catalogue, Found::quiet()))
-}
 
 #[tokio::test]
 async fn an_endless_retry_delay_ends_the_call() {
@@ -53,7 +44,7 @@ async fn a_peer_that_does_not_connect_delays_no_call_while_another_is_connected(
         format!("https://localhost:{}", silent.local_addr().unwrap().port()).parse().unwrap();
     let service = service().await;
     let mut config = Config { connect_timeout: Duration::from_hours(1), ..config([service.address]) };
-    config.tls.authorities = Some(authority());
+    config.tls.authorities = Some(Authority::new().pem().into());
     config.addresses.insert(0, silent);
     let client = Client::connect(&config).unwrap();
     for answer in in_time(join_all((0..20).map(|_| client.get("a")))).await {
@@ -122,7 +113,7 @@ async fn the_connection_error_is_reported_when_the_deadline_leaves_no_time_for_a
         retry: RetryPolicy { max_attempts: 9, ..config([]).retry },
         ..config([])
     };
-    config.tls.authorities = Some(authority());
+    config.tls.authorities = Some(Authority::new().pem().into());
     let error = in_time(Client::connect(&config).unwrap().get("a")).await.unwrap_err();
     assert!(
         matches!(&error, Error::Unreachable { reason, .. } if reason.contains("no connection within")),
@@ -133,7 +124,7 @@ async fn the_connection_error_is_reported_when_the_deadline_leaves_no_time_for_a
 #[tokio::test]
 async fn all_pages_of_a_list_come_from_the_same_service() {
     // Their revisions begin at their start times, so a page token of one is unknown to the other.
-    let (first, second) = (Service::read_only(), Service::read_only());
+    let (first, second) = (Service::read_only("movies.json"), Service::read_only("movies.json"));
     let client = client([first.socket_address(), second.socket_address()]);
     for _ in 0..4 {
         let query = Query { page_size: 2, ..Query::default() };
@@ -163,7 +154,7 @@ async fn a_lookup_times_out_for_the_service_and_not_for_the_caller() {
     let error = in_time(answers.next()).await.unwrap().unwrap_err();
     assert!(matches!(error, Error::DeadlineExceeded { .. }), "{error:?}");
 
-    let service = Service::read_only();
+    let service = Service::read_only("movies.json");
     let client =
         Client::connect(&Config { deadline: SHORT_TIMEOUT, ..config([service.socket_address()]) }).unwrap();
     let mut answers = client.lookup(tokio_stream::pending()).await.unwrap();
@@ -172,8 +163,7 @@ async fn a_lookup_times_out_for_the_service_and_not_for_the_caller() {
 
 #[tokio::test]
 async fn unread_streams_block_no_other_call() {
-    let service = films();
-    let client = client([service.socket_address()]);
+    let client = client([over("films.json")]);
     // Each stream fills its own window. Together they would fill the default window of a connection.
     let mut unread = Vec::new();
     for _ in 0..8 {

@@ -9,7 +9,8 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use tokio::time::timeout;
 
-use crate::service::{Service, client, outcome, over};
+use crate::support::program::{client, outcome, over};
+use crate::support::service::Service;
 
 /// A running command and its output.
 struct Running {
@@ -107,8 +108,7 @@ async fn an_interruption_ends_a_lookup_that_waits_for_ids() {
 
 #[tokio::test]
 async fn an_interruption_ends_an_import_that_waits_for_input() {
-    let directory = tempfile::tempdir().unwrap();
-    let service = Service::writable(directory.path());
+    let service = Service::writable();
     let mut import = Running::start(client(&service.address).args(["import", "-", "-v"]));
     let mut printed = BufReader::new(import.child.stderr.take().unwrap()).lines();
     let mut stdin = import.child.stdin.take().unwrap();

@@ -8,9 +8,9 @@ use tokio::task::JoinHandle;
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 
-use crate::proxy::Proxy;
-use crate::scripted::{RecordedCall, ScriptedServer, Step};
-use crate::service::{Service, SharedStore};
+use crate::support::proxy::Proxy;
+use crate::support::scripted::{RecordedCall, ScriptedServer, Step};
+use crate::support::service::{Service, SharedStore};
 use crate::support::{client, failure, movie, next, until};
 
 /// Id of the movie that is added last.
@@ -115,7 +115,7 @@ async fn fill(client: &Client, count: usize) {
 
 #[tokio::test]
 async fn each_change_is_delivered_once_and_in_order_across_lost_connections() {
-    let service = Service::writable().await;
+    let service = Service::writable();
     let proxy = Proxy::to(service.socket_address()).await;
     let direct = service.client();
     fill(&direct, 60).await;
@@ -167,7 +167,7 @@ async fn each_change_is_delivered_once_and_in_order_across_lost_connections() {
 
 #[tokio::test]
 async fn an_interrupted_copy_is_completed_and_delivers_later_deletions() {
-    let service = Service::writable().await;
+    let service = Service::writable();
     let proxy = Proxy::to(service.socket_address()).await;
     let direct = service.client();
     fill(&direct, 100).await;
@@ -198,7 +198,7 @@ async fn an_interrupted_copy_is_completed_and_delivers_later_deletions() {
 
 #[tokio::test]
 async fn a_watch_resumes_with_the_service_that_replaces_a_stopped_one() {
-    let movies = SharedStore::with_change_log(1000).await;
+    let movies = SharedStore::with_change_log(1000);
     let (old, new) = (movies.start(), movies.start());
     let proxy = Proxy::to(old.socket_address()).await;
     let mut changes = client([proxy.address]).watch(Start::Now).await.unwrap();
@@ -212,7 +212,7 @@ async fn a_watch_resumes_with_the_service_that_replaces_a_stopped_one() {
         received.extend(until(&mut changes, is_last).await);
         received
     });
-    old.stop().await;
+    drop(old);
     make_changes(&new.client(), 20, |_| {}).await;
     let received = received.await.unwrap();
     assert_in_order(revision, &received);
@@ -322,7 +322,7 @@ async fn a_revision_that_no_node_reaches_ends_the_watch() {
 
 #[tokio::test]
 async fn a_watch_whose_changes_were_compacted_while_disconnected_ends_with_an_error() {
-    let movies = SharedStore::with_change_log(10).await;
+    let movies = SharedStore::with_change_log(10);
     let service = movies.start();
     let proxy = Proxy::to(service.socket_address()).await;
     let direct = service.client();
@@ -374,8 +374,8 @@ async fn a_watch_resumes_with_its_last_resume_token() {
 
 /// Replaces the store of a service by another one with movies of its own, and fewer, as many, or more changes.
 async fn replaced(lost: usize, new: usize) {
-    let old = Service::writable().await;
-    let replacement = Service::writable().await;
+    let old = Service::writable();
+    let replacement = Service::writable();
     for service in [&old, &replacement] {
         for number in 0..20 {
             service.client().create(movie(&format!("old {number}"), "old")).await.unwrap();
@@ -417,7 +417,7 @@ async fn a_copy_restarts_when_its_store_is_replaced_and_delivers_the_deletions()
 
 #[tokio::test]
 async fn a_copy_restarts_when_its_changes_were_compacted() {
-    let movies = SharedStore::with_change_log(10).await;
+    let movies = SharedStore::with_change_log(10);
     let service = movies.start();
     let proxy = Proxy::to(service.socket_address()).await;
     let direct = service.client();

@@ -8,15 +8,13 @@ use std::time::{Duration, Instant};
 
 use movie_client::{Client, Config, Error, Field, Resolver};
 use movie_proto::catalog::v1;
-use movie_service::catalogue::{Catalogue, Snapshot};
-use movie_service::found::Found;
-use movie_service::server::serve::Server;
 use tokio::net::TcpListener;
 
-use crate::proxy::Proxy;
-use crate::scripted::{ScriptedServer, Step};
-use crate::service::Service;
-use crate::support::{authority, client, config, movie, service, unused_address};
+use crate::support::certificates::Authority;
+use crate::support::proxy::Proxy;
+use crate::support::scripted::{ScriptedServer, Step};
+use crate::support::service::{Service, empty};
+use crate::support::{client, config, movie, service, unused_address};
 
 /// Addresses of a name, which can be changed.
 #[derive(Clone, Default)]
@@ -106,7 +104,7 @@ async fn an_unreachable_address_is_not_tried_again_for_some_time() {
     let alive = service().await;
     let mut config = config([alive.address]);
     config.addresses.insert(0, dead);
-    config.tls.authorities = Some(authority());
+    config.tls.authorities = Some(Authority::new().pem().into());
     let started = Instant::now();
     get(&Client::connect(&config).unwrap(), 10).await;
     assert_eq!(calls([&alive]), [10]);
@@ -186,7 +184,7 @@ async fn a_call_fails_with_the_error_of_the_resolver() {
 
 #[tokio::test]
 async fn a_name_and_an_ip_address_may_be_the_same_service() {
-    let service = Service::read_only();
+    let service = Service::read_only("movies.json");
     let port = service.socket_address().port();
     let addresses = ["localhost", "127.0.0.1"].map(|host| format!("{host}:{port}").parse().unwrap());
     let client = Client::connect(&Config { addresses: addresses.into(), ..config([]) }).unwrap();
@@ -198,13 +196,13 @@ async fn a_name_and_an_ip_address_may_be_the_same_service() {
 async fn a_service_on_a_unix_socket_is_called() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("movies.sock");
-    let server = Server::new(Arc::new(Catalogue::new(Snapshot::default())), Found::quiet());
-    let service = Service::on_socket(server, path.clone());
-    let address = service.address();
-    assert_eq!(address.to_string(), format!("unix:{}", path.display()));
+    let service = Service::start_on_socket(&path, empty());
+    let address = service.address.to_string();
+    assert_eq!(address, format!("unix:{}", path.display()));
     assert_eq!(service.client().catalog().await.unwrap().movie_count, 0);
-    service.stop().await;
-    let error = Client::connect(&Config::new([address])).unwrap().get("a").await.unwrap_err();
+    let client = Client::connect(&Config::new([address.parse().unwrap()])).unwrap();
+    drop(service);
+    let error = client.get("a").await.unwrap_err();
     assert!(
         error.to_string().starts_with(&format!("no movie service at unix:{}", path.display())),
         "{error}"

@@ -1,15 +1,11 @@
 //! Trust in the certificates of services, and the errors for rejected ones.
 
 use std::fs;
-use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 
 use movie_client::{Config, Error, Identity};
-use movie_service::server::accept::tls::{Tls, TlsFiles};
-use movie_service::server::serve::Server;
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, SanType,
     date_time_ymd,
@@ -22,9 +18,9 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 
-use crate::service::Service;
-use crate::support::config;
-use crate::tls::{assert_untrusted, count, server};
+use super::tls::{assert_untrusted, count, service_with, trusting_config};
+use crate::support::service::Service;
+use crate::support::{certificates, config};
 
 /// A self-signed certificate and its key, in PEM.
 struct SelfSigned {
@@ -51,12 +47,7 @@ impl SelfSigned {
 
     /// Starts a service with this certificate.
     fn serve(&self) -> Service {
-        let directory = tempfile::tempdir().unwrap();
-        let (cert, key) = (directory.path().join("cert.pem"), directory.path().join("key.pem"));
-        fs::write(&cert, &self.certificate).unwrap();
-        fs::write(&key, &self.key).unwrap();
-        let tls = Tls::load(TlsFiles { cert, key, client_ca: None }, false).unwrap();
-        Service::start(Server { tls: Some(tls), ..server() })
+        service_with(&self.certificate, &self.key, None)
     }
 
     /// Calls a service with this certificate from a client that trusts it.
@@ -67,10 +58,7 @@ impl SelfSigned {
 
     /// Returns a configuration for a local port that trusts this certificate.
     fn trusting_config(&self, address: SocketAddr) -> Config {
-        let mut config = config([]);
-        config.addresses = vec![format!("https://localhost:{}", address.port()).parse().unwrap()];
-        config.tls.authorities = Some(self.certificate.clone().into());
-        config
+        trusting_config(&self.certificate, address)
     }
 }
 
@@ -100,17 +88,7 @@ async fn handshake_server(certificate: &str, key: &str) -> SocketAddr {
 
 /// Runs openssl in a directory, with arguments that contain no spaces. Returns `false` if openssl is not installed.
 fn openssl(directory: &Path, arguments: &str) -> bool {
-    match Command::new("openssl").args(arguments.split(' ')).current_dir(directory).output() {
-        Ok(output) => {
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-            true
-        }
-        Err(error) => {
-            assert_eq!(error.kind(), io::ErrorKind::NotFound);
-            let _ = writeln!(io::stderr(), "skipped: there is no openssl");
-            false
-        }
-    }
+    certificates::openssl(directory, arguments.split(' '))
 }
 
 #[tokio::test]

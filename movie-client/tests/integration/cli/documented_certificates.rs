@@ -1,12 +1,12 @@
 //! Certificates from the commands in `docs/operations/secure.md`.
 
 use std::fs;
-use std::io::{self, Write};
-use std::process::Command;
 
 use movie_service::server::accept::tls::TlsFiles;
 
-use crate::service::{Service, client, outcome, workspace};
+use crate::support::certificates::openssl;
+use crate::support::program::{client, outcome, workspace};
+use crate::support::service::Service;
 
 #[tokio::test]
 async fn certificates_from_the_documented_commands_are_valid_for_each_of_their_names() {
@@ -16,19 +16,14 @@ async fn certificates_from_the_documented_commands_are_valid_for_each_of_their_n
     let directory = tempfile::tempdir().unwrap();
     for command in commands {
         let arguments = shlex::split(command).unwrap();
-        match Command::new("openssl").args(arguments).current_dir(directory.path()).output() {
-            Ok(made) => assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr)),
-            Err(error) => {
-                assert_eq!(error.kind(), io::ErrorKind::NotFound);
-                let _ = writeln!(io::stderr(), "skipped: there is no openssl");
-                return;
-            }
+        if !openssl(directory.path(), arguments.iter().map(String::as_str)) {
+            return;
         }
     }
     let path = |name| directory.path().join(name);
     let files = TlsFiles { cert: path("server.pem"), key: path("server.key"), client_ca: None };
     let service = Service::with_tls("movies.json", files);
-    let port = service.address.port();
+    let port = service.socket_address().port();
     for host in ["localhost", "127.0.0.1"] {
         let mut info = client(&format!("https://{host}:{port}"));
         let called = outcome(info.args(["info", "--tls-ca"]).arg(path("ca.pem"))).await;

@@ -1,7 +1,7 @@
 //! Imports and exports of whole files: samples, interruptions, and unwritable files.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -12,43 +12,22 @@ use flate2::write::GzEncoder;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
 
-use crate::service::{Outcome, Service, UNREACHABLE_ADDRESS, client, outcome, over, workspace};
+use crate::support::program::{Outcome, UNREACHABLE_ADDRESS, client, outcome, over, workspace};
+use crate::support::proxy::Proxy;
+use crate::support::service::Service;
 
 fn sample(path: &str) -> PathBuf {
     workspace("movie-client/tests/samples").join(path)
 }
 
-/// A store with a service over it.
-struct Store {
-    service: Service,
-    directory: TempDir,
-}
-
-impl Store {
-    fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        Self { service: Service::writable(directory.path()), directory }
-    }
-
-    /// Imports a file, and returns the numbers of created, updated, unchanged and rejected movies.
-    async fn import(&self, file: &Path) -> [u64; 4] {
-        let Outcome { code, stdout, stderr } =
-            outcome(client(&self.service.address).args(["import", "-o", "csv"]).arg(file)).await;
-        // Most rows of some samples are invalid.
-        assert!(matches!(code, Some(0 | 9)), "{stderr}");
-        counts(&stdout)
-    }
-
-    /// Exports to a file in the store's directory, and returns its content.
-    async fn export(&self) -> String {
-        let path = self.directory.path().join("export.json");
-        let outcome = outcome(client(&self.service.address).arg("export").arg(&path)).await;
-        assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), ""), "{}", outcome.stderr);
-        fs::read_to_string(path).unwrap()
-    }
+/// Imports a file, and returns the numbers of created, updated, unchanged and rejected movies.
+async fn import(service: &Service, file: &Path) -> [u64; 4] {
+    let Outcome { code, stdout, stderr } =
+        outcome(client(&service.address).args(["import", "-o", "csv"]).arg(file)).await;
+    // Most rows of some samples are invalid.
+    assert!(matches!(code, Some(0 | 9)), "{stderr}");
+    counts(&stdout)
 }
 
 /// Parses the summary of an import in CSV.
@@ -77,61 +56,49 @@ fn compressed(directory: &Path) -> TempDir {
 async fn a_second_import_of_the_same_file_changes_nothing() {
     let samples = ["imdb/title.basics.tsv", "movielens/movies.csv", "dirty.ndjson"].map(sample);
     for file in samples.into_iter().chain([workspace("databases/movies.json")]) {
-        let store = Store::new();
-        let [created, updated, unchanged, rejected] = store.import(&file).await;
+        let service = Service::writable();
+        let [created, updated, unchanged, rejected] = import(&service, &file).await;
         assert!(created > 0 && (updated, unchanged) == (0, 0), "{file:?}");
-        assert_eq!(store.import(&file).await, [0, 0, created, rejected], "{file:?}");
+        assert_eq!(import(&service, &file).await, [0, 0, created, rejected], "{file:?}");
     }
 }
 
 #[tokio::test]
 async fn a_compressed_file_has_the_same_movies() {
     for (directory, file) in [("imdb", "title.basics.tsv"), ("movielens", "movies.csv")] {
-        let store = Store::new();
-        let [created, ..] = store.import(&sample(directory).join(file)).await;
+        let service = Service::writable();
+        let [created, ..] = import(&service, &sample(directory).join(file)).await;
         let packed = compressed(&sample(directory));
-        let [again, updated, unchanged, _] = store.import(&packed.path().join(format!("{file}.gz"))).await;
+        let [again, updated, unchanged, _] =
+            import(&service, &packed.path().join(format!("{file}.gz"))).await;
         assert_eq!([again, updated, unchanged], [0, 0, created]);
     }
 }
 
-/// Starts a proxy to an address that accepts one connection, and closes it after this number of bytes from the
-/// client.
-async fn cut_after(mut bytes: usize, to: SocketAddr) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(async move {
-        let (from, _) = listener.accept().await?;
-        let (mut up, mut down) = from.into_split();
-        let (mut answers, mut calls) = TcpStream::connect(to).await?.into_split();
-        let answering = tokio::spawn(async move { tokio::io::copy(&mut answers, &mut down).await });
-        let mut buffer = vec![0; 16 << 10];
-        while bytes > 0 {
-            let read = up.read(&mut buffer).await?.min(bytes);
-            calls.write_all(&buffer[..read]).await?;
-            bytes -= read;
-        }
-        answering.abort();
-        io::Result::Ok(())
-    });
-    address
+/// Starts a proxy to an address that closes a connection after this number of bytes from the client.
+async fn cut_after(bytes: u64, to: SocketAddr) -> SocketAddr {
+    let proxy = Proxy::to(to).await;
+    proxy.limit_request_bytes(bytes);
+    proxy.address
 }
 
 #[tokio::test]
 async fn an_interrupted_import_reports_its_progress_and_is_completed_by_another() {
-    let store = Store::new();
+    let service = Service::writable();
     let films = workspace("databases/films.json");
     // More than the first batch of 10,000 movies.
-    let address = cut_after(1_500_000, store.service.address).await;
-    let Outcome { code, stdout, stderr } = outcome(client(&address).arg("import").arg(&films)).await;
+    let address = cut_after(1_500_000, service.socket_address()).await;
+    let Outcome { code, stdout, stderr } =
+        outcome(client(&address).args(["--tries", "1", "import"]).arg(&films)).await;
     assert_eq!((code, stdout.as_str()), (Some(5), ""), "{stderr}");
     let (error, so_far) = stderr.split_once("\n  ").unwrap();
     assert!(error.starts_with("error: ") && error.contains(&address.to_string()), "{error}");
     assert!(so_far.starts_with("so far 10000 written and 0 unchanged; import again to continue"), "{so_far}");
-    let [created, updated, unchanged, rejected] = store.import(&films).await;
+    let [created, updated, unchanged, rejected] = import(&service, &films).await;
     assert_eq!((created + unchanged, updated, rejected), (17_470, 0, 0));
     assert!(unchanged >= 10_000 && created > 0, "{unchanged} unchanged");
-    assert_eq!(store.export().await, fs::read_to_string(films).unwrap());
+    let exported = outcome(client(&service.address).arg("export")).await;
+    assert_eq!((exported.code, exported.stdout), (Some(0), fs::read_to_string(films).unwrap()));
 }
 
 #[tokio::test]
@@ -176,14 +143,14 @@ async fn a_failed_export_leaves_the_old_file_and_no_temporary_file() {
     let taken = directory.path().join("taken");
     fs::create_dir(&taken).unwrap();
     fs::write(taken.join("kept"), "").unwrap();
-    let outcome = outcome(client(&over("movies.json")).arg("export").arg(&taken)).await;
-    assert_eq!(outcome.code, Some(8));
+    let to_directory = outcome(client(&over("movies.json")).arg("export").arg(&taken)).await;
+    assert_eq!(to_directory.code, Some(8));
     let error = format!("error: cannot write {}: ", taken.display());
-    assert!(outcome.stderr.starts_with(&error), "{}", outcome.stderr);
+    assert!(to_directory.stderr.starts_with(&error), "{}", to_directory.stderr);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
     // The directory does not exist.
     let nowhere = directory.path().join("nowhere/movies.json");
-    let outcome = crate::service::outcome(client(&over("movies.json")).arg("export").arg(&nowhere)).await;
+    let outcome = outcome(client(&over("movies.json")).arg("export").arg(&nowhere)).await;
     let error = format!("error: cannot write {}: entity not found\n", nowhere.display());
     assert_eq!((outcome.code, outcome.stderr), (Some(8), error));
 }

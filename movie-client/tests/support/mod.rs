@@ -1,4 +1,15 @@
-//! Helpers that several tests use.
+//! Helpers that several tests use. The modules, in reading order:
+//!
+//! * `service`: the real service, which the documents and the documentation examples use, too.
+//! * `scripted`: a server with scripted responses; `proxy`: a proxy that disturbs connections.
+//! * `certificates`: certificates, which the tests of the service use, too.
+//! * `program`: the client program.
+
+pub(crate) mod certificates;
+pub(crate) mod program;
+pub(crate) mod proxy;
+pub(crate) mod scripted;
+pub(crate) mod service;
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -12,7 +23,7 @@ use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::scripted::{ScriptedServer, Step};
+use self::scripted::{ScriptedServer, Step};
 
 /// Timeout that guards against hanging. It is generous, because the machine may be busy.
 const TEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -66,11 +77,6 @@ pub(crate) fn unused_address() -> (TcpSocket, SocketAddr) {
 /// Starts a server that returns a movie for every id.
 pub(crate) async fn service() -> ScriptedServer {
     ScriptedServer::start(|_| vec![Step::message(&v1::Movie::default())]).await
-}
-
-/// Returns the certificate, in PEM, of an authority that no server has.
-pub(crate) fn authority() -> Vec<u8> {
-    rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap().cert.pem().into()
 }
 
 pub(crate) fn movie(id: &str, title: &str) -> Movie {

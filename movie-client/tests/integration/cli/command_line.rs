@@ -13,8 +13,8 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tonic::Status;
 
-use crate::scripted::{HttpResponse, ScriptedServer, Step};
-use crate::service::{Outcome, UNREACHABLE_ADDRESS, client, outcome, over, program};
+use crate::support::program::{Outcome, UNREACHABLE_ADDRESS, client, outcome, over, program};
+use crate::support::scripted::{HttpResponse, ScriptedServer, Step};
 
 const COURSE_OUTPUT: &str = r#"----- GetMovieByID -----
 title: "The Martian"
@@ -81,7 +81,7 @@ async fn get_of_an_unknown_id_prints_one_line_with_the_id_and_exits_with_1() {
 #[tokio::test]
 async fn list_prints_every_title_in_the_order_of_the_service() {
     let address = over("films.json");
-    let text = include_str!("../../../databases/films.json");
+    let text = include_str!("../../../../databases/films.json");
     let titles = text.lines().filter_map(|line| line.strip_prefix("{\"title\": \"")?.split("\", \"").next());
     // JSON escapes only the quotes of these titles.
     let lines: Vec<String> =

@@ -15,7 +15,8 @@ use nix::unistd::{Pid, mkfifo};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::service::{self, Service, over, workspace};
+use crate::support::program::{self, over, workspace};
+use crate::support::service::Service;
 
 const TERMINAL_SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
 
@@ -52,7 +53,7 @@ async fn on_terminal_until(command: &mut Command, last: Option<&'static str>) ->
 
 /// Returns the command that runs the client on a terminal with colours.
 fn client(address: &impl ToString) -> Command {
-    let mut command = service::client(address);
+    let mut command = program::client(address);
     command.env("TERM", "xterm-256color");
     command
 }
@@ -91,8 +92,7 @@ async fn a_list_is_a_table_that_fits_and_has_a_bold_header() {
 
 #[tokio::test]
 async fn changes_are_green_and_red_and_colours_can_be_declined() {
-    let directory = tempfile::tempdir().unwrap();
-    let service = Service::writable(directory.path());
+    let service = Service::writable();
     for arguments in [&["create", "--id", "ran", "--title", "Ran"][..], &["delete", "ran"]] {
         let (code, sent) = on_terminal(client(&service.address).args(arguments)).await;
         assert_eq!(code, Some(0), "{sent}");
@@ -108,8 +108,7 @@ async fn changes_are_green_and_red_and_colours_can_be_declined() {
 
 #[tokio::test]
 async fn characters_of_any_width_keep_columns_aligned() {
-    let directory = tempfile::tempdir().unwrap();
-    let service = Service::writable(directory.path());
+    let service = Service::writable();
     let titles = [
         "千と千尋の神隠し",
         "Cafe\u{301} Lumie\u{300}re",
@@ -137,8 +136,7 @@ async fn characters_of_any_width_keep_columns_aligned() {
 
 #[tokio::test]
 async fn an_import_shows_a_progress_bar_and_clears_it() {
-    let directory = tempfile::tempdir().unwrap();
-    let service = Service::writable(directory.path());
+    let service = Service::writable();
     let films = workspace("databases/films.json");
     let (code, sent) = on_terminal(client(&service.address).arg("import").arg(films)).await;
     assert_eq!(code, Some(0), "{sent}");
@@ -154,7 +152,7 @@ async fn an_import_shows_a_progress_bar_and_clears_it() {
 #[tokio::test]
 async fn an_interrupted_import_clears_its_progress_bar() {
     let directory = tempfile::tempdir().unwrap();
-    let service = Service::writable(directory.path());
+    let service = Service::writable();
     let file = directory.path().join("movies.ndjson");
     mkfifo(&file, Mode::S_IRWXU).unwrap();
     let to = file.clone();

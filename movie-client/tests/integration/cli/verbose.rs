@@ -7,11 +7,12 @@ use std::path::PathBuf;
 use movie_service::access::token;
 use movie_service::rpc::Role;
 use movie_service::server::accept::tls::TlsFiles;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
-use crate::proxy::Proxy;
-use crate::service::{Outcome, Service, UNREACHABLE_ADDRESS, client, outcome, over, program};
+use crate::support::certificates::{Authority, Pair};
+use crate::support::program::{Outcome, UNREACHABLE_ADDRESS, client, outcome, over, program};
+use crate::support::proxy::Proxy;
+use crate::support::service::Service;
 
 /// Certificates and keys in PEM, in a temporary directory: of the authority, of the service `localhost`, and of a
 /// caller.
@@ -20,16 +21,12 @@ struct Files(TempDir);
 impl Files {
     fn new() -> Self {
         let files = Self(tempfile::tempdir().unwrap());
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let authority = Authority::new();
         fs::write(files.path("ca.pem"), authority.pem()).unwrap();
         for name in ["localhost", "caller"] {
-            let key = KeyPair::generate().unwrap();
-            let params = CertificateParams::new([name.to_owned()]).unwrap();
-            let certificate = params.signed_by(&key, &authority).unwrap();
-            fs::write(files.path(&format!("{name}.pem")), certificate.pem()).unwrap();
-            fs::write(files.path(&format!("{name}.key")), key.serialize_pem()).unwrap();
+            let Pair { cert, key } = authority.pair(name);
+            fs::write(files.path(&format!("{name}.pem")), cert).unwrap();
+            fs::write(files.path(&format!("{name}.key")), key).unwrap();
         }
         files
     }
@@ -67,7 +64,7 @@ const CREED_ID: &str = "267eedb8-0f5d-42d5-8f43-72426b9fb3e6";
 async fn verbose_logs_each_step_of_an_encrypted_call_with_its_duration() {
     let files = Files::new();
     let service = files.serve(false);
-    let port = service.address.port();
+    let port = service.socket_address().port();
     let address = format!("https://localhost:{port}");
     let mut get = client(&address);
     get.arg("--tls-ca").arg(files.path("ca.pem")).args(["get", CREED_ID]);
@@ -123,7 +120,7 @@ async fn an_interrupted_read_is_retried_and_only_logged_if_verbose() {
 async fn each_environment_variable_equals_its_flag() {
     let files = Files::new();
     let service = files.serve(true);
-    let address = format!("localhost:{}", service.address.port());
+    let address = format!("localhost:{}", service.socket_address().port());
     let path = |name| files.path(name).display().to_string();
     let settings = [
         ("--address", "MOVIE_ADDRESS", address),

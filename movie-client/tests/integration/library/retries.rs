@@ -9,9 +9,9 @@ use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
-use crate::proxy::Proxy;
-use crate::scripted::{RecordedCall, ScriptedServer, Step};
-use crate::service::Service;
+use crate::support::proxy::Proxy;
+use crate::support::scripted::{RecordedCall, ScriptedServer, Step};
+use crate::support::service::Service;
 use crate::support::{client, config, failure, in_time, movie, next, until, unused_address};
 
 /// Starts a server that fails the first calls with these steps, and responds to the others with a movie.
@@ -136,7 +136,7 @@ async fn retries_of_a_creation_have_the_same_request_id() {
 
 #[tokio::test]
 async fn a_movie_whose_response_was_lost_is_added_once() {
-    let service = Service::writable().await;
+    let service = Service::writable();
     let proxy = Proxy::to(service.socket_address()).await;
     let mut changes = service.client().watch(Start::Now).await.unwrap();
     next(&mut changes).await.unwrap();
@@ -155,7 +155,7 @@ async fn a_movie_whose_response_was_lost_is_added_once() {
 
 #[tokio::test]
 async fn an_interrupted_import_is_retried_as_a_whole() {
-    let service = Service::writable().await;
+    let service = Service::writable();
     let proxy = Proxy::to(service.socket_address()).await;
     let movies: Vec<_> = (0..1200).map(|number| movie(&number.to_string(), "A")).collect();
     let mut changes = service.client().watch(Start::Now).await.unwrap();

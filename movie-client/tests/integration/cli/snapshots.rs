@@ -7,7 +7,8 @@ use std::path::Path;
 
 use trycmd::TestCases;
 
-use crate::service::{Service, over};
+use crate::support::program::over;
+use crate::support::service::Service;
 
 /// Returns the test cases of a file, or of all files that match a pattern, for the service at an address.
 fn cases(files: &Path, address: SocketAddr) -> TestCases {
@@ -36,8 +37,7 @@ fn commands_over_the_films_match_their_snapshots() {
 #[test]
 fn commands_over_a_writable_store_match_their_snapshots() {
     for file in fs::read_dir("tests/commands/sqlite").unwrap() {
-        let directory = tempfile::tempdir().unwrap();
-        let service = Service::writable(directory.path());
-        cases(&file.unwrap().path(), service.address).run();
+        let service = Service::writable();
+        cases(&file.unwrap().path(), service.socket_address()).run();
     }
 }

@@ -9,7 +9,7 @@ use tokio_stream::StreamExt;
 use tonic_health::pb::HealthCheckResponse;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::scripted::{HttpResponse, RecordedCall, ScriptedServer, Step};
+use crate::support::scripted::{HttpResponse, RecordedCall, ScriptedServer, Step};
 use crate::support::{client, in_time, movie, next};
 
 /// Error page of nginx without a backend.

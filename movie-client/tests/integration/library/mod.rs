@@ -1,0 +1,11 @@
+//! Tests of the library.
+
+mod addresses;
+mod deadlines;
+mod errors;
+mod hostile;
+mod http_status;
+mod retries;
+mod self_signed;
+mod tls;
+mod watch;
