@@ -9,12 +9,14 @@
 //! * [`movie`] — a movie of `movie.catalog.v1`: what may be written;
 //! * [`access`] — who may call what. Knows nothing of gRPC;
 //! * [`telemetry`] — logs, metrics and traces; [`admin`] — the pages for operators; [`found`] — the line `Movie found!`;
+//! * `blocking_pool` — CPU-bound work on blocking threads;
 //! * [`offline`] — import and export without a running service;
 //! * [`reload`] — reads files again when they change; [`shutdown`] — when to stop.
 
 pub mod access;
 pub mod admin;
 pub mod app;
+mod blocking_pool;
 pub mod catalogue;
 pub mod config;
 pub mod found;

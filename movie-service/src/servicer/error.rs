@@ -1,7 +1,8 @@
-//! Errors of `movie.catalog.v1` calls.
+//! Errors of calls, in terms of the domain. `status` maps them to gRPC statuses.
 
 use crate::catalogue::Quoted;
 use crate::movie::{Revision, Violation};
+use crate::servicer::response_size::fitting;
 use crate::store::WriteError;
 
 /// Why a call fails. The display text is shown to callers.
@@ -59,6 +60,12 @@ pub enum CallError {
         /// The last revision that was sent.
         resume: Revision,
     },
+    /// A health check names a service that does not exist.
+    #[error("{}", unknown_service(.known))]
+    UnknownService {
+        /// The names of the services.
+        known: Vec<&'static str>,
+    },
     /// The service stops.
     #[error("the service is stopping; try another one, or again in a second")]
     Stopping,
@@ -75,25 +82,24 @@ impl From<Vec<Violation>> for CallError {
 
 /// Maximum total size of the ids listed in an error, and the overhead counted per id, in bytes, so that the error
 /// fits into the 8 KiB of headers that clients accept.
-const MAX_NAMED_BYTES: usize = 1_500;
-const NAMED_ID_OVERHEAD_BYTES: usize = 40;
+const MAX_LISTED_ID_BYTES: usize = 1_500;
+const ID_OVERHEAD_BYTES: usize = 40;
 
-/// Returns the first of the ids, at least one, as many as a response can name.
-#[must_use]
-pub fn named(ids: &[String]) -> &[String] {
-    let mut bytes = 0;
-    let fit = ids.iter().take_while(|id| {
-        bytes += id.len() + NAMED_ID_OVERHEAD_BYTES;
-        bytes <= MAX_NAMED_BYTES
-    });
-    &ids[..fit.count().max(1).min(ids.len())]
+/// Returns the first of the ids, at least one, as many as an error can list.
+pub(super) fn listed_ids(ids: &[String]) -> &[String] {
+    fitting(ids, MAX_LISTED_ID_BYTES, |id| id.len() + ID_OVERHEAD_BYTES)
+}
+
+fn unknown_service(known: &[&str]) -> String {
+    let known: Vec<_> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("there is no such service; expected {}, or an empty name for the whole service", known.join(", "))
 }
 
 fn missing(ids: &[String]) -> String {
-    let told = named(ids);
-    let mut names: Vec<_> = told.iter().map(|id| format!("`{}`", Quoted(id))).collect();
-    if ids.len() > told.len() {
-        names.push(format!("and {} more", ids.len() - told.len()));
+    let listed = listed_ids(ids);
+    let mut names: Vec<_> = listed.iter().map(|id| format!("`{}`", Quoted(id))).collect();
+    if ids.len() > listed.len() {
+        names.push(format!("and {} more", ids.len() - listed.len()));
     }
     let what = if ids.len() == 1 { "no movie has the id" } else { "no movies have the ids" };
     format!("{what} {}", names.join(", "))

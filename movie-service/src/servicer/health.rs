@@ -13,6 +13,8 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::{self, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
+use crate::servicer::error::CallError;
+
 /// The name that stands for the service as a whole.
 const WHOLE: &str = "";
 
@@ -76,8 +78,8 @@ impl health_server::Health for HealthServicer {
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
         let Some(serving) = self.of(&request.get_ref().service) else {
-            let known: Vec<_> = self.services.iter().map(|(name, _)| *name).chain([WHOLE]).collect();
-            return Err(Status::not_found(format!("no such service; known are {known:?}")));
+            let known = self.services.iter().map(|(name, _)| *name).collect();
+            return Err(CallError::UnknownService { known }.into());
         };
         Ok(Response::new(answer(*serving.borrow())))
     }
@@ -95,7 +97,7 @@ impl health_server::Health for HealthServicer {
             // Not an error, says the protocol: the service could appear.
             Ok(if known { answer(serving) } else { status(ServingStatus::ServiceUnknown) })
         });
-        let end = tokio_stream::once(Err(Status::unavailable("the service is shutting down")));
+        let end = tokio_stream::once(Err(CallError::Stopping.into()));
         Ok(Response::new(Box::pin(changes.chain(end))))
     }
 }
@@ -114,6 +116,7 @@ mod tests {
 
     use tonic::Code;
     use tonic_health::pb::health_server::Health as _;
+    use tonic_types::StatusExt;
 
     use super::*;
 
@@ -121,6 +124,10 @@ mod tests {
         let health = Health::default();
         let [movie, whole] = [health.subscribe(), health.subscribe()];
         (health, HealthServicer { services: [("Movie", movie)].into(), whole })
+    }
+
+    fn reason(status: &Status) -> String {
+        status.get_error_details().error_info().unwrap().reason.clone()
     }
 
     fn request(service: &str) -> Request<HealthCheckRequest> {
@@ -143,7 +150,8 @@ mod tests {
         let (_health, servicer) = health();
         let error = servicer.check(request("movie")).await.unwrap_err();
         assert_eq!(error.code(), Code::NotFound);
-        assert!(error.message().contains(r#""Movie""#), "{error}");
+        assert_eq!(reason(&error), "SERVICE_UNKNOWN");
+        assert!(error.message().contains("expected `Movie`, or an empty name"), "{error}");
         let mut watch = servicer.watch(request("movie")).await.unwrap().into_inner();
         assert_eq!(watch.next().await.unwrap().unwrap(), status(ServingStatus::ServiceUnknown));
     }
@@ -160,7 +168,8 @@ mod tests {
         health.set_serving(false, true);
         assert_eq!(watch.next().await.unwrap().unwrap(), answer(false));
         drop(health);
-        assert_eq!(watch.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
+        let end = watch.next().await.unwrap().unwrap_err();
+        assert_eq!((end.code(), reason(&end).as_str()), (Code::Unavailable, "SERVICE_STOPPING"));
         assert!(watch.next().await.is_none());
         // Check still works after the watches ended.
         assert_eq!(servicer.check(request("")).await.unwrap().into_inner(), answer(false));

@@ -1,34 +1,26 @@
-//! The servicers: each takes a call, asks the catalogue or the store, answers.
+//! The servicers: implementations of the RPCs.
 //!
-//! * [`course`] — the course's contract, `Movie`;
-//! * [`catalog`] — `movie.catalog.v1.MovieCatalog`; [`convert`] — wire types to the domain and back; `list` — pages and
-//!   their tokens; `watch` — watches, and `resume_token`, what they resume from;
-//! * [`health`] — `grpc.health.v1`; [`reflection`] — `grpc.reflection`;
-//! * [`CallError`] — why a call fails, in no terms of gRPC; [`status`] — errors to gRPC statuses.
+//! * [`course`] — the course's contract, `Movie`; [`catalog`] — `movie.catalog.v1.MovieCatalog`; [`health`] —
+//!   `grpc.health.v1`; [`reflection`] — `grpc.reflection`;
+//! * `batch`, [`import`], `list` and `watch` — the work behind the RPCs of `MovieCatalog`; `page_token` and
+//!   `resume_token` — their tokens; `catch_up` — waiting for a revision; `response_size` — how much fits into a response;
+//! * [`convert`] — conversion between wire types and the domain;
+//! * [`CallError`] — why a call fails, in terms of the domain; [`status`] — errors to gRPC statuses.
 
+mod batch;
 pub mod catalog;
+mod catch_up;
 pub mod convert;
 pub mod course;
 mod error;
 pub mod health;
+pub mod import;
 mod list;
+mod page_token;
 pub mod reflection;
+mod response_size;
 mod resume_token;
 pub mod status;
 mod watch;
 
-use std::time::Duration;
-
-use tokio::sync::watch::Receiver;
-use tokio::time::timeout;
-
-pub use self::error::{CallError, named};
-use crate::movie::Revision;
-
-/// How long to wait for a revision that another node had.
-const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Waits until the catalogue is at a revision, which another node may have had a moment earlier; returns whether it is.
-async fn reached(newest: &mut Receiver<Revision>, revision: Revision) -> bool {
-    timeout(CATCH_UP_TIMEOUT, newest.wait_for(|newest| *newest >= revision)).await.is_ok()
-}
+pub use self::error::CallError;

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetail, ErrorInfo, FieldViolation, ResourceInfo, RetryInfo, StatusExt};
 
-use super::error::{CallError, named};
 use crate::movie::Violation;
+use crate::servicer::error::{CallError, listed_ids};
 use crate::store::WriteError;
 
 /// The domain of the reasons in `google.rpc.ErrorInfo`.
@@ -26,7 +26,7 @@ impl From<CallError> for Status {
         let (code, reason, metadata, details) = match error {
             CallError::Missing(ids) => {
                 let more = if ids.len() > 1 { number("missing", ids.len() as u64) } else { HashMap::new() };
-                let resources = named(&ids).iter().map(|id| resource(id)).collect();
+                let resources = listed_ids(&ids).iter().map(|id| resource(id)).collect();
                 (Code::NotFound, "MOVIE_NOT_FOUND", more, resources)
             }
             CallError::TooLarge { .. } => {
@@ -47,6 +47,7 @@ impl From<CallError> for Status {
             CallError::TooSlow { resume } => {
                 (Code::Aborted, "WATCHER_TOO_SLOW", number("resume_revision", resume.number()), vec![])
             }
+            CallError::UnknownService { .. } => (Code::NotFound, "SERVICE_UNKNOWN", HashMap::new(), vec![]),
             CallError::Stopping => {
                 let retry = RetryInfo::new(Some(RETRY_DELAY)).into();
                 (Code::Unavailable, "SERVICE_STOPPING", HashMap::new(), vec![retry])

@@ -9,9 +9,9 @@ use tokio::sync::{mpsc, watch};
 
 use crate::catalogue::{Catalogue, ChangesError, Event, HistoryPoint, Record};
 use crate::movie::{Revision, Violation};
-use crate::servicer::convert;
+use crate::servicer::catch_up::wait_for_revision;
 use crate::servicer::error::CallError;
-use crate::servicer::{reached, resume_token};
+use crate::servicer::{convert, resume_token};
 
 /// Messages that wait for a watcher: few, as the changes themselves wait in the catalogue.
 const WAITING: usize = 32;
@@ -23,7 +23,7 @@ pub(super) type Message = Result<WatchMoviesResponse, CallError>;
 
 /// Begins a watch; what it has to tell can be received. It ends with `stopping`, or when nobody receives it. A watcher that
 /// was level with the changes once may be `most_behind` of them behind.
-pub(super) fn begin(
+pub(super) fn start(
     catalogue: Arc<Catalogue>,
     request: &WatchMoviesRequest,
     most_behind: usize,
@@ -138,7 +138,7 @@ impl Watcher {
             return Err(CallError::RevisionUnknown { asked, revision: *self.newest.borrow() });
         };
         if let Err(ChangesError::Ahead { .. }) = self.catalogue.point_at(revision) {
-            reached(&mut self.newest, revision).await;
+            wait_for_revision(&mut self.newest, revision).await;
         }
         self.catalogue.point_at(revision).map_err(|error| not_followed(error, revision))
     }
@@ -151,7 +151,7 @@ impl Watcher {
         })?;
         let mut followed = self.catalogue.changes(point, 0);
         if let Err(ChangesError::Ahead { .. }) = followed {
-            reached(&mut self.newest, point.revision).await;
+            wait_for_revision(&mut self.newest, point.revision).await;
             followed = self.catalogue.changes(point, 0);
         }
         followed.map(|_| point).map_err(|error| not_followed(error, point.revision))

@@ -15,9 +15,10 @@ use tonic::codegen::StdError;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
+use crate::blocking_pool::BlockingPool;
 use crate::rpc::{Kind, Rpc, Service};
 use crate::server::call::grpc_web::Origin;
-use crate::server::call::gzip::{self, BlockingPool, CompressedBody, DecompressedBody};
+use crate::server::call::gzip::{self, CompressedBody, DecompressedBody};
 use crate::server::call::message_limits::{Bounded, MessageLimits};
 use crate::server::call::refusal;
 use crate::server::limits::Limits;

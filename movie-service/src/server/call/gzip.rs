@@ -6,22 +6,19 @@
 //! <https://github.com/grpc/grpc/blob/master/doc/compression.md>
 
 use std::io::Read;
-use std::panic;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::thread;
 
 use bytes::{Bytes, BytesMut};
 use flate2::Compression;
 use flate2::bufread::{GzEncoder, MultiGzDecoder};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body, Frame};
-use tokio::sync::Semaphore;
 use tokio::task;
 use tonic::Status;
 use tonic::codegen::StdError;
 
+use crate::blocking_pool::BlockingPool;
 use crate::catalogue::encoding::frame::{self, PREFIX};
 use crate::server::call::refusal::Refusal;
 
@@ -73,32 +70,8 @@ pub(crate) fn is_long(frame: usize) -> bool {
     frame >= PREFIX + MIN_PACKED_BYTES
 }
 
-/// Limits compression on the blocking threads of the runtime to one message per core at a time.
-#[derive(Clone)]
-pub(crate) struct BlockingPool(Arc<Semaphore>);
-
 /// What is made of a message, in the making.
 type Job<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-
-impl BlockingPool {
-    pub(crate) fn new() -> Self {
-        let cores = thread::available_parallelism().map_or(1, usize::from);
-        Self(Arc::new(Semaphore::new(cores)))
-    }
-
-    fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Job<T> {
-        let turns = self.0.clone();
-        Box::pin(async move {
-            let turn = turns.acquire_owned().await;
-            let done = task::spawn_blocking(move || {
-                let _turn = turn;
-                work()
-            });
-            // A panic in the blocking task is propagated to the call.
-            done.await.unwrap_or_else(|error| panic::resume_unwind(error.into_panic()))
-        })
-    }
-}
 
 /// The body of a request whose messages may be compressed with gzip, as one whose messages are not.
 pub(crate) struct DecompressedBody<B> {
@@ -135,7 +108,7 @@ impl<B> DecompressedBody<B> {
     fn unpack(&self, message: Bytes) -> Job<Result<Bytes, Status>> {
         let most = self.most;
         if most > MAX_INLINE_UNPACK_BYTES {
-            return self.pool.run(move || unpack(&message[PREFIX..], most));
+            return Box::pin(self.pool.run(move || unpack(&message[PREFIX..], most)));
         }
         Box::pin(async move {
             // One flow-control window may decompress to hundreds of messages of maximum size, so yield to other calls
@@ -241,7 +214,7 @@ impl Body for CompressedBody {
             if messages.len() <= MAX_INLINE_PACK_BYTES {
                 return Poll::Ready(Some(Ok(Frame::data(pack(&messages)))));
             }
-            self.packing = Some(self.pool.run(move || pack(&messages)));
+            self.packing = Some(Box::pin(self.pool.run(move || pack(&messages))));
         }
     }
 

@@ -14,9 +14,8 @@ use tokio::time::{Sleep, sleep_until};
 use tonic::Status;
 
 use crate::catalogue::encoding::frame::PREFIX;
-use crate::movie::Violation;
 use crate::server::call::refusal::Refusal;
-use crate::servicer::CallError;
+use crate::servicer::import::{MAX_MESSAGE_MOVIES, too_many_movies};
 
 /// Checks messages of a request as they arrive.
 #[derive(Clone, Debug)]
@@ -166,15 +165,12 @@ impl FieldCounter {
     }
 }
 
-/// Movies that a message of an import may have.
-const MAX_IMPORT_MOVIES: usize = 10_000;
-
 /// The limits of the messages of a request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MessageLimits {
     /// Bytes of a message, compressed or not.
     pub(crate) max_bytes: usize,
-    /// Whether the messages are those of an import, which hold at most [`MAX_IMPORT_MOVIES`].
+    /// Whether the messages are those of an import, which hold at most [`MAX_MESSAGE_MOVIES`].
     pub(crate) is_import: bool,
 }
 
@@ -190,7 +186,7 @@ pub(crate) struct Bounded<B> {
 
 impl<B> Bounded<B> {
     pub(crate) fn new(body: B, limits: MessageLimits, deadline: Option<Instant>) -> Self {
-        let max_fields = limits.is_import.then_some(MAX_IMPORT_MOVIES);
+        let max_fields = limits.is_import.then_some(MAX_MESSAGE_MOVIES);
         Self { body, messages: Messages::of_at_most(limits.max_bytes, max_fields), deadline, timer: None }
     }
 }
@@ -215,10 +211,7 @@ impl<B: Body<Data = Bytes, Error: Into<tonic::codegen::StdError>> + Unpin> Body 
             let most = self.messages.max_bytes;
             self.messages.take(data).map_err(|excess| match excess {
                 Excess::Bytes => Status::from(Refusal::TooLarge { most }),
-                Excess::Fields => {
-                    let expected = format!("expected at most {MAX_IMPORT_MOVIES} in a message");
-                    CallError::from(vec![Violation::new("movies", expected)]).into()
-                }
+                Excess::Fields => too_many_movies().into(),
             })?;
         }
         Poll::Ready(Some(Ok(frame)))

@@ -1,0 +1,40 @@
+//! `BatchGetMovies`: all movies of a batch, or an error.
+
+use movie_proto::catalog::v1::Movie;
+
+use crate::catalogue::{Catalogue, Record};
+use crate::movie::Violation;
+use crate::servicer::convert;
+use crate::servicer::error::CallError;
+use crate::servicer::response_size::{MAX_MOVIE_BYTES, movie_bytes};
+
+/// Maximum number of ids in a batch.
+const MAX_BATCH_IDS: usize = 1_000;
+
+/// Returns the movies with these ids, in the order of the ids, all of one revision.
+///
+/// # Errors
+///
+/// [`CallError`] if there are too many ids, if a movie does not exist, or if the movies do not fit into a response.
+pub(super) fn get(catalogue: &Catalogue, ids: &[String]) -> Result<Vec<Movie>, CallError> {
+    if ids.len() > MAX_BATCH_IDS {
+        let expected = format!("expected at most {MAX_BATCH_IDS}, not {}", ids.len());
+        return Err(vec![Violation::new("ids", expected)].into());
+    }
+    let snapshot = catalogue.snapshot();
+    let (mut found, mut missing) = (Vec::with_capacity(ids.len()), Vec::new());
+    for id in ids {
+        match snapshot.get(id) {
+            Some(movie) => found.push(Record::new(&movie)),
+            None => missing.push(id.clone()),
+        }
+    }
+    if !missing.is_empty() {
+        return Err(CallError::Missing(missing));
+    }
+    let bytes = found.iter().map(movie_bytes).sum();
+    if bytes > MAX_MOVIE_BYTES {
+        return Err(CallError::TooLarge { bytes, most: MAX_MOVIE_BYTES });
+    }
+    Ok(found.iter().map(convert::response).collect())
+}
