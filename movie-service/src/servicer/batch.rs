@@ -34,7 +34,7 @@ pub(super) fn get(catalogue: &Catalogue, ids: &[String]) -> Result<Vec<Movie>, C
     }
     let bytes = found.iter().map(movie_bytes).sum();
     if bytes > MAX_MOVIE_BYTES {
-        return Err(CallError::TooLarge { bytes, most: MAX_MOVIE_BYTES });
+        return Err(CallError::TooLarge { bytes, max_bytes: MAX_MOVIE_BYTES });
     }
     Ok(found.iter().map(convert::response).collect())
 }

@@ -1,4 +1,4 @@
-//! The servicer of the course's contract: takes a call, asks the catalogue, answers.
+//! The servicer of the course's contract, `Movie`.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::catalogue::encoding::frame;
 use crate::catalogue::{Catalogue, Movie, Snapshot};
 use crate::found::Found;
 
-/// Answers the calls of the `Movie` service.
+/// Implements the service `Movie`: reads from the catalogue.
 #[derive(Clone, Debug)]
 pub struct MovieServicer {
     catalogue: Arc<Catalogue>,
@@ -20,7 +20,7 @@ pub struct MovieServicer {
 }
 
 impl MovieServicer {
-    /// Answers from `catalogue` and tells `found` of each hit.
+    /// Serves reads from `catalogue`, and reports each movie that is found by its id to `found`.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, found: Found) -> Self {
         Self { catalogue, found }
@@ -44,8 +44,8 @@ impl movie_server::Movie for MovieServicer {
         &self,
         _: Request<Empty>,
     ) -> Result<Response<Self::GetListMoviesStream>, Status> {
-        let segments = self.catalogue.read(Snapshot::frames);
-        let movies = segments
+        let batches = self.catalogue.read(Snapshot::frames);
+        let movies = batches
             .flat_map(|frames| frame::movies(&frames).map(MovieData::from).map(Ok).collect::<Vec<_>>());
         Ok(Response::new(Box::pin(tokio_stream::iter(movies))))
     }

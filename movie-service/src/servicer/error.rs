@@ -5,57 +5,59 @@ use crate::movie::{Revision, Violation};
 use crate::servicer::response_size::fitting;
 use crate::store::WriteError;
 
-/// Why a call fails. The display text is shown to callers.
+/// Why a call fails. The display text is the message for callers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
-    /// There are no movies with these ids.
+    /// No movies have these ids.
     #[error("{}", missing(.0))]
     Missing(Vec<String>),
-    /// These movies do not fit a response.
-    #[error("the movies take {bytes} bytes, expected at most {most}; ask for fewer at a time")]
+    /// The movies of a batch do not fit into a response.
+    #[error("the movies take {bytes} bytes, expected at most {max_bytes}; request fewer at a time")]
     TooLarge {
-        /// What they take.
+        /// Their size, in bytes.
         bytes: usize,
-        /// What a response may take.
-        most: usize,
+        /// Maximum size of the movies in a response, in bytes.
+        max_bytes: usize,
     },
     /// The page token is invalid, or belongs to another list.
     #[error(
-        "the page_token is not one that this list gave; send the same arguments with it, or begin without one"
+        "the page_token does not belong to this list; send the same arguments as for the page before, or start without one"
     )]
     PageTokenInvalid,
     /// The page token is of a revision that can no longer be reconstructed.
-    #[error("the page_token has expired: the catalogue has changed too much since; begin without one")]
-    PageTokenExpired,
-    /// The changes that a watcher asks for are no longer kept.
     #[error(
-        "the changes since revision {from} are no longer kept, only those since {oldest}; begin with a full copy"
+        "the page_token has expired, because the catalogue has changed too much since; start without one"
+    )]
+    PageTokenExpired,
+    /// The changes that a watcher requests are no longer kept.
+    #[error(
+        "the changes since revision {from} are no longer kept, only those since {oldest}; start with a full copy"
     )]
     Compacted {
-        /// Where the watcher wanted to begin.
+        /// The revision from which the watcher wants to resume.
         from: Revision,
-        /// Where it can.
+        /// The oldest revision from which it can.
         oldest: Revision,
     },
     /// The watcher's resume point is not part of the current history.
     #[error(
-        "the store was replaced, restored or failed over: its changes up to revision {from} are not those that were \
-         told before; begin with a full copy"
+        "the history of the store has changed (replaced, restored or failed over): its changes up to revision {from} \
+         differ from those sent before; start with a full copy"
     )]
     HistoryChanged {
-        /// The revision that the watcher goes on from.
+        /// The revision from which the watcher wants to resume.
         from: Revision,
     },
-    /// The catalogue has not come that far.
-    #[error("the catalogue is at revision {revision}, and not yet at {asked}; expected one that it was at")]
+    /// The revision does not exist yet.
+    #[error("revision {requested} does not exist; the catalogue is at revision {revision}")]
     RevisionUnknown {
-        /// What was asked for.
-        asked: i64,
-        /// Where the catalogue is.
+        /// The requested revision.
+        requested: i64,
+        /// The revision of the catalogue.
         revision: Revision,
     },
-    /// The watcher does not keep up.
-    #[error("the caller reads too slowly to keep up with the changes; go on from revision {resume}")]
+    /// The watcher lags too far behind.
+    #[error("the caller reads the changes too slowly; resume from revision {resume}")]
     TooSlow {
         /// The last revision that was sent.
         resume: Revision,
@@ -66,10 +68,10 @@ pub enum CallError {
         /// The names of the services.
         known: Vec<&'static str>,
     },
-    /// The service stops.
+    /// The service is stopping.
     #[error("the service is stopping; try another one, or again in a second")]
     Stopping,
-    /// A write was not done.
+    /// A write failed.
     #[error(transparent)]
     Write(#[from] WriteError),
 }

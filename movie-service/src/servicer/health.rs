@@ -15,20 +15,20 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use crate::servicer::error::CallError;
 
-/// The name that stands for the service as a whole.
+/// The name of the whole service.
 const WHOLE: &str = "";
 
-/// Says whether the service can be called: what only reads, since all is answered from one catalogue; and the whole, which
-/// takes the store as well.
+/// Serving status, for the health service. Read-only services need only the catalogue. The whole service also needs the
+/// store.
 ///
-/// Dropping it ends the streams of `Watch`, which would otherwise hold up a shutdown.
+/// Dropping it ends the streams of `Watch`, which would otherwise delay a shutdown.
 #[derive(Debug, Default)]
 pub struct Health {
     reading: watch::Sender<bool>,
     whole: watch::Sender<bool>,
 }
 
-/// Answers the calls of `grpc.health.v1.Health`.
+/// Implements `grpc.health.v1.Health`.
 #[derive(Clone, Debug)]
 pub struct HealthServicer {
     services: Arc<[(&'static str, watch::Receiver<bool>)]>,
@@ -48,22 +48,22 @@ impl Health {
         })
     }
 
-    /// Returns whether the whole service can be called, now and later.
+    /// Returns a receiver of the status of the whole service.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<bool> {
         self.whole.subscribe()
     }
 
-    /// Says whether the service can be called, and whether its store can, and tells those who watch what is new.
-    pub fn set_serving(&self, serving: bool, store: bool) {
-        for (health, serving) in [(&self.reading, serving), (&self.whole, serving && store)] {
+    /// Sets whether the service is serving, and whether its store is available. Notifies watches of changes.
+    pub fn set_serving(&self, serving: bool, store_available: bool) {
+        for (health, serving) in [(&self.reading, serving), (&self.whole, serving && store_available)] {
             health.send_if_modified(|old| std::mem::replace(old, serving) != serving);
         }
     }
 }
 
 impl HealthServicer {
-    fn of(&self, name: &str) -> Option<&watch::Receiver<bool>> {
+    fn find(&self, name: &str) -> Option<&watch::Receiver<bool>> {
         if name == WHOLE {
             return Some(&self.whole);
         }
@@ -77,11 +77,11 @@ impl health_server::Health for HealthServicer {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<HealthCheckResponse>, Status> {
-        let Some(serving) = self.of(&request.get_ref().service) else {
+        let Some(serving) = self.find(&request.get_ref().service) else {
             let known = self.services.iter().map(|(name, _)| *name).collect();
             return Err(CallError::UnknownService { known }.into());
         };
-        Ok(Response::new(answer(*serving.borrow())))
+        Ok(Response::new(response(*serving.borrow())))
     }
 
     type WatchStream = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
@@ -90,19 +90,19 @@ impl health_server::Health for HealthServicer {
         &self,
         request: Request<HealthCheckRequest>,
     ) -> Result<Response<Self::WatchStream>, Status> {
-        let known = self.of(&request.get_ref().service);
+        let known = self.find(&request.get_ref().service);
         let serving = known.unwrap_or(&self.whole).clone();
         let known = known.is_some();
         let changes = WatchStream::new(serving).map(move |serving| {
-            // Not an error, says the protocol: the service could appear.
-            Ok(if known { answer(serving) } else { status(ServingStatus::ServiceUnknown) })
+            // The protocol requires a status instead of an error, because the service could appear later.
+            Ok(if known { response(serving) } else { status(ServingStatus::ServiceUnknown) })
         });
         let end = tokio_stream::once(Err(CallError::Stopping.into()));
         Ok(Response::new(Box::pin(changes.chain(end))))
     }
 }
 
-fn answer(serving: bool) -> HealthCheckResponse {
+fn response(serving: bool) -> HealthCheckResponse {
     status(if serving { ServingStatus::Serving } else { ServingStatus::NotServing })
 }
 
@@ -135,18 +135,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_service_and_the_whole_can_be_asked_for_and_agree() {
+    async fn each_service_and_the_whole_have_the_same_status() {
         let (health, servicer) = health();
         for serving in [false, true, false] {
             health.set_serving(serving, true);
             for name in ["", "Movie"] {
-                assert_eq!(servicer.check(request(name)).await.unwrap().into_inner(), answer(serving));
+                assert_eq!(servicer.check(request(name)).await.unwrap().into_inner(), response(serving));
             }
         }
     }
 
     #[tokio::test]
-    async fn an_unknown_service_is_not_found_and_can_be_watched() {
+    async fn an_unknown_service_is_not_found_but_can_be_watched() {
         let (_health, servicer) = health();
         let error = servicer.check(request("movie")).await.unwrap_err();
         assert_eq!(error.code(), Code::NotFound);
@@ -157,21 +157,21 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_watch_tells_each_change_once_and_ends_with_the_service() {
+    async fn a_watch_sends_each_change_once_and_ends_with_the_service() {
         let (health, servicer) = health();
         let mut watch = servicer.watch(request("Movie")).await.unwrap().into_inner();
-        assert_eq!(watch.next().await.unwrap().unwrap(), answer(false));
+        assert_eq!(watch.next().await.unwrap().unwrap(), response(false));
         health.set_serving(true, true);
-        assert_eq!(watch.next().await.unwrap().unwrap(), answer(true));
+        assert_eq!(watch.next().await.unwrap().unwrap(), response(true));
         health.set_serving(true, true);
         assert!(watch.as_mut().poll_next(&mut Context::from_waker(Waker::noop())).is_pending());
         health.set_serving(false, true);
-        assert_eq!(watch.next().await.unwrap().unwrap(), answer(false));
+        assert_eq!(watch.next().await.unwrap().unwrap(), response(false));
         drop(health);
         let end = watch.next().await.unwrap().unwrap_err();
         assert_eq!((end.code(), reason(&end).as_str()), (Code::Unavailable, "SERVICE_STOPPING"));
         assert!(watch.next().await.is_none());
         // Check still works after the watches ended.
-        assert_eq!(servicer.check(request("")).await.unwrap().into_inner(), answer(false));
+        assert_eq!(servicer.check(request("")).await.unwrap().into_inner(), response(false));
     }
 }

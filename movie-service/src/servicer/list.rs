@@ -65,9 +65,9 @@ fn past(catalogue: &Catalogue, point: Option<HistoryPoint>) -> Result<(Past, His
     if point.revision < snapshot.ordered_since() {
         return Err(CallError::PageTokenExpired);
     }
-    let most = usize::try_from(since).unwrap_or(usize::MAX);
-    let events = catalogue.changes(point, most).map_err(|_| CallError::PageTokenExpired)?;
-    // All movies may have been loaded again since the snapshot was taken.
+    let max_changes = usize::try_from(since).unwrap_or(usize::MAX);
+    let events = catalogue.changes(point, max_changes).map_err(|_| CallError::PageTokenExpired)?;
+    // The catalogue may have been reloaded since the snapshot was taken.
     if events.last().map(|event| event.point) != Some(now) {
         return Err(CallError::PageTokenExpired);
     }

@@ -1,4 +1,4 @@
-//! gRPC server reflection: descriptors of what is served, for tools.
+//! gRPC server reflection: the descriptors of the services, for tools.
 //!
 //! <https://github.com/grpc/grpc/blob/master/doc/server-reflection.md>
 
@@ -24,21 +24,21 @@ use tonic_reflection::pb::{v1, v1alpha};
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
-/// The one RPC of version 1.
+/// The RPC of version 1.
 const V1_INFO: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
-/// The one RPC of version 1 alpha. Its messages are those of version 1, byte for byte.
+/// The RPC of version 1 alpha. Its messages equal those of version 1.
 const V1ALPHA_INFO: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 
-/// Answers the calls of both versions of the protocol: version 1, and 1 alpha for older tools.
+/// The reflection service, in version 1 and, for older tools, 1 alpha.
 pub type Reflection = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// Returns the reflection service, which describes the services of `movie_proto`, itself, and `grpc.health.v1` if
-/// `health` says that it is served.
+/// Returns the reflection service. It describes the services of `movie_proto`, itself and, if `health` is true,
+/// `grpc.health.v1`.
 ///
 /// # Errors
 ///
-/// If a descriptor set that is part of the program is invalid; a test shows that none is.
+/// If a descriptor set of the program is invalid; a test shows that none is.
 pub fn service(health: bool) -> Result<Reflection, DescriptorError> {
     let mut pool = DescriptorPool::decode(movie_proto::FILE_DESCRIPTOR_SET)?;
     pool.decode_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)?;
@@ -56,8 +56,7 @@ pub fn service(health: bool) -> Result<Reflection, DescriptorError> {
     Ok(Reflection::new(server.map_request(as_v1)))
 }
 
-/// Answers from a pool of descriptors. A request that cannot be answered gets an error response; the stream
-/// continues.
+/// Looks descriptors up in a pool. A request for an unknown name gets an error response, and the stream continues.
 struct ReflectionServicer(Arc<Descriptors>);
 
 /// Descriptors, and the file that declares each symbol.
@@ -93,7 +92,12 @@ impl Descriptors {
         let response = request
             .message_request
             .as_ref()
-            .ok_or_else(|| error(Code::InvalidArgument, "expected one of the requests".to_owned()))
+            .ok_or_else(|| {
+                error(
+                    Code::InvalidArgument,
+                    "the request is empty, expected one of the fields of `message_request`".to_owned(),
+                )
+            })
             .and_then(|request| self.find(request));
         ServerReflectionResponse {
             valid_host: request.host.clone(),
@@ -103,7 +107,7 @@ impl Descriptors {
     }
 
     fn find(&self, request: &MessageRequest) -> Result<MessageResponse, ErrorResponse> {
-        let (file, what) = match request {
+        let (file, subject) = match request {
             MessageRequest::ListServices(_) => {
                 let names = self.pool.services().map(|service| service.full_name().to_owned());
                 let service = names.map(|name| ServiceResponse { name }).collect();
@@ -134,24 +138,24 @@ impl Descriptors {
                 (file, format!("extension {number} of `{name}`"))
             }
         };
-        // The file alone: tools ask for those that it imports if they do not have them.
-        let file = file.ok_or_else(|| not_found(&what))?.encode_to_vec();
+        // Only the file itself: tools request its imports if they lack them.
+        let file = file.ok_or_else(|| not_found(&subject))?.encode_to_vec();
         Ok(MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
             file_descriptor_proto: vec![file],
         }))
     }
 }
 
-fn not_found(what: &str) -> ErrorResponse {
-    error(Code::NotFound, format!("no {what} is served"))
+fn not_found(subject: &str) -> ErrorResponse {
+    error(Code::NotFound, format!("no {subject} is served"))
 }
 
 fn error(code: Code, error_message: String) -> ErrorResponse {
     ErrorResponse { error_code: code.into(), error_message }
 }
 
-/// Returns the file that declares each symbol, by full name: messages, their fields and oneofs, enums and their values,
-/// services and their methods, extensions.
+/// Maps the full name of each symbol to the file that declares it: messages, their fields and oneofs, enums and their
+/// values, services and their methods, and extensions.
 fn symbols(pool: &DescriptorPool) -> HashMap<String, FileDescriptor> {
     let mut symbols = HashMap::new();
     let mut declare = |name: &str, file: &FileDescriptor| symbols.insert(name.to_owned(), file.clone());
@@ -196,8 +200,8 @@ mod tests {
 
     use super::*;
 
-    /// Returns the responses to some requests in one stream, and that it ended well.
-    async fn ask(requests: Vec<MessageRequest>) -> Vec<MessageResponse> {
+    /// Sends requests in one stream, and returns their responses.
+    async fn request(requests: Vec<MessageRequest>) -> Vec<MessageResponse> {
         let requests: Vec<_> = requests
             .into_iter()
             .map(|request| ServerReflectionRequest { host: "here".into(), message_request: Some(request) })
@@ -207,11 +211,11 @@ mod tests {
         let responses = client.server_reflection_info(iter(requests.clone())).await.unwrap().into_inner();
         let responses: Vec<_> = responses.map(Result::unwrap).collect().await;
         assert_eq!(responses.len(), requests.len());
-        let answer = |(request, response): (_, ServerReflectionResponse)| {
+        let response = |(request, response): (_, ServerReflectionResponse)| {
             assert_eq!((response.valid_host.as_str(), response.original_request), ("here", Some(request)));
             response.message_response.unwrap()
         };
-        requests.into_iter().zip(responses).map(answer).collect()
+        requests.into_iter().zip(responses).map(response).collect()
     }
 
     /// Returns the name of the only file of a response.
@@ -222,7 +226,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_file_of_each_kind_of_symbol_is_known() {
+    async fn each_kind_of_symbol_leads_to_its_file() {
         let catalog = "movie/catalog/v1/catalog.proto";
         let symbols = [
             ("Movie", "movie.proto"),
@@ -241,7 +245,7 @@ mod tests {
             ("grpc.health.v1.Health", "health.proto"),
         ];
         let requests = symbols.map(|(symbol, _)| MessageRequest::FileContainingSymbol(symbol.into()));
-        let responses = ask(requests.into()).await;
+        let responses = request(requests.into()).await;
         let files: Vec<_> = responses.iter().map(file).collect();
         assert_eq!(files, symbols.map(|(_, file)| file));
     }
@@ -251,7 +255,7 @@ mod tests {
         let expected = DescriptorPool::decode(movie_proto::FILE_DESCRIPTOR_SET).unwrap();
         let names = expected.files().map(|file| MessageRequest::FileByFilename(file.name().to_owned()));
         let mut pool = DescriptorPool::new();
-        for response in ask(names.collect()).await {
+        for response in request(names.collect()).await {
             let MessageResponse::FileDescriptorResponse(files) = response else { panic!("{response:?}") };
             pool.decode_file_descriptor_proto(files.file_descriptor_proto[0].as_slice()).unwrap();
         }
@@ -263,12 +267,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn extensions_are_known_by_their_message_and_number() {
+    async fn extensions_are_found_by_message_and_number() {
         const OPTIONS: &str = "google.protobuf.FieldOptions";
         let of = |name: &str| MessageRequest::AllExtensionNumbersOfType(name.into());
         let extension = ExtensionRequest { containing_type: OPTIONS.into(), extension_number: 1052 };
         let responses =
-            ask(vec![of(OPTIONS), of("MovieData"), MessageRequest::FileContainingExtension(extension)]).await;
+            request(vec![of(OPTIONS), of("MovieData"), MessageRequest::FileContainingExtension(extension)])
+                .await;
         for (response, (name, numbers)) in
             responses.iter().zip([(OPTIONS, vec![1052]), ("MovieData", vec![])])
         {
@@ -279,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_unknown_is_an_error_in_the_stream_which_goes_on() {
+    async fn an_unknown_name_gets_an_error_response_and_the_stream_continues() {
         let extension = |containing_type: &str, extension_number| {
             let containing_type = containing_type.to_owned();
             MessageRequest::FileContainingExtension(ExtensionRequest { containing_type, extension_number })
@@ -294,7 +299,7 @@ mod tests {
         ];
         let mut requests: Vec<_> = unknown.iter().map(|(request, _)| request.clone()).collect();
         requests.push(MessageRequest::FileContainingSymbol("Movie".into()));
-        let responses = ask(requests).await;
+        let responses = request(requests).await;
         for (response, (_, message)) in responses.iter().zip(unknown) {
             let expected = ErrorResponse { error_code: 5, error_message: message.into() };
             assert_eq!(response, &MessageResponse::ErrorResponse(expected));
@@ -303,7 +308,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_for_nothing_is_an_error_in_the_stream() {
+    async fn an_empty_request_gets_an_error_response() {
         let service = service(true).unwrap();
         let mut client = ServerReflectionClient::new(service);
         let requests = iter([ServerReflectionRequest::default()]);
@@ -315,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn the_paths_of_both_versions_are_theirs() {
+    fn the_paths_are_those_of_the_generated_services() {
         for (path, name) in [
             (V1_INFO, v1::server_reflection_server::SERVICE_NAME),
             (V1ALPHA_INFO, v1alpha::server_reflection_server::SERVICE_NAME),

@@ -1,13 +1,13 @@
-//! Resume tokens of watches: a point in a history, as text.
+//! Resume tokens of `WatchMovies`: a history point as text.
 //!
-//! A token is no secret and gives no right. Every service over the same store can read it.
+//! A token is not confidential and grants no access. Every node of the same store can read it.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::catalogue::HistoryPoint;
 
-/// Writes the token of a point.
+/// Encodes a point.
 pub(super) fn encode(point: HistoryPoint) -> String {
     URL_SAFE_NO_PAD.encode(point.to_bytes())
 }
@@ -32,13 +32,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_token_is_read_as_it_was_written(revision in any::<u64>(), chain in any::<[u8; 16]>()) {
+        fn a_token_is_parsed_as_it_was_encoded(revision in any::<u64>(), chain in any::<[u8; 16]>()) {
             let point = HistoryPoint { revision: Revision::new(revision), chain: ChainValue::from_bytes(chain) };
             prop_assert_eq!(parse(&encode(point)), Some(point));
         }
 
         #[test]
-        fn text_that_is_no_token_is_refused(text in "[ -~]{0,31}|[A-Za-z0-9_-]{33,40}|.{0,40} ") {
+        fn text_that_is_not_a_token_is_refused(text in "[ -~]{0,31}|[A-Za-z0-9_-]{33,40}|.{0,40} ") {
             prop_assert_eq!(parse(&text), None);
         }
     }

@@ -1,4 +1,4 @@
-//! Errors of calls to gRPC statuses, with the details of `google.rpc` (AIP-193).
+//! Conversion of errors to gRPC statuses, with details of `google.rpc` (AIP-193).
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::movie::Violation;
 use crate::servicer::error::{CallError, listed_ids};
 use crate::store::WriteError;
 
-/// The domain of the reasons in `google.rpc.ErrorInfo`.
+/// Domain of the reasons in `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "movie-service";
 
 /// Retry delay sent with temporary errors.
 pub const RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The type of a movie, as a resource (AIP-123).
-const MOVIE: &str = "movie.catalog.v1.Movie";
+/// Resource type of a movie (AIP-123).
+const MOVIE_TYPE: &str = "movie.catalog.v1.Movie";
 
 impl From<CallError> for Status {
     fn from(error: CallError) -> Self {
@@ -53,7 +53,7 @@ impl From<CallError> for Status {
                 (Code::Unavailable, "SERVICE_STOPPING", HashMap::new(), vec![retry])
             }
             CallError::Write(error) => {
-                let (code, reason, details) = written(error);
+                let (code, reason, details) = write_error(error);
                 (code, reason, HashMap::new(), details)
             }
         };
@@ -63,8 +63,8 @@ impl From<CallError> for Status {
     }
 }
 
-/// Returns the code, the reason and the details of a write that was not done.
-fn written(error: WriteError) -> (Code, &'static str, Vec<ErrorDetail>) {
+/// Returns the code, the reason and the details of a failed write.
+fn write_error(error: WriteError) -> (Code, &'static str, Vec<ErrorDetail>) {
     match error {
         WriteError::Invalid(violations) => {
             (Code::InvalidArgument, "INVALID_FIELDS", vec![bad_request(violations)])
@@ -93,7 +93,7 @@ fn written(error: WriteError) -> (Code, &'static str, Vec<ErrorDetail>) {
 fn resource(id: &str) -> ErrorDetail {
     // An invalid id may have any length.
     let id = id.chars().take(crate::movie::MAX_ID_CHARS).collect::<String>();
-    ResourceInfo::new(MOVIE, id, "", "").into()
+    ResourceInfo::new(MOVIE_TYPE, id, "", "").into()
 }
 
 fn bad_request(violations: Vec<Violation>) -> ErrorDetail {
@@ -110,14 +110,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_that_are_missing_are_named_as_far_as_they_fit_the_headers_that_clients_take() {
-        for (id, least) in
+    fn as_many_missing_ids_are_listed_as_fit_the_headers_that_clients_accept() {
+        for (id, min_listed) in
             [("720d006c-3a57-4b6a-b18f-9b713b073f3c", 15), (&"x".repeat(128), 5), (&"😀".repeat(128), 1)]
         {
             let status = Status::from(CallError::Missing(vec![id.to_owned(); 1_000]));
-            let named = status.get_error_details_vec().len() - 1;
-            assert!(named >= least, "{named}");
-            assert!(status.message().ends_with(&format!("and {} more", 1_000 - named)), "{status}");
+            let listed = status.get_error_details_vec().len() - 1;
+            assert!(listed >= min_listed, "{listed}");
+            assert!(status.message().ends_with(&format!("and {} more", 1_000 - listed)), "{status}");
             let mut headers = HeaderMap::new();
             status.add_header(&mut headers).unwrap();
             // As HTTP/2 counts them (RFC 9113, section 6.5.2).
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_store_that_fails_says_whether_the_write_may_be_done_and_when_to_try_again() {
+    fn the_status_of_a_failed_store_says_whether_the_outcome_is_known_and_when_to_retry() {
         for (error, reason) in [
             (WriteError::Unavailable("its disk is full".into()), "STORE_UNAVAILABLE"),
             (WriteError::StoreReadOnly, "STORE_READ_ONLY"),

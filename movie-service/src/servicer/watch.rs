@@ -1,5 +1,6 @@
-//! Watches of `movie.catalog.v1`: changes as they are made.
+//! `WatchMovies`: a stream of changes.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use movie_proto::catalog::v1::watch_movies_request::Start;
@@ -13,31 +14,31 @@ use crate::servicer::catch_up::wait_for_revision;
 use crate::servicer::error::CallError;
 use crate::servicer::{convert, resume_token};
 
-/// Messages that wait for a watcher: few, as the changes themselves wait in the catalogue.
-const WAITING: usize = 32;
+/// Capacity of the queue of a watch, in messages. It is small, because the change log keeps the changes.
+const MESSAGE_QUEUE_CAPACITY: usize = 32;
 
-/// Changes that are taken from the catalogue at a time.
-const AT_A_TIME: usize = 64;
+/// Maximum number of changes that are read from the change log at a time.
+const MAX_CHANGES_PER_READ: usize = 64;
 
 pub(super) type Message = Result<WatchMoviesResponse, CallError>;
 
-/// Begins a watch; what it has to tell can be received. It ends with `stopping`, or when nobody receives it. A watcher that
-/// was level with the changes once may be `most_behind` of them behind.
+/// Starts a watch, and returns the receiver of its messages. The watch ends when the sender of `stopping` or the receiver
+/// is dropped. After it has caught up, it may lag at most `max_lag` changes behind.
 pub(super) fn start(
     catalogue: Arc<Catalogue>,
     request: &WatchMoviesRequest,
-    most_behind: usize,
+    max_lag: usize,
     stopping: watch::Receiver<bool>,
 ) -> mpsc::Receiver<Message> {
-    let (messages, received) = mpsc::channel(WAITING);
+    let (messages, received) = mpsc::channel(MESSAGE_QUEUE_CAPACITY);
     let start = request.start.clone();
     let newest = catalogue.newest();
-    let told = catalogue.snapshot().point();
-    let mut watcher = Watcher { catalogue, newest, messages, most_behind: most_behind as u64, told };
+    let sent = catalogue.snapshot().point();
+    let mut watcher = Watcher { catalogue, newest, messages, max_lag: max_lag as u64, sent };
     tokio::spawn(async move {
         let Err(end) = watcher.run(start, stopping).await;
-        if let End::For(error) = end {
-            // Nobody may be there any more.
+        if let End::Error(error) = end {
+            // Sending fails if the receiver has been dropped.
             let _ = watcher.messages.send(Err(error)).await;
         }
     });
@@ -48,113 +49,118 @@ struct Watcher {
     catalogue: Arc<Catalogue>,
     newest: watch::Receiver<Revision>,
     messages: mpsc::Sender<Message>,
-    most_behind: u64,
-    /// The history up to the last change that was sent.
-    told: HistoryPoint,
+    max_lag: u64,
+    /// History point of the last change that was sent.
+    sent: HistoryPoint,
 }
 
 /// Why a watch ends.
 enum End {
-    /// Nobody receives it.
-    Unheard,
-    For(CallError),
+    /// The receiver has been dropped.
+    ReceiverDropped,
+    Error(CallError),
 }
 
 impl From<CallError> for End {
     fn from(error: CallError) -> Self {
-        Self::For(error)
+        Self::Error(error)
     }
 }
 
-/// What never comes.
-enum Never {}
-
 impl Watcher {
-    async fn run(&mut self, start: Option<Start>, mut stopping: watch::Receiver<bool>) -> Result<Never, End> {
-        let gone = self.messages.clone();
+    async fn run(
+        &mut self,
+        start: Option<Start>,
+        mut stopping: watch::Receiver<bool>,
+    ) -> Result<Infallible, End> {
+        let messages = self.messages.clone();
         tokio::select! {
-            end = self.tell(start) => end,
+            end = self.send_changes(start) => end,
             // Dropped when the service stops.
             () = async { while stopping.changed().await.is_ok() {} } => Err(CallError::Stopping.into()),
-            () = gone.closed() => Err(End::Unheard),
+            () = messages.closed() => Err(End::ReceiverDropped),
         }
     }
 
-    async fn tell(&mut self, start: Option<Start>) -> Result<Never, End> {
-        let level = match start {
+    async fn send_changes(&mut self, start: Option<Start>) -> Result<Infallible, End> {
+        let catch_up_revision = match start {
             Some(Start::FromRevision(revision)) => {
-                self.told = self.at_revision(revision).await?;
+                self.sent = self.at_revision(revision).await?;
                 self.catalogue.snapshot().revision()
             }
             Some(Start::ResumeToken(token)) => {
-                self.told = self.at_token(&token).await?;
+                self.sent = self.at_token(&token).await?;
                 self.catalogue.snapshot().revision()
             }
-            Some(Start::FullCopy(true)) => self.copy().await?,
-            Some(Start::FullCopy(false)) | None => self.told.revision,
+            Some(Start::FullCopy(true)) => self.send_copy().await?,
+            Some(Start::FullCopy(false)) | None => self.sent.revision,
         };
-        let mut is_level = false;
+        let mut is_caught_up = false;
         loop {
-            if !is_level && self.told.revision >= level {
-                is_level = true;
-                self.send(self.told, WatchEvent::CaughtUp(true)).await?;
+            if !is_caught_up && self.sent.revision >= catch_up_revision {
+                is_caught_up = true;
+                self.send(self.sent, WatchEvent::CaughtUp(true)).await?;
             }
             let newest = *self.newest.borrow_and_update();
-            let behind = newest.since(self.told.revision).unwrap_or_default();
-            if is_level && behind > self.most_behind {
-                return Err(CallError::TooSlow { resume: self.told.revision }.into());
+            let lag = newest.since(self.sent.revision).unwrap_or_default();
+            if is_caught_up && lag > self.max_lag {
+                return Err(CallError::TooSlow { resume: self.sent.revision }.into());
             }
-            let most = if is_level { AT_A_TIME } else { AT_A_TIME.min(distance(self.told.revision, level)) };
-            // Also `Compacted` if the full copy took so long that later changes were dropped.
-            let events = self.catalogue.changes(self.told, most);
-            let events = events.map_err(|error| not_followed(error, self.told.revision))?;
+            let max_changes = if is_caught_up {
+                MAX_CHANGES_PER_READ
+            } else {
+                MAX_CHANGES_PER_READ.min(distance(self.sent.revision, catch_up_revision))
+            };
+            // Fails with `Compacted` also if the full copy took so long that later changes were dropped.
+            let events = self.catalogue.changes(self.sent, max_changes);
+            let events = events.map_err(|error| watch_error(error, self.sent.revision))?;
             if events.is_empty() {
-                // The sender lives as long as the catalogue, which is ours.
+                // This does not fail, because the catalogue holds the sender.
                 let _ = self.newest.changed().await;
             }
             for event in events {
-                self.send(event.point, told_of(&event)).await?;
-                self.told = event.point;
+                self.send(event.point, to_wire_event(&event)).await?;
+                self.sent = event.point;
             }
         }
     }
 
-    /// Sends all movies, and returns the revision that they are at.
-    async fn copy(&mut self) -> Result<Revision, End> {
+    /// Sends all movies of the current snapshot, and returns its revision.
+    async fn send_copy(&mut self) -> Result<Revision, End> {
         let snapshot = self.catalogue.snapshot();
-        self.told = snapshot.point();
-        let revision = self.told.revision.to_i64();
+        self.sent = snapshot.point();
+        let revision = self.sent.revision.to_i64();
         for movie in snapshot.movies() {
             let event = Some(WatchEvent::Upserted(convert::response(&Record::new(&movie))));
-            // A copy cannot be resumed in the middle, so it has no token.
+            // A copy cannot be resumed, so its messages have no token.
             self.send_message(WatchMoviesResponse { revision, event, resume_token: String::new() }).await?;
         }
-        Ok(self.told.revision)
+        Ok(self.sent.revision)
     }
 
-    /// Returns the point at a revision, once the catalogue is at it.
-    async fn at_revision(&mut self, asked: i64) -> Result<HistoryPoint, CallError> {
-        let Ok(revision) = Revision::try_from(asked) else {
-            return Err(CallError::RevisionUnknown { asked, revision: *self.newest.borrow() });
+    /// Returns the point at a revision. Waits until the catalogue has reached it.
+    async fn at_revision(&mut self, requested: i64) -> Result<HistoryPoint, CallError> {
+        let Ok(revision) = Revision::try_from(requested) else {
+            return Err(CallError::RevisionUnknown { requested, revision: *self.newest.borrow() });
         };
         if let Err(ChangesError::Ahead { .. }) = self.catalogue.point_at(revision) {
             wait_for_revision(&mut self.newest, revision).await;
         }
-        self.catalogue.point_at(revision).map_err(|error| not_followed(error, revision))
+        self.catalogue.point_at(revision).map_err(|error| watch_error(error, revision))
     }
 
-    /// Returns the point that a token is of, once the catalogue is at it.
+    /// Returns the point of a token. Waits until the catalogue has reached it.
     async fn at_token(&mut self, token: &str) -> Result<HistoryPoint, CallError> {
         let point = resume_token::parse(token).ok_or_else(|| {
             let expected = "expected the resume_token of a message of WatchMovies";
             CallError::from(vec![Violation::new("resume_token", expected)])
         })?;
-        let mut followed = self.catalogue.changes(point, 0);
-        if let Err(ChangesError::Ahead { .. }) = followed {
+        let mut changes = self.catalogue.changes(point, 0);
+        if let Err(ChangesError::Ahead { .. }) = changes {
             wait_for_revision(&mut self.newest, point.revision).await;
-            followed = self.catalogue.changes(point, 0);
+            changes = self.catalogue.changes(point, 0);
         }
-        followed.map(|_| point).map_err(|error| not_followed(error, point.revision))
+        changes.map(|_| point).map_err(|error| watch_error(error, point.revision))
     }
 
     async fn send(&self, point: HistoryPoint, event: WatchEvent) -> Result<(), End> {
@@ -164,17 +170,17 @@ impl Watcher {
     }
 
     async fn send_message(&self, message: WatchMoviesResponse) -> Result<(), End> {
-        self.messages.send(Ok(message)).await.map_err(|_| End::Unheard)
+        self.messages.send(Ok(message)).await.map_err(|_| End::ReceiverDropped)
     }
 }
 
-/// Returns the error of a watch that wants the changes after a revision.
-fn not_followed(error: ChangesError, from: Revision) -> CallError {
+/// Converts the error of a watch that wants to resume from a revision.
+fn watch_error(error: ChangesError, from: Revision) -> CallError {
     match error {
         ChangesError::Compacted { oldest } => CallError::Compacted { from, oldest },
         ChangesError::HistoryChanged => CallError::HistoryChanged { from },
         ChangesError::Ahead { newest } => {
-            CallError::RevisionUnknown { asked: from.to_i64(), revision: newest }
+            CallError::RevisionUnknown { requested: from.to_i64(), revision: newest }
         }
     }
 }
@@ -183,7 +189,7 @@ fn distance(from: Revision, to: Revision) -> usize {
     usize::try_from(to.since(from).unwrap_or_default()).unwrap_or(usize::MAX)
 }
 
-fn told_of(event: &Event) -> WatchEvent {
+fn to_wire_event(event: &Event) -> WatchEvent {
     match &event.after {
         Some(record) => WatchEvent::Upserted(convert::response(record)),
         None => WatchEvent::DeletedId(event.id.to_string()),
