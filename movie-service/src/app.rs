@@ -1,4 +1,4 @@
-//! The composition root: opens the store, binds the listeners, starts the reloads, serves, drains.
+//! Composition root: opens the store, binds the listeners, starts the reloads, serves, drains.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -8,10 +8,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tracing::{info, warn};
 
-use crate::access::{Access, token};
+use crate::access::Access;
+use crate::access::token::{self, NewToken};
 use crate::catalogue::{Catalogue, Snapshot};
 use crate::config::{Command, Config, Database};
-use crate::found::Found;
+use crate::found::FoundPrinter;
 use crate::server::accept::listener::Listener;
 use crate::server::accept::tls::Tls;
 use crate::server::serve::Server;
@@ -22,13 +23,13 @@ use crate::telemetry::calls::Observer;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{Metrics, Reload};
 use crate::telemetry::trace::Traces;
-use crate::{admin, offline, reload, shutdown};
+use crate::{admin, offline, reload, signals};
 
-/// Does what the command line asks for.
+/// Runs the program by its command line.
 ///
 /// # Errors
 ///
-/// If that is not possible; the error says why in words for people.
+/// A message for people: what failed, why, what to do.
 pub fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
     match &config.command {
@@ -36,8 +37,8 @@ pub fn run() -> anyhow::Result<()> {
         Some(Command::Import { files, database }) => offline::import(files, database),
         Some(Command::Export { database, output }) => offline::export(database, output.as_deref()),
         Some(Command::Token { name, role }) => {
-            let made = token::make(name, *role)?;
-            let text = format!("{}\n{}\n", made.token, made.line);
+            let NewToken { token, line } = token::make(name, *role)?;
+            let text = format!("{token}\n{line}\n");
             io::stdout().write_all(text.as_bytes()).context("print the token")
         }
     }
@@ -45,21 +46,16 @@ pub fn run() -> anyhow::Result<()> {
 
 #[tokio::main(flavor = "current_thread")]
 async fn serve(config: &Config) -> anyhow::Result<()> {
-    let _written_at_end = log::start(config.log_format, config.log.as_deref());
-    let traces = Traces::from_env().unwrap_or_else(|error| {
-        warn!("no traces: {error}");
-        None
-    });
+    let _log_guard = log::start(config.log_format, config.log.as_deref());
+    let traces = start_traces();
     let metrics = if config.metrics.is_some() { Metrics::on() } else { Metrics::off() };
-    let observer = Observer::new(metrics.clone(), traces.as_ref().map(Traces::tracer));
-
     let mut opened = open_store(config, &metrics).await?;
-    let edge = Edge::open(config, &opened.store)?;
+    let security = Security::load(config, &opened.store)?;
     let listeners = bind(config).await?;
-    let found = if config.quiet { Found::quiet() } else { Found::printing_to(io::stdout())? };
-    let shutdown = shutdown::requested()?;
-    shutdown::outlive_large_files()?;
-    start_reloads(&mut opened, &edge, &metrics)?;
+    let found = if config.quiet { FoundPrinter::quiet() } else { FoundPrinter::printing_to(io::stdout())? };
+    let shutdown = signals::shutdown_requested()?;
+    signals::ignore_file_size_signal()?;
+    start_reloads(&mut opened, &security, &metrics)?;
     // Signals are handled from here on; scripts wait for this line.
     let movies = opened.catalogue.read(Snapshot::len);
     info!("serving {movies} movies from {} on {}", config.database, listeners.calls.address()?);
@@ -68,30 +64,54 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     if let Some(listener) = listeners.admin {
         serve_admin(listener, &opened, &metrics, &health)?;
     }
-    let upkeep = observer.clone();
-    tokio::spawn(async move { upkeep.upkeep().await });
-    let Opened { catalogue, store, .. } = opened;
+    let observer = Observer::new(metrics.clone(), traces.as_ref().map(Traces::tracer));
+    tokio::spawn(run_upkeep(observer.clone()));
     let server = Server {
-        store: store.clone(),
-        limits: config.limits(),
-        access: edge.access,
-        tls: edge.tls,
+        store: opened.store.clone(),
         observer,
         metrics,
         health,
-        offers: config.offers(),
-        grace: config.grace,
-        pause: config.pause,
-        ..Server::new(catalogue, found.clone())
+        ..configured_server(config, opened.catalogue, security, found.clone())
     };
     server.serve(listeners.calls, shutdown).await?;
-    store.close().await;
+    opened.store.close().await;
     found.flush();
     info!("stopped");
     if let Some(traces) = traces {
         traces.flush();
     }
     Ok(())
+}
+
+/// Starts the export of spans, if the environment asks for it. An error does not prevent serving.
+fn start_traces() -> Option<Traces> {
+    Traces::from_env().unwrap_or_else(|error| {
+        warn!("tracing is off: {error}");
+        None
+    })
+}
+
+/// Runs the deferred work of the observation of calls, until the process ends.
+async fn run_upkeep(observer: Observer) {
+    observer.upkeep().await;
+}
+
+/// Returns a server with the settings of the command line.
+fn configured_server(
+    config: &Config,
+    catalogue: Arc<Catalogue>,
+    security: Security,
+    found: FoundPrinter,
+) -> Server {
+    Server {
+        limits: config.limits(),
+        access: security.access,
+        tls: security.tls,
+        offers: config.offers(),
+        grace: config.grace,
+        pause: config.pause,
+        ..Server::new(catalogue, found)
+    }
 }
 
 /// An open database.
@@ -123,29 +143,29 @@ async fn open_store(config: &Config, metrics: &Metrics) -> anyhow::Result<Opened
     }
 }
 
-/// What decides who gets in.
-struct Edge {
+/// Access control and TLS.
+struct Security {
     access: Access,
     tls: Option<Tls>,
 }
 
-impl Edge {
-    fn open(config: &Config, store: &Store) -> anyhow::Result<Self> {
-        // A JSON file is never written, and says so itself. Whether a store takes writes changes while it is used.
+impl Security {
+    fn load(config: &Config, store: &Store) -> anyhow::Result<Self> {
+        // With a JSON file, a write fails with CATALOG_READ_ONLY in any case, which is clearer than a denial.
         let anonymous_writes = config.allow_anonymous_writes || store.is_read_only();
         let access =
             Access::open(config.tokens.as_deref(), anonymous_writes).context("cannot use the tokens file")?;
         let has_web = !config.offers().web.is_empty();
         let tls = config.tls().map(|files| Tls::load(files, has_web)).transpose();
         let tls = tls.context("cannot use TLS")?;
-        if config.shows_tokens() {
-            warn!("tokens travel in the clear: turn TLS on with --tls-cert and --tls-key");
+        if config.sends_tokens_unencrypted() {
+            warn!("tokens are sent unencrypted; turn TLS on with --tls-cert and --tls-key");
         }
         Ok(Self { access, tls })
     }
 }
 
-/// The listeners, before anything is accepted.
+/// The bound listeners.
 struct Listeners {
     calls: Listener,
     admin: Option<TcpListener>,
@@ -154,7 +174,7 @@ struct Listeners {
 async fn bind(config: &Config) -> anyhow::Result<Listeners> {
     let calls = Listener::bind(&config.listen).with_context(|| {
         format!(
-            "cannot listen on {}; stop what uses it or choose another with --listen ADDRESS",
+            "cannot listen on {}; stop the program that uses it, or choose another address with --listen ADDRESS",
             config.listen
         )
     })?;
@@ -167,8 +187,8 @@ async fn bind(config: &Config) -> anyhow::Result<Listeners> {
     Ok(Listeners { calls, admin })
 }
 
-/// Has files read again when they change, and at once on SIGHUP.
-fn start_reloads(opened: &mut Opened, edge: &Edge, metrics: &Metrics) -> anyhow::Result<()> {
+/// Reloads files when they change, and at once on SIGHUP.
+fn start_reloads(opened: &mut Opened, security: &Security, metrics: &Metrics) -> anyhow::Result<()> {
     let report = |reload| {
         let metrics = metrics.clone();
         move |taken| metrics.reloaded(reload, taken)
@@ -177,11 +197,11 @@ fn start_reloads(opened: &mut Opened, edge: &Edge, metrics: &Metrics) -> anyhow:
     if let Some(file) = opened.file.take() {
         handles.push(file.follow(&opened.catalogue, report(Reload::Database))?);
     }
-    handles.extend(edge.access.follow(report(Reload::Tokens))?);
-    if let Some(tls) = &edge.tls {
+    handles.extend(security.access.follow(report(Reload::Tokens))?);
+    if let Some(tls) = &security.tls {
         handles.push(tls.follow(report(Reload::Tls))?);
     }
-    shutdown::on_hangup(move || handles.iter().for_each(reload::Handle::reload_now))?;
+    signals::on_hangup(move || handles.iter().for_each(reload::Handle::reload_now))?;
     Ok(())
 }
 
@@ -207,7 +227,7 @@ fn serve_admin(
     Ok(())
 }
 
-/// Returns what `/readyz` says.
+/// Returns the text of `/readyz`, or why the service is not ready.
 fn readiness(
     status: &watch::Receiver<StoreStatus>,
     serving: &watch::Receiver<bool>,

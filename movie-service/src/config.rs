@@ -1,4 +1,4 @@
-//! The flags and environment variables.
+//! Flags and environment variables.
 
 mod variables;
 
@@ -19,7 +19,7 @@ use crate::server::accept::listener::Address;
 use crate::server::accept::tls::TlsFiles;
 use crate::server::call::dispatch::Offers;
 use crate::server::call::grpc_web::{InvalidOrigin, Origin};
-use crate::server::limits::{Limits, parse_time};
+use crate::server::limits::{Limits, parse_duration};
 use crate::store::sql::{PostgresUrl, Source};
 use crate::telemetry::log::LogFormat;
 
@@ -27,11 +27,11 @@ use crate::telemetry::log::LogFormat;
 #[derive(Clone, Debug, Parser)]
 #[command(name = "movie-service", version, args_conflicts_with_subcommands = true)]
 pub struct Config {
-    /// Address and port to listen on, or unix:PATH; `[::]` takes IPv4 connections too, port 0 picks a free port.
+    /// Address and port to listen on, or unix:PATH; `[::]` also accepts IPv4 connections, port 0 picks a free port.
     #[arg(long, env = "MOVIE_LISTEN", value_name = "ADDRESS", default_value = "[::]:3001", value_parser = address::<Address>)]
     pub listen: Address,
 
-    /// Where the movies are: a JSON file, which is only read, or sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
+    /// Database of movies: a JSON file, which is only read, or sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
     #[arg(
         long,
         env = "MOVIE_DATABASE",
@@ -41,42 +41,42 @@ pub struct Config {
     )]
     pub database: Database,
 
-    /// Changes that a store keeps for those who follow them; about half a kilobyte of memory each.
+    /// Number of recent changes to keep for watchers and other nodes; each takes about half a kilobyte of memory.
     #[arg(long, env = "MOVIE_KEEP_CHANGES", value_name = "NUMBER", default_value_t = DEFAULT_KEPT_CHANGES)]
     pub keep_changes: usize,
 
-    /// Do not print `Movie found!` for each movie that is found.
+    /// Do not print `Movie found!` for each movie that a caller finds.
     #[arg(long, env = "MOVIE_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
 
-    /// How long calls in flight may take to end once the service is asked to stop.
-    #[arg(long, env = "MOVIE_GRACE", value_name = "TIME", default_value = "20s", value_parser = parse_time)]
+    /// Time for calls in flight to end after a stop request.
+    #[arg(long, env = "MOVIE_GRACE", value_name = "TIME", default_value = "20s", value_parser = parse_duration)]
     pub grace: Duration,
 
-    /// How long to go on accepting calls then, so that a load balancer notices first.
-    #[arg(long, env = "MOVIE_PAUSE", value_name = "TIME", default_value = "0", value_parser = parse_time)]
+    /// Time to keep accepting calls after a stop request, so that load balancers notice first.
+    #[arg(long, env = "MOVIE_PAUSE", value_name = "TIME", default_value = "0", value_parser = parse_duration)]
     pub pause: Duration,
 
-    /// Limit on what a peer may do, for example idle=5m; `docs/operations/limits.md` lists them.
+    /// Limit on the resources that a peer may use, for example idle=5m; `docs/operations/limits.md` lists them.
     #[arg(long = "limit", env = "MOVIE_LIMITS", value_name = "NAME=VALUE", value_delimiter = ',', value_parser = limit)]
     limits: Vec<Option<String>>,
 
     #[command(flatten)]
     tls: TlsFlags,
 
-    /// File with who may call, by token or client certificate; without it, everybody may read.
+    /// Tokens file: the callers and their roles, by token or client certificate; without it, everybody may read.
     #[arg(long, env = "MOVIE_TOKENS", value_name = "FILE")]
     pub tokens: Option<PathBuf>,
 
-    /// Let everybody write; has no effect beside --tokens.
+    /// Let everybody write; has no effect with --tokens.
     #[arg(long, env = "MOVIE_ALLOW_ANONYMOUS_WRITES", value_parser = BoolishValueParser::new())]
     pub allow_anonymous_writes: bool,
 
-    /// What to log, as in `RUST_LOG`: a level, and `MODULE=LEVEL` for parts.
+    /// Log levels, as in `RUST_LOG`: a level, and `MODULE=LEVEL` for single modules.
     #[arg(long, env = "MOVIE_LOG", value_name = "LEVELS")]
     pub log: Option<String>,
 
-    /// Form of the log.
+    /// Format of the log.
     #[arg(long, env = "MOVIE_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
 
@@ -87,12 +87,12 @@ pub struct Config {
     #[command(flatten)]
     offers: OffersFlags,
 
-    /// What to do instead of serving.
+    /// A command to run instead of serving.
     #[command(subcommand)]
     pub command: Option<Command>,
 }
 
-/// What is offered beside the movies.
+/// Optional features of the server.
 #[derive(Args, Clone, Debug)]
 struct OffersFlags {
     /// Origin whose pages may call by gRPC-Web, for example <https://films.example>, or `*` for all.
@@ -103,19 +103,19 @@ struct OffersFlags {
     #[arg(long, env = "MOVIE_GZIP", value_parser = BoolishValueParser::new())]
     gzip: bool,
 
-    /// Answer health checks over gRPC.
+    /// Serve gRPC health checks.
     #[arg(long, env = "MOVIE_HEALTH", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     health: bool,
 
-    /// Answer questions about the contract (server reflection).
+    /// Serve gRPC server reflection.
     #[arg(long, env = "MOVIE_REFLECTION", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     reflection: bool,
 }
 
-/// The files that TLS takes.
+/// The files for TLS.
 #[derive(Args, Clone, Debug)]
 struct TlsFlags {
-    /// Certificate to show, in PEM, with those that lead to its authority: turns TLS on.
+    /// Certificate chain of the service, in PEM; turns TLS on.
     #[arg(long = "tls-cert", env = "MOVIE_TLS_CERT", value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
 
@@ -123,23 +123,23 @@ struct TlsFlags {
     #[arg(long = "tls-key", env = "MOVIE_TLS_KEY", value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
 
-    /// Authorities of client certificates, in PEM; with it, each caller has to show one.
+    /// Authorities of client certificates, in PEM; each caller then needs a certificate.
     #[arg(long = "tls-client-ca", env = "MOVIE_TLS_CLIENT_CA", value_name = "FILE", requires = "cert")]
     client_ca: Option<PathBuf>,
 }
 
-/// What the program can do instead of serving.
+/// A command to run instead of serving.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// Make a token for a caller: prints the token and, below it, its line for the tokens file.
+    /// Generate a token for a caller: prints the token, then the line for the tokens file.
     Token {
-        /// Who gets the token: one word.
+        /// Name of the caller: one word.
         name: String,
-        /// What the caller may do: reader or writer.
+        /// Role of the caller: reader or writer.
         #[arg(long)]
         role: Role,
     },
-    /// Add the movies of JSON files to a store, or replace those that differ; run again, it goes on where it was.
+    /// Add the movies of JSON files to a store, or replace those that differ; can be run again after an interruption.
     Import {
         /// JSON files; `databases/README.md` describes the format.
         #[arg(required = true, value_name = "FILE")]
@@ -150,7 +150,7 @@ pub enum Command {
     },
     /// Write the movies of a store as a JSON file.
     Export {
-        /// The store, which may be in use: sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
+        /// The store, which may be in use by a service: sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
         #[arg(long, env = "MOVIE_DATABASE", value_name = "DATABASE", hide_env_values = true)]
         database: Database,
         /// The file to write; `-`, or none, is standard output.
@@ -159,7 +159,7 @@ pub enum Command {
     },
 }
 
-/// Where movies are.
+/// The address of a database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Database {
     /// A JSON file.
@@ -187,7 +187,7 @@ impl FromStr for Database {
                 Ok(Self::Sql(Source::Postgres(Box::new(url))))
             }
             Some((scheme, rest)) if rest.starts_with("//") => Err(format!(
-                "`{scheme}` is no kind of database, expected a JSON file, sqlite:PATH or postgres://…"
+                "`{scheme}` databases are not supported, expected a JSON file, sqlite:PATH or postgres://…"
             )),
             _ if text.is_empty() => Err("expected a JSON file, sqlite:PATH or postgres://…".into()),
             _ => Ok(Self::Json(text.into())),
@@ -195,7 +195,7 @@ impl FromStr for Database {
     }
 }
 
-/// As it was given, but for a password and the options.
+/// As given, without the password and the options.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -210,7 +210,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// A sentence in one line if a flag or a value is not known, or a variable is empty that may not be. `--help` and `--version` print and exit.
+    /// A one-line message if a flag or a value is invalid, or a variable is empty that must not be. `--help` and
+    /// `--version` print and exit.
     pub fn from_env() -> anyhow::Result<Self> {
         let declared = Self::command();
         let mut command = variables::ignore_empty(declared.clone());
@@ -235,18 +236,18 @@ impl Config {
         Ok(config)
     }
 
-    /// Returns the limits, of which the last of each name counts.
+    /// Returns the limits. If a limit is given twice, the last value counts.
     #[must_use]
     pub fn limits(&self) -> Limits {
         let mut limits = Limits::default();
         for limit in self.limits.iter().flatten() {
-            // Each was checked when the command line was read.
+            // Cannot fail: clap has validated each limit.
             let _ = limits.set(limit);
         }
         limits
     }
 
-    /// Returns what is offered beside the movies.
+    /// Returns the optional features.
     #[must_use]
     pub fn offers(&self) -> Offers {
         let OffersFlags { web_origin, gzip, health, reflection } = self.offers.clone();
@@ -260,9 +261,9 @@ impl Config {
         Some(TlsFiles { cert: cert?, key: key?, client_ca })
     }
 
-    /// Returns whether tokens would travel where others can read them.
+    /// Returns whether callers send their tokens unencrypted over a network.
     #[must_use]
-    pub fn shows_tokens(&self) -> bool {
+    pub fn sends_tokens_unencrypted(&self) -> bool {
         let is_far = match &self.listen {
             Address::Tcp(address) => !address.ip().to_canonical().is_loopback(),
             Address::Unix(_) => false,
@@ -271,7 +272,7 @@ impl Config {
     }
 }
 
-/// Returns a value for people to read: what may be the password of a URL is left out, however wrong the URL is.
+/// Returns the value of an argument without the password, if it may be a URL, valid or not.
 fn without_password(value: &str) -> String {
     let hidden = || {
         let (scheme, rest) = value.split_once("://")?;
@@ -282,19 +283,19 @@ fn without_password(value: &str) -> String {
     hidden().unwrap_or_else(|| value.to_owned())
 }
 
-/// Checks a limit. Nothing, as after the last comma, is none.
+/// Validates a limit. Empty text, as after a trailing comma, is ignored.
 fn limit(text: &str) -> Result<Option<String>, String> {
     let text = text.trim();
     if text.is_empty() { Ok(None) } else { Limits::default().set(text).map(|()| Some(text.to_owned())) }
 }
 
-/// Reads an origin. Nothing, as after the last comma, is none.
+/// Parses an origin. Empty text, as after a trailing comma, is ignored.
 fn origin(text: &str) -> Result<Option<Origin>, InvalidOrigin> {
     let text = text.trim();
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
 
-/// Reads an address, which may have blanks around it.
+/// Parses an address, ignoring surrounding blanks.
 fn address<T: FromStr>(text: &str) -> Result<T, T::Err> {
     text.trim().parse()
 }
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_is_known_by_how_it_starts_and_shown_without_its_password() {
+    fn a_database_is_recognized_by_its_scheme_and_shown_without_its_password() {
         let shown = |text: &str| text.parse::<Database>().map(|database| database.to_string());
         assert_eq!(shown("movies.json").unwrap(), "movies.json");
         assert_eq!(shown("a:b.json").unwrap(), "a:b.json");
@@ -338,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn the_defaults_are_the_course_s_and_offer_what_harms_nobody() {
+    fn the_defaults_are_those_of_the_course_with_health_and_reflection() {
         let config = parse(&[]);
         assert_eq!(config.listen.to_string(), "[::]:3001");
         assert_eq!(config.database, Database::Json("databases/movies.json".into()));
@@ -349,7 +350,7 @@ mod tests {
         assert!(config.tls().is_none() && config.tokens.is_none());
     }
 
-    /// Returns what the help says about a flag, in full.
+    /// Returns the help text of a flag.
     fn help(flag: &str) -> String {
         let help = Config::command().render_long_help().to_string();
         let (_, about) = help.split_once(&format!("      {flag}")).unwrap();
@@ -357,7 +358,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_or_off_is_so_in_the_help_and_may_be_said_in_other_words() {
+    fn switches_are_on_or_off_in_the_help_and_accept_other_spellings() {
         for flag in ["--health", "--reflection"] {
             let help = help(flag);
             assert!(help.starts_with(" <on|off>") && !help.contains("true"), "{help}");
@@ -366,8 +367,8 @@ mod tests {
             {
                 for word in words {
                     let Offers { health, reflection, .. } = parse(&[flag, word]).offers();
-                    let said = if flag == "--health" { health } else { reflection };
-                    assert_eq!(said, expected, "{flag} {word}");
+                    let is_on = if flag == "--health" { health } else { reflection };
+                    assert_eq!(is_on, expected, "{flag} {word}");
                 }
             }
             let error = Config::try_parse_from(["movie-service", flag, "maybe"]).unwrap_err().to_string();
@@ -376,23 +377,23 @@ mod tests {
     }
 
     #[test]
-    fn the_help_says_that_anonymous_writes_have_no_effect_beside_a_tokens_file() {
+    fn the_help_says_that_anonymous_writes_have_no_effect_with_a_tokens_file() {
         let help = help("--allow-anonymous-writes");
-        assert!(help.contains("no effect beside --tokens"), "{help}");
+        assert!(help.contains("no effect with --tokens"), "{help}");
     }
 
     #[test]
-    fn limits_are_set_one_by_one() {
+    fn later_limits_override_earlier_ones() {
         let limits = parse(&["--limit", "idle=1s,age=2s", "--limit", "idle=3s"]).limits();
         assert_eq!((limits.idle, limits.age), (Duration::from_secs(3), Duration::from_secs(2)));
     }
 
     #[test]
-    fn tokens_without_tls_are_shown_to_others_but_on_this_machine() {
-        assert!(parse(&["--tokens", "t"]).shows_tokens());
-        assert!(!parse(&["--tokens", "t", "--listen", "127.0.0.1:1"]).shows_tokens());
-        assert!(!parse(&["--tokens", "t", "--listen", "unix:socket"]).shows_tokens());
-        assert!(!parse(&["--tokens", "t", "--tls-cert", "c", "--tls-key", "k"]).shows_tokens());
-        assert!(!parse(&[]).shows_tokens());
+    fn tokens_are_sent_unencrypted_without_tls_except_on_this_machine() {
+        assert!(parse(&["--tokens", "t"]).sends_tokens_unencrypted());
+        assert!(!parse(&["--tokens", "t", "--listen", "127.0.0.1:1"]).sends_tokens_unencrypted());
+        assert!(!parse(&["--tokens", "t", "--listen", "unix:socket"]).sends_tokens_unencrypted());
+        assert!(!parse(&["--tokens", "t", "--tls-cert", "c", "--tls-key", "k"]).sends_tokens_unencrypted());
+        assert!(!parse(&[]).sends_tokens_unencrypted());
     }
 }

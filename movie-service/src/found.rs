@@ -6,24 +6,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// What is printed for each hit.
+/// The line that is printed for each movie found.
 const LINE: &[u8] = b"Movie found!\n";
 
 /// Maximum number of lines waiting to be printed; further ones are dropped.
 const MAX_PENDING_LINES: u64 = 100_000;
 
-/// The least time between two writes, so that under load many lines go out in one.
+/// Minimum time between two writes, so that many lines are written at once under load.
 const WRITE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// How long [`Found::flush`] waits for a reader.
+/// Maximum time that [`FoundPrinter::flush`] waits for the reader of the lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Prints a line for each hit, or nothing.
+/// Prints `Movie found!` for each movie found, or nothing.
 ///
-/// All lines are the same, so what waits to be printed is only a number: a reader that stalls or goes away
-/// costs neither time nor memory, only lines.
+/// All lines are the same, so the queue is a counter: a reader that stalls or goes away costs lines, but neither time
+/// nor memory.
 #[derive(Clone, Debug)]
-pub struct Found(Option<Arc<Printer>>);
+pub struct FoundPrinter(Option<Arc<Printer>>);
 
 #[derive(Debug)]
 struct Printer {
@@ -31,14 +31,14 @@ struct Printer {
     thread: JoinHandle<()>,
 }
 
-impl Found {
+impl FoundPrinter {
     /// Prints nothing.
     #[must_use]
     pub fn quiet() -> Self {
         Self(None)
     }
 
-    /// Prints to `out`, on a thread of its own.
+    /// Prints to `out` on a separate thread.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Found {
         Ok(Self(Some(Arc::new(Printer { waiting, thread }))))
     }
 
-    /// Has one line printed, soon.
+    /// Queues one line.
     pub fn announce(&self) {
         if let Some(printer) = &self.0
             && printer.waiting.fetch_add(1, Ordering::Relaxed) == 0
@@ -60,7 +60,7 @@ impl Found {
         }
     }
 
-    /// Waits a moment for the last lines to be printed. Blocks; for the end of the process.
+    /// Waits up to half a second until all lines are printed. Blocks; to be called at the end of the process.
     pub fn flush(&self) {
         let Some(printer) = &self.0 else { return };
         let end = Instant::now() + FLUSH_TIMEOUT;
@@ -73,7 +73,7 @@ impl Found {
     }
 }
 
-/// Prints what waits, until the reader of `out` goes away.
+/// Prints queued lines until the reader of `out` goes away.
 fn print(waiting: &AtomicU64, mut out: impl Write) {
     let block = LINE.repeat(1024);
     loop {
@@ -83,10 +83,10 @@ fn print(waiting: &AtomicU64, mut out: impl Write) {
             continue;
         }
         let mut left = usize::try_from(all.min(MAX_PENDING_LINES)).unwrap_or(usize::MAX) * LINE.len();
-        // What was written is counted at once; what is flushed is what was written.
+        // `left` counts the bytes that are not written yet; one flush follows the last of them.
         let mut flushed = false;
         while left > 0 || !flushed {
-            // A whole number of lines is left, or a part of the first of them is out.
+            // Bytes of the first line that are already written, after a partial write.
             let skip = (LINE.len() - left % LINE.len()) % LINE.len();
             let done = match left {
                 0 => out.flush().map(|()| flushed = true),
@@ -95,12 +95,12 @@ fn print(waiting: &AtomicU64, mut out: impl Write) {
             match done {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return,
-                // A pipe that is full and does not wait, a disk that is full: perhaps not for long.
+                // A full non-blocking pipe or a full disk, possibly only for a while.
                 Err(_) => thread::sleep(WRITE_INTERVAL),
             }
         }
         thread::sleep(WRITE_INTERVAL);
-        // Only now, so that `flush` and `announce` see lines as waiting until they are out.
+        // Not earlier: `flush` and `announce` count a line as waiting until it is written.
         waiting.fetch_sub(all, Ordering::Release);
     }
 }
@@ -111,7 +111,7 @@ mod tests {
 
     use super::*;
 
-    /// A pipe that takes a little, and then not for a while.
+    /// A non-blocking pipe that takes up to 20 bytes at every other call.
     #[derive(Clone, Default)]
     struct Pipe(Arc<Mutex<(Vec<u8>, usize)>>);
 
@@ -137,9 +137,9 @@ mod tests {
     }
 
     #[test]
-    fn each_line_comes_once_and_whole_through_a_pipe_that_does_not_wait() {
+    fn each_line_is_printed_once_and_whole_to_a_non_blocking_pipe() {
         let pipe = Pipe::default();
-        let found = Found::printing_to(pipe.clone()).unwrap();
+        let found = FoundPrinter::printing_to(pipe.clone()).unwrap();
         for _ in 0..10 {
             found.announce();
         }

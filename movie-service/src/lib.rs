@@ -5,13 +5,13 @@
 //! * [`server`] — the path of a connection, from the listener to the servicers;
 //! * [`servicer`] — answers calls from the catalogue, and hands writes to the store;
 //! * [`store`] — durable storage: JSON files, SQLite, PostgreSQL;
-//! * [`catalogue`] — all movies in memory, encoded as they are sent. Knows nothing of JSON or tonic;
-//! * [`movie`] — a movie of `movie.catalog.v1`: what may be written;
-//! * [`access`] — who may call what. Knows nothing of gRPC;
-//! * [`telemetry`] — logs, metrics and traces; [`admin`] — the pages for operators; [`found`] — the line `Movie found!`;
+//! * [`catalogue`] — all movies in memory, encoded as they are sent. Independent of JSON and tonic;
+//! * [`movie`] — the domain: a movie, and the rules of a valid one;
+//! * [`access`] — authentication and authorization. Independent of gRPC;
+//! * [`telemetry`] — logs, metrics and traces; [`admin`] — the HTTP pages for operators; [`found`] — the line `Movie found!`;
 //! * `blocking_pool` — CPU-bound work on blocking threads;
 //! * [`offline`] — import and export without a running service;
-//! * [`reload`] — reads files again when they change; [`shutdown`] — when to stop.
+//! * [`reload`] — reloads files when they change; [`signals`] — shutdown and reload by signal.
 
 pub mod access;
 pub mod admin;
@@ -26,6 +26,6 @@ pub mod reload;
 pub mod rpc;
 pub mod server;
 pub mod servicer;
-pub mod shutdown;
+pub mod signals;
 pub mod store;
 pub mod telemetry;

@@ -1,7 +1,7 @@
 //! File watcher: reloads files when they change.
 //!
-//! It looks at the files a few times a second, instead of asking the operating system to be told: that works
-//! alike for a file that is written in place or replaced, for links, and on every file system.
+//! Polls the files a few times a second instead of using notifications of the operating system: polling works the same
+//! for files that are written in place or replaced, for symbolic links, and on every file system.
 
 use std::error::Error;
 use std::fs;
@@ -17,45 +17,45 @@ use tracing::{error, info};
 
 use crate::telemetry::log::in_one_line;
 
-/// How often to look at the files.
+/// Time between two polls of the files.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Maximum number of polls to wait for files to stop changing.
 const MAX_UNSETTLED_POLLS: usize = 50;
 
-/// Files that are read together, and the versions of them that were seen last.
+/// Files that are loaded together, and their versions at the last poll.
 #[derive(Clone, Debug)]
 pub struct Files {
     paths: Vec<PathBuf>,
     seen: Vec<Version>,
 }
 
-/// What came of reading files again.
+/// Outcome of a reload.
 #[derive(Debug)]
 pub enum Outcome {
-    /// They are in use. What to log.
+    /// The new version is in use. Holds the line to log.
     Used(String),
-    /// The old ones stay in use.
+    /// The previous version stays in use.
     Refused {
-        /// What to log.
+        /// The line to log.
         why: String,
-        /// Whether the same files may do later, so that it is worth trying again before they change.
-        may_pass: bool,
+        /// Whether the error is temporary, so that the unchanged files are tried again.
+        is_transient: bool,
     },
-    /// Nobody needs them any more.
+    /// The files are not needed any more; the watcher ends.
     Unneeded,
 }
 
-/// Asks for files to be read at once.
+/// Handle of a file watcher, to request a reload.
 #[derive(Clone, Debug)]
 pub struct Handle {
-    asked: Arc<AtomicBool>,
+    requested: Arc<AtomicBool>,
     thread: Thread,
 }
 
-/// Calls `read` on a thread of its own, named `name`, whenever `files` have changed and nobody writes them any
-/// more, and whenever it is asked to, until they are unneeded. Logs each outcome, and tells `told` whether the files
-/// were taken; but a refusal that is repeated only when it was asked for.
+/// Watches `files` on a thread named `name`. Calls `read` when they have changed and are no longer being written, and on
+/// [`Handle::reload_now`], until it returns [`Outcome::Unneeded`]. Logs each outcome, and calls `report` with whether the
+/// new version is in use; a repeated refusal only if a reload was requested.
 ///
 /// # Errors
 ///
@@ -63,31 +63,31 @@ pub struct Handle {
 pub fn follow(
     name: &str,
     mut files: Files,
-    told: impl Fn(bool) + Send + 'static,
+    report: impl Fn(bool) + Send + 'static,
     mut read: impl FnMut() -> Outcome + Send + 'static,
 ) -> io::Result<Handle> {
-    let asked = Arc::new(AtomicBool::new(false));
-    let asking = asked.clone();
+    let requested = Arc::new(AtomicBool::new(false));
+    let watched = requested.clone();
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
         let mut last_refused = String::new();
         loop {
-            let look = files.look(&asking);
-            if look == Look::Same {
+            let poll = files.poll(&watched);
+            if poll == Poll::Unchanged {
                 continue;
             }
             match read() {
-                Outcome::Used(what) => {
-                    info!("{what}");
-                    told(true);
+                Outcome::Used(line) => {
+                    info!("{line}");
+                    report(true);
                     last_refused.clear();
                 }
-                Outcome::Refused { why, may_pass } => {
-                    if may_pass {
+                Outcome::Refused { why, is_transient } => {
+                    if is_transient {
                         files.forget();
                     }
-                    if why != last_refused || look == Look::Asked {
+                    if why != last_refused || poll == Poll::Requested {
                         error!("{why}");
-                        told(false);
+                        report(false);
                     }
                     last_refused = why;
                 }
@@ -95,60 +95,61 @@ pub fn follow(
             }
         }
     })?;
-    Ok(Handle { asked, thread: thread.thread().clone() })
+    Ok(Handle { requested, thread: thread.thread().clone() })
 }
 
 impl Handle {
-    /// Has the files read now, whether they changed or not.
+    /// Requests a reload now, whether or not the files changed.
     pub fn reload_now(&self) {
-        self.asked.store(true, Ordering::Release);
+        self.requested.store(true, Ordering::Release);
         self.thread.unpark();
     }
 }
 
 impl Outcome {
-    /// Files that are refused for an error, which is written with its causes in one line after `what`.
+    /// Refusal with a line of `what`, the error and its causes.
     #[must_use]
-    pub fn refused(what: &str, error: &dyn Error, may_pass: bool) -> Self {
-        Self::Refused { why: format!("{what}: {}", in_one_line(error)), may_pass }
+    pub fn refused(what: &str, error: &dyn Error, is_transient: bool) -> Self {
+        Self::Refused { why: format!("{what}: {}", in_one_line(error)), is_transient }
     }
 }
 
-/// What a look at files showed.
+/// Result of a poll.
 #[derive(Debug, PartialEq, Eq)]
-enum Look {
-    Same,
+enum Poll {
+    Unchanged,
     Changed,
-    Asked,
+    Requested,
 }
 
 impl Files {
-    /// The files as they are now. To be called before they are read: what is written meanwhile is a later version.
+    /// Notes the current versions of the files. Must be called before the files are read, so that a write in between
+    /// counts as a change.
     #[must_use]
     pub fn new(paths: Vec<PathBuf>) -> Self {
         let seen = versions(&paths);
         Self { paths, seen }
     }
 
-    /// Waits for the next look, or until `asked`, and looks. If the files changed, waits until nobody writes.
-    fn look(&mut self, asked: &AtomicBool) -> Look {
-        let mut ask = wait(asked);
+    /// Waits for the next poll, or until a reload is `requested`. If the files changed, waits until they stop changing.
+    fn poll(&mut self, requested: &AtomicBool) -> Poll {
+        let mut is_requested = wait(requested);
         let mut now = versions(&self.paths);
-        if now == self.seen && !ask {
-            return Look::Same;
+        if now == self.seen && !is_requested {
+            return Poll::Unchanged;
         }
         for _ in 0..MAX_UNSETTLED_POLLS {
-            if ask {
+            if is_requested {
                 break;
             }
-            ask = wait(asked);
+            is_requested = wait(requested);
             let before = mem::replace(&mut now, versions(&self.paths));
             if now == before {
                 break;
             }
         }
         self.seen = now;
-        if ask { Look::Asked } else { Look::Changed }
+        if is_requested { Poll::Requested } else { Poll::Changed }
     }
 
     /// Forgets the seen versions, so that the next poll reloads the files.
@@ -157,33 +158,33 @@ impl Files {
     }
 }
 
-/// Waits for the time between two looks, or until `asked`; returns whether that is so. To wake up for no reason
-/// does no harm.
-fn wait(asked: &AtomicBool) -> bool {
-    if !asked.load(Ordering::Acquire) {
+/// Waits for the poll interval, or until a reload is `requested`; returns whether one is. A spurious wake-up only makes a
+/// poll early.
+fn wait(requested: &AtomicBool) -> bool {
+    if !requested.load(Ordering::Acquire) {
         thread::park_timeout(POLL_INTERVAL);
     }
-    asked.swap(false, Ordering::AcqRel)
+    requested.swap(false, Ordering::AcqRel)
 }
 
 fn versions(paths: &[PathBuf]) -> Vec<Version> {
     paths.iter().map(|path| Version::of(path)).collect()
 }
 
-/// What tells one version of a file from the next without reading it; `None` if there is no file to read.
+/// Identifies a version of a file without reading it: modification time, length, inode number. `None` if the file is
+/// not accessible.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Version(Option<(SystemTime, u64, u64)>);
 
 impl Version {
     fn of(path: &Path) -> Self {
         #[cfg(unix)]
-        let number = std::os::unix::fs::MetadataExt::ino;
+        let inode = std::os::unix::fs::MetadataExt::ino;
         #[cfg(not(unix))]
-        let number = |_: &fs::Metadata| 0;
+        let inode = |_: &fs::Metadata| 0;
         let metadata = fs::metadata(path).ok();
         Self(
-            metadata
-                .and_then(|metadata| Some((metadata.modified().ok()?, metadata.len(), number(&metadata)))),
+            metadata.and_then(|metadata| Some((metadata.modified().ok()?, metadata.len(), inode(&metadata)))),
         )
     }
 }
@@ -194,7 +195,7 @@ mod tests {
 
     use super::*;
 
-    /// How long anything may take before a test gives up.
+    /// Time after which a test fails.
     const TIMEOUT: Duration = Duration::from_secs(30);
 
     struct Fixture {
@@ -212,37 +213,37 @@ mod tests {
             Self { files: Files::new(paths), dir }
         }
 
-        /// Follows the files; what is returned gets a message each time that they are read.
-        fn follow(&self, may_pass: bool) -> (Handle, Receiver<()>) {
-            let (tell, told) = mpsc::channel();
-            let read = move || match tell.send(()) {
-                Ok(()) => Outcome::Refused { why: "as this test wants it".to_owned(), may_pass },
+        /// Watches the files; the receiver gets a message each time that they are read.
+        fn follow(&self, is_transient: bool) -> (Handle, Receiver<()>) {
+            let (sender, receiver) = mpsc::channel();
+            let read = move || match sender.send(()) {
+                Ok(()) => Outcome::Refused { why: "refused by the test".to_owned(), is_transient },
                 Err(_) => Outcome::Unneeded,
             };
-            (follow("test", self.files.clone(), |_| {}, read).unwrap(), told)
+            (follow("test", self.files.clone(), |_| {}, read).unwrap(), receiver)
         }
     }
 
     #[test]
-    fn files_that_stay_as_they_are_are_the_same() {
+    fn files_that_do_not_change_are_unchanged() {
         let mut files = Fixture::new().files;
-        // The folder is gone now, which is a change, and then none any more.
-        assert_eq!(files.look(&AtomicBool::new(false)), Look::Changed);
-        assert_eq!(files.look(&AtomicBool::new(false)), Look::Same);
+        // The folder of the fixture is deleted by now, which is one change.
+        assert_eq!(files.poll(&AtomicBool::new(false)), Poll::Changed);
+        assert_eq!(files.poll(&AtomicBool::new(false)), Poll::Unchanged);
     }
 
     #[test]
-    fn a_change_of_any_of_the_files_is_one_change() {
+    fn a_change_of_any_file_is_one_change() {
         let Fixture { dir, mut files } = Fixture::new();
         for name in ["cert", "key"] {
             fs::write(dir.path().join(name), "new and longer").unwrap();
-            assert_eq!(files.look(&AtomicBool::new(false)), Look::Changed);
-            assert_eq!(files.look(&AtomicBool::new(false)), Look::Same);
+            assert_eq!(files.poll(&AtomicBool::new(false)), Poll::Changed);
+            assert_eq!(files.poll(&AtomicBool::new(false)), Poll::Unchanged);
         }
     }
 
     #[test]
-    fn files_that_changed_since_they_were_seen_are_read() {
+    fn files_that_changed_before_the_watcher_started_are_read() {
         let fixture = Fixture::new();
         fs::write(fixture.dir.path().join("key"), "new and longer").unwrap();
         let (_, read) = fixture.follow(false);
@@ -250,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_read_when_asked_without_a_change() {
+    fn a_reload_request_reads_unchanged_files() {
         let fixture = Fixture::new();
         let (handle, read) = fixture.follow(false);
         for _ in 0..2 {
@@ -260,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_pass_is_tried_again() {
+    fn a_transient_error_is_tried_again() {
         let fixture = Fixture::new();
         let (handle, read) = fixture.follow(true);
         handle.reload_now();
@@ -272,10 +273,11 @@ mod tests {
     fn an_error_is_one_line_with_its_causes() {
         let cause = io::Error::other("the disk is gone");
         let error = crate::store::json::LoadError::Read { path: "movies.json".into(), source: cause };
-        let Outcome::Refused { why, .. } = Outcome::refused("still serving the old movies", &error, true)
+        let Outcome::Refused { why, .. } =
+            Outcome::refused("still serving the previous movies", &error, true)
         else {
             panic!("it is not refused");
         };
-        assert_eq!(why, "still serving the old movies: read movies.json: the disk is gone");
+        assert_eq!(why, "still serving the previous movies: read movies.json: the disk is gone");
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use movie_client::{Client, Config};
 use movie_service::access::Access;
 use movie_service::catalogue::{Catalogue, Snapshot};
-use movie_service::found::Found;
+use movie_service::found::FoundPrinter;
 use movie_service::server::accept::listener::{Address, Listener};
 use movie_service::server::accept::tls::{Tls, TlsFiles};
 use movie_service::server::serve::Server;
@@ -157,7 +157,7 @@ fn read_only(movies: Snapshot) -> Server {
 
 /// A server that shuts down without waiting for calls.
 fn server(catalogue: Arc<Catalogue>) -> Server {
-    Server { grace: Duration::ZERO, ..Server::new(catalogue, Found::quiet()) }
+    Server { grace: Duration::ZERO, ..Server::new(catalogue, FoundPrinter::quiet()) }
 }
 
 /// Access control with these tokens, in the format of a tokens file.

@@ -5,7 +5,7 @@ pub struct Movie {
     /// The title: at most 1,000 characters.
     #[prost(string, tag = "1")]
     pub title: ::prost::alloc::string::String,
-    /// The rating from 0 to 10; unset if there is none.
+    /// The rating from 0 to 10; unset if the movie has none.
     #[prost(float, optional, tag = "2")]
     pub rating: ::core::option::Option<f32>,
     /// The director: at most 1,000 characters, several names separated by ", "; empty if not known.
@@ -17,26 +17,26 @@ pub struct Movie {
     /// The year of the first release, from 1870 to 2200; 0 if not known.
     #[prost(int32, tag = "5")]
     pub year: i32,
-    /// The genres, such as "Drama": at most 50, each of 1 to 100 characters and named once.
+    /// The genres, such as "Drama": at most 50 different ones of 1 to 100 characters each.
     #[prost(string, repeated, tag = "6")]
     pub genres: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// The running time in minutes, from 1 to 100,000; 0 if not known.
     #[prost(int32, tag = "7")]
     pub runtime_minutes: i32,
-    /// The countries where it was made: at most 50, each of 1 to 100 characters and named once.
+    /// The countries of production: at most 50 different ones of 1 to 100 characters each.
     #[prost(string, repeated, tag = "8")]
     pub countries: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The languages spoken: at most 50, each of 1 to 100 characters and named once.
+    /// The spoken languages: at most 50 different ones of 1 to 100 characters each.
     #[prost(string, repeated, tag = "9")]
     pub languages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// When the movie was added to the store; unset if the store does not know, as a JSON file does not.
+    /// When the movie was added to the store; unset if the store does not record it. A JSON file does not.
     #[prost(message, optional, tag = "10")]
     pub create_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// When the movie was changed last; unset as create_time is.
+    /// When the movie was last changed; unset if create_time is.
     #[prost(message, optional, tag = "11")]
     pub update_time: ::core::option::Option<::prost_types::Timestamp>,
-    /// Changes whenever the movie does (AIP-154). Sent back with a write, that write is done only if the movie is still the
-    /// one that was read.
+    /// The version of the movie (AIP-154); changes whenever the movie does. A write with an etag succeeds only if the movie
+    /// still has that etag.
     #[prost(string, tag = "12")]
     pub etag: ::prost::alloc::string::String,
 }
@@ -50,112 +50,113 @@ pub struct GetMovieRequest {
 /// The request of BatchGetMovies.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BatchGetMoviesRequest {
-    /// The ids of the movies: at most 1,000. One that is named twice is answered twice.
+    /// The ids of the movies: at most 1,000. A repeated id is answered each time.
     #[prost(string, repeated, tag = "1")]
     pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
-/// The answer of BatchGetMovies.
+/// The response of BatchGetMovies.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct BatchGetMoviesResponse {
     /// The movies, in the order of the ids.
     #[prost(message, repeated, tag = "1")]
     pub movies: ::prost::alloc::vec::Vec<Movie>,
 }
-/// One question of LookupMovies.
+/// A request message of LookupMovies.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct LookupMoviesRequest {
     /// The id of the movie.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
 }
-/// One answer of LookupMovies.
+/// A response message of LookupMovies.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct LookupMoviesResponse {
-    /// The id that was asked for.
+    /// The requested id.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// The movie; unset if there is none.
+    /// The movie; unset if no movie has the id.
     #[prost(message, optional, tag = "2")]
     pub movie: ::core::option::Option<Movie>,
 }
 /// The request of ListMovies.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListMoviesRequest {
-    /// How many movies to return at most: 50 if it is 0; above 1,000, it is 1,000. A page may have fewer movies than that.
+    /// The maximum number of movies to return. 0 means 50; values above 1,000 mean 1,000. A page may have fewer movies.
     #[prost(int32, tag = "1")]
     pub page_size: i32,
-    /// The next_page_token of the page before; empty for the first. All other arguments but page_size have to be the same.
+    /// The next_page_token of the previous page; empty for the first page. All other fields except page_size must be the
+    /// same as for the first page.
     #[prost(string, tag = "2")]
     pub page_token: ::prost::alloc::string::String,
-    /// Which movies to list; unset for all.
+    /// Selects the movies to list; unset for all.
     #[prost(message, optional, tag = "3")]
     pub filter: ::core::option::Option<MovieFilter>,
-    /// The order: fields separated by commas, each may be followed by " desc" (AIP-132). Fields are title, year and rating;
-    /// movies without a value come last, also in descending order. Titles are compared by their code points. Movies that are
-    /// alike are ordered by their id. Empty for the listing order: that of the file or, later, of creation.
+    /// The order: fields separated by commas, each optionally followed by " desc" (AIP-132). The fields are title, year and
+    /// rating. Movies without a value come last, also in descending order. Titles are compared by code points. Equal movies
+    /// are ordered by id. Empty for the listing order, which is the order of the file or of creation.
     #[prost(string, tag = "4")]
     pub order_by: ::prost::alloc::string::String,
 }
-/// Which movies to list: those that fit every field that is set.
+/// Selects movies that match every set field.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MovieFilter {
-    /// In this year or later.
+    /// Released in this year or later.
     #[prost(int32, tag = "1")]
     pub year_from: i32,
-    /// In this year or earlier; movies without a year do not fit.
+    /// Released in this year or earlier. Movies without a year do not match.
     #[prost(int32, tag = "2")]
     pub year_to: i32,
-    /// With at least this rating; movies without a rating do not fit.
+    /// Rated at least this. Movies without a rating do not match.
     #[prost(float, optional, tag = "3")]
     pub rating_min: ::core::option::Option<f32>,
-    /// Of any of these genres: at most 100. Compared exactly, as are countries, languages and the director.
+    /// With at least one of these genres: at most 100. Genres, countries, languages and directors are compared exactly.
     #[prost(string, repeated, tag = "4")]
     pub genres: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Made in any of these countries: at most 100.
+    /// With at least one of these countries: at most 100.
     #[prost(string, repeated, tag = "5")]
     pub countries: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// With any of these languages: at most 100.
+    /// With at least one of these languages: at most 100.
     #[prost(string, repeated, tag = "6")]
     pub languages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Of this director: the whole field.
+    /// With exactly this director field.
     #[prost(string, tag = "7")]
     pub director: ::prost::alloc::string::String,
 }
-/// The answer of ListMovies.
+/// The response of ListMovies.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListMoviesResponse {
     /// The movies of the page.
     #[prost(message, repeated, tag = "1")]
     pub movies: ::prost::alloc::vec::Vec<Movie>,
-    /// What to ask for the next page with; empty if this is the last.
+    /// The token for the next page; empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
-    /// How many movies all pages have together.
+    /// The number of movies on all pages.
     #[prost(int32, tag = "3")]
     pub total_size: i32,
 }
 /// The request of CreateMovie.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateMovieRequest {
-    /// The movie. If it has no id, the service makes one: a random UUID (RFC 9562, version 4).
+    /// The movie. If it has no id, the service generates one: a random UUID (RFC 9562, version 4).
     #[prost(message, optional, tag = "1")]
     pub movie: ::core::option::Option<Movie>,
-    /// Names the request, so that it can be sent again when its answer was lost: a second request with the same
-    /// request_id and movie adds nothing, and returns the movie as the first one made it. At most 128 characters; a UUID
-    /// is a good choice. Kept as long as the change itself is kept for watchers.
+    /// Identifies the request, so that it can be sent again if its response was lost (AIP-155). A second request with the
+    /// same request_id and movie adds nothing and returns the movie as first created. At most 128 characters; a UUID is a
+    /// good choice. Kept as long as the change is kept for watchers.
     #[prost(string, tag = "2")]
     pub request_id: ::prost::alloc::string::String,
 }
 /// The request of UpdateMovie.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct UpdateMovieRequest {
-    /// The movie, with its id. If its etag is set, the movie is changed only if that is its etag.
+    /// The movie, with its id. If the etag is set, the update succeeds only if the stored movie has that etag.
     #[prost(message, optional, tag = "1")]
     pub movie: ::core::option::Option<Movie>,
-    /// The fields to change, by their names. "\*" is all of them; without a mask, those that are set in the movie.
+    /// The names of the fields to change. "\*" means all fields; without a mask, the fields that are set in the movie.
     #[prost(message, optional, tag = "2")]
     pub update_mask: ::core::option::Option<::prost_types::FieldMask>,
-    /// Adds the movie if there is none with its id; the mask is passed over then.
+    /// Creates the movie if none has its id. The mask is ignored in that case.
     #[prost(bool, tag = "3")]
     pub allow_missing: bool,
 }
@@ -165,106 +166,107 @@ pub struct DeleteMovieRequest {
     /// The id of the movie.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
-    /// If set, the movie is removed only if this is its etag.
+    /// If set, the movie is deleted only if it has this etag.
     #[prost(string, tag = "2")]
     pub etag: ::prost::alloc::string::String,
-    /// Answers OK also if there is no such movie.
+    /// Return OK even if no movie has the id.
     #[prost(bool, tag = "3")]
     pub allow_missing: bool,
 }
-/// Some movies of an import: at most 4 MiB and 10,000 movies a message; some hundred movies are a good size.
+/// A part of an import: at most 4 MiB and 10,000 movies a message. Several hundred movies are a good size.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ImportMoviesRequest {
-    /// The movies, each with an id. If one is there twice, the last one stays.
+    /// The movies, each with an id. If an id is repeated, the last movie counts.
     #[prost(message, repeated, tag = "1")]
     pub movies: ::prost::alloc::vec::Vec<Movie>,
 }
-/// The answer of ImportMovies: what became of the movies of all messages.
+/// The response of ImportMovies: the outcome for the movies of all messages.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ImportMoviesResponse {
-    /// How many were added.
+    /// The number of movies added.
     #[prost(int64, tag = "1")]
     pub created: i64,
-    /// How many were there and differed.
+    /// The number of existing movies replaced.
     #[prost(int64, tag = "2")]
     pub updated: i64,
-    /// How many were there alike.
+    /// The number of identical movies, which were left unchanged.
     #[prost(int64, tag = "3")]
     pub unchanged: i64,
-    /// How many could not be taken.
+    /// The number of movies rejected.
     #[prost(int64, tag = "4")]
     pub rejected: i64,
-    /// The first 100 that could not be taken.
+    /// The first 100 rejected movies.
     #[prost(message, repeated, tag = "5")]
     pub rejections: ::prost::alloc::vec::Vec<import_movies_response::Rejection>,
 }
 /// Nested message and enum types in `ImportMoviesResponse`.
 pub mod import_movies_response {
-    /// A movie that could not be taken.
+    /// A rejected movie.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Rejection {
-        /// The number of the movie in the whole import, from 0.
+        /// The index of the movie in the whole import, from 0.
         #[prost(int64, tag = "1")]
         pub index: i64,
-        /// The id of the movie, shortened if it is too long.
+        /// The id of the movie, truncated if it is too long.
         #[prost(string, tag = "2")]
         pub id: ::prost::alloc::string::String,
-        /// What is wrong with it.
+        /// Why it was rejected.
         #[prost(string, tag = "3")]
         pub reason: ::prost::alloc::string::String,
     }
 }
-/// The request of WatchMovies. Without a start, changes are told from now on.
+/// The request of WatchMovies. Without a start, the watch begins with the next change.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct WatchMoviesRequest {
-    /// Where to start.
+    /// Where the watch starts.
     #[prost(oneof = "watch_movies_request::Start", tags = "1, 2, 3")]
     pub start: ::core::option::Option<watch_movies_request::Start>,
 }
 /// Nested message and enum types in `WatchMoviesRequest`.
 pub mod watch_movies_request {
-    /// Where to start.
+    /// Where the watch starts.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Oneof)]
     pub enum Start {
-        /// With the first change after this revision. A revision is a number only: after a failover that lost commits, or a
-        /// restore, the same number may stand for other movies, and the service cannot tell. A resume_token has no such doubt.
+        /// At the first change after this revision. A revision is only a number: after a restore, or a failover that lost
+        /// commits, the same number may denote another state, which the service cannot detect. Prefer a resume_token, with
+        /// which it can.
         #[prost(int64, tag = "1")]
         FromRevision(i64),
-        /// With all movies, each as if it had just been changed, and then the changes since. False is as if unset.
+        /// With a copy of all movies, followed by the changes since. False counts as unset.
         #[prost(bool, tag = "2")]
         FullCopy(bool),
-        /// With the first change after the message that carried this resume_token. Any service over the same store can tell
-        /// whether it continues the history that the token is of; if not, the call fails with HISTORY_CHANGED.
+        /// At the first change after the message with this resume_token. Every service over the same store checks that it
+        /// continues the history of the token; if not, the call fails with HISTORY_CHANGED.
         #[prost(string, tag = "3")]
         ResumeToken(::prost::alloc::string::String),
     }
 }
-/// A change, or the mark that there are no more for now.
+/// A change, or the mark that the watcher has caught up.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchMoviesResponse {
-    /// The revision of the catalogue with this change; for movies of a full copy, that of the copy.
+    /// The revision of this change; for the movies of a full copy, the revision of the copy.
     #[prost(int64, tag = "1")]
     pub revision: i64,
-    /// Resumes the watch after this message, see WatchMoviesRequest. Opaque: it identifies the revision and the history that
-    /// led to it. Empty until caught_up in a full copy, which cannot be resumed in the middle.
+    /// Resumes the watch after this message; see WatchMoviesRequest. Opaque: it identifies the revision and its history.
+    /// Empty in a full copy until caught_up, because a copy cannot be resumed in the middle.
     #[prost(string, tag = "5")]
     pub resume_token: ::prost::alloc::string::String,
-    /// What happened.
+    /// The change.
     #[prost(oneof = "watch_movies_response::Event", tags = "2, 3, 4")]
     pub event: ::core::option::Option<watch_movies_response::Event>,
 }
 /// Nested message and enum types in `WatchMoviesResponse`.
 pub mod watch_movies_response {
-    /// What happened.
+    /// The change.
     #[derive(Clone, PartialEq, ::prost::Oneof)]
     pub enum Event {
-        /// The movie was added, or changed to this.
+        /// The movie as added or changed.
         #[prost(message, tag = "2")]
         Upserted(super::Movie),
-        /// The movie with this id was removed.
+        /// The id of the deleted movie.
         #[prost(string, tag = "3")]
         DeletedId(::prost::alloc::string::String),
-        /// True, and sent once: everything up to this revision, which the catalogue had when the call began, has been sent.
+        /// Always true, sent once: all changes up to this revision, which was current when the call began, have been sent.
         #[prost(bool, tag = "4")]
         CaughtUp(bool),
     }
@@ -275,16 +277,16 @@ pub struct GetCatalogRequest {}
 /// The catalogue as a whole.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Catalog {
-    /// The number of the last change: it grows by one with each.
+    /// The revision: the number of the last change. Each change increments it by one.
     #[prost(int64, tag = "1")]
     pub revision: i64,
-    /// How many movies there are.
+    /// The number of movies.
     #[prost(int64, tag = "2")]
     pub movie_count: i64,
-    /// Where the movies are kept: "json", "sqlite" or "postgres".
+    /// The kind of store: "json", "sqlite" or "postgres".
     #[prost(string, tag = "3")]
     pub store: ::prost::alloc::string::String,
-    /// Whether movies cannot be changed.
+    /// Whether the store is read-only.
     #[prost(bool, tag = "4")]
     pub read_only: bool,
     /// The version of the service.
@@ -302,7 +304,7 @@ pub mod movie_catalog_client {
     )]
     use tonic::codegen::*;
     use tonic::codegen::http::Uri;
-    /// Keeps movies.
+    /// A catalogue of movies.
     #[derive(Debug, Clone)]
     pub struct MovieCatalogClient<T> {
         inner: tonic::client::Grpc<T>,
@@ -396,9 +398,9 @@ pub mod movie_catalog_client {
                 .insert(GrpcMethod::new("movie.catalog.v1.MovieCatalog", "GetMovie"));
             self.inner.unary(req, path, codec).await
         }
-        /// Returns movies by their ids, in the order of the ids, all at one revision (AIP-231).
+        /// Returns the movies with these ids, in the order of the ids, all at one revision (AIP-231).
         ///
-        /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND with the ids that are missing, BATCH_TOO_LARGE.
+        /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND with the missing ids, BATCH_TOO_LARGE.
         pub async fn batch_get_movies(
             &mut self,
             request: impl tonic::IntoRequest<super::BatchGetMoviesRequest>,
@@ -425,7 +427,7 @@ pub mod movie_catalog_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Answers each id as it comes, in order, whether there is such a movie or not.
+        /// Returns one response for each id, in order, whether or not a movie has it.
         pub async fn lookup_movies(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -455,7 +457,7 @@ pub mod movie_catalog_client {
             self.inner.streaming(req, path, codec).await
         }
         /// Lists movies page by page (AIP-132, AIP-158). All pages of a list show the catalogue at the revision of the first
-        /// one: each movie that is there throughout is on exactly one page, whatever changes meanwhile.
+        /// page: each movie of that revision is on exactly one page, whatever changes meanwhile.
         ///
         /// Errors: INVALID_FIELDS, PAGE_TOKEN_INVALID, PAGE_TOKEN_EXPIRED.
         pub async fn list_movies(
@@ -507,7 +509,7 @@ pub mod movie_catalog_client {
                 .insert(GrpcMethod::new("movie.catalog.v1.MovieCatalog", "CreateMovie"));
             self.inner.unary(req, path, codec).await
         }
-        /// Changes a movie, which keeps its place in the listing order (AIP-134).
+        /// Updates a movie, which keeps its position in the listing order (AIP-134).
         ///
         /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND, ETAG_STALE, and those of every write.
         pub async fn update_movie(
@@ -531,7 +533,7 @@ pub mod movie_catalog_client {
                 .insert(GrpcMethod::new("movie.catalog.v1.MovieCatalog", "UpdateMovie"));
             self.inner.unary(req, path, codec).await
         }
-        /// Removes a movie (AIP-135).
+        /// Deletes a movie (AIP-135).
         ///
         /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND, ETAG_STALE, and those of every write.
         pub async fn delete_movie(
@@ -555,10 +557,10 @@ pub mod movie_catalog_client {
                 .insert(GrpcMethod::new("movie.catalog.v1.MovieCatalog", "DeleteMovie"));
             self.inner.unary(req, path, codec).await
         }
-        /// Adds the movies that are not there and replaces those that are. Each message is written as a whole or not at all,
-        /// so an import that is cut off has written whole messages only; to send it again changes nothing twice.
+        /// Adds new movies, and replaces movies whose id exists. Each message is written as a whole or not at all, so an
+        /// interrupted import has written whole messages only. It can be sent again: identical movies are left unchanged.
         ///
-        /// A movie that cannot be taken is counted, and named in the answer; it does not end the import.
+        /// An invalid movie is counted and named in the response. It does not end the import.
         ///
         /// Errors: those of every write.
         pub async fn import_movies(
@@ -589,8 +591,8 @@ pub mod movie_catalog_client {
                 );
             self.inner.client_streaming(req, path, codec).await
         }
-        /// Sends each change once, in the order in which the changes were committed. A stream that ends can be resumed with the
-        /// last resume_token that arrived.
+        /// Sends each change once, in the order of the commits. A stream that ended can be resumed with the last resume_token
+        /// received.
         ///
         /// Errors: INVALID_FIELDS, HISTORY_CHANGED, REVISION_COMPACTED, REVISION_UNKNOWN, WATCHER_TOO_SLOW, SERVICE_STOPPING.
         pub async fn watch_movies(
@@ -617,7 +619,7 @@ pub mod movie_catalog_client {
                 .insert(GrpcMethod::new("movie.catalog.v1.MovieCatalog", "WatchMovies"));
             self.inner.server_streaming(req, path, codec).await
         }
-        /// Tells about the catalogue as a whole.
+        /// Returns the state of the catalogue as a whole.
         pub async fn get_catalog(
             &mut self,
             request: impl tonic::IntoRequest<super::GetCatalogRequest>,
@@ -661,9 +663,9 @@ pub mod movie_catalog_server {
             &self,
             request: tonic::Request<super::GetMovieRequest>,
         ) -> std::result::Result<tonic::Response<super::Movie>, tonic::Status>;
-        /// Returns movies by their ids, in the order of the ids, all at one revision (AIP-231).
+        /// Returns the movies with these ids, in the order of the ids, all at one revision (AIP-231).
         ///
-        /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND with the ids that are missing, BATCH_TOO_LARGE.
+        /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND with the missing ids, BATCH_TOO_LARGE.
         async fn batch_get_movies(
             &self,
             request: tonic::Request<super::BatchGetMoviesRequest>,
@@ -677,7 +679,7 @@ pub mod movie_catalog_server {
             >
             + std::marker::Send
             + 'static;
-        /// Answers each id as it comes, in order, whether there is such a movie or not.
+        /// Returns one response for each id, in order, whether or not a movie has it.
         async fn lookup_movies(
             &self,
             request: tonic::Request<tonic::Streaming<super::LookupMoviesRequest>>,
@@ -686,7 +688,7 @@ pub mod movie_catalog_server {
             tonic::Status,
         >;
         /// Lists movies page by page (AIP-132, AIP-158). All pages of a list show the catalogue at the revision of the first
-        /// one: each movie that is there throughout is on exactly one page, whatever changes meanwhile.
+        /// page: each movie of that revision is on exactly one page, whatever changes meanwhile.
         ///
         /// Errors: INVALID_FIELDS, PAGE_TOKEN_INVALID, PAGE_TOKEN_EXPIRED.
         async fn list_movies(
@@ -704,24 +706,24 @@ pub mod movie_catalog_server {
             &self,
             request: tonic::Request<super::CreateMovieRequest>,
         ) -> std::result::Result<tonic::Response<super::Movie>, tonic::Status>;
-        /// Changes a movie, which keeps its place in the listing order (AIP-134).
+        /// Updates a movie, which keeps its position in the listing order (AIP-134).
         ///
         /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND, ETAG_STALE, and those of every write.
         async fn update_movie(
             &self,
             request: tonic::Request<super::UpdateMovieRequest>,
         ) -> std::result::Result<tonic::Response<super::Movie>, tonic::Status>;
-        /// Removes a movie (AIP-135).
+        /// Deletes a movie (AIP-135).
         ///
         /// Errors: INVALID_FIELDS, MOVIE_NOT_FOUND, ETAG_STALE, and those of every write.
         async fn delete_movie(
             &self,
             request: tonic::Request<super::DeleteMovieRequest>,
         ) -> std::result::Result<tonic::Response<()>, tonic::Status>;
-        /// Adds the movies that are not there and replaces those that are. Each message is written as a whole or not at all,
-        /// so an import that is cut off has written whole messages only; to send it again changes nothing twice.
+        /// Adds new movies, and replaces movies whose id exists. Each message is written as a whole or not at all, so an
+        /// interrupted import has written whole messages only. It can be sent again: identical movies are left unchanged.
         ///
-        /// A movie that cannot be taken is counted, and named in the answer; it does not end the import.
+        /// An invalid movie is counted and named in the response. It does not end the import.
         ///
         /// Errors: those of every write.
         async fn import_movies(
@@ -737,8 +739,8 @@ pub mod movie_catalog_server {
             >
             + std::marker::Send
             + 'static;
-        /// Sends each change once, in the order in which the changes were committed. A stream that ends can be resumed with the
-        /// last resume_token that arrived.
+        /// Sends each change once, in the order of the commits. A stream that ended can be resumed with the last resume_token
+        /// received.
         ///
         /// Errors: INVALID_FIELDS, HISTORY_CHANGED, REVISION_COMPACTED, REVISION_UNKNOWN, WATCHER_TOO_SLOW, SERVICE_STOPPING.
         async fn watch_movies(
@@ -748,13 +750,13 @@ pub mod movie_catalog_server {
             tonic::Response<Self::WatchMoviesStream>,
             tonic::Status,
         >;
-        /// Tells about the catalogue as a whole.
+        /// Returns the state of the catalogue as a whole.
         async fn get_catalog(
             &self,
             request: tonic::Request<super::GetCatalogRequest>,
         ) -> std::result::Result<tonic::Response<super::Catalog>, tonic::Status>;
     }
-    /// Keeps movies.
+    /// A catalogue of movies.
     #[derive(Debug)]
     pub struct MovieCatalogServer<T> {
         inner: Arc<T>,

@@ -1,8 +1,8 @@
-//! Who may call what. Knows nothing of gRPC; the role that an RPC needs is in its table, [`crate::rpc`].
+//! Authentication and authorization. Independent of gRPC; the role that an RPC needs is in the table of [`crate::rpc`].
 //!
 //! * [`tokens`] — the tokens file;
 //! * [`token`] — makes a token;
-//! * [`Access`] — decides about a call.
+//! * [`Access`] — authorizes a call.
 
 pub mod token;
 pub mod tokens;
@@ -20,58 +20,58 @@ use self::tokens::{Caller, Tokens, TokensError};
 use crate::reload::{self, Files, Handle, Outcome};
 use crate::rpc::{Role, Rpc};
 
-/// Decides who may call what. Clones decide alike.
+/// Authorizes calls. Clones share the same tokens.
 #[derive(Clone, Debug)]
 pub struct Access(Arc<Inner>);
 
 #[derive(Debug)]
 enum Inner {
-    /// There is no tokens file.
+    /// No tokens file is used.
     Open { anonymous_writes: bool },
-    /// Whom a tokens file names.
-    Named { path: PathBuf, files: Files, tokens: ArcSwap<Tokens> },
+    /// A tokens file is used.
+    TokensFile { path: PathBuf, files: Files, tokens: ArcSwap<Tokens> },
 }
 
-/// Why a tokens file cannot be used.
+/// Error of loading a tokens file.
 #[derive(Debug, thiserror::Error)]
-pub enum AccessError {
+pub enum TokensFileError {
     /// The file could not be read.
     #[error("read {path}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The file is no tokens file.
+    /// The file is not a valid tokens file.
     #[error("{path}:{error}")]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// Which line, and what is wrong with it.
+        /// The line and what is wrong with it.
         error: TokensError,
     },
 }
 
-/// Why a call is denied. What is said is for the caller, and never has a token in it.
+/// Why a call is denied. The message is sent to the caller and never contains a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Denied {
-    /// There is no such RPC. The caller cannot tell one that was left out of the table from one that is not there.
+pub enum Denial {
+    /// The RPC does not exist, or is not in the table; a caller cannot distinguish the two.
     #[error("there is no such rpc")]
     NoSuchRpc,
-    /// The caller does not say who it is.
+    /// The caller sent no credentials.
     #[error("this call needs a token of a {0}; send one as `authorization: Bearer TOKEN`")]
     NoCredentials(Role),
-    /// The `authorization` header is not as it should be.
+    /// The `authorization` header is malformed.
     #[error("the `authorization` header is not a token; expected `Bearer TOKEN`")]
     BadCredentials,
     /// The token is not in the tokens file.
-    #[error("the token is not known here; ask who runs this service for another")]
+    #[error("the token is unknown; ask the operator of this service for a valid one")]
     UnknownToken,
     /// The caller's certificate is not in the tokens file.
     #[error("the client certificate has no role; this call needs that of a {0}")]
     UnknownCertificate(Role),
-    /// The caller may do less than this.
+    /// The caller's role does not permit this call.
     #[error("this call needs the role of a {0}")]
     RoleTooLow(Role),
     /// Anonymous writes are not allowed.
@@ -80,73 +80,73 @@ pub enum Denied {
 }
 
 impl Access {
-    /// Access for everybody, to read only.
+    /// Lets everybody read, and nobody write.
     #[must_use]
     pub fn open_to_readers() -> Self {
         Self(Arc::new(Inner::Open { anonymous_writes: false }))
     }
 
-    /// Access for those whom a tokens file names. Without one, everybody may read and, if `anonymous_writes`, write.
+    /// Loads the tokens file `tokens`. Without one, everybody may read and, if `anonymous_writes`, write.
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if the file cannot be read, or is no tokens file.
-    pub fn open(tokens: Option<&Path>, anonymous_writes: bool) -> Result<Self, AccessError> {
+    /// [`TokensFileError`] if the file cannot be read or is invalid.
+    pub fn open(tokens: Option<&Path>, anonymous_writes: bool) -> Result<Self, TokensFileError> {
         let Some(path) = tokens else { return Ok(Self(Arc::new(Inner::Open { anonymous_writes }))) };
         let files = Files::new(vec![path.to_owned()]);
         let tokens = ArcSwap::from_pointee(load(path)?);
-        Ok(Self(Arc::new(Inner::Named { path: path.to_owned(), files, tokens })))
+        Ok(Self(Arc::new(Inner::TokensFile { path: path.to_owned(), files, tokens })))
     }
 
-    /// Reads the tokens file again, if there is one.
+    /// Reloads the tokens file, if one is used.
     ///
     /// # Errors
     ///
-    /// [`AccessError`] if the file cannot be read, or is no tokens file; the old tokens stay in use.
-    pub fn reload(&self) -> Result<(), AccessError> {
-        if let Inner::Named { path, tokens, .. } = &*self.0 {
+    /// [`TokensFileError`] if the file cannot be read or is invalid; the previous tokens stay in use.
+    pub fn reload(&self) -> Result<(), TokensFileError> {
+        if let Inner::TokensFile { path, tokens, .. } = &*self.0 {
             tokens.store(Arc::new(load(path)?));
         }
         Ok(())
     }
 
-    /// Reads the tokens file again whenever it changes, on a thread of its own, for as long as somebody keeps this.
-    /// Returns `None` if there is no tokens file. `told` hears whether a new version was taken.
+    /// Reloads the tokens file whenever it changes, on a thread of its own, until the last clone is dropped.
+    /// Returns `None` if no tokens file is used. `report` is called with whether the new version is in use.
     ///
     /// # Errors
     ///
     /// If the thread cannot be started.
-    pub fn follow(&self, told: impl Fn(bool) + Send + 'static) -> io::Result<Option<Handle>> {
-        let Inner::Named { path, files, .. } = &*self.0 else { return Ok(None) };
+    pub fn follow(&self, report: impl Fn(bool) + Send + 'static) -> io::Result<Option<Handle>> {
+        let Inner::TokensFile { path, files, .. } = &*self.0 else { return Ok(None) };
         let used = format!("using the new version of the tokens file {}", path.display());
         let access = Arc::downgrade(&self.0);
-        reload::follow("tokens", files.clone(), told, move || {
+        reload::follow("tokens", files.clone(), report, move || {
             let Some(access) = access.upgrade() else { return Outcome::Unneeded };
             match Self(access).reload() {
                 Ok(()) => Outcome::Used(used.clone()),
                 Err(error) => {
-                    let may_pass = matches!(error, AccessError::Read { .. });
-                    Outcome::refused("still using the old tokens", &error, may_pass)
+                    let is_transient = matches!(error, TokensFileError::Read { .. });
+                    Outcome::refused("still using the old tokens", &error, is_transient)
                 }
             }
         })
         .map(Some)
     }
 
-    /// Decides whether a caller may call an RPC, by its header `authorization`, or else by the names in its certificate,
-    /// which was verified. `None` stands for an RPC that does not exist. Returns the caller's name, if the RPC needs
-    /// a role and a tokens file is used.
+    /// Authorizes a call by its `authorization` header or, without one, by the subject names of its verified client
+    /// certificate. `rpc` is `None` if the RPC does not exist. Returns the caller's name, if the RPC needs a role and
+    /// a tokens file is used.
     ///
     /// # Errors
     ///
-    /// [`Denied`] if it may not.
+    /// [`Denial`] if the call is not permitted.
     pub fn check(
         &self,
         rpc: Option<Rpc>,
         headers: &HeaderMap,
         certificate_names: &[String],
-    ) -> Result<Option<Arc<str>>, Denied> {
-        match rpc.ok_or(Denied::NoSuchRpc)?.role {
+    ) -> Result<Option<Arc<str>>, Denial> {
+        match rpc.ok_or(Denial::NoSuchRpc)?.role {
             None => Ok(None),
             Some(role) => self.check_role(role, headers, certificate_names),
         }
@@ -157,17 +157,17 @@ impl Access {
         needed: Role,
         headers: &HeaderMap,
         certificate_names: &[String],
-    ) -> Result<Option<Arc<str>>, Denied> {
+    ) -> Result<Option<Arc<str>>, Denial> {
         match &*self.0 {
             Inner::Open { anonymous_writes } if needed == Role::Writer && !anonymous_writes => {
-                Err(Denied::ReadOnly)
+                Err(Denial::ReadOnly)
             }
             Inner::Open { .. } => Ok(None),
-            Inner::Named { tokens, .. } => {
+            Inner::TokensFile { tokens, .. } => {
                 let tokens = tokens.load();
                 let caller = identify(&tokens, needed, headers, certificate_names)?;
                 if caller.role < needed {
-                    return Err(Denied::RoleTooLow(needed));
+                    return Err(Denial::RoleTooLow(needed));
                 }
                 Ok(Some(caller.name.clone()))
             }
@@ -175,30 +175,30 @@ impl Access {
     }
 }
 
-fn load(path: &Path) -> Result<Tokens, AccessError> {
+fn load(path: &Path) -> Result<Tokens, TokensFileError> {
     let text =
-        fs::read_to_string(path).map_err(|source| AccessError::Read { path: path.to_owned(), source })?;
-    Tokens::parse(&text).map_err(|error| AccessError::Invalid { path: path.to_owned(), error })
+        fs::read_to_string(path).map_err(|source| TokensFileError::Read { path: path.to_owned(), source })?;
+    Tokens::parse(&text).map_err(|error| TokensFileError::Invalid { path: path.to_owned(), error })
 }
 
-/// Returns who calls.
+/// Returns the caller that the credentials identify.
 fn identify<'a>(
     tokens: &'a Tokens,
     needed: Role,
     headers: &HeaderMap,
     certificate_names: &[String],
-) -> Result<&'a Caller, Denied> {
+) -> Result<&'a Caller, Denial> {
     if let Some(credentials) = headers.get(AUTHORIZATION) {
-        let token = bearer(credentials.as_bytes()).ok_or(Denied::BadCredentials)?;
-        return tokens.caller_with_token(token).ok_or(Denied::UnknownToken);
+        let token = bearer(credentials.as_bytes()).ok_or(Denial::BadCredentials)?;
+        return tokens.caller_with_token(token).ok_or(Denial::UnknownToken);
     }
     if certificate_names.is_empty() {
-        return Err(Denied::NoCredentials(needed));
+        return Err(Denial::NoCredentials(needed));
     }
-    tokens.caller_with_certificate(certificate_names).ok_or(Denied::UnknownCertificate(needed))
+    tokens.caller_with_certificate(certificate_names).ok_or(Denial::UnknownCertificate(needed))
 }
 
-/// Returns the token of `Bearer TOKEN`; the scheme is in any case, as RFC 9110 (section 11.1) has it.
+/// Returns the token of `Bearer TOKEN`. The scheme is case-insensitive (RFC 9110 §11.1).
 fn bearer(credentials: &[u8]) -> Option<&[u8]> {
     const SCHEME: &[u8] = b"bearer ";
     let (scheme, token) = credentials.split_at_checked(SCHEME.len())?;

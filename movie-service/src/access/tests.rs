@@ -8,7 +8,7 @@ use super::*;
 const READ: &str = "/Movie/GetMovieByID";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
-/// A tokens file in a folder of the test's own.
+/// A tokens file in a temporary folder.
 struct Fixture {
     dir: tempfile::TempDir,
     reader: String,
@@ -39,14 +39,14 @@ fn headers(authorization: &str) -> HeaderMap {
     HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_str(authorization).unwrap())])
 }
 
-/// Returns the name of whoever sends this, if it may read.
-fn reader(access: &Access, authorization: &str) -> Result<Option<String>, Denied> {
+/// Returns the name of the caller with this `authorization` header, if it may read.
+fn reader(access: &Access, authorization: &str) -> Result<Option<String>, Denial> {
     let name = access.check(Rpc::find(READ), &headers(authorization), &[])?;
     Ok(name.map(|name| name.to_string()))
 }
 
 #[test]
-fn without_a_tokens_file_everybody_reads() {
+fn without_a_tokens_file_everybody_may_read() {
     let access = Access::open(None, false).unwrap();
     assert_eq!(access.check(Rpc::find(READ), &HeaderMap::new(), &[]), Ok(None));
     assert_eq!(access.check(Rpc::find(READ), &headers("Bearer x"), &["y".to_owned()]), Ok(None));
@@ -55,42 +55,42 @@ fn without_a_tokens_file_everybody_reads() {
 }
 
 #[test]
-fn with_a_tokens_file_only_those_it_names_read() {
+fn with_a_tokens_file_only_its_callers_may_read() {
     let fixture = Fixture::new();
     let access = fixture.open();
     assert_eq!(reader(&access, &format!("Bearer {}", fixture.reader)), Ok(Some("alice".to_owned())));
     assert_eq!(reader(&access, &format!("bEARER  {} ", fixture.reader)), Ok(Some("alice".to_owned())));
     assert_eq!(
         access.check(Rpc::find(READ), &HeaderMap::new(), &[]),
-        Err(Denied::NoCredentials(Role::Reader))
+        Err(Denial::NoCredentials(Role::Reader))
     );
     for unknown in ["Bearer x", "Bearer  ", &format!("Bearer {}0", fixture.reader)] {
-        assert_eq!(reader(&access, unknown), Err(Denied::UnknownToken), "{unknown}");
+        assert_eq!(reader(&access, unknown), Err(Denial::UnknownToken), "{unknown}");
     }
     for bad in ["", "Bearer", &fixture.reader, &format!("Basic {}", fixture.reader)] {
-        assert_eq!(reader(&access, bad), Err(Denied::BadCredentials), "{bad}");
+        assert_eq!(reader(&access, bad), Err(Denial::BadCredentials), "{bad}");
     }
 }
 
 #[test]
-fn a_certificate_stands_for_the_role_of_its_name_and_a_token_comes_first() {
+fn a_certificate_has_the_role_of_its_name_and_a_token_takes_precedence() {
     let fixture = Fixture::new();
     let access = fixture.open();
     let ops = ["x".to_owned(), "ops.example".to_owned()];
     assert_eq!(access.check(Rpc::find(READ), &HeaderMap::new(), &ops), Ok(Some("ops.example".into())));
-    assert_eq!(access.check(Rpc::find(READ), &headers("Bearer x"), &ops), Err(Denied::UnknownToken));
+    assert_eq!(access.check(Rpc::find(READ), &headers("Bearer x"), &ops), Err(Denial::UnknownToken));
     let nobody = ["nobody".to_owned()];
     assert_eq!(
         access.check(Rpc::find(READ), &HeaderMap::new(), &nobody),
-        Err(Denied::UnknownCertificate(Role::Reader))
+        Err(Denial::UnknownCertificate(Role::Reader))
     );
 }
 
 #[test]
-fn health_is_for_everyone_and_what_is_no_rpc_for_nobody() {
+fn everybody_may_check_the_health_and_nobody_may_call_an_unknown_rpc() {
     for access in [Fixture::new().open(), Access::open(None, true).unwrap()] {
         assert_eq!(access.check(Rpc::find(HEALTH), &HeaderMap::new(), &[]), Ok(None));
-        assert_eq!(access.check(Rpc::find("/Movie/Drop"), &HeaderMap::new(), &[]), Err(Denied::NoSuchRpc));
+        assert_eq!(access.check(Rpc::find("/Movie/Drop"), &HeaderMap::new(), &[]), Err(Denial::NoSuchRpc));
     }
 }
 
@@ -106,16 +106,16 @@ fn a_writer_may_read_and_a_reader_may_not_write() {
     };
     assert_eq!(check(Role::Reader, &writer.token), Ok(true));
     assert_eq!(check(Role::Writer, &writer.token), Ok(true));
-    assert_eq!(check(Role::Writer, &reader.token), Err(Denied::RoleTooLow(Role::Writer)));
+    assert_eq!(check(Role::Writer, &reader.token), Err(Denial::RoleTooLow(Role::Writer)));
     assert_eq!(
         access.check_role(Role::Writer, &HeaderMap::new(), &["ops.example".to_owned()]),
-        Err(Denied::RoleTooLow(Role::Writer))
+        Err(Denial::RoleTooLow(Role::Writer))
     );
 }
 
 #[test]
-fn without_a_tokens_file_nobody_writes_unless_everybody_may() {
-    for (anonymous_writes, expected) in [(false, Err(Denied::ReadOnly)), (true, Ok(None))] {
+fn without_a_tokens_file_writes_need_anonymous_writes() {
+    for (anonymous_writes, expected) in [(false, Err(Denial::ReadOnly)), (true, Ok(None))] {
         let access = Access::open(None, anonymous_writes).unwrap();
         assert_eq!(access.check_role(Role::Writer, &HeaderMap::new(), &[]), expected);
     }
@@ -123,12 +123,12 @@ fn without_a_tokens_file_nobody_writes_unless_everybody_may() {
     let named = Access::open(Some(&fixture.path()), true).unwrap();
     assert_eq!(
         named.check_role(Role::Writer, &HeaderMap::new(), &[]),
-        Err(Denied::NoCredentials(Role::Writer))
+        Err(Denial::NoCredentials(Role::Writer))
     );
 }
 
 #[test]
-fn a_new_tokens_file_is_used_at_once_by_all_clones() {
+fn a_reloaded_tokens_file_is_used_by_all_clones() {
     let fixture = Fixture::new();
     let access = fixture.open();
     let clone = access.clone();
@@ -136,11 +136,11 @@ fn a_new_tokens_file_is_used_at_once_by_all_clones() {
     fixture.write(&made.line);
     access.reload().unwrap();
     assert_eq!(reader(&clone, &format!("Bearer {}", made.token)), Ok(Some("bob".to_owned())));
-    assert_eq!(reader(&clone, &format!("Bearer {}", fixture.reader)), Err(Denied::UnknownToken));
+    assert_eq!(reader(&clone, &format!("Bearer {}", fixture.reader)), Err(Denial::UnknownToken));
 }
 
 #[test]
-fn a_followed_tokens_file_is_used_when_asked() {
+fn a_reload_request_makes_a_watched_tokens_file_take_effect() {
     let fixture = Fixture::new();
     let access = fixture.open();
     let handle = access.follow(|_| {}).unwrap().unwrap();
@@ -155,19 +155,19 @@ fn a_followed_tokens_file_is_used_when_asked() {
 }
 
 #[test]
-fn a_bad_tokens_file_is_refused_with_its_place_and_the_old_tokens_are_kept() {
+fn an_invalid_tokens_file_is_refused_with_its_line_and_the_previous_tokens_stay_in_use() {
     let fixture = Fixture::new();
     let access = fixture.open();
     fixture.write("# new\nbob reader\n");
     let error = access.reload().unwrap_err().to_string();
     assert!(error.contains("tokens:2: expected three words"), "{error}");
     fs::remove_file(fixture.path()).unwrap();
-    assert!(matches!(access.reload().unwrap_err(), AccessError::Read { .. }));
+    assert!(matches!(access.reload().unwrap_err(), TokensFileError::Read { .. }));
     assert!(reader(&access, &format!("Bearer {}", fixture.reader)).is_ok());
 }
 
 #[test]
-fn nothing_that_can_be_printed_has_a_token_in_it() {
+fn no_printed_value_contains_a_token() {
     let fixture = Fixture::new();
     let access = fixture.open();
     let bearer = format!("Bearer {}", fixture.reader);

@@ -1,38 +1,38 @@
-//! Makes a token.
+//! Generation of access tokens.
 
 use crate::access::Role;
 use crate::access::tokens::TokenHash;
 
-/// What each token begins with, so that one is known for what it is wherever it turns up.
+/// Prefix of every token, so that people and secret scanners recognize one.
 const PREFIX: &str = "movie_";
 
-/// Random bytes in a token: too many to guess, so that a plain SHA-256 is enough to keep.
+/// Random bytes of a token. They cannot be guessed, so an unsalted SHA-256 in the tokens file is safe.
 const RANDOM_BYTES: usize = 32;
 
-/// A new token. Has no `Debug`: a token is to be shown once, on purpose.
+/// A new token. Does not implement `Debug`, so that it is not printed by accident.
 pub struct NewToken {
-    /// What the caller sends.
+    /// The token, which the caller sends.
     pub token: String,
-    /// The line for the tokens file, which holds no token.
+    /// The line for the tokens file. Contains a hash, not the token.
     pub line: String,
 }
 
-/// Why a token could not be made.
+/// Error of generating a token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// A tokens file cannot hold the name.
+    /// The name is invalid in a tokens file.
     #[error("`{0}` cannot be a name in a tokens file; expected one word that does not begin with `#`")]
     Name(String),
-    /// The operating system gave no random bytes.
-    #[error("no random bytes to make a token of")]
+    /// The operating system returned no random bytes.
+    #[error("cannot get random bytes from the operating system")]
     Random(#[source] getrandom::Error),
 }
 
-/// Makes a token for the caller `name`.
+/// Generates a token for the caller `name`.
 ///
 /// # Errors
 ///
-/// [`TokenError`] if the name is not one word that a tokens file can hold, or there are no random bytes.
+/// [`TokenError`] if the name is not a single word, begins with `#`, or the operating system returns no random bytes.
 pub fn make(name: &str, role: Role) -> Result<NewToken, TokenError> {
     if !name.split_whitespace().eq([name]) || name.starts_with('#') {
         return Err(TokenError::Name(name.to_owned()));
@@ -50,7 +50,7 @@ mod tests {
     use crate::access::tokens::{Caller, Tokens};
 
     #[test]
-    fn a_new_token_is_the_caller_s_that_its_line_names() {
+    fn a_new_token_belongs_to_the_caller_of_its_line() {
         for role in [Role::Reader, Role::Writer] {
             let NewToken { token, line } = make("alice", role).ok().unwrap();
             let tokens = Tokens::parse(&line).unwrap();
@@ -62,12 +62,12 @@ mod tests {
     }
 
     #[test]
-    fn no_two_tokens_are_alike() {
+    fn two_tokens_differ() {
         assert_ne!(make("a", Role::Reader).ok().unwrap().token, make("a", Role::Reader).ok().unwrap().token);
     }
 
     #[test]
-    fn a_name_that_a_tokens_file_cannot_hold_is_refused() {
+    fn an_invalid_name_is_refused() {
         for name in ["", " ", "two words", "a\n", "#a"] {
             let error = make(name, Role::Reader).err().unwrap().to_string();
             assert!(error.contains("expected one word"), "{error}");

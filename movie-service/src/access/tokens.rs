@@ -1,8 +1,8 @@
-//! The tokens file: who the callers are and what each may do.
+//! The tokens file: callers and their roles.
 //!
 //! One caller a line, `NAME ROLE SHA256` or `NAME ROLE certificate`: its name, its role, and the SHA-256 of its
-//! token in hexadecimal digits, or the word that says that the name is one of a client certificate. What follows
-//! a `#` at the start of a word is a comment.
+//! token in hexadecimal digits, or the word `certificate` if the name is a subject name of a client certificate.
+//! A `#` at the start of a word begins a comment.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -13,66 +13,66 @@ use sha2::{Digest, Sha256};
 
 use crate::access::Role;
 
-/// Bytes of a SHA-256.
+/// Size of a SHA-256 in bytes.
 const HASH_BYTES: usize = 32;
 
-/// The word in place of a token's SHA-256.
+/// Third word of a line for a client certificate.
 const CERTIFICATE: &str = "certificate";
 
 /// The SHA-256 of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct TokenHash([u8; HASH_BYTES]);
 
-/// One who may call.
+/// A caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    /// Tells it from the others.
+    /// Its unique name.
     pub name: Arc<str>,
-    /// What it may do.
+    /// Its role.
     pub role: Role,
 }
 
-/// The callers of a tokens file. Holds no token.
+/// The callers of a tokens file. Contains hashes only, no token.
 #[derive(Clone, Debug, Default)]
 pub struct Tokens {
     by_token: HashMap<TokenHash, Caller>,
     by_certificate: HashMap<Arc<str>, Caller>,
 }
 
-/// What is wrong with a tokens file. Repeats nothing of the file: what is in the wrong place may be a token.
+/// An invalid line of a tokens file. Its message quotes nothing from the file: a misplaced word may be a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{line}: {problem}")]
 pub struct TokensError {
-    /// The line, from 1.
+    /// The line number, from 1.
     pub line: usize,
     /// What is wrong with it.
     pub problem: Problem,
 }
 
-/// What is wrong with a line of a tokens file.
+/// Why a line of a tokens file is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
-    /// There are fewer or more than three words.
+    /// The line does not have three words.
     #[error(
         "expected three words, `NAME ROLE SHA256` or `NAME ROLE certificate`; `movie-service token` makes such a line"
     )]
     Words,
-    /// The second word is no role.
+    /// The second word is not a role.
     #[error("expected the second word to be the role, `reader` or `writer`")]
     Role,
-    /// The third word is no hash.
+    /// The third word is neither a SHA-256 nor `certificate`.
     #[error(
         "expected the third word to be the SHA-256 of a token in 64 hexadecimal digits, or `certificate`; a token itself does not belong here"
     )]
     Hash,
-    /// The name has a line already.
-    #[error("the name is that of line {first} too; give each caller a name of its own")]
+    /// The name has a line before.
+    #[error("line {first} has the same name; give each caller a unique name")]
     Name {
         /// The other line.
         first: usize,
     },
-    /// The token has a line already.
-    #[error("the token is that of line {first} too; make one for each caller with `movie-service token`")]
+    /// The token has a line before.
+    #[error("line {first} has the same token; make a token for each caller with `movie-service token`")]
     Token {
         /// The other line.
         first: usize,
@@ -80,35 +80,35 @@ pub enum Problem {
 }
 
 impl Tokens {
-    /// Reads the text of a tokens file.
+    /// Parses the text of a tokens file.
     ///
     /// # Errors
     ///
-    /// [`TokensError`] if a line is not as the head of this module says, or repeats a name or a token.
+    /// [`TokensError`] if a line is malformed, or repeats a name or a token.
     pub fn parse(text: &str) -> Result<Self, TokensError> {
         let mut tokens = Self::default();
         let (mut names, mut hashes) = (HashMap::new(), HashMap::new());
         for (line, text) in (1..).zip(text.lines()) {
-            let refused = |problem| TokensError { line, problem };
+            let invalid = |problem| TokensError { line, problem };
             let words: Vec<&str> =
                 text.split_whitespace().take_while(|word| !word.starts_with('#')).collect();
             let (name, role, hash) = match words[..] {
                 [] => continue,
                 [name, role, hash] => (name, role, hash),
-                _ => return Err(refused(Problem::Words)),
+                _ => return Err(invalid(Problem::Words)),
             };
-            let role = role.parse().map_err(|_| refused(Problem::Role))?;
+            let role = role.parse().map_err(|_| invalid(Problem::Role))?;
             if let Some(first) = names.insert(name, line) {
-                return Err(refused(Problem::Name { first }));
+                return Err(invalid(Problem::Name { first }));
             }
             let caller = Caller { name: name.into(), role };
             if hash == CERTIFICATE {
                 tokens.by_certificate.insert(caller.name.clone(), caller);
                 continue;
             }
-            let hash: TokenHash = hash.parse().map_err(|()| refused(Problem::Hash))?;
+            let hash: TokenHash = hash.parse().map_err(|()| invalid(Problem::Hash))?;
             if let Some(first) = hashes.insert(hash, line) {
-                return Err(refused(Problem::Token { first }));
+                return Err(invalid(Problem::Token { first }));
             }
             tokens.by_token.insert(hash, caller);
         }
@@ -117,14 +117,14 @@ impl Tokens {
 
     /// Returns the caller that has this token.
     ///
-    /// The time of a lookup depends on the token's hash only, from which nobody can infer a token.
+    /// The duration of the lookup depends only on the token's hash, which does not reveal the token.
     #[must_use]
     pub fn caller_with_token(&self, token: &[u8]) -> Option<&Caller> {
         self.by_token.get(&TokenHash::of(token))
     }
 
-    /// Returns the caller that has a client certificate with one of these names; among several, the one that may
-    /// do most.
+    /// Returns the caller that has a client certificate with one of these subject names; if several match, the one
+    /// with the highest role.
     #[must_use]
     pub fn caller_with_certificate(&self, names: &[String]) -> Option<&Caller> {
         names
@@ -150,7 +150,7 @@ impl FromStr for TokenHash {
     }
 }
 
-/// As it is written in a tokens file.
+/// In hexadecimal digits, as in a tokens file.
 impl fmt::Display for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&hex::encode(self.0))
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_caller_is_found_by_a_name_of_its_certificate() {
+    fn a_caller_is_found_by_a_subject_name_of_its_certificate() {
         let text = format!("spiffe://x/y reader certificate\nops writer certificate\nt writer {SECRET}");
         let tokens = Tokens::parse(&text).unwrap();
         let found = |names: &[&str]| {
@@ -200,14 +200,14 @@ mod tests {
     }
 
     #[test]
-    fn comments_blank_lines_and_any_line_ends_are_taken() {
+    fn comments_blank_lines_and_all_line_endings_are_accepted() {
         let text = format!("# who may call\r\n\r\n  a\treader {}  # a laptop\r\n \n", SECRET.to_uppercase());
         assert!(Tokens::parse(&text).unwrap().caller_with_token(b"secret").is_some());
         assert!(Tokens::parse("").unwrap().caller_with_token(b"").is_none());
     }
 
     #[test]
-    fn a_bad_line_is_refused_with_its_number_and_what_was_expected() {
+    fn a_malformed_line_is_refused_with_its_number_and_the_expected_form() {
         for text in ["a", "a reader", &format!("a reader {SECRET} more")] {
             assert_eq!(problem(&format!("\n{text}")), (2, Problem::Words), "{text}");
         }
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_or_a_token_that_comes_twice_is_refused() {
+    fn a_repeated_name_or_token_is_refused() {
         let other = TokenHash::of(b"other");
         let text = format!("a reader {SECRET}\n\na writer {other}");
         assert_eq!(problem(&text), (3, Problem::Name { first: 1 }));
@@ -232,14 +232,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_taken_or_refused_at_one_of_its_lines(text in "([a-z#+ü\\x00\t\r\n ]|reader |certificate)*") {
+        fn any_text_is_parsed_or_refused_at_one_of_its_lines(text in "([a-z#+ü\\x00\t\r\n ]|reader |certificate)*") {
             if let Err(error) = Tokens::parse(&text) {
                 prop_assert!((1..=text.lines().count()).contains(&error.line));
             }
         }
 
         #[test]
-        fn a_token_in_the_wrong_place_is_not_repeated(words in prop::collection::vec("(a|reader|movie_0123)", 0..5)) {
+        fn a_misplaced_token_is_not_quoted(words in prop::collection::vec("(a|reader|movie_0123)", 0..5)) {
             let text = words.join(" ");
             if let Err(error) = Tokens::parse(&text) {
                 let printed = format!("{error} {error:?}");
@@ -248,7 +248,7 @@ mod tests {
         }
 
         #[test]
-        fn each_hash_reads_as_it_is_written(token: Vec<u8>) {
+        fn a_hash_survives_formatting_and_parsing(token: Vec<u8>) {
             let hash = TokenHash::of(&token);
             prop_assert_eq!(hash.to_string().parse(), Ok(hash));
         }

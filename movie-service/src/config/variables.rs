@@ -1,4 +1,4 @@
-//! Environment variables that are empty.
+//! Empty environment variables.
 
 use std::env;
 
@@ -7,7 +7,7 @@ use clap::builder::Resettable;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command};
 
-/// Variables that may not be empty: without them, something else would be served, or to others.
+/// Variables that must not be empty: an empty value would silently change what is served, or to whom.
 const NEVER_EMPTY: [&str; 6] = [
     "MOVIE_DATABASE",
     "MOVIE_LISTEN",
@@ -17,17 +17,17 @@ const NEVER_EMPTY: [&str; 6] = [
     "MOVIE_TLS_CLIENT_CA",
 ];
 
-/// Ignores the environment variables that are empty: Docker Compose files unset a variable by leaving it empty.
+/// Ignores empty environment variables: Docker Compose files unset a variable by leaving it empty.
 pub(super) fn ignore_empty(command: Command) -> Command {
     let ignore = |arg: Arg| if has_empty_variable(&arg) { arg.env(Resettable::Reset) } else { arg };
     command.mut_args(ignore).mut_subcommands(ignore_empty)
 }
 
-/// Refuses an empty variable that may not be empty, unless the command line says what it is to be.
+/// Refuses an empty variable of [`NEVER_EMPTY`], unless the command line has the value.
 ///
 /// # Errors
 ///
-/// The name of the variable.
+/// A message with the name of the variable.
 pub(super) fn check(command: &Command, matches: &ArgMatches) -> anyhow::Result<()> {
     for arg in command.get_arguments().filter(|arg| has_empty_variable(arg)) {
         let name = arg.get_env().unwrap_or_default().display();

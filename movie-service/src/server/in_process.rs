@@ -11,9 +11,9 @@ use http_body_util::BodyExt;
 use tonic::Status;
 use tonic::codegen::StdError;
 
-use crate::access::Denied;
+use crate::access::Denial;
 use crate::catalogue::Catalogue;
-use crate::found::Found;
+use crate::found::FoundPrinter;
 use crate::rpc::Rpc;
 use crate::server::call::body::{Content, ResponseBody};
 use crate::server::call::dispatch::Dispatcher;
@@ -42,7 +42,7 @@ impl SingleCalls {
     pub fn new(catalogue: Arc<Catalogue>) -> io::Result<Self> {
         let offers = Offers { health: false, reflection: false, gzip: false, web: Vec::new() };
         let (health, limits) = (Health::default(), Limits::default());
-        let movie = MovieServicer::new(catalogue.clone(), Found::quiet());
+        let movie = MovieServicer::new(catalogue.clone(), FoundPrinter::quiet());
         let store = Store::read_only("memory");
         let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
         let dispatcher =
@@ -59,13 +59,13 @@ impl SingleCalls {
         B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
     {
         let Some(rpc) = Rpc::find(request.uri().path()) else {
-            let response = Status::from(Refusal::from(Denied::NoSuchRpc)).into_http();
+            let response = Status::from(Refusal::from(Denial::NoSuchRpc)).into_http();
             return response.map(bytes);
         };
         let generated = match FastCall::take(rpc, request, self.dispatcher.compresses()) {
             Err(request) => self.dispatcher.call(rpc, request, None),
             Ok(mut fast) => {
-                match poll_fn(|cx| fast.poll_outcome(&self.catalogue, &Found::quiet(), cx)).await {
+                match poll_fn(|cx| fast.poll_outcome(&self.catalogue, &FoundPrinter::quiet(), cx)).await {
                     Outcome::Answered(response) => return response.map(bytes),
                     Outcome::Declined(request) => self.dispatcher.call(rpc, request, None),
                 }

@@ -1,11 +1,11 @@
-//! What a peer may do, and for how long.
+//! Limits on the resources that a peer may use.
 
 use std::time::Duration;
 
-/// Makes the struct, its defaults, and the way to set each of them by name, from one table.
+/// Generates the `Limits` struct, its defaults and a parser that sets a limit by its name.
 macro_rules! limits {
     ($($(#[doc = $doc:literal])+ $name:ident: $kind:ty = $default:expr;)+) => {
-        /// Bounds on everything that a peer controls. Each has a default that suits most; see `docs/operations/limits.md`.
+        /// Limits on everything that a peer controls. The names are those of `--limit`; see `docs/operations/limits.md`.
         #[derive(Clone, Debug, PartialEq, Eq)]
         pub struct Limits {
             $($(#[doc = $doc])+ pub $name: $kind,)+
@@ -25,20 +25,20 @@ macro_rules! limits {
                 vec![$((stringify!($name), $name.show(), concat!($($doc),+).trim()),)+]
             }
 
-            /// Sets the limit that `text` names: `NAME=VALUE`.
+            /// Sets a limit by `NAME=VALUE`.
             ///
             /// # Errors
             ///
-            /// A sentence that says what was expected, if there is no such limit or the value is none.
+            /// A message for people if the limit does not exist or the value is invalid.
             pub fn set(&mut self, text: &str) -> Result<(), String> {
                 let (name, value) = text.split_once('=').unwrap_or((text, ""));
                 match name {
                     $(stringify!($name) => self.$name = <$kind>::parse(value).ok_or_else(|| {
-                        format!("`{value}` is no value for `{name}`, expected {}", <$kind>::EXPECTED)
+                        format!("`{value}` is not a valid value of `{name}`, expected {}", <$kind>::EXPECTED)
                     })?,)+
                     _ => {
                         let names: Vec<_> = Self::table().into_iter().map(|(name, ..)| name).collect();
-                        return Err(format!("no limit is called `{name}`, expected one of {}", names.join(", ")));
+                        return Err(format!("there is no limit `{name}`, expected one of {}", names.join(", ")));
                     }
                 }
                 Ok(())
@@ -48,20 +48,20 @@ macro_rules! limits {
 }
 
 limits! {
-    /// Open connections. Fewer if the system allows fewer open files.
+    /// Open connections. Lower if the system's limit on open files is lower.
     connections: usize = 10_000;
     /// Open connections from one address; with IPv6, from one /64 network.
     connections_per_address: usize = 2_000;
     /// Time from accepting a connection to the HTTP/2 preface, including TLS.
     handshake: Duration = Duration::from_secs(10);
-    /// Calls in flight; half as many of calls that need no credentials.
-    /// Each worker, of which there is one a core, can always use its share.
+    /// Calls in flight. Calls that need no credentials may use half of them.
+    /// Each worker (one per core) can always use its share.
     calls: usize = 10_000;
-    /// Calls in flight from one address, counted as for `calls`; by default half of `calls`.
+    /// Calls in flight from one address, by the same rules as `calls`; by default half of `calls`.
     calls_per_address: Option<usize> = None;
-    /// Lists being sent.
+    /// Lists and watches in progress.
     lists: usize = 2_000;
-    /// Lists being sent to one address; by default half of `lists`.
+    /// Lists and watches in progress from one address; by default half of `lists`.
     lists_per_address: Option<usize> = None;
     /// Concurrent calls on one connection.
     streams: usize = 200;
@@ -71,48 +71,48 @@ limits! {
     message: usize = 64 * 1024;
     /// Bytes of a message of an import.
     import_message: usize = 4 * 1024 * 1024;
-    /// Changes by which a watcher may lag once it has caught up. One commit may have up to 30,000 changes.
+    /// Changes by which a watcher may lag after it has caught up. One commit may have up to 30,000 changes.
     watch_behind: usize = 50_000;
-    /// Streams on one connection that a peer may reset before they are accepted, or make the service reset.
+    /// Streams of one connection that its peer resets before they are accepted, or makes the service reset (rapid reset).
     resets: usize = 100;
-    /// Bytes of one response that wait for the peer to read.
+    /// Bytes of one response that are buffered until the peer reads them.
     send_buffer: usize = 64 * 1024;
-    /// Bytes of one request that a peer may send ahead; four times as many for a whole connection.
+    /// Bytes of the HTTP/2 flow-control window of a stream; the window of a connection is four times as large.
     window: usize = 128 * 1024;
     /// Time for a call, from its start to the last byte of its response. A shorter deadline of the caller takes precedence.
     deadline: Duration = Duration::from_mins(15);
-    /// Time in which a peer must read some of the data that waits for it.
+    /// Time in which a peer must read some of the data sent to it.
     unread: Duration = Duration::from_mins(1);
-    /// Time that a connection may be without calls.
+    /// Time that a connection may stay without calls in flight.
     idle: Duration = Duration::from_mins(10);
-    /// Age at which a connection has to be replaced, plus or minus a tenth, so that not all end at once.
+    /// Maximum age of a connection, varied by up to 10 %, so that not all connections end at once.
     age: Duration = Duration::from_hours(1);
     /// Silence after which a peer gets a PING.
     keep_alive: Duration = Duration::from_mins(1);
-    /// Time to acknowledge that PING; at least `unread`, since a slow reader first reads the data sent before.
+    /// Time to acknowledge that PING; at least `unread`, because a slow peer reads the data sent before it first.
     keep_alive_timeout: Duration = Duration::from_secs(20);
-    /// Time that a connection stays half open, so that the peer receives the last bytes.
+    /// Time that a closed connection is still read from, so that the peer receives the last bytes (lingering close).
     linger: Duration = Duration::from_secs(1);
 }
 
 impl Limits {
     /// Returns the limit on the calls in flight from one address.
-    pub(super) fn calls_of_address(&self) -> usize {
+    pub(super) fn max_calls_per_address(&self) -> usize {
         self.calls_per_address.unwrap_or(half(self.calls))
     }
 
-    /// Returns the limit on the lists being sent to one address.
-    pub(super) fn lists_of_address(&self) -> usize {
+    /// Returns the limit on the lists and watches in progress from one address.
+    pub(super) fn max_lists_per_address(&self) -> usize {
         self.lists_per_address.unwrap_or(half(self.lists))
     }
 }
 
-/// Returns half of a limit, rounded up: no limit is 0.
+/// Returns half of a limit, rounded up, so that it is never 0.
 pub(super) fn half(limit: usize) -> usize {
     limit.div_ceil(2)
 }
 
-/// A value of a limit.
+/// The type of a limit's value.
 trait Value: Sized {
     const EXPECTED: &str;
 
@@ -133,7 +133,7 @@ impl Value for usize {
     }
 }
 
-/// A limit that follows another one unless it is set.
+/// A limit that is derived from another one unless it is set.
 impl Value for Option<usize> {
     const EXPECTED: &str = usize::EXPECTED;
 
@@ -146,7 +146,7 @@ impl Value for Option<usize> {
     }
 }
 
-/// The longest time of a limit. Every time from now on can be computed with it.
+/// Maximum duration of a limit (31 years), so that adding it to the current time cannot overflow.
 const MAX_TIME: Duration = Duration::from_secs(1_000_000_000);
 
 impl Value for Duration {
@@ -162,13 +162,12 @@ impl Value for Duration {
     }
 }
 
-/// Parses a time as a limit's is written.
+/// Parses a duration in the notation of the limits; `0` is valid, too.
 ///
 /// # Errors
 ///
-/// A sentence that says what was expected.
-pub fn parse_time(text: &str) -> Result<Duration, String> {
-    // Nothing is a time, too, where it is not a limit.
+/// A message that says what was expected.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
@@ -189,18 +188,18 @@ mod tests {
     }
 
     #[test]
-    fn an_address_may_have_half_unless_it_is_said() {
+    fn the_limits_of_an_address_are_half_by_default() {
         let mut limits = Limits { calls: 7, lists: 10, ..Limits::default() };
-        assert_eq!((limits.calls_of_address(), limits.lists_of_address()), (4, 5));
+        assert_eq!((limits.max_calls_per_address(), limits.max_lists_per_address()), (4, 5));
         limits.set("calls_per_address=7").unwrap();
         limits.set("lists_per_address=1").unwrap();
-        assert_eq!((limits.calls_of_address(), limits.lists_of_address()), (7, 1));
+        assert_eq!((limits.max_calls_per_address(), limits.max_lists_per_address()), (7, 1));
     }
 
     #[test]
-    fn what_is_no_limit_says_what_was_expected() {
+    fn an_invalid_limit_is_refused_with_what_was_expected() {
         let refused = |text| Limits::default().set(text).unwrap_err();
-        assert_eq!(refused("lists=0"), "`0` is no value for `lists`, expected a number above 0");
+        assert_eq!(refused("lists=0"), "`0` is not a valid value of `lists`, expected a number above 0");
         for text in ["lists_per_address", "lists_per_address=0", "calls_per_address=half"] {
             assert!(refused(text).ends_with("expected a number above 0"), "{text}");
         }
@@ -218,7 +217,7 @@ mod tests {
                 "{text}"
             );
         }
-        assert!(refused("speed=9").starts_with("no limit is called `speed`, expected one of connections, "));
+        assert!(refused("speed=9").starts_with("there is no limit `speed`, expected one of connections, "));
     }
 
     #[test]

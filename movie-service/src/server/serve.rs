@@ -11,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::access::Access;
 use crate::catalogue::Catalogue;
-use crate::found::Found;
+use crate::found::FoundPrinter;
 use crate::server::accept::admission::Admission;
 use crate::server::accept::listener::Listener;
 use crate::server::accept::tls::Tls;
@@ -41,7 +41,7 @@ pub struct Server {
     /// The store that keeps the movies.
     pub store: Store,
     /// Prints a line for each movie that is found.
-    pub found: Found,
+    pub found: FoundPrinter,
     /// What a peer may do.
     pub limits: Limits,
     /// Who may call what.
@@ -65,7 +65,7 @@ pub struct Server {
 impl Server {
     /// A server with default settings, without logs or metrics.
     #[must_use]
-    pub fn new(catalogue: Arc<Catalogue>, found: Found) -> Self {
+    pub fn new(catalogue: Arc<Catalogue>, found: FoundPrinter) -> Self {
         let metrics = Metrics::off();
         Self {
             catalogue,

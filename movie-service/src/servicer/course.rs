@@ -10,19 +10,19 @@ use tonic::{Request, Response, Status};
 
 use crate::catalogue::encoding::frame;
 use crate::catalogue::{Catalogue, Movie, Snapshot};
-use crate::found::Found;
+use crate::found::FoundPrinter;
 
 /// Implements the service `Movie`: reads from the catalogue.
 #[derive(Clone, Debug)]
 pub struct MovieServicer {
     catalogue: Arc<Catalogue>,
-    found: Found,
+    found: FoundPrinter,
 }
 
 impl MovieServicer {
     /// Serves reads from `catalogue`, and reports each movie that is found by its id to `found`.
     #[must_use]
-    pub fn new(catalogue: Arc<Catalogue>, found: Found) -> Self {
+    pub fn new(catalogue: Arc<Catalogue>, found: FoundPrinter) -> Self {
         Self { catalogue, found }
     }
 }

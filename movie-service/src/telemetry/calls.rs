@@ -1,4 +1,4 @@
-//! Observes each call: its log line, its numbers and its span.
+//! Observation of each call: log line, metrics, span.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,129 +11,136 @@ use tracing::{Level, enabled, event, warn};
 
 use crate::rpc::{Rpc, Service};
 use crate::telemetry::log::Throttle;
-use crate::telemetry::metrics::{CODES, Metrics, OTHER, code_name};
+use crate::telemetry::metrics::{CODES, Metrics, UNKNOWN_METHOD, code_name};
 use crate::telemetry::trace::{CallSpan, Tracer};
 
-/// The most lines a second about calls that failed with one code. The code of each is its own kind, so that many
-/// mistakes of callers do not hide a fault of ours.
-const LINES: u32 = 10;
+/// Maximum number of log lines a second about failed calls, for each code, so that many client errors do not hide a
+/// server error.
+const MAX_LINES_PER_SECOND: u32 = 10;
 
-/// Why a call ended that was dropped.
-const GONE: &str = "the caller went away";
+/// Logged reason of a call that was dropped before its end.
+const CALLER_GONE: &str = "the caller went away";
 
-/// Observes the calls of a connection. Clones observe the same connection; cheap to clone.
+/// Observes the calls of a connection. Clones observe the same connection and are cheap.
 #[derive(Clone, Debug)]
 pub struct Observer(Arc<Connection>);
 
 /// One `Arc` per connection: a shared reference count would move between cores with each call.
 #[derive(Debug)]
 struct Connection {
-    shared: Arc<Shared>,
+    sinks: Arc<Sinks>,
     peer: Option<SocketAddr>,
 }
 
-/// What is the same for all connections.
+/// Where all connections report to.
 #[derive(Debug)]
-struct Shared {
+struct Sinks {
     metrics: Metrics,
     tracer: Option<Tracer>,
-    /// For each code.
+    /// One for each code.
     throttles: [Throttle; CODES],
 }
 
 impl Observer {
-    /// Observes with what is on.
+    /// Observes calls with the metrics and the tracer that are turned on.
     ///
     /// [`Observer::upkeep`] must be polled for as long as calls are observed.
     #[must_use]
     pub fn new(metrics: Metrics, tracer: Option<Tracer>) -> Self {
-        let throttles = std::array::from_fn(|_| Throttle::new(LINES));
-        let shared = Arc::new(Shared { metrics, tracer, throttles });
-        Self(Arc::new(Connection { shared, peer: None }))
+        let throttles = std::array::from_fn(|_| Throttle::new(MAX_LINES_PER_SECOND));
+        let sinks = Arc::new(Sinks { metrics, tracer, throttles });
+        Self(Arc::new(Connection { sinks, peer: None }))
     }
 
-    /// Returns what observes the calls of a connection from `peer`, if it has an address.
+    /// Returns the observer of a connection from `peer`, which is `None` if it has no address.
     #[must_use]
     pub fn connection(&self, peer: Option<SocketAddr>) -> Self {
-        Self(Arc::new(Connection { shared: self.0.shared.clone(), peer }))
+        Self(Arc::new(Connection { sinks: self.0.sinks.clone(), peer }))
     }
 
-    /// A call begins, now: its headers have arrived. `rpc` is `None` if there is no such RPC.
+    /// Begins the observation of a call whose headers arrived at `now`. `rpc` is `None` if the RPC does not exist.
     #[must_use]
-    pub fn begin(&self, rpc: Option<Rpc>, headers: &HeaderMap, now: Instant) -> Observed {
-        let Shared { metrics, tracer, .. } = &*self.0.shared;
+    pub fn begin(&self, rpc: Option<Rpc>, headers: &HeaderMap, now: Instant) -> CallObservation {
+        let Sinks { metrics, tracer, .. } = &*self.0.sinks;
         metrics.call_began();
         let span = match tracer {
-            // Each load balancer checks the health every few seconds, and nobody wants that traced.
+            // Health checks are not traced: every load balancer sends one every few seconds.
             Some(tracer) if rpc.is_none_or(|rpc| rpc.service != Service::Health) => {
                 tracer.start(name(rpc), headers, self.0.peer)
             }
             Some(_) | None => None,
         };
-        Observed { observer: Some(self.clone()), rpc, began: now, caller: None, span, callers_fault: false }
+        CallObservation {
+            observer: Some(self.clone()),
+            rpc,
+            began: now,
+            caller: None,
+            span,
+            is_callers_fault: false,
+        }
     }
 
-    /// Runs deferred work once a second: sorts their durations into buckets, and tells how
-    /// many lines were left out of the log. Never completes.
+    /// Runs deferred work once a second: sorts call durations into buckets, and logs how many lines were suppressed.
+    /// Never completes.
     pub async fn upkeep(&self) {
         let mut seconds = interval(Duration::from_secs(1));
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             seconds.tick().await;
-            self.0.shared.metrics.upkeep();
-            self.0.shared.tell_left_out(Instant::now());
+            self.0.sinks.metrics.upkeep();
+            self.0.sinks.log_suppressed(Instant::now());
         }
     }
 }
 
-impl Shared {
-    /// Tells how many lines were left out in a second that is over.
-    fn tell_left_out(&self, now: Instant) {
+impl Sinks {
+    /// Logs how many lines were suppressed in the second that has ended.
+    fn log_suppressed(&self, now: Instant) {
         for (code, throttle) in (0..).map(Code::from_i32).zip(&self.throttles) {
-            tell_left_out(code, throttle.left_out(now));
+            log_suppressed(code, throttle.take_suppressed(now));
         }
     }
 }
 
-/// A call that is being observed. Dropped before its end is told, it was given up by its caller: CANCELLED.
+/// Observation of one call. A call that is dropped before [`CallObservation::end`] was cancelled by its caller.
 #[derive(Debug)]
-pub struct Observed {
-    /// `None` once the end was told.
+pub struct CallObservation {
+    /// `None` after the end of the call.
     observer: Option<Observer>,
     rpc: Option<Rpc>,
     began: Instant,
     caller: Option<Arc<str>>,
     span: Option<CallSpan>,
-    callers_fault: bool,
+    is_callers_fault: bool,
 }
 
-impl Observed {
-    /// Whatever comes of the call is the caller's fault, though its code may say otherwise.
+impl CallObservation {
+    /// Marks a failure of the call as the caller's fault, whatever its code.
     pub fn blame_caller(&mut self) {
-        self.callers_fault = true;
+        self.is_callers_fault = true;
     }
 
-    /// The caller proved to be `name`.
-    pub fn caller(&mut self, name: Arc<str>) {
+    /// Sets the name of the authenticated caller.
+    pub fn set_caller(&mut self, name: Arc<str>) {
         self.caller = Some(name);
     }
 
-    /// The call ends: its response is complete, trailers included. `message` is what the caller is told, and must
-    /// hold nothing of a body or a token.
+    /// Ends the call: its response is complete, trailers included. `message` is the status message that the caller gets;
+    /// it must not contain data of a message body or a token.
     pub fn end(mut self, code: Code, message: &str) {
         self.finish(code, message);
     }
 
     fn finish(&mut self, code: Code, message: &str) {
         let Some(observer) = self.observer.take() else { return };
-        let Connection { shared, peer } = &*observer.0;
+        let Connection { sinks, peer } = &*observer.0;
         if let Some(span) = self.span.take() {
             span.end(code, message);
         }
-        // What is neither counted nor logged is not timed to its end.
-        let is_seen = shared.metrics.is_on() || code != Code::Ok || enabled!(Level::DEBUG);
-        let took = is_seen.then(|| self.began.elapsed());
-        shared.metrics.call_ended(self.rpc, code, took.unwrap_or_default());
+        // The clock is read only if the duration is counted or logged.
+        let is_timed = sinks.metrics.is_on() || code != Code::Ok || enabled!(Level::DEBUG);
+        let latency = is_timed.then(|| self.began.elapsed());
+        sinks.metrics.call_ended(self.rpc, code, latency.unwrap_or_default());
 
         macro_rules! line {
             ($level:expr, $text:literal) => {
@@ -141,7 +148,7 @@ impl Observed {
                     $level,
                     method = name(self.rpc),
                     code = code_name(code),
-                    latency_ms = took.map(milliseconds),
+                    latency_ms = latency.map(milliseconds),
                     peer = peer.map(tracing::field::display),
                     caller = self.caller.as_deref(),
                     reason = (code != Code::Ok).then_some(message),
@@ -152,9 +159,9 @@ impl Observed {
         if code == Code::Ok {
             return line!(Level::DEBUG, "call ended");
         }
-        let Some(left_out) = shared.throttles[code as usize].admit(Instant::now()) else { return };
-        tell_left_out(code, left_out);
-        if is_ours(code) && !self.callers_fault {
+        let Some(suppressed) = sinks.throttles[code as usize].admit(Instant::now()) else { return };
+        log_suppressed(code, suppressed);
+        if is_server_error(code) && !self.is_callers_fault {
             line!(Level::ERROR, "call failed");
         } else {
             line!(Level::INFO, "call ended");
@@ -162,33 +169,33 @@ impl Observed {
     }
 }
 
-impl Drop for Observed {
+impl Drop for CallObservation {
     fn drop(&mut self) {
         if let Some(observer) = &self.observer {
-            observer.0.shared.metrics.reset();
+            observer.0.sinks.metrics.reset();
         }
-        self.finish(Code::Cancelled, GONE);
+        self.finish(Code::Cancelled, CALLER_GONE);
     }
 }
 
 /// Returns the name of an RPC.
 fn name(rpc: Option<Rpc>) -> &'static str {
-    rpc.map_or(OTHER, Rpc::name)
+    rpc.map_or(UNKNOWN_METHOD, Rpc::name)
 }
 
-/// Returns whether a code says that the fault is ours, not the caller's.
-fn is_ours(code: Code) -> bool {
+/// Returns whether a code means an error of the service, not of the caller.
+fn is_server_error(code: Code) -> bool {
     matches!(code, Code::Unknown | Code::Internal | Code::Unavailable | Code::DataLoss)
 }
 
-/// Returns a duration in milliseconds, to the microsecond.
+/// Returns a duration in milliseconds, rounded to microseconds.
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
-fn tell_left_out(code: Code, left_out: u64) {
-    if left_out > 0 {
-        warn!(code = code_name(code), left_out, "too many calls ended like this to log each");
+fn log_suppressed(code: Code, suppressed: u64) {
+    if suppressed > 0 {
+        warn!(code = code_name(code), suppressed, "suppressed log lines of calls that ended with this code");
     }
 }
 
@@ -200,10 +207,10 @@ mod tests {
     use tracing::subscriber::with_default;
     use tracing_subscriber::fmt::MakeWriter;
 
-    use super::super::trace::tests::Kept;
+    use super::super::trace::tests::ExportedSpans;
     use super::*;
 
-    /// Keeps what is logged.
+    /// Collects log lines.
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -225,7 +232,7 @@ mod tests {
         }
     }
 
-    /// Returns the lines that are logged while `calls` runs, without times.
+    /// Returns the lines that `calls` logs, without times.
     fn logged(level: Level, calls: impl FnOnce()) -> Vec<String> {
         let lines = Lines::default();
         let subscriber = tracing_subscriber::fmt()
@@ -244,12 +251,12 @@ mod tests {
         Observer::new(Metrics::on(), None)
     }
 
-    fn begin(observer: &Observer) -> Observed {
+    fn begin(observer: &Observer) -> CallObservation {
         observer.begin(Rpc::find("/Movie/GetMovieByID"), &HeaderMap::new(), Instant::now())
     }
 
     #[test]
-    fn a_call_is_logged_where_it_ends_at_the_level_that_its_code_deserves() {
+    fn a_call_is_logged_at_its_end_at_the_level_of_its_code() {
         let observer = observer();
         for (code, start) in [
             (Code::Ok, "DEBUG call ended method=\"Movie/GetMovieByID\" code=\"OK\" latency_ms="),
@@ -263,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_the_caller_s_fault_is_no_error_of_ours_whatever_its_code() {
+    fn a_fault_of_the_caller_is_not_logged_as_an_error_whatever_its_code() {
         let lines = logged(Level::INFO, || {
             let mut call = begin(&observer());
             call.blame_caller();
@@ -273,11 +280,11 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_from_where_and_from_whom_if_that_is_known() {
+    fn a_line_names_the_peer_and_the_caller_if_they_are_known() {
         let observer = observer().connection(Some("192.0.2.1:4000".parse().unwrap()));
         let lines = logged(Level::INFO, || {
             let mut call = begin(&observer);
-            call.caller("anna".into());
+            call.set_caller("anna".into());
             call.end(Code::PermissionDenied, "no");
         });
         assert!(lines[0].contains("peer=192.0.2.1:4000 caller=\"anna\""), "{lines:?}");
@@ -290,22 +297,22 @@ mod tests {
     }
 
     #[test]
-    fn success_is_not_logged_at_info() {
+    fn a_successful_call_is_not_logged_at_info() {
         assert_eq!(logged(Level::INFO, || begin(&observer()).end(Code::Ok, "")), [""; 0]);
     }
 
     #[test]
-    fn a_call_that_is_dropped_was_cancelled_and_counts_once() {
+    fn a_dropped_call_counts_once_as_cancelled() {
         let observer = observer();
         let lines = logged(Level::INFO, || drop(begin(&observer)));
         assert!(lines.len() == 1 && lines[0].contains("CANCELLED"), "{lines:?}");
-        let page = observer.0.shared.metrics.render();
+        let page = observer.0.sinks.metrics.render();
         assert!(page.contains(r#"{method="Movie/GetMovieByID",code="CANCELLED"} 1"#), "{page}");
         assert!(page.contains("movie_service_streams_open 0"), "{page}");
     }
 
     #[test]
-    fn a_flood_of_bad_calls_leaves_room_for_a_fault_of_ours() {
+    fn a_flood_of_client_errors_does_not_suppress_a_server_error() {
         let observer = observer();
         let lines = logged(Level::INFO, || {
             for _ in 0..1000 {
@@ -316,32 +323,32 @@ mod tests {
             begin(&observer).end(Code::Internal, "disk on fire");
         });
         let bad = lines.iter().filter(|line| line.contains("method=\"other\"")).count();
-        // The thousand take a moment, and may meet the next second.
-        assert!((LINES as usize..1000).contains(&bad), "{bad} lines");
+        // The calls may extend into the next second, in which more lines are logged.
+        assert!((MAX_LINES_PER_SECOND as usize..1000).contains(&bad), "{bad} lines");
         assert!(lines.iter().any(|line| line.contains("disk on fire")));
     }
 
     #[test]
-    fn what_a_flood_left_out_is_told_when_it_is_over() {
+    fn the_number_of_suppressed_lines_is_logged_after_a_flood() {
         let observer = observer();
         let lines = logged(Level::INFO, || {
-            for _ in 0..LINES + 5 {
+            for _ in 0..MAX_LINES_PER_SECOND + 5 {
                 begin(&observer).end(Code::NotFound, "");
             }
-            observer.0.shared.tell_left_out(Instant::now() + Duration::from_secs(1));
+            observer.0.sinks.log_suppressed(Instant::now() + Duration::from_secs(1));
         });
-        let told = lines.iter().filter(|line| line.contains("left_out=5")).count();
-        assert_eq!(told, 1, "{lines:?}");
+        let count = lines.iter().filter(|line| line.contains("suppressed=5")).count();
+        assert_eq!(count, 1, "{lines:?}");
     }
 
     #[test]
-    fn calls_are_traced_but_for_health_checks() {
-        let kept = Kept::default();
-        let observer = Observer::new(Metrics::off(), Some(kept.tracer()));
+    fn all_calls_except_health_checks_are_traced() {
+        let exported = ExportedSpans::default();
+        let observer = Observer::new(Metrics::off(), Some(exported.tracer()));
         for path in ["/Movie/GetMovieByID", "/grpc.health.v1.Health/Check", "/no/such"] {
             observer.begin(Rpc::find(path), &HeaderMap::new(), Instant::now()).end(Code::Ok, "");
         }
-        let names: Vec<_> = kept.spans().into_iter().map(|span| span.name).collect();
+        let names: Vec<_> = exported.spans().into_iter().map(|span| span.name).collect();
         assert_eq!(names, ["Movie/GetMovieByID", "other"]);
     }
 }

@@ -12,38 +12,37 @@ use tracing_appender::non_blocking::WorkerGuard;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::Directive;
 
-/// The form of the lines.
+/// Format of the log lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Text on a terminal, JSON otherwise.
     #[default]
     Auto,
-    /// For people.
+    /// Text for people.
     Text,
     /// One JSON object a line.
     Json,
 }
 
-/// Has lines written to standard error until what is returned is dropped, which waits a moment for the last of
-/// them.
+/// Starts logging to standard error, until the returned guard is dropped. Dropping it waits briefly for the last lines.
 ///
-/// `levels` are directives as in `RUST_LOG`, which is read if there are none: a level for all that has no other
-/// (`info` if not said), and `MODULE=LEVEL` for the lines of a module. What cannot be understood is left out,
-/// with a warning; so is `trace` in a release build, which has no lines at that level.
+/// `levels` are directives as in `RUST_LOG`, which is the default: a level for all modules (`info` if none is given), and
+/// `MODULE=LEVEL` for single modules. Invalid directives are ignored with a warning; so is `trace` in a release build,
+/// which has no lines at that level.
 ///
 /// # Panics
 ///
 /// If called twice.
-#[must_use = "lines are written until this is dropped"]
+#[must_use = "logging stops when the guard is dropped"]
 pub fn start(format: LogFormat, levels: Option<&str>) -> WorkerGuard {
     let from_env = std::env::var_os("RUST_LOG").unwrap_or_default();
-    let (levels, mut doubts) = parse(levels.unwrap_or(&from_env.to_string_lossy()));
+    let (levels, mut warnings) = parse(levels.unwrap_or(&from_env.to_string_lossy()));
     if levels.max_level_hint() > Some(STATIC_MAX_LEVEL) {
-        doubts.push(format!(
-            "this build has no lines beyond `{STATIC_MAX_LEVEL}`: for more, build it without `--release`"
+        warnings.push(format!(
+            "this build logs no lines beyond the level `{STATIC_MAX_LEVEL}`; for more, build without `--release`"
         ));
     }
-    // Through a thread, so that a reader of the logs that stalls holds up nothing else; if need be, lines are lost.
+    // A separate thread writes, so that a stalled reader of the log blocks nothing. Lines are dropped if its queue is full.
     let (stderr, guard) = tracing_appender::non_blocking(io::stderr());
     let terminal = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt().with_writer(stderr).with_target(false).with_env_filter(levels);
@@ -52,37 +51,37 @@ pub fn start(format: LogFormat, levels: Option<&str>) -> WorkerGuard {
         LogFormat::Json => lines.json().flatten_event(true).init(),
         LogFormat::Auto | LogFormat::Text => lines.with_ansi(terminal).init(),
     }
-    for doubt in doubts {
-        warn!("{doubt}");
+    for warning in warnings {
+        warn!("{warning}");
     }
     guard
 }
 
-/// Returns the filter that `directives` ask for, and what is doubtful about them.
+/// Parses `directives`; returns the filter and a warning for each doubtful directive.
 fn parse(directives: &str) -> (EnvFilter, Vec<String>) {
     let mut filter = EnvFilter::default().add_directive(LevelFilter::INFO.into());
-    let mut doubts = Vec::new();
+    let mut warnings = Vec::new();
     for word in directives.split(',').map(str::trim).filter(|word| !word.is_empty()) {
         match word.parse::<Directive>() {
             Ok(directive) => filter = filter.add_directive(directive),
-            Err(_) => doubts.push(format!(
-                "left `{word}` out of the log levels: expected a level (error, warn, info, debug, trace or off) or \
+            Err(_) => warnings.push(format!(
+                "ignored `{word}` in the log levels: expected a level (error, warn, info, debug, trace or off) or \
                  MODULE=LEVEL"
             )),
         }
-        // A bare word that is no level is a module. It may be one; more often it is a slip.
+        // A bare word that is not a level names a module. More often it is a typing error.
         let bare = !word.contains(['=', '[']) && word.parse::<LevelFilter>().is_err();
         if bare && word != env!("CARGO_CRATE_NAME") {
-            doubts.push(format!(
-                "took `{word}` among the log levels for a module, as it is no level (error, warn, info, debug, \
-                 trace or off); write `{word}=trace` to say so"
+            warnings.push(format!(
+                "`{word}` in the log levels is not a level (error, warn, info, debug, trace or off) and is taken for \
+                 a module; write `{word}=trace` if that is meant"
             ));
         }
     }
-    (filter, doubts)
+    (filter, warnings)
 }
 
-/// Returns an error with its causes, for a line of the log.
+/// Returns an error and its causes as one line.
 #[must_use]
 pub fn in_one_line(error: &dyn Error) -> String {
     let mut line = error.to_string();
@@ -94,48 +93,48 @@ pub fn in_one_line(error: &dyn Error) -> String {
     line.replace('\n', " ")
 }
 
-/// Keeps lines of one kind from flooding the log: at most so many a second.
+/// Limits how many log lines of one kind are written in a second.
 #[derive(Debug)]
 pub struct Throttle {
-    most: u32,
+    max_lines: u32,
     second: Mutex<Second>,
 }
 
-/// A second of lines, from the first of them on.
+/// Counts of the current second, which begins with its first line.
 #[derive(Debug, Default)]
 struct Second {
     began: Option<Instant>,
     written: u32,
-    left_out: u64,
+    suppressed: u64,
 }
 
 impl Throttle {
-    /// Lets `most` lines a second through.
+    /// Permits `max_lines` lines a second.
     #[must_use]
-    pub fn new(most: u32) -> Self {
-        Self { most, second: Mutex::default() }
+    pub fn new(max_lines: u32) -> Self {
+        Self { max_lines, second: Mutex::default() }
     }
 
-    /// Returns whether a line may be written now; if so, how many were left out before it and have yet to be told.
+    /// Asks to write a line now. Returns the number of lines suppressed before it, or `None` if this line is suppressed,
+    /// too.
     pub fn admit(&self, now: Instant) -> Option<u64> {
         let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
         if second.is_over(now) {
             second.began = Some(now);
             second.written = 0;
         }
-        if second.written == self.most {
-            second.left_out += 1;
+        if second.written == self.max_lines {
+            second.suppressed += 1;
             return None;
         }
         second.written += 1;
-        Some(std::mem::take(&mut second.left_out))
+        Some(std::mem::take(&mut second.suppressed))
     }
 
-    /// Returns how many lines were left out in a second that is over and have yet to be told, for when no line
-    /// follows that would tell.
-    pub fn left_out(&self, now: Instant) -> u64 {
+    /// Takes the number of lines suppressed in a second that has ended, for when no further line follows.
+    pub fn take_suppressed(&self, now: Instant) -> u64 {
         let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
-        if second.is_over(now) { std::mem::take(&mut second.left_out) } else { 0 }
+        if second.is_over(now) { std::mem::take(&mut second.suppressed) } else { 0 }
     }
 }
 
@@ -150,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_level_for_all_takes_the_place_of_info_and_modules_have_their_own() {
+    fn a_bare_level_replaces_info_and_modules_have_their_own_levels() {
         for (directives, filter) in [
             ("", "info"),
             ("debug", "debug"),
@@ -158,26 +157,26 @@ mod tests {
             (" warn , movie_service=trace", "movie_service=trace,warn"),
             ("movie_service", "movie_service=trace,info"),
         ] {
-            let (parsed, doubts) = parse(directives);
-            assert_eq!((parsed.to_string().as_str(), doubts), (filter, vec![]), "{directives}");
+            let (parsed, warnings) = parse(directives);
+            assert_eq!((parsed.to_string().as_str(), warnings), (filter, vec![]), "{directives}");
         }
     }
 
     #[test]
-    fn what_is_no_level_is_doubted_by_name_and_leaves_the_rest_as_it_is() {
+    fn a_doubtful_directive_is_warned_about_by_name_and_does_not_affect_the_others() {
         for (directives, filter, word) in [
             ("verbose", "verbose=trace,info", "`verbose`"),
             ("h2=loud,warn", "warn", "`h2=loud`"),
             ("=,debug", "debug", "`=`"),
         ] {
-            let (parsed, doubts) = parse(directives);
+            let (parsed, warnings) = parse(directives);
             assert_eq!(parsed.to_string(), filter, "{directives}");
-            assert!(doubts.len() == 1 && doubts[0].contains(word), "{doubts:?}");
+            assert!(warnings.len() == 1 && warnings[0].contains(word), "{warnings:?}");
         }
     }
 
     #[test]
-    fn so_many_lines_a_second_go_through_and_the_next_tells_how_many_did_not() {
+    fn lines_beyond_the_limit_are_suppressed_and_their_number_comes_with_the_next_line() {
         let (throttle, start) = (Throttle::new(2), Instant::now());
         let at = |millis| throttle.admit(start + Duration::from_millis(millis));
         assert_eq!([at(0), at(1), at(2), at(999)], [Some(0), Some(0), None, None]);
@@ -186,14 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_left_out_is_told_once_also_when_no_line_follows() {
+    fn the_number_of_suppressed_lines_is_taken_once_without_a_further_line() {
         let (throttle, start) = (Throttle::new(1), Instant::now());
         for _ in 0..3 {
             throttle.admit(start);
         }
-        assert_eq!(throttle.left_out(start + Duration::from_millis(999)), 0);
-        assert_eq!(throttle.left_out(start + Duration::from_secs(1)), 2);
-        assert_eq!(throttle.left_out(start + Duration::from_secs(1)), 0);
+        assert_eq!(throttle.take_suppressed(start + Duration::from_millis(999)), 0);
+        assert_eq!(throttle.take_suppressed(start + Duration::from_secs(1)), 2);
+        assert_eq!(throttle.take_suppressed(start + Duration::from_secs(1)), 0);
         assert_eq!(throttle.admit(start + Duration::from_secs(2)), Some(0));
     }
 }

@@ -10,14 +10,14 @@ use tonic::Code;
 
 use crate::rpc::Rpc;
 use crate::telemetry::process_metrics::ProcessMetrics;
-use crate::telemetry::store_metrics::{CHANGES, COMMIT_CHANGES, StoreMetrics};
+use crate::telemetry::store_metrics::{COMMIT_CHANGES, COMMIT_CHANGES_BUCKETS, StoreMetrics};
 
-/// The label of calls of RPCs that do not exist: a path that a caller makes up must not become one.
-pub(super) const OTHER: &str = "other";
+/// Method label of calls of RPCs that do not exist. A path made up by a caller must not become a label.
+pub(super) const UNKNOWN_METHOD: &str = "other";
 
-/// The bounds of the buckets of a call's duration, in seconds. A call is answered in some microseconds; a list may
-/// take as long as its caller.
-const DURATIONS: [f64; 14] =
+/// Bucket bounds of call durations in seconds. A unary call takes some microseconds; the duration of a list depends on
+/// its caller.
+const DURATION_BUCKETS: [f64; 14] =
     [10e-6, 50e-6, 100e-6, 500e-6, 1e-3, 5e-3, 10e-3, 50e-3, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
 
 const CALLS: &str = "movie_service_calls_total";
@@ -34,33 +34,33 @@ const REVISION: &str = "movie_service_catalogue_revision";
 const RELOADS: &str = "movie_service_reloads_total";
 const BUILD: &str = "movie_service_build_info";
 
-/// Why something was turned away to keep the rest going.
+/// Why a connection or a call was shed. The limits are those of `docs/operations/limits.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shed {
-    /// There were as many connections as there may be.
+pub enum ShedReason {
+    /// The limit `connections` was reached.
     Connections,
-    /// There were as many connections of one address as there may be.
-    Address,
-    /// There were as many lists open as there may be.
+    /// The limit `connections_per_address` was reached.
+    ConnectionsPerAddress,
+    /// The limit `lists` was reached.
     Lists,
-    /// There were as many calls in flight as there may be.
+    /// The limit `calls` was reached.
     Calls,
-    /// There were as many lists open to one address as there may be.
-    ListsOfAddress,
-    /// There were as many calls in flight from one address as there may be.
-    CallsOfAddress,
+    /// The limit `lists_per_address` was reached.
+    ListsPerAddress,
+    /// The limit `calls_per_address` was reached.
+    CallsPerAddress,
 }
 
-/// How a connection that was asked to end did so.
+/// How a connection ended that was being drained.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drain {
     /// Its calls ended.
     Finished,
-    /// It was given up: at the limit, or because its peer did not read.
+    /// It was closed by force: its time was over, or its peer did not read.
     Forced,
 }
 
-/// What is read again when its file changes.
+/// What is reloaded when its file changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
     /// The movies.
@@ -71,19 +71,19 @@ pub enum Reload {
     Tokens,
 }
 
-/// Counts, or with metrics off does nothing. Clones count together.
+/// The metrics, or nothing if they are off. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(Option<Arc<Registered>>);
 
-/// What is counted. All of it is registered once, so that to count is to add to a number.
+/// All metrics, registered once, so that counting is an atomic addition.
 #[derive(Debug)]
 struct Registered {
     page: PrometheusHandle,
-    /// These are read when the page is.
+    /// Updated when the page is rendered.
     process: ProcessMetrics,
     store: StoreMetrics,
-    /// For each RPC; the last counts calls of RPCs that do not exist.
-    calls: Vec<Calls>,
+    /// One for each RPC; the last is for RPCs that do not exist.
+    calls: Vec<MethodMetrics>,
     streams: Gauge,
     connections: Gauge,
     sent: Counter,
@@ -93,37 +93,38 @@ struct Registered {
     drains: [Counter; 2],
     movies: Gauge,
     revision: Gauge,
-    /// For each kind: those that were taken, and those that were refused.
+    /// For each [`Reload`]: taken, refused.
     reloads: [[Counter; 2]; 3],
 }
 
-/// The calls of one method.
+/// The metrics of one method.
 #[derive(Debug)]
-struct Calls {
-    /// By code.
+struct MethodMetrics {
+    /// Ended calls by code.
     ended: [Counter; CODES],
     duration: Histogram,
 }
 
-/// How many codes gRPC has.
+/// Number of gRPC status codes.
 pub(super) const CODES: usize = 17;
 
 impl Metrics {
-    /// Counts nothing.
+    /// Returns metrics that record nothing.
     #[must_use]
     pub fn off() -> Self {
         Self(None)
     }
 
-    /// Counts from zero, each RPC by itself.
+    /// Returns metrics that start at zero.
     ///
     /// [`Metrics::upkeep`] must be called every few seconds.
     #[must_use]
     #[expect(clippy::missing_panics_doc, reason = "it never does: there are buckets")]
     pub fn on() -> Self {
-        let builder = PrometheusBuilder::new().set_buckets(&DURATIONS).expect("there are buckets");
+        let builder = PrometheusBuilder::new().set_buckets(&DURATION_BUCKETS).expect("there are buckets");
         let changes = Matcher::Full(COMMIT_CHANGES.to_owned());
-        let builder = builder.set_buckets_for_metric(changes, &CHANGES).expect("there are buckets");
+        let builder =
+            builder.set_buckets_for_metric(changes, &COMMIT_CHANGES_BUCKETS).expect("there are buckets");
         let recorder = builder.build_recorder();
         let page = recorder.handle();
         Self(Some(Arc::new(metrics::with_local_recorder(&recorder, || {
@@ -132,13 +133,13 @@ impl Metrics {
         }))))
     }
 
-    /// Returns whether anything is counted.
+    /// Returns whether metrics are recorded.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Returns all numbers in Prometheus's text format; nothing with metrics off.
+    /// Returns all metrics in Prometheus's text format; empty if metrics are off.
     #[must_use]
     pub fn render(&self) -> String {
         let render = |registered: &Arc<Registered>| {
@@ -148,24 +149,23 @@ impl Metrics {
         self.0.as_ref().map(render).unwrap_or_default()
     }
 
-    /// Returns what counts for a store.
+    /// Returns the metrics of the store.
     #[must_use]
     pub fn store(&self) -> StoreMetrics {
         self.0.as_ref().map(|registered| registered.store.clone()).unwrap_or_default()
     }
 
-    /// Sorts the durations of calls into their buckets. Until then each takes 8 bytes, whether or not anybody
-    /// reads the page.
+    /// Sorts recorded durations into their buckets. Until then each takes 8 bytes, whether or not the page is read.
     pub fn upkeep(&self) {
         self.count(|to| to.page.run_upkeep());
     }
 
-    /// A call began.
+    /// Counts a call that began.
     pub(super) fn call_began(&self) {
         self.count(|to| to.streams.increment(1.0));
     }
 
-    /// A call ended; `rpc` is `None` if there is no such RPC.
+    /// Counts a call that ended; `rpc` is `None` if there is no such RPC.
     pub(super) fn call_ended(&self, rpc: Option<Rpc>, code: Code, duration: Duration) {
         self.count(|to| {
             to.streams.decrement(1.0);
@@ -176,43 +176,43 @@ impl Metrics {
         });
     }
 
-    /// A connection was accepted.
+    /// Counts an accepted connection.
     pub fn connection_opened(&self) {
         self.count(|to| to.connections.increment(1.0));
     }
 
-    /// A connection is gone.
+    /// Counts a closed connection.
     pub fn connection_closed(&self) {
         self.count(|to| to.connections.decrement(1.0));
     }
 
-    /// This many bytes went out to a peer.
+    /// Adds bytes sent to a peer.
     pub fn sent(&self, bytes: u64) {
         self.count(|to| to.sent.increment(bytes));
     }
 
-    /// This many bytes came in from a peer.
+    /// Adds bytes received from a peer.
     pub fn received(&self, bytes: u64) {
         self.count(|to| to.received.increment(bytes));
     }
 
-    /// Something was turned away.
-    pub fn shed(&self, shed: Shed) {
-        self.count(|to| to.sheds[shed as usize].increment(1));
+    /// Counts a connection or a call that was shed.
+    pub fn shed(&self, reason: ShedReason) {
+        self.count(|to| to.sheds[reason as usize].increment(1));
     }
 
-    /// A peer reset a stream.
+    /// Counts a stream that its peer reset.
     pub fn reset(&self) {
         self.count(|to| to.resets.increment(1));
     }
 
-    /// A connection that was asked to end did.
+    /// Counts a drained connection.
     pub fn drained(&self, drain: Drain) {
         self.count(|to| to.drains[drain as usize].increment(1));
     }
 
-    /// The catalogue has this many movies now, and is at this revision.
-    #[expect(clippy::cast_precision_loss, reason = "Prometheus's numbers are floating")]
+    /// Sets the number of movies and the revision of the catalogue.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus's values are floating-point numbers")]
     pub fn catalogue(&self, movies: usize, revision: u64) {
         self.count(|to| {
             to.movies.set(movies as f64);
@@ -220,14 +220,14 @@ impl Metrics {
         });
     }
 
-    /// A file was read again; its new version was taken, or refused.
+    /// Counts a reload; `taken` tells whether the new version is in use.
     pub fn reloaded(&self, reload: Reload, taken: bool) {
         self.count(|to| to.reloads[reload as usize][usize::from(!taken)].increment(1));
     }
 
-    fn count(&self, with: impl FnOnce(&Registered)) {
+    fn count(&self, record: impl FnOnce(&Registered)) {
         if let Some(registered) = &self.0 {
-            with(registered);
+            record(registered);
         }
     }
 }
@@ -236,12 +236,12 @@ impl Registered {
     /// Registers with the recorder of this thread.
     fn new(page: PrometheusHandle) -> Self {
         gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        let names = Rpc::all().map(Rpc::name).chain([OTHER]);
+        let names = Rpc::all().map(Rpc::name).chain([UNKNOWN_METHOD]);
         Self {
             page,
             process: ProcessMetrics::registered(),
             store: StoreMetrics::registered(),
-            calls: names.map(Calls::new).collect(),
+            calls: names.map(MethodMetrics::new).collect(),
             streams: gauge!(STREAMS),
             connections: gauge!(CONNECTIONS),
             sent: counter!(SENT),
@@ -259,7 +259,7 @@ impl Registered {
     }
 }
 
-impl Calls {
+impl MethodMetrics {
     fn new(method: &'static str) -> Self {
         let codes = std::array::from_fn::<_, CODES, _>(|code| {
             i32::try_from(code).map_or(Code::Unknown, Code::from_i32)
@@ -271,24 +271,24 @@ impl Calls {
     }
 }
 
-/// Says what each number is, for the page.
+/// Registers the help texts of the page.
 fn describe() {
     describe_counter!(CALLS, "Calls that ended, by method and code.");
-    describe_histogram!(DURATION, Unit::Seconds, "Time from the head of a call to its end, by method.");
+    describe_histogram!(DURATION, Unit::Seconds, "Time from the headers of a call to its end, by method.");
     describe_gauge!(STREAMS, "Calls in flight.");
     describe_gauge!(CONNECTIONS, "Connections open.");
     describe_counter!(SENT, Unit::Bytes, "Bytes sent to callers.");
     describe_counter!(RECEIVED, Unit::Bytes, "Bytes received from callers.");
-    describe_counter!(SHEDS, "What was turned away to keep the rest going, by reason.");
+    describe_counter!(SHEDS, "Connections and calls that were shed, by reason.");
     describe_counter!(RESETS, "Streams that peers reset.");
-    describe_counter!(DRAINS, "Connections that were asked to end, by how they did.");
+    describe_counter!(DRAINS, "Drained connections, by outcome.");
     describe_gauge!(MOVIES, "Movies in the catalogue.");
     describe_gauge!(REVISION, "Revision of the catalogue.");
-    describe_counter!(RELOADS, "Files read again, by whether the new version was taken.");
+    describe_counter!(RELOADS, "Reloads of files, by whether the new version was taken.");
     describe_gauge!(BUILD, "1, with the version as label.");
 }
 
-/// Returns a code's name as gRPC's documentation writes it.
+/// Returns the name of a code as in gRPC's documentation.
 pub(super) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn a_method_that_is_not_known_is_other() {
+    fn an_unknown_method_has_the_label_other() {
         let metrics = Metrics::on();
         metrics.call_began();
         metrics.call_ended(None, Code::Unimplemented, Duration::ZERO);
@@ -349,14 +349,14 @@ mod tests {
     }
 
     #[test]
-    fn each_number_has_its_place_on_the_page() {
+    fn the_page_has_every_metric() {
         let metrics = Metrics::on();
         metrics.connection_opened();
         metrics.connection_opened();
         metrics.connection_closed();
         metrics.sent(3);
         metrics.received(4);
-        metrics.shed(Shed::Calls);
+        metrics.shed(ShedReason::Calls);
         metrics.reset();
         metrics.drained(Drain::Forced);
         metrics.catalogue(7, 2);
@@ -389,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn with_metrics_off_nothing_is_counted() {
+    fn metrics_that_are_off_record_nothing() {
         let metrics = Metrics::off();
         metrics.connection_opened();
         assert!(!metrics.is_on() && metrics.render().is_empty());

@@ -1,10 +1,9 @@
 //! Logs, metrics and traces. In reading order:
 //!
-//! * [`calls`] — observes each call: its log line, its numbers and its span;
-//! * [`log`] — where lines go, in which form, and how many at most;
-//! * [`metrics`] — the numbers, as Prometheus reads them; [`store_metrics`] — those of a store; `process_metrics` — those of
-//!   the process;
-//! * [`trace`] — spans, sent to an OpenTelemetry collector.
+//! * [`calls`] — observes each call: log line, metrics, span;
+//! * [`log`] — output, format, levels and rate limits of the log;
+//! * [`metrics`] — Prometheus metrics of the server; [`store_metrics`] — of the store; `process_metrics` — of the process;
+//! * [`trace`] — spans, exported to an OpenTelemetry collector.
 
 pub mod calls;
 pub mod log;

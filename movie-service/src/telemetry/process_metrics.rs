@@ -1,4 +1,4 @@
-//! The numbers of the process, by the names that Prometheus's client libraries have for them. On Linux only.
+//! Metrics of the process, with the names of Prometheus's client libraries. On Linux only.
 
 use metrics::{Counter, Gauge, Unit};
 use metrics::{counter, describe_counter, describe_gauge, gauge};
@@ -9,7 +9,7 @@ const OPEN_FILES: &str = "process_open_fds";
 const MAX_FILES: &str = "process_max_fds";
 const START: &str = "process_start_time_seconds";
 
-/// What the operating system says of the process.
+/// The metrics that the operating system has of the process.
 #[derive(Debug)]
 pub(super) struct ProcessMetrics {
     cpu: Counter,
@@ -20,7 +20,7 @@ pub(super) struct ProcessMetrics {
 }
 
 impl ProcessMetrics {
-    /// Registers with the recorder of this thread.
+    /// Registers the metrics with the recorder of this thread.
     pub(super) fn registered() -> Self {
         describe_counter!(CPU, Unit::Seconds, "Processor time of the process, in whole seconds");
         describe_gauge!(MEMORY, Unit::Bytes, "Resident memory of the process");
@@ -36,15 +36,15 @@ impl ProcessMetrics {
         }
     }
 
-    /// Reads the numbers; those that cannot be read stay as they are.
+    /// Updates the metrics; one that cannot be read keeps its value.
     pub(super) fn update(&self) {
         #[cfg(target_os = "linux")]
-        // A number less on the page is no reason to have none.
+        // A page without a current value is better than no page.
         let _ = self.read();
     }
 
     #[cfg(target_os = "linux")]
-    #[expect(clippy::cast_precision_loss, reason = "Prometheus's numbers are floating")]
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus's values are floating-point numbers")]
     fn read(&self) -> procfs::ProcResult<()> {
         use procfs::process::{LimitValue, Process};
 

@@ -1,4 +1,4 @@
-//! The numbers of a store.
+//! Metrics of a store.
 
 use std::time::Duration;
 
@@ -9,24 +9,23 @@ const AVAILABLE: &str = "movie_service_store_available";
 const WRITABLE: &str = "movie_service_store_writable";
 const LAG: &str = "movie_service_store_lag_revisions";
 const COMMIT_DURATION: &str = "movie_service_store_commit_duration_seconds";
-/// In the name of [`COMMIT_CHANGES`], for the bounds of its buckets.
 pub(super) const COMMIT_CHANGES: &str = "movie_service_store_commit_changes";
 const RETRIES: &str = "movie_service_store_retries_total";
 const RELOADS: &str = "movie_service_store_reloads_total";
 
-/// The bounds of the buckets of how many changes are committed together.
-pub(super) const CHANGES: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 20_000.0];
+/// Bucket bounds of [`COMMIT_CHANGES`].
+pub(super) const COMMIT_CHANGES_BUCKETS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 20_000.0];
 
-/// Why all movies were loaded again from a store.
+/// Why all movies were reloaded from a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreReload {
     /// The store has another history.
     HistoryChanged,
-    /// The store no longer keeps the changes that were missing.
+    /// The store has compacted the missing changes away.
     Compacted,
 }
 
-/// Counts what a store does, or with metrics off nothing. Clones count together.
+/// The metrics of a store, or nothing if metrics are off. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct StoreMetrics(Option<Registered>);
 
@@ -42,7 +41,7 @@ struct Registered {
 }
 
 impl StoreMetrics {
-    /// Registers with the recorder of this thread.
+    /// Registers the metrics with the recorder of this thread.
     pub(super) fn registered() -> Self {
         describe();
         Self(Some(Registered {
@@ -56,7 +55,7 @@ impl StoreMetrics {
         }))
     }
 
-    /// Whether the store can be read, and whether it takes writes.
+    /// Sets whether the store can be read, and whether it accepts writes.
     pub fn status(&self, is_available: bool, is_writable: bool) {
         self.count(|to| {
             to.available.set(f64::from(u8::from(is_available)));
@@ -64,14 +63,14 @@ impl StoreMetrics {
         });
     }
 
-    /// A look found the store this many revisions ahead.
-    #[expect(clippy::cast_precision_loss, reason = "Prometheus's numbers are floating")]
+    /// Sets by how many revisions the store was ahead of the catalogue at the last poll.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus's values are floating-point numbers")]
     pub fn lag(&self, revisions: u64) {
         self.count(|to| to.lag.set(revisions as f64));
     }
 
-    /// So many changes were committed together; it took so long to write and commit them.
-    #[expect(clippy::cast_precision_loss, reason = "Prometheus's numbers are floating")]
+    /// Counts a committed transaction with its number of changes and the time to write and commit it.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus's values are floating-point numbers")]
     pub fn committed(&self, duration: Duration, changes: usize) {
         self.count(|to| {
             to.commit_duration.record(duration);
@@ -79,30 +78,30 @@ impl StoreMetrics {
         });
     }
 
-    /// A transaction is tried again.
+    /// Counts a transaction that is tried again.
     pub fn retried(&self) {
         self.count(|to| to.retries.increment(1));
     }
 
-    /// All movies were loaded again.
+    /// Counts a reload of all movies.
     pub fn reloaded(&self, reason: StoreReload) {
         self.count(|to| to.reloads[reason as usize].increment(1));
     }
 
-    fn count(&self, with: impl FnOnce(&Registered)) {
+    fn count(&self, record: impl FnOnce(&Registered)) {
         if let Some(registered) = &self.0 {
-            with(registered);
+            record(registered);
         }
     }
 }
 
-/// Says what each number is, for the page.
+/// Registers the help texts of the page.
 fn describe() {
     describe_gauge!(AVAILABLE, "1 if the store can be read and followed, else 0");
-    describe_gauge!(WRITABLE, "1 if the store takes writes, else 0");
-    describe_gauge!(LAG, "Revisions by which the store was ahead of this service at the last look");
+    describe_gauge!(WRITABLE, "1 if the store accepts writes, else 0");
+    describe_gauge!(LAG, "Revisions by which the store was ahead of this service at the last poll");
     describe_histogram!(COMMIT_DURATION, Unit::Seconds, "Time to write and commit a transaction");
-    describe_histogram!(COMMIT_CHANGES, "Changes that were committed together");
+    describe_histogram!(COMMIT_CHANGES, "Changes in one committed transaction");
     describe_counter!(RETRIES, "Transactions that were tried again");
-    describe_counter!(RELOADS, "Times that all movies were loaded again from the store, by reason");
+    describe_counter!(RELOADS, "Reloads of all movies from the store, by reason");
 }

@@ -1,9 +1,9 @@
-//! Spans, sent to an OpenTelemetry collector.
+//! Spans of calls, exported to an OpenTelemetry collector.
 //!
-//! Set up by the environment variables of the
+//! Configured by the environment variables of the
 //! [OpenTelemetry specification](https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/);
-//! a span says what the
-//! [conventions for gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/) have it say.
+//! spans have the attributes of the
+//! [conventions for gRPC](https://opentelemetry.io/docs/specs/semconv/rpc/grpc/).
 
 use std::fmt;
 use std::io;
@@ -28,28 +28,28 @@ use tokio::sync::oneshot;
 use tonic::Code;
 use tracing::{info, warn};
 
-/// The name of the service if `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` give none.
+/// Service name if `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES` give none.
 const SERVICE: &str = "movie-service";
 
 const SERVICE_NAME: Key = Key::from_static_str("service.name");
 
-/// How long [`Traces::flush`] waits for the collector. A stop must not take long because the collector is away.
-const FLUSH: Duration = Duration::from_millis(500);
+/// Maximum time that [`Traces::flush`] waits. An unreachable collector must not delay a stop.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Why spans cannot be sent.
+/// Error of setting up the export of spans.
 #[derive(Debug, Error)]
 pub enum TraceError {
-    /// A variable asks for what is not built in.
+    /// A variable has a value that is not supported.
     #[error("{variable} is `{value}`, but {expected}")]
     Unsupported {
         /// The variable.
         variable: &'static str,
-        /// What it says.
+        /// Its value.
         value: String,
-        /// What it may say.
+        /// What is supported.
         expected: &'static str,
     },
-    /// Another of the variables cannot be understood.
+    /// Another variable is invalid.
     #[error("cannot send traces; see the variables OTEL_EXPORTER_OTLP_*")]
     Exporter(#[source] ExporterBuildError),
     /// The operating system refused a thread.
@@ -57,30 +57,30 @@ pub enum TraceError {
     Thread(#[source] io::Error),
 }
 
-/// Sends spans to the collector, on threads of its own.
+/// Exports spans to the collector, on separate threads.
 #[derive(Debug)]
 pub struct Traces {
     provider: SdkTracerProvider,
-    /// Dropped, it ends the thread that has the connection to the collector.
-    _sending: oneshot::Sender<()>,
+    /// When dropped, ends the thread that has the connection to the collector.
+    _stop: oneshot::Sender<()>,
 }
 
 impl Traces {
-    /// Starts to send spans if the `OTEL_*` variables say where to.
+    /// Starts exporting spans if the `OTEL_*` variables name an endpoint.
     ///
     /// # Errors
     ///
-    /// If they say what cannot be done.
+    /// [`TraceError`] if a variable has an unsupported value or the export cannot be set up.
     pub fn from_env() -> Result<Option<Self>, TraceError> {
         let var = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
         if is_wanted(var)? { Self::start().map(Some) } else { Ok(None) }
     }
 
     fn start() -> Result<Self, TraceError> {
-        let (sending, stopped) = oneshot::channel::<()>();
+        let (stop, stopped) = oneshot::channel::<()>();
         let (ready, built) = mpsc::channel();
-        // The connection needs a runtime, and the threads that serve calls are to be left alone. Not that of `main`
-        // either: it waits in `flush`.
+        // The connection needs a runtime of its own: those of the workers serve calls, and that of `main` blocks in
+        // `flush`.
         thread::Builder::new()
             .name("traces".into())
             .spawn(move || {
@@ -93,32 +93,32 @@ impl Traces {
                     provider()
                 };
                 if ready.send(provider.map_err(TraceError::Exporter)).is_ok() {
-                    // It ends when the sender is dropped: nothing is ever sent.
+                    // Ends when `stop` is dropped.
                     let _ = runtime.block_on(stopped);
                 }
             })
             .map_err(TraceError::Thread)?;
-        let ended = |_| TraceError::Thread(io::Error::other("it ended at once"));
-        Ok(Self { provider: built.recv().map_err(ended)??, _sending: sending })
+        let ended = |_| TraceError::Thread(io::Error::other("the thread ended at once"));
+        Ok(Self { provider: built.recv().map_err(ended)??, _stop: stop })
     }
 
-    /// Returns what makes spans.
+    /// Returns a tracer, which creates spans.
     #[must_use]
     pub fn tracer(&self) -> Tracer {
         Tracer(self.provider.tracer(SERVICE))
     }
 
-    /// Sends the last spans, for at most half a second. Blocks; for the end of the process.
+    /// Exports the last spans, for at most half a second. Blocks; to be called at the end of the process.
     pub fn flush(self) {
-        if let Err(error) = self.provider.shutdown_with_timeout(FLUSH) {
+        if let Err(error) = self.provider.shutdown_with_timeout(FLUSH_TIMEOUT) {
             warn!(%error, "the last traces may be lost");
         }
     }
 }
 
-/// Returns whether spans are to be sent, as the variables that `var` reads have it.
+/// Returns whether the variables, which `var` reads, turn the export of spans on.
 fn is_wanted(var: impl Fn(&str) -> Option<String>) -> Result<bool, TraceError> {
-    // The specification has an empty variable stand for one that is not set.
+    // By the specification, an empty variable counts as unset.
     let var = |name: &'static str| var(name).filter(|value| !value.is_empty()).map(|value| (name, value));
     let first = |names: [&'static str; 2]| names.into_iter().find_map(var);
     let unsupported =
@@ -142,8 +142,8 @@ fn is_wanted(var: impl Fn(&str) -> Option<String>) -> Result<bool, TraceError> {
     }
 }
 
-/// Builds what takes spans, batches them and sends the batches. Must be called in the context of the runtime that
-/// is to have the connection.
+/// Builds the provider, which batches spans and exports the batches. Must be called in the context of the runtime
+/// that will have the connection.
 fn provider() -> Result<SdkTracerProvider, ExporterBuildError> {
     let exporter = SpanExporter::builder().with_tonic().build()?;
     let mut resource = Resource::builder().build();
@@ -151,24 +151,26 @@ fn provider() -> Result<SdkTracerProvider, ExporterBuildError> {
         resource = Resource::builder().with_service_name(SERVICE).build();
     }
     Ok(SdkTracerProvider::builder()
-        .with_batch_exporter(Reporting { exporter, failing: AtomicBool::new(false) })
+        .with_batch_exporter(LoggingExporter { exporter, is_failing: AtomicBool::new(false) })
         .with_resource(resource)
         .build())
 }
 
-/// Says in the log when spans cannot be sent, once, and when they can again.
+/// Logs when exporting spans begins to fail, and when it succeeds again.
 #[derive(Debug)]
-struct Reporting<E> {
+struct LoggingExporter<E> {
     exporter: E,
-    failing: AtomicBool,
+    is_failing: AtomicBool,
 }
 
-impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanExporter for Reporting<E> {
+impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanExporter
+    for LoggingExporter<E>
+{
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         let sent = self.exporter.export(batch).await;
-        match (&sent, self.failing.swap(sent.is_err(), Ordering::Relaxed)) {
-            (Err(error), false) => warn!(%error, "cannot send traces for now"),
-            (Ok(()), true) => info!("traces are sent again"),
+        match (&sent, self.is_failing.swap(sent.is_err(), Ordering::Relaxed)) {
+            (Err(error), false) => warn!(%error, "cannot export traces; trying again with the next spans"),
+            (Ok(()), true) => info!("traces are exported again"),
             (Err(_), true) | (Ok(()), false) => {}
         }
         sent
@@ -187,7 +189,7 @@ impl<E: opentelemetry_sdk::trace::SpanExporter> opentelemetry_sdk::trace::SpanEx
     }
 }
 
-/// Makes the spans of calls. Cheap to clone.
+/// Creates the spans of calls. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Tracer(SdkTracer);
 
@@ -195,15 +197,15 @@ pub struct Tracer(SdkTracer);
 pub(super) struct CallSpan(Box<opentelemetry_sdk::trace::Span>);
 
 impl Tracer {
-    /// Starts the span of a call to `method`, such as `Movie/GetMovieByID`, in the trace of its caller if its
-    /// headers name one as W3C's "Trace Context" has it. `None` if this trace is not to be recorded.
+    /// Starts the span of a call to `method`, such as `Movie/GetMovieByID`. It continues the caller's trace if the headers
+    /// have one (W3C Trace Context). Returns `None` if the trace is not recorded.
     pub(super) fn start(
         &self,
         method: &'static str,
         headers: &HeaderMap,
         peer: Option<SocketAddr>,
     ) -> Option<CallSpan> {
-        // Not from the context of this thread: calls take turns on it.
+        // Not the context of this thread, which many calls share.
         let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
         let mut attributes = vec![KeyValue::new("rpc.system", "grpc")];
         if let Some((service, method)) = method.rsplit_once('/') {
@@ -237,7 +239,7 @@ impl fmt::Debug for CallSpan {
     }
 }
 
-/// Returns whether the conventions have a server's span of this code be an error.
+/// Returns whether a server span with this code is an error by the conventions for gRPC.
 fn is_server_error(code: Code) -> bool {
     matches!(
         code,
@@ -272,31 +274,31 @@ pub(super) mod tests {
 
     use super::*;
 
-    /// Keeps the spans that end.
+    /// Collects exported spans.
     #[derive(Clone, Debug, Default)]
-    pub(in crate::telemetry) struct Kept(Arc<Mutex<Vec<SpanData>>>);
+    pub(in crate::telemetry) struct ExportedSpans(Arc<Mutex<Vec<SpanData>>>);
 
-    impl opentelemetry_sdk::trace::SpanExporter for Kept {
+    impl opentelemetry_sdk::trace::SpanExporter for ExportedSpans {
         async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
             self.0.lock().unwrap().extend(batch);
             Ok(())
         }
     }
 
-    impl Kept {
-        /// Returns a tracer whose spans are kept.
+    impl ExportedSpans {
+        /// Returns a tracer that exports to this collection.
         pub(in crate::telemetry) fn tracer(&self) -> Tracer {
             let provider = SdkTracerProvider::builder().with_simple_exporter(self.clone()).build();
             Tracer(provider.tracer(SERVICE))
         }
 
-        /// Returns the spans that ended, oldest first.
+        /// Returns the spans in the order of their ends.
         pub(in crate::telemetry) fn spans(&self) -> Vec<SpanData> {
             self.0.lock().unwrap().clone()
         }
     }
 
-    /// Returns what `is_wanted` makes of variables.
+    /// Calls `is_wanted` with these variables.
     fn wanted(variables: &[(&str, &str)]) -> Result<bool, String> {
         is_wanted(|name| {
             variables.iter().find(|variable| variable.0 == name).map(|variable| variable.1.to_owned())
@@ -309,7 +311,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn spans_are_sent_only_if_an_endpoint_is_named_and_nothing_switches_them_off() {
+    fn spans_are_exported_only_if_an_endpoint_is_set_and_tracing_is_not_disabled() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317");
         assert_eq!(wanted(&[]), Ok(false));
         assert_eq!(wanted(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "")]), Ok(false));
@@ -323,7 +325,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_not_built_in_is_refused_by_the_name_of_its_variable() {
+    fn an_unsupported_value_is_refused_with_the_name_of_its_variable() {
         let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://collector:4317");
         for variables in [
             &[endpoint, ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "http/protobuf")],
@@ -337,14 +339,14 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_call_continues_its_caller_s_trace_and_says_what_the_conventions_ask() {
-        let kept = Kept::default();
+    fn a_span_continues_the_caller_s_trace_and_has_the_conventional_attributes() {
+        let exported = ExportedSpans::default();
         let headers = headers(&[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]);
         let peer = "192.0.2.1:4000".parse().unwrap();
-        let span = kept.tracer().start("Movie/GetMovieByID", &headers, Some(peer)).unwrap();
+        let span = exported.tracer().start("Movie/GetMovieByID", &headers, Some(peer)).unwrap();
         span.end(Code::Internal, "disk on fire");
 
-        let spans = kept.spans();
+        let spans = exported.spans();
         let [span] = spans.as_slice() else { panic!("{spans:?}") };
         assert_eq!(span.name, "Movie/GetMovieByID");
         assert_eq!(span.span_kind, SpanKind::Server);
@@ -354,37 +356,40 @@ pub(super) mod tests {
         );
         assert_eq!(span.parent_span_id, SpanId::from_hex("00f067aa0ba902b7").unwrap());
         assert_eq!(span.status, Status::error("disk on fire"));
-        let said = |key: &str| {
-            span.attributes.iter().find(|said| said.key.as_str() == key).map(|said| said.value.clone())
+        let attribute = |key: &str| {
+            span.attributes
+                .iter()
+                .find(|attribute| attribute.key.as_str() == key)
+                .map(|found| found.value.clone())
         };
-        assert_eq!(said("rpc.system"), Some("grpc".into()));
-        assert_eq!(said("rpc.service"), Some("Movie".into()));
-        assert_eq!(said("rpc.method"), Some("GetMovieByID".into()));
-        assert_eq!(said("rpc.grpc.status_code"), Some(Value::I64(13)));
-        assert_eq!(said("network.peer.address"), Some("192.0.2.1".into()));
+        assert_eq!(attribute("rpc.system"), Some("grpc".into()));
+        assert_eq!(attribute("rpc.service"), Some("Movie".into()));
+        assert_eq!(attribute("rpc.method"), Some("GetMovieByID".into()));
+        assert_eq!(attribute("rpc.grpc.status_code"), Some(Value::I64(13)));
+        assert_eq!(attribute("network.peer.address"), Some("192.0.2.1".into()));
     }
 
     #[test]
-    fn a_caller_s_mistake_is_no_error_of_the_span() {
-        let kept = Kept::default();
-        let span = kept.tracer().start("Movie/GetMovieByID", &HeaderMap::new(), None).unwrap();
+    fn a_client_error_is_not_an_error_of_the_span() {
+        let exported = ExportedSpans::default();
+        let span = exported.tracer().start("Movie/GetMovieByID", &HeaderMap::new(), None).unwrap();
         span.end(Code::InvalidArgument, "no such thing");
-        assert_eq!(kept.spans()[0].status, Status::Unset);
+        assert_eq!(exported.spans()[0].status, Status::Unset);
     }
 
     #[test]
-    fn a_trace_that_its_caller_does_not_record_is_not_recorded() {
+    fn an_unsampled_trace_is_not_recorded() {
         let headers = headers(&[("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")]);
-        assert!(Kept::default().tracer().start("Movie/GetMovieByID", &headers, None).is_none());
+        assert!(ExportedSpans::default().tracer().start("Movie/GetMovieByID", &headers, None).is_none());
     }
 
     #[test]
-    fn a_header_that_is_no_trace_starts_a_new_one() {
+    fn an_invalid_trace_header_starts_a_new_trace() {
         for bad in ["", "00-zz-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736"] {
-            let kept = Kept::default();
-            let span = kept.tracer().start("Movie/GetMovieByID", &headers(&[("traceparent", bad)]), None);
+            let exported = ExportedSpans::default();
+            let span = exported.tracer().start("Movie/GetMovieByID", &headers(&[("traceparent", bad)]), None);
             span.unwrap().end(Code::Ok, "");
-            let spans = kept.spans();
+            let spans = exported.spans();
             assert_eq!(spans[0].parent_span_id, SpanId::INVALID, "{bad:?}");
             assert_ne!(spans[0].span_context.trace_id(), TraceId::INVALID, "{bad:?}");
         }

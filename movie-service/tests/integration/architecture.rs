@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "reload",
             "server",
             "servicer",
-            "shutdown",
+            "signals",
             "store",
             "telemetry",
         ],
@@ -55,7 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("server/connection", &["server/accept", "server/call", "server/limits", "server/usage", "telemetry"]),
     ("servicer", &["store", "catalogue", "movie", "found", "blocking_pool"]),
-    ("shutdown", &[]),
+    ("signals", &[]),
     ("store", &["catalogue", "movie", "telemetry", "reload"]),
     ("telemetry", &["rpc"]),
 ];

@@ -8,7 +8,7 @@ use movie_proto::catalog::v1;
 use movie_proto::catalog::v1::movie_catalog_server::MovieCatalogServer;
 use movie_proto::movie_server::MovieServer;
 use movie_service::catalogue::{Catalogue, Change, Movie, Record, Snapshot};
-use movie_service::found::Found;
+use movie_service::found::FoundPrinter;
 use movie_service::movie;
 use movie_service::server::accept::listener::{Address, Listener};
 use movie_service::server::call::refusal::Refusal;
@@ -70,7 +70,7 @@ fn movies() -> Arc<Catalogue> {
 fn start_ours(catalogue: Arc<Catalogue>) -> SocketAddr {
     let listener = Listener::bind(&Address::Tcp(([127, 0, 0, 1], 0).into())).unwrap();
     let Ok(Address::Tcp(address)) = listener.address() else { panic!("no address") };
-    tokio::spawn(Server::new(catalogue, Found::quiet()).serve(listener, std::future::pending()));
+    tokio::spawn(Server::new(catalogue, FoundPrinter::quiet()).serve(listener, std::future::pending()));
     address
 }
 
@@ -78,7 +78,7 @@ async fn start_plain(catalogue: Arc<Catalogue>) -> SocketAddr {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let limits = Limits::default();
-    let movie = MovieServer::new(MovieServicer::new(catalogue.clone(), Found::quiet()));
+    let movie = MovieServer::new(MovieServicer::new(catalogue.clone(), FoundPrinter::quiet()));
     let (_, stopping) = tokio::sync::watch::channel(true);
     let catalog = CatalogServicer::new(catalogue, Store::read_only("memory"), stopping, limits.watch_behind);
     let catalog = MovieCatalogServer::new(catalog).max_decoding_message_size(limits.message);

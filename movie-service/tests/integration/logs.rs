@@ -77,7 +77,7 @@ async fn a_flood_of_bad_calls_does_not_flood_the_log() {
     for _ in 0..CALLS {
         peer.call(&no_such_call()).await.unwrap();
     }
-    let lines = service.log_until("left_out=");
+    let lines = service.log_until("suppressed=");
     let calls = lines.iter().filter(|line| line.contains("call ended")).count();
     assert!(calls < CALLS / 2, "{calls} lines for {CALLS} calls");
 }

@@ -198,7 +198,7 @@ async fn a_token_authenticates_the_caller_and_grants_its_role() {
         error.to_string(),
         format!("{address} denied permission: this call needs the role of a writer")
     );
-    for (token, part) in [(None, "Bearer TOKEN"), (Some("wrong"), "the token is not known here")] {
+    for (token, part) in [(None, "Bearer TOKEN"), (Some("wrong"), "the token is unknown")] {
         let error = client(token).get("a").await.unwrap_err();
         assert!(matches!(error, Error::Unauthenticated { .. }), "{error}");
         assert!(

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 use crate::server::usage::Usage;
-use crate::telemetry::metrics::Shed;
+use crate::telemetry::metrics::ShedReason;
 
 /// Maximum number of evicted connections that are still open. They do not count towards the limits; each closes as
 /// soon as its worker polls it.
@@ -126,14 +126,14 @@ impl Admission {
     }
 
     /// Admits a connection from an address, or from this machine; otherwise returns which limit was reached.
-    pub(crate) fn admit(&self, address: Option<IpAddr>) -> Result<Ticket, Shed> {
+    pub(crate) fn admit(&self, address: Option<IpAddr>) -> Result<Ticket, ShedReason> {
         let address = address.map(network);
         let mut inner = self.inner();
         while address.is_some() && inner.connections(address) >= inner.max_per_address {
-            inner.make_room(address).ok_or(Shed::Address)?;
+            inner.make_room(address).ok_or(ShedReason::ConnectionsPerAddress)?;
         }
         while inner.open.len() >= inner.max {
-            inner.make_room(None).ok_or(Shed::Connections)?;
+            inner.make_room(None).ok_or(ShedReason::Connections)?;
         }
         let number = inner.next;
         inner.next += 1;

@@ -134,8 +134,8 @@ impl Tls {
             match Self(tls).reload() {
                 Ok(()) => Outcome::Used(used.clone()),
                 Err(error) => {
-                    let may_pass = matches!(error, TlsError::Read { .. });
-                    Outcome::refused("still using the old certificate", &error, may_pass)
+                    let is_transient = matches!(error, TlsError::Read { .. });
+                    Outcome::refused("still using the old certificate", &error, is_transient)
                 }
             }
         })

@@ -17,7 +17,7 @@ use http_body::{Body, Frame};
 
 use crate::catalogue::encoding::frame;
 use crate::catalogue::{Catalogue, Snapshot};
-use crate::found::Found;
+use crate::found::FoundPrinter;
 use crate::rpc::{FastPath, Rpc};
 use crate::server::call::body::{Content, Ready, Replayed, RequestBody};
 use crate::server::call::gzip;
@@ -75,7 +75,7 @@ impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
     pub(crate) fn poll_outcome(
         &mut self,
         catalogue: &Catalogue,
-        found: &Found,
+        found: &FoundPrinter,
         cx: &mut Context<'_>,
     ) -> Poll<Outcome<B>> {
         let Self { method, compresses, request, first, .. } = self;
@@ -116,7 +116,7 @@ impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
 fn answer(
     fast_path: FastPath,
     catalogue: &Catalogue,
-    found: &Found,
+    found: &FoundPrinter,
     message: &[u8],
     is_plain: impl Fn(usize) -> bool,
 ) -> Option<Ready> {
@@ -225,7 +225,7 @@ mod tests {
         let Ok(mut fast) = FastCall::take(rpc, request, compresses) else { return Err(0) };
         let cx = &mut Context::from_waker(Waker::noop());
         loop {
-            match fast.poll_outcome(&catalogue, &Found::quiet(), cx) {
+            match fast.poll_outcome(&catalogue, &FoundPrinter::quiet(), cx) {
                 Poll::Pending => {}
                 Poll::Ready(Outcome::Answered(response)) => {
                     let Content::Ready(mut ready) = response.into_body() else {

@@ -6,15 +6,15 @@ use std::time::Instant;
 use http::{HeaderMap, Request};
 use tonic::{Code, Status};
 
-use crate::access::Denied;
+use crate::access::Denial;
 use crate::rpc::Rpc;
 use crate::server::call::connection_state::ConnectionState;
 use crate::server::call::permit::{Kind, Permit, PermitHandle, Unsent};
 use crate::server::call::refusal::{self, Refusal};
 use crate::server::call::state::{Phase, Shared};
 use crate::server::usage::add;
-use crate::telemetry::calls::Observed;
-use crate::telemetry::metrics::Shed;
+use crate::telemetry::calls::CallObservation;
+use crate::telemetry::metrics::ShedReason;
 
 impl ConnectionState {
     /// Admits a call: counts it, sets its deadline and checks access. Returns the RPC, or the refusal.
@@ -34,10 +34,10 @@ impl ConnectionState {
             Permit { generation: self.enter(deadline), kind: Kind::Other, connection: self.clone() };
 
         let admitted = if self.shared.is_busy(here) {
-            metrics.shed(Shed::Calls);
+            metrics.shed(ShedReason::Calls);
             Err(Refusal::Busy("calls"))
         } else if self.is_address_busy(here_of_address) {
-            metrics.shed(Shed::CallsOfAddress);
+            metrics.shed(ShedReason::CallsPerAddress);
             Err(Refusal::Busy("calls from one address"))
         } else {
             timely
@@ -50,7 +50,7 @@ impl ConnectionState {
     /// Returns whether the limit of calls of its address is exceeded. `here` is this worker's count before the call.
     fn is_address_busy(&self, here: Option<usize>) -> bool {
         let (Some(usage), Some(here)) = (&self.usage, here) else { return false };
-        usage.calls.exceeds(here, self.shared.limits.calls_of_address())
+        usage.calls.exceeds(here, self.shared.limits.max_calls_per_address())
     }
 
     /// Checks that the caller may call this RPC, and records its name.
@@ -58,12 +58,12 @@ impl ConnectionState {
         &self,
         rpc: Option<Rpc>,
         headers: &HeaderMap,
-        observed: &mut Observed,
+        observed: &mut CallObservation,
     ) -> Result<Rpc, Refusal> {
         let caller = self.shared.access.check(rpc, headers, &self.names)?;
-        let rpc = rpc.ok_or(Denied::NoSuchRpc)?;
+        let rpc = rpc.ok_or(Denial::NoSuchRpc)?;
         if let Some(caller) = caller {
-            observed.caller(caller);
+            observed.set_caller(caller);
         }
         Ok(rpc)
     }
@@ -74,7 +74,7 @@ pub(crate) struct InFlight {
     /// `None` after it moved to the last frame of the response.
     count: Option<PermitHandle>,
     deadline: Instant,
-    observed: Observed,
+    observed: CallObservation,
 }
 
 impl InFlight {

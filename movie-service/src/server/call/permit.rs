@@ -9,7 +9,7 @@ use crate::server::call::refusal::Refusal;
 use crate::server::call::state::Shared;
 use crate::server::limits::half;
 use crate::server::usage::{Usage, add};
-use crate::telemetry::metrics::Shed;
+use crate::telemetry::metrics::ShedReason;
 
 /// Classes of calls with limits of their own.
 #[derive(Clone, Copy)]
@@ -49,9 +49,9 @@ impl Permit {
                 let count = |usage: &Usage| usage.lists.fetch_add(1, Ordering::Relaxed);
                 let (all, address) = (count(of_all), of_address.map_or(0, count));
                 if all >= limits.lists {
-                    Some((Shed::Lists, "lists"))
-                } else if address >= limits.lists_of_address() {
-                    Some((Shed::ListsOfAddress, "lists to one address"))
+                    Some((ShedReason::Lists, "lists"))
+                } else if address >= limits.max_lists_per_address() {
+                    Some((ShedReason::ListsPerAddress, "lists to one address"))
                 } else {
                     None
                 }
@@ -63,11 +63,11 @@ impl Permit {
                     usage.open_calls.exceeds(before, half(limit))
                 };
                 let all = exceeds(of_all, limits.calls);
-                let address = of_address.is_some_and(|usage| exceeds(usage, limits.calls_of_address()));
+                let address = of_address.is_some_and(|usage| exceeds(usage, limits.max_calls_per_address()));
                 if all {
-                    Some((Shed::Calls, "calls without credentials"))
+                    Some((ShedReason::Calls, "calls without credentials"))
                 } else if address {
-                    Some((Shed::CallsOfAddress, "calls without credentials from one address"))
+                    Some((ShedReason::CallsPerAddress, "calls without credentials from one address"))
                 } else {
                     None
                 }

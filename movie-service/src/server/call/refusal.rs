@@ -7,7 +7,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 use tracing::{debug, error};
 
-use crate::access::Denied;
+use crate::access::Denial;
 use crate::servicer::status::{DOMAIN, RETRY_DELAY};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -45,7 +45,7 @@ pub enum Refusal {
     Malformed,
     /// The caller may not do this, or does not say who it is.
     #[error(transparent)]
-    Denied(#[from] Denied),
+    Denial(#[from] Denial),
     /// Something is wrong here.
     #[error("the service failed; this is not the caller's fault")]
     Internal,
@@ -61,17 +61,17 @@ impl From<Refusal> for Status {
             Refusal::TooLarge { .. } => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
             Refusal::Encoding => (Code::Unimplemented, "ENCODING_UNSUPPORTED"),
             Refusal::Malformed => (Code::Internal, "REQUEST_MALFORMED"),
-            Refusal::Denied(denied) => match denied {
+            Refusal::Denial(denied) => match denied {
                 // Same status as the generated code, so that a hidden RPC cannot be told from a missing one.
-                Denied::NoSuchRpc => return Status::unimplemented(""),
-                Denied::NoCredentials(_) => (Code::Unauthenticated, "CREDENTIALS_MISSING"),
-                Denied::BadCredentials | Denied::UnknownToken => {
+                Denial::NoSuchRpc => return Status::unimplemented(""),
+                Denial::NoCredentials(_) => (Code::Unauthenticated, "CREDENTIALS_MISSING"),
+                Denial::BadCredentials | Denial::UnknownToken => {
                     (Code::Unauthenticated, "CREDENTIALS_UNKNOWN")
                 }
-                Denied::UnknownCertificate(_) | Denied::RoleTooLow(_) => {
+                Denial::UnknownCertificate(_) | Denial::RoleTooLow(_) => {
                     (Code::PermissionDenied, "ROLE_TOO_LOW")
                 }
-                Denied::ReadOnly => (Code::PermissionDenied, "ANONYMOUS_WRITE"),
+                Denial::ReadOnly => (Code::PermissionDenied, "ANONYMOUS_WRITE"),
             },
             Refusal::Internal => (Code::Internal, "SERVICE_FAILED"),
         };

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::access::Access;
 use crate::catalogue::Catalogue;
-use crate::found::Found;
+use crate::found::FoundPrinter;
 use crate::server::accept::tls::Tls;
 use crate::server::call::dispatch::Dispatcher;
 use crate::server::call::grpc_web::Web;
@@ -16,7 +16,7 @@ use crate::telemetry::metrics::Metrics;
 /// What connections have in common.
 pub(crate) struct Shared {
     pub(crate) catalogue: Arc<Catalogue>,
-    pub(crate) found: Found,
+    pub(crate) found: FoundPrinter,
     pub(crate) limits: Limits,
     pub(crate) access: Access,
     pub(crate) tls: Option<Tls>,

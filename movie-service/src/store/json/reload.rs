@@ -62,8 +62,8 @@ impl JsonDatabase {
                 }
                 Err(error) => {
                     // A file that cannot be read now may become readable without changing.
-                    let may_pass = matches!(error, LoadError::Read { .. });
-                    Outcome::refused("still serving the old movies", &error, may_pass)
+                    let is_transient = matches!(error, LoadError::Read { .. });
+                    Outcome::refused("still serving the old movies", &error, is_transient)
                 }
             }
         })

@@ -37,7 +37,7 @@ fn admit<const COUNT: usize>(admission: &Admission, address: Option<IpAddr>) -> 
     })
 }
 
-fn refused(admission: &Admission, address: Option<IpAddr>) -> Option<Shed> {
+fn refused(admission: &Admission, address: Option<IpAddr>) -> Option<ShedReason> {
     admission.admit(address).err()
 }
 
@@ -52,8 +52,8 @@ fn there_is_room_again_once_a_connection_ends() {
     for ticket in [&mut first, &mut second] {
         ticket.used(Calls::in_flight());
     }
-    assert_eq!(refused(&admission, HERE), Some(Shed::Address));
-    assert_eq!(refused(&admission, THERE), Some(Shed::Connections));
+    assert_eq!(refused(&admission, HERE), Some(ShedReason::ConnectionsPerAddress));
+    assert_eq!(refused(&admission, THERE), Some(ShedReason::Connections));
     drop(first);
     assert_eq!(refused(&admission, HERE), None);
 }
@@ -106,7 +106,7 @@ fn the_connection_that_is_idle_for_longest_makes_room_if_all_have_made_calls() {
         assert!(is_evicted(&mut tickets[expected]), "connection {expected} stays");
         newcomers.push(new);
     }
-    assert_eq!(refused(&admission, THERE), Some(Shed::Connections));
+    assert_eq!(refused(&admission, THERE), Some(ShedReason::Connections));
     assert!(!is_evicted(&mut tickets[2]));
 }
 
@@ -140,7 +140,7 @@ fn a_connection_that_has_a_call_after_all_stays_and_the_next_newcomer_makes_up_f
     let [mut newest] = admit(&admission, HERE);
     assert!(is_evicted(&mut idle) && is_evicted(&mut new) && !is_evicted(&mut busy));
     newest.used(Calls::in_flight());
-    assert_eq!(refused(&admission, HERE), Some(Shed::Address));
+    assert_eq!(refused(&admission, HERE), Some(ShedReason::ConnectionsPerAddress));
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn there_is_a_wait_only_while_as_many_evicted_connections_are_open_as_may_be() {
     let [last] = admit(&admission, HERE);
     let mut settled = pin!(admission.settled());
     assert!(settled.as_mut().poll(cx).is_pending());
-    assert_eq!(refused(&admission, HERE), Some(Shed::Address));
+    assert_eq!(refused(&admission, HERE), Some(ShedReason::ConnectionsPerAddress));
     let linger = Duration::from_secs(1);
     assert_eq!([evicted[0].linger(linger), last.linger(linger)], [Duration::ZERO, linger]);
     evicted[0].stay(Calls::in_flight());

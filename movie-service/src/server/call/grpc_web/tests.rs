@@ -10,7 +10,7 @@ use prost::Message;
 
 use super::*;
 use crate::catalogue::{Catalogue, Change, Movie, Snapshot};
-use crate::found::Found;
+use crate::found::FoundPrinter;
 use crate::server::limits::Limits;
 use crate::servicer::course::MovieServicer;
 
@@ -32,7 +32,7 @@ fn site() -> Web {
 fn movies() -> MovieServer<MovieServicer> {
     let movie = |id| Change::Insert(Movie { title: "t", id, ..Movie::default() });
     let movies = Snapshot::default().with([movie("1"), movie("2")]).unwrap();
-    let servicer = MovieServicer::new(Arc::new(Catalogue::new(movies)), Found::quiet());
+    let servicer = MovieServicer::new(Arc::new(Catalogue::new(movies)), FoundPrinter::quiet());
     MovieServer::new(servicer).max_decoding_message_size(Limits::default().message)
 }
 
