@@ -74,7 +74,7 @@ async fn a_new_token_works_and_none_or_another_does_not() {
     call(&mut stub, Some(&format!("Bearer {}", fixture.token))).await.unwrap();
     assert_denied(call(&mut stub, None).await, Code::Unauthenticated, &["reader", "Bearer"]);
     let unknown = call(&mut stub, Some("Bearer movie_0")).await;
-    assert_denied(unknown, Code::Unauthenticated, &["not known"]);
+    assert_denied(unknown, Code::Unauthenticated, &["unknown"]);
     let basic = call(&mut stub, Some("Basic YTpi")).await;
     assert_denied(basic, Code::Unauthenticated, &["Bearer"]);
 }
