@@ -1,7 +1,7 @@
 //! The line `Movie found!` on standard output.
 
-use std::io::Read;
-use std::process::{Command, Stdio};
+use std::io::{self, Read, Write};
+use std::process::Command;
 
 use movie_proto::movie_client::MovieClient;
 use movie_proto::{Empty, MovieId};
@@ -60,10 +60,12 @@ async fn quiet_prints_nothing() {
 
 #[tokio::test]
 async fn a_reader_that_stalls_slows_and_ends_nothing() {
-    // A pipe holds 64 KiB, which is 5,041 lines: nobody reads them.
-    let mut service = Service::run(service().stdout(Stdio::piped()));
+    // A pipe of 64 KiB with room for some forty lines, which nobody reads.
+    let (_reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(&[b'\n'; 65_000]).unwrap();
+    let mut service = Service::run(service().stdout(writer));
     let mut stub = service.stub().await;
-    for _ in 0..8_000 {
+    for _ in 0..200 {
         hit(&mut stub).await;
     }
     service.signal("TERM");

@@ -31,7 +31,7 @@ pub(crate) fn database(name: &str) -> PathBuf {
 
 /// Returns how often a service is ended at some moment, where no moment is like another: `MOVIE_TEST_ROUNDS`, or a few times.
 pub(crate) fn rounds() -> u64 {
-    std::env::var("MOVIE_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(5)
+    std::env::var("MOVIE_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2)
 }
 
 /// Returns the command that runs the service on a free port of the loopback interface.

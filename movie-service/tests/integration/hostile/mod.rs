@@ -175,20 +175,18 @@ pub(crate) fn allow_many_sockets() {
     rlimit::increase_nofile_limit(16 * 1024).unwrap();
 }
 
-/// Returns a database of 200,000 movies; the list is 12 MB.
+/// Returns a database of 2,000 movies of 6 KB each: a list of 12 MB, which the service loads in a fraction of the time that
+/// as many bytes in short movies take.
 pub(crate) fn large_database() -> &'static Path {
     static LARGE: OnceLock<PathBuf> = OnceLock::new();
     LARGE.get_or_init(|| {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let (path, part) = (dir.join("large.json"), dir.join(format!("large.{}.json", std::process::id())));
         let mut file = BufWriter::new(File::create(&part).unwrap());
+        let director = "A Director ".repeat(550);
         write!(file, r#"{{"movies": [{{"id": "0", "title": "Movie 0"}}"#).unwrap();
-        for id in 1..200_000 {
-            write!(
-                file,
-                r#", {{"id": "{id}", "title": "Movie {id}", "director": "of a name of some length"}}"#
-            )
-            .unwrap();
+        for id in 1..2_000 {
+            write!(file, r#", {{"id": "{id}", "title": "Movie {id}", "director": "{director}"}}"#).unwrap();
         }
         file.write_all(b"]}").unwrap();
         file.into_inner().unwrap();

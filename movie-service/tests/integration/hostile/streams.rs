@@ -33,16 +33,16 @@ fn streams_beyond_the_limit_are_refused_and_those_within_it_are_answered() {
 }
 
 #[test]
-fn ten_thousand_calls_on_one_connection_leave_nothing_behind() {
+fn two_thousand_calls_on_one_connection_leave_nothing_behind() {
     let target = Target::start(&[]);
     let mut peer = Peer::connect(target.address());
-    for _ in 0..100 {
+    for _ in 0..20 {
         let streams: Vec<u32> = (0..100).map(|_| peer.call(GET, b"\n\x011")).collect();
         for stream in streams {
             assert_eq!(peer.answer(stream).code(), Some("0"), "stream {stream}");
         }
     }
-    target.assert_costs_at_most(MAX_STREAMS_KIB);
+    target.assert_costs_at_most(MAX_STREAMS_KIB / 5);
     drop(peer);
     target.assert_unharmed();
 }

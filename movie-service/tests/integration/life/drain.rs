@@ -1,5 +1,6 @@
 //! The service is asked to stop, whatever its peers are doing.
 
+use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,16 +14,24 @@ use crate::raw::framed;
 /// What the service may take beyond the grace: the second that it promises, and what a busy machine adds.
 const LATE: Duration = Duration::from_secs(3);
 
-/// Starts a service over movies whose list no socket's buffers take.
+/// Starts a service over few movies.
 fn start(grace: u64) -> Target {
-    let mut command = command(large_database());
+    start_over(&database("movies.json"), grace)
+}
+
+fn start_over(database: &Path, grace: u64) -> Target {
+    let mut command = command(database);
     command.args(["--grace", &format!("{grace}s")]);
     Target::run(&mut command, &["idle=10m", "handshake=10m", "unread=10m"])
 }
 
 /// Asks the service to stop while peers do something, and asserts that it does, in time.
 fn assert_stops(peers: impl FnOnce(&Target) -> Vec<Peer>) {
-    let mut target = start(1);
+    assert_stops_over(&database("movies.json"), peers);
+}
+
+fn assert_stops_over(database: &Path, peers: impl FnOnce(&Target) -> Vec<Peer>) {
+    let mut target = start_over(database, 1);
     let peers = peers(&target);
     let asked = Instant::now();
     target.service.signal("TERM");
@@ -62,7 +71,7 @@ fn half_a_handshake_does_not_hold_it_up() {
 
 #[test]
 fn readers_that_are_stuck_do_not_hold_it_up() {
-    assert_stops(|target| {
+    assert_stops_over(large_database(), |target| {
         let windows = [0, 65_535, frames::MAX_WINDOW];
         windows
             .repeat(5)
@@ -155,7 +164,7 @@ fn an_answer_that_a_slow_peer_is_still_taking_is_not_cut_off_by_the_age_of_its_c
 
 #[test]
 fn calls_past_the_grace_are_ended_as_unavailable() {
-    let mut target = start(1);
+    let mut target = start_over(large_database(), 1);
     let mut unfinished = Peer::connect(target.address());
     let call = unfinished.begin(&peer::fields(GET));
     // A reader that is still reading when the time is up.

@@ -12,7 +12,7 @@ use crate::process::command;
 use crate::raw::framed;
 
 /// Starts a service over movies whose list no socket's buffers take.
-fn start(limits: &[&str]) -> Target {
+fn start_large(limits: &[&str]) -> Target {
     Target::run(command(large_database()).args(["--grace", "1m"]), limits)
 }
 
@@ -40,7 +40,7 @@ fn last_stream(peer: &mut Peer) -> u32 {
 #[test]
 fn a_call_that_is_opened_late_cuts_off_no_call_in_flight() {
     for (age, stops) in [("age=300ms", false), ("age=1h", true)] {
-        let target = start(&[age]);
+        let target = start_large(&[age]);
         let mut peer = Peer::connect(target.address());
         // As much of it is sent as the windows take.
         let list = peer.call(LIST, b"");
@@ -70,7 +70,7 @@ fn a_call_that_is_opened_late_cuts_off_no_call_in_flight() {
 
 #[test]
 fn a_peer_that_goes_on_to_call_after_it_was_told_to_leave_is_sent_elsewhere() {
-    let target = start(&["age=300ms", "linger=200ms"]);
+    let target = Target::start(&["age=300ms", "linger=200ms"]);
     let mut peer = Peer::connect(target.address());
     // As long as this call is in flight, so is the connection.
     let first = peer.begin(&peer::fields(GET));
@@ -91,7 +91,7 @@ fn a_peer_that_goes_on_to_call_after_it_was_told_to_leave_is_sent_elsewhere() {
 
 #[test]
 fn a_peer_that_does_not_confirm_is_told_the_last_stream_before_the_end() {
-    let target = start(&["age=300ms", "linger=200ms"]);
+    let target = Target::start(&["age=300ms", "linger=200ms"]);
     let mut peer = Peer::connect(target.address());
     let stream = peer.call(GET, b"");
     assert_eq!(peer.answer(stream).code(), Some("0"));
@@ -103,7 +103,7 @@ fn a_peer_that_does_not_confirm_is_told_the_last_stream_before_the_end() {
 
 #[test]
 fn a_peer_is_told_to_leave_between_the_frames_of_a_list_that_it_reads_slowly() {
-    let target = start(&["age=300ms"]);
+    let target = start_large(&["age=300ms"]);
     // Each write stops somewhere in the middle of a frame.
     let mut peer = Peer::connect_with(target.address(), &[(INITIAL_WINDOW_SIZE, MAX_WINDOW)]);
     peer.send_frames([Frame::window_update(0, MAX_WINDOW - 65_535)]);

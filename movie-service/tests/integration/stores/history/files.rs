@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::*;
-use crate::stores::{create, delete, list, movie, sqlite, stub};
+use crate::stores::{create, delete, import, list, movie, sqlite, stub};
 
 /// Starts a node over a file, and makes a copy of it with so many other changes.
 async fn with_copy(kept: &Kept, added: usize) -> (Node, Other, PathBuf) {
@@ -93,18 +93,23 @@ async fn compacted(put: fn(&Path, &Path)) {
     let kept = sqlite();
     let mut service = kept.start();
     let mut client = stub(&service).await;
-    for number in 0..300 {
-        create(&mut client, movie(&format!("movie {number}"), &"title ".repeat(60))).await.unwrap();
-    }
-    for number in (0..300).step_by(2) {
+    let title = "title ".repeat(60);
+    import(&mut client, (0..300).map(|number| movie(&format!("movie {number}"), &title)).collect())
+        .await
+        .unwrap();
+    for number in 100..150 {
         delete(&mut client, &format!("movie {number}")).await.unwrap();
     }
     let copy = kept.file("copy.db");
-    Connection::open(file(&kept)).unwrap().execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    let connection = Connection::open(file(&kept)).unwrap();
+    let free_pages: u32 = connection.query_row("PRAGMA freelist_count", [], |row| row.get(0)).unwrap();
+    assert!(free_pages > 0, "the copy has the same pages");
+    connection.execute("VACUUM INTO ?1", [copy.to_str().unwrap()]).unwrap();
+    drop(connection);
     put(&copy, file(&kept));
     create(&mut client, movie("after", "movie")).await.unwrap();
     let served = list(&mut client).await;
-    assert_eq!(served.len(), 151);
+    assert_eq!(served.len(), 251);
 
     service.signal("TERM");
     service.wait().await;
