@@ -7,6 +7,7 @@ use movie_proto::MovieId;
 use crate::hostile::large_database;
 use crate::process::{Service, command};
 use crate::raw::Peer;
+use crate::support::skipped::skip;
 
 /// A message that is announced is memory set aside: for what a request takes, not for what it says.
 #[tokio::test]
@@ -37,7 +38,7 @@ fn figure(path: &str, name: &str) -> u64 {
 #[tokio::test]
 async fn two_connections_are_served_by_two_cores() {
     if std::thread::available_parallelism().unwrap().get() < 2 {
-        return eprintln!("skipped: this machine has one core");
+        return skip("this machine has one core");
     }
     let service = Service::start("movies.json");
     let mut stubs = [service.stub().await, service.stub().await];

@@ -62,7 +62,7 @@ async fn quiet_prints_nothing() {
 async fn a_reader_that_stalls_slows_and_ends_nothing() {
     // A pipe of 64 KiB with room for some forty lines, which nobody reads.
     let (_reader, mut writer) = io::pipe().unwrap();
-    writer.write_all(&[b'\n'; 65_000]).unwrap();
+    writer.write_all(&b"\n".repeat(65_000)).unwrap();
     let mut service = Service::run(service().stdout(writer));
     let mut stub = service.stub().await;
     for _ in 0..200 {

@@ -8,7 +8,7 @@ use flate2::Compression;
 use flate2::bufread::{GzDecoder, GzEncoder};
 use http::HeaderMap;
 use movie_proto::catalog::v1::movie_catalog_client::MovieCatalogClient;
-use movie_proto::catalog::v1::{self, BatchGetMoviesRequest, ImportMoviesRequest, ListMoviesRequest};
+use movie_proto::catalog::v1::{self, BatchGetMoviesRequest, ImportMoviesRequest};
 use movie_proto::{Empty, MovieId};
 use prost::Message;
 use tempfile::TempDir;
@@ -149,19 +149,6 @@ async fn lists_of_short_movies_stay_as_they_are() {
     let mut peer = Peer::connect(service.address).await;
     let plain = peer.call(&call(LIST, "")).await.unwrap();
     assert_eq!(peer.call(&accepting(call(LIST, ""))).await.unwrap(), plain);
-}
-
-#[tokio::test]
-async fn a_library_reads_what_is_compressed() {
-    let service = Service::run(command(&database("films.json")).arg("--gzip"));
-    let endpoint = Endpoint::from_shared(format!("http://{}", service.address)).unwrap();
-    let stub = MovieCatalogClient::new(endpoint.connect().await.unwrap());
-    let request = ListMoviesRequest { page_size: 1_000, ..ListMoviesRequest::default() };
-    let plain = stub.clone().list_movies(request.clone()).await.unwrap();
-    assert_eq!(plain.metadata().get("grpc-encoding"), None);
-    let packed = stub.accept_compressed(CompressionEncoding::Gzip).list_movies(request).await.unwrap();
-    assert_eq!(packed.metadata().get("grpc-encoding").unwrap(), "gzip");
-    assert_eq!(packed.into_inner(), plain.into_inner());
 }
 
 #[tokio::test]

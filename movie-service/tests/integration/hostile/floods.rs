@@ -30,10 +30,11 @@ fn assert_harmless(first: &[Frame], frame: &Frame) {
 
 /// Asserts that the service ends a flood, and says why.
 fn assert_told_to_go(first: &[Frame], frame: &Frame) {
-    let target = Target::start(&["idle=10m", "unread=10m"]);
+    let target = Target::start(&["idle=10m", "unread=10m", "linger=10m"]);
     let mut peer = flood(&target, first, frame);
     let code = peer.ended();
     assert!(matches!(code, Some(1..)), "the last word is {code:?}");
+    drop(peer);
     target.assert_unharmed();
 }
 

@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{OTHER_ADDRESS, Target};
-use crate::peer::frames::{self, CANCEL, Frame, INITIAL_WINDOW_SIZE, NO_ERROR};
+use crate::peer::frames::{self, CANCEL, Frame, INITIAL_WINDOW_SIZE, MAX_WINDOW, NO_ERROR};
 use crate::peer::{self, Answer, CHECK, GET, LIST, Peer};
 use crate::process::{command, database};
 use crate::raw::framed;
@@ -205,10 +205,16 @@ fn requests_that_nobody_reads_use_up_no_window() {
 }
 
 #[test]
-fn a_window_larger_than_http_2_knows_is_the_largest() {
-    for window in ["window=600000000", "window=3000000000", "window=9000000000"] {
-        // It has its first call answered.
-        Target::start(&[window]);
+fn windows_above_the_maximum_of_http_2_are_that_maximum() {
+    // The window of a connection is four times that of a stream.
+    for (limit, expected) in [("window=600000000", 600_000_000), ("window=9000000000", MAX_WINDOW)] {
+        let target = Target::start(&[limit]);
+        let mut peer = Peer::connect(target.address());
+        let stream_window = peer.read_setting(INITIAL_WINDOW_SIZE);
+        assert_eq!(stream_window, Some(expected), "{limit}");
+        let update = std::iter::from_fn(|| peer.read()).find(|frame| frame.kind == frames::WINDOW_UPDATE);
+        // Until then, it is 65,535 bytes (RFC 9113, section 6.9.2).
+        assert_eq!(update.unwrap().payload, (MAX_WINDOW - 65_535).to_be_bytes(), "{limit}");
     }
 }
 

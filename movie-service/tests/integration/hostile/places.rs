@@ -13,13 +13,14 @@ fn try_call(target: &Target) -> Option<Peer> {
     let mut peer = Peer::connect(target.address());
     let stream = peer.call(GET, b"");
     let answered = peer.answer(stream).code() == Some("0");
-    answered.then_some(peer)
+    answered.then(|| unused(peer))
 }
 
 /// Makes a call on a connection that has to be open still.
 fn call(peer: &mut Peer) {
     let stream = peer.call(GET, b"");
     assert_eq!(peer.answer(stream).code(), Some("0"));
+    peer.settle();
 }
 
 /// Connects a peer that finishes its handshake and makes no call.

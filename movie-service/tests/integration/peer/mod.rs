@@ -7,6 +7,7 @@ pub(crate) mod frames;
 pub(crate) mod hpack;
 
 use std::io::{self, BufReader, ErrorKind, Read, Write};
+use std::iter;
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -159,6 +160,14 @@ impl Peer {
         Some(Frame { kind, flags, stream: u32::from_be_bytes(stream), payload })
     }
 
+    /// Reads the first SETTINGS of the service; returns the value of a setting.
+    pub(crate) fn read_setting(&mut self, name: u16) -> Option<u32> {
+        let settings = iter::from_fn(|| self.read()).find(|frame| frame.kind == frames::SETTINGS)?;
+        let mut entries = settings.payload.chunks_exact(6);
+        let entry = entries.rfind(|entry| entry[..2] == name.to_be_bytes())?;
+        Some(u32::from_be_bytes(entry[2..].try_into().unwrap()))
+    }
+
     fn read_exact(&mut self, bytes: &mut [u8]) -> Option<()> {
         match self.stream.read_exact(bytes) {
             Ok(()) => Some(()),
@@ -213,7 +222,7 @@ impl Peer {
 
     /// Reads until a GOAWAY; returns its error code, or `None` if the connection ends without one.
     pub(crate) fn told_to_go(&mut self) -> Option<u32> {
-        std::iter::from_fn(|| self.read_politely())
+        iter::from_fn(|| self.read_politely())
             .find(|frame| frame.kind == frames::GOAWAY)
             .map(|frame| frame.error_code())
     }
@@ -221,7 +230,7 @@ impl Peer {
     /// Reads, and does no more than that, until the connection ends; returns the error code of the last GOAWAY.
     pub(crate) fn ended(&mut self) -> Option<u32> {
         let go_away = |frame: &Frame| (frame.kind == frames::GOAWAY).then(|| frame.error_code());
-        std::iter::from_fn(|| self.read()).fold(None, |last, frame| go_away(&frame).or(last))
+        iter::from_fn(|| self.read()).fold(None, |last, frame| go_away(&frame).or(last))
     }
 
     /// Reads until the connection ends, whatever it is that comes.

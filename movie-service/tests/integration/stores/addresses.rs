@@ -4,13 +4,13 @@ use std::net::{Ipv6Addr, TcpListener};
 
 use super::cluster::{PROTECTED, shared};
 use super::{Kept, create, movie, postgres, stub};
+use crate::support::skipped::skip;
 
 #[tokio::test]
 async fn a_host_may_be_an_ipv6_address() {
     let Some(kept) = postgres() else { return };
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-        eprintln!("skipped: this machine has no IPv6");
-        return;
+        return skip("this machine has no IPv6");
     }
     let service = Kept::at(kept.url.replace("127.0.0.1", "[::1]")).start();
     create(&mut stub(&service).await, movie("1", "movie")).await.unwrap();

@@ -1,6 +1,5 @@
 //! A pooler in front of a cluster.
 
-use std::io::{Write, stderr};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::thread;
@@ -8,6 +7,7 @@ use std::time::Duration;
 
 use super::daemon::{Daemon, WorkDir, free_port};
 use super::primary::{Cluster, USER};
+use crate::support::skipped::skip;
 
 /// How long a client keeps a connection to the server.
 #[derive(Clone, Copy, Debug)]
@@ -27,10 +27,10 @@ pub(in crate::stores) struct PgBouncer {
 
 impl PgBouncer {
     /// Starts a PgBouncer with the configuration of Debian's package, but for the address, the mode and the size of the
-    /// pool, and without passwords; `None`, and says so, if it is not installed.
+    /// pool, and without passwords; `None`, which skips the test, if it is not installed.
     pub(in crate::stores) fn start(cluster: &Cluster, mode: PoolMode, pool_size: usize) -> Option<Self> {
         let Some(program) = program() else {
-            let _ = writeln!(stderr(), "skipped: there is no PgBouncer");
+            skip("PgBouncer is missing (Debian: pgbouncer)");
             return None;
         };
         let (dir, port) = (WorkDir::new(), free_port());

@@ -1,7 +1,7 @@
 //! A PostgreSQL server over a data directory of its own.
 
 use std::fs;
-use std::io::{Write, stderr};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
@@ -10,6 +10,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::daemon::{Daemon, WorkDir, free_port, run, try_run};
+use crate::support::skipped::skip;
 
 /// The superuser, who needs no password.
 pub(super) const USER: &str = "movies";
@@ -38,15 +39,19 @@ pub(in crate::stores) struct Cluster {
     server: Option<Daemon>,
 }
 
-/// Returns a server that all tests share, for databases of their own; `None`, and says so, if there are no programs for
-/// one.
+/// Returns a server that all tests share, for databases of their own; `None`, which skips the test, if there are no programs
+/// for one.
 pub(in crate::stores) fn shared() -> Option<&'static Cluster> {
     static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
-    SHARED.get_or_init(Cluster::initialize).as_ref()
+    let cluster = SHARED.get_or_init(Cluster::initialize).as_ref();
+    if cluster.is_none() {
+        skip("the programs of a PostgreSQL server are missing (Debian: postgresql)");
+    }
+    cluster
 }
 
 impl Cluster {
-    /// Starts a server over new data; `None`, and says so, if there are no programs for one.
+    /// Starts a server over new data; `None`, which skips the test, if there are no programs for one.
     pub(in crate::stores) fn start() -> Option<Self> {
         // Copying is several times as fast as initialising.
         let template = shared()?;
@@ -58,12 +63,7 @@ impl Cluster {
 
     /// Initialises a data directory as the template of all others, and starts a server over a copy.
     fn initialize() -> Option<Self> {
-        let Some(programs) = programs() else {
-            // Past the test harness, which shows what is printed by failed tests only.
-            let _ = writeln!(stderr(), "skipped: there are no programs of a PostgreSQL server");
-            return None;
-        };
-        let mut cluster = Self::new(programs, SETTINGS.to_vec());
+        let mut cluster = Self::new(programs()?, SETTINGS.to_vec());
         let mut initdb = cluster.command("initdb");
         initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync"]);
         run(initdb.args(["--username", USER, "template"]));
