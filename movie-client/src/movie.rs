@@ -1,71 +1,183 @@
 //! Movies and filters.
 
+use std::convert::identity;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use movie_proto::MovieData;
 use movie_proto::catalog::v1;
+use prost_types::Timestamp;
 
-/// A movie. The contract `proto/movie/catalog/v1/catalog.proto` has the constraints of the fields; the service
-/// validates them.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Movie {
+/// Declares the fields of a movie in the order of the contract: name, type, and the variant of [`Field`] if a caller can
+/// update the field. Everything else in this crate that deals with all fields follows from this table.
+macro_rules! fields {
+    ($($(#[$doc:meta])+ $name:ident: $type:ty $(= $variant:ident)?,)+) => {
+        /// A movie. The contract `proto/movie/catalog/v1/catalog.proto` has the constraints of the fields; the service
+        /// validates them.
+        #[derive(Clone, Debug, Default, PartialEq)]
+        pub struct Movie {
+            $($(#[$doc])+ pub $name: $type,)+
+        }
+
+        /// A field that can be updated.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "see the fields of a movie")]
+        pub enum Field {
+            $($($variant,)?)+
+        }
+
+        impl Field {
+            /// Returns the name of the field in the contract.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($(Self::$variant => stringify!($name),)?)+
+                }
+            }
+        }
+
+        #[cfg(feature = "cli")]
+        impl Movie {
+            /// Returns the names and the values of all fields.
+            pub(crate) fn fields(&self) -> impl Iterator<Item = (&'static str, Value<'_>)> {
+                [$((stringify!($name), self.$name.value()),)+].into_iter()
+            }
+
+            /// Returns the names and the values of all fields.
+            pub(crate) fn fields_mut(&mut self) -> impl Iterator<Item = (&'static str, ValueMut<'_>)> {
+                [$((stringify!($name), self.$name.value_mut()),)+].into_iter()
+            }
+
+            /// Returns the value of a field.
+            pub(crate) fn value_mut(&mut self, field: Field) -> ValueMut<'_> {
+                match field {
+                    $($(Field::$variant => self.$name.value_mut(),)?)+
+                }
+            }
+
+            /// Moves the value of a field out of another movie.
+            pub(crate) fn take(&mut self, field: Field, from: &mut Self) {
+                match field {
+                    $($(Field::$variant => self.$name = std::mem::take(&mut from.$name),)?)+
+                }
+            }
+        }
+
+        impl From<v1::Movie> for Movie {
+            fn from(movie: v1::Movie) -> Self {
+                let v1::Movie { $($name,)+ } = movie;
+                Self { $($name: FieldType::from_wire($name),)+ }
+            }
+        }
+
+        impl From<Movie> for v1::Movie {
+            /// Omits the times, which the service sets. A number that overflows the contract's type becomes its largest
+            /// value, which the service rejects.
+            fn from(movie: Movie) -> Self {
+                let Movie { $($name,)+ } = movie;
+                Self { $($name: FieldType::into_wire($name),)+ }
+            }
+        }
+    };
+}
+
+fields! {
     /// The title.
-    pub title: String,
+    title: String = Title,
     /// Rating from 0 to 10.
-    pub rating: Option<f32>,
+    rating: Option<f32> = Rating,
     /// The director: several names separated by ", "; empty if not known.
-    pub director: String,
+    director: String = Director,
     /// Id, unique in the catalogue.
-    pub id: String,
+    id: String,
     /// Year of the first release.
-    pub year: Option<u32>,
+    year: Option<u32> = Year,
     /// The genres, such as "Drama".
-    pub genres: Vec<String>,
+    genres: Vec<String> = Genres,
     /// Running time in minutes.
-    pub runtime_minutes: Option<u32>,
+    runtime_minutes: Option<u32> = RuntimeMinutes,
     /// The countries where it was made.
-    pub countries: Vec<String>,
+    countries: Vec<String> = Countries,
     /// The languages spoken.
-    pub languages: Vec<String>,
+    languages: Vec<String> = Languages,
     /// Time of creation, set by the service. `None` if the store does not record it.
-    pub create_time: Option<SystemTime>,
+    create_time: Option<SystemTime>,
     /// Time of the last update, set by the service. `None` if the store does not record it.
-    pub update_time: Option<SystemTime>,
+    update_time: Option<SystemTime>,
     /// Etag of this version of the movie (AIP-154). A write with an etag succeeds only if the stored movie has the
     /// same etag.
-    pub etag: String,
+    etag: String,
 }
 
-/// A field that can be updated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "see the fields of a movie")]
-pub enum Field {
-    Title,
-    Rating,
-    Director,
-    Year,
-    Genres,
-    RuntimeMinutes,
-    Countries,
-    Languages,
+/// Fields that the service sets. They are part of no JSON database.
+#[cfg(feature = "cli")]
+pub(crate) const SET_BY_SERVICE: [&str; 3] = ["create_time", "update_time", "etag"];
+
+/// Value of a field. Empty text, an empty list and `None` stand for an unknown value.
+#[cfg(feature = "cli")]
+#[derive(Clone, Copy)]
+pub(crate) enum Value<'a> {
+    Text(&'a str),
+    Rating(&'a Option<f32>),
+    Number(&'a Option<u32>),
+    List(&'a [String]),
+    Time(&'a Option<SystemTime>),
 }
 
-impl Field {
-    /// Returns the name of the field in the contract.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Title => "title",
-            Self::Rating => "rating",
-            Self::Director => "director",
-            Self::Year => "year",
-            Self::Genres => "genres",
-            Self::RuntimeMinutes => "runtime_minutes",
-            Self::Countries => "countries",
-            Self::Languages => "languages",
+/// Value of a field that can be changed.
+#[cfg(feature = "cli")]
+pub(crate) enum ValueMut<'a> {
+    Text(&'a mut String),
+    Rating(&'a mut Option<f32>),
+    Number(&'a mut Option<u32>),
+    List(&'a mut Vec<String>),
+    #[expect(dead_code, reason = "only the service sets times")]
+    Time(&'a mut Option<SystemTime>),
+}
+
+/// Type of a field: its conversion from and to its type in the contract, and its variant of [`Value`].
+trait FieldType {
+    type Wire;
+
+    fn from_wire(wire: Self::Wire) -> Self;
+    fn into_wire(self) -> Self::Wire;
+    #[cfg(feature = "cli")]
+    fn value(&self) -> Value<'_>;
+    #[cfg(feature = "cli")]
+    fn value_mut(&mut self) -> ValueMut<'_>;
+}
+
+/// Implements [`FieldType`] for a type.
+macro_rules! field_type {
+    ($variant:ident: $type:ty, from $wire:ty: $from_wire:path, to: $into_wire:path) => {
+        impl FieldType for $type {
+            type Wire = $wire;
+
+            fn from_wire(wire: $wire) -> Self {
+                $from_wire(wire)
+            }
+
+            fn into_wire(self) -> $wire {
+                $into_wire(self)
+            }
+
+            #[cfg(feature = "cli")]
+            fn value(&self) -> Value<'_> {
+                Value::$variant(self)
+            }
+
+            #[cfg(feature = "cli")]
+            fn value_mut(&mut self) -> ValueMut<'_> {
+                ValueMut::$variant(self)
+            }
         }
-    }
+    };
 }
+
+field_type!(Text: String, from String: identity, to: identity);
+field_type!(Rating: Option<f32>, from Option<f32>: identity, to: identity);
+field_type!(Number: Option<u32>, from i32: positive, to: number);
+field_type!(List: Vec<String>, from Vec<String>: identity, to: identity);
+field_type!(Time: Option<SystemTime>, from Option<Timestamp>: time, to: omitted);
 
 /// Filter of a list. A movie must match all fields that are set.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -84,46 +196,6 @@ pub struct Filter {
     pub languages: Vec<String>,
     /// The whole field `director`. Empty for any director.
     pub director: String,
-}
-
-impl From<v1::Movie> for Movie {
-    fn from(movie: v1::Movie) -> Self {
-        Self {
-            title: movie.title,
-            rating: movie.rating,
-            director: movie.director,
-            id: movie.id,
-            year: positive(movie.year),
-            genres: movie.genres,
-            runtime_minutes: positive(movie.runtime_minutes),
-            countries: movie.countries,
-            languages: movie.languages,
-            create_time: movie.create_time.and_then(time),
-            update_time: movie.update_time.and_then(time),
-            etag: movie.etag,
-        }
-    }
-}
-
-impl From<Movie> for v1::Movie {
-    /// Omits the times, which the service sets. A number that overflows the contract's type becomes its largest value,
-    /// which the service rejects.
-    fn from(movie: Movie) -> Self {
-        Self {
-            title: movie.title,
-            rating: movie.rating,
-            director: movie.director,
-            id: movie.id,
-            year: number(movie.year),
-            genres: movie.genres,
-            runtime_minutes: number(movie.runtime_minutes),
-            countries: movie.countries,
-            languages: movie.languages,
-            create_time: None,
-            update_time: None,
-            etag: movie.etag,
-        }
-    }
 }
 
 impl From<MovieData> for Movie {
@@ -162,8 +234,14 @@ pub(crate) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or_default()
 }
 
-fn time(time: prost_types::Timestamp) -> Option<SystemTime> {
+fn time(time: Option<Timestamp>) -> Option<SystemTime> {
+    let time = time?;
     let nanos = u32::try_from(time.nanos).ok().filter(|nanos| *nanos < 1_000_000_000)?;
     let seconds = u64::try_from(time.seconds).ok()?;
     UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
+}
+
+/// A time that the service sets is not sent.
+fn omitted(_: Option<SystemTime>) -> Option<Timestamp> {
+    None
 }

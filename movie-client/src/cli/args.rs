@@ -10,9 +10,10 @@ use clap_complete::Shell;
 
 use super::bench::args::Bench;
 use super::environment;
+use super::field_flags::{Fields, clearable};
 use super::output::Format;
 use super::parse::{etag, list_item, number, rating, time, word};
-use crate::Address;
+use crate::{Address, Field, Filter, Query};
 
 /// Client of the movie service. Without a command, it makes the two calls of the course.
 #[derive(Clone, Debug, Parser)]
@@ -191,40 +192,15 @@ pub struct List {
     pub limit: Option<u64>,
 }
 
-/// Fields of a movie.
-#[derive(Clone, Debug, Default, clap::Args)]
-pub struct Fields {
-    /// Title.
-    #[arg(long, allow_hyphen_values = true)]
-    pub title: Option<String>,
-
-    /// Rating from 0 to 10.
-    #[arg(long, value_parser = rating, allow_negative_numbers = true)]
-    pub rating: Option<f32>,
-
-    /// Director.
-    #[arg(long, allow_hyphen_values = true)]
-    pub director: Option<String>,
-
-    /// Year of the first release.
-    #[arg(long, value_parser = number::<u32>, allow_negative_numbers = true)]
-    pub year: Option<u32>,
-
-    /// Genre; may be repeated, or a comma-separated list.
-    #[arg(long = "genre", value_name = "GENRE", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
-    pub genres: Vec<String>,
-
-    /// Running time in minutes.
-    #[arg(long = "runtime", value_name = "MINUTES", value_parser = number::<u32>, allow_negative_numbers = true)]
-    pub runtime_minutes: Option<u32>,
-
-    /// Country of production; several as with genres.
-    #[arg(long = "country", value_name = "COUNTRY", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
-    pub countries: Vec<String>,
-
-    /// Spoken language; several as with genres.
-    #[arg(long = "language", value_name = "LANGUAGE", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
-    pub languages: Vec<String>,
+impl From<List> for Query {
+    fn from(list: List) -> Self {
+        let List { year_from, year_to, rating_min, genres, countries, languages, director, order_by, limit } =
+            list;
+        let filter = Filter { year_from, year_to, rating_min, genres, countries, languages, director };
+        // No more movies than the limit; 0 is the largest page.
+        let page_size = limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or_default().min(1000);
+        Self { filter, order_by, page_size }
+    }
 }
 
 /// The movie to add.
@@ -255,8 +231,8 @@ pub struct Update {
     pub fields: Fields,
 
     /// Fields to clear.
-    #[arg(long, value_name = "FIELD", value_enum, value_delimiter = ',')]
-    pub clear: Vec<Clearable>,
+    #[arg(long, value_name = "FIELD", value_parser = clearable(), value_delimiter = ',')]
+    pub clear: Vec<Field>,
 
     /// Update only if the movie still has this etag, with or without its quotes.
     #[arg(long, value_parser = etag)]
@@ -265,19 +241,6 @@ pub struct Update {
     /// Print the updated movie, and change nothing. The service does not validate it.
     #[arg(long)]
     pub dry_run: bool,
-}
-
-/// A field that can be cleared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-#[expect(missing_docs, reason = "see the fields of a movie")]
-pub enum Clearable {
-    Rating,
-    Director,
-    Year,
-    Genres,
-    Runtime,
-    Countries,
-    Languages,
 }
 
 /// The movie to delete.
@@ -381,7 +344,7 @@ mod tests {
                     (genres, countries, languages)
                 }
                 Some(Command::Create(Create { fields, .. }) | Command::Update(Update { fields, .. })) => {
-                    (fields.genres, fields.countries, fields.languages)
+                    (fields.values.genres, fields.values.countries, fields.values.languages)
                 }
                 other => panic!("{other:?}"),
             };

@@ -16,6 +16,7 @@ mod course;
 mod environment;
 mod export;
 pub mod failure;
+pub mod field_flags;
 pub mod import;
 mod log;
 pub mod output;

@@ -15,7 +15,7 @@ use super::failure::Exit;
 use super::output::{Printer, Property, Row, text_format};
 use super::print_notice;
 use super::stream::print_stream;
-use crate::{Client, Error, Filter, Health, Movie, Query};
+use crate::{Client, Error, Health, Movie, Query};
 
 /// Longest line of standard input. An id is shorter.
 const MAX_LINE_BYTES: u64 = 4096;
@@ -49,8 +49,7 @@ fn not_found(id: &str) -> Error {
 pub(super) async fn list<W: Write>(client: &Client, args: List, printer: &mut Printer<W>) -> Result<Exit> {
     let limit = args.limit.unwrap_or(u64::MAX);
     let is_plain = List { limit: None, ..args.clone() } == List::default();
-    let query = query(args);
-    let mut pages = client.pages(query);
+    let mut pages = client.pages(Query::from(args));
     let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
     while left > 0
         && let Some(page) = pages.next().await
@@ -78,15 +77,6 @@ pub(super) async fn list<W: Write>(client: &Client, args: List, printer: &mut Pr
     }
     printer.finish()?;
     Ok(Exit::Done)
-}
-
-fn query(args: List) -> Query {
-    let List { year_from, year_to, rating_min, genres, countries, languages, director, order_by, limit } =
-        args;
-    let filter = Filter { year_from, year_to, rating_min, genres, countries, languages, director };
-    // No more movies than the limit; 0 is the largest page.
-    let page_size = limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or_default().min(1000);
-    Query { filter, order_by, page_size }
 }
 
 pub(super) async fn batch<W: Write>(

@@ -4,18 +4,18 @@ use std::io::Write;
 
 use anyhow::Result;
 
-use super::args::{Clearable, Create, Delete, Fields, Update};
+use super::args::{Create, Delete, Update};
 use super::failure::{Exit, Hint, UsageError};
+use super::field_flags::Fields;
 use super::output::Printer;
-use crate::{Client, Error, Field, Movie};
+use crate::{Client, Error, Movie};
 
 pub(super) async fn create<W: Write>(
     client: &Client,
     args: Create,
     printer: &mut Printer<W>,
 ) -> Result<Exit> {
-    let mut movie = Movie { id: args.id.unwrap_or_default(), ..Movie::default() };
-    apply(&mut movie, args.fields);
+    let movie = Movie { id: args.id.unwrap_or_default(), ..args.fields.values };
     let movie = if args.dry_run { movie } else { add(client, movie).await? };
     printer.one(&movie)?;
     printer.finish()?;
@@ -41,12 +41,9 @@ pub(super) async fn update<W: Write>(
     args: Update,
     printer: &mut Printer<W>,
 ) -> Result<Exit> {
-    let Update { id, fields, clear, etag, dry_run } = args;
-    let mut movie =
-        if dry_run { read(client, id, etag.as_deref()).await? } else { Movie { id, ..Movie::default() } };
-    let mut changed = apply(&mut movie, fields);
+    let Update { id, fields: Fields { mut values, given: mut changed }, clear, etag, dry_run } = args;
+    let stored = if dry_run { Some(read(client, id.clone(), etag.as_deref()).await?) } else { None };
     for field in clear {
-        let field = clear_field(&mut movie, field);
         if changed.contains(&field) {
             let message = format!("{} cannot be both set and cleared", field.name());
             return Err(UsageError(message).into());
@@ -57,10 +54,15 @@ pub(super) async fn update<W: Write>(
         let message = "no field to update is given; use --title, --rating, …";
         return Err(UsageError(message.to_owned()).into());
     }
-    if !dry_run {
-        movie.etag = etag.unwrap_or_default();
-        movie = client.update(movie, &changed).await?;
-    }
+    let movie = match stored {
+        Some(mut movie) => {
+            for field in changed {
+                movie.take(field, &mut values);
+            }
+            movie
+        }
+        None => client.update(Movie { id, etag: etag.unwrap_or_default(), ..values }, &changed).await?,
+    };
     printer.one(&movie)?;
     printer.finish()?;
     Ok(Exit::Done)
@@ -88,43 +90,5 @@ async fn read(client: &Client, id: String, etag: Option<&str>) -> Result<Movie, 
             message: format!("the movie `{}` has changed since its etag was read", movie.id.escape_debug()),
         }),
         _ => Ok(movie),
-    }
-}
-
-/// Sets the given fields, and returns which ones.
-fn apply(movie: &mut Movie, fields: Fields) -> Vec<Field> {
-    let Fields { title, rating, director, year, genres, runtime_minutes, countries, languages } = fields;
-    let mut updated = Vec::new();
-    let mut add = |field, is_set: bool| updated.extend(is_set.then_some(field));
-    add(Field::Title, title.is_some());
-    add(Field::Rating, rating.is_some());
-    add(Field::Director, director.is_some());
-    add(Field::Year, year.is_some());
-    add(Field::Genres, !genres.is_empty());
-    add(Field::RuntimeMinutes, runtime_minutes.is_some());
-    add(Field::Countries, !countries.is_empty());
-    add(Field::Languages, !languages.is_empty());
-    let or = |new: Vec<String>, old: &mut Vec<String>| if new.is_empty() { std::mem::take(old) } else { new };
-    movie.title = title.unwrap_or_else(|| std::mem::take(&mut movie.title));
-    movie.rating = rating.or(movie.rating);
-    movie.director = director.unwrap_or_else(|| std::mem::take(&mut movie.director));
-    movie.year = year.or(movie.year);
-    movie.genres = or(genres, &mut movie.genres);
-    movie.runtime_minutes = runtime_minutes.or(movie.runtime_minutes);
-    movie.countries = or(countries, &mut movie.countries);
-    movie.languages = or(languages, &mut movie.languages);
-    updated
-}
-
-/// Clears a field, and returns which one.
-fn clear_field(movie: &mut Movie, field: Clearable) -> Field {
-    match field {
-        Clearable::Rating => (movie.rating = None, Field::Rating).1,
-        Clearable::Director => (movie.director.clear(), Field::Director).1,
-        Clearable::Year => (movie.year = None, Field::Year).1,
-        Clearable::Genres => (movie.genres.clear(), Field::Genres).1,
-        Clearable::Runtime => (movie.runtime_minutes = None, Field::RuntimeMinutes).1,
-        Clearable::Countries => (movie.countries.clear(), Field::Countries).1,
-        Clearable::Languages => (movie.languages.clear(), Field::Languages).1,
     }
 }

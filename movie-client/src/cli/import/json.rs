@@ -15,6 +15,7 @@ use serde_json::{Map, Value};
 use super::source::{FilePosition, Line, Lines, MAX_RECORD_BYTES, Source};
 use super::{Row, Rows, table};
 use crate::Movie;
+use crate::movie::{SET_BY_SERVICE, ValueMut};
 
 /// Reads a sequence of documents, movie by movie. A document is a database, `{"movies": [{…}, …]}`, a list of movies,
 /// or a movie. An invalid movie is an invalid row.
@@ -82,37 +83,43 @@ fn keys(json: Value) -> Result<Map<String, Value>, String> {
     Ok(keys)
 }
 
-/// Keys of a movie.
-const MOVIE_KEYS: [&str; 9] =
-    ["title", "rating", "director", "id", "year", "genres", "runtime_minutes", "countries", "languages"];
+/// Returns whether an object with this key is a movie. Keys of fields that the service sets are ignored.
+fn is_movie_key(key: &str) -> bool {
+    !SET_BY_SERVICE.contains(&key) && Movie::default().fields().any(|(name, _)| name == key)
+}
 
 /// Converts the members of an object to a movie.
 fn movie(mut keys: Map<String, Value>) -> Result<Movie, String> {
-    Ok(Movie {
-        title: take(&mut keys, "title", "a string", any)?.unwrap_or_default(),
-        rating: take(&mut keys, "rating", "a number", any)?,
-        director: take(&mut keys, "director", "a string", any)?.unwrap_or_default(),
-        id: take(&mut keys, "id", "a string or a whole number", id)?.unwrap_or_default(),
-        year: take(&mut keys, "year", "a whole number", whole)?,
-        genres: take(&mut keys, "genres", "a list of strings", any)?.unwrap_or_default(),
-        runtime_minutes: take(&mut keys, "runtime_minutes", "a whole number", whole)?,
-        countries: take(&mut keys, "countries", "a list of strings", any)?.unwrap_or_default(),
-        languages: take(&mut keys, "languages", "a list of strings", any)?.unwrap_or_default(),
-        ..Movie::default()
-    })
+    let mut movie = Movie::default();
+    for (name, value) in movie.fields_mut().filter(|(name, _)| !SET_BY_SERVICE.contains(name)) {
+        let keys = &mut keys;
+        match value {
+            ValueMut::Text(text) if name == "id" => set(text, keys, name, "a string or a whole number", id)?,
+            ValueMut::Text(text) => set(text, keys, name, "a string", any)?,
+            ValueMut::Rating(rating) => set(rating, keys, name, "a number", any)?,
+            ValueMut::Number(number) => {
+                set(number, keys, name, "a whole number", |value| whole(value).map(Some))?;
+            }
+            ValueMut::List(list) => set(list, keys, name, "a list of strings", any)?,
+            ValueMut::Time(_) => {}
+        }
+    }
+    Ok(movie)
 }
 
-/// Takes the value of a key and converts it with `read`. Returns `None` if the key is missing or null.
-fn take<T>(
+/// Takes the value of a key, and sets a field to what `read` makes of it. A missing key or null changes nothing.
+fn set<T>(
+    field: &mut T,
     keys: &mut Map<String, Value>,
     key: &str,
     expected: &str,
     read: impl FnOnce(Value) -> Option<T>,
-) -> Result<Option<T>, String> {
+) -> Result<(), String> {
     match keys.remove(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => read(value).map(Some).ok_or_else(|| format!("expected `{key}` to be {expected}")),
+        None | Some(Value::Null) => {}
+        Some(value) => *field = read(value).ok_or_else(|| format!("expected `{key}` to be {expected}"))?,
     }
+    Ok(())
 }
 
 fn any<T: DeserializeOwned>(value: Value) -> Option<T> {
@@ -221,7 +228,7 @@ impl<'de, F: FnMut(u64, Result<Movie, String>) -> bool> Visitor<'de> for Movies<
             if key == "movies" {
                 has_movies = true;
                 keys.next_value_seed(Movies { is_document: false, progress, take: &mut *take })?;
-            } else if MOVIE_KEYS.contains(&key.as_str()) {
+            } else if is_movie_key(&key) {
                 found.insert(key, progress.bounded(|| keys.next_value())?);
             } else {
                 keys.next_value::<IgnoredAny>()?;

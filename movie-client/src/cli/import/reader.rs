@@ -14,6 +14,7 @@ use super::{Row, Rows, imdb, json, movielens};
 use crate::Movie;
 use crate::cli::args;
 use crate::cli::failure::UsageError;
+use crate::movie::Value;
 
 /// Size at which a batch is complete: a number of rows, or a number of bytes of text. A batch is sent in one call.
 const MAX_BATCH_ROWS: usize = 10_000;
@@ -120,7 +121,10 @@ impl Batch {
 
 /// Returns the number of bytes of text in a movie.
 fn text_bytes(movie: &Movie) -> usize {
-    let Movie { title, director, id, genres, countries, languages, .. } = movie;
-    let words = [genres, countries, languages].into_iter().flatten();
-    [title, director, id].into_iter().chain(words).map(String::len).sum()
+    let bytes = |value| match value {
+        Value::Text(text) => text.len(),
+        Value::List(list) => list.iter().map(String::len).sum(),
+        Value::Rating(_) | Value::Number(_) | Value::Time(_) => 0,
+    };
+    movie.fields().map(|(_, value)| bytes(value)).sum()
 }

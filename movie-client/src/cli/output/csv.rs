@@ -9,25 +9,11 @@ use std::io::{self, Write};
 use super::text_format::line;
 use super::value::{Rating, Time};
 use super::{OutputOptions, Print, Property, Row};
+use crate::movie::Value;
 use crate::{Change, Event, Movie};
 
 /// Columns of a change, before the columns of its movie.
 const CHANGE_COLUMNS: [&str; 3] = ["revision", "change", "resume_token"];
-
-const MOVIE_COLUMNS: [&str; 12] = [
-    "id",
-    "title",
-    "rating",
-    "director",
-    "year",
-    "genres",
-    "runtime_minutes",
-    "countries",
-    "languages",
-    "create_time",
-    "update_time",
-    "etag",
-];
 
 pub(super) struct Csv<W: Write> {
     writer: csv::Writer<W>,
@@ -53,22 +39,22 @@ impl<W: Write> Csv<W> {
         }
         self.has_header = true;
         let change = if is_of_changes { &CHANGE_COLUMNS[..] } else { &[] };
-        self.record(change.iter().chain(&MOVIE_COLUMNS).copied())
+        let empty = Movie::default();
+        let movie = columns_after_id(&empty).map(|(name, _)| name);
+        self.record(change.iter().copied().chain(["id"]).chain(movie))
     }
 
     fn movie(&mut self, id: &str, movie: &Movie) -> io::Result<()> {
         self.text(id)?;
-        self.text(&movie.title)?;
-        self.value(movie.rating.map(Rating))?;
-        self.text(&movie.director)?;
-        self.value(movie.year)?;
-        self.list(&movie.genres)?;
-        self.value(movie.runtime_minutes)?;
-        self.list(&movie.countries)?;
-        self.list(&movie.languages)?;
-        self.value(Time::of(movie.create_time))?;
-        self.value(Time::of(movie.update_time))?;
-        self.text(&movie.etag)?;
+        for (_, value) in columns_after_id(movie) {
+            match value {
+                Value::Text(text) => self.text(text)?,
+                Value::Rating(rating) => self.value(rating.map(Rating))?,
+                Value::Number(number) => self.value(*number)?,
+                Value::List(list) => self.list(list)?,
+                Value::Time(time) => self.value(Time::of(*time))?,
+            }
+        }
         self.writer.write_record(None::<&str>).map_err(error)
     }
 
@@ -143,6 +129,11 @@ impl<W: Write> Print for Csv<W> {
     fn flush(&mut self) -> io::Result<()> {
         self.writer.flush()
     }
+}
+
+/// Returns the names and the values of the columns of a movie, except its id.
+fn columns_after_id(movie: &Movie) -> impl Iterator<Item = (&'static str, Value<'_>)> {
+    movie.fields().filter(|(name, _)| *name != "id")
 }
 
 /// Unwraps the I/O error, by which a closed pipe is recognised.

@@ -72,66 +72,7 @@ impl serde_json::ser::Formatter for Spaced {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
-
-    #[derive(Deserialize)]
-    struct Database {
-        movies: Vec<Read>,
-    }
-
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Read {
-        title: String,
-        rating: Option<f32>,
-        #[serde(default)]
-        director: String,
-        id: String,
-        year: Option<u32>,
-        #[serde(default)]
-        genres: Vec<String>,
-        runtime_minutes: Option<u32>,
-        #[serde(default)]
-        countries: Vec<String>,
-        #[serde(default)]
-        languages: Vec<String>,
-    }
-
-    impl From<Read> for Movie {
-        fn from(read: Read) -> Self {
-            let Read { title, rating, director, id, year, genres, runtime_minutes, countries, languages } =
-                read;
-            Self {
-                title,
-                rating,
-                director,
-                id,
-                year,
-                genres,
-                runtime_minutes,
-                countries,
-                languages,
-                create_time: Some(std::time::SystemTime::now()),
-                update_time: Some(std::time::SystemTime::now()),
-                etag: "not written".into(),
-            }
-        }
-    }
-
-    #[test]
-    fn a_database_is_rewritten_byte_for_byte() {
-        let films = include_str!("../../../../databases/films.json");
-        let database: Database = serde_json::from_str(films).unwrap();
-        assert_eq!(database.movies.len(), 17_470);
-        let mut writer = DatabaseWriter::begin(Vec::new()).unwrap();
-        for read in database.movies {
-            writer.movie(&read.into()).unwrap();
-        }
-        // Not `assert_eq!`, which would print both files.
-        assert!(writer.end().unwrap() == films.as_bytes());
-    }
 
     #[test]
     fn a_database_may_have_no_movies() {

@@ -10,7 +10,7 @@ const COLUMN_SEPARATOR: &str = "  ";
 /// A column of a table.
 #[derive(Clone, Copy)]
 pub(super) struct Column {
-    name: &'static str,
+    pub(super) name: &'static str,
     align: Alignment,
     /// Width that is usually sufficient.
     usual_width: usize,

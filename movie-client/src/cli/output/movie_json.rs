@@ -1,64 +1,51 @@
 //! JSON representation of a movie.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::value::Time;
 use crate::Movie;
+use crate::movie::{SET_BY_SERVICE, Value};
 
-/// A movie with the keys of a JSON database, followed by the fields that the service sets. Unknown values are
-/// omitted.
-#[derive(Serialize)]
+/// Keys that every movie has. The others are omitted if their value is unknown.
+const REQUIRED_KEYS: [&str; 2] = ["title", "id"];
+
+/// A movie with the names of its fields as keys.
 pub(super) struct MovieJson<'a> {
-    title: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rating: Option<f32>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    director: &'a str,
-    id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    year: Option<u32>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    genres: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    runtime_minutes: Option<u32>,
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    countries: &'a [String],
-    #[serde(skip_serializing_if = "<[_]>::is_empty")]
-    languages: &'a [String],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    create_time: Option<Time>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    update_time: Option<Time>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    etag: &'a str,
+    movie: &'a Movie,
+    /// Whether the fields that the service sets are omitted.
+    is_stored: bool,
 }
 
 impl<'a> MovieJson<'a> {
     /// All fields of a movie.
     pub(super) fn of(movie: &'a Movie) -> Self {
-        Self {
-            create_time: Time::of(movie.create_time),
-            update_time: Time::of(movie.update_time),
-            etag: &movie.etag,
-            ..Self::stored(movie)
-        }
+        Self { movie, is_stored: false }
     }
 
     /// The fields of a movie in a JSON database.
     pub(super) fn stored(movie: &'a Movie) -> Self {
-        Self {
-            title: &movie.title,
-            rating: movie.rating,
-            director: &movie.director,
-            id: &movie.id,
-            year: movie.year,
-            genres: &movie.genres,
-            runtime_minutes: movie.runtime_minutes,
-            countries: &movie.countries,
-            languages: &movie.languages,
-            create_time: None,
-            update_time: None,
-            etag: "",
+        Self { movie, is_stored: true }
+    }
+}
+
+impl Serialize for MovieJson<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let fields = self.movie.fields().filter(|(name, value)| {
+            let is_shown = !self.is_stored || !SET_BY_SERVICE.contains(name);
+            is_shown && (!value.is_empty() || REQUIRED_KEYS.contains(name))
+        });
+        serializer.collect_map(fields)
+    }
+}
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => text.serialize(serializer),
+            Self::Rating(rating) => rating.serialize(serializer),
+            Self::Number(number) => number.serialize(serializer),
+            Self::List(list) => list.serialize(serializer),
+            Self::Time(time) => Time::of(**time).serialize(serializer),
         }
     }
 }

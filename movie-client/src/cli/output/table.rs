@@ -1,13 +1,12 @@
 //! Table for people, fitted to the terminal.
 
 use std::io::{self, Write};
-use std::mem;
+use std::{iter, mem};
 
 use console::Style;
 
 use super::layout::{Cell, Column, Layout, Shrink};
 use super::text_format::line;
-use super::value::{Rating, Time};
 use super::{OutputOptions, Print, Property, Row};
 use crate::{Change, Event, Movie};
 
@@ -91,35 +90,18 @@ fn text(text: &str) -> Cell {
     line(text).into_owned().into()
 }
 
+/// Returns the cells of a movie. The columns have the names of its fields, and the first one has the id.
 fn movie(id: &str, movie: &Movie) -> Vec<Cell> {
-    vec![
-        text(id),
-        text(&movie.title),
-        movie.year.map(|year| year.to_string()).unwrap_or_default().into(),
-        movie.rating.map(|rating| Rating(rating).to_string()).unwrap_or_default().into(),
-        text(&movie.director),
-        text(&movie.genres.join(", ")),
-    ]
+    let cell = |column: &Column| {
+        let value = movie.fields().find(|(name, _)| name.eq_ignore_ascii_case(column.name));
+        value.map_or_else(|| text(""), |(_, value)| text(&value.to_text()))
+    };
+    iter::once(text(id)).chain(MOVIE_COLUMNS[1..].iter().map(cell)).collect()
 }
 
 impl<W: Write> Print for Table<W> {
     fn one(&mut self, movie: &Movie) -> io::Result<()> {
-        let time = |time| Time::of(time).map(|time| time.to_string()).unwrap_or_default();
-        let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
-        let mut properties = vec![
-            ("title", movie.title.clone()),
-            ("rating", movie.rating.map(|rating| Rating(rating).to_string()).unwrap_or_default()),
-            ("director", movie.director.clone()),
-            ("id", movie.id.clone()),
-            ("year", number(movie.year)),
-            ("genres", movie.genres.join(", ")),
-            ("runtime_minutes", number(movie.runtime_minutes)),
-            ("countries", movie.countries.join(", ")),
-            ("languages", movie.languages.join(", ")),
-            ("create_time", time(movie.create_time)),
-            ("update_time", time(movie.update_time)),
-            ("etag", movie.etag.clone()),
-        ];
+        let mut properties: Vec<_> = movie.fields().map(|(name, value)| (name, value.to_text())).collect();
         properties.retain(|(_, value)| !value.is_empty());
         self.print_properties(&properties)
     }

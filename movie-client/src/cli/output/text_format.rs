@@ -9,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::Movie;
 use crate::error::is_terminal_unsafe;
+use crate::movie::Value;
 
 /// Formats a movie, one field per line: the fields of the course's contract first, then the others. Omits default
 /// values and a rating of 0, which the course's contract does not distinguish from no rating.
@@ -21,20 +22,14 @@ pub fn movie(movie: &Movie) -> String {
 }
 
 fn put_movie(out: &mut String, movie: &Movie) -> fmt::Result {
-    put_set(out, "title", &movie.title)?;
-    if let Some(rating) = movie.rating.filter(|rating| rating.to_bits() != 0) {
-        writeln!(out, "rating: {}", python_repr(f64::from(rating)))?;
-    }
-    put_set(out, "director", &movie.director)?;
-    put_set(out, "id", &movie.id)?;
-    put_number(out, "year", movie.year)?;
-    put_all(out, "genres", &movie.genres)?;
-    put_number(out, "runtime_minutes", movie.runtime_minutes)?;
-    put_all(out, "countries", &movie.countries)?;
-    put_all(out, "languages", &movie.languages)?;
-    put_time(out, "create_time", movie.create_time)?;
-    put_time(out, "update_time", movie.update_time)?;
-    put_set(out, "etag", &movie.etag)
+    movie.fields().try_for_each(|(name, value)| match value {
+        Value::Text("") => Ok(()),
+        Value::Text(text) => put_text(out, name, text),
+        Value::Rating(rating) => put_rating(out, name, *rating),
+        Value::Number(number) => put_number(out, name, *number),
+        Value::List(list) => list.iter().try_for_each(|text| put_text(out, name, text)),
+        Value::Time(time) => put_time(out, name, *time),
+    })
 }
 
 /// Escapes the characters that could end a line or that a terminal may interpret.
@@ -53,12 +48,9 @@ pub fn line(text: &str) -> Cow<'_, str> {
     text.chars().map(escaped).collect()
 }
 
-fn put_set(out: &mut String, name: &str, value: &str) -> fmt::Result {
-    if value.is_empty() { Ok(()) } else { put_text(out, name, value) }
-}
-
-fn put_all(out: &mut String, name: &str, values: &[String]) -> fmt::Result {
-    values.iter().try_for_each(|value| put_text(out, name, value))
+fn put_rating(out: &mut String, name: &str, rating: Option<f32>) -> fmt::Result {
+    let rating = rating.filter(|rating| rating.to_bits() != 0);
+    rating.map_or(Ok(()), |rating| writeln!(out, "{name}: {}", python_repr(f64::from(rating))))
 }
 
 fn put_number(out: &mut String, name: &str, value: Option<u32>) -> fmt::Result {

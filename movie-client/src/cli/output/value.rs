@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Serialize, Serializer};
 
+use crate::movie::Value;
+
 /// The end of the year 9999, which is the end of RFC 3339 and of protobuf's timestamps.
 const YEAR_10000: Duration = Duration::from_hours(24 * 2_932_897);
 
@@ -37,6 +39,33 @@ pub(super) struct Rating(pub(super) f32);
 impl fmt::Display for Rating {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0)
+    }
+}
+
+impl Value<'_> {
+    /// Returns whether the value is unknown, or cannot be represented.
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_empty(),
+            Self::Rating(rating) => rating.is_none(),
+            Self::Number(number) => number.is_none(),
+            Self::List(list) => list.is_empty(),
+            Self::Time(time) => Time::of(**time).is_none(),
+        }
+    }
+
+    /// Formats the value for people. An unknown value is empty.
+    pub(super) fn to_text(self) -> String {
+        fn text(value: Option<impl fmt::Display>) -> String {
+            value.map(|value| value.to_string()).unwrap_or_default()
+        }
+        match self {
+            Self::Text(text) => text.to_owned(),
+            Self::Rating(rating) => text(rating.map(Rating)),
+            Self::Number(number) => text(*number),
+            Self::List(list) => list.join(", "),
+            Self::Time(time) => text(Time::of(*time)),
+        }
     }
 }
 
