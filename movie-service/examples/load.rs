@@ -1,13 +1,13 @@
-//! Load for `cargo xtask bench`, where h2load cannot make it: answers are read and checked.
+//! Load generator of `cargo xtask bench` for what h2load cannot do, such as checking responses.
 //!
-//! * `load check ADDRESS DATABASE` compares every answer to both calls with the database;
-//! * `load calls ADDRESS MOVIES CALLS CONNECTIONS STREAMS` makes that many calls of `GetMovieByID`, with the ids of
-//!   so many seeded movies in a random order, checks each answer and prints the median latency in nanoseconds;
-//! * `load pages ADDRESS PAGES` asks for so many pages of movies with filters and orders, and checks them;
-//! * `load writes ADDRESS WRITERS MOVIES` creates so many movies and prints how many a second;
-//! * `load stall ADDRESS CONNECTIONS` opens connections that ask for the list and read nothing of it, prints a
-//!   line once they have, and keeps them until its standard input ends;
-//! * `load send ADDRESS BYTES` sends so many bytes over plain TCP, and stays until its standard input ends.
+//! * `load check ADDRESS DATABASE` compares the whole list and a sample of single movies with the database.
+//! * `load calls ADDRESS MOVIES CALLS CONNECTIONS STREAMS` makes calls of `GetMovieByID` with random ids of a generated database,
+//!   checks each response, and prints the median latency in nanoseconds.
+//! * `load pages ADDRESS PAGES` requests pages with filters and orders, and checks their sizes.
+//! * `load writes ADDRESS WRITERS MOVIES` creates movies, and prints the number of movies per second.
+//! * `load stall ADDRESS CONNECTIONS` opens connections that request the list and read nothing, prints a line, and keeps the
+//!   connections open until its standard input ends.
+//! * `load send ADDRESS BYTES` sends bytes over plain TCP, and waits until its standard input ends.
 
 use std::error::Error;
 use std::io::Write;
@@ -22,9 +22,9 @@ use movie_proto::{Empty, MovieData, MovieId};
 use movie_service::store::json;
 use tonic::transport::{Channel, Endpoint};
 
-/// The ids of the benchmark's databases.
+/// Ids of the benchmark's generated databases.
 #[path = "../../xtask/src/bench/data.rs"]
-#[allow(dead_code, reason = "the databases are written elsewhere")]
+#[allow(dead_code, reason = "xtask writes the databases")]
 mod data;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
@@ -43,7 +43,7 @@ async fn main() -> Result<()> {
         ["writes", address, writers, movies] => writes(address, writers.parse()?, movies.parse()?).await,
         ["stall", address, connections] => stall(address, connections.parse()?).await,
         ["send", address, bytes] => send(address, bytes.parse()?),
-        _ => Err("expected one of the commands at the head of this program's source".into()),
+        _ => Err("expected a command; movie-service/examples/load.rs lists them".into()),
     }
 }
 
@@ -58,12 +58,12 @@ async fn check(address: &str, path: &Path) -> Result<()> {
     let mut list = stub.get_list_movies(Empty {}).await?.into_inner();
     for (number, expected) in movies.movies().map(MovieData::from).enumerate() {
         if list.message().await?.as_ref() != Some(&expected) {
-            return Err(format!("movie {number} of the list is not {expected:?}").into());
+            return Err(format!("movie {number} of the list: expected {expected:?}").into());
         }
         if number % 97 == 0 {
             let found = stub.get_movie_by_id(MovieId { id: expected.id.clone() }).await?.into_inner();
             if found != expected {
-                return Err(format!("the answer is not {expected:?} but {found:?}").into());
+                return Err(format!("expected {expected:?}, got {found:?}").into());
             }
         }
     }
@@ -90,12 +90,12 @@ async fn calls_at_random(
                 let mut latencies = Vec::new();
                 for _ in 0..calls / connections / streams {
                     random = data::mixed(random);
-                    // Made, not kept: a million of them would take the server's place in the processor's cache.
+                    // Ids are computed, because a million stored ids would displace the server from the CPU cache.
                     let id = data::id(random % movies);
                     let start = Instant::now();
                     let movie = stub.get_movie_by_id(MovieId { id: id.clone() }).await?.into_inner();
                     latencies.push(start.elapsed().as_nanos());
-                    assert_eq!(movie.id, id, "the answer is another movie");
+                    assert_eq!(movie.id, id, "the response has another movie");
                 }
                 Ok::<_, tonic::Status>(latencies)
             });
@@ -136,7 +136,11 @@ async fn pages(address: &str, pages: u64) -> Result<()> {
         };
         let answer = stub.list_movies(request).await?.into_inner();
         if answer.movies.len() != 50 || answer.total_size < 10_000 {
-            return Err(format!("page {page} has {} movies", answer.movies.len()).into());
+            return Err(format!(
+                "page {page}: expected 50 movies of at least 10,000, got {}",
+                answer.movies.len()
+            )
+            .into());
         }
         token = answer.next_page_token;
     }
@@ -151,7 +155,7 @@ async fn writes(address: &str, writers: u64, movies: u64) -> Result<()> {
         let mut stub = stub.clone();
         tasks.spawn(async move {
             for _ in 0..movies / writers {
-                let movie = Movie { title: "A movie that was made".into(), year: 2026, ..Movie::default() };
+                let movie = Movie { title: "A created movie".into(), year: 2026, ..Movie::default() };
                 let request = CreateMovieRequest { movie: Some(movie), request_id: String::new() };
                 stub.create_movie(request).await?;
             }
@@ -166,9 +170,9 @@ async fn writes(address: &str, writers: u64, movies: u64) -> Result<()> {
     Ok(())
 }
 
-/// What a list would cost if it were nothing but bytes: the yardstick below which no server gets.
+/// Sends bytes over plain TCP: the lower bound for the CPU time of a list.
 fn send(address: &str, bytes: usize) -> Result<()> {
-    // As much as a list of 100,000 movies, so that it is not in the processor's cache all the time, either.
+    // The size of a list of 100,000 movies, so that the buffer does not stay in the CPU cache.
     let buffer = vec![7; 8 * 1024 * 1024];
     let mut stream = TcpStream::connect(address)?;
     let mut sent = 0;
@@ -191,7 +195,7 @@ async fn stall(address: &str, connections: usize) -> Result<()> {
         stalled.push((stub, list));
     }
     println!("stalled");
-    // The client's own runtime goes on, as that of a peer that is merely slow does.
+    // The runtime continues, so that HTTP/2 pings and settings are acknowledged.
     tokio::task::spawn_blocking(|| std::io::stdin().read_line(&mut String::new())).await??;
     Ok(())
 }

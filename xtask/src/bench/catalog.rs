@@ -1,4 +1,4 @@
-//! What the changeable catalogue and its store cost.
+//! CPU time of the writable catalogue and its store.
 
 use std::fs;
 use std::path::Path;
@@ -12,11 +12,11 @@ use super::table::Bar;
 use super::{Bench, MILLION, data, load, micros, process};
 use crate::program;
 
-/// How long an import may take.
+/// Time limit of an import.
 const IMPORT_TIMEOUT: Duration = Duration::from_mins(10);
 
 impl Bench {
-    /// A million movies in an SQLite store.
+    /// Measures a SQLite store with a million movies.
     pub(super) fn catalog(&mut self) -> Result<()> {
         let path = self.dir.join("catalog.db");
         remove(&path)?;
@@ -60,7 +60,7 @@ impl Bench {
         let mut writes = Vec::new();
         for _ in 0..self.rounds {
             let many = load::writes(&self.target, server.address, 256, 20_000)?;
-            // One writer that waits for each answer: one transaction for each movie.
+            // A single writer waits for each response, so each movie is a transaction.
             writes.push([many, load::writes(&self.target, server.address, 1, 500)?]);
         }
         let figure = "durable writes a second, 256 writers against one";
@@ -69,7 +69,7 @@ impl Bench {
     }
 }
 
-/// Removes a database and what is beside it.
+/// Removes a database and the files beside it.
 fn remove(path: &Path) -> Result<()> {
     for end in ["", "-wal", "-shm", ".lock"] {
         let mut name = path.as_os_str().to_owned();

@@ -1,4 +1,4 @@
-//! Databases of any size, the same on every machine.
+//! Generated databases of any size. They are the same on every machine.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write};
@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// Returns a database of so many movies, of about 86 bytes each when encoded; written first if it is missing.
+/// Returns the path of a database with this number of movies, of about 86 encoded bytes each. Writes it if it is missing.
 pub(crate) fn database(dir: &Path, movies: u64) -> Result<PathBuf> {
     written(&dir.join(format!("movies-{movies}.json")), movies, |_| String::new())
 }
 
-/// Returns the same with all that can be known of a movie.
+/// Returns the path of a database whose movies have all fields. Writes it if it is missing.
 pub(super) fn detailed(dir: &Path, movies: u64) -> Result<PathBuf> {
     const GENRES: [&str; 8] = ["Action", "Comedy", "Crime", "Drama", "Horror", "Musical", "Romance", "War"];
     const COUNTRIES: [&str; 4] = ["France", "India", "Japan", "United States"];
@@ -34,7 +34,7 @@ pub(super) fn detailed(dir: &Path, movies: u64) -> Result<PathBuf> {
 
 fn written(path: &Path, movies: u64, details: impl Fn(u64) -> String) -> Result<PathBuf> {
     if !path.exists() {
-        // Under another name until it is whole.
+        // Renamed when it is complete.
         let part = path.with_extension("part");
         write(&part, movies, details).with_context(|| format!("write {}", part.display()))?;
         fs::rename(part, path)?;
@@ -42,7 +42,7 @@ fn written(path: &Path, movies: u64, details: impl Fn(u64) -> String) -> Result<
     Ok(path.to_owned())
 }
 
-/// Returns the id of a movie of such a database.
+/// Returns the id of the movie with this number.
 pub(super) fn id(movie: u64) -> String {
     let (high, low) = (mixed(2 * movie), mixed(2 * movie + 1));
     let groups = (high >> 32, high >> 16 & 0xffff, high & 0xffff, low >> 48, low & 0xffff_ffff_ffff);
@@ -70,7 +70,7 @@ fn write(path: &Path, movies: u64, details: impl Fn(u64) -> String) -> Result<()
     Ok(file.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?)
 }
 
-/// Mixes a number into another: `SplitMix64` (Steele, Lea and Flood, 2014).
+/// Hashes a number with `SplitMix64` (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 pub(super) fn mixed(state: u64) -> u64 {
     let mut z = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

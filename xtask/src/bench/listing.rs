@@ -1,4 +1,4 @@
-//! What it costs to list movies into a pipe: our client beside the course's.
+//! Resources of a client that lists movies into a pipe.
 
 use std::io::{self, Read};
 use std::process::{Child, Command, Stdio};
@@ -10,40 +10,44 @@ use anyhow::{Context, Result, ensure};
 
 use super::process;
 
-/// What a listing took.
+/// Resources of a client.
 pub(super) struct Listing {
-    /// From the start of the client to its last byte, in seconds.
+    /// Time from the start of the client to its last byte, in seconds.
     pub(super) wall: f64,
-    /// The processor time of the client, in seconds.
+    /// CPU time, in seconds.
     pub(super) cpu: f64,
-    /// The most memory that the client held, in megabytes.
+    /// Peak memory, in megabytes.
     pub(super) memory: f64,
 }
 
-/// Runs a client that lists into a pipe, and checks how many lines come out.
+/// Runs a client that lists into a pipe, and checks the number of lines.
 pub(super) fn measure(client: &mut Command, lines: u64) -> Result<Listing> {
     let began = Instant::now();
     let mut child = client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
-    let mut pipe = child.stdout.take().context("a client without an output")?;
-    let over = AtomicBool::new(false);
+    let mut pipe = child.stdout.take().context("the output of the client is not a pipe")?;
+    let has_ended = AtomicBool::new(false);
     let (counted, memory) = thread::scope(|scope| {
         let memory = scope.spawn(|| {
-            let mut most: f64 = 0.0;
-            while !over.load(Ordering::Relaxed) {
-                // It only grows, and is gone with the process.
-                most = process::memory(child.id(), "VmHWM:").unwrap_or(most);
+            let mut peak: f64 = 0.0;
+            while !has_ended.load(Ordering::Relaxed) {
+                // The peak only grows, and it cannot be read after the end of the process.
+                peak = process::memory(child.id(), "VmHWM:").unwrap_or(peak);
                 thread::sleep(Duration::from_millis(2));
             }
-            most
+            peak
         });
         let counted = count_lines(&mut pipe);
-        over.store(true, Ordering::Relaxed);
+        has_ended.store(true, Ordering::Relaxed);
         (counted, memory.join())
     });
     let wall = began.elapsed().as_secs_f64();
     let cpu = cpu_at_end(&mut child)?;
-    ensure!(counted? == lines, "the client did not list {lines} lines");
-    Ok(Listing { wall, cpu, memory: memory.map_err(|_| anyhow::anyhow!("memory was not read"))? })
+    ensure!(counted? == lines, "expected {lines} lines from the client");
+    Ok(Listing {
+        wall,
+        cpu,
+        memory: memory.map_err(|_| anyhow::anyhow!("the memory of the client cannot be read"))?,
+    })
 }
 
 fn count_lines(pipe: &mut impl Read) -> io::Result<u64> {
@@ -56,7 +60,7 @@ fn count_lines(pipe: &mut impl Read) -> io::Result<u64> {
     }
 }
 
-/// Waits for the end of a process, and returns the processor time it has used, in seconds.
+/// Waits for the end of a process, and returns its CPU time, in seconds.
 fn cpu_at_end(child: &mut Child) -> Result<f64> {
     let before = process::cpu_of_ended()?;
     let status = child.wait()?;

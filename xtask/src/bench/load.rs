@@ -1,4 +1,4 @@
-//! Load on a server: h2load, and our own where answers are to be read.
+//! Load on a server: h2load, and `movie-service/examples/load.rs` where responses must be read.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::{SocketAddr, TcpListener};
@@ -11,13 +11,13 @@ use anyhow::{Context, Result, ensure};
 use super::{data, process};
 use crate::program;
 
-/// How long one burst of load may take.
+/// Time limit of one load.
 const LOAD_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Fails with what to do if there is no h2load.
+/// Fails if h2load is not installed.
 pub(super) fn check_tools() -> Result<()> {
     let found = Command::new("h2load").arg("--version").stdout(Stdio::null()).status().is_ok();
-    ensure!(found, "h2load is missing; on Debian it is in the package nghttp2-client");
+    ensure!(found, "h2load is not installed; on Debian, install the package nghttp2-client");
     Ok(())
 }
 
@@ -38,32 +38,32 @@ pub(super) fn calls(
     h2load(address, "Movie/GetMovieByID", &message, calls, connections, streams)
 }
 
-/// The same calls of `GetMovie`, whose request looks alike.
+/// Makes calls of `GetMovie` for one movie. Its request has the same encoding.
 pub(super) fn catalog_calls(address: SocketAddr, movie: u64, calls: u64) -> Result<()> {
     let message = message(movie)?;
     h2load(address, "movie.catalog.v1.MovieCatalog/GetMovie", &message, calls, 10, 100)
 }
 
-/// Asks for pages with filters and orders, one after the other.
+/// Requests pages with filters and orders, one after the other.
 pub(super) fn pages(target: &Path, address: SocketAddr, pages: u64) -> Result<()> {
-    program::run(ours(target, "pages", address).arg(pages.to_string()), LOAD_TIMEOUT).map(drop)
+    program::run(generator(target, "pages", address).arg(pages.to_string()), LOAD_TIMEOUT).map(drop)
 }
 
-/// Creates movies by so many writers at a time; returns how many a second.
+/// Creates movies with concurrent writers, and returns the number of movies per second.
 pub(super) fn writes(target: &Path, address: SocketAddr, writers: u64, movies: u64) -> Result<f64> {
-    let mut command = ours(target, "writes", address);
+    let mut command = generator(target, "writes", address);
     let printed =
         program::run(command.args([writers, movies].map(|number| number.to_string())), LOAD_TIMEOUT)?;
     Ok(printed.trim().parse()?)
 }
 
-/// Returns a message whose first field is the id of a movie.
+/// Returns a request message whose first field is the id of a movie.
 fn message(movie: u64) -> Result<Vec<u8>> {
     let id = data::id(movie);
     Ok([&[10, u8::try_from(id.len())?], id.as_bytes()].concat())
 }
 
-/// Reads the whole list, one after the other.
+/// Reads the whole list several times, one after the other.
 pub(super) fn lists(address: SocketAddr, lists: u64) -> Result<()> {
     h2load(address, "Movie/GetListMovies", &[], lists, 1, 1)
 }
@@ -81,7 +81,7 @@ fn h2load(
     std::fs::write(&body, [&[0], length.as_slice(), message].concat())?;
     let mut command = Command::new("h2load");
     command.args(["-n", &calls.to_string(), "-c", &connections.to_string(), "-m", &streams.to_string()]);
-    // Windows of 16 MiB: what is measured is the server, not how often it is told to go on.
+    // Windows of 16 MiB, so that flow control does not slow down the server.
     command.args([
         "-w",
         "24",
@@ -101,13 +101,13 @@ fn h2load(
     Ok(())
 }
 
-/// Compares every answer of a server with its database.
+/// Compares the responses of a server with its database.
 pub(crate) fn check(target: &Path, address: SocketAddr, database: &Path) -> Result<()> {
-    let mut command = ours(target, "check", address);
+    let mut command = generator(target, "check", address);
     program::run(command.arg(database), LOAD_TIMEOUT).map(drop)
 }
 
-/// Makes calls with a different id each, and returns the median latency in microseconds.
+/// Makes calls of `GetMovieByID` with random ids, and returns the median latency in microseconds.
 pub(super) fn random_calls(
     target: &Path,
     address: SocketAddr,
@@ -115,17 +115,17 @@ pub(super) fn random_calls(
     calls: u64,
     (connections, streams): (u64, u64),
 ) -> Result<f64> {
-    let mut command = ours(target, "calls", address);
+    let mut command = generator(target, "calls", address);
     command.args([movies, calls, connections, streams].map(|number| number.to_string()));
     let printed = program::run(&mut command, LOAD_TIMEOUT)?;
     Ok(printed.trim().parse::<f64>()? / 1e3)
 }
 
-/// Sends bytes over plain TCP from a process of its own; returns its processor time for each, in seconds.
+/// Sends bytes over plain TCP from another process, and returns its CPU time per byte, in seconds.
 pub(super) fn plain_tcp(target: &Path, bytes: u32) -> Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
-    let mut command = ours(target, "send", listener.local_addr()?);
-    let mut sender = Stalled(command.arg(bytes.to_string()).stdin(Stdio::piped()).spawn()?);
+    let mut command = generator(target, "send", listener.local_addr()?);
+    let mut sender = Generator(command.arg(bytes.to_string()).stdin(Stdio::piped()).spawn()?);
     let (mut stream, _) = listener.accept()?;
     let (mut received, mut buffer) = (0.0, vec![0; 256 * 1024]);
     loop {
@@ -139,35 +139,35 @@ pub(super) fn plain_tcp(target: &Path, bytes: u32) -> Result<f64> {
     Ok(cpu / received)
 }
 
-/// Connections that ask for the list and read nothing; closed when this is dropped.
-pub(super) struct Stalled(Child);
+/// A process with connections that request the list and read nothing. It is killed when it is dropped.
+pub(super) struct Generator(Child);
 
-/// Opens such connections.
-pub(super) fn stall(target: &Path, address: SocketAddr, connections: u64) -> Result<Stalled> {
+/// Opens connections that request the list and read nothing.
+pub(super) fn stall(target: &Path, address: SocketAddr, connections: u64) -> Result<Generator> {
     let mut command = Command::new("sh");
-    command.args(["-c", "ulimit -n 4096; exec \"$@\"", "sh"]).arg(load(target));
+    command.args(["-c", "ulimit -n 4096; exec \"$@\"", "sh"]).arg(generator_path(target));
     command.args(["stall", &address.to_string(), &connections.to_string()]);
-    let mut stalled = Stalled(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
-    let stdout = stalled.0.stdout.take().context("the pipe is there")?;
+    let mut stalled = Generator(command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?);
+    let stdout = stalled.0.stdout.take().context("the output is not a pipe")?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
-    ensure!(line == "stalled\n", "the connections that are to stall failed");
+    ensure!(line == "stalled\n", "the stalled connections could not be opened");
     Ok(stalled)
 }
 
-impl Drop for Stalled {
+impl Drop for Generator {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-fn ours(target: &Path, command: &str, address: SocketAddr) -> Command {
-    let mut load = Command::new(load(target));
+fn generator(target: &Path, command: &str, address: SocketAddr) -> Command {
+    let mut load = Command::new(generator_path(target));
     load.args([command, &address.to_string()]);
     load
 }
 
-fn load(target: &Path) -> std::path::PathBuf {
+fn generator_path(target: &Path) -> std::path::PathBuf {
     target.join("plain/examples/load")
 }

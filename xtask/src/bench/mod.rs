@@ -1,8 +1,8 @@
-//! `cargo xtask bench`: the service beside a plain tonic server, in one run.
+//! `cargo xtask bench`: compares the service with a plain tonic server in one run.
 //!
-//! Both are built, fed the same seeded data, and measured in turns; a figure is the median of its rounds. What
-//! counts is the processor time and the memory of the server's process, as Linux reports them: how long a call
-//! takes depends on what else the machine does.
+//! Both are built, load the same generated data, and are measured in alternation. A figure is the median of its rounds. Most
+//! figures are the CPU time and the memory of the server's process, as Linux reports them, because the duration of a call depends
+//! on what else the machine does.
 
 mod catalog;
 pub(crate) mod data;
@@ -24,29 +24,29 @@ use self::server::{Kind, Server};
 use self::table::{Bar, Table};
 use crate::interop::python::Python;
 
-/// How much to measure.
+/// Options of the benchmark.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Movies in the database that calls and lists are measured on.
+    /// Number of movies in the database for calls and lists.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     movies: u64,
 
-    /// Rounds of every figure.
+    /// Number of rounds of each figure.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
 
-    /// Measure the changeable catalogue and its store only.
+    /// Measure only the writable catalogue and its store.
     #[arg(long)]
     catalog: bool,
 }
 
 const MILLION: u64 = 1_000_000;
 
-/// Measures, and prints one table.
+/// Runs the benchmark, and prints a table.
 ///
 /// # Errors
 ///
-/// If something does not build or run, or if an answer is wrong.
+/// If a program cannot be built or run, or if a response is wrong.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
     load::check_tools()?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
@@ -58,7 +58,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     bench.run(options.movies, options.catalog)
 }
 
-/// Builds the service as it is shipped, and what loads it.
+/// Builds the service and the client with the profile `release`, and the load generators with the profile `plain`.
 pub(crate) fn build(root: &Path) -> Result<()> {
     for args in [&["--release", "--bins"][..], &["--profile", "plain", "--examples"]] {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
@@ -99,7 +99,7 @@ impl Bench {
         Server::start(&self.target, kind, &data::database(&self.dir, movies)?)
     }
 
-    /// What a call and a streamed movie cost, and how long a call takes.
+    /// CPU time of a call and of a movie in a list, and latency of a call.
     fn calls_and_lists(&mut self, movies: u64) -> Result<()> {
         const CALLS: u64 = 200_000;
         const ONE_BY_ONE: u64 = 5_000;
@@ -109,7 +109,7 @@ impl Bench {
             load::check(&self.target, server.address, &database)?;
             load::calls(server.address, 0, CALLS / 10, 10, 100)?;
         }
-        // Enough for the hundredths of a second in which Linux counts.
+        // Enough CPU time for the resolution of Linux, a hundredth of a second.
         let lists = (20 * MILLION).div_ceil(movies);
         let metered = [self.server(Kind::Metered, movies)?, self.server(Kind::Ours, movies)?];
         for server in &metered {
@@ -145,7 +145,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Start and memory at a million movies.
+    /// Start time and memory with a million movies.
     fn start_and_memory(&mut self) -> Result<()> {
         let (mut start, mut memory, mut peak) = (Pairs::new(), Pairs::new(), Pairs::new());
         for _ in 0..self.rounds {
@@ -166,7 +166,7 @@ impl Bench {
         Ok(())
     }
 
-    /// How the cost of a call, memory and start grow with the database: ours against ours.
+    /// Growth of CPU time, memory and start time with the size of the database.
     fn sizes(&mut self) -> Result<()> {
         const CALLS: u64 = 100_000;
         let sizes = [7, MILLION, 10 * MILLION];
@@ -211,7 +211,7 @@ impl Bench {
         Ok(())
     }
 
-    /// What a thousand readers cost that stop reading a list of a million movies.
+    /// Memory for a thousand callers that stop reading a list of a million movies.
     fn stalled_readers(&mut self) -> Result<()> {
         let server = self.server(Kind::Ours, MILLION)?;
         load::lists(server.address, 1)?;
@@ -224,17 +224,17 @@ impl Bench {
         Ok(())
     }
 
-    /// What our client and the course's take to list a million movies into a pipe.
+    /// Resources of our client and of the course's client for a list of a million movies into a pipe.
     fn listing(&mut self) -> Result<()> {
-        /// The course's client prints a movie, whose text ends with an empty line, and two headings beside.
-        const BESIDE: u64 = 3;
+        /// Lines of the course's client that are not in the list: two headings and an empty line.
+        const OTHER_LINES: u64 = 3;
         let server = self.server(Kind::Ours, MILLION)?;
         let address = server.address.to_string();
         let (mut wall, mut cpu, mut memory) = (Pairs::new(), Pairs::new(), Pairs::new());
         for _ in 0..self.rounds {
             let mut ours = Command::new(self.target.join("release/movie-client"));
             let ours = listing::measure(ours.args(["--address", &address, "list"]), MILLION)?;
-            let course = listing::measure(&mut self.python.client(&address), MILLION + BESIDE)?;
+            let course = listing::measure(&mut self.python.client(&address), MILLION + OTHER_LINES)?;
             wall.0.push([ours.wall, course.wall]);
             cpu.0.push([ours.cpu, course.cpu]);
             memory.0.push([ours.memory, course.memory]);
@@ -252,7 +252,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Whether memory grows from reload to reload.
+    /// Growth of memory over reloads.
     fn reloads(&mut self) -> Result<()> {
         let database = self.dir.join("reloaded.json");
         let source = data::database(&self.dir, MILLION)?;
@@ -262,7 +262,7 @@ impl Bench {
         for reload in 0..10 {
             let before = server.cpu()?;
             fs::copy(&source, &database)?;
-            // A reload shows as processor time, and its end as none.
+            // CPU time grows while the service reloads, and stops growing at the end.
             while server.cpu()? - before < 0.2 {
                 thread::sleep(Duration::from_millis(50));
             }
@@ -288,7 +288,7 @@ impl Bench {
     }
 }
 
-/// Returns the processor time of one of `count` things that `work` has a server do, in microseconds.
+/// Returns the CPU time that a server uses for `work`, divided by `count`, in microseconds.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 fn micros(server: &Server, count: u64, work: impl FnOnce() -> Result<()>) -> Result<f64> {
     let before = server.cpu()?;
@@ -296,7 +296,7 @@ fn micros(server: &Server, count: u64, work: impl FnOnce() -> Result<()>) -> Res
     Ok((server.cpu()? - before) * 1e6 / count as f64)
 }
 
-/// A figure of both servers, round by round.
+/// A figure of two servers, by round.
 struct Pairs(Vec<[f64; 2]>);
 
 impl Pairs {
@@ -304,13 +304,13 @@ impl Pairs {
         Self(Vec::new())
     }
 
-    /// Measures both. Who is first in a round is second in the next: the machine is not the same after a pause as in the
-    /// middle of work.
+    /// Measures both servers. The order alternates from round to round, because a measurement after a pause differs from one
+    /// under load.
     fn push(&mut self, servers: &[Server; 2], measure: impl Fn(&Server) -> Result<f64>) -> Result<()> {
         let mut round = [0.0; 2];
         let first = self.0.len() % 2;
-        for which in [first, 1 - first] {
-            round[which] = measure(&servers[which])?;
+        for index in [first, 1 - first] {
+            round[index] = measure(&servers[index])?;
         }
         self.0.push(round);
         Ok(())

@@ -11,34 +11,34 @@ use anyhow::{Context, Result, ensure};
 
 use super::{load, process};
 
-/// How long a server may take to load its movies.
+/// Time limit for loading the movies.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
 
-/// Which server.
+/// Kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The service, as it is shipped.
+    /// The service.
     Ours,
-    /// The same, with metrics on.
+    /// The service with metrics.
     Metered,
     /// `movie-service/examples/naive.rs`.
     Naive,
 }
 
-/// A running server; killed when it is dropped.
+/// A running server. It is killed when it is dropped.
 pub(super) struct Server {
     child: Child,
     pub(super) address: SocketAddr,
-    /// From the start of the process to the answer to a first call.
+    /// Time from the start of the process to the response to the first call.
     pub(super) start: Duration,
 }
 
 impl Server {
-    /// Starts a server and waits for its first answer.
+    /// Starts a server, and waits for the response to a first call.
     pub(super) fn start(target: &Path, kind: Kind, database: impl AsRef<OsStr>) -> Result<Self> {
-        // Free now; nobody else on this machine is expected to take it in the meantime.
+        // The port is free now, and probably stays free until the server binds it.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        // More open files than the usual limit, for a thousand connections.
+        // A thousand connections need more open files than the usual limit.
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -n 4096; exec \"$@\"", "sh"]);
         match kind {
@@ -56,8 +56,11 @@ impl Server {
         let child = command.spawn().context("start a server")?;
         let mut server = Self { child, address, start: Duration::ZERO };
         while TcpStream::connect(address).is_err() {
-            ensure!(server.child.try_wait()?.is_none(), "{kind:?} ended instead of listening");
-            ensure!(began.elapsed() < START_TIMEOUT, "{kind:?} did not listen within {START_TIMEOUT:?}");
+            ensure!(server.child.try_wait()?.is_none(), "the server {kind:?} ended before it listened");
+            ensure!(
+                began.elapsed() < START_TIMEOUT,
+                "the server {kind:?} did not listen within {START_TIMEOUT:?}"
+            );
             thread::sleep(Duration::from_millis(1));
         }
         load::one_call(address)?;
@@ -65,17 +68,17 @@ impl Server {
         Ok(server)
     }
 
-    /// Returns the processor time it has used, in seconds.
+    /// Returns the CPU time, in seconds.
     pub(super) fn cpu(&self) -> Result<f64> {
         process::cpu(self.child.id())
     }
 
-    /// Returns the memory it holds, in megabytes.
+    /// Returns the resident memory, in megabytes.
     pub(super) fn memory(&self) -> Result<f64> {
         process::memory(self.child.id(), "VmRSS:")
     }
 
-    /// Returns the most memory it has held, in megabytes.
+    /// Returns the peak resident memory, in megabytes.
     pub(super) fn peak_memory(&self) -> Result<f64> {
         process::memory(self.child.id(), "VmHWM:")
     }

@@ -1,40 +1,40 @@
-//! The table that is printed.
+//! Table of results.
 
-/// What a figure has to keep to.
+/// Limit of a figure.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Bar {
-    /// At most this, as a ratio.
+    /// Highest ratio.
     Ratio(f64),
-    /// At most this, for our own figure.
+    /// Highest figure of the service.
     Ours(f64),
-    /// At least this, as a ratio.
+    /// Lowest ratio.
     AtLeast(f64),
-    /// Nothing: the figure explains another.
+    /// No limit: the figure explains another one.
     None,
 }
 
-/// Rows, each with its cells.
+/// Rows of cells.
 #[derive(Debug, Default)]
 pub(super) struct Table(Vec<[String; 6]>);
 
 impl Table {
-    /// Adds a figure of our server and the naive one.
+    /// Adds a figure of the service and the naive server.
     pub(super) fn pair(&mut self, figure: &str, unit: &str, rounds: &[[f64; 2]], bar: Bar) {
         self.row(figure, unit, rounds, bar, "");
     }
 
-    /// Adds a figure of our server against another one of our server.
+    /// Adds a figure of the service compared with another figure of the service.
     pub(super) fn ours(&mut self, figure: &str, unit: &str, rounds: &[[f64; 2]], bar: Bar) {
         self.row(figure, unit, rounds, bar, "ours: ");
     }
 
-    /// Adds a figure that stands for itself.
+    /// Adds a figure without a comparison.
     pub(super) fn single(&mut self, figure: &str, unit: &str, value: f64, bar: Bar) {
         let (bar, kept) = judge(bar, value, f64::NAN);
         self.push([figure.into(), number(value, unit), String::new(), String::new(), bar, kept]);
     }
 
-    /// Adds a figure of our server against another one, which `other` names.
+    /// Adds a figure of the service compared with another figure, which `other` names.
     pub(super) fn row(&mut self, figure: &str, unit: &str, rounds: &[[f64; 2]], bar: Bar, other: &str) {
         let ours = median(rounds.iter().map(|round| round[0]));
         let theirs = median(rounds.iter().map(|round| round[1]));
@@ -58,7 +58,7 @@ impl Table {
     }
 }
 
-/// Returns the bar in words and whether it is kept.
+/// Returns the description of a limit, and whether the figure is within it.
 fn judge(bar: Bar, ours: f64, ratio: f64) -> (String, String) {
     let (words, kept) = match bar {
         Bar::Ratio(most) => (format!("ratio ≤ {most}"), ratio <= most),
@@ -69,7 +69,7 @@ fn judge(bar: Bar, ours: f64, ratio: f64) -> (String, String) {
     (words, if kept { "yes" } else { "no" }.into())
 }
 
-/// Writes a count of movies shortly.
+/// Formats a number of movies.
 pub(super) fn count(movies: u64) -> String {
     match movies {
         1_000_000.. => format!("{}M", movies / 1_000_000),
@@ -97,12 +97,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_median_is_the_one_in_the_middle() {
+    fn the_median_is_the_middle_value() {
         assert!((median([5.0, 1.0, 3.0].into_iter()) - 3.0).abs() < f64::EPSILON);
     }
 
     #[test]
-    fn a_bar_that_is_missed_says_so() {
+    fn a_figure_outside_its_limit_is_marked() {
         assert_eq!(judge(Bar::Ratio(0.4), 9.0, 0.5), ("ratio ≤ 0.4".into(), "no".into()));
         assert_eq!(judge(Bar::Ours(10.0), 9.0, 5.0), ("≤ 10".into(), "yes".into()));
         assert_eq!(judge(Bar::AtLeast(10.0), 9.0, 5.0), ("ratio ≥ 10".into(), "no".into()));
