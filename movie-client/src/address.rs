@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn an_invalid_address_is_quoted_in_the_error() {
-        let wrong = [
+        let invalid = [
             "",
             "localhost",
             "localhost:",
@@ -161,7 +161,7 @@ mod tests {
             "https://a",
             "::1:80",
         ];
-        for text in wrong {
+        for text in invalid {
             let error = text.parse::<Address>().map(|_| text).unwrap_err().to_string();
             assert!(error.contains(&format!("`{text}`")), "{error}");
         }

@@ -245,3 +245,25 @@ fn time(time: Option<Timestamp>) -> Option<SystemTime> {
 fn omitted(_: Option<SystemTime>) -> Option<Timestamp> {
     None
 }
+
+#[cfg(all(test, feature = "cli"))]
+mod tests {
+    use prost::Message;
+    use prost_types::FileDescriptorSet;
+
+    use super::*;
+
+    #[test]
+    fn the_fields_have_the_names_and_the_order_of_the_contract() {
+        let contract = FileDescriptorSet::decode(movie_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let messages = contract.file.iter().filter(|file| file.package() == "movie.catalog.v1");
+        let movie = messages.flat_map(|file| &file.message_type).find(|message| message.name() == "Movie");
+        let mut expected: Vec<_> =
+            movie.unwrap().field.iter().map(|field| (field.number(), field.name())).collect();
+        expected.sort_unstable();
+        let expected: Vec<_> = expected.into_iter().map(|(_, name)| name).collect();
+        let movie = Movie::default();
+        assert_eq!(movie.fields().map(|(name, _)| name).collect::<Vec<_>>(), expected);
+        assert!(SET_BY_SERVICE.iter().all(|name| expected.contains(name)));
+    }
+}

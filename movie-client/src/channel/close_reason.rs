@@ -161,17 +161,17 @@ mod tests {
 
     use super::*;
 
-    async fn read_all(said: &[u8]) -> (io::Result<usize>, Option<String>) {
+    async fn read_all(bytes: &[u8]) -> (io::Result<usize>, Option<String>) {
         let reason = CloseReasonCell::default();
-        let read = MonitoredIo::new(said, reason.clone()).read_to_end(&mut Vec::new()).await;
+        let read = MonitoredIo::new(bytes, reason.clone()).read_to_end(&mut Vec::new()).await;
         (read, reason.get().map(|reason| reason.text))
     }
 
     #[tokio::test]
     async fn another_protocol_than_http_2_is_detected_by_its_first_byte() {
-        for (said, part) in [(&[0x15, 3, 3][..], "https"), (b"HTTP/1.1 400", "HTTP/1.1"), (b"SSH", "HTTP/2")]
+        for (bytes, part) in [(&[0x15, 3, 3][..], "https"), (b"HTTP/1.1 400", "HTTP/1.1"), (b"SSH", "HTTP/2")]
         {
-            let (read, reason) = read_all(said).await;
+            let (read, reason) = read_all(bytes).await;
             assert!(reason.as_ref().is_some_and(|reason| reason.contains(part)), "{reason:?}");
             assert_eq!(Some(read.unwrap_err().to_string()), reason);
         }
@@ -179,11 +179,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_connection_is_recorded_as_closed_by_the_server() {
-        for said in [&[][..], &[0, 0, 0, 4, 0, 0, 0, 0, 0]] {
-            let (read, reason) = read_all(said).await;
+        for bytes in [&[][..], &[0, 0, 0, 4, 0, 0, 0, 0, 0]] {
+            let (read, reason) = read_all(bytes).await;
             assert_eq!(
                 (read.unwrap(), reason.as_deref()),
-                (said.len(), Some("the server closed the connection"))
+                (bytes.len(), Some("the server closed the connection"))
             );
         }
     }

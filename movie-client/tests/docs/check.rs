@@ -19,18 +19,18 @@ use crate::{arrows, wire};
 /// Line that stands for omitted lines.
 const ELLIPSIS: &str = "…";
 
-/// A problem in a part of a document, with its line relative to the first line of the part.
-type Wrong = (usize, String);
+/// A problem in a part of a document: the line, relative to the first line of the part, and the description.
+type Problem = (usize, String);
 
 /// Returns the problems of a document: file, line, problem, and the first line of the block.
 pub(crate) fn problems(name: &str, document: &str) -> Vec<String> {
     let mut reader = Reader { document: name.to_owned(), files: Files::new(), service: None };
     let lines: Vec<&str> = document.lines().collect();
-    let wrong = markdown::parts(document).into_iter().filter_map(|part| {
-        let (below, what) = reader.follow(&part.kind).err()?;
-        Some(format!("{name}:{}: {what}\n  in: {}", part.line + below, lines[part.line - 1]))
+    let problems = markdown::parts(document).into_iter().filter_map(|part| {
+        let (below, problem) = reader.follow(&part.kind).err()?;
+        Some(format!("{name}:{}: {problem}\n  in: {}", part.line + below, lines[part.line - 1]))
     });
-    wrong.collect()
+    problems.collect()
 }
 
 /// State of a reader who follows the document.
@@ -41,39 +41,39 @@ struct Reader {
 }
 
 impl Reader {
-    fn follow(&mut self, part: &Kind) -> Result<(), Wrong> {
+    fn follow(&mut self, part: &Kind) -> Result<(), Problem> {
         match part {
             Kind::Block { info, lines } => self.block(info, lines),
-            Kind::Code(code) => self.code(code).map_err(above),
-            Kind::Link(target) => self.link(target).map_err(above),
-            Kind::Unreadable(what) => Err(above(format!("unverified: {what}"))),
+            Kind::Code(code) => self.code(code).map_err(at_first_line),
+            Kind::Link(target) => self.link(target).map_err(at_first_line),
+            Kind::Unreadable(problem) => Err(at_first_line(format!("unverified: {problem}"))),
         }
     }
 
-    fn block(&mut self, info: &str, lines: &[String]) -> Result<(), Wrong> {
+    fn block(&mut self, info: &str, lines: &[String]) -> Result<(), Problem> {
         let words: Vec<&str> = info.split_whitespace().flat_map(|word| word.splitn(2, '=')).collect();
         match words.as_slice() {
             ["console"] => self.console(lines),
             ["diff", "file", path] => self.change(path, lines),
             [language, "file", path] if *language == language_of(path) => self.quote(path, lines),
             [language, "new", path] if *language == language_of(path) => self.create(path, lines),
-            ["json", "database"] => self.database(lines).map_err(above),
-            ["json", "refused", path] => self.broken(path, lines).map_err(above),
+            ["json", "database"] => self.database(lines).map_err(at_first_line),
+            ["json", "refused", path] => self.broken(path, lines).map_err(at_first_line),
             ["text", "refused", path] => self.refusal(path, lines),
             ["text", "movie", id] => self.bytes(id, lines),
             ["text", "tokens"] => {
-                Tokens::parse(&lines.join("\n")).map(drop).map_err(|error| above(error.to_string()))
+                Tokens::parse(&lines.join("\n")).map(drop).map_err(|error| at_first_line(error.to_string()))
             }
-            ["text", "arrows"] => arrows::check(&lines.join("\n")).map_err(above),
-            _ => Err(above(format!(
-                "unverified block `{info}`: no check is known for it in movie-client/tests/docs/check.rs"
+            ["text", "arrows"] => arrows::check(&lines.join("\n")).map_err(at_first_line),
+            _ => Err(at_first_line(format!(
+                "unverified block `{info}`: movie-client/tests/docs/check.rs has no check for it"
             ))),
         }
     }
 
     /// Checks that the file contains the lines of the block.
-    fn quote(&self, path: &str, lines: &[String]) -> Result<(), Wrong> {
-        let file = self.files.read(path).map_err(above)?;
+    fn quote(&self, path: &str, lines: &[String]) -> Result<(), Problem> {
+        let file = self.files.read(path).map_err(at_first_line)?;
         let file: Vec<&str> = file.lines().collect();
         let mut from = 0;
         for range in pieces(lines)? {
@@ -85,16 +85,16 @@ impl Reader {
     }
 
     /// Checks a block with a new file against the finished exercise, and creates the file.
-    fn create(&self, path: &str, lines: &[String]) -> Result<(), Wrong> {
-        let finished = self.files.finished(path).map_err(above)?;
+    fn create(&self, path: &str, lines: &[String]) -> Result<(), Problem> {
+        let finished = self.files.finished(path).map_err(at_first_line)?;
         same(lines, &finished, &format!("the finished {path} has"))?;
         self.files.change(path, &finished);
         Ok(())
     }
 
     /// Applies a block with a diff to its file.
-    fn change(&self, path: &str, lines: &[String]) -> Result<(), Wrong> {
-        let file = self.files.read(path).map_err(above)?;
+    fn change(&self, path: &str, lines: &[String]) -> Result<(), Problem> {
+        let file = self.files.read(path).map_err(at_first_line)?;
         let mut file: Vec<&str> = file.lines().collect();
         let mut from = 0;
         for range in pieces(lines)? {
@@ -113,7 +113,10 @@ impl Reader {
                 }
             }
             if before.is_empty() || before == after {
-                return Err((range.start + 1, "no line says where, or no line changes".to_owned()));
+                return Err((
+                    range.start + 1,
+                    "the change has no context line, or changes no line".to_owned(),
+                ));
             }
             let place = find(&file, from, &before);
             let place = place.map_err(|line| not_in(path, before[line], origins[line]))?;
@@ -138,8 +141,10 @@ impl Reader {
     }
 
     /// Checks the error of the service about a rejected file.
-    fn refusal(&self, path: &str, lines: &[String]) -> Result<(), Wrong> {
-        let Err(error) = self.load(path) else { return Err(above(format!("the service loads {path}"))) };
+    fn refusal(&self, path: &str, lines: &[String]) -> Result<(), Problem> {
+        let Err(error) = self.load(path) else {
+            return Err(at_first_line(format!("the service loads {path}")));
+        };
         same(lines, &error, "the service says")
     }
 
@@ -151,15 +156,15 @@ impl Reader {
     }
 
     /// Checks the wire format of the movie with this id.
-    fn bytes(&self, id: &str, lines: &[String]) -> Result<(), Wrong> {
-        let file = self.files.find("databases/movies.json").map_err(above)?;
-        let movies = json::load(&file).map_err(|error| above(error.to_string()))?;
-        let movie = movies.get(id).ok_or_else(|| above(format!("no movie has the id `{id}`")))?;
+    fn bytes(&self, id: &str, lines: &[String]) -> Result<(), Problem> {
+        let file = self.files.find("databases/movies.json").map_err(at_first_line)?;
+        let movies = json::load(&file).map_err(|error| at_first_line(error.to_string()))?;
+        let movie = movies.get(id).ok_or_else(|| at_first_line(format!("no movie has the id `{id}`")))?;
         same(lines, &wire::dump(&MovieData::from(movie)), "the bytes are")
     }
 
     /// Runs the commands of the block, and compares their output. The output of a successful command may be omitted.
-    fn console(&mut self, lines: &[String]) -> Result<(), Wrong> {
+    fn console(&mut self, lines: &[String]) -> Result<(), Problem> {
         let mut rest = (1..).zip(lines).peekable();
         while let Some((below, line)) = rest.next() {
             let command =
@@ -168,11 +173,11 @@ impl Reader {
             while let Some((_, line)) = rest.next_if(|(_, line)| !line.starts_with("$ ")) {
                 printed.push(line.clone());
             }
-            let command = Command::parse(command, &self.files).map_err(|what| (below, what))?;
-            let outcome = command.run(&self.files, &mut self.service).map_err(|what| (below, what))?;
+            let command = Command::parse(command, &self.files).map_err(|problem| (below, problem))?;
+            let outcome = command.run(&self.files, &mut self.service).map_err(|problem| (below, problem))?;
             if !printed.is_empty() {
                 same(&printed, &outcome.output, "the command prints")
-                    .map_err(|(deeper, what)| (below + deeper, what))?;
+                    .map_err(|(deeper, problem)| (below + deeper, problem))?;
             } else if !outcome.success {
                 return Err((below, format!("the command fails: {}", outcome.output)));
             }
@@ -210,14 +215,15 @@ impl Reader {
     fn link(&self, target: &str) -> Result<(), String> {
         let path = target.split('#').next().unwrap_or_default();
         let document = xtask::root().join(&self.document);
-        let leads_out = target.starts_with("https://");
-        let is_there = leads_out || document.parent().is_some_and(|directory| directory.join(path).exists());
-        is_there.then_some(()).ok_or_else(|| format!("the link leads nowhere: {target}"))
+        let is_external = target.starts_with("https://");
+        let exists = is_external || document.parent().is_some_and(|directory| directory.join(path).exists());
+        exists.then_some(()).ok_or_else(|| format!("the target of the link does not exist: {target}"))
     }
 }
 
-fn above(what: String) -> Wrong {
-    (0, what)
+/// Returns a problem of the first line.
+fn at_first_line(problem: String) -> Problem {
+    (0, problem)
 }
 
 /// Returns whether the service or the client has this flag or environment variable.
@@ -227,11 +233,11 @@ fn is_option(code: &str) -> bool {
 }
 
 fn has_option(command: &clap::Command, name: &str) -> bool {
-    let is_it = |argument: &clap::Arg| {
+    let matches = |argument: &clap::Arg| {
         let is_flag = argument.get_long().is_some_and(|long| name.strip_prefix("--") == Some(long));
         is_flag || argument.get_env().is_some_and(|variable| variable == name)
     };
-    command.get_arguments().any(is_it) || command.get_subcommands().any(|command| has_option(command, name))
+    command.get_arguments().any(matches) || command.get_subcommands().any(|command| has_option(command, name))
 }
 
 fn language_of(path: &str) -> &str {
@@ -243,7 +249,7 @@ fn language_of(path: &str) -> &str {
 }
 
 /// Splits lines at ellipses.
-fn pieces(lines: &[String]) -> Result<Vec<Range<usize>>, Wrong> {
+fn pieces(lines: &[String]) -> Result<Vec<Range<usize>>, Problem> {
     let mut start = 0;
     let mut pieces = Vec::new();
     for piece in lines.split(|line| line.trim() == ELLIPSIS) {
@@ -252,7 +258,7 @@ fn pieces(lines: &[String]) -> Result<Vec<Range<usize>>, Wrong> {
         }
         start += piece.len() + 1;
     }
-    if pieces.is_empty() { Err(above("the block is empty".to_owned())) } else { Ok(pieces) }
+    if pieces.is_empty() { Err(at_first_line("the block is empty".to_owned())) } else { Ok(pieces) }
 }
 
 /// Returns the range of `piece` in a file, or the index of its first line that does not match.
@@ -264,12 +270,12 @@ fn find(file: &[&str], from: usize, piece: &[&str]) -> Result<Range<usize>, usiz
     if fits == piece.len() { Ok(start..start + fits) } else { Err(fits) }
 }
 
-fn not_in(path: &str, line: &str, index: usize) -> Wrong {
+fn not_in(path: &str, line: &str, index: usize) -> Problem {
     (index + 1, format!("{path} does not have the line `{line}` there"))
 }
 
 /// Compares the lines of a block with the expected text.
-fn same(lines: &[String], text: &str, expected: &str) -> Result<(), Wrong> {
+fn same(lines: &[String], text: &str, expected: &str) -> Result<(), Problem> {
     let mut texts = text.lines();
     for (below, line) in (1..).zip(lines) {
         match texts.next() {

@@ -69,12 +69,12 @@ use crate::files::Files;
 
 #[test]
 fn the_readme_is_accurate() {
-    assert_true("README.md");
+    assert_accurate("README.md");
 }
 
 #[test]
 fn the_tutorial_is_accurate() {
-    assert_true("docs/tutorial.md");
+    assert_accurate("docs/tutorial.md");
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn the_other_documents_are_accurate() {
         assert!(pages.iter().any(|page| page == path), "{path} is not checked");
     }
     for path in &pages {
-        assert_true(path);
+        assert_accurate(path);
     }
 }
 
@@ -104,7 +104,8 @@ fn pages() -> Vec<String> {
     pages
 }
 
-fn assert_true(path: &str) {
+/// Asserts that a document is accurate.
+fn assert_accurate(path: &str) {
     let problems = problems(path, &fs::read_to_string(xtask::root().join(path)).unwrap());
     assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
 }
@@ -188,12 +189,15 @@ fn a_broken_path_option_or_link_is_an_error() {
     assert_wrong(&["The path is `/Movie/GetMovie`."], "d.md:1: no call has the path `/Movie/GetMovie`");
     assert_wrong(&["Set `MOVIE_PORT`."], "d.md:1: neither program knows `MOVIE_PORT`");
     assert_wrong(&["Give it `--port 1`."], "d.md:1: neither program knows `--port 1`");
-    assert_wrong(&["See [there](docs/gone.md)."], "d.md:1: the link leads nowhere: docs/gone.md");
+    assert_wrong(
+        &["See [there](docs/gone.md)."],
+        "d.md:1: the target of the link does not exist: docs/gone.md",
+    );
 }
 
 /// Asserts that the first problem of these lines, as the file `d.md`, begins as expected.
 fn assert_wrong(lines: &[&str], expected: &str) {
     let problems = problems("d.md", &lines.join("\n"));
     let first = problems.first().map_or("nothing", String::as_str);
-    assert!(first.starts_with(expected), "{lines:?}\n gave {first}\n not {expected}");
+    assert!(first.starts_with(expected), "{lines:?}\n gave {first}\n expected {expected}");
 }

@@ -54,7 +54,7 @@ pub(crate) fn openssl<'a>(directory: &Path, arguments: impl IntoIterator<Item = 
         }
         Err(error) => {
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
-            let _ = writeln!(io::stderr(), "skipped: there is no openssl");
+            let _ = writeln!(io::stderr(), "skipped: openssl is not installed");
             false
         }
     }

@@ -30,7 +30,7 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Waits for a future, and fails the test after the timeout.
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(TEST_TIMEOUT, future).await.expect("it did not come")
+    tokio::time::timeout(TEST_TIMEOUT, future).await.expect("timed out")
 }
 
 /// Returns the next item of a stream that must not end.
@@ -43,11 +43,11 @@ pub(crate) async fn until(
     changes: &mut ResponseStream<Change>,
     is_last: impl Fn(&Change) -> bool,
 ) -> Vec<Change> {
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     loop {
-        told.push(next(changes).await.unwrap());
-        if told.last().is_some_and(&is_last) {
-            return told;
+        received.push(next(changes).await.unwrap());
+        if received.last().is_some_and(&is_last) {
+            return received;
         }
     }
 }

@@ -128,17 +128,18 @@ mod tests {
     fn a_warm_up_may_be_zero_and_a_rate_excludes_concurrency() {
         assert_eq!(parse("bench --warm-up 0").unwrap().warm_up, Duration::ZERO);
         assert_eq!(parse("bench --rate 5").unwrap().concurrency, 10);
-        for wrong in ["--rate 5 --concurrency 2", "--rate 0", "--calls 0", "--duration 0s", "--connections 0"]
+        for invalid in
+            ["--rate 5 --concurrency 2", "--rate 0", "--calls 0", "--duration 0s", "--connections 0"]
         {
-            assert!(parse(&format!("bench {wrong}")).is_err(), "{wrong}");
+            assert!(parse(&format!("bench {invalid}")).is_err(), "{invalid}");
         }
     }
 
     #[test]
     fn a_duration_is_at_most_30_days() {
         assert_eq!(parse("bench --duration 30days").unwrap().duration, Some(MAX_DURATION));
-        for wrong in ["--duration 500000000000y", "--warm-up 500000000000y", "--duration 31days"] {
-            let error = parse(&format!("bench {wrong}")).unwrap_err().to_string();
+        for invalid in ["--duration 500000000000y", "--warm-up 500000000000y", "--duration 31days"] {
+            let error = parse(&format!("bench {invalid}")).unwrap_err().to_string();
             assert!(error.contains("at most 30 days"), "{error}");
         }
     }

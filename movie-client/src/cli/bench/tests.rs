@@ -35,7 +35,7 @@ struct Server {
     refuses_every: Option<u64>,
     /// Every response whose number is a multiple of this has another movie.
     mistakes_every: Option<u64>,
-    calls: AtomicU64,
+    calls: Arc<AtomicU64>,
     connected: Arc<AtomicU64>,
 }
 
@@ -342,15 +342,26 @@ async fn interrupted_calls_count_with_their_age() {
 async fn an_interruption_before_the_measurement_prints_no_report() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let preparing = Config::new([silent.local_addr().unwrap().to_string().parse().unwrap()]);
-    let warming_up = Server::default().start().await;
-    for config in [preparing, warming_up] {
-        let args = Bench { warm_up: Duration::from_hours(1), ..args(1) };
-        let interrupted = sleep(Duration::from_millis(200));
-        let mut out = Vec::new();
-        let ended = bench_until(interrupted, &config, &args, &JSON_OUTPUT, &mut out);
-        let ended = timeout(Duration::from_mins(1), ended).await.expect("it did not end");
-        assert_eq!((ended.unwrap(), out), (Exit::Interrupted, Vec::new()));
-    }
+    assert_interrupted_early(preparing, async { drop(silent.accept().await) }).await;
+
+    let calls = Arc::<AtomicU64>::default();
+    let warming_up = Server { calls: Arc::clone(&calls), ..Server::default() }.start().await;
+    // The preparation makes two calls.
+    let warm_up_calls = async {
+        while calls.load(Ordering::Relaxed) < 10 {
+            tokio::task::yield_now().await;
+        }
+    };
+    assert_interrupted_early(warming_up, warm_up_calls).await;
+}
+
+/// Asserts that a benchmark prints no report if it is interrupted at this time of its preparation or warm-up.
+async fn assert_interrupted_early(config: Config, interrupted: impl Future<Output = ()>) {
+    let args = Bench { warm_up: Duration::from_hours(1), ..args(1) };
+    let mut out = Vec::new();
+    let ended = bench_until(interrupted, &config, &args, &JSON_OUTPUT, &mut out);
+    let ended = timeout(Duration::from_mins(1), ended).await.expect("it did not end");
+    assert_eq!((ended.unwrap(), out), (Exit::Interrupted, Vec::new()));
 }
 
 #[tokio::test]

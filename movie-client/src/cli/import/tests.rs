@@ -30,7 +30,7 @@ fn read(files: &[PathBuf]) -> Result<(Vec<Movie>, Vec<String>)> {
 }
 
 fn read_with_ids(files: &[PathBuf], make_ids: bool) -> Result<(Vec<Movie>, Vec<String>)> {
-    let (mut movies, mut wrong) = (Vec::new(), Vec::new());
+    let (mut movies, mut invalid) = (Vec::new(), Vec::new());
     reader::read(files, make_ids, &ProgressBar::hidden(), &mut |row| {
         let (at, reason) = match row {
             Row::MissingFile(_) => return Ok(()),
@@ -44,10 +44,10 @@ fn read_with_ids(files: &[PathBuf], make_ids: bool) -> Result<(Vec<Movie>, Vec<S
             }
         };
         let file = Path::new(&*at.file).file_name().unwrap().display();
-        wrong.push(format!("{file}:{}: {reason}", at.line));
+        invalid.push(format!("{file}:{}: {reason}", at.line));
         Ok(())
     })?;
-    Ok((movies, wrong))
+    Ok((movies, invalid))
 }
 
 fn read_text(text: impl AsRef<[u8]>) -> Result<(Vec<Movie>, Vec<String>)> {
@@ -75,7 +75,7 @@ fn words(words: &[&str]) -> Vec<String> {
 
 #[test]
 fn imdb_movies_have_their_ratings_and_directors() {
-    let (movies, wrong) = read(&[sample("imdb/title.basics.tsv")]).unwrap();
+    let (movies, invalid) = read(&[sample("imdb/title.basics.tsv")]).unwrap();
     assert_eq!(ids(&movies), ["tt0000101", "tt0000103", "tt0000106", "tt0000107", "tt10000110"]);
     let expected = Movie {
         id: "tt0000101".into(),
@@ -100,7 +100,7 @@ fn imdb_movies_have_their_ratings_and_directors() {
         "title.basics.tsv:6: `runtimeMinutes` is `ninety`, expected a number",
         "title.basics.tsv:9: `tconst` is `0000108`, expected tt and a number",
     ];
-    assert_eq!(wrong, expected);
+    assert_eq!(invalid, expected);
 }
 
 #[test]
@@ -112,15 +112,15 @@ fn compressed_files_are_read_under_any_name_and_related_files_are_optional() {
     };
     let titles = folder.path().join("titles");
     pack("title.basics.tsv", "titles");
-    let (movies, wrong) = read(slice::from_ref(&titles)).unwrap();
-    assert_eq!((movies.len(), wrong.len()), (5, 3));
+    let (movies, invalid) = read(slice::from_ref(&titles)).unwrap();
+    assert_eq!((movies.len(), invalid.len()), (5, 3));
     assert!(movies.iter().all(|movie| movie.rating.is_none() && movie.director.is_empty()));
     for name in ["title.ratings.tsv", "title.crew.tsv", "name.basics.tsv"] {
         pack(name, &format!("{name}.gz"));
     }
     let unpacked = read(&[sample("imdb/title.basics.tsv")]).unwrap();
-    let (movies, wrong) = read(&[titles]).unwrap();
-    assert_eq!((movies, wrong.len()), (unpacked.0, unpacked.1.len()));
+    let (movies, invalid) = read(&[titles]).unwrap();
+    assert_eq!((movies, invalid.len()), (unpacked.0, unpacked.1.len()));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn a_list_of_directors_is_limited_in_length() {
 
 #[test]
 fn movielens_movies_have_their_mean_ratings_and_imdb_ids() {
-    let (movies, wrong) = read(&[sample("movielens/movies.csv")]).unwrap();
+    let (movies, invalid) = read(&[sample("movielens/movies.csv")]).unwrap();
     let expected = [
         ("tt0000101", "The Lamplighter's Daughter", Some(1931), Some(7.5), words(&["Drama", "Romance"])),
         ("movielens-2", "Owl at Noon", Some(1964), Some(1.0), vec![]),
@@ -164,7 +164,7 @@ fn movielens_movies_have_their_mean_ratings_and_imdb_ids() {
         "movies.csv:5: 4 columns, expected 3",
         "movies.csv:6: `movieId` is `five`, expected a number",
     ];
-    assert_eq!(wrong, expected);
+    assert_eq!(invalid, expected);
 }
 
 #[test]
@@ -182,8 +182,8 @@ fn a_table_rewritten_by_pandas_r_or_libreoffice_has_the_same_movies() {
         "libreoffice.tsv",
         "libreoffice-quoted.tsv",
     ] {
-        let (movies, wrong) = read(&[sample("rewritten").join(name)]).unwrap();
-        assert_eq!((movies, wrong), (original.clone(), vec![]), "{name}");
+        let (movies, invalid) = read(&[sample("rewritten").join(name)]).unwrap();
+        assert_eq!((movies, invalid), (original.clone(), vec![]), "{name}");
     }
 }
 
@@ -197,7 +197,7 @@ fn movielens_tables_may_have_quoted_headers_missing_values_and_fractions_of_zero
     );
     write("ratings.csv", "\"movieId\",\"rating\"\n7.0,4\n");
     write("links.csv", "\"movieId\",\"imdbId\"\n7,101.0\n8.0,\n");
-    let (movies, wrong) = read(&[folder.path().join("movies.csv")]).unwrap();
+    let (movies, invalid) = read(&[folder.path().join("movies.csv")]).unwrap();
     let owl = Movie {
         id: "tt0000101".into(),
         title: "The Owl".into(),
@@ -206,7 +206,7 @@ fn movielens_tables_may_have_quoted_headers_missing_values_and_fractions_of_zero
         ..Movie::default()
     };
     let rain = Movie { id: "movielens-8".into(), title: "Rain".into(), ..Movie::default() };
-    assert_eq!((movies, wrong), (vec![owl, rain], vec![]));
+    assert_eq!((movies, invalid), (vec![owl, rain], vec![]));
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_number_with_a_fraction_is_not_a_whole_number() {
 
 #[test]
 fn a_title_is_split_from_its_year_and_its_article_is_moved_to_the_front() {
-    let taken = |title: &str| {
+    let imported = |title: &str| {
         let (movies, _) = read_text(format!("movieId,title,genres\n1,\"{title}\",\n")).unwrap();
         (movies[0].title.clone(), movies[0].year)
     };
@@ -237,7 +237,7 @@ fn a_title_is_split_from_its_year_and_its_article_is_moved_to_the_front() {
         ("(1999)", "", Some(1999)),
         (", The", "The ", None),
     ] {
-        assert_eq!(taken(title), (expected.to_owned(), year), "{title}");
+        assert_eq!(imported(title), (expected.to_owned(), year), "{title}");
     }
 }
 
@@ -251,7 +251,7 @@ fn an_invalid_movie_of_a_database_does_not_affect_the_others() {
         {"id": "3", "title": 3}, {"id": "4", "title": "D", "runtime_minutes": -1},
         {"id": 5, "title": "E", "year": 1894.0, "runtime_minutes": 1e2}, {"id": -6}
     ]}"#;
-    let (movies, wrong) = read_text(text).unwrap();
+    let (movies, invalid) = read_text(text).unwrap();
     assert_eq!(ids(&movies), ["1", "5", "-6"]);
     assert_eq!((movies[0].rating, movies[0].year, movies[0].etag.as_str()), (Some(8.8), None, ""));
     assert_eq!((movies[1].year, movies[1].runtime_minutes), (Some(1894), Some(100)));
@@ -261,7 +261,7 @@ fn an_invalid_movie_of_a_database_does_not_affect_the_others() {
         "file:6: expected `title` to be a string",
         "file:6: expected `runtime_minutes` to be a whole number",
     ];
-    assert_eq!(wrong, expected);
+    assert_eq!(invalid, expected);
     let (movies, _) = read_text("[\n{\"id\": \"1\"},\n{\"id\": \"2\"}\n]\n").unwrap();
     assert_eq!(ids(&movies), ["1", "2"]);
 }
@@ -269,8 +269,8 @@ fn an_invalid_movie_of_a_database_does_not_affect_the_others() {
 #[test]
 fn the_databases_of_the_project_can_be_read() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../databases");
-    let (movies, wrong) = read(&[folder.join("movies.json"), folder.join("films.json")]).unwrap();
-    assert_eq!((movies.len(), wrong.len()), (7 + 17_470, 0));
+    let (movies, invalid) = read(&[folder.join("movies.json"), folder.join("films.json")]).unwrap();
+    assert_eq!((movies.len(), invalid.len()), (7 + 17_470, 0));
 }
 
 #[test]
@@ -295,7 +295,7 @@ fn a_malformed_document_fails_with_its_line_and_column() {
 fn an_invalid_line_of_ndjson_does_not_affect_the_others() {
     let text = b"\xef\xbb\xbf{\"id\": \"1\", \"title\": \"A\", \"create_time\": \"2024-01-01T00:00:00Z\"}\r\n\r\n{\"id\": 2.5}\n\
         {\"id\": \"3\", \"title\": }\n[]\n{\"id\": \"\xff\"}\n{\"id\": \"7\", \"title\": \"G\"}";
-    let (movies, wrong) = read_text(text).unwrap();
+    let (movies, invalid) = read_text(text).unwrap();
     assert_eq!(ids(&movies), ["1", "7"]);
     let expected = [
         "file:3: expected `id` to be a string or a whole number",
@@ -303,11 +303,11 @@ fn an_invalid_line_of_ndjson_does_not_affect_the_others() {
         "file:5: expected a movie: `{…}`",
         "file:6: invalid unicode code point at column 9",
     ];
-    assert_eq!(wrong, expected);
+    assert_eq!(invalid, expected);
     let long = format!("{{\"id\": \"{}\"}}\n{{\"id\": \"2\"}}\n", "1".repeat(source::MAX_RECORD_BYTES));
-    let (movies, wrong) = read_text(format!("{{\"id\": 1}}\n{long}")).unwrap();
+    let (movies, invalid) = read_text(format!("{{\"id\": 1}}\n{long}")).unwrap();
     assert_eq!(
-        (movies.len(), &wrong[..]),
+        (movies.len(), &invalid[..]),
         (2, &["file:2: the line has more than 1048576 bytes".to_owned()][..])
     );
 }
@@ -318,9 +318,9 @@ fn a_file_with_the_extension_of_ndjson_is_ndjson() {
     for name in ["a.ndjson", "a.jsonl"] {
         let file = folder.path().join(name);
         fs::write(&file, "{\"id\":\n\n{\"id\": \"2\"}\n").unwrap();
-        let (movies, wrong) = read(&[file]).unwrap();
+        let (movies, invalid) = read(&[file]).unwrap();
         assert_eq!(
-            (ids(&movies), wrong),
+            (ids(&movies), invalid),
             (vec!["2"], vec![format!("{name}:1: EOF while parsing a value at column 6")])
         );
     }
@@ -334,10 +334,10 @@ fn a_file_may_have_several_documents_over_any_number_of_lines() {
     for name in ["movies", "movies.json", "movies.ndjson"] {
         let file = folder.path().join(name);
         fs::write(&file, text).unwrap();
-        let (movies, wrong) = read(&[file]).unwrap();
+        let (movies, invalid) = read(&[file]).unwrap();
         assert_eq!(ids(&movies), ["1", "3", "4", "5", "6"]);
         assert_eq!(
-            (movies[0].title.as_str(), wrong),
+            (movies[0].title.as_str(), invalid),
             ("A", vec![format!("{name}:5: expected `year` to be a whole number")])
         );
     }
@@ -404,8 +404,8 @@ fn utf_16_with_a_byte_order_mark_is_read() {
         let little: Vec<_> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
         let big: Vec<_> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
         for bytes in [gzip(&little), little, big] {
-            let (movies, wrong) = read_text(bytes).unwrap();
-            assert_eq!((movies[0].title.as_str(), movies.len(), wrong), ("Élan 😀", 1, vec![]), "{text}");
+            let (movies, invalid) = read_text(bytes).unwrap();
+            assert_eq!((movies[0].title.as_str(), movies.len(), invalid), ("Élan 😀", 1, vec![]), "{text}");
         }
     }
 }

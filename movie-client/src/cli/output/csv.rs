@@ -94,9 +94,9 @@ impl<W: Write> Print for Csv<W> {
 
     fn properties(&mut self, properties: &[(&'static str, Property)]) -> io::Result<()> {
         self.record(["name", "value"])?;
-        properties.iter().try_for_each(|(name, fact)| {
+        properties.iter().try_for_each(|(name, value)| {
             self.text(name)?;
-            self.text(&fact.to_string())?;
+            self.text(&value.to_string())?;
             self.writer.write_record(None::<&str>).map_err(error)
         })
     }

@@ -34,9 +34,9 @@ impl OutputOptions {
     /// are used if the terminal supports them and `NO_COLOR` is not set (<https://no-color.org>).
     #[must_use]
     pub fn of(format: Option<Format>, terminal: &Term) -> Self {
-        let suits = if terminal.is_term() { Format::Table } else { Format::Ndjson };
+        let default = if terminal.is_term() { Format::Table } else { Format::Ndjson };
         Self {
-            format: format.unwrap_or(suits),
+            format: format.unwrap_or(default),
             width: terminal.is_term().then(|| terminal.size().1.into()),
             colours: terminal.features().colors_supported(),
         }
@@ -60,14 +60,14 @@ mod tests {
     #[test]
     fn without_a_terminal_the_default_is_ndjson_without_colours() {
         let file = || tempfile::tempfile().unwrap();
-        let form = OutputOptions::of(None, &Term::read_write_pair(file(), file()));
-        assert_eq!(form, OutputOptions { format: Format::Ndjson, width: None, colours: false });
+        let options = OutputOptions::of(None, &Term::read_write_pair(file(), file()));
+        assert_eq!(options, OutputOptions { format: Format::Ndjson, width: None, colours: false });
     }
 
     #[test]
     fn the_requested_format_is_used() {
         let file = || tempfile::tempfile().unwrap();
-        let form = OutputOptions::of(Some(Format::Table), &Term::read_write_pair(file(), file()));
-        assert_eq!(form, OutputOptions { format: Format::Table, width: None, colours: false });
+        let options = OutputOptions::of(Some(Format::Table), &Term::read_write_pair(file(), file()));
+        assert_eq!(options, OutputOptions { format: Format::Table, width: None, colours: false });
     }
 }

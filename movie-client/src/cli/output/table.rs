@@ -107,7 +107,7 @@ impl<W: Write> Print for Table<W> {
     }
 
     fn properties(&mut self, properties: &[(&'static str, Property)]) -> io::Result<()> {
-        let properties: Vec<_> = properties.iter().map(|(name, fact)| (*name, fact.to_string())).collect();
+        let properties: Vec<_> = properties.iter().map(|(name, value)| (*name, value.to_string())).collect();
         self.print_properties(&properties)
     }
 

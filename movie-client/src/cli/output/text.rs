@@ -28,7 +28,7 @@ impl<W: Write> Print for Text<W> {
     fn properties(&mut self, properties: &[(&'static str, Property)]) -> io::Result<()> {
         properties
             .iter()
-            .try_for_each(|(name, fact)| writeln!(self.out, "{name}: {}", line(&fact.to_string())))
+            .try_for_each(|(name, value)| writeln!(self.out, "{name}: {}", line(&value.to_string())))
     }
 
     fn row(&mut self, row: Row<'_>) -> io::Result<()> {

@@ -40,7 +40,7 @@ fn assert_fails(outcome: &Outcome, exit: i32, parts: &[&str]) {
     let Outcome { code, stdout, stderr } = outcome;
     assert_eq!((*code, stdout.as_str()), (Some(exit), ""), "{stderr}");
     let lines = stderr.trim_end().lines().count();
-    assert!(stderr.starts_with("error: ") && lines <= 2, "not one line or two: {stderr}");
+    assert!(stderr.starts_with("error: ") && lines <= 2, "expected one or two lines: {stderr}");
     for part in parts {
         assert!(stderr.contains(part), "{part:?} is missing: {stderr}");
     }
@@ -126,9 +126,8 @@ async fn a_closed_standard_output_is_an_error() {
 
 #[tokio::test]
 async fn an_unreachable_service_is_reported_with_its_address_and_a_hint() {
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    let outcome = outcome(&mut client(&nobody)).await;
-    assert_fails(&outcome, 5, &[&nobody.to_string(), "refused", "cargo run -p movie-service"]);
+    let outcome = outcome(&mut client(&UNREACHABLE_ADDRESS)).await;
+    assert_fails(&outcome, 5, &[UNREACHABLE_ADDRESS, "refused", "cargo run -p movie-service"]);
 }
 
 #[tokio::test]
@@ -217,11 +216,11 @@ async fn empty() -> std::net::SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let (socket, _) = listener.accept().await.unwrap();
-        let answer = service_fn(async |_| {
-            let answer = hyper::Response::builder().header("content-type", "application/grpc");
-            answer.header("grpc-status", "0").body(Empty::<Bytes>::new())
+        let respond = service_fn(async |_| {
+            let response = hyper::Response::builder().header("content-type", "application/grpc");
+            response.header("grpc-status", "0").body(Empty::<Bytes>::new())
         });
-        http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), answer).await
+        http2::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(socket), respond).await
     });
     address
 }
@@ -239,8 +238,8 @@ async fn a_lookup_ends_with_its_responses_even_if_standard_input_is_open() {
 
 #[tokio::test]
 async fn an_invalid_id_is_rejected_with_the_message_of_the_service() {
-    let says = Status::invalid_argument("id: expected 1 to 100 characters");
-    let service = ScriptedServer::always([Step::End(says)]).await;
+    let status = Status::invalid_argument("id: expected 1 to 100 characters");
+    let service = ScriptedServer::always([Step::End(status)]).await;
     let outcome = outcome(client(&service.address).args(["get", "7"])).await;
     assert_fails(&outcome, 3, &["error: id: expected 1 to 100 characters"]);
 }

@@ -29,7 +29,7 @@ impl Running {
     async fn line(&mut self) -> String {
         let mut line = String::new();
         let read = timeout(Duration::from_secs(30), self.stdout.read_line(&mut line)).await;
-        read.expect("no line comes").unwrap();
+        read.expect("no line was printed").unwrap();
         line
     }
 
@@ -66,7 +66,7 @@ async fn an_interruption_ends_a_long_list_between_two_lines() {
     list.interrupt();
     let (code, stdout, stderr) = list.end().await;
     assert_eq!((code, stderr.as_str()), (Some(130), ""));
-    assert!(stdout.lines().count() < 17_469, "it went on to the end");
+    assert!(stdout.lines().count() < 17_469, "the list was not interrupted");
     let end = stdout.lines().next_back().unwrap();
     assert!(stdout.ends_with("}\n") && end.starts_with("{\"title\":"), "{end}");
 }
@@ -139,7 +139,7 @@ async fn an_interrupted_measurement_prints_its_report() {
     let mut printed = BufReader::new(bench.child.stderr.take().unwrap()).lines();
     for _ in 0..100 {
         let line = timeout(Duration::from_secs(30), printed.next_line()).await;
-        line.expect("no line comes").unwrap().unwrap();
+        line.expect("no line was printed").unwrap().unwrap();
     }
     tokio::spawn(async move { while let Ok(Some(_)) = printed.next_line().await {} });
     bench.interrupt();
@@ -160,7 +160,7 @@ async fn an_interruption_before_the_measurement_prints_a_warning() {
         let mut printed = BufReader::new(bench.child.stderr.take().unwrap()).lines();
         let next = async |printed: &mut Lines<_>| {
             let line = timeout(Duration::from_secs(30), printed.next_line()).await;
-            line.expect("no line comes").unwrap().expect("the end comes first")
+            line.expect("no line was printed").unwrap().expect("the end comes first")
         };
         for _ in 0..times {
             while !next(&mut printed).await.contains(until) {}

@@ -87,7 +87,7 @@ async fn a_list_is_a_table_that_fits_and_has_a_bold_header() {
     columns(&strip_ansi_codes(lines[0]));
     let widths = lines.iter().map(|line| measure_text_width(line));
     assert!(widths.clone().all(|width| width <= 80), "{sent}");
-    assert!(widths.max() > Some(72), "there is room left: {sent}");
+    assert!(widths.max() > Some(72), "the table is too narrow: {sent}");
 }
 
 #[tokio::test]
@@ -140,7 +140,7 @@ async fn an_import_shows_a_progress_bar_and_clears_it() {
     let films = workspace("databases/films.json");
     let (code, sent) = on_terminal(client(&service.address).arg("import").arg(films)).await;
     assert_eq!(code, Some(0), "{sent}");
-    let (progress, outcome) = sent.rsplit_once(CLEAR_LINE).expect("the bar is taken away");
+    let (progress, outcome) = sent.rsplit_once(CLEAR_LINE).expect("the progress bar is not cleared");
     for part in ["MiB", "█", " movies, ", "/s", " left"] {
         assert!(progress.contains(part), "no {part}: {sent:?}");
     }
@@ -166,7 +166,7 @@ async fn an_interrupted_import_clears_its_progress_bar() {
     });
     let (code, sent) = on_terminal_until(client(&service.address).arg("import").arg(file), Some("/s")).await;
     assert_eq!(code, Some(130), "{sent:?}");
-    let (_, printed) = sent.rsplit_once(CLEAR_LINE).expect("the bar is taken away");
+    let (_, printed) = sent.rsplit_once(CLEAR_LINE).expect("the progress bar is not cleared");
     assert!(printed.starts_with("so far ") && printed.lines().count() == 1, "{printed:?}");
     drop(writer.join());
 }
@@ -176,7 +176,7 @@ async fn a_measurement_shows_a_progress_bar_and_clears_it() {
     let bench = ["bench", "--duration", "1s", "--warm-up", "500ms", "--concurrency", "1"];
     let (code, sent) = on_terminal(client(&over("movies.json")).args(bench)).await;
     assert_eq!(code, Some(0), "{sent}");
-    let (progress, report) = sent.rsplit_once(CLEAR_LINE).expect("the bar is taken away");
+    let (progress, report) = sent.rsplit_once(CLEAR_LINE).expect("the progress bar is not cleared");
     for part in ["warming up", " s left, ", " calls/s, p99 "] {
         assert!(progress.contains(part), "no {part}: {sent:?}");
     }

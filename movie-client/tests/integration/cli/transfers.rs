@@ -109,12 +109,12 @@ async fn an_export_of_the_films_equals_their_database_and_has_default_permission
     let printed = format!("17470 movies written to {}\n", path.display());
     assert_eq!((to_file.code, to_file.stdout.as_str(), to_file.stderr), (Some(0), "", printed));
     let original = fs::read_to_string(workspace("databases/films.json")).unwrap();
-    assert!(fs::read_to_string(&path).unwrap() == original, "it differs");
+    assert!(fs::read_to_string(&path).unwrap() == original, "the export differs");
     for arguments in [&["export"][..], &["export", "-"]] {
         let to_stdout =
             outcome(client(&over("films.json")).current_dir(directory.path()).args(arguments)).await;
         assert_eq!((to_stdout.code, to_stdout.stderr.as_str()), (Some(0), ""));
-        assert!(to_stdout.stdout == original, "it differs");
+        assert!(to_stdout.stdout == original, "the export differs");
     }
     let another = directory.path().join("another");
     fs::write(&another, "").unwrap();
@@ -140,12 +140,12 @@ async fn a_failed_export_leaves_the_old_file_and_no_temporary_file() {
     assert_eq!(cut.code, Some(5), "{}", cut.stderr);
     assert!(is_untouched());
     // A directory has the name of the file.
-    let taken = directory.path().join("taken");
-    fs::create_dir(&taken).unwrap();
-    fs::write(taken.join("kept"), "").unwrap();
-    let to_directory = outcome(client(&over("movies.json")).arg("export").arg(&taken)).await;
+    let subdirectory = directory.path().join("subdirectory");
+    fs::create_dir(&subdirectory).unwrap();
+    fs::write(subdirectory.join("file"), "").unwrap();
+    let to_directory = outcome(client(&over("movies.json")).arg("export").arg(&subdirectory)).await;
     assert_eq!(to_directory.code, Some(8));
-    let error = format!("error: cannot write {}: ", taken.display());
+    let error = format!("error: cannot write {}: ", subdirectory.display());
     assert!(to_directory.stderr.starts_with(&error), "{}", to_directory.stderr);
     assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
     // The directory does not exist.
@@ -171,7 +171,7 @@ async fn an_export_replaces_the_target_of_a_symbolic_link_and_keeps_its_mode() {
         let outcome = outcome(client(&over("films.json")).arg("export").arg(path(link))).await;
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
         let original = fs::read_to_string(workspace("databases/films.json")).unwrap();
-        assert!(fs::read_to_string(path(file)).unwrap() == original, "it differs");
+        assert!(fs::read_to_string(path(file)).unwrap() == original, "the export differs");
         assert!(fs::symlink_metadata(path(link)).unwrap().is_symlink());
     }
     assert_eq!(fs::metadata(path("data/old.json")).unwrap().permissions().mode() & 0o777, 0o640);
@@ -194,6 +194,6 @@ async fn an_export_writes_into_a_named_pipe() {
     assert_eq!((outcome.code, outcome.stderr), (Some(0), printed));
     // The reader would wait for ever if the pipe had been replaced.
     assert!(!fs::metadata(&pipe).unwrap().is_file() && fs::symlink_metadata(&link).unwrap().is_symlink());
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "nothing is left beside it");
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "the directory has another file");
     assert!(reader.join().unwrap() == fs::read_to_string(workspace("databases/films.json")).unwrap());
 }

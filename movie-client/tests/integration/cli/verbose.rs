@@ -45,7 +45,7 @@ impl Files {
 
 /// Returns the logged steps without their times.
 fn steps(stderr: &str) -> Vec<&str> {
-    stderr.lines().map(|line| line.split_once(" ms  ").expect("a time comes first").1).collect()
+    stderr.lines().map(|line| line.split_once(" ms  ").expect("expected a time and a step").1).collect()
 }
 
 /// Asserts that each line begins as expected.
@@ -76,8 +76,11 @@ async fn verbose_logs_each_step_of_an_encrypted_call_with_its_duration() {
     // The system determines the order of the addresses.
     let steps: Vec<_> = steps.into_iter().filter(|step| !step.starts_with("no connection to")).collect();
     let connected = format!("connected to localhost:{port} (127.0.0.1) in ");
-    let answered = format!("first response from localhost:{port} (127.0.0.1) in ");
-    assert_lines(&steps, &["resolved localhost in ", &connected, "encrypted with TLS 1.3 in ", &answered]);
+    let first_response = format!("first response from localhost:{port} (127.0.0.1) in ");
+    assert_lines(
+        &steps,
+        &["resolved localhost in ", &connected, "encrypted with TLS 1.3 in ", &first_response],
+    );
 }
 
 #[tokio::test]
@@ -170,18 +173,18 @@ async fn invalid_environment_variables_are_quoted_but_never_a_token() {
 
 #[tokio::test]
 async fn the_token_authenticates_the_caller_and_is_never_printed() {
-    let made = token::make("reader", Role::Reader).ok().unwrap();
-    let service = Service::with_tokens("movies.json", &made.line);
+    let created = token::make("reader", Role::Reader).ok().unwrap();
+    let service = Service::with_tokens("movies.json", &created.line);
     let call = async |token: &str, arguments: &[&str]| {
         let mut command = client(&service.address);
         outcome(command.env("MOVIE_TOKEN", token).args(arguments).arg("-v")).await
     };
     for (token, arguments, code) in [
-        (made.token.as_str(), &["get", CREED_ID][..], 0),
-        (&made.token, &["list"], 0),
-        (&made.token, &["create", "--title", "Ran"], 7),
-        (&made.token, &["--help"], 0),
-        (&made.token, &["gte"], 2),
+        (created.token.as_str(), &["get", CREED_ID][..], 0),
+        (&created.token, &["list"], 0),
+        (&created.token, &["create", "--title", "Ran"], 7),
+        (&created.token, &["--help"], 0),
+        (&created.token, &["gte"], 2),
         ("movie_secret", &["get", CREED_ID], 7),
         ("movie_secret", &["bench", "--calls", "1", "--warm-up", "0"], 7),
     ] {

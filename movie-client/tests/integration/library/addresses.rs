@@ -77,23 +77,23 @@ async fn calls_are_distributed_round_robin() {
 
 #[tokio::test]
 async fn writes_skip_an_unreachable_address() {
-    let (_nobody, dead) = unused_address();
-    let alive = service().await;
-    let mut config = config([dead, alive.address]);
+    let (_socket, unreachable) = unused_address();
+    let reachable = service().await;
+    let mut config = config([unreachable, reachable.address]);
     // The call to the other address is not a retry: the call was not sent before.
     config.retry.max_attempts = 1;
     let client = Client::connect(&config).unwrap();
     for _ in 0..6 {
         client.update(movie("a", "A"), &[Field::Title]).await.unwrap();
     }
-    assert_eq!(calls([&alive]), [6]);
+    assert_eq!(calls([&reachable]), [6]);
 }
 
 #[tokio::test]
 async fn an_unreachable_address_is_not_tried_again_for_some_time() {
     // The listener accepts connections and closes them before the TLS handshake.
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
-    let dead = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let unreachable = format!("https://{}", listener.local_addr().unwrap()).parse().unwrap();
     let accepted = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&accepted);
     tokio::spawn(async move {
@@ -101,13 +101,13 @@ async fn an_unreachable_address_is_not_tried_again_for_some_time() {
             count.fetch_add(1, Ordering::Relaxed);
         }
     });
-    let alive = service().await;
-    let mut config = config([alive.address]);
-    config.addresses.insert(0, dead);
+    let reachable = service().await;
+    let mut config = config([reachable.address]);
+    config.addresses.insert(0, unreachable);
     config.tls.authorities = Some(Authority::new().pem().into());
     let started = Instant::now();
     get(&Client::connect(&config).unwrap(), 10).await;
-    assert_eq!(calls([&alive]), [10]);
+    assert_eq!(calls([&reachable]), [10]);
     // The cooldown of a failed peer is five seconds.
     let max = 1 + started.elapsed().as_secs() / 5;
     assert!((1..=max).contains(&(accepted.load(Ordering::Relaxed) as u64)), "{accepted:?}");

@@ -1,13 +1,17 @@
 //! Deadlines of calls to silent servers.
+//!
+//! The clock is paused where nothing is awaited but the deadline. It advances whenever no task can run, so a test that waits for
+//! a response, too, has the real clock.
 
 use std::future::pending;
 use std::net::Ipv4Addr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use movie_client::{Client, Config, Error, Event, Query, Resolver, Start};
 use movie_proto::MovieData;
 use movie_proto::catalog::v1::{self, watch_movies_response};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_stream::StreamExt;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -34,7 +38,7 @@ async fn assert_deadline_exceeded<T: std::fmt::Debug>(
     assert_eq!(expected.to_string(), format!("{address} did not respond within 0.3 seconds"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_call_to_a_silent_server_ends_at_its_deadline() {
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let address = silent.local_addr().unwrap();
@@ -57,7 +61,7 @@ async fn a_call_without_a_response_ends_at_its_deadline() {
     assert_eq!(service.calls().len(), 3);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_call_ends_at_its_deadline_during_name_resolution() {
     let config = Config {
         addresses: vec!["movies.example:3001".parse().unwrap()],
@@ -67,7 +71,7 @@ async fn a_call_ends_at_its_deadline_during_name_resolution() {
     assert_deadline_exceeded("movies.example:3001", with_deadline(config).get("a")).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn connecting_ends_at_its_timeout() {
     // The listener accepts connections and sends nothing.
     let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
@@ -145,19 +149,19 @@ async fn a_list_ends_when_its_next_page_exceeds_the_deadline() {
 
 #[tokio::test]
 async fn a_watch_has_no_deadline() {
-    let timeouts = |revision, event| {
+    let message = |revision, event| {
         Step::message(&v1::WatchMoviesResponse { revision, event: Some(event), resume_token: String::new() })
     };
     let service = ScriptedServer::always([
-        timeouts(7, watch_movies_response::Event::CaughtUp(true)),
+        message(7, watch_movies_response::Event::CaughtUp(true)),
         Step::Pause(3 * DEADLINE),
-        timeouts(8, watch_movies_response::Event::DeletedId("a".into())),
+        message(8, watch_movies_response::Event::DeletedId("a".into())),
         Step::Hang,
     ])
     .await;
     let mut changes = with_deadline(config([service.address])).watch(Start::Now).await.unwrap();
     assert_eq!(next(&mut changes).await.unwrap().event, Event::CaughtUp);
     assert_eq!(next(&mut changes).await.unwrap().event, Event::Deleted("a".into()));
-    let call = service.calls();
-    assert!(call.len() == 1 && !call[0].headers.contains_key("grpc-timeout"));
+    let calls = service.calls();
+    assert!(calls.len() == 1 && !calls[0].headers.contains_key("grpc-timeout"));
 }

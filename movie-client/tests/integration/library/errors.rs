@@ -1,8 +1,10 @@
 //! Errors of calls, for people and for programs.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use movie_client::{Client, Config, Error, Field, Filter, InvalidField, Movie, Query, Start, Token};
+use tokio::net::TcpListener;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -156,12 +158,12 @@ async fn unknown_ids_are_listed() {
 async fn all_invalid_fields_are_listed() {
     let service = Service::writable();
     let client = service.client();
-    let wrong = Movie { rating: Some(11.0), year: Some(u32::MAX), ..movie("a", "") };
-    let error = client.create(wrong).await.unwrap_err();
+    let invalid = Movie { rating: Some(11.0), year: Some(u32::MAX), ..movie("a", "") };
+    let error = client.create(invalid).await.unwrap_err();
     let Error::Invalid { fields, .. } = &error else { panic!("{error:?}") };
-    let names: Vec<_> = fields.iter().map(|wrong| wrong.field.as_str()).collect();
+    let names: Vec<_> = fields.iter().map(|invalid| invalid.field.as_str()).collect();
     assert_eq!(names, ["movie.title", "movie.rating", "movie.year"]);
-    assert!(fields.iter().all(|wrong| wrong.description.starts_with("expected ")), "{fields:?}");
+    assert!(fields.iter().all(|invalid| invalid.description.starts_with("expected ")), "{fields:?}");
     let query = Query { order_by: "director".to_owned(), ..Query::default() };
     let error = client.first_page(query).await.unwrap_err();
     assert!(matches!(&error, Error::Invalid { fields, .. } if fields[0].field == "order_by"), "{error:?}");
@@ -203,9 +205,7 @@ async fn rejected_writes_have_the_reason() {
 async fn compacted_and_future_revisions_are_distinguished() {
     let service = SharedStore::with_change_log(10).start();
     let client = service.client();
-    for number in 0..100 {
-        client.create(movie(&number.to_string(), "A")).await.unwrap();
-    }
+    client.import((0..100).map(|number| movie(&number.to_string(), "A"))).await.unwrap();
     let revision = client.catalog().await.unwrap().revision;
     let compacted =
         |error: &Error| matches!(error, Error::RevisionCompacted { oldest: Some(oldest) } if *oldest > 1);
@@ -259,14 +259,15 @@ async fn an_invalid_configuration_is_rejected_before_any_call() {
     );
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_expired_deadline_is_reported_with_its_duration() {
-    let service = ScriptedServer::always([Step::Hang]).await;
+    let silent = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let address = silent.local_addr().unwrap();
     for (deadline, text) in [(50, "0.05 seconds"), (1000, "1 second")] {
         let deadline = Duration::from_millis(deadline);
-        let client = Client::connect(&Config { deadline, ..config([service.address]) }).unwrap();
+        let client = Client::connect(&Config { deadline, ..config([address]) }).unwrap();
         let error = client.get("a").await.unwrap_err();
-        assert_eq!(error.to_string(), format!("{} did not respond within {text}", service.address));
+        assert_eq!(error.to_string(), format!("{address} did not respond within {text}"));
         assert!(error.is_temporary());
     }
 }

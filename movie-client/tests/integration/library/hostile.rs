@@ -1,4 +1,4 @@
-//! Peers, names and services that misbehave.
+//! Misbehaving peers, name resolution and services.
 
 use std::io;
 use std::sync::Arc;
@@ -47,8 +47,8 @@ async fn a_peer_that_does_not_connect_delays_no_call_while_another_is_connected(
     config.tls.authorities = Some(Authority::new().pem().into());
     config.addresses.insert(0, silent);
     let client = Client::connect(&config).unwrap();
-    for answer in in_time(join_all((0..20).map(|_| client.get("a")))).await {
-        answer.unwrap();
+    for response in in_time(join_all((0..20).map(|_| client.get("a")))).await {
+        response.unwrap();
     }
     assert_eq!(service.calls().len(), 20);
 }
@@ -102,7 +102,8 @@ async fn a_failed_name_resolution_is_retried() {
     in_time(client.get("a")).await.unwrap();
 }
 
-#[tokio::test]
+// The clock advances whenever no task can run: nothing is awaited but timeouts.
+#[tokio::test(start_paused = true)]
 async fn the_connection_error_is_reported_when_the_deadline_leaves_no_time_for_a_retry() {
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("https://localhost:{}", silent.local_addr().unwrap().port());
@@ -145,20 +146,20 @@ async fn a_list_with_a_repeated_page_token_ends() {
 
 #[tokio::test]
 async fn a_lookup_times_out_for_the_service_and_not_for_the_caller() {
-    let answer = v1::LookupMoviesResponse { id: "a".to_owned(), movie: None };
-    let service = ScriptedServer::always([Step::message(&answer), Step::Hang]).await;
+    let response = v1::LookupMoviesResponse { id: "a".to_owned(), movie: None };
+    let service = ScriptedServer::always([Step::message(&response), Step::Hang]).await;
     let client = Client::connect(&Config { deadline: SHORT_TIMEOUT, ..config([service.address]) }).unwrap();
     let ids = tokio_stream::iter(["a".to_owned(), "b".to_owned()]);
-    let mut answers = client.lookup(ids).await.unwrap();
-    in_time(answers.next()).await.unwrap().unwrap();
-    let error = in_time(answers.next()).await.unwrap().unwrap_err();
+    let mut responses = client.lookup(ids).await.unwrap();
+    in_time(responses.next()).await.unwrap().unwrap();
+    let error = in_time(responses.next()).await.unwrap().unwrap_err();
     assert!(matches!(error, Error::DeadlineExceeded { .. }), "{error:?}");
 
     let service = Service::read_only("movies.json");
     let client =
         Client::connect(&Config { deadline: SHORT_TIMEOUT, ..config([service.socket_address()]) }).unwrap();
-    let mut answers = client.lookup(tokio_stream::pending()).await.unwrap();
-    assert!(tokio::time::timeout(SHORT_TIMEOUT * 4, answers.next()).await.is_err());
+    let mut responses = client.lookup(tokio_stream::pending()).await.unwrap();
+    assert!(tokio::time::timeout(SHORT_TIMEOUT * 4, responses.next()).await.is_err());
 }
 
 #[tokio::test]

@@ -40,7 +40,7 @@ async fn behind(pages: impl Into<Vec<Step>>, then: Vec<Step>) -> ScriptedServer 
 /// Returns the error of every call at an address, by name.
 async fn failures(address: SocketAddr) -> Vec<(&'static str, Error)> {
     async fn failed<T>(call: impl Future<Output = Result<T, Error>>) -> Error {
-        in_time(call).await.err().expect("it went well")
+        in_time(call).await.err().expect("the call succeeded")
     }
     // Each call has a client of its own, because the retry budget is limited.
     let client = || client([address]);
@@ -138,15 +138,15 @@ async fn a_call_that_is_rejected_by_a_proxy_or_not_idempotent_is_made_once() {
 
 #[tokio::test]
 async fn a_watch_resumes_when_a_proxy_has_a_backend_again() {
-    fn told(revision: i64) -> Step {
+    fn deleted(revision: i64) -> Step {
         let event = watch_movies_response::Event::DeletedId(revision.to_string());
         Step::message(&v1::WatchMoviesResponse { revision, event: Some(event), resume_token: String::new() })
     }
     let service = ScriptedServer::start(|call| match call.number {
-        0 => vec![told(101), Step::Disconnect],
+        0 => vec![deleted(101), Step::Disconnect],
         // More often than the maximum number of attempts.
         number @ 1..=20 => vec![html(UNAVAILABLE_STATUSES[number % 4])],
-        _ => vec![told(102), Step::Hang],
+        _ => vec![deleted(102), Step::Hang],
     })
     .await;
     let mut changes = client([service.address]).watch(Start::After(100)).await.unwrap();

@@ -111,8 +111,8 @@ async fn a_write_that_was_not_stored_is_retried() {
 
 #[tokio::test]
 async fn an_interrupted_lookup_is_not_retried() {
-    let answer = LookupMoviesResponse { id: "a".into(), movie: None };
-    let service = ScriptedServer::always([Step::message(&answer), Step::Disconnect]).await;
+    let response = LookupMoviesResponse { id: "a".into(), movie: None };
+    let service = ScriptedServer::always([Step::message(&response), Step::Disconnect]).await;
     let ids = tokio_stream::iter(["a".to_owned(), "b".to_owned()]);
     let mut found = client([service.address]).lookup(ids).await.unwrap();
     assert_eq!(next(&mut found).await.unwrap(), ("a".to_owned(), None));
@@ -184,12 +184,12 @@ async fn an_import_is_retried_while_the_service_is_unavailable() {
 
 #[tokio::test]
 async fn a_write_is_sent_once_a_connection_exists() {
-    let (_nobody, gone) = unused_address();
+    let (_socket, unused) = unused_address();
     let service = failing([]).await;
-    let answers = Mutex::new(vec![service.address, gone]);
+    let resolved = Mutex::new(vec![service.address, unused]);
     let look_up = move |_, _| {
-        let mut answers = answers.lock().unwrap();
-        let address = if answers.len() > 1 { answers.pop() } else { answers.first().copied() };
+        let mut resolved = resolved.lock().unwrap();
+        let address = if resolved.len() > 1 { resolved.pop() } else { resolved.first().copied() };
         async move { Ok(address.into_iter().collect()) }
     };
     let config = Config {

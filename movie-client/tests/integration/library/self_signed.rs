@@ -102,7 +102,7 @@ async fn a_trusted_self_signed_certificate_is_accepted_with_or_without_ca_true()
 #[tokio::test]
 async fn an_invalid_self_signed_certificate_is_rejected_with_its_fault() {
     type Change = fn(&mut CertificateParams);
-    let wrong: [(Change, &str); 6] = [
+    let invalid: [(Change, &str); 6] = [
         (|params| params.not_after = date_time_ymd(2001, 2, 3), "it expired on Feb  3 00:00:00 2001 +00:00"),
         (
             |params| params.not_before = date_time_ymd(2999, 1, 1),
@@ -130,7 +130,7 @@ async fn an_invalid_self_signed_certificate_is_rejected_with_its_fault() {
             "its extended key usage lacks serverAuth",
         ),
     ];
-    for (change, reason) in wrong {
+    for (change, reason) in invalid {
         for is_ca in [IsCa::Ca(BasicConstraints::Unconstrained), IsCa::ExplicitNoCa] {
             let certificate = SelfSigned::new(|params| {
                 params.is_ca = is_ca;
@@ -138,7 +138,7 @@ async fn an_invalid_self_signed_certificate_is_rejected_with_its_fault() {
             });
             let error = certificate.call_service().await.unwrap_err();
             assert!(
-                matches!(&error, Error::UntrustedCertificate { reason: said, .. } if said == reason),
+                matches!(&error, Error::UntrustedCertificate { reason: actual, .. } if actual == reason),
                 "{error}"
             );
         }

@@ -126,13 +126,13 @@ async fn a_missing_or_untrusted_client_certificate_is_reported() {
     let Identity { certificate, .. } = identity(&authority, "a");
     let other = identity(&authority, "a").key;
     let encrypted = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
-    for (key, said) in [
+    for (key, expected) in [
         ("no key".into(), "the client's key has no private key in PEM"),
         (encrypted.into(), "the client's private key is encrypted; decrypt it with `openssl pkey`"),
         (other, "the client's key does not match its certificate"),
     ] {
         config.tls.identity = Some(Identity { certificate: certificate.clone(), key });
-        assert_eq!(count(&config).await.unwrap_err(), Error::Config(said.to_owned()));
+        assert_eq!(count(&config).await.unwrap_err(), Error::Config(expected.to_owned()));
     }
 }
 

@@ -372,21 +372,21 @@ async fn a_watch_resumes_with_its_last_resume_token() {
     assert_eq!(service.calls().iter().map(token).collect::<Vec<_>>(), ["earlier", "second"]);
 }
 
+/// Adds movies with this title.
+async fn add(client: &Client, title: &str, count: usize) {
+    let movies = (0..count).map(|number| movie(&format!("{title} {number}"), title));
+    client.import(movies).await.unwrap();
+}
+
 /// Replaces the store of a service by another one with movies of its own, and fewer, as many, or more changes.
 async fn replaced(lost: usize, new: usize) {
     let old = Service::writable();
     let replacement = Service::writable();
     for service in [&old, &replacement] {
-        for number in 0..20 {
-            service.client().create(movie(&format!("old {number}"), "old")).await.unwrap();
-        }
+        add(&service.client(), "old", 20).await;
     }
-    for number in 0..lost {
-        old.client().create(movie(&format!("lost {number}"), "lost")).await.unwrap();
-    }
-    for number in 0..new {
-        replacement.client().create(movie(&format!("new {number}"), "new")).await.unwrap();
-    }
+    add(&old.client(), "lost", lost).await;
+    add(&replacement.client(), "new", new).await;
     let proxy = Proxy::to(old.socket_address()).await;
     let client = client([proxy.address]);
     let mut copy = client.watch(Start::FullCopy).await.unwrap();
@@ -427,9 +427,10 @@ async fn a_copy_restarts_when_its_changes_were_compacted() {
     let mut received = until(&mut copy, is_caught_up).await;
     proxy.limit_bytes(|| 0);
     proxy.disconnect();
-    for number in 0..100 {
-        direct.put(movie(&format!("id {}", number % 60), &format!("later {number}"))).await.unwrap();
-    }
+    direct
+        .import((0..100).map(|number| movie(&format!("id {}", number % 60), &format!("later {number}"))))
+        .await
+        .unwrap();
     direct.create(movie(LAST_ID, LAST_ID)).await.unwrap();
     proxy.limit_bytes(|| usize::MAX);
     received.extend(until(&mut copy, is_caught_up).await);

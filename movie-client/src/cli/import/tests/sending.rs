@@ -80,16 +80,16 @@ async fn imports_with_most_or_all_rows_rejected_have_their_own_exit_codes() {
     let file = folder.path().join("movies.ndjson");
     let options = OutputOptions { format: Format::Csv, width: None, colours: false };
     let good = "{\"id\": 1, \"title\": \"A\"}\n";
-    let (untitled, wrong, without_id) = ("{\"id\": 2}\n", "{\"id\": true}\n", "{\"title\": \"A\"}\n");
+    let (untitled, invalid, without_id) = ("{\"id\": 2}\n", "{\"id\": true}\n", "{\"title\": \"A\"}\n");
     for (rows, expected) in [
         (&[untitled][..], Exit::Refused),
-        (&[wrong], Exit::Refused),
-        (&[without_id, wrong], Exit::Refused),
-        (&[untitled, good, wrong], Exit::MostRowsRejected),
+        (&[invalid], Exit::Refused),
+        (&[without_id, invalid], Exit::Refused),
+        (&[untitled, good, invalid], Exit::MostRowsRejected),
         (&[good, untitled, untitled], Exit::MostRowsRejected),
         (&[without_id, good, without_id], Exit::MostRowsRejected),
-        (&[good, wrong], Exit::Done),
-        (&[good, untitled, good, wrong], Exit::Done),
+        (&[good, invalid], Exit::Done),
+        (&[good, untitled, good, invalid], Exit::Done),
         (&[], Exit::Done),
     ] {
         fs::write(&file, rows.concat()).unwrap();
@@ -98,7 +98,7 @@ async fn imports_with_most_or_all_rows_rejected_have_their_own_exit_codes() {
     }
     let dry_run = args::Import { dry_run: true, ..args(slice::from_ref(&file)) };
     for (rows, expected) in
-        [([wrong, good, wrong], Exit::MostRowsRejected), ([wrong, good, good], Exit::Done)]
+        [([invalid, good, invalid], Exit::MostRowsRejected), ([invalid, good, good], Exit::Done)]
     {
         fs::write(&file, rows.concat()).unwrap();
         assert_eq!(import(&client, &dry_run, &options, &mut Vec::new()).await.unwrap(), expected, "{rows:?}");
@@ -143,9 +143,9 @@ async fn missing_ids_are_reported_once_per_file_with_the_flag_that_generates_the
     let error = run(&client, &strict, &mut Vec::new()).await.unwrap_err().to_string();
     assert!(error.contains("movies.ndjson:1: ") && error.contains("--make-ids"), "{error}");
 
-    let made = args::Import { make_ids: true, ..without };
-    assert_eq!(counts(&run(&client, &made, &mut Vec::new()).await.unwrap()), (30, 0, 0, 0, 0));
-    assert_eq!(counts(&run(&client, &made, &mut Vec::new()).await.unwrap()), (0, 0, 30, 0, 0));
+    let with_ids = args::Import { make_ids: true, ..without };
+    assert_eq!(counts(&run(&client, &with_ids, &mut Vec::new()).await.unwrap()), (30, 0, 0, 0, 0));
+    assert_eq!(counts(&run(&client, &with_ids, &mut Vec::new()).await.unwrap()), (0, 0, 30, 0, 0));
 }
 
 #[tokio::test]
