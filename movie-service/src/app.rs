@@ -132,7 +132,7 @@ async fn open_store(config: &Config, metrics: &Metrics) -> anyhow::Result<Opened
                 };
                 anyhow::Error::new(error).context(format!("cannot load the database{hint}"))
             })?;
-            let catalogue = Arc::new(Catalogue::keeping(config.keep_changes, movies));
+            let catalogue = Arc::new(Catalogue::with_kept_changes(config.keep_changes, movies));
             Ok(Opened { catalogue, store: Store::read_only("json"), file: Some(file) })
         }
         Database::Sql(source) => {

@@ -6,12 +6,13 @@
 //! * [`servicer`] — answers calls from the catalogue, and hands writes to the store;
 //! * [`store`] — durable storage: JSON files, SQLite, PostgreSQL;
 //! * [`catalogue`] — all movies in memory, encoded as they are sent. Independent of JSON and tonic;
-//! * [`movie`] — the domain: a movie, and the rules of a valid one;
+//! * [`movie`] — the domain: a movie, its fields and their rules, ids, revisions;
 //! * [`access`] — authentication and authorization. Independent of gRPC;
 //! * [`telemetry`] — logs, metrics and traces; [`admin`] — the HTTP pages for operators; [`found`] — the line `Movie found!`;
 //! * `blocking_pool` — CPU-bound work on blocking threads;
 //! * [`offline`] — import and export without a running service;
-//! * [`reload`] — reloads files when they change; [`signals`] — shutdown and reload by signal.
+//! * [`reload`] — reloads files when they change; [`signals`] — shutdown and reload by signal;
+//! * [`text`] — text for errors and log lines.
 
 pub mod access;
 pub mod admin;
@@ -29,3 +30,4 @@ pub mod servicer;
 pub mod signals;
 pub mod store;
 pub mod telemetry;
+pub mod text;

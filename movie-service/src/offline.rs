@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
 
-use crate::catalogue::{Details, Movie, Record, Snapshot};
+use crate::catalogue::{Record, Snapshot};
 use crate::config::Database;
 use crate::store::json;
 use crate::store::sql::{self, Source};
-use crate::store::{Command, Imported, Outcome, Rejection, Store};
+use crate::store::{Command, Imported, Outcome, Store};
 use crate::telemetry::store_metrics::StoreMetrics;
+use crate::text::Quoted;
 
 /// Movies that are written together.
 const BATCH_MOVIES: usize = 2_000;
@@ -22,14 +22,11 @@ const BATCH_MOVIES: usize = 2_000;
 /// service would.
 const KEPT_IN_MEMORY_CHANGES: usize = crate::catalogue::DEFAULT_KEPT_CHANGES;
 
-/// Maximum number of rejected movies that are printed.
-const MAX_NAMED_REJECTIONS: usize = 10;
-
 /// Adds the movies of JSON files to a store. Identical movies are skipped, so an interrupted import can be resumed.
 ///
 /// # Errors
 ///
-/// If a file cannot be read, the store cannot be used, or some movies cannot be taken.
+/// If a file cannot be read or has an invalid movie, or if the store cannot be used.
 pub fn import(files: &[PathBuf], database: &Database) -> anyhow::Result<()> {
     let source = store(database)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -53,8 +50,9 @@ pub fn import(files: &[PathBuf], database: &Database) -> anyhow::Result<()> {
     let text =
         format!("{created} created, {updated} updated, {unchanged} unchanged, {} rejected\n", rejected.len());
     io::stdout().write_all(text.as_bytes()).context("print what was imported")?;
-    if !rejected.is_empty() {
-        bail!("{} movies were not taken; mend them and run this again", rejected.len());
+    // Loading a file validates its movies by the same rules.
+    if let Some(rejection) = rejected.first() {
+        bail!("the movie `{}` was rejected: {}", Quoted(&rejection.id), rejection.reason);
     }
     Ok(())
 }
@@ -80,22 +78,7 @@ async fn import_file(
             total.created += created;
             total.updated += updated;
             total.unchanged += unchanged;
-            for rejection in rejected {
-                if total.rejected.len() < MAX_NAMED_REJECTIONS {
-                    let Rejection { index, id, reason } = &rejection;
-                    let number = bar.position() + *index as u64 + 1;
-                    bar.suspend(|| {
-                        // Not `eprintln!`: it panics when nobody reads.
-                        let id = crate::catalogue::Quoted(id);
-                        let _ = writeln!(
-                            io::stderr(),
-                            "{}: movie {number} (id `{id}`): {reason}",
-                            path.display()
-                        );
-                    });
-                }
-                total.rejected.push(rejection);
-            }
+            total.rejected.extend(rejected);
         }
         bar.inc(sent as u64);
     }
@@ -113,7 +96,7 @@ pub fn export(database: &Database, output: Option<&Path>) -> anyhow::Result<()> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let movies = runtime.block_on(sql::read(source)).with_context(|| format!("cannot read {database}"))?;
     let Some(path) = output.filter(|path| *path != Path::new("-")) else {
-        return write(&movies, &mut BufWriter::new(io::stdout().lock())).context("write the movies");
+        return json::write(&movies, &mut BufWriter::new(io::stdout().lock())).context("write the movies");
     };
     // Written to a temporary name and renamed when complete and synced, so that no reader sees a partial file.
     let mut part = path.as_os_str().to_owned();
@@ -121,81 +104,11 @@ pub fn export(database: &Database, output: Option<&Path>) -> anyhow::Result<()> 
     let part = PathBuf::from(part);
     let write_all = || {
         let mut file = BufWriter::new(File::create(&part)?);
-        write(&movies, &mut file)?;
+        json::write(&movies, &mut file)?;
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         std::fs::rename(&part, path)
     };
     write_all().with_context(|| format!("write {}", path.display()))
-}
-
-fn write(movies: &Snapshot, out: &mut impl io::Write) -> io::Result<()> {
-    out.write_all(b"{\"movies\": [")?;
-    for (number, movie) in movies.movies().enumerate() {
-        out.write_all(if number == 0 { b"\n" } else { b",\n" })?;
-        Entry::of(&movie).serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Spaced))?;
-    }
-    out.write_all(b"\n]}\n")?;
-    out.flush()
-}
-
-/// A movie, as it is in a JSON file.
-#[derive(Serialize)]
-struct Entry<'a> {
-    title: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rating: Option<f32>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    director: &'a str,
-    id: &'a str,
-    #[serde(skip_serializing_if = "is_zero")]
-    year: u32,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    genres: Vec<&'a str>,
-    #[serde(skip_serializing_if = "is_zero")]
-    runtime_minutes: u32,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    countries: Vec<&'a str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    languages: Vec<&'a str>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
-}
-
-impl<'a> Entry<'a> {
-    fn of(movie: &Movie<'a>) -> Self {
-        let details = Details(movie.details);
-        Self {
-            title: movie.title,
-            rating: movie.rated(),
-            director: movie.director,
-            id: movie.id,
-            year: details.year(),
-            genres: details.genres().collect(),
-            runtime_minutes: details.runtime_minutes(),
-            countries: details.countries().collect(),
-            languages: details.languages().collect(),
-        }
-    }
-}
-
-/// Writes JSON in one line, with a space after each colon and comma.
-struct Spaced;
-
-impl serde_json::ser::Formatter for Spaced {
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        out.write_all(if first { b"" } else { b", " })
-    }
-
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, out: &mut W) -> io::Result<()> {
-        out.write_all(b": ")
-    }
-
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, out: &mut W, first: bool) -> io::Result<()> {
-        out.write_all(if first { b"" } else { b", " })
-    }
 }
 
 fn store(database: &Database) -> anyhow::Result<&Source> {

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{error, info};
 
-use crate::telemetry::log::in_one_line;
+use crate::text::in_one_line;
 
 /// Time between two polls of the files.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);

@@ -19,7 +19,7 @@ use http_body_util::BodyExt;
 use libfuzzer_sys::fuzz_target;
 use movie_proto::catalog::v1;
 use movie_proto::{Empty, MovieData, MovieId};
-use movie_service::catalogue::{Catalogue, Change, Movie, Snapshot};
+use movie_service::catalogue::{Catalogue, Change, MovieView, Snapshot};
 use movie_service::server::call::refusal::Refusal;
 use movie_service::server::in_process::SingleCalls;
 use movie_service::server::limits::Limits;
@@ -37,7 +37,7 @@ const TRAILERS: u8 = 8;
 const GZIP: u8 = 64;
 
 static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
-    let movie = |id, title| Change::Insert(Movie { title, rating: 8.5, director: "", id, details: &[] });
+    let movie = |id, title| Change::Insert(MovieView { title, rating: 8.5, id, ..MovieView::default() });
     let movies = Snapshot::default().with([movie("1", "Creed"), movie("é", "Amélie")]);
     Arc::new(Catalogue::new(movies.expect("every id is new")))
 });
@@ -171,7 +171,7 @@ fn rule(is_list: bool, body: &[u8], has_trailers: bool, is_gzip: bool) -> Result
 /// Returns what a message is answered with, if it can be read.
 fn answer(is_list: bool, message: &[u8]) -> Option<Bytes> {
     let movies = CATALOGUE.snapshot();
-    let found: Vec<Movie<'_>> = if is_list {
+    let found: Vec<MovieView<'_>> = if is_list {
         Empty::decode(message).ok()?;
         movies.movies().collect()
     } else {
@@ -179,7 +179,7 @@ fn answer(is_list: bool, message: &[u8]) -> Option<Bytes> {
         vec![movies.get(&id).unwrap_or_default()]
     };
     let mut body = Vec::new();
-    for Movie { title, rating, director, id, .. } in found {
+    for MovieView { title, rating, director, id, .. } in found {
         let [title, director, id] = [title, director, id].map(str::to_owned);
         let message = MovieData { title, rating, director, id }.encode_to_vec();
         body.push(0);

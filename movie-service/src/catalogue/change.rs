@@ -1,20 +1,19 @@
-//! Changes to a catalogue, and their validation.
+//! Changes to a catalogue.
 
-use std::fmt;
-
-use crate::catalogue::encoding::frame::{MAX_MESSAGE, Movie};
+use crate::catalogue::encoding::frame::{InvalidMovie, MovieView};
 use crate::catalogue::encoding::record::Record;
 use crate::catalogue::history::HistoryPoint;
+use crate::text::Quoted;
 
 /// One change to the movies.
 #[derive(Clone, Copy, Debug)]
 pub enum Change<'a> {
     /// Adds a movie, at the end of the listing order.
-    Insert(Movie<'a>),
-    /// Replaces the movie that has the same id; it keeps its place in the listing order.
-    Update(Movie<'a>),
-    /// Adds or replaces, whichever fits.
-    Put(Movie<'a>),
+    Insert(MovieView<'a>),
+    /// Replaces the movie that has the same id; it keeps its position in the listing order.
+    Update(MovieView<'a>),
+    /// Adds the movie, or replaces the one that has the same id.
+    Put(MovieView<'a>),
     /// Removes the movie that has this id.
     Delete(&'a str),
 }
@@ -50,7 +49,7 @@ impl Committed {
     }
 }
 
-/// Why committed changes could not be applied; none of them was.
+/// Why committed changes could not be applied. None of them was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
     /// They do not continue the history of the catalogue.
@@ -64,15 +63,9 @@ pub enum ApplyError {
 /// Why a movie could not be added, changed or removed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    /// The id is empty.
-    #[error("`id` is missing or empty, expected text that no other movie has")]
-    NoId,
-    /// The title is empty.
-    #[error("`title` is missing or empty, expected the name of the movie")]
-    NoTitle,
-    /// The movie does not fit a message.
-    #[error("the movie takes up to {0} bytes, expected at most {MAX_MESSAGE} (what gRPC clients accept)")]
-    TooLarge(usize),
+    /// No catalogue may hold the movie.
+    #[error(transparent)]
+    Invalid(#[from] InvalidMovie),
     /// There is a movie with this id already.
     #[error("`{}` has the id `{}` already, expected every id once", Quoted(title), Quoted(id))]
     Exists {
@@ -87,32 +80,4 @@ pub enum ChangeError {
     /// No further segment can be addressed.
     #[error("the catalogue is full, expected at most 33 million segments")]
     Full,
-}
-
-/// Refuses what no catalogue may hold.
-pub(super) fn check(movie: &Movie<'_>) -> Result<(), ChangeError> {
-    if movie.id.is_empty() {
-        return Err(ChangeError::NoId);
-    }
-    if movie.title.is_empty() {
-        return Err(ChangeError::NoTitle);
-    }
-    if movie.max_message_len() > MAX_MESSAGE {
-        return Err(ChangeError::TooLarge(movie.max_message_len()));
-    }
-    Ok(())
-}
-
-/// Text of any length and kind, fit for a line of an error: escaped and shortened.
-#[derive(Debug)]
-pub struct Quoted<'a>(pub &'a str);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rest = self.0.chars();
-        for character in rest.by_ref().take(80) {
-            write!(f, "{}", character.escape_debug())?;
-        }
-        if rest.next().is_some() { f.write_str("…") } else { Ok(()) }
-    }
 }

@@ -1,4 +1,4 @@
-//! The change log: the latest changes, in the order of their revisions, for those who follow them.
+//! The change log: the latest changes, in the order of their revisions, for watchers and past pages.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use crate::movie::Revision;
 /// A change that was made to the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The catalogue with this change.
+    /// The point of the catalogue after this change.
     pub point: HistoryPoint,
     /// The id of the movie.
     pub id: Box<str>,
-    /// The movie before; `None` if it was not there.
+    /// The movie before the change; `None` if there was none.
     pub before: Option<Record>,
-    /// The movie since; `None` if it was removed.
+    /// The movie after the change; `None` if it was removed.
     pub after: Option<Record>,
     /// For a movie that was removed: the id of the movie that was listed before it, if any was.
     pub previous: Option<Box<str>>,
 }
 
-/// Why the changes after a point cannot be told.
+/// Why the changes after a point cannot be returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangesError {
     /// They are no longer kept.
@@ -47,14 +47,14 @@ pub(crate) struct ChangeLog {
     oldest: HistoryPoint,
     /// How many changes are kept at most.
     capacity: usize,
-    /// The highest revision of the histories that were abandoned: a bare number up to this may be of any of them.
-    abandoned: Option<Revision>,
+    /// Highest revision of any abandoned history: a revision up to it is ambiguous without a chain value.
+    max_abandoned: Option<Revision>,
 }
 
 impl ChangeLog {
     /// Keeps up to `capacity` changes after a point.
     pub(crate) fn new(oldest: HistoryPoint, capacity: usize) -> Self {
-        Self { events: VecDeque::new(), oldest, capacity, abandoned: None }
+        Self { events: VecDeque::new(), oldest, capacity, max_abandoned: None }
     }
 
     /// Returns how many changes are kept at most.
@@ -84,9 +84,9 @@ impl ChangeLog {
     /// abandoned.
     pub(crate) fn supersede(&mut self, earlier: &Self) {
         let newest = earlier.newest();
-        self.abandoned = match self.point_at(newest.revision) {
-            Ok(point) if point == newest => earlier.abandoned,
-            Ok(_) | Err(_) => earlier.abandoned.max(Some(newest.revision)),
+        self.max_abandoned = match self.point_at(newest.revision) {
+            Ok(point) if point == newest => earlier.max_abandoned,
+            Ok(_) | Err(_) => earlier.max_abandoned.max(Some(newest.revision)),
         };
     }
 
@@ -95,14 +95,14 @@ impl ChangeLog {
         self.events.back().map_or(self.oldest, |event| event.point)
     }
 
-    /// Returns the point at a revision, as far as it is known, whichever history the caller has the number from.
+    /// Returns the point at a revision of this history. The caller may have the number from another history.
     pub(crate) fn point_at(&self, revision: Revision) -> Result<HistoryPoint, ChangesError> {
         match revision.since(self.oldest.revision) {
             None => Err(ChangesError::Compacted { oldest: self.oldest.revision }),
             Some(0) => Ok(self.oldest),
             Some(number) => match self.events.get(index(number - 1)) {
                 Some(event) => Ok(event.point),
-                None if self.is_doubtful(revision) => Err(ChangesError::HistoryChanged),
+                None if self.is_ambiguous(revision) => Err(ChangesError::HistoryChanged),
                 None => Err(ChangesError::Ahead { newest: self.newest().revision }),
             },
         }
@@ -111,21 +111,21 @@ impl ChangeLog {
     /// Returns the point at a revision, if no abandoned history had that revision.
     pub(crate) fn known_point_at(&self, revision: Revision) -> Result<HistoryPoint, ChangesError> {
         let point = self.point_at(revision)?;
-        if self.is_doubtful(revision) { Err(ChangesError::HistoryChanged) } else { Ok(point) }
+        if self.is_ambiguous(revision) { Err(ChangesError::HistoryChanged) } else { Ok(point) }
     }
 
-    /// Returns whether an abandoned history had a revision, too.
-    fn is_doubtful(&self, revision: Revision) -> bool {
-        self.abandoned.is_some_and(|abandoned| revision <= abandoned)
+    /// Returns whether an abandoned history had this revision, too.
+    fn is_ambiguous(&self, revision: Revision) -> bool {
+        self.max_abandoned.is_some_and(|abandoned| revision <= abandoned)
     }
 
-    /// Returns up to `most` changes after a point.
-    pub(crate) fn after(&self, point: HistoryPoint, most: usize) -> Result<Vec<Arc<Event>>, ChangesError> {
+    /// Returns up to `max` changes after a point.
+    pub(crate) fn after(&self, point: HistoryPoint, max: usize) -> Result<Vec<Arc<Event>>, ChangesError> {
         if self.point_at(point.revision)? != point {
             return Err(ChangesError::HistoryChanged);
         }
         let skipped = index(point.revision.since(self.oldest.revision).unwrap_or_default());
-        Ok(self.events.iter().skip(skipped).take(most).cloned().collect())
+        Ok(self.events.iter().skip(skipped).take(max).cloned().collect())
     }
 }
 

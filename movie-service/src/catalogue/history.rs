@@ -42,7 +42,7 @@ impl fmt::Debug for ChainValue {
 pub struct HistoryPoint {
     /// The number of changes since the history began.
     pub revision: Revision,
-    /// The hash over these changes.
+    /// The chain value at this revision.
     pub chain: ChainValue,
 }
 

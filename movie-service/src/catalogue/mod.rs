@@ -1,18 +1,20 @@
-//! The movies in memory, encoded as they travel. Knows nothing of JSON or tonic, and of tokio only a channel.
+//! The movies in memory, encoded as they are sent. Does not depend on JSON or tonic; of tokio, it uses only a channel.
 //!
-//! * [`encoding`] — a movie as bytes: a frame that is ready to send, and what is known beyond it;
-//! * [`layout`] — where the movies are: segments, their index, the values that they are searched by;
-//! * `snapshot` — the catalogue at one revision, made of the above; it never changes;
-//! * `change` — what can be changed, and what no catalogue may hold; `change_log` — the latest changes; `history` — which
-//!   changes led to a revision;
-//! * [`query`] — filters, orders, pages, past revisions;
-//! * [`Catalogue`] — the current snapshot, and how it is followed by the next.
+//! * [`encoding`] — a movie as bytes: a frame that is ready to send, its details, a record;
+//! * [`filter`] — which movies a query lists; [`order`] — in which order;
+//! * [`layout`] — where the movies are: segments, their index, the columns that queries read;
+//! * `snapshot` — the catalogue at one revision, made of the above; immutable;
+//! * `change` — changes; `change_log` — the latest of them; `history` — the points that they lead to;
+//! * [`query`] — pages, past revisions;
+//! * [`Catalogue`] — the current snapshot, and how the next one replaces it.
 
 mod change;
 mod change_log;
 pub mod encoding;
+pub mod filter;
 mod history;
 pub mod layout;
+pub mod order;
 pub mod query;
 mod snapshot;
 
@@ -21,30 +23,30 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-pub use self::change::{ApplyError, Change, ChangeError, Committed, Quoted};
+pub use self::change::{ApplyError, Change, ChangeError, Committed};
 use self::change_log::ChangeLog;
 pub use self::change_log::{ChangesError, Event};
-pub use self::encoding::details::{Details, Facts};
-pub use self::encoding::frame::Movie;
-pub use self::encoding::record::Record;
+pub use self::encoding::details::{Details, DetailsBuffer};
+pub use self::encoding::frame::{InvalidMovie, MovieView};
+pub use self::encoding::record::{Record, fingerprint};
 pub use self::history::{ChainValue, HistoryPoint};
 pub use self::layout::segment::Draft;
 pub use self::snapshot::{Builder, NotAdded, Snapshot};
 use crate::movie::Revision;
 
-/// How many changes a catalogue keeps for those who follow them, unless told otherwise.
+/// How many changes a catalogue keeps for watchers and past pages by default.
 pub const DEFAULT_KEPT_CHANGES: usize = 100_000;
 
 /// The movies of the service.
 ///
-/// Readers take a [`Snapshot`] and are never blocked; changes are made one batch after the other.
+/// Readers take a [`Snapshot`] and are never blocked. Changes are applied one batch after the other.
 #[derive(Debug)]
 pub struct Catalogue {
     current: ArcSwap<Snapshot>,
     /// The latest changes. Updated before `current`, so it may be briefly ahead and is never behind.
     log: RwLock<ChangeLog>,
     newest: watch::Sender<Revision>,
-    /// Held while the next snapshot is being made.
+    /// Held while the next snapshot is made.
     changing: Mutex<()>,
 }
 
@@ -58,12 +60,12 @@ impl Catalogue {
     /// Makes a catalogue that starts with these movies.
     #[must_use]
     pub fn new(snapshot: Snapshot) -> Self {
-        Self::keeping(DEFAULT_KEPT_CHANGES, snapshot)
+        Self::with_kept_changes(DEFAULT_KEPT_CHANGES, snapshot)
     }
 
-    /// Makes a catalogue that keeps so many changes, and starts with these movies.
+    /// Makes a catalogue that keeps up to `changes` changes, and starts with these movies.
     #[must_use]
-    pub fn keeping(changes: usize, snapshot: Snapshot) -> Self {
+    pub fn with_kept_changes(changes: usize, snapshot: Snapshot) -> Self {
         Self {
             log: RwLock::new(ChangeLog::new(snapshot.point(), changes)),
             newest: watch::Sender::new(snapshot.revision()),
@@ -72,11 +74,14 @@ impl Catalogue {
         }
     }
 
-    /// Makes a catalogue that keeps so many changes, and starts with what a store holds.
+    /// Makes a catalogue that keeps up to `changes` changes, and starts with the content of a store.
     #[must_use]
     pub fn of_store(changes: usize, loaded: Loaded) -> Self {
         let Loaded { snapshot, oldest, latest } = loaded;
-        Self { log: RwLock::new(log_of(changes, oldest, latest)), ..Self::keeping(changes, snapshot) }
+        Self {
+            log: RwLock::new(log_of(changes, oldest, latest)),
+            ..Self::with_kept_changes(changes, snapshot)
+        }
     }
 
     /// Returns the movies as they are now.
@@ -85,23 +90,22 @@ impl Catalogue {
         self.current.load_full()
     }
 
-    /// Reads from the movies as they are now; for reads that end at once, as it does without counting
-    /// one more owner of the snapshot.
+    /// Reads from the movies as they are now. For short reads: it does not count another owner of the snapshot.
     pub fn read<R>(&self, read: impl FnOnce(&Snapshot) -> R) -> R {
         read(&self.current.load())
     }
 
-    /// Returns up to `most` changes after a point, in order; none if there was none since.
+    /// Returns up to `max` changes after a point, in order.
     ///
     /// # Errors
     ///
     /// [`ChangesError`] if the catalogue does not continue the history of that point, or no longer has all changes since.
-    pub fn changes(&self, after: HistoryPoint, most: usize) -> Result<Vec<Arc<Event>>, ChangesError> {
-        self.log().after(after, most)
+    pub fn changes(&self, after: HistoryPoint, max: usize) -> Result<Vec<Arc<Event>>, ChangesError> {
+        self.log().after(after, max)
     }
 
-    /// Returns the point at a revision that a caller has no chain value for. It may be of another history than the
-    /// caller's, unless the service was started since or has seen that history itself.
+    /// Returns the point at a revision for which a caller has no chain value. It can be of another history than the
+    /// caller's, if this catalogue has never seen that history.
     ///
     /// # Errors
     ///
@@ -110,26 +114,25 @@ impl Catalogue {
         self.log().known_point_at(revision)
     }
 
-    /// Returns what is told the newest revision.
+    /// Returns a receiver of the newest revision.
     #[must_use]
     pub fn newest(&self) -> watch::Receiver<Revision> {
         self.newest.subscribe()
     }
 
-    /// Makes all `changes` or, on an error, none of them. Returns the revision after them: each is one.
+    /// Applies all `changes` or, on an error, none of them. Each is one revision; returns the last one.
     ///
     /// # Errors
     ///
-    /// [`ChangeError`] if a change does not fit the movies there are; changes before it in the same
-    /// batch count as made.
+    /// [`ChangeError`] if a change does not fit the movies, with the earlier changes of the batch applied.
     pub fn apply<'a>(&self, changes: impl IntoIterator<Item = Change<'a>>) -> Result<Revision, ChangeError> {
         let _changing = self.changing();
-        let (next, events) = self.current.load().follow(changes)?;
+        let (next, events) = self.current.load().with_events(changes)?;
         Ok(self.publish(next, |log, _| log.extend(events)))
     }
 
-    /// Applies what a store committed: the changes that the catalogue does not have yet, all or, on an error, none.
-    /// Changes that it has already are passed over.
+    /// Applies the changes that a store committed: all or, on an error, none. Changes that the catalogue already has are
+    /// skipped.
     ///
     /// # Errors
     ///
@@ -145,14 +148,13 @@ impl Catalogue {
             return Err(ApplyError::HistoryChanged);
         }
         if !new.is_empty() {
-            let (next, events) = current.follow_committed(new)?;
+            let (next, events) = current.with_committed(new)?;
             self.publish(next, |log, _| log.extend(events));
         }
         Ok(())
     }
 
-    /// Replaces all movies by those of `snapshot`, and logs each difference as a change. Returns the revision after
-    /// that.
+    /// Replaces all movies by those of `snapshot`, and logs each difference as a change. Returns the new revision.
     pub fn replace(&self, snapshot: Snapshot) -> Revision {
         let _changing = self.changing();
         let current = self.current.load_full();
@@ -161,14 +163,14 @@ impl Catalogue {
             let point = events.last().map_or(current.point(), |event| event.point);
             self.publish(snapshot.at(point), |log, _| log.extend(events))
         } else {
-            // More than are kept: nobody can follow them.
+            // More changes than the log keeps.
             let revision = current.revision().plus((current.len() + snapshot.len()) as u64);
             let point = HistoryPoint { revision, chain: snapshot.digest() };
             self.publish(snapshot.at(point), ChangeLog::skip_to)
         }
     }
 
-    /// Replaces everything by what a store holds, which may have another history. Returns the movies before.
+    /// Replaces everything by the content of a store, which may have another history. Returns the previous movies.
     pub fn reset(&self, loaded: Loaded) -> Arc<Snapshot> {
         let _changing = self.changing();
         let before = self.snapshot();
@@ -189,7 +191,7 @@ impl Catalogue {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes `next` the current snapshot, once the log has what leads to its revision.
+    /// Makes `next` the current snapshot, after the log has the changes that lead to it.
     fn publish(&self, next: Snapshot, log: impl FnOnce(&mut ChangeLog, HistoryPoint)) -> Revision {
         let point = next.point();
         log(&mut self.log.write().unwrap_or_else(PoisonError::into_inner), point);
@@ -199,7 +201,7 @@ impl Catalogue {
     }
 }
 
-/// What a store holds.
+/// The content of a store.
 #[derive(Debug)]
 pub struct Loaded {
     /// All movies.
@@ -220,18 +222,18 @@ fn log_of(capacity: usize, oldest: HistoryPoint, latest: Vec<Committed>) -> Chan
     log
 }
 
-/// Returns the changes that lead from one snapshot to another; `None` if there are more than `most`, or if the
-/// snapshots differ only in their order.
-fn difference(from: &Snapshot, to: &Snapshot, most: usize) -> Option<Vec<Event>> {
+/// Returns the changes that lead from one snapshot to another; `None` if there are more than `max`, or if the snapshots
+/// differ only in their order.
+fn difference(from: &Snapshot, to: &Snapshot, max: usize) -> Option<Vec<Event>> {
     let mut events = Vec::new();
     let mut point = from.point();
-    let mut push = |id: &str, before: Option<Movie<'_>>, after: Option<Movie<'_>>| {
+    let mut push = |id: &str, before: Option<MovieView<'_>>, after: Option<MovieView<'_>>| {
         let [before, after] = [before, after].map(|movie| movie.as_ref().map(Record::new));
         let change = Committed::after(point, id, after);
         point = change.point;
         // Page tokens from before are refused, see `Snapshot::ordered_since`.
         events.push(Event { point, id: change.id, before, after: change.record, previous: None });
-        (events.len() <= most).then_some(())
+        (events.len() <= max).then_some(())
     };
     for movie in from.movies().filter(|movie| to.get(movie.id).is_none()) {
         push(movie.id, Some(movie), None)?;
@@ -243,7 +245,7 @@ fn difference(from: &Snapshot, to: &Snapshot, most: usize) -> Option<Vec<Event>>
         }
     }
     if events.is_empty() && !from.movies().map(|movie| movie.id).eq(to.movies().map(|movie| movie.id)) {
-        // Another order is no change to a movie, and yet the revision cannot be the same.
+        // No movie has changed, but the order has, so the revision cannot be the same.
         return None;
     }
     Some(events)

@@ -1,22 +1,22 @@
-//! All movies at one revision.
+//! A snapshot: all movies at one revision.
 
 use std::iter;
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::catalogue::change::{ApplyError, Change, ChangeError, Committed, check};
+use crate::catalogue::change::{ApplyError, Change, ChangeError, Committed};
 use crate::catalogue::change_log::Event;
-use crate::catalogue::encoding::frame::{self, Movie};
-use crate::catalogue::encoding::record::Record;
+use crate::catalogue::encoding::frame::{self, MovieView};
+use crate::catalogue::encoding::record::{Record, put_full_frame};
 use crate::catalogue::history::{ChainValue, HistoryPoint};
 use crate::catalogue::layout::block::Block;
 use crate::catalogue::layout::cow_vec::CowVec;
 use crate::catalogue::layout::index::{Index, IndexBuilder};
-use crate::catalogue::layout::segment::{Draft, FULL, Location, Segment};
+use crate::catalogue::layout::segment::{Draft, Location, MAX_SEGMENT_BYTES, Segment};
 use crate::movie::Revision;
 
-/// The movies at one revision. It never changes, so whoever holds it reads a consistent state.
+/// The movies at one revision. It is immutable, so all reads from it are consistent.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     point: HistoryPoint,
@@ -25,7 +25,7 @@ pub struct Snapshot {
     len: usize,
     /// The bytes of all frames.
     bytes: usize,
-    /// The bytes of the longest frame there was.
+    /// The bytes of the longest frame so far. Its movie may be gone.
     longest: usize,
     segments: CowVec<Segment>,
     index: Index,
@@ -56,7 +56,7 @@ impl Snapshot {
         self.len == 0
     }
 
-    /// Returns a number of bytes that no frame exceeds: those of the longest one, which may be gone.
+    /// Returns an upper bound of the bytes of a frame: those of the longest one so far.
     #[must_use]
     pub fn longest_frame(&self) -> usize {
         self.longest
@@ -69,30 +69,30 @@ impl Snapshot {
         Some(self.segments[location.segment()].share(location.key()))
     }
 
-    /// Returns the frame of the movie that has this id, with all that is known of it: a `movie.catalog.v1.Movie`.
+    /// Returns the frame of the movie that has this id, as a `movie.catalog.v1.Movie` with all fields.
     #[must_use]
     pub fn full_frame(&self, id: &[u8]) -> Option<Bytes> {
         let location = self.find(id)?;
         let segment = &self.segments[location.segment()];
         let (frame, details) = (segment.frame(location.key()), segment.details(location.key()));
-        let mut full = Vec::with_capacity(frame.len() + details.len() + 20);
-        Movie::put_full_frame(frame, details, &mut full);
+        let mut full = Vec::with_capacity(frame.len() + details.bytes().len() + 20);
+        put_full_frame(frame, details, &mut full);
         Some(full.into())
     }
 
     /// Returns the movie that has this id.
     #[must_use]
-    pub fn get(&self, id: &str) -> Option<Movie<'_>> {
+    pub fn get(&self, id: &str) -> Option<MovieView<'_>> {
         let location = self.find(id.as_bytes())?;
         Some(self.movie(location))
     }
 
     /// Returns the movies in listing order.
-    pub fn movies(&self) -> impl Iterator<Item = Movie<'_>> {
+    pub fn movies(&self) -> impl Iterator<Item = MovieView<'_>> {
         self.locations().map(|location| self.movie(location))
     }
 
-    /// Returns the places of all movies in listing order.
+    /// Returns the locations of all movies in listing order.
     pub(super) fn locations(&self) -> impl Iterator<Item = Location> {
         let segments = (0..self.segments.len()).map(|number| (number, &self.segments[number]));
         segments.flat_map(|(number, segment)| {
@@ -100,12 +100,12 @@ impl Snapshot {
         })
     }
 
-    /// Returns the movie at a place that is taken.
-    pub(super) fn movie(&self, location: Location) -> Movie<'_> {
+    /// Returns the movie at an occupied location.
+    pub(super) fn movie(&self, location: Location) -> MovieView<'_> {
         self.segments[location.segment()].movie(location.key())
     }
 
-    /// Returns the frame at a place that is taken.
+    /// Returns the frame at an occupied location.
     pub(super) fn frame_at(&self, location: Location) -> &[u8] {
         frame_at(&self.segments, location)
     }
@@ -117,7 +117,7 @@ impl Snapshot {
 
     /// Returns the frames of all movies in listing order, many in each item, without copying them.
     ///
-    /// It keeps what it has not returned yet, and not the snapshot.
+    /// The iterator keeps the remaining frames alive, but not the snapshot.
     pub fn frames(&self) -> impl Iterator<Item = Bytes> + Send + use<> {
         let segments = self.segments.clone();
         let mut segment = 0;
@@ -132,17 +132,17 @@ impl Snapshot {
         })
     }
 
-    /// Returns the snapshot that follows this one by `changes`, each of which is one revision.
+    /// Returns the snapshot after `changes`. Each is one revision.
     ///
     /// # Errors
     ///
     /// The [`ChangeError`] of the first change that does not fit.
     pub fn with<'a>(&self, changes: impl IntoIterator<Item = Change<'a>>) -> Result<Self, ChangeError> {
-        self.follow(changes).map(|(next, _)| next)
+        self.with_events(changes).map(|(next, _)| next)
     }
 
-    /// Returns the snapshot that follows this one by `changes`, and what was changed.
-    pub(super) fn follow<'a>(
+    /// Returns the snapshot after `changes`, and the events of the change log.
+    pub(super) fn with_events<'a>(
         &self,
         changes: impl IntoIterator<Item = Change<'a>>,
     ) -> Result<(Self, Vec<Event>), ChangeError> {
@@ -154,30 +154,30 @@ impl Snapshot {
                 }
                 Change::Delete(_) => None,
             };
-            events.push(next.make(change, record)?);
+            events.push(next.apply(change, record)?);
         }
-        Ok((next.dense()?, events))
+        Ok((next.compact_if_sparse()?, events))
     }
 
-    /// Returns the snapshot that follows this one by what a store committed next, and what was changed.
-    pub(super) fn follow_committed(&self, changes: &[Committed]) -> Result<(Self, Vec<Event>), ApplyError> {
+    /// Returns the snapshot after the changes that a store committed next, and the events of the change log.
+    pub(super) fn with_committed(&self, changes: &[Committed]) -> Result<(Self, Vec<Event>), ApplyError> {
         let (mut next, mut events) = (self.clone(), Vec::with_capacity(changes.len()));
         for Committed { point, id, record } in changes {
             let change = match record.as_ref().map(Record::movie) {
                 Some(movie) => Change::Put(movie),
                 None => Change::Delete(id),
             };
-            let event = next.make(change, record.clone())?;
+            let event = next.apply(change, record.clone())?;
             if event.point != *point {
                 return Err(ApplyError::HistoryChanged);
             }
             events.push(event);
         }
-        Ok((next.dense()?, events))
+        Ok((next.compact_if_sparse()?, events))
     }
 
-    /// Makes a change, which leaves a movie with this record.
-    fn make(&mut self, change: Change<'_>, record: Option<Record>) -> Result<Event, ChangeError> {
+    /// Applies a change that leaves a movie with this record.
+    fn apply(&mut self, change: Change<'_>, record: Option<Record>) -> Result<Event, ChangeError> {
         let before = self.get(change.id()).as_ref().map(Record::new);
         let mut previous = None;
         match &change {
@@ -191,7 +191,7 @@ impl Snapshot {
         Ok(Event { point, id, before, after, previous })
     }
 
-    /// Returns the same movies at another point, from which on their order holds.
+    /// Returns the same movies at another point. The listing order cannot be traced back further.
     #[must_use]
     pub fn at(self, point: HistoryPoint) -> Self {
         Self { point, ordered_since: point.revision, ..self }
@@ -203,7 +203,7 @@ impl Snapshot {
         let mut hash = Xxh3::new();
         for segment in (0..self.segments.len()).map(|number| &self.segments[number]) {
             for (key, frame) in segment.frames_by_key() {
-                let details = segment.details(key);
+                let details = segment.details(key).bytes();
                 hash.update(frame);
                 // The length makes the parts unambiguous; a frame has its own.
                 hash.update(&details.len().to_le_bytes());
@@ -213,7 +213,8 @@ impl Snapshot {
         ChainValue::from_bytes(hash.digest128().to_be_bytes())
     }
 
-    /// Returns in how many movies two snapshots differ: those that only one has, and those that differ in any field.
+    /// Returns the number of movies in which two snapshots differ: those that only one has, and those that differ in any
+    /// field.
     #[must_use]
     pub fn count_differences(&self, other: &Self) -> usize {
         let gone = self.movies().filter(|movie| other.get(movie.id).is_none()).count();
@@ -221,14 +222,14 @@ impl Snapshot {
         gone + changed
     }
 
-    /// Returns the revision since which the listing order changes with the movies only.
+    /// Returns the oldest revision to which the listing order can be traced back by undoing changes.
     #[must_use]
     pub fn ordered_since(&self) -> Revision {
         self.ordered_since
     }
 
-    fn insert(&mut self, movie: &Movie<'_>) -> Result<(), ChangeError> {
-        check(movie)?;
+    fn insert(&mut self, movie: &MovieView<'_>) -> Result<(), ChangeError> {
+        movie.check()?;
         let last = self.segments.len().checked_sub(1);
         let location =
             match last.and_then(|last| Some(Location::new(last, self.segments[last].next_key(movie)?))) {
@@ -239,27 +240,27 @@ impl Snapshot {
         let inserted =
             index.insert(movie.id.as_bytes(), location, |location| frame::id(frame_at(segments, location)));
         inserted.map_err(|location| exists(frame_at(segments, location)))?;
-        self.change(location, |segment| segment.with_next(location.key(), movie));
+        self.replace_segment(location, |segment| segment.with_next(location.key(), movie));
         self.longest = self.longest.max(self.frame_at(location).len());
         self.len += 1;
         Ok(())
     }
 
-    fn update(&mut self, movie: &Movie<'_>) -> Result<(), ChangeError> {
-        check(movie)?;
+    fn update(&mut self, movie: &MovieView<'_>) -> Result<(), ChangeError> {
+        movie.check()?;
         let location =
             self.find(movie.id.as_bytes()).ok_or_else(|| ChangeError::NotFound(movie.id.to_owned()))?;
-        self.change(location, |segment| segment.with(location.key(), Some(movie)));
+        self.replace_segment(location, |segment| segment.with(location.key(), Some(movie)));
         self.longest = self.longest.max(self.frame_at(location).len());
         Ok(())
     }
 
-    /// Returns the id of the movie that is listed before it, if one is.
+    /// Removes a movie. Returns the id of the movie that is listed before it, if any.
     fn delete(&mut self, id: &str) -> Result<Option<Box<str>>, ChangeError> {
         let location = self.find(id.as_bytes()).ok_or_else(|| ChangeError::NotFound(id.to_owned()))?;
         let previous = self.before(location).map(|location| self.movie(location).id.into());
         self.index.remove(id.as_bytes(), location);
-        self.change(location, |segment| segment.with(location.key(), None));
+        self.replace_segment(location, |segment| segment.with(location.key(), None));
         self.len -= 1;
         Ok(previous)
     }
@@ -275,8 +276,8 @@ impl Snapshot {
         })
     }
 
-    /// Replaces the segment of a place.
-    fn change(&mut self, location: Location, changed: impl FnOnce(&Segment) -> Segment) {
+    /// Replaces the segment of a location.
+    fn replace_segment(&mut self, location: Location, changed: impl FnOnce(&Segment) -> Segment) {
         let segment = self.segments.make_mut(location.segment());
         self.bytes -= segment.frames().len();
         *segment = changed(segment);
@@ -287,18 +288,18 @@ impl Snapshot {
         self.index.find(id, |location| frame::id(frame_at(&self.segments, location)))
     }
 
-    /// Returns the same movies, in fresh segments if that saves much.
-    fn dense(self) -> Result<Self, ChangeError> {
+    /// Returns the same movies, in new segments if the segments are sparse.
+    fn compact_if_sparse(self) -> Result<Self, ChangeError> {
         if self.is_sparse() { self.compacted() } else { Ok(self) }
     }
 
-    /// Returns whether deleted movies left so little in the segments that a copy with fewer of them pays.
+    /// Returns whether deleted movies left so much space in the segments that a copy is worth its cost.
     fn is_sparse(&self) -> bool {
-        // Two neighbours of a fresh copy are more than full: it has at most twice as many segments as full ones.
-        self.segments.len() > 4 * (self.bytes / FULL) + 16
+        // Two adjacent segments of a copy hold more than one full segment, so a copy has at most twice the minimum.
+        self.segments.len() > 4 * (self.bytes / MAX_SEGMENT_BYTES) + 16
     }
 
-    /// Returns the same movies in fresh segments.
+    /// Returns the same movies in new segments.
     fn compacted(&self) -> Result<Self, ChangeError> {
         let (mut draft, mut builder) = (Draft::default(), Builder::default());
         builder.reserve(self.len);
@@ -313,7 +314,7 @@ impl Snapshot {
     }
 }
 
-/// Makes a snapshot from many movies, faster than a change for each would.
+/// Builds a snapshot of many movies, faster than by one change for each.
 #[derive(Debug, Default)]
 pub struct Builder {
     /// Segments that are not indexed yet.
@@ -325,7 +326,7 @@ pub struct Builder {
     index: IndexBuilder,
 }
 
-/// The number of a movie, counted from 0, that cannot be added, and why.
+/// The number, counted from 0, of a movie that cannot be added, and the reason.
 pub type NotAdded = (usize, ChangeError);
 
 impl Builder {
@@ -338,8 +339,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`NotAdded`] of the first movie that cannot be added: of this draft, or of one before. The builder is of no
-    /// use then.
+    /// [`NotAdded`] of the first movie that cannot be added, in this draft or an earlier one. The builder cannot be used
+    /// any more.
     pub fn push(&mut self, draft: &Draft) -> Result<(), NotAdded> {
         let ready = self.block.put(draft);
         self.index(ready)
@@ -351,7 +352,7 @@ impl Builder {
         self.len
     }
 
-    /// Returns whether no movie is known to be good yet.
+    /// Returns whether no movie has been validated and indexed yet.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
@@ -412,6 +413,6 @@ fn frame_at(segments: &CowVec<Segment>, location: Location) -> &[u8] {
 }
 
 fn exists(frame: &[u8]) -> ChangeError {
-    let other = Movie::decode(frame);
+    let other = MovieView::decode(frame);
     ChangeError::Exists { id: other.id.to_owned(), title: other.title.to_owned() }
 }

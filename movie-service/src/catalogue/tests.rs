@@ -59,8 +59,8 @@ impl Op {
     }
 }
 
-fn movie((id, title): &Entry) -> Movie<'_> {
-    Movie { title, rating: 5.0, director: "", id, details: &[] }
+fn movie((id, title): &Entry) -> MovieView<'_> {
+    MovieView { title, rating: 5.0, director: "", id, details: Details::default() }
 }
 
 fn build<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Snapshot {
@@ -76,7 +76,7 @@ fn build<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Snapshot {
 
 /// Asserts that every way to read a snapshot gives the model.
 fn assert_is(snapshot: &Arc<Snapshot>, model: &[Entry]) {
-    let own = |movie: Movie<'_>| (movie.id.to_owned(), movie.title.to_owned());
+    let own = |movie: MovieView<'_>| (movie.id.to_owned(), movie.title.to_owned());
     assert_eq!(snapshot.len(), model.len());
     assert_eq!(snapshot.movies().map(own).collect::<Vec<_>>(), model);
     let mut frames = Vec::new();
@@ -131,7 +131,7 @@ proptest! {
         steps in proptest::collection::vec(step(), 1..60)
     ) {
         // As many changes are kept as there can be.
-        let catalogue = Catalogue::keeping(10_000, Snapshot::default());
+        let catalogue = Catalogue::with_kept_changes(10_000, Snapshot::default());
         let (mut model, mut kept, mut revision) = (Vec::new(), Vec::new(), Revision::default());
         for step in steps {
             match step {
@@ -182,7 +182,7 @@ fn the_longest_frame_is_known_however_it_came() {
     let title = |length| "x".repeat(length);
     let built = build(&[("1".into(), title(9)), ("2".into(), title(7))]);
     let [longer, longest] = [title(20), title(100)];
-    let movie = |id, title| Movie { title, id, ..Movie::default() };
+    let movie = |id, title| MovieView { title, id, ..MovieView::default() };
     let inserted = built.with([Change::Insert(movie("3", &longer))]).unwrap();
     let updated = inserted.with([Change::Update(movie("2", &longest))]).unwrap();
     for (snapshot, id) in [(built, "1"), (inserted, "3"), (updated, "2")] {
@@ -196,20 +196,22 @@ fn what_does_not_fit_says_why_and_changes_nothing() {
     let [one, two] = [("1", "one"), ("2", "two")].map(|(id, title)| (id.to_owned(), title.to_owned()));
     catalogue.apply([Change::Insert(movie(&one))]).unwrap();
 
-    let insert = |id, title| Change::Insert(Movie { title, id, ..Movie::default() });
+    let insert = |id, title| Change::Insert(MovieView { title, id, ..MovieView::default() });
     let exists = ChangeError::Exists { id: "1".to_owned(), title: "one".to_owned() };
     for (change, error) in [
         (insert("1", "other"), exists),
-        (insert("", "title"), ChangeError::NoId),
-        (insert("3", ""), ChangeError::NoTitle),
+        (insert("", "title"), InvalidMovie::NoId.into()),
+        (insert("3", ""), InvalidMovie::NoTitle.into()),
         (Change::Update(movie(&("9".to_owned(), "nine".to_owned()))), ChangeError::NotFound("9".to_owned())),
         (Change::Delete("9"), ChangeError::NotFound("9".to_owned())),
     ] {
         assert_eq!(catalogue.apply([Change::Insert(movie(&two)), change]), Err(error));
         assert_is(&catalogue.snapshot(), std::slice::from_ref(&one));
     }
-    let long = "x".repeat(encoding::frame::MAX_MESSAGE);
-    let Err(ChangeError::TooLarge(_)) = catalogue.apply([insert("3", &long)]) else { panic!() };
+    let long = "x".repeat(encoding::frame::MAX_MESSAGE_BYTES);
+    let Err(ChangeError::Invalid(InvalidMovie::TooLarge(_))) = catalogue.apply([insert("3", &long)]) else {
+        panic!()
+    };
 }
 
 #[test]

@@ -16,7 +16,7 @@ use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::catalogue::{Catalogue, Record};
-use crate::movie::{self, Violation};
+use crate::movie::MovieId;
 use crate::servicer::error::CallError;
 use crate::servicer::list::Pages;
 use crate::servicer::{batch, convert, import, watch as watches};
@@ -68,7 +68,7 @@ impl MovieCatalog for CatalogServicer {
     async fn get_movie(&self, request: Request<GetMovieRequest>) -> Result<Response<Movie>, Status> {
         let id = request.into_inner().id;
         if id.is_empty() {
-            let expected = Violation::new("id", format!("expected {}", movie::ID));
+            let expected = MovieId::violation("id");
             return Err(CallError::from(vec![expected]).into());
         }
         let movie = self.get(&id).ok_or(CallError::Missing(vec![id]))?;

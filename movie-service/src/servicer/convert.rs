@@ -5,17 +5,23 @@ use prost::Message;
 use prost_types::FieldMask;
 
 use crate::catalogue::Record;
-use crate::catalogue::query::filter::{By, Field as OrderField, Filter, Order};
-use crate::catalogue::query::page::{MAX_ORDER_FIELDS, Query};
-use crate::movie::{Movie, Violation};
-use crate::store::Field;
+use crate::catalogue::filter::Filter;
+use crate::catalogue::order::{MAX_ORDER_FIELDS, Order, OrderBy, OrderField};
+use crate::catalogue::query::page::Query;
+#[cfg(test)]
+use crate::movie::Timestamp;
+use crate::movie::{Field, Movie, Violation};
+use crate::text::Quoted;
 
-/// The page that is returned unless another size is asked for, and the largest.
-const PAGE: usize = 50;
+/// Default and maximum page size.
+const DEFAULT_PAGE_SIZE: usize = 50;
 const MAX_PAGE_SIZE: usize = 1_000;
 
 /// Maximum number of values of one field of a filter.
-const MAX_FILTER_WORDS: usize = 100;
+const MAX_FILTER_VALUES: usize = 100;
+
+/// Maximum number of violations reported for one field, so that they fit the headers that clients accept.
+const MAX_VIOLATIONS: usize = 10;
 
 /// Returns the movie of a request, and its etag. Output-only fields are ignored (AIP-203).
 #[must_use]
@@ -39,9 +45,9 @@ pub fn movie(movie: v1::Movie) -> (Movie, String) {
         rating,
         director,
         id,
-        year,
+        year: year.into(),
         genres,
-        runtime_minutes,
+        runtime_minutes: runtime_minutes.into(),
         countries,
         languages,
         create_time: None,
@@ -57,15 +63,15 @@ pub(crate) fn response(record: &Record) -> v1::Movie {
     v1::Movie { etag: record.etag(), ..movie }
 }
 
-/// Returns what to list, and how many movies.
-pub(crate) fn list(request: &ListMoviesRequest) -> Result<(Query, usize), Vec<Violation>> {
+/// Returns the query and the page size of a request.
+pub(crate) fn list_query(request: &ListMoviesRequest) -> Result<(Query, usize), Vec<Violation>> {
     let mut violations = Vec::new();
     let size = match usize::try_from(request.page_size) {
-        Ok(0) => PAGE,
+        Ok(0) => DEFAULT_PAGE_SIZE,
         Ok(size) => size.min(MAX_PAGE_SIZE),
         Err(_) => {
             violations.push(Violation::new("page_size", "expected a number that is not negative"));
-            PAGE
+            DEFAULT_PAGE_SIZE
         }
     };
     let filter = request.filter.as_ref().map(|filter| self::filter(filter, &mut violations));
@@ -94,8 +100,8 @@ fn filter(filter: &MovieFilter, violations: &mut Vec<Violation>) -> Filter {
     for (words, field) in
         [(&filter.genres, "genres"), (&filter.countries, "countries"), (&filter.languages, "languages")]
     {
-        if words.len() > MAX_FILTER_WORDS {
-            wrong(field, format!("expected at most {MAX_FILTER_WORDS}, not {}", words.len()));
+        if words.len() > MAX_FILTER_VALUES {
+            wrong(field, format!("expected at most {MAX_FILTER_VALUES}, not {}", words.len()));
         }
     }
     let MovieFilter { rating_min, genres, countries, languages, director, .. } = filter.clone();
@@ -119,12 +125,12 @@ fn order(text: &str) -> Result<Order, String> {
         let descending = match (words.next(), words.next()) {
             (None, _) => false,
             (Some("desc"), None) => true,
-            _ => return Err("expected nothing but ` desc` after a field".into()),
+            _ => return Err("expected only ` desc` after a field".into()),
         };
-        if order.iter().any(|by: &By| by.field == field) {
+        if order.iter().any(|by: &OrderBy| by.field == field) {
             return Err("expected each field once".into());
         }
-        order.push(By { field, descending });
+        order.push(OrderBy { field, descending });
     }
     debug_assert!(order.len() <= MAX_ORDER_FIELDS);
     Ok(order)
@@ -133,23 +139,21 @@ fn order(text: &str) -> Result<Order, String> {
 /// Returns the fields that an update is to change.
 pub(crate) fn fields(movie: &Movie, mask: Option<&FieldMask>) -> Result<Vec<Field>, Vec<Violation>> {
     let Some(mask) = mask else {
-        return Ok(Field::ALL.into_iter().filter(|field| field.is_set(movie)).collect());
+        return Ok(updatable().filter(|field| field.value(movie).is_set()).collect());
     };
     let mut fields = Vec::new();
     let mut violations = Vec::new();
     for path in &mask.paths {
         match path.as_str() {
-            "*" => fields.extend(Field::ALL),
-            // `id` identifies the movie and the others are output-only, so they are ignored in a mask.
-            "id" | "create_time" | "update_time" | "etag" => {}
-            _ => match path.parse() {
-                Ok(field) => fields.push(field),
-                Err(()) => violations.push(Violation::new(
+            "*" => fields.extend(updatable()),
+            "etag" => {}
+            _ => match Field::from_name(path) {
+                Some(field) if is_updatable(field) => fields.push(field),
+                // `id` identifies the movie and the others are output-only, so they are ignored in a mask.
+                Some(_) => {}
+                None => violations.push(Violation::new(
                     "update_mask",
-                    format!(
-                        "expected fields of a movie, or `*`; `{}` is none",
-                        crate::catalogue::Quoted(path)
-                    ),
+                    format!("expected fields of a movie or `*`; `{}` is not one", Quoted(path)),
                 )),
             },
         }
@@ -160,16 +164,68 @@ pub(crate) fn fields(movie: &Movie, mask: Option<&FieldMask>) -> Result<Vec<Fiel
     if violations.is_empty() { Ok(fields) } else { Err(violations) }
 }
 
-/// Maximum number of violations reported for one field, so that they fit the headers that clients take.
-const MAX_VIOLATIONS: usize = 10;
+/// Returns the fields that an update can change.
+fn updatable() -> impl Iterator<Item = Field> {
+    Field::inputs().filter(|field| is_updatable(*field))
+}
+
+fn is_updatable(field: Field) -> bool {
+    field.is_input() && field != Field::Id
+}
+
+/// Returns a movie as a message without an etag.
+#[cfg(test)]
+pub(crate) fn to_wire(movie: Movie) -> v1::Movie {
+    let Movie {
+        title,
+        rating,
+        director,
+        id,
+        year,
+        genres,
+        runtime_minutes,
+        countries,
+        languages,
+        create_time,
+        update_time,
+    } = movie;
+    let timestamp = |time: Option<Timestamp>| {
+        time.map(|Timestamp { seconds, nanos }| prost_types::Timestamp { seconds, nanos })
+    };
+    v1::Movie {
+        title,
+        rating,
+        director,
+        id,
+        year: year.try_into().unwrap(),
+        genres,
+        runtime_minutes: runtime_minutes.try_into().unwrap(),
+        countries,
+        languages,
+        create_time: timestamp(create_time),
+        update_time: timestamp(update_time),
+        etag: String::new(),
+    }
+}
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
+    fn the_table_of_fields_is_that_of_the_contract() {
+        let files = prost_types::FileDescriptorSet::decode(movie_proto::FILE_DESCRIPTOR_SET).unwrap().file;
+        let file = files.iter().find(|file| file.package() == "movie.catalog.v1").unwrap();
+        let message = file.message_type.iter().find(|message| message.name() == "Movie").unwrap();
+        let contract = message.field.iter().filter(|field| field.name() != "etag");
+        let contract: Vec<_> = contract.map(|field| (field.name(), field.number())).collect();
+        let table = Field::ALL.iter().map(|field| (field.name(), field.number().cast_signed()));
+        assert_eq!(table.collect::<Vec<_>>(), contract);
+    }
+
+    #[test]
     fn an_order_is_fields_separated_by_commas() {
-        let by = |field, descending| By { field, descending };
+        let by = |field, descending| OrderBy { field, descending };
         assert_eq!(order(""), Ok(vec![]));
         assert_eq!(order(" "), Ok(vec![]));
         assert_eq!(order("year"), Ok(vec![by(OrderField::Year, false)]));
@@ -184,14 +240,14 @@ mod tests {
     fn a_page_has_the_size_that_is_asked_for_within_bounds() {
         let size = |page_size| {
             let request = ListMoviesRequest { page_size, ..ListMoviesRequest::default() };
-            list(&request).map(|(_, size)| size).map_err(|violations| violations[0].field.clone())
+            list_query(&request).map(|(_, size)| size).map_err(|violations| violations[0].field.clone())
         };
         assert_eq!([0, 1, 1_000, 1_001, i32::MAX].map(size), [50, 1, 1_000, 1_000, 1_000].map(Ok));
         assert_eq!(size(-1), Err("page_size".to_owned()));
     }
 
     #[test]
-    fn everything_that_is_wrong_with_a_list_is_named_at_once() {
+    fn all_violations_of_a_list_are_reported_at_once() {
         let filter = MovieFilter {
             year_from: -1,
             rating_min: Some(f32::NAN),
@@ -205,7 +261,7 @@ mod tests {
             ..ListMoviesRequest::default()
         };
         let fields: Vec<_> =
-            list(&request).unwrap_err().into_iter().map(|violation| violation.field).collect();
+            list_query(&request).unwrap_err().into_iter().map(|violation| violation.field).collect();
         let expected = ["page_size", "filter.year_from", "filter.rating_min", "filter.genres", "order_by"];
         assert_eq!(fields, expected);
     }
@@ -215,8 +271,13 @@ mod tests {
         let movie = Movie { title: "Creed".into(), rating: Some(0.0), ..Movie::default() };
         assert_eq!(fields(&movie, None), Ok(vec![Field::Title, Field::Rating]));
         let mask = |paths: &[&str]| FieldMask { paths: paths.iter().map(|path| (*path).into()).collect() };
-        assert_eq!(fields(&movie, Some(&mask(&["*"]))), Ok(Field::ALL.to_vec()));
-        assert_eq!(fields(&movie, Some(&mask(&["year", "id"]))), Ok(vec![Field::Year]));
+        let all: Vec<_> = updatable().collect();
+        assert_eq!(all.len(), Field::ALL.len() - 3);
+        assert_eq!(fields(&movie, Some(&mask(&["*"]))), Ok(all));
+        assert_eq!(
+            fields(&movie, Some(&mask(&["year", "id", "etag", "update_time"]))),
+            Ok(vec![Field::Year])
+        );
         assert_eq!(fields(&movie, Some(&mask(&["Year", "x"]))).unwrap_err().len(), 2);
     }
 }

@@ -9,7 +9,7 @@ use tokio_stream::Stream;
 use tonic::{Request, Response, Status};
 
 use crate::catalogue::encoding::frame;
-use crate::catalogue::{Catalogue, Movie, Snapshot};
+use crate::catalogue::{Catalogue, MovieView, Snapshot};
 use crate::found::FoundPrinter;
 
 /// Implements the service `Movie`: reads from the catalogue.
@@ -51,9 +51,9 @@ impl movie_server::Movie for MovieServicer {
     }
 }
 
-impl From<Movie<'_>> for MovieData {
-    fn from(movie: Movie<'_>) -> Self {
-        let Movie { title, rating, director, id, .. } = movie;
+impl From<MovieView<'_>> for MovieData {
+    fn from(movie: MovieView<'_>) -> Self {
+        let MovieView { title, rating, director, id, .. } = movie;
         Self { title: title.to_owned(), rating, director: director.to_owned(), id: id.to_owned() }
     }
 }

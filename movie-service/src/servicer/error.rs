@@ -1,9 +1,9 @@
 //! Errors of calls, in terms of the domain. `status` maps them to gRPC statuses.
 
-use crate::catalogue::Quoted;
 use crate::movie::{Revision, Violation};
 use crate::servicer::response_size::fitting;
 use crate::store::WriteError;
+use crate::text::Quoted;
 
 /// Why a call fails. The display text is the message for callers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use movie_proto::catalog::v1::{ListMoviesRequest, ListMoviesResponse};
 
 use crate::blocking_pool::BlockingPool;
-use crate::catalogue::query::page::{Page, Past};
+use crate::catalogue::query::page::{Page, PastCatalogue};
 use crate::catalogue::{Catalogue, HistoryPoint};
 use crate::servicer::catch_up::wait_for_revision;
 use crate::servicer::convert;
@@ -31,7 +31,7 @@ impl Pages {
     ///
     /// [`CallError`] if the request or its page token is invalid, or if the token has expired.
     pub(super) async fn list(&self, request: ListMoviesRequest) -> Result<ListMoviesResponse, CallError> {
-        let (query, size) = convert::list(&request)?;
+        let (query, size) = convert::list_query(&request)?;
         let hash = hash_of_list(&request);
         let token = match request.page_token.as_str() {
             "" => None,
@@ -54,12 +54,15 @@ impl Pages {
 }
 
 /// Returns the catalogue at `point`, by default now, and that point.
-fn past(catalogue: &Catalogue, point: Option<HistoryPoint>) -> Result<(Past, HistoryPoint), CallError> {
+fn past(
+    catalogue: &Catalogue,
+    point: Option<HistoryPoint>,
+) -> Result<(PastCatalogue, HistoryPoint), CallError> {
     let snapshot = catalogue.snapshot();
     let now = snapshot.point();
     let point = point.unwrap_or(now);
     if point == now {
-        return Ok((Past::new(snapshot, &[]), now));
+        return Ok((PastCatalogue::new(snapshot, &[]), now));
     }
     let since = now.revision.since(point.revision).ok_or(CallError::PageTokenExpired)?;
     if point.revision < snapshot.ordered_since() {
@@ -71,7 +74,7 @@ fn past(catalogue: &Catalogue, point: Option<HistoryPoint>) -> Result<(Past, His
     if events.last().map(|event| event.point) != Some(now) {
         return Err(CallError::PageTokenExpired);
     }
-    Ok((Past::new(snapshot, &events), point))
+    Ok((PastCatalogue::new(snapshot, &events), point))
 }
 
 fn response(page: Page, point: HistoryPoint, hash: u64) -> ListMoviesResponse {

@@ -10,7 +10,7 @@ use crate::store::engine::Engine;
 use crate::store::error::StoreError;
 use crate::store::replica::Replica;
 use crate::store::status::Access;
-use crate::telemetry::log::in_one_line;
+use crate::text::in_one_line;
 
 /// How long a look may take: a database that does not answer in this time is unavailable.
 pub(super) const LOOK_TIMEOUT: Duration = Duration::from_secs(3);

@@ -27,7 +27,7 @@ use tokio::runtime;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-pub use self::command::{Command, Field, Imported, Outcome, Rejection, WriteError};
+pub use self::command::{Command, Imported, Outcome, Rejection, Request, ValidCommand, WriteError};
 use self::engine::Engine;
 pub use self::error::StoreError;
 use self::follower::Follower;
@@ -155,24 +155,19 @@ impl Store {
     /// [`WriteError`] if it is not written or, with [`WriteError::OutcomeUnknown`], may not be.
     pub async fn write(&self, command: Command) -> Result<Outcome, WriteError> {
         let jobs = self.jobs.as_ref().ok_or(WriteError::ReadOnly)?;
-        let violations = command.violations();
-        if !violations.is_empty() {
-            return Err(WriteError::Invalid(violations));
+        let (command, rejected) = command.validate().map_err(WriteError::Invalid)?;
+        if matches!(&command, ValidCommand::Import(movies) if movies.is_empty()) {
+            return Ok(Outcome::Imported(Imported { rejected, ..Imported::default() }));
         }
-        let Command::Import(movies) = command else { return enqueue(jobs, command).await };
-        let (valid, rejected) = command::valid(movies);
-        let mut imported = Imported::default();
-        if !valid.is_empty()
-            && let Outcome::Imported(outcome) = enqueue(jobs, Command::Import(valid)).await?
-        {
-            imported = outcome;
+        match enqueue(jobs, command).await? {
+            Outcome::Imported(imported) => Ok(Outcome::Imported(Imported { rejected, ..imported })),
+            outcome @ (Outcome::Movie(_) | Outcome::Deleted) => Ok(outcome),
         }
-        Ok(Outcome::Imported(Imported { rejected, ..imported }))
     }
 }
 
 /// Queues a validated command.
-async fn enqueue(jobs: &mpsc::Sender<Job>, command: Command) -> Result<Outcome, WriteError> {
+async fn enqueue(jobs: &mpsc::Sender<Job>, command: ValidCommand) -> Result<Outcome, WriteError> {
     let (answer, answered) = oneshot::channel();
     let stopped = || WriteError::Unavailable("the service is stopping".into());
     jobs.send(Job { command, answer }).await.map_err(|_| stopped())?;

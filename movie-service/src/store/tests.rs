@@ -12,8 +12,8 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use crate::catalogue::{
     Catalogue, ChainValue, Change, ChangesError, Committed, HistoryPoint, Loaded, Record, Snapshot,
 };
-use crate::movie::{Movie, Revision};
-use crate::store::command::{Command, Outcome, WriteError};
+use crate::movie::{Movie, Revision, ValidMovie};
+use crate::store::command::{Outcome, ValidCommand, WriteError};
 use crate::store::engine::{Engine, Look};
 use crate::store::error::StoreError;
 use crate::store::follower::Follower;
@@ -243,7 +243,7 @@ impl Node {
     async fn write(&self, id: &str, title: &str) -> Result<Outcome, WriteError> {
         let movie = Movie { id: id.into(), title: title.into(), ..Movie::default() };
         let (answer, answered) = oneshot::channel();
-        let job = Job { command: Command::Import(vec![movie]), answer };
+        let job = Job { command: ValidCommand::Import(vec![ValidMovie::try_from(movie).unwrap()]), answer };
         let (_jobs, mut none) = mpsc::channel(1);
         self.writer.write_batch(job, &mut none).await;
         answered.await.unwrap()

@@ -13,13 +13,13 @@ use tokio::time::{self, MissedTickBehavior, timeout};
 use tracing::error;
 
 use crate::movie::Revision;
-use crate::store::command::{Command, Outcome, WriteError};
+use crate::store::command::{Outcome, ValidCommand, WriteError};
 use crate::store::engine::Engine;
 use crate::store::error::StoreError;
 use crate::store::plan::Plan;
 use crate::store::replica::Replica;
 use crate::store::status::Access;
-use crate::telemetry::log::in_one_line;
+use crate::text::in_one_line;
 
 /// How long a transaction may take in all.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,7 +43,7 @@ const CONFLICT_TRIES: usize = 10;
 /// A write that waits for its transaction.
 #[derive(Debug)]
 pub(super) struct Job {
-    pub(super) command: Command,
+    pub(super) command: ValidCommand,
     pub(super) answer: oneshot::Sender<Result<Outcome, WriteError>>,
 }
 
@@ -278,12 +278,12 @@ fn given_up(is_committing: &Cell<bool>) -> Failure {
 
 /// Adds the writes that wait, as many as fit one transaction.
 fn with_waiting(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
-    let is_import = |job: &Job| usize::from(matches!(job.command, Command::Import(_)));
-    let (mut movies, mut imports) = (first.command.len(), is_import(&first));
+    let is_import = |job: &Job| usize::from(matches!(job.command, ValidCommand::Import(_)));
+    let (mut movies, mut imports) = (first.command.max_movies(), is_import(&first));
     let mut batch = vec![first];
     while batch.len() < BATCH_WRITES && imports < BATCH_IMPORTS && movies < BATCH_MOVIES {
         let Ok(job) = jobs.try_recv() else { break };
-        movies += job.command.len();
+        movies += job.command.max_movies();
         imports += is_import(&job);
         batch.push(job);
     }

@@ -1,6 +1,5 @@
 //! Logging: output, format, levels and rate limits.
 
-use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -79,18 +78,6 @@ fn parse(directives: &str) -> (EnvFilter, Vec<String>) {
         }
     }
     (filter, warnings)
-}
-
-/// Returns an error and its causes as one line.
-#[must_use]
-pub fn in_one_line(error: &dyn Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = error.source();
-    while let Some(source) = cause {
-        line = format!("{line}: {source}");
-        cause = source.source();
-    }
-    line.replace('\n', " ")
 }
 
 /// Limits how many log lines of one kind are written in a second.

@@ -7,7 +7,7 @@ use http::{HeaderValue, Method};
 use movie_proto::catalog::v1;
 use movie_proto::catalog::v1::movie_catalog_server::MovieCatalogServer;
 use movie_proto::movie_server::MovieServer;
-use movie_service::catalogue::{Catalogue, Change, Movie, Record, Snapshot};
+use movie_service::catalogue::{Catalogue, Change, MovieView, Record, Snapshot};
 use movie_service::found::FoundPrinter;
 use movie_service::movie;
 use movie_service::server::accept::listener::{Address, Listener};
@@ -53,8 +53,9 @@ fn movies() -> Arc<Catalogue> {
         id: "zero".into(),
         ..movie::Movie::default()
     });
-    let movie =
-        |id, title, rating, director| Change::Insert(Movie { title, rating, director, id, details: &[] });
+    let movie = |id, title, rating, director| {
+        Change::Insert(MovieView { title, rating, director, id, ..MovieView::default() })
+    };
     let movies = Snapshot::default().with([
         movie("1", "Creed", 8.8, "Ryan Coogler"),
         movie("é😀", "Amélie", 8.3, "Jean-Pierre Jeunet"),

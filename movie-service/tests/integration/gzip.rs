@@ -28,19 +28,22 @@ const BATCH: &str = "/movie.catalog.v1.MovieCatalog/BatchGetMovies";
 const LOOKUP: &str = "/movie.catalog.v1.MovieCatalog/LookupMovies";
 const LIST_MOVIES: &str = "/movie.catalog.v1.MovieCatalog/ListMovies";
 
-/// Movies by the lengths of their messages, in the order of the list: too short to be compressed, just long enough, and
-/// too long to be compressed on the thread that serves the call.
-const MOVIES: [(&str, usize); 3] = [("short", 1_023), ("long", 1_024), ("longest", 40_000)];
+/// Movies by the lengths of their course messages, in the order of the list: too short to be compressed, just long enough,
+/// and longer. Full messages of the last one are too long to be compressed on the thread that serves the call.
+const MOVIES: [(&str, usize); 3] = [("short", 1_023), ("long", 1_024), ("longest", 1_500)];
 
 /// A service over [`MOVIES`].
 fn start(arguments: &[&str]) -> (Service, TempDir) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("movies.json");
     let movies = MOVIES.map(|(id, length)| {
-        // Less the id, and the tags and lengths of both.
-        let others = 2 + id.len() + 1 + if length < 1 << 14 { 2 } else { 3 };
-        let title = &"long-".repeat(length)[..length - others];
-        format!(r#"{{"id": "{id}", "title": "{title}"}}"#)
+        let text = "long-".repeat(200);
+        let title = &text[..500];
+        // Less the others, and the tags and lengths of all three.
+        let director = &text[..length - (2 + id.len()) - (3 + title.len()) - 3];
+        let genres = if id == "longest" { 0..50 } else { 0..0 };
+        let genres: Vec<_> = genres.map(|number| format!("{number:02}{}", "😀".repeat(98))).collect();
+        serde_json::json!({ "id": id, "title": title, "director": director, "genres": genres }).to_string()
     });
     fs::write(&path, format!(r#"{{"movies": [{}]}}"#, movies.join(","))).unwrap();
     (Service::run(command(&path).args(arguments)), dir)

@@ -26,6 +26,7 @@ mod process;
 mod raw;
 mod reflection;
 mod reload;
+mod rules;
 #[cfg(unix)]
 mod stores;
 mod support;

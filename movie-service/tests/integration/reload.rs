@@ -56,7 +56,7 @@ impl Fixture {
     /// Asserts that the version there is now is refused, in one line that holds `parts`, and the old one is served.
     async fn assert_refused(&mut self, title: &str, parts: &[&str]) {
         let line = self.service.log_line();
-        assert!(line.contains("ERROR still serving the old movies: "), "{line}");
+        assert!(line.contains("ERROR still serving the previous movies: "), "{line}");
         for part in parts {
             assert!(line.contains(part), "{part:?} is missing: {line}");
         }
@@ -103,7 +103,12 @@ async fn of_several_writes_in_a_row_the_last_is_served() {
 async fn a_broken_version_is_refused_with_its_place_until_it_is_mended() {
     let mut fixture = Fixture::start().await;
     fs::write(&fixture.path, "{\"movies\": [\n{\"id\": \"1\"}]}").unwrap();
-    fixture.assert_refused("first", &["movies.json:2:1: movie 1 (id `1`): `title` is missing"]).await;
+    fixture
+        .assert_refused(
+            "first",
+            &["movies.json:2:1: movie 1 (id `1`): `title`: expected 1 to 1000 characters"],
+        )
+        .await;
     fs::write(&fixture.path, json("mended")).unwrap();
     fixture.wait_for("mended").await;
 }
@@ -127,11 +132,11 @@ async fn a_truncated_file_a_folder_and_no_file_are_refused() {
 }
 
 #[tokio::test]
-async fn no_movies_and_a_movie_of_3_mib_are_served() {
+async fn no_movies_and_a_movie_with_the_longest_title_are_served() {
     let mut fixture = Fixture::start().await;
     fs::write(&fixture.path, r#"{"movies": []}"#).unwrap();
     fixture.wait_for("").await;
-    let long = "x".repeat(3 * 1024 * 1024);
+    let long = "é".repeat(1_000);
     fs::write(&fixture.path, json(&long)).unwrap();
     fixture.wait_for(&long).await;
     let list = fixture.stub.get_list_movies(Empty {}).await.unwrap().into_inner();

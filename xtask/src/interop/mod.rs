@@ -164,7 +164,7 @@ fn rust_client(programs: &Programs, database: &str) -> Result<()> {
 fn compression(programs: &Programs) -> Result<()> {
     const LONG: usize = 60_000;
 
-    let title = "long ".repeat(LONG / 5);
+    let title = "😀".repeat(1_000);
     let movie = Movie { title, rating: 0.0, director: String::new(), id: "long".to_owned() };
     let database = programs.python.folder.join("long.json");
     let entry = serde_json::json!({ "id": movie.id, "title": movie.title });
@@ -185,10 +185,12 @@ fn compression(programs: &Programs) -> Result<()> {
     let most = LONG as u64 / 10;
     let (requests, responses) = call("gzip")?;
     ensure!(requests < most, "{check}: the requests take {requests} bytes, expected at most {most}");
+    let most = movie.title.len() as u64 / 2;
     ensure!(responses < most, "{check}: the responses take {responses} bytes, expected at most {most}");
     let (plain, _) = call("get")?;
     ensure!(plain > LONG as u64, "{check}: requests that are not compressed take {plain} bytes");
-    println!("{check}: {requests} and {responses} bytes for messages of {LONG} bytes");
+    let title = movie.title.len();
+    println!("{check}: {requests} and {responses} bytes for an id of {LONG} and a title of {title} bytes");
     Ok(())
 }
 

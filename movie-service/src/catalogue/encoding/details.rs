@@ -1,181 +1,104 @@
 //! The movie fields that are not in its frame: fields 5 and up of `movie.catalog.v1.Movie`, encoded.
+//!
+//! The bytes are what any protobuf library writes. Which fields there are, and of which types, is in
+//! [`movie::field`](crate::movie::field).
 
+use std::borrow::Cow;
 use std::iter;
 
-use prost::encoding::{decode_varint, encode_varint};
+use bytes::BufMut;
+use prost::encoding::{WireType, decode_varint, encode_key, encode_varint};
 
-use crate::catalogue::encoding::frame::{RATING, put_text};
-use crate::movie::Time;
+use crate::catalogue::encoding::frame::RATING;
+use crate::movie::{Field, Rule, Timestamp, Value, Values};
 
-// Tags, as in `frame`; 0 means a number.
-const YEAR: u8 = 5 << 3;
-const GENRES: u8 = 6 << 3 | 2;
-const RUNTIME: u8 = 7 << 3;
-const COUNTRIES: u8 = 8 << 3 | 2;
-const LANGUAGES: u8 = 9 << 3 | 2;
-const CREATE_TIME: u8 = 10 << 3 | 2;
-const UPDATE_TIME: u8 = 11 << 3 | 2;
+/// The number of the first field that is not in a frame.
+const FIRST_NUMBER: u32 = 5;
 
 // The fields of `google.protobuf.Timestamp`.
-const SECONDS: u8 = 1 << 3;
-const NANOS: u8 = 2 << 3;
+const SECONDS: u32 = 1;
+const NANOS: u32 = 2;
 
 /// A rating of exactly 0, which a `MovieData` frame cannot distinguish from no rating.
 const RATED_ZERO: [u8; 5] = [RATING, 0, 0, 0, 0];
 
-/// Encoded details, as they are in a record after what is in the frame.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Details<'a>(pub &'a [u8]);
-
-/// Details that are not encoded yet. What is 0 or empty is not known.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Facts<'a, T> {
-    /// Whether the rating is there and 0; a frame cannot tell that from none.
-    pub is_rated_zero: bool,
-    /// The year of the first release.
-    pub year: u32,
-    /// The genres.
-    pub genres: &'a [T],
-    /// The running time in minutes.
-    pub runtime_minutes: u32,
-    /// The countries.
-    pub countries: &'a [T],
-    /// The languages.
-    pub languages: &'a [T],
-    /// When the movie was added to its store.
-    pub create_time: Option<Time>,
-    /// When it was changed last.
-    pub update_time: Option<Time>,
-}
-
-impl<T: AsRef<str>> Facts<'_, T> {
-    /// Appends the details to `out`, as any protobuf library writes them.
-    pub fn encode(&self, out: &mut Vec<u8>) {
-        if self.is_rated_zero {
-            out.extend_from_slice(&RATED_ZERO);
-        }
-        put_number(YEAR, self.year, out);
-        put_texts(GENRES, self.genres, out);
-        put_number(RUNTIME, self.runtime_minutes, out);
-        put_texts(COUNTRIES, self.countries, out);
-        put_texts(LANGUAGES, self.languages, out);
-        put_time(CREATE_TIME, self.create_time, out);
-        put_time(UPDATE_TIME, self.update_time, out);
-    }
-}
-
-fn put_number(tag: u8, number: u32, out: &mut Vec<u8>) {
-    if number != 0 {
-        out.push(tag);
-        encode_varint(u64::from(number), out);
-    }
-}
-
-fn put_texts<T: AsRef<str>>(tag: u8, texts: &[T], out: &mut Vec<u8>) {
-    for text in texts {
-        put_text(tag, text.as_ref(), out);
-    }
-}
-
-fn put_time(tag: u8, time: Option<Time>, out: &mut Vec<u8>) {
-    let Some(Time { seconds, nanos }) = time else { return };
-    let mut message = Vec::new();
-    // A negative number is the varint of its two's complement in 64 bits.
-    for (tag, number) in [(SECONDS, seconds), (NANOS, i64::from(nanos))] {
-        if number != 0 {
-            message.push(tag);
-            encode_varint(number.cast_unsigned(), &mut message);
-        }
-    }
-    out.push(tag);
-    encode_varint(message.len() as u64, out);
-    out.extend_from_slice(&message);
-}
+/// Encoded details, as they are in a record after the message of the frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Details<'a>(&'a [u8]);
 
 impl<'a> Details<'a> {
-    /// Returns the year of the first release; 0 if it is not known.
+    /// Takes the bytes for details, which they are in a record or a segment.
+    pub(crate) fn from_encoded(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the bytes.
     #[must_use]
-    pub fn year(self) -> u32 {
-        self.number(YEAR)
+    pub fn bytes(self) -> &'a [u8] {
+        self.0
     }
 
-    /// Returns the running time in minutes; 0 if it is not known.
+    /// Returns the value of a field that is not in a frame.
     #[must_use]
-    pub fn runtime_minutes(self) -> u32 {
-        self.number(RUNTIME)
+    pub fn value(self, field: Field) -> Value<'a> {
+        match field.rule() {
+            Rule::Text { .. } | Rule::Id => Value::Text(self.texts(field).last().unwrap_or_default().into()),
+            Rule::Rating => Value::Rating(self.have_zero_rating().then_some(0.0)),
+            Rule::Number { .. } => Value::Number(self.number(field)),
+            Rule::List => Value::List(self.texts(field).map(Cow::Borrowed).collect()),
+            Rule::OutputOnly => Value::Time(self.time(field)),
+        }
     }
 
-    /// Returns the genres.
-    pub fn genres(self) -> impl Iterator<Item = &'a str> {
-        self.texts(GENRES)
-    }
-
-    /// Returns the countries.
-    pub fn countries(self) -> impl Iterator<Item = &'a str> {
-        self.texts(COUNTRIES)
-    }
-
-    /// Returns the languages.
-    pub fn languages(self) -> impl Iterator<Item = &'a str> {
-        self.texts(LANGUAGES)
-    }
-
-    /// Returns when the movie was added to its store.
+    /// Returns the number in a field; 0 if it is not known.
     #[must_use]
-    pub fn create_time(self) -> Option<Time> {
-        self.time(CREATE_TIME)
-    }
-
-    /// Returns when the movie was changed last.
-    #[must_use]
-    pub fn update_time(self) -> Option<Time> {
-        self.time(UPDATE_TIME)
-    }
-
-    /// Returns whether there is a rating, of 0.
-    pub(crate) fn are_rated_zero(self) -> bool {
-        self.0.starts_with(&RATED_ZERO)
-    }
-
-    fn number(self, tag: u8) -> u32 {
-        let number = self.fields().find_map(|(other, value)| match value {
-            Value::Number(value) if other == u64::from(tag) => u32::try_from(value).ok(),
-            Value::Number(_) | Value::Bytes(_) => None,
+    pub fn number(self, field: Field) -> i64 {
+        let number = self.fields().find_map(|(number, value)| match value {
+            WireValue::Number(value) if number == field.number() => Some(value.cast_signed()),
+            WireValue::Number(_) | WireValue::Bytes(_) => None,
         });
         number.unwrap_or_default()
     }
 
-    fn time(self, tag: u8) -> Option<Time> {
-        let message = self.fields().find_map(|(other, value)| match value {
-            Value::Bytes(message) if other == u64::from(tag) => Some(Details(message)),
-            Value::Number(_) | Value::Bytes(_) => None,
-        })?;
-        let mut time = Time::default();
-        for (tag, value) in message.fields() {
-            let Value::Number(number) = value else { continue };
-            match u8::try_from(tag) {
-                Ok(SECONDS) => time.seconds = number.cast_signed(),
-                Ok(NANOS) => time.nanos = i32::try_from(number).unwrap_or_default(),
+    /// Returns the texts in a field.
+    pub fn texts(self, field: Field) -> impl Iterator<Item = &'a str> {
+        self.messages(field).filter_map(|text| str::from_utf8(text).ok())
+    }
+
+    /// Returns whether there is a rating of 0.
+    pub(crate) fn have_zero_rating(self) -> bool {
+        self.0.starts_with(&RATED_ZERO)
+    }
+
+    fn time(self, field: Field) -> Option<Timestamp> {
+        let message = Self(self.messages(field).last()?);
+        let mut time = Timestamp::default();
+        for (number, value) in message.fields() {
+            let WireValue::Number(value) = value else { continue };
+            match number {
+                SECONDS => time.seconds = value.cast_signed(),
+                NANOS => time.nanos = i32::try_from(value).unwrap_or_default(),
                 _ => {}
             }
         }
         Some(time)
     }
 
-    fn texts(self, tag: u8) -> impl Iterator<Item = &'a str> {
-        self.fields().filter_map(move |(other, value)| match value {
-            Value::Bytes(text) if other == u64::from(tag) => str::from_utf8(text).ok(),
-            Value::Number(_) | Value::Bytes(_) => None,
+    fn messages(self, field: Field) -> impl Iterator<Item = &'a [u8]> {
+        self.fields().filter_map(move |(number, value)| match value {
+            WireValue::Bytes(bytes) if number == field.number() => Some(bytes),
+            WireValue::Number(_) | WireValue::Bytes(_) => None,
         })
     }
 
-    /// Walks over the fields, tag and value, as far as they are well formed.
-    fn fields(self) -> impl Iterator<Item = (u64, Value<'a>)> {
+    /// Returns the numbers and values of the fields, as far as they are well formed.
+    fn fields(self) -> impl Iterator<Item = (u32, WireValue<'a>)> {
         let mut rest = self.0;
         iter::from_fn(move || {
-            let tag = decode_varint(&mut rest).ok()?;
-            let length = match tag & 7 {
-                0 => return Some((tag, Value::Number(decode_varint(&mut rest).ok()?))),
+            let key = decode_varint(&mut rest).ok()?;
+            let number = u32::try_from(key >> 3).ok()?;
+            let length = match key & 7 {
+                0 => return Some((number, WireValue::Number(decode_varint(&mut rest).ok()?))),
                 1 => 8,
                 2 => usize::try_from(decode_varint(&mut rest).ok()?).ok()?,
                 5 => 4,
@@ -183,13 +106,67 @@ impl<'a> Details<'a> {
             };
             let (value, next) = rest.split_at_checked(length)?;
             rest = next;
-            Some((tag, Value::Bytes(value)))
+            Some((number, WireValue::Bytes(value)))
         })
     }
 }
 
-/// The value of a field.
-enum Value<'a> {
+/// The value of an encoded field.
+enum WireValue<'a> {
     Number(u64),
     Bytes(&'a [u8]),
+}
+
+/// Memory for the details of one movie after the other.
+#[derive(Debug, Default)]
+pub struct DetailsBuffer(Vec<u8>);
+
+impl DetailsBuffer {
+    /// Encodes the details of a movie, in place of those before.
+    pub fn encode(&mut self, movie: &Values<'_>) -> Details<'_> {
+        let Self(bytes) = self;
+        bytes.clear();
+        if movie.rating() == Some(0.0) {
+            bytes.extend_from_slice(&RATED_ZERO);
+        }
+        for (field, value) in movie.iter().filter(|(field, _)| field.number() >= FIRST_NUMBER) {
+            put(field, value, bytes);
+        }
+        Details(bytes)
+    }
+}
+
+/// Appends a field to a message as any protobuf library writes it: nothing if it is not set.
+pub(super) fn put(field: Field, value: &Value<'_>, out: &mut Vec<u8>) {
+    let number = field.number();
+    match value {
+        Value::Text(text) if !text.is_empty() => put_bytes(number, text.as_bytes(), out),
+        Value::Rating(Some(rating)) => {
+            encode_key(number, WireType::ThirtyTwoBit, out);
+            out.put_f32_le(*rating);
+        }
+        Value::Number(value) => put_number(number, *value, out),
+        Value::List(items) => items.iter().for_each(|item| put_bytes(number, item.as_bytes(), out)),
+        Value::Time(Some(Timestamp { seconds, nanos })) => {
+            let mut message = Vec::new();
+            put_number(SECONDS, *seconds, &mut message);
+            put_number(NANOS, i64::from(*nanos), &mut message);
+            put_bytes(number, &message, out);
+        }
+        Value::Text(_) | Value::Rating(None) | Value::Time(None) => {}
+    }
+}
+
+fn put_number(number: u32, value: i64, out: &mut Vec<u8>) {
+    if value != 0 {
+        encode_key(number, WireType::Varint, out);
+        // A negative number is the varint of its two's complement in 64 bits.
+        encode_varint(value.cast_unsigned(), out);
+    }
+}
+
+fn put_bytes(number: u32, value: &[u8], out: &mut Vec<u8>) {
+    encode_key(number, WireType::LengthDelimited, out);
+    encode_varint(value.len() as u64, out);
+    out.extend_from_slice(value);
 }

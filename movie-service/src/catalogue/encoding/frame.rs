@@ -6,33 +6,34 @@
 //! └────────────┴──────────────────────┴────────────────────────────────────────────────┘
 //! ```
 //!
-//! The prefix is that of the gRPC over HTTP/2 protocol ("Length-Prefixed-Message"), uncompressed. The
-//! message is what any protobuf library writes: fields in the order of their numbers, those with
-//! default values left out.
+//! The prefix is that of the gRPC over HTTP/2 protocol ("Length-Prefixed-Message"), uncompressed. The message is what any
+//! protobuf library writes: the fields in the order of their numbers, without those that have default values.
 
 use std::iter;
 
 use bytes::BufMut;
 use prost::encoding::{decode_varint, encode_varint};
 
-/// The length of the prefix.
-pub const PREFIX: usize = 5;
+use crate::catalogue::encoding::details::Details;
+
+/// The length of the prefix, in bytes.
+pub const PREFIX_BYTES: usize = 5;
 
 /// The frame of a `MovieData` without any field set.
-pub const EMPTY: &[u8] = &[0; PREFIX];
+pub const EMPTY: &[u8] = &[0; PREFIX_BYTES];
 
-/// The largest message, in bytes: what gRPC clients accept unless told otherwise.
-pub const MAX_MESSAGE: usize = 4 * 1024 * 1024;
+/// Maximum size of a message: what gRPC clients accept by default.
+pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
-// A tag is a field's number and its wire type: 2 means a length and that many bytes, 5 means four bytes.
+// A tag is the number of a field and its wire type: 2 is a length and that many bytes, 5 is four bytes.
 const TITLE: u8 = 1 << 3 | 2;
 pub(crate) const RATING: u8 = 2 << 3 | 5;
 const DIRECTOR: u8 = 3 << 3 | 2;
 const ID: u8 = 4 << 3 | 2;
 
-/// A movie, borrowed from wherever its text is.
+/// A movie, borrowed from the memory that holds its text.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Movie<'a> {
+pub struct MovieView<'a> {
     /// The title.
     pub title: &'a str,
     /// The rating from 0 to 10; 0 also means that there is none.
@@ -41,18 +42,17 @@ pub struct Movie<'a> {
     pub director: &'a str,
     /// The id; unique in a catalogue and not empty.
     pub id: &'a str,
-    /// The fields that are not in the frame, encoded; see [`Details`](crate::catalogue::Details). A frame is read
-    /// back without it.
-    pub details: &'a [u8],
+    /// The fields that are not in the frame. A view that is read from a frame has none.
+    pub details: Details<'a>,
 }
 
-impl<'a> Movie<'a> {
+impl<'a> MovieView<'a> {
     /// Appends the frame of this movie to `out`.
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
-        out.put_bytes(0, PREFIX);
+        out.put_bytes(0, PREFIX_BYTES);
         self.encode_message(out);
-        close(out, start);
+        write_length(out, start);
     }
 
     /// Appends the message of this movie to `out`, without its details.
@@ -66,11 +66,11 @@ impl<'a> Movie<'a> {
         put_text(ID, self.id, out);
     }
 
-    /// Reads the movie back from a frame of a catalogue.
+    /// Decodes a frame of a catalogue.
     #[must_use]
     pub fn decode(frame: &'a [u8]) -> Self {
         let mut movie = Self::default();
-        movie.take_fields(frame.get(PREFIX..).unwrap_or_default());
+        movie.take_fields(frame.get(PREFIX_BYTES..).unwrap_or_default());
         movie
     }
 
@@ -89,22 +89,53 @@ impl<'a> Movie<'a> {
         fields.rest
     }
 
-    /// Returns the most bytes that the frame takes.
-    pub(crate) fn max_frame_len(&self) -> usize {
-        PREFIX + self.max_message_len() - self.details.len()
+    /// Checks what the catalogue relies on. Requests and files have passed the rules of
+    /// [`movie`](crate::movie) before, which are stricter.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidMovie`] if no catalogue may hold the movie.
+    pub(crate) fn check(&self) -> Result<(), InvalidMovie> {
+        match self.max_message_len() {
+            _ if self.id.is_empty() => Err(InvalidMovie::NoId),
+            _ if self.title.is_empty() => Err(InvalidMovie::NoTitle),
+            length if length > MAX_MESSAGE_BYTES => Err(InvalidMovie::TooLarge(length)),
+            _ => Ok(()),
+        }
     }
 
-    /// Returns the most bytes that the message takes, with the details.
+    /// Returns an upper bound of the bytes of the frame.
+    pub(crate) fn max_frame_len(&self) -> usize {
+        PREFIX_BYTES + self.max_message_len() - self.details.bytes().len()
+    }
+
+    /// Returns an upper bound of the bytes of the message with the details.
     pub(crate) fn max_message_len(&self) -> usize {
         // Each text has a tag and a length of at most five bytes; the rating takes five in all.
-        self.title.len() + self.director.len() + self.id.len() + 3 * 6 + 5 + self.details.len()
+        self.title.len() + self.director.len() + self.id.len() + 3 * 6 + 5 + self.details.bytes().len()
     }
 }
 
-/// Writes the length of a message into the prefix before it, which starts at `start` and ends with `out`.
-pub fn close(out: &mut [u8], start: usize) {
-    let length = u32::try_from(out.len() - start - PREFIX).unwrap_or(u32::MAX);
-    out[start + 1..start + PREFIX].copy_from_slice(&length.to_be_bytes());
+/// Why no catalogue may hold a movie.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidMovie {
+    /// The id is empty.
+    #[error("`id` is missing or empty, expected text that no other movie has")]
+    NoId,
+    /// The title is empty.
+    #[error("`title` is missing or empty, expected the name of the movie")]
+    NoTitle,
+    /// The movie does not fit a message.
+    #[error(
+        "the movie takes up to {0} bytes, expected at most {MAX_MESSAGE_BYTES} (what gRPC clients accept)"
+    )]
+    TooLarge(usize),
+}
+
+/// Writes the length of a message, which ends with `out`, into its prefix, which begins at `start`.
+pub fn write_length(out: &mut [u8], start: usize) {
+    let length = u32::try_from(out.len() - start - PREFIX_BYTES).unwrap_or(u32::MAX);
+    out[start + 1..start + PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
 }
 
 /// Returns the id in a frame of a catalogue.
@@ -117,21 +148,21 @@ pub(crate) fn title(message: &[u8]) -> &[u8] {
     Fields { rest: message, last: 0 }.find(|(tag, _)| *tag == TITLE).map_or(&[], |(_, value)| value)
 }
 
-/// Reads the movies back from frames of a catalogue, one after the other.
-pub fn movies(frames: &[u8]) -> impl Iterator<Item = Movie<'_>> {
-    each(frames).map(|(_, frame)| Movie::decode(frame))
+/// Decodes consecutive frames of a catalogue.
+pub fn movies(frames: &[u8]) -> impl Iterator<Item = MovieView<'_>> {
+    each(frames).map(|(_, frame)| MovieView::decode(frame))
 }
 
 /// Returns the first of some frames.
 pub(crate) fn first(frames: &[u8]) -> &[u8] {
     let length = match frames {
-        [_, a, b, c, d, ..] => PREFIX + u32::from_be_bytes([*a, *b, *c, *d]) as usize,
+        [_, a, b, c, d, ..] => PREFIX_BYTES + u32::from_be_bytes([*a, *b, *c, *d]) as usize,
         _ => 0,
     };
     frames.get(..length).unwrap_or_default()
 }
 
-/// Walks over frames: where each starts, and the frame.
+/// Returns consecutive frames, each with its start.
 pub fn each(frames: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     let mut start = 0;
     iter::from_fn(move || {
@@ -142,15 +173,16 @@ pub fn each(frames: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     })
 }
 
-/// Walks over the fields of the message in a frame.
+/// Returns the fields of the message in a frame.
 fn fields(frame: &[u8]) -> Fields<'_> {
-    Fields { rest: frame.get(PREFIX..).unwrap_or_default(), last: 0 }
+    Fields { rest: frame.get(PREFIX_BYTES..).unwrap_or_default(), last: 0 }
 }
 
-/// Walks over the fields of a message that a frame has, tag and value, as long as they are in their order.
+/// Iterator over the tags and values of the fields that a frame has. Ends at the first other field, or at one that is out
+/// of order; the fields in details are parsed by [`Details`].
 struct Fields<'a> {
     rest: &'a [u8],
-    /// The tag of the field before.
+    /// The tag of the previous field.
     last: u8,
 }
 
@@ -171,7 +203,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-pub(crate) fn put_text(tag: u8, text: &str, out: &mut Vec<u8>) {
+fn put_text(tag: u8, text: &str, out: &mut Vec<u8>) {
     if !text.is_empty() {
         out.put_u8(tag);
         encode_varint(text.len() as u64, out);
@@ -190,7 +222,7 @@ mod tests {
     fn encoded(movie: &MovieData) -> Vec<u8> {
         let MovieData { title, rating, director, id } = movie;
         let mut frame = Vec::new();
-        Movie { title, rating: *rating, director, id, details: &[] }.encode(&mut frame);
+        MovieView { title, rating: *rating, director, id, details: Details::default() }.encode(&mut frame);
         frame
     }
 
@@ -214,7 +246,7 @@ mod tests {
         #[test]
         fn a_decoded_frame_is_the_movie_that_was_encoded(movie in any_movie()) {
             let frame = encoded(&movie);
-            let decoded = Movie::decode(&frame);
+            let decoded = MovieView::decode(&frame);
             prop_assert_eq!(decoded.title, &movie.title);
             // -0.0 is a default value to prost, too.
             let rating = if movie.rating == 0.0 { 0.0 } else { movie.rating };
@@ -227,7 +259,7 @@ mod tests {
 
         #[test]
         fn bytes_that_are_not_a_frame_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let _ = Movie::decode(&bytes);
+            let _ = MovieView::decode(&bytes);
             let _ = id(&bytes);
         }
     }

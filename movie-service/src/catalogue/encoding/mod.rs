@@ -1,7 +1,7 @@
 //! A movie as bytes.
 //!
-//! * [`frame`] — the course's four fields, ready to send;
-//! * `details` — the other fields, encoded; `record` — both together.
+//! * [`frame`] — the four fields of the course, ready to send;
+//! * [`details`] — the other fields, encoded; [`record`] — both together.
 
 pub mod details;
 pub mod frame;

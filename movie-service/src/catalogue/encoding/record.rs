@@ -1,66 +1,42 @@
 //! A complete movie as an encoded `movie.catalog.v1.Movie`: how stores keep it and how `movie.catalog.v1` sends it.
 //!
-//! A record is an encoded `movie.catalog.v1.Movie` without its etag: first the message that is in the movie's frame,
-//! which has fields 1 to 4, then its details, which have the others. That it can be put together in this way, without
-//! decoding either, is a property of protobuf's encoding: of a field that comes twice, the last one counts.
+//! A record is an encoded `movie.catalog.v1.Movie` without its etag: the message of the movie's frame, which has fields
+//! 1 to 4, and then its details, which have the others. Protobuf's encoding allows the concatenation without decoding
+//! either part: if a field occurs twice, the last one counts.
 
 use bytes::Bytes;
 use prost::encoding::encode_varint;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::catalogue::encoding::details::{Details, Facts};
-use crate::catalogue::encoding::frame::{self, Movie, PREFIX};
-use crate::movie;
+use crate::catalogue::encoding::details::{self, Details, DetailsBuffer};
+use crate::catalogue::encoding::frame::{self, MovieView, PREFIX_BYTES};
+use crate::movie::{Field, Movie, Value, Values};
 
-/// The tag of the etag: field 12, a length and that many bytes.
+/// The key of the etag: field 12, a length and that many bytes.
 const ETAG: u8 = 12 << 3 | 2;
 
 /// The length of an etag.
-const ETAG_LEN: usize = 18;
+const ETAG_BYTES: usize = 18;
 
-/// A movie as a whole, encoded.
+/// A complete movie, encoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record(Bytes);
 
 impl Record {
     /// Encodes a movie.
     #[must_use]
-    pub fn new(movie: &Movie<'_>) -> Self {
+    pub fn new(movie: &MovieView<'_>) -> Self {
         let mut record = Vec::with_capacity(movie.max_message_len());
         movie.encode_message(&mut record);
-        record.extend_from_slice(movie.details);
+        record.extend_from_slice(movie.details.bytes());
         Self(record.into())
     }
 
     /// Encodes a movie with all its fields.
     #[must_use]
-    pub fn of(movie: &movie::Movie) -> Self {
-        let movie::Movie {
-            title,
-            rating,
-            director,
-            id,
-            year,
-            genres,
-            runtime_minutes,
-            countries,
-            languages,
-            create_time,
-            update_time,
-        } = movie;
-        let mut details = Vec::new();
-        let facts = Facts {
-            is_rated_zero: *rating == Some(0.0),
-            year: u32::try_from(*year).unwrap_or_default(),
-            genres,
-            runtime_minutes: u32::try_from(*runtime_minutes).unwrap_or_default(),
-            countries,
-            languages,
-            create_time: *create_time,
-            update_time: *update_time,
-        };
-        facts.encode(&mut details);
-        Self::new(&Movie { title, rating: rating.unwrap_or_default(), director, id, details: &details })
+    pub fn of(movie: &Movie) -> Self {
+        let (values, mut buffer) = (Values::from(movie), DetailsBuffer::default());
+        Self::new(&MovieView::of(&values, buffer.encode(&values)))
     }
 
     /// Returns the record of these bytes; `None` unless they are exactly the encoding of a movie with this id.
@@ -71,25 +47,14 @@ impl Record {
         (movie.id == id && Self::of(&movie) == record).then_some(record)
     }
 
-    /// Decodes the movie with all its fields; what is not there is empty.
+    /// Decodes the movie with all its fields. Missing fields are not set.
     #[must_use]
-    pub fn to_movie(&self) -> movie::Movie {
-        let movie = self.movie();
-        let details = Details(movie.details);
-        let owned = |texts: &mut dyn Iterator<Item = &str>| texts.map(str::to_owned).collect();
-        movie::Movie {
-            title: movie.title.to_owned(),
-            rating: movie.rated(),
-            director: movie.director.to_owned(),
-            id: movie.id.to_owned(),
-            year: i32::try_from(details.year()).unwrap_or_default(),
-            genres: owned(&mut details.genres()),
-            runtime_minutes: i32::try_from(details.runtime_minutes()).unwrap_or_default(),
-            countries: owned(&mut details.countries()),
-            languages: owned(&mut details.languages()),
-            create_time: details.create_time(),
-            update_time: details.update_time(),
+    pub fn to_movie(&self) -> Movie {
+        let (view, mut movie) = (self.movie(), Movie::default());
+        for field in Field::ALL {
+            field.set(&mut movie, view.value(*field));
         }
+        movie
     }
 
     /// Returns the bytes.
@@ -98,52 +63,86 @@ impl Record {
         &self.0
     }
 
-    /// Reads the movie back; what is not there is empty.
+    /// Reads the movie. Missing fields are empty.
     #[must_use]
-    pub fn movie(&self) -> Movie<'_> {
-        Movie::of_record(&self.0)
+    pub fn movie(&self) -> MovieView<'_> {
+        let mut movie = MovieView::default();
+        let details = Details::from_encoded(movie.take_fields(&self.0));
+        MovieView { details, ..movie }
     }
 
-    /// Returns the etag: as HTTP writes them (RFC 9110, section 8.8.3), a hash of the record. It is the same wherever
-    /// and whenever the record is.
+    /// Returns the etag: a quoted strong validator (RFC 9110, section 8.8.3). It is a hash of the record, the same on
+    /// every node and after restarts.
     #[must_use]
     pub fn etag(&self) -> String {
         String::from_utf8_lossy(&etag(&self.0)).into_owned()
     }
 }
 
-impl<'a> Movie<'a> {
-    /// Reads a movie from a record; what is not there is empty.
+impl<'a> MovieView<'a> {
+    /// Returns the view of a movie with these values and details.
     #[must_use]
-    pub fn of_record(record: &'a [u8]) -> Self {
-        let mut movie = Self::default();
-        let details = movie.take_fields(record);
-        Self { details, ..movie }
+    pub fn of(values: &'a Values<'_>, details: Details<'a>) -> Self {
+        let [title, director, id] =
+            [Field::Title, Field::Director, Field::Id].map(|field| values.text(field));
+        Self { title, rating: values.rating().unwrap_or_default(), director, id, details }
     }
 
     /// Returns the rating, if there is one.
     #[must_use]
-    pub fn rated(&self) -> Option<f32> {
-        (self.rating != 0.0 || Details(self.details).are_rated_zero()).then_some(self.rating)
+    pub fn rating(&self) -> Option<f32> {
+        (self.rating != 0.0 || self.details.have_zero_rating()).then_some(self.rating)
     }
 
-    /// Appends the gRPC frame of this movie as `movie.catalog.v1.Movie`, with its etag.
-    pub(crate) fn put_full_frame(frame: &[u8], details: &[u8], out: &mut Vec<u8>) {
-        let start = out.len();
-        out.extend_from_slice(frame);
-        out.extend_from_slice(details);
-        let etag = etag(out.get(start + PREFIX..).unwrap_or_default());
-        out.push(ETAG);
-        encode_varint(ETAG_LEN as u64, out);
-        out.extend_from_slice(&etag);
-        frame::close(out, start);
+    /// Returns the year of the first release; 0 if it is not known.
+    #[must_use]
+    pub fn year(&self) -> u32 {
+        u32::try_from(self.details.number(Field::Year)).unwrap_or_default()
+    }
+
+    /// Returns the value of a field.
+    #[must_use]
+    pub fn value(&self, field: Field) -> Value<'a> {
+        if field == Field::Title {
+            Value::Text(self.title.into())
+        } else if field == Field::Rating {
+            Value::Rating(self.rating())
+        } else if field == Field::Director {
+            Value::Text(self.director.into())
+        } else if field == Field::Id {
+            Value::Text(self.id.into())
+        } else {
+            self.details.value(field)
+        }
     }
 }
 
-fn etag(record: &[u8]) -> [u8; ETAG_LEN] {
+/// Appends the gRPC frame of a `movie.catalog.v1.Movie` with its etag, from its course frame and its details.
+pub(crate) fn put_full_frame(frame: &[u8], details: Details<'_>, out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(frame);
+    out.extend_from_slice(details.bytes());
+    let etag = etag(out.get(start + PREFIX_BYTES..).unwrap_or_default());
+    out.push(ETAG);
+    encode_varint(ETAG_BYTES as u64, out);
+    out.extend_from_slice(&etag);
+    frame::write_length(out, start);
+}
+
+/// Returns a hash of a movie as requests are compared by: of its message, with all fields in the order of their numbers.
+#[must_use]
+pub fn fingerprint(movie: &Movie) -> u64 {
+    let mut message = Vec::new();
+    for (field, value) in Values::from(movie).iter() {
+        details::put(field, value, &mut message);
+    }
+    xxh3_64(&message)
+}
+
+fn etag(record: &[u8]) -> [u8; ETAG_BYTES] {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let hash = xxh3_64(record);
-    let mut etag = [b'"'; ETAG_LEN];
+    let mut etag = [b'"'; ETAG_BYTES];
     for (digit, shift) in etag[1..=16].iter_mut().zip((0..64).step_by(4).rev()) {
         *digit = DIGITS[(hash >> shift & 15) as usize];
     }
@@ -157,72 +156,55 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::movie::Time;
+    use crate::movie::{Rule, Timestamp};
+    use crate::servicer::convert;
 
-    /// Returns the movie as the contract has it.
-    fn wire(movie: &movie::Movie) -> v1::Movie {
-        let time = |time: Option<Time>| {
-            time.map(|Time { seconds, nanos }| prost_types::Timestamp { seconds, nanos })
-        };
-        let movie = movie.clone();
-        v1::Movie {
-            title: movie.title,
-            rating: movie.rating,
-            director: movie.director,
-            id: movie.id,
-            year: movie.year,
-            genres: movie.genres,
-            runtime_minutes: movie.runtime_minutes,
-            countries: movie.countries,
-            languages: movie.languages,
-            create_time: time(movie.create_time),
-            update_time: time(movie.update_time),
-            etag: String::new(),
+    /// Makes values of any field: the table says what they are.
+    fn any_value(field: Field) -> BoxedStrategy<Value<'static>> {
+        let text = || prop_oneof![Just(String::new()), ".{1,20}", "[a-é]{60,140}"];
+        match field.rule() {
+            Rule::Text { .. } => text().prop_map(|text| Value::Text(text.into())).boxed(),
+            Rule::Id => "[a-z]{1,9}".prop_map(|id| Value::Text(id.into())).boxed(),
+            Rule::Rating => {
+                proptest::option::of(prop_oneof![Just(0.0), 0.0..=10.0_f32]).prop_map(Value::Rating).boxed()
+            }
+            Rule::Number { max, .. } => (0..=max).prop_map(Value::Number).boxed(),
+            Rule::List => {
+                proptest::collection::vec(".{1,8}".prop_map(Into::into), 0..4).prop_map(Value::List).boxed()
+            }
+            Rule::OutputOnly => proptest::option::of((any::<i64>(), 0..1_000_000_000))
+                .prop_map(|time| Value::Time(time.map(|(seconds, nanos)| Timestamp { seconds, nanos })))
+                .boxed(),
         }
     }
 
-    fn any_movie() -> impl Strategy<Value = movie::Movie> {
-        let time = || proptest::option::of((any::<i64>(), 0..1_000_000_000_i32));
-        let time = move || time().prop_map(|time| time.map(|(seconds, nanos)| Time { seconds, nanos }));
-        let text = || prop_oneof![Just(String::new()), ".{1,20}", "[a-é]{60,140}"];
-        let texts = || proptest::collection::vec(".{1,8}", 0..4);
-        let rating = proptest::option::of(prop_oneof![Just(0.0_f32), 0.0..=10.0_f32]);
-        let texts = (texts(), texts(), texts());
-        let numbers = (0..2300_i32, 0..500_i32);
-        (text(), rating, text(), "[a-z]{1,9}", numbers, texts, time(), time()).prop_map(
-            |(title, rating, director, id, (year, runtime_minutes), texts, create_time, update_time)| {
-                movie::Movie {
-                    title,
-                    rating,
-                    director,
-                    id,
-                    year,
-                    genres: texts.0,
-                    runtime_minutes,
-                    countries: texts.1,
-                    languages: texts.2,
-                    create_time,
-                    update_time,
-                }
-            },
-        )
+    fn any_movie() -> impl Strategy<Value = Movie> {
+        let values: Vec<_> = Field::ALL.iter().map(|field| any_value(*field)).collect();
+        values.prop_map(|values| {
+            let mut movie = Movie::default();
+            Field::ALL.iter().zip(values).for_each(|(field, value)| field.set(&mut movie, value));
+            movie
+        })
     }
 
     proptest! {
         #[test]
         fn a_record_is_the_movie_to_any_protobuf_library(movie in any_movie()) {
             let record = Record::of(&movie);
-            prop_assert_eq!(v1::Movie::decode(record.bytes().clone()).unwrap(), wire(&movie));
+            let decoded = v1::Movie::decode(record.bytes().clone()).unwrap();
+            prop_assert_eq!(&decoded, &convert::to_wire(movie.clone()));
             prop_assert_eq!(record.to_movie(), movie.clone());
             prop_assert_eq!(Record::from_bytes(record.bytes().clone(), &movie.id), Some(record.clone()));
-            let read = record.movie();
-            prop_assert_eq!(read.rated().map(f32::to_bits), movie.rating.map(f32::to_bits));
-            prop_assert_eq!(Record::new(&read), record.clone());
-            let details = Details(read.details);
-            prop_assert_eq!(details.year(), u32::try_from(movie.year).unwrap());
-            prop_assert_eq!(details.genres().collect::<Vec<_>>(), movie.genres);
-            prop_assert_eq!(details.countries().collect::<Vec<_>>(), movie.countries);
-            prop_assert_eq!(details.languages().collect::<Vec<_>>(), movie.languages);
+            prop_assert_eq!(Record::new(&record.movie()), record.clone());
+            for (field, value) in Values::from(&movie).iter() {
+                prop_assert_eq!(&record.movie().value(field), value);
+            }
+        }
+
+        #[test]
+        fn a_fingerprint_is_a_hash_of_the_message_as_any_protobuf_library_writes_it(movie in any_movie()) {
+            let message = convert::to_wire(movie.clone()).encode_to_vec();
+            prop_assert_eq!(fingerprint(&movie), xxh3_64(&message));
         }
 
         #[test]
@@ -230,25 +212,24 @@ mod tests {
             let record = Record::of(&movie);
             let (mut frame, mut full) = (Vec::new(), Vec::new());
             record.movie().encode(&mut frame);
-            Movie::put_full_frame(&frame, record.movie().details, &mut full);
-            let length = u32::try_from(full.len() - PREFIX).unwrap();
-            prop_assert_eq!(&full[1..PREFIX], &length.to_be_bytes());
-            let decoded = v1::Movie::decode(&full[PREFIX..]).unwrap();
-            prop_assert_eq!(decoded, v1::Movie { etag: record.etag(), ..wire(&movie) });
+            put_full_frame(&frame, record.movie().details, &mut full);
+            let length = u32::try_from(full.len() - PREFIX_BYTES).unwrap();
+            prop_assert_eq!(&full[1..PREFIX_BYTES], &length.to_be_bytes());
+            let decoded = v1::Movie::decode(&full[PREFIX_BYTES..]).unwrap();
+            prop_assert_eq!(decoded, v1::Movie { etag: record.etag(), ..convert::to_wire(movie) });
         }
 
         #[test]
         fn bytes_that_are_not_a_record_do_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64)) {
-            let movie = Movie::of_record(&bytes);
-            let details = Details(movie.details);
-            let _ = (details.year(), details.genres().count(), details.create_time(), movie.rated());
+            let record = Record(bytes.clone().into());
+            let _ = (record.to_movie(), record.etag());
             let _ = Record::from_bytes(bytes.into(), "");
         }
     }
 
     #[test]
-    fn bytes_are_a_record_only_as_a_whole_and_of_the_movie_that_they_are_kept_as() {
-        let movie = movie::Movie { id: "7".into(), title: "Creed".into(), year: 2015, ..Default::default() };
+    fn bytes_are_a_record_only_as_a_whole_and_of_the_movie_with_its_id() {
+        let movie = Movie { id: "7".into(), title: "Creed".into(), year: 2015, ..Default::default() };
         let bytes = Record::of(&movie).bytes().clone();
         assert!(Record::from_bytes(bytes.clone(), "7").is_some());
         assert!(Record::from_bytes(bytes.clone(), "8").is_none());
@@ -258,7 +239,7 @@ mod tests {
 
     #[test]
     fn an_etag_does_not_change_with_the_version_of_the_program() {
-        let record = Record::new(&Movie { id: "7", title: "Creed", ..Movie::default() });
+        let record = Record::new(&MovieView { id: "7", title: "Creed", ..MovieView::default() });
         assert_eq!(record.etag(), "\"6ed076c581193dd5\"");
     }
 }

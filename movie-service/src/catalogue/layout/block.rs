@@ -1,15 +1,14 @@
-//! Many segments in one piece of memory.
+//! Blocks: many segments in one contiguous piece of memory.
 
 use bytes::Bytes;
 use memmap2::MmapMut;
 
 use crate::catalogue::layout::segment::{Draft, DraftDetails, Segment};
 
-/// The size of a block: a huge page of the usual processors.
-const BLOCK: usize = 2 * 1024 * 1024;
+/// The size of a block: a huge page on x86-64 and ARM64.
+const BLOCK_BYTES: usize = 2 * 1024 * 1024;
 
-/// Makes segments whose frames lie side by side, in memory that the operating system is asked to back with a
-/// huge page.
+/// Makes segments whose frames are adjacent, in memory that the operating system is asked to back with a huge page.
 ///
 /// This reduces page faults while loading, and TLB misses on lookups.
 #[derive(Debug, Default)]
@@ -17,36 +16,36 @@ pub(crate) struct Block {
     memory: Option<MmapMut>,
     /// Where the frames of the last segment end.
     used: usize,
-    /// The size of each segment's frames, and its details.
+    /// Of each segment: the bytes of its frames, and its details.
     parts: Vec<(usize, DraftDetails)>,
 }
 
 impl Block {
-    /// Adds what a draft holds, and returns the segments that are ready; none, most of the time.
+    /// Adds the movies of a draft, and returns the segments that are complete; usually none.
     pub(crate) fn put(&mut self, draft: &Draft) -> Vec<Segment> {
         let length = draft.frames().len();
-        let mut ready = if self.used + length > BLOCK { self.finish() } else { Vec::new() };
-        if self.memory.is_none() && length <= BLOCK {
+        let mut ready = if self.used + length > BLOCK_BYTES { self.finish() } else { Vec::new() };
+        if self.memory.is_none() && length <= BLOCK_BYTES {
             self.memory = map();
         }
         match &mut self.memory {
-            Some(memory) if length <= BLOCK => {
+            Some(memory) if length <= BLOCK_BYTES => {
                 memory[self.used..self.used + length].copy_from_slice(draft.frames());
                 self.used += length;
                 self.parts.push((length, draft.details()));
             }
-            // Too large for a block, or there is none to be had.
+            // Too large for a block, or there is no memory for one.
             _ => ready.push(Segment::new(Bytes::copy_from_slice(draft.frames()), draft.details())),
         }
         ready
     }
 
-    /// Returns the segments that are left, and starts anew.
+    /// Returns the remaining segments, and starts a new block.
     pub(crate) fn finish(&mut self) -> Vec<Segment> {
         let Self { memory, used, parts } = std::mem::take(self);
         let Some(memory) = memory else { return Vec::new() };
-        // A block that is hardly filled would waste most of a huge page.
-        let frames = if used < BLOCK / 2 {
+        // A block that is less than half full would waste most of a huge page.
+        let frames = if used < BLOCK_BYTES / 2 {
             Bytes::copy_from_slice(&memory[..used])
         } else {
             Bytes::from_owner(memory)
@@ -62,10 +61,10 @@ impl Block {
 
 /// Asks the operating system for a block; `None` if it gives none.
 fn map() -> Option<MmapMut> {
-    let memory = MmapMut::map_anon(BLOCK).ok()?;
+    let memory = MmapMut::map_anon(BLOCK_BYTES).ok()?;
     #[cfg(target_os = "linux")]
     {
-        // Advice that is not taken costs time, not correctness.
+        // Without huge pages, lookups are slower but correct.
         let _ = memory.advise(memmap2::Advice::HugePage);
     }
     Some(memory)

@@ -1,23 +1,26 @@
 //! Columnar copies of the fields that movies are filtered and sorted by, so that a search over a million of them
-//! reads little memory, one piece after the other.
+//! reads little memory, sequentially.
 
-use crate::catalogue::encoding::details::Details;
-use crate::catalogue::encoding::frame::Movie;
-use crate::catalogue::query::filter::{By, Filter, NOT_RATED, Ranked, SortKey, start_of};
+use std::collections::BTreeMap;
 
-/// Movies of a segment, by their number in it: a bit for each.
+use crate::catalogue::encoding::frame::MovieView;
+use crate::catalogue::filter::Filter;
+use crate::catalogue::order::{NOT_RATED, OrderBy, SortKey, SortValues, title_prefix};
+use crate::movie::Field;
+
+/// A set of the movies of a segment: a bit for each, by its number.
 pub(crate) type Bitset = Vec<u64>;
 
-/// The columns of a segment. A movie has the same number in each.
+/// The columns of a segment. A movie has the same number in all of them.
 #[derive(Debug)]
 pub(crate) struct Columns {
-    /// The movies' keys.
+    /// The keys of the movies in their segment.
     pub(crate) keys: Box<[u16]>,
-    /// 0 if it is not known.
+    /// 0 if not known.
     years: Box<[u16]>,
     /// Below 0 if there is none.
     ratings: Box<[f32]>,
-    /// How each title starts, see [`start_of`].
+    /// See [`title_prefix`].
     titles: Box<[u64]>,
     directors: Box<[u32]>,
     genres: Terms,
@@ -27,35 +30,36 @@ pub(crate) struct Columns {
 
 impl Columns {
     /// Makes the columns of movies, each with its key.
-    pub(crate) fn of<'a>(movies: impl Iterator<Item = (u16, Movie<'a>)>) -> Self {
+    pub(crate) fn of<'a>(movies: impl Iterator<Item = (u16, MovieView<'a>)>) -> Self {
         let (keys, movies): (Vec<_>, Vec<_>) = movies.unzip();
-        let details = |movie: &Movie<'_>| Details(movie.details).year();
+        let terms = |field| Terms::of(&movies, field);
         Self {
-            years: movies.iter().map(|movie| u16::try_from(details(movie)).unwrap_or_default()).collect(),
-            ratings: movies.iter().map(|movie| movie.rated().unwrap_or(NOT_RATED)).collect(),
-            titles: movies.iter().map(|movie| start_of(movie.title)).collect(),
+            years: movies.iter().map(|movie| u16::try_from(movie.year()).unwrap_or_default()).collect(),
+            ratings: movies.iter().map(|movie| movie.rating().unwrap_or(NOT_RATED)).collect(),
+            titles: movies.iter().map(|movie| title_prefix(movie.title)).collect(),
             directors: movies.iter().map(|movie| hash(movie.director)).collect(),
-            genres: Terms::of(&movies, |movie| Details(movie.details).genres()),
-            countries: Terms::of(&movies, |movie| Details(movie.details).countries()),
-            languages: Terms::of(&movies, |movie| Details(movie.details).languages()),
+            genres: terms(Field::Genres),
+            countries: terms(Field::Countries),
+            languages: terms(Field::Languages),
             keys: keys.into(),
         }
     }
 
     /// Returns the sort key of a movie.
-    pub(crate) fn sort_key(&self, by: By, number: usize) -> SortKey {
+    pub(crate) fn sort_key(&self, by: OrderBy, number: usize) -> SortKey {
         let (title, year, rating) = (self.titles[number], self.years[number].into(), self.ratings[number]);
-        by.sort_key(&Ranked { title, year, rating })
+        by.sort_key(&SortValues { title, year, rating })
     }
 
-    /// Returns which movies fit a filter; `director` returns that of the movie with a key.
-    pub(crate) fn fitting<'a>(&self, filter: &Filter, director: impl Fn(u16) -> &'a str) -> Bitset {
+    /// Returns the movies that match a filter; `director` returns the director of the movie with a key.
+    pub(crate) fn matching<'a>(&self, filter: &Filter, director: impl Fn(u16) -> &'a str) -> Bitset {
         let mut bits = vec![0; self.keys.len().div_ceil(64)];
         set(&mut bits, self.keys.iter().map(|_| true));
-        let mut keep = |fitting: &[u64]| bits.iter_mut().zip(fitting).for_each(|(bits, fits)| *bits &= fits);
+        let mut keep =
+            |column: &[u64]| bits.iter_mut().zip(column).for_each(|(bits, matches)| *bits &= matches);
         let mut column = vec![0; self.keys.len().div_ceil(64)];
-        if filter.is_of_some_years() {
-            set(&mut column, self.years.iter().map(|year| filter.fits_year(u32::from(*year))));
+        if filter.has_year_bound() {
+            set(&mut column, self.years.iter().map(|year| filter.matches_year(u32::from(*year))));
             keep(&column);
         }
         if let Some(least) = filter.rating_min {
@@ -91,12 +95,12 @@ fn hash(text: &str) -> u32 {
 
 fn set(bits: &mut [u64], movies: impl Iterator<Item = bool>) {
     bits.fill(0);
-    for (number, fits) in movies.enumerate() {
-        bits[number / 64] |= u64::from(fits) << (number % 64);
+    for (number, matches) in movies.enumerate() {
+        bits[number / 64] |= u64::from(matches) << (number % 64);
     }
 }
 
-/// Walks over the numbers of the bits that are set.
+/// Returns the numbers of the bits that are set, in ascending order.
 pub(crate) fn numbers(bits: &[u64]) -> impl Iterator<Item = usize> {
     bits.iter().enumerate().flat_map(|(word, bits)| {
         let mut rest = *bits;
@@ -108,34 +112,34 @@ pub(crate) fn numbers(bits: &[u64]) -> impl Iterator<Item = usize> {
     })
 }
 
-/// Which movies have each of some words: an inverted index.
+/// An inverted index of one field: which movies have each term.
 #[derive(Debug)]
 struct Terms {
-    /// In order.
-    words: Box<[Box<str>]>,
-    /// For each word, which movies have it.
+    /// In ascending order.
+    terms: Box<[Box<str>]>,
+    /// For each term, the movies that have it.
     movies: Box<[Bitset]>,
 }
 
 impl Terms {
-    fn of<'a, I: Iterator<Item = &'a str>>(movies: &[Movie<'a>], words: impl Fn(&Movie<'a>) -> I) -> Self {
-        let mut terms = std::collections::BTreeMap::new();
+    fn of(movies: &[MovieView<'_>], field: Field) -> Self {
+        let mut terms = BTreeMap::new();
         for (number, movie) in movies.iter().enumerate() {
-            for word in words(movie) {
+            for term in movie.details.texts(field) {
                 let bits: &mut Bitset =
-                    terms.entry(word).or_insert_with(|| vec![0; movies.len().div_ceil(64)]);
+                    terms.entry(term).or_insert_with(|| vec![0; movies.len().div_ceil(64)]);
                 bits[number / 64] |= 1 << (number % 64);
             }
         }
-        let (words, movies): (Vec<Box<str>>, Vec<_>) =
-            terms.into_iter().map(|(word, bits)| (word.into(), bits)).unzip();
-        Self { words: words.into(), movies: movies.into() }
+        let (terms, movies): (Vec<Box<str>>, Vec<_>) =
+            terms.into_iter().map(|(term, bits)| (term.into(), bits)).unzip();
+        Self { terms: terms.into(), movies: movies.into() }
     }
 
-    /// Adds the movies that have any of these words.
-    fn add(&self, words: &[String], bits: &mut Bitset) {
-        for word in words {
-            if let Ok(index) = self.words.binary_search_by(|other| (**other).cmp(word.as_str())) {
+    /// Adds the movies that have any of these terms.
+    fn add(&self, terms: &[String], bits: &mut Bitset) {
+        for term in terms {
+            if let Ok(index) = self.terms.binary_search_by(|other| (**other).cmp(term.as_str())) {
                 bits.iter_mut().zip(&self.movies[index]).for_each(|(bits, has)| *bits |= has);
             }
         }

@@ -13,7 +13,7 @@ use crate::catalogue::layout::table::Table;
 /// tables are well filled at 1 and at 10 million movies.
 const SHARDS: usize = 3000;
 
-/// A hash table from id to place that holds no ids: whoever asks passes a way to read the id at a place.
+/// A hash table from id to location that holds no ids: callers pass a function that reads the id at a location.
 ///
 /// It is cut into shards that are copied when they change, so that clones are cheap and never see changes.
 #[derive(Clone, Debug)]
@@ -24,13 +24,13 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Returns the place whose id, as `id_at` reads it, is `id`.
+    /// Returns the location whose id, as `id_at` reads it, is `id`.
     pub(crate) fn find<'a>(&self, id: &[u8], id_at: impl Fn(Location) -> &'a [u8]) -> Option<Location> {
         let hash = self.hasher.hash_one(id);
         find(&self.shards[shard(hash)], hash, id, id_at)
     }
 
-    /// Adds a place, or returns the one that is there with the same id.
+    /// Adds a location, or returns the existing one with the same id.
     pub(crate) fn insert<'a>(
         &mut self,
         id: &[u8],
@@ -41,7 +41,7 @@ impl Index {
         insert(shard_mut(&mut self.shards, hash), hash, id, location, id_at)
     }
 
-    /// Removes a place that is there.
+    /// Removes an existing location.
     pub(crate) fn remove(&mut self, id: &[u8], location: Location) {
         let hash = self.hasher.hash_one(id);
         shard_mut(&mut self.shards, hash).remove(hash, location.number());
@@ -62,7 +62,7 @@ pub(crate) struct IndexBuilder {
 }
 
 impl IndexBuilder {
-    /// Makes room for about so many movies in all, so that tables need not grow one step after the other.
+    /// Reserves space for about `movies` movies in all, so that tables need not grow step by step.
     pub(crate) fn reserve(&mut self, movies: usize) {
         // Shards fill unevenly: four standard deviations above the mean is enough for nearly all of them.
         let mean = movies.div_ceil(SHARDS);
@@ -72,7 +72,7 @@ impl IndexBuilder {
         }
     }
 
-    /// Adds a place, or returns the one that is there with the same id.
+    /// Adds a location, or returns the existing one with the same id.
     pub(crate) fn insert<'a>(
         &mut self,
         id: &[u8],

@@ -1,37 +1,37 @@
-//! Some hundred movies as ready frames, one after the other.
+//! A segment: some hundred movies as frames, one after the other.
 
 use std::mem;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
-use crate::catalogue::change::{ChangeError, check};
-use crate::catalogue::encoding::frame::{self, Movie};
+use crate::catalogue::encoding::details::Details;
+use crate::catalogue::encoding::frame::{self, InvalidMovie, MovieView};
+use crate::catalogue::filter::Filter;
 use crate::catalogue::layout::columns::{Bitset, Columns};
 use crate::catalogue::layout::table;
-use crate::catalogue::query::filter::Filter;
 
 /// The bits of a [`Location`] that are the movie's key in its segment.
 const KEY_BITS: u32 = 15;
 
 /// The most bytes in one segment, unless a single movie is larger or some have grown: two DATA frames of the size
 /// that HTTP/2 starts with, and a size that allocators do not round up by much. Keys are below it.
-pub(crate) const FULL: usize = 1 << KEY_BITS;
+pub(crate) const MAX_SEGMENT_BYTES: usize = 1 << KEY_BITS;
 
-/// Where a movie is, for as long as it is in the catalogue: its segment and its key there.
+/// The location of a movie as long as it is in the catalogue: its segment and its key there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Location(u64);
 
 impl Location {
-    /// The number of segments that a place can tell apart; the all-ones value is reserved (empty slot).
+    /// The number of segments that a location can address. The all-ones value is reserved for empty slots.
     pub(crate) const MAX_SEGMENTS: usize = (1 << (table::BITS - KEY_BITS)) - 1;
 
     pub(crate) fn new(segment: usize, key: u16) -> Self {
-        debug_assert!(segment < Self::MAX_SEGMENTS && usize::from(key) < FULL);
+        debug_assert!(segment < Self::MAX_SEGMENTS && usize::from(key) < MAX_SEGMENT_BYTES);
         Self((segment as u64) << KEY_BITS | u64::from(key))
     }
 
-    /// Returns the place that has this number.
+    /// Returns the location that has this number.
     pub(crate) fn of(number: u64) -> Self {
         Self(number)
     }
@@ -46,11 +46,11 @@ impl Location {
 
     #[expect(clippy::cast_possible_truncation, reason = "a key has fewer bits than 16")]
     pub(crate) fn key(self) -> u16 {
-        (self.0 % FULL as u64) as u16
+        (self.0 % MAX_SEGMENT_BYTES as u64) as u16
     }
 }
 
-/// Movies in listing order, their frames one after the other.
+/// Movies in listing order, as frames one after the other.
 ///
 /// It never changes, and clones share its buffers; a change makes a new one. A movie's key is where its frame
 /// started when the movie was added. In most segments it still does, and no table is needed to find it.
@@ -60,32 +60,34 @@ pub(crate) struct Segment {
     /// Where the frame of each key starts now, by key, once that has changed.
     starts: Option<Arc<[(u16, usize)]>>,
     /// The details of those movies that have some.
-    details: Option<Arc<SomeDetails>>,
+    details: Option<Arc<SegmentDetails>>,
     /// Built on the first search.
     columns: OnceLock<Arc<Columns>>,
 }
 
 /// The details of some movies of a segment, one after the other.
 #[derive(Clone, Debug, Default)]
-struct SomeDetails {
+struct SegmentDetails {
     bytes: Vec<u8>,
     /// By key, where its details end.
     ends: Vec<(u16, usize)>,
 }
 
-impl SomeDetails {
+impl SegmentDetails {
     /// Appends the details of a movie, which has the highest key so far.
-    fn push(&mut self, key: u16, details: &[u8]) {
-        if !details.is_empty() {
-            self.bytes.extend_from_slice(details);
+    fn push(&mut self, key: u16, details: Details<'_>) {
+        if !details.bytes().is_empty() {
+            self.bytes.extend_from_slice(details.bytes());
             self.ends.push((key, self.bytes.len()));
         }
     }
 
-    fn get(&self, key: u16) -> &[u8] {
-        let Ok(index) = self.ends.binary_search_by_key(&key, |(key, _)| *key) else { return &[] };
+    fn get(&self, key: u16) -> Details<'_> {
+        let Ok(index) = self.ends.binary_search_by_key(&key, |(key, _)| *key) else {
+            return Details::default();
+        };
         let start = index.checked_sub(1).map_or(0, |before| self.ends[before].1);
-        &self.bytes[start..self.ends[index].1]
+        Details::from_encoded(&self.bytes[start..self.ends[index].1])
     }
 
     /// Returns these if there are any, in memory of their own.
@@ -118,24 +120,24 @@ impl Segment {
     }
 
     /// Returns the details of a key.
-    pub(crate) fn details(&self, key: u16) -> &[u8] {
-        self.details.as_ref().map_or(&[], |details| details.get(key))
+    pub(crate) fn details(&self, key: u16) -> Details<'_> {
+        self.details.as_ref().map_or_else(Details::default, |details| details.get(key))
     }
 
     /// Returns the movie of a key that is there.
-    pub(crate) fn movie(&self, key: u16) -> Movie<'_> {
-        Movie { details: self.details(key), ..Movie::decode(self.frame(key)) }
+    pub(crate) fn movie(&self, key: u16) -> MovieView<'_> {
+        MovieView { details: self.details(key), ..MovieView::decode(self.frame(key)) }
     }
 
-    /// Returns what movies are searched by.
+    /// Returns the columns.
     pub(crate) fn columns(&self) -> &Columns {
         let movies = || self.frames_by_key().map(|(key, _)| (key, self.movie(key)));
         self.columns.get_or_init(|| Arc::new(Columns::of(movies())))
     }
 
-    /// Returns which movies fit a filter, by their numbers in the columns.
-    pub(crate) fn fitting(&self, filter: &Filter) -> Bitset {
-        self.columns().fitting(filter, |key| self.movie(key).director)
+    /// Returns the movies that match a filter, by their numbers in the columns.
+    pub(crate) fn matching(&self, filter: &Filter) -> Bitset {
+        self.columns().matching(filter, |key| self.movie(key).director)
     }
 
     /// Returns the keys and frames of all movies, in order.
@@ -149,14 +151,14 @@ impl Segment {
     }
 
     /// Returns the key that the next movie gets, or `None` if `movie` belongs into the next segment.
-    pub(crate) fn next_key(&self, movie: &Movie<'_>) -> Option<u16> {
+    pub(crate) fn next_key(&self, movie: &MovieView<'_>) -> Option<u16> {
         let after = self.starts.as_deref().and_then(|starts| starts.last()).map_or(0, |(last, _)| last + 1);
         let next = self.frames.len().max(usize::from(after));
-        (next < FULL && !is_full(&self.frames, movie)).then(|| key(next))
+        (next < MAX_SEGMENT_BYTES && !is_full(&self.frames, movie)).then(|| key(next))
     }
 
-    /// Returns a segment like this one with `movie` at the end, for which there is room, by its next key.
-    pub(crate) fn with_next(&self, key: u16, movie: &Movie<'_>) -> Self {
+    /// Returns a copy with `movie` appended under a key that [`Self::next_key`] returned.
+    pub(crate) fn with_next(&self, key: u16, movie: &MovieView<'_>) -> Self {
         let mut frames = Vec::with_capacity(self.frames.len() + movie.max_frame_len());
         frames.extend_from_slice(&self.frames);
         let start = frames.len();
@@ -164,14 +166,14 @@ impl Segment {
         let moved = self.starts.is_some() || start != usize::from(key);
         let starts = moved.then(|| self.all_starts().chain([(key, start)]).collect());
         let mut details = self.details.clone();
-        if !movie.details.is_empty() {
+        if !movie.details.bytes().is_empty() {
             Arc::make_mut(details.get_or_insert_default()).push(key, movie.details);
         }
         Self { frames: Bytes::copy_from_slice(&frames), starts, details, columns: OnceLock::new() }
     }
 
-    /// Returns a segment like this one in which `movie`, or nothing, has this key.
-    pub(crate) fn with(&self, key: u16, movie: Option<&Movie<'_>>) -> Self {
+    /// Returns a copy in which the movie with this key is replaced, or removed.
+    pub(crate) fn with(&self, key: u16, movie: Option<&MovieView<'_>>) -> Self {
         let start = self.start(key);
         let end = start + self.frame(key).len();
         let mut frames = self.frames[..start].to_vec();
@@ -186,14 +188,14 @@ impl Segment {
         Self {
             frames: Bytes::copy_from_slice(&frames),
             starts: Some(starts),
-            details: self.details_with(key, movie.map_or(&[], |movie| movie.details)),
+            details: self.details_with(key, movie.map(|movie| movie.details).unwrap_or_default()),
             columns: OnceLock::new(),
         }
     }
 
-    /// Returns the details of all movies, in which these are those of a key that is there.
-    fn details_with(&self, key: u16, details: &[u8]) -> Option<Arc<SomeDetails>> {
-        let mut all = SomeDetails::default();
+    /// Returns the details of all movies, with these for a key that is there.
+    fn details_with(&self, key: u16, details: Details<'_>) -> Option<Arc<SegmentDetails>> {
+        let mut all = SegmentDetails::default();
         for (other, _) in self.frames_by_key() {
             all.push(other, if other == key { details } else { self.details(other) });
         }
@@ -229,20 +231,23 @@ pub struct Draft {
 
 /// The details of a [`Draft`].
 #[derive(Clone, Debug, Default)]
-pub(crate) struct DraftDetails(SomeDetails);
+pub(crate) struct DraftDetails(SegmentDetails);
 
 impl Draft {
     /// Appends a movie. If there is no room for it, returns the draft of those before it, and starts anew with it.
     ///
     /// # Errors
     ///
-    /// [`ChangeError`] if no catalogue may hold the movie.
-    pub fn push(&mut self, movie: &Movie<'_>) -> Result<Option<Self>, ChangeError> {
-        check(movie)?;
+    /// [`InvalidMovie`] if no catalogue may hold the movie.
+    pub fn push(&mut self, movie: &MovieView<'_>) -> Result<Option<Self>, InvalidMovie> {
+        movie.check()?;
         let full = is_full(&self.frames, movie).then(|| {
-            mem::replace(self, Self { frames: Vec::with_capacity(FULL), details: DraftDetails::default() })
+            mem::replace(
+                self,
+                Self { frames: Vec::with_capacity(MAX_SEGMENT_BYTES), details: DraftDetails::default() },
+            )
         });
-        if !movie.details.is_empty() {
+        if !movie.details.bytes().is_empty() {
             self.details.0.push(key(self.frames.len()), movie.details);
         }
         movie.encode(&mut self.frames);
@@ -260,11 +265,11 @@ impl Draft {
     }
 }
 
-fn is_full(frames: &[u8], movie: &Movie<'_>) -> bool {
-    !frames.is_empty() && frames.len() + movie.max_frame_len() > FULL
+fn is_full(frames: &[u8], movie: &MovieView<'_>) -> bool {
+    !frames.is_empty() && frames.len() + movie.max_frame_len() > MAX_SEGMENT_BYTES
 }
 
-/// Narrows a start that is a key: all but the first frame of a segment start below [`FULL`].
+/// Narrows a start that is a key: all but the first frame of a segment start below [`MAX_SEGMENT_BYTES`].
 fn key(start: usize) -> u16 {
     u16::try_from(start).expect("a segment takes no movie beyond its size")
 }

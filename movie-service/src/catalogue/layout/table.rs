@@ -1,7 +1,7 @@
 //! A hash table of numbers, in which an entry is a single word.
 //!
-//! To look an id up among millions takes as long as the memory that it has to wait for. So a number and a part of
-//! the hash of its key share eight bytes, and candidate entries are adjacent in memory.
+//! Cache misses dominate the time of a lookup among millions of ids. Therefore a number and a part of the hash of its
+//! key share eight bytes, and candidate entries are adjacent in memory.
 
 /// The bits of a number.
 pub(crate) const BITS: u32 = 40;
@@ -9,17 +9,17 @@ pub(crate) const BITS: u32 = 40;
 /// The bits of an entry that are part of the hash.
 const TAG: u64 = !0 << BITS;
 
-/// What an empty slot holds.
+/// The content of an empty slot.
 const EMPTY: u64 = !0;
 
-/// The least number of slots of a table that has any.
-const LEAST: usize = 8;
+/// Minimum number of slots of a table that is not empty.
+const MIN_SLOTS: usize = 8;
 
 /// A table with open addressing and linear probing: an entry is in the slot that its hash asks for or, if that was
 /// taken, in the run of full slots after it (Knuth, The Art of Computer Programming, volume 3, section 6.4).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    /// None, or a power of two of which at least an eighth are empty.
+    /// Their number is 0 or a power of two, and at least an eighth of them is empty.
     slots: Vec<u64>,
     len: usize,
 }
@@ -29,7 +29,7 @@ impl Table {
         self.len
     }
 
-    /// Returns a number that was added with this hash and that `is_it` takes.
+    /// Returns a number that was added with this hash and for which `is_it` returns true.
     pub(crate) fn find(&self, hash: u64, is_it: impl Fn(u64) -> bool) -> Option<u64> {
         self.slot(hash, |entry| is_it(entry & !TAG)).map(|slot| self.slots[slot] & !TAG)
     }
@@ -44,11 +44,11 @@ impl Table {
     /// Removes a number that was added with this hash.
     pub(crate) fn remove(&mut self, hash: u64, number: u64) {
         let Some(mut gap) = self.slot(hash, |entry| entry & !TAG == number) else { return };
-        // What follows moves up, unless it would then be before the slot that it asks for (algorithm R, ibid.).
+        // The entries of the run move up, but not before their home slots (algorithm R, ibid.).
         let mut slot = self.next(gap);
         while self.slots[slot] != EMPTY {
-            let asked = self.home(self.slots[slot]);
-            if self.distance(asked, slot) >= self.distance(gap, slot) {
+            let home = self.home(self.slots[slot]);
+            if self.distance(home, slot) >= self.distance(gap, slot) {
                 self.slots[gap] = self.slots[slot];
                 gap = slot;
             }
@@ -58,11 +58,11 @@ impl Table {
         self.len -= 1;
     }
 
-    /// Makes room for so many more numbers.
+    /// Reserves space for `more` numbers.
     pub(crate) fn reserve(&mut self, more: usize) {
         let wanted = self.len + more;
         if wanted > self.slots.len() / 8 * 7 {
-            let slots = vec![EMPTY; (wanted * 8).div_ceil(7).next_power_of_two().max(LEAST)];
+            let slots = vec![EMPTY; (wanted * 8).div_ceil(7).next_power_of_two().max(MIN_SLOTS)];
             let old = std::mem::replace(&mut self.slots, slots);
             self.len = 0;
             old.into_iter().filter(|entry| *entry != EMPTY).for_each(|entry| self.put(entry));
@@ -78,7 +78,7 @@ impl Table {
         self.len += 1;
     }
 
-    /// Returns the slot of an entry that has this hash and that `is_it` takes.
+    /// Returns the slot of an entry that has this hash and for which `is_it` returns true.
     fn slot(&self, hash: u64, is_it: impl Fn(u64) -> bool) -> Option<usize> {
         if self.len == 0 {
             return None;
@@ -103,7 +103,7 @@ impl Table {
         (slot + 1) & (self.slots.len() - 1)
     }
 
-    /// Returns how many slots `to` is after `from`, going round.
+    /// Returns how many slots `to` is after `from`, with wrap-around.
     fn distance(&self, from: usize, to: usize) -> usize {
         to.wrapping_sub(from) & (self.slots.len() - 1)
     }

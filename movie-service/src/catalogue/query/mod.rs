@@ -1,8 +1,8 @@
 //! Queries over a snapshot.
 //!
-//! * [`filter`] — which movies, in which order;
-//! * [`page`] — one page of the results, at a recent revision; `undo` — the state at that revision.
+//! * [`page`] — one page of the results, at a recent revision; `undo` — the state at that revision;
+//! * `top_k` — the first movies in a sort order.
 
-pub mod filter;
 pub mod page;
+mod top_k;
 pub(crate) mod undo;

@@ -1,54 +1,50 @@
 //! One page of a query's results, at a recent revision.
 
-use std::cmp::Ordering;
 use std::sync::Arc;
 
-use crate::catalogue::Movie;
 use crate::catalogue::change_log::Event;
-use crate::catalogue::encoding::frame::{self, PREFIX};
 use crate::catalogue::encoding::record::Record;
+use crate::catalogue::filter::Filter;
 use crate::catalogue::layout::columns::{Bitset, numbers};
 use crate::catalogue::layout::segment::Location;
-use crate::catalogue::query::filter::{By, Filter, Order, SortKey};
+use crate::catalogue::order::Order;
+use crate::catalogue::query::top_k::{Candidate, TopK};
 use crate::catalogue::query::undo::Undo;
 use crate::catalogue::snapshot::Snapshot;
 
-/// The most fields of an [`Order`].
-pub const MAX_ORDER_FIELDS: usize = 3;
-
-/// What to list.
+/// A query: what to list.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
     /// Which movies.
     pub filter: Filter,
-    /// In which order; at most [`MAX_ORDER_FIELDS`].
+    /// In which order: at most [`MAX_ORDER_FIELDS`](crate::catalogue::order::MAX_ORDER_FIELDS) fields.
     pub order: Order,
 }
 
-/// A part of a list.
+/// A page of the results.
 #[derive(Debug, Default)]
 pub struct Page {
     /// The movies, in order.
     pub movies: Vec<Record>,
-    /// Whether more of them follow.
+    /// Whether more movies follow.
     pub more: bool,
-    /// How many there are in all.
+    /// The number of all results.
     pub total: usize,
 }
 
-/// There is no movie with the id after which the page was to start.
+/// The movie after which the page should start does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoSuchStart;
+pub struct UnknownStart;
 
 /// The catalogue at an earlier revision.
 #[derive(Debug)]
-pub struct Past {
+pub struct PastCatalogue {
     snapshot: Arc<Snapshot>,
     undo: Undo,
 }
 
-impl Past {
-    /// Goes back from `snapshot` by `events`, which are all changes since, in order.
+impl PastCatalogue {
+    /// Undoes `events`, which are all changes since the earlier revision, in order.
     #[must_use]
     pub fn new(snapshot: Arc<Snapshot>, events: &[Arc<Event>]) -> Self {
         Self { undo: Undo::new(&snapshot, events), snapshot }
@@ -58,8 +54,8 @@ impl Past {
     ///
     /// # Errors
     ///
-    /// [`NoSuchStart`] if there was no movie with that id.
-    pub fn page(&self, query: &Query, after: Option<&str>, size: usize) -> Result<Page, NoSuchStart> {
+    /// [`UnknownStart`] if there was no movie with that id.
+    pub fn page(&self, query: &Query, after: Option<&str>, size: usize) -> Result<Page, UnknownStart> {
         if query.order.is_empty() {
             self.listed(&query.filter, after, size)
         } else {
@@ -68,13 +64,13 @@ impl Past {
     }
 
     /// Returns a page in listing order.
-    fn listed(&self, filter: &Filter, after: Option<&str>, size: usize) -> Result<Page, NoSuchStart> {
+    fn listed(&self, filter: &Filter, after: Option<&str>, size: usize) -> Result<Page, UnknownStart> {
         let mut page = Listing { size, ..Listing::default() };
         let mut start = None;
         match after {
             None => page.started = true,
             Some(id) => {
-                self.undo.get(&self.snapshot, id).ok_or(NoSuchStart)?;
+                self.undo.get(&self.snapshot, id).ok_or(UnknownStart)?;
                 page.after = Some(id);
                 start = self.undo.anchor(id).and_then(|anchor| self.snapshot.find(anchor.as_bytes()));
             }
@@ -104,9 +100,9 @@ impl Past {
                 continue;
             }
             let columns = segment.columns();
-            let fitting = segment.fitting(filter);
-            page.total += count(&fitting);
-            page.movies.extend(numbers(&fitting).take(wanted).map(|number| record(columns.keys[number])));
+            let matching = segment.matching(filter);
+            page.total += count(&matching);
+            page.movies.extend(numbers(&matching).take(wanted).map(|number| record(columns.keys[number])));
         }
         if is_all {
             page.total = self.undo.len(&self.snapshot);
@@ -114,17 +110,11 @@ impl Past {
         Ok(page.finish())
     }
 
-    /// Returns a page in another order.
-    fn ordered(&self, query: &Query, after: Option<&str>, size: usize) -> Result<Page, NoSuchStart> {
-        let start = after.map(|id| self.undo.get(&self.snapshot, id).ok_or(NoSuchStart)).transpose()?;
-        let mut best = Best {
-            snapshot: &self.snapshot,
-            order: &query.order,
-            start: start.as_ref().map(|record| Candidate::of_record(&query.order, record)),
-            size: size + 1,
-            candidates: Vec::new(),
-            last: None,
-        };
+    /// Returns a page in a sort order.
+    fn ordered(&self, query: &Query, after: Option<&str>, size: usize) -> Result<Page, UnknownStart> {
+        let start = after.map(|id| self.undo.get(&self.snapshot, id).ok_or(UnknownStart)).transpose()?;
+        // One more than the page has, which shows whether another page follows.
+        let mut top = TopK::new(&self.snapshot, &query.order, start.as_ref(), size + 1);
         let mut total = 0;
         let mut changed: Vec<_> = self.undo.changed().collect();
         changed.sort_unstable_by_key(|location| location.number());
@@ -132,34 +122,27 @@ impl Past {
         for number in 0..self.snapshot.segments().len() {
             let segment = &self.snapshot.segments()[number];
             let columns = segment.columns();
-            let mut fitting = segment.fitting(&query.filter);
+            let mut matching = segment.matching(&query.filter);
             while let Some(location) = changed.next_if(|location| location.segment() == number) {
                 if let Ok(index) = columns.keys.binary_search(&location.key()) {
-                    fitting[index / 64] &= !(1 << (index % 64));
+                    matching[index / 64] &= !(1 << (index % 64));
                 }
             }
-            total += count(&fitting);
+            total += count(&matching);
             let first = &query.order[0];
-            for index in numbers(&fitting) {
+            for index in numbers(&matching) {
                 // Rules out most candidates by their first key.
-                if !best.may_take(columns.sort_key(*first, index)) {
-                    continue;
+                if top.may_select(columns.sort_key(*first, index)) {
+                    let location = Location::new(number, columns.keys[index]);
+                    top.offer(Candidate::at(location, &query.order, |by| columns.sort_key(by, index)));
                 }
-                let mut sort_keys = [0; MAX_ORDER_FIELDS];
-                for (sort_key, by) in sort_keys.iter_mut().zip(&query.order) {
-                    *sort_key = columns.sort_key(*by, index);
-                }
-                best.offer(Candidate {
-                    sort_keys,
-                    source: Source::Location(Location::new(number, columns.keys[index])),
-                });
             }
         }
-        for record in self.undo.records().filter(|record| query.filter.fits(&record.movie())) {
+        for record in self.undo.records().filter(|record| query.filter.matches(&record.movie())) {
             total += 1;
-            best.offer(Candidate::of_record(&query.order, record));
+            top.offer(Candidate::of_record(&query.order, record));
         }
-        let mut movies = best.finish();
+        let mut movies = top.finish();
         let more = movies.len() > size;
         movies.truncate(size);
         Ok(Page { movies, more, total })
@@ -170,7 +153,7 @@ fn count(bits: &Bitset) -> usize {
     bits.iter().map(|word| word.count_ones() as usize).sum()
 }
 
-/// A page in listing order, in the making.
+/// A page in listing order, under construction.
 #[derive(Default)]
 struct Listing<'a> {
     size: usize,
@@ -178,7 +161,7 @@ struct Listing<'a> {
     after: Option<&'a str>,
     /// Whether that movie has been passed.
     started: bool,
-    /// One more than the page has, if there are as many.
+    /// One more movie than the page has, if there are as many.
     movies: Vec<Record>,
     total: usize,
 }
@@ -198,7 +181,7 @@ impl Listing<'_> {
         for record in records {
             let movie = record.movie();
             let is_start = self.after == Some(movie.id);
-            if filter.fits(&movie) {
+            if filter.matches(&movie) {
                 self.total += 1;
                 if self.started && !self.is_full() {
                     self.movies.push(record.clone());
@@ -212,102 +195,6 @@ impl Listing<'_> {
         let more = self.is_full();
         self.movies.truncate(self.size);
         Page { movies: self.movies, more, total: self.total }
-    }
-}
-
-/// A movie that may be on the page.
-#[derive(Clone)]
-struct Candidate<'a> {
-    sort_keys: [SortKey; MAX_ORDER_FIELDS],
-    source: Source<'a>,
-}
-
-#[derive(Clone)]
-enum Source<'a> {
-    Location(Location),
-    Record(&'a Record),
-}
-
-impl<'a> Candidate<'a> {
-    fn of_record(order: &[By], record: &'a Record) -> Self {
-        let mut sort_keys = [0; MAX_ORDER_FIELDS];
-        for (sort_key, by) in sort_keys.iter_mut().zip(order) {
-            *sort_key = by.sort_key_of(&record.movie());
-        }
-        Self { sort_keys, source: Source::Record(record) }
-    }
-
-    fn title(&self, snapshot: &'a Snapshot) -> &'a [u8] {
-        frame::title(match self.source {
-            Source::Location(location) => &snapshot.frame_at(location)[PREFIX..],
-            Source::Record(record) => record.bytes(),
-        })
-    }
-
-    fn movie(&self, snapshot: &'a Snapshot) -> Movie<'a> {
-        match self.source {
-            Source::Location(location) => snapshot.movie(location),
-            Source::Record(record) => record.movie(),
-        }
-    }
-}
-
-/// The first so many of all candidates that come after a start.
-struct Best<'a> {
-    snapshot: &'a Snapshot,
-    order: &'a [By],
-    start: Option<Candidate<'a>>,
-    size: usize,
-    /// Up to twice as many, so that they need to be sorted out only now and then.
-    candidates: Vec<Candidate<'a>>,
-    /// The last one that counts, once there are enough.
-    last: Option<Candidate<'a>>,
-}
-
-impl<'a> Best<'a> {
-    /// Returns whether a candidate with this first rank may be one of them.
-    fn may_take(&self, sort_key: SortKey) -> bool {
-        self.last.as_ref().is_none_or(|last| sort_key <= last.sort_keys[0])
-            && self.start.as_ref().is_none_or(|start| sort_key >= start.sort_keys[0])
-    }
-
-    fn offer(&mut self, candidate: Candidate<'a>) {
-        let is_late = self.last.as_ref().is_some_and(|last| self.compare(&candidate, last).is_ge());
-        if is_late || self.start.as_ref().is_some_and(|start| self.compare(&candidate, start).is_le()) {
-            return;
-        }
-        self.candidates.push(candidate);
-        if self.candidates.len() == 2 * self.size {
-            self.sort_out();
-        }
-    }
-
-    fn sort_out(&mut self) {
-        let mut candidates = std::mem::take(&mut self.candidates);
-        if candidates.len() > self.size {
-            candidates.select_nth_unstable_by(self.size - 1, |one, other| self.compare(one, other));
-            candidates.truncate(self.size);
-            self.last = candidates.last().cloned();
-        }
-        self.candidates = candidates;
-    }
-
-    fn finish(mut self) -> Vec<Record> {
-        self.sort_out();
-        let mut candidates = std::mem::take(&mut self.candidates);
-        candidates.sort_unstable_by(|one, other| self.compare(one, other));
-        candidates.iter().map(|candidate| Record::new(&candidate.movie(self.snapshot))).collect()
-    }
-
-    fn compare(&self, one: &Candidate<'a>, other: &Candidate<'a>) -> Ordering {
-        for (number, by) in self.order.iter().enumerate() {
-            let alike = || by.compare_alike(|| one.title(self.snapshot), || other.title(self.snapshot));
-            let ordering = one.sort_keys[number].cmp(&other.sort_keys[number]).then_with(alike);
-            if ordering.is_ne() {
-                return ordering;
-            }
-        }
-        one.movie(self.snapshot).id.cmp(other.movie(self.snapshot).id)
     }
 }
 

@@ -1,7 +1,7 @@
-//! Goes back from a snapshot to an earlier revision, by the changes since.
+//! Undoing changes: from a snapshot back to an earlier revision.
 //!
-//! Pages of a list that are asked for one after the other show the catalogue at one revision, and no snapshot of that
-//! is kept for them: it would cost memory for each list that is begun, and be missing on every other node.
+//! All pages of a list show the catalogue at one revision. Snapshots of past revisions are not kept: each list would hold
+//! memory, and other nodes would not have them.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use crate::catalogue::encoding::record::Record;
 use crate::catalogue::layout::segment::Location;
 use crate::catalogue::snapshot::Snapshot;
 
-/// What was different at an earlier revision.
+/// The differences of an earlier revision from a snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct Undo {
     /// The movies that were changed since, by id.
-    movies: HashMap<Box<str>, Then>,
+    movies: HashMap<Box<str>, PastMovie>,
     /// Removed movies, latest first, keyed by the movie that preceded them in listing order.
     removed: HashMap<Option<Box<str>>, Vec<Box<str>>>,
-    /// Where the snapshot has movies that were changed since.
+    /// The locations of changed movies in the snapshot.
     changed: HashMap<Location, Box<str>>,
-    /// The segments that differ, or have movies after which there were others.
+    /// The segments in which pages differ: a movie has changed, or the removed movies after it were listed there.
     segments: HashSet<usize>,
 }
 
 /// A movie at the earlier revision.
 #[derive(Debug)]
-struct Then {
-    /// `None` if it was not there.
+struct PastMovie {
+    /// `None` if there was none.
     record: Option<Record>,
-    /// Whether it is still in the place that it had.
+    /// Whether it still has the position that it had.
     in_place: bool,
-    /// If it is not: the movie that it was listed after.
+    /// If it does not: the movie that it was listed after.
     previous: Option<Box<str>>,
 }
 
@@ -41,7 +41,7 @@ impl Undo {
         let mut undo = Self::default();
         let mut removals = Vec::new();
         for event in events {
-            let then = undo.movies.entry(event.id.clone()).or_insert_with(|| Then {
+            let then = undo.movies.entry(event.id.clone()).or_insert_with(|| PastMovie {
                 record: event.before.clone(),
                 in_place: event.before.is_some(),
                 previous: None,
@@ -68,13 +68,13 @@ impl Undo {
         undo
     }
 
-    /// Returns how many movies there were.
+    /// Returns the number of movies at the earlier revision.
     pub(crate) fn len(&self, snapshot: &Snapshot) -> usize {
         let were = self.records().count();
         snapshot.len() - self.changed.len() + were
     }
 
-    /// Returns whether a segment of the snapshot differs.
+    /// Returns whether pages differ in a segment of the snapshot.
     pub(crate) fn differs_in(&self, segment: usize) -> bool {
         self.segments.contains(&segment)
     }
@@ -84,12 +84,12 @@ impl Undo {
         self.changed.keys().copied()
     }
 
-    /// Returns the movies that were different, as they were.
+    /// Returns the changed movies, as they were.
     pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
         self.movies.values().filter_map(|then| then.record.as_ref())
     }
 
-    /// Returns a movie as it was: `None` if it was not there.
+    /// Returns a movie as it was; `None` if there was none.
     pub(crate) fn get(&self, snapshot: &Snapshot, id: &str) -> Option<Record> {
         match self.movies.get(id) {
             Some(then) => then.record.clone(),
@@ -97,17 +97,17 @@ impl Undo {
         }
     }
 
-    /// Returns what was listed in a place of the snapshot, and after it before the next: in order, as it was.
+    /// Returns the movie that was listed at a location of the snapshot, and the removed movies that followed it.
     pub(crate) fn listed_at(&self, snapshot: &Snapshot, location: Location) -> Vec<Record> {
         let Some(id) = self.changed.get(&location) else {
             let movie = snapshot.movie(location);
             return self.with_removed(Some(movie.id), vec![Record::new(&movie)]);
         };
         match self.movies.get(id) {
-            Some(Then { record: Some(record), in_place: true, .. }) => {
+            Some(PastMovie { record: Some(record), in_place: true, .. }) => {
                 self.with_removed(Some(id), vec![record.clone()])
             }
-            // What is there now came later.
+            // The movie at this location was added later.
             Some(_) | None => Vec::new(),
         }
     }
@@ -117,8 +117,7 @@ impl Undo {
         self.with_removed(None, Vec::new())
     }
 
-    /// Returns the movie that is still in its place and after which, directly or with others in between that are gone
-    /// as well, this one was listed; `None` if it was listed before all of them.
+    /// Returns the nearest movie at or before this one that still has its position; `None` if there is none.
     pub(crate) fn anchor(&self, id: &str) -> Option<Box<str>> {
         let mut anchor = Some(Box::from(id));
         while let Some(then) = anchor.as_ref().and_then(|id| self.movies.get(id)) {
@@ -130,9 +129,9 @@ impl Undo {
         anchor
     }
 
-    /// Adds the movies that were listed after one, and are gone.
+    /// Appends the removed movies that were listed after a movie.
     fn with_removed(&self, id: Option<&str>, mut records: Vec<Record>) -> Vec<Record> {
-        // By hand, not by recursion: as many movies may be gone as there are changes.
+        // An explicit stack, because the chain of removed movies can be as long as the change log.
         let next = |id: Option<&str>| self.removed.get(&id.map(Box::from)).into_iter().flatten();
         let mut stack: Vec<_> = next(id).collect();
         while let Some(id) = stack.pop() {

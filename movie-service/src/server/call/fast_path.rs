@@ -157,7 +157,7 @@ fn is_empty<E>(frame: &Result<Frame<Bytes>, E>) -> bool {
 
 /// Returns the message in `frame` if it is one, whole and not compressed.
 fn whole_message(frame: &Bytes) -> Option<&[u8]> {
-    let (prefix, message) = frame.split_first_chunk::<{ frame::PREFIX }>()?;
+    let (prefix, message) = frame.split_first_chunk::<{ frame::PREFIX_BYTES }>()?;
     let [0, length @ ..] = *prefix else { return None };
     (u32::from_be_bytes(length) as usize == message.len()).then_some(message)
 }
@@ -178,7 +178,7 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
-    use crate::catalogue::{Change, Movie};
+    use crate::catalogue::{Change, MovieView};
 
     /// A request body of which the frames come one by one; `None` makes the reader wait once.
     struct Script(VecDeque<Option<Bytes>>);
@@ -217,7 +217,7 @@ mod tests {
         title: &str,
         compresses: bool,
     ) -> Result<Option<Bytes>, usize> {
-        let movie = Change::Insert(Movie { id: "7", title, ..Movie::default() });
+        let movie = Change::Insert(MovieView { id: "7", title, ..MovieView::default() });
         let catalogue = Catalogue::new(Snapshot::default().with([movie]).unwrap());
         let body = Script(frames.iter().map(|frame| frame.map(Bytes::from_static)).collect());
         let request = Request::post(path).header(gzip::GRPC_ACCEPT_ENCODING, "gzip").body(body).unwrap();

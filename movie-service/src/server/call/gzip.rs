@@ -19,7 +19,7 @@ use tonic::Status;
 use tonic::codegen::StdError;
 
 use crate::blocking_pool::BlockingPool;
-use crate::catalogue::encoding::frame::{self, PREFIX};
+use crate::catalogue::encoding::frame::{self, PREFIX_BYTES};
 use crate::server::call::refusal::Refusal;
 
 pub(crate) const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
@@ -67,7 +67,7 @@ pub(crate) fn is_accepted(headers: &HeaderMap) -> bool {
 
 /// Returns whether a frame of this many bytes is long enough to be compressed.
 pub(crate) fn is_long(frame: usize) -> bool {
-    frame >= PREFIX + MIN_PACKED_BYTES
+    frame >= PREFIX_BYTES + MIN_PACKED_BYTES
 }
 
 /// What is made of a message, in the making.
@@ -91,7 +91,7 @@ impl<B> DecompressedBody<B> {
 
     /// Takes the next message with its prefix, if all of it has arrived.
     fn take_message(&mut self) -> Result<Option<Bytes>, Status> {
-        let Some(([flag, length @ ..], rest)) = self.arrived.split_first_chunk::<PREFIX>() else {
+        let Some(([flag, length @ ..], rest)) = self.arrived.split_first_chunk::<PREFIX_BYTES>() else {
             return Ok(None);
         };
         let (length, most) = (u32::from_be_bytes(*length) as usize, self.most);
@@ -101,20 +101,20 @@ impl<B> DecompressedBody<B> {
         if length > most {
             return Err(Refusal::TooLarge { most }.into());
         }
-        Ok((rest.len() >= length).then(|| self.arrived.split_to(PREFIX + length).freeze()))
+        Ok((rest.len() >= length).then(|| self.arrived.split_to(PREFIX_BYTES + length).freeze()))
     }
 
     /// Unpacks a compressed message, which has its prefix.
     fn unpack(&self, message: Bytes) -> Job<Result<Bytes, Status>> {
         let most = self.most;
         if most > MAX_INLINE_UNPACK_BYTES {
-            return Box::pin(self.pool.run(move || unpack(&message[PREFIX..], most)));
+            return Box::pin(self.pool.run(move || unpack(&message[PREFIX_BYTES..], most)));
         }
         Box::pin(async move {
             // One flow-control window may decompress to hundreds of messages of maximum size, so yield to other calls
             // between them.
             task::yield_now().await;
-            unpack(&message[PREFIX..], most)
+            unpack(&message[PREFIX_BYTES..], most)
         })
     }
 }
@@ -161,8 +161,8 @@ impl<B: Body<Data = Bytes, Error: Into<StdError>> + Unpin> Body for Decompressed
 /// Returns the message, with its prefix, that was compressed to `gzip`. Allocates at most `most` bytes for it.
 fn unpack(gzip: &[u8], most: usize) -> Result<Bytes, Status> {
     // One extra byte distinguishes a message of exactly `most` bytes from a longer one.
-    let mut message = Vec::with_capacity(PREFIX + most + 1);
-    message.extend([0; PREFIX]);
+    let mut message = Vec::with_capacity(PREFIX_BYTES + most + 1);
+    message.extend([0; PREFIX_BYTES]);
     let length = MultiGzDecoder::new(gzip)
         .take(most as u64 + 1)
         .read_to_end(&mut message)
@@ -170,7 +170,7 @@ fn unpack(gzip: &[u8], most: usize) -> Result<Bytes, Status> {
     if length > most {
         return Err(Refusal::TooLarge { most }.into());
     }
-    frame::close(&mut message, 0);
+    frame::write_length(&mut message, 0);
     Ok(message.into())
 }
 
@@ -230,9 +230,9 @@ fn pack(messages: &[u8]) -> Bytes {
         let start = packed.len();
         if is_long(message.len()) {
             packed.extend([COMPRESSED, 0, 0, 0, 0]);
-            let gzip = GzEncoder::new(&message[PREFIX..], Compression::fast()).read_to_end(&mut packed);
-            if gzip.is_ok_and(|length| PREFIX + length < message.len()) {
-                frame::close(&mut packed, start);
+            let gzip = GzEncoder::new(&message[PREFIX_BYTES..], Compression::fast()).read_to_end(&mut packed);
+            if gzip.is_ok_and(|length| PREFIX_BYTES + length < message.len()) {
+                frame::write_length(&mut packed, start);
                 continue;
             }
             packed.truncate(start);
@@ -257,7 +257,7 @@ mod tests {
     fn framed(flag: u8, message: &[u8]) -> Vec<u8> {
         let mut framed = vec![flag, 0, 0, 0, 0];
         framed.extend(message);
-        frame::close(&mut framed, 0);
+        frame::write_length(&mut framed, 0);
         framed
     }
 
@@ -356,7 +356,7 @@ mod tests {
             framed(1, &[&whole[..], b"rest"].concat()),
             framed(2, &whole),
             cut_off[..3].to_vec(),
-            cut_off[..PREFIX].to_vec(),
+            cut_off[..PREFIX_BYTES].to_vec(),
             cut_off[..8].to_vec(),
         ] {
             let refused = read(&bad, 99, 1_000).await.unwrap_err();

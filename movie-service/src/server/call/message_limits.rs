@@ -13,7 +13,7 @@ use http_body::{Body, Frame};
 use tokio::time::{Sleep, sleep_until};
 use tonic::Status;
 
-use crate::catalogue::encoding::frame::PREFIX;
+use crate::catalogue::encoding::frame::PREFIX_BYTES;
 use crate::server::call::refusal::Refusal;
 use crate::servicer::import::{MAX_MESSAGE_MOVIES, too_many_movies};
 
@@ -24,7 +24,7 @@ pub struct Messages {
     /// Counts fields, if their number is limited.
     fields: Option<FieldCounter>,
     /// What arrived of a prefix.
-    prefix: [u8; PREFIX],
+    prefix: [u8; PREFIX_BYTES],
     arrived: usize,
     /// What is still to come of a message.
     rest: usize,
@@ -45,7 +45,7 @@ impl Messages {
     #[must_use]
     pub fn of_at_most(max_bytes: usize, max_fields: Option<usize>) -> Self {
         let fields = max_fields.map(FieldCounter::new);
-        Self { max_bytes, fields, prefix: [0; PREFIX], arrived: 0, rest: 0 }
+        Self { max_bytes, fields, prefix: [0; PREFIX_BYTES], arrived: 0, rest: 0 }
     }
 
     /// Takes the next bytes of the request.
@@ -64,11 +64,11 @@ impl Messages {
                 bytes = &bytes[part..];
                 continue;
             }
-            let part = (PREFIX - self.arrived).min(bytes.len());
+            let part = (PREFIX_BYTES - self.arrived).min(bytes.len());
             self.prefix[self.arrived..self.arrived + part].copy_from_slice(&bytes[..part]);
             self.arrived += part;
             bytes = &bytes[part..];
-            if self.arrived == PREFIX {
+            if self.arrived == PREFIX_BYTES {
                 let [flag, length @ ..] = self.prefix;
                 self.rest = u32::from_be_bytes(length) as usize;
                 self.arrived = 0;
@@ -231,7 +231,7 @@ mod tests {
     fn message(length: usize) -> Vec<u8> {
         let mut message = vec![0];
         message.extend(u32::try_from(length).unwrap().to_be_bytes());
-        message.resize(PREFIX + length, 7);
+        message.resize(PREFIX_BYTES + length, 7);
         message
     }
 

@@ -1,104 +1,124 @@
-//! A movie in a JSON database.
+//! A movie in a JSON database: how it is read, and how it is written.
+//!
+//! The keys are the names of the fields in [`movie::field`](crate::movie::field), whose rules also say of which type a
+//! value is.
 
 use std::borrow::Cow;
 use std::fmt;
-use std::ops::RangeInclusive;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, SeqAccess, Unexpected, Visitor};
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor,
+};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::catalogue::{Facts, Movie};
-use crate::movie::{RUNTIMES, YEARS};
-use crate::store::json::window::Lend;
+use crate::catalogue::{DetailsBuffer, MovieView};
+use crate::movie::{Field, Rule, Value, Values};
+use crate::store::json::window::Borrowing;
 
-/// A movie in the file. Unknown keys are ignored.
-#[derive(Deserialize)]
-#[serde(expecting = "a movie: `{...}`")]
-pub(crate) struct Entry<'a> {
-    #[serde(default, borrow, deserialize_with = "title")]
-    title: Cow<'a, str>,
-    #[serde(default, deserialize_with = "rating")]
-    rating: Option<f32>,
-    #[serde(default, borrow, deserialize_with = "director")]
-    director: Cow<'a, str>,
-    #[serde(default, borrow, deserialize_with = "id")]
-    id: Cow<'a, str>,
-    #[serde(default, deserialize_with = "year")]
-    year: u32,
-    #[serde(default, borrow, deserialize_with = "genres")]
-    genres: Vec<Cow<'a, str>>,
-    #[serde(default, deserialize_with = "runtime_minutes")]
-    runtime_minutes: u32,
-    #[serde(default, borrow, deserialize_with = "countries")]
-    countries: Vec<Cow<'a, str>>,
-    #[serde(default, borrow, deserialize_with = "languages")]
-    languages: Vec<Cow<'a, str>>,
-}
+/// A movie in the file, which may be invalid. Unknown keys are ignored.
+pub(crate) struct Entry<'a>(Values<'a>);
 
 impl Entry<'_> {
-    /// Returns the movie, and leaves in `buffer` what is encoded of it.
-    pub(crate) fn movie<'a>(&'a self, buffer: &'a mut Vec<u8>) -> Movie<'a> {
-        let Self { title, rating, director, id, year, genres, runtime_minutes, countries, languages } = self;
-        buffer.clear();
-        let facts = Facts {
-            is_rated_zero: *rating == Some(0.0),
-            year: *year,
-            genres,
-            runtime_minutes: *runtime_minutes,
-            countries,
-            languages,
-            create_time: None,
-            update_time: None,
-        };
-        facts.encode(buffer);
-        Movie { title, rating: rating.unwrap_or_default(), director, id, details: buffer }
+    /// Returns the movie; its details are encoded into `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// All violations of the rules of a movie, as one line.
+    pub(crate) fn movie<'a>(&'a self, buffer: &'a mut DetailsBuffer) -> Result<MovieView<'a>, String> {
+        let Self(values) = self;
+        let mut violations = values.violations().peekable();
+        if violations.peek().is_some() {
+            let violations = violations.map(|(field, expected)| format!("`{}`: {expected}", field.name()));
+            return Err(violations.collect::<Vec<_>>().join("; "));
+        }
+        Ok(MovieView::of(values, buffer.encode(values)))
     }
 }
 
-impl Lend for Entry<'_> {
-    type Lent<'a> = Entry<'a>;
+impl Borrowing for Entry<'_> {
+    type Borrowed<'a> = Entry<'a>;
 }
 
-fn title<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-    deserializer.deserialize_str(Text("title"))
+impl<'de> Deserialize<'de> for Entry<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(EntryVisitor)
+    }
 }
 
-fn director<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-    deserializer.deserialize_str(Text("director"))
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = Entry<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a movie: `{...}`")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        // The fields that were seen, a bit for each number.
+        let (mut values, mut seen) = (Values::default(), 0_u64);
+        while let Some(Key(field)) = map.next_key()? {
+            let Some(field) = field else {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            };
+            let bit = 1 << field.number();
+            if seen & bit != 0 {
+                return Err(M::Error::duplicate_field(field.name()));
+            }
+            seen |= bit;
+            values.set(field, map.next_value_seed(ValueSeed(field))?);
+        }
+        Ok(Entry(values))
+    }
 }
 
-fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Cow<'de, str>, D::Error> {
-    deserializer.deserialize_any(Id)
+/// A key: that of a field, or another.
+struct Key(Option<Field>);
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_identifier(KeyVisitor)
+    }
 }
 
-fn rating<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f32>, D::Error> {
-    deserializer.deserialize_any(Rating).map(Some)
+struct KeyVisitor;
+
+impl Visitor<'_> for KeyVisitor {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Key, E> {
+        Ok(Key(Field::from_name(key).filter(|field| field.is_input())))
+    }
 }
 
-fn year<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    deserializer.deserialize_any(Number { key: "year", within: YEARS })
+/// Reads the value of a field.
+struct ValueSeed(Field);
+
+impl<'de> DeserializeSeed<'de> for ValueSeed {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        let name = self.0.name();
+        match self.0.rule() {
+            Rule::Text { .. } => deserializer.deserialize_str(TextVisitor(name)).map(Value::Text),
+            Rule::Id => deserializer.deserialize_any(IdVisitor(name)).map(Value::Text),
+            Rule::Rating => deserializer.deserialize_any(RatingVisitor(name)).map(Some).map(Value::Rating),
+            Rule::Number { .. } => deserializer.deserialize_any(NumberVisitor(name)).map(Value::Number),
+            Rule::List => deserializer.deserialize_any(ListVisitor(name)).map(Value::List),
+            Rule::OutputOnly => IgnoredAny::deserialize(deserializer).map(|_| Value::Time(None)),
+        }
+    }
 }
 
-fn runtime_minutes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    deserializer.deserialize_any(Number { key: "runtime_minutes", within: RUNTIMES })
-}
+/// Reads a string, borrowed where JSON needs no unescaping. Holds the key, for errors, as do the other visitors.
+struct TextVisitor(&'static str);
 
-fn genres<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cow<'de, str>>, D::Error> {
-    deserializer.deserialize_any(Words("genres"))
-}
-
-fn countries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cow<'de, str>>, D::Error> {
-    deserializer.deserialize_any(Words("countries"))
-}
-
-fn languages<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Cow<'de, str>>, D::Error> {
-    deserializer.deserialize_any(Words("languages"))
-}
-
-/// Reads a string, borrowed where JSON needs no unescaping; holds the key, for errors.
-struct Text(&'static str);
-
-impl<'de> Visitor<'de> for Text {
+impl<'de> Visitor<'de> for TextVisitor {
     type Value = Cow<'de, str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -115,16 +135,16 @@ impl<'de> Visitor<'de> for Text {
 }
 
 /// Reads an id. A whole number, also one written as `603.0`, stands for its decimal text.
-struct Id;
+struct IdVisitor(&'static str);
 
-/// The largest float up to which every whole number is one: 2^53.
-const MAX_EXACT: f64 = 9_007_199_254_740_992.0;
+/// Largest float up to which every whole number is exactly representable: 2^53.
+const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
-impl<'de> Visitor<'de> for Id {
+impl<'de> Visitor<'de> for IdVisitor {
     type Value = Cow<'de, str>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`id` to be a string or a whole number")
+        write!(f, "`{}` to be a string or a whole number", self.0)
     }
 
     fn visit_borrowed_str<E: Error>(self, id: &'de str) -> Result<Self::Value, E> {
@@ -144,7 +164,7 @@ impl<'de> Visitor<'de> for Id {
     }
 
     fn visit_f64<E: Error>(self, id: f64) -> Result<Self::Value, E> {
-        if id.fract() == 0.0 && id.abs() <= MAX_EXACT {
+        if id.fract() == 0.0 && id.abs() <= MAX_EXACT_INTEGER {
             return Ok(Cow::Owned(format!("{id:.0}")));
         }
         Err(E::invalid_type(Unexpected::Float(id), &self))
@@ -152,83 +172,70 @@ impl<'de> Visitor<'de> for Id {
 }
 
 /// Reads a rating.
-struct Rating;
+struct RatingVisitor(&'static str);
 
-impl Visitor<'_> for Rating {
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "the contract's rating is a float, and the rule of its bounds follows"
+)]
+impl Visitor<'_> for RatingVisitor {
     type Value = f32;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`rating` to be a number from 0 to 10")
+        write!(f, "`{}` to be a number from 0 to 10", self.0)
     }
 
     fn visit_f64<E: Error>(self, rating: f64) -> Result<f32, E> {
-        if (0.0..=10.0).contains(&rating) {
-            #[expect(clippy::cast_possible_truncation, reason = "the contract's rating is a float")]
-            Ok(rating as f32)
-        } else {
-            Err(E::invalid_value(Unexpected::Float(rating), &self))
-        }
+        Ok(rating as f32)
     }
 
     fn visit_u64<E: Error>(self, rating: u64) -> Result<f32, E> {
-        u8::try_from(rating)
-            .ok()
-            .filter(|rating| *rating <= 10)
-            .map(f32::from)
-            .ok_or_else(|| E::invalid_value(Unexpected::Unsigned(rating), &self))
+        Ok(rating as f32)
     }
 
     fn visit_i64<E: Error>(self, rating: i64) -> Result<f32, E> {
-        Err(E::invalid_value(Unexpected::Signed(rating), &self))
+        Ok(rating as f32)
     }
 }
 
-/// Reads a whole number; 0 and null stand for one that is not known.
-struct Number {
-    key: &'static str,
-    within: RangeInclusive<u32>,
-}
+/// Reads a whole number; null stands for one that is not known.
+struct NumberVisitor(&'static str);
 
-impl Visitor<'_> for Number {
-    type Value = u32;
+impl Visitor<'_> for NumberVisitor {
+    type Value = i64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { key, within } = self;
-        write!(f, "`{key}` to be a whole number from {} to {}, or none", within.start(), within.end())
+        write!(f, "`{}` to be a whole number, or none", self.0)
     }
 
-    fn visit_unit<E: Error>(self) -> Result<u32, E> {
+    fn visit_unit<E: Error>(self) -> Result<i64, E> {
         Ok(0)
     }
 
-    fn visit_u64<E: Error>(self, number: u64) -> Result<u32, E> {
-        let known = u32::try_from(number).ok();
-        let known = known.filter(|number| *number == 0 || self.within.contains(number));
-        known.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
+    fn visit_u64<E: Error>(self, number: u64) -> Result<i64, E> {
+        // Above the bounds of every field.
+        Ok(i64::try_from(number).unwrap_or(i64::MAX))
     }
 
-    fn visit_i64<E: Error>(self, number: i64) -> Result<u32, E> {
-        Err(E::invalid_value(Unexpected::Signed(number), &self))
+    fn visit_i64<E: Error>(self, number: i64) -> Result<i64, E> {
+        Ok(number)
     }
 
-    fn visit_f64<E: Error>(self, number: f64) -> Result<u32, E> {
+    fn visit_f64<E: Error>(self, number: f64) -> Result<i64, E> {
         // Some programs (pandas, for example) write integers as floats when the column has missing values.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "bounds and fraction are checked"
-        )]
-        if number.fract() == 0.0 && (0.0..=f64::from(u32::MAX)).contains(&number) {
-            return self.visit_u64(number as u64);
+        if number.fract() == 0.0 && number.abs() <= MAX_EXACT_INTEGER {
+            #[expect(clippy::cast_possible_truncation, reason = "it is a whole number within the bounds")]
+            return Ok(number as i64);
         }
-        Err(E::invalid_value(Unexpected::Float(number), &self))
+        Err(E::invalid_type(Unexpected::Float(number), &self))
     }
 }
 
-/// Reads a list of strings; null stands for none.
-struct Words(&'static str);
+/// Reads a list of strings; null stands for an empty one.
+struct ListVisitor(&'static str);
 
-impl<'de> Visitor<'de> for Words {
+impl<'de> Visitor<'de> for ListVisitor {
     type Value = Vec<Cow<'de, str>>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -240,14 +247,35 @@ impl<'de> Visitor<'de> for Words {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
-        let mut words = Vec::with_capacity(list.size_hint().unwrap_or(4));
-        while let Some(Word(word)) = list.next_element()? {
-            words.push(word);
+        let mut items = Vec::with_capacity(list.size_hint().unwrap_or(4));
+        while let Some(Item(item)) = list.next_element()? {
+            items.push(item);
         }
-        Ok(words)
+        Ok(items)
     }
 }
 
 /// A string in a list, borrowed where JSON needs no unescaping.
-#[derive(Deserialize)]
-struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
+#[derive(serde::Deserialize)]
+struct Item<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// A movie to be written. Only the fields that are set have a key.
+pub(crate) struct Written<'a>(pub(crate) MovieView<'a>);
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for field in Field::inputs() {
+            match self.0.value(field) {
+                value if !value.is_set() => {}
+                Value::Text(text) => map.serialize_entry(field.name(), &text)?,
+                Value::Rating(rating) => map.serialize_entry(field.name(), &rating)?,
+                Value::Number(number) => map.serialize_entry(field.name(), &number)?,
+                Value::List(items) => map.serialize_entry(field.name(), &items)?,
+                // Not an input.
+                Value::Time(_) => {}
+            }
+        }
+        map.end()
+    }
+}

@@ -1,6 +1,5 @@
 //! Loads a JSON database: `{"movies": [{"id": …, "title": …, "rating": …, "director": …}, …]}`.
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,9 +11,10 @@ use std::{mem, thread};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::catalogue::{Builder, Draft, NotAdded, Quoted, Snapshot};
+use crate::catalogue::{Builder, DetailsBuffer, Draft, NotAdded, Snapshot};
 use crate::store::json::entry::Entry;
 use crate::store::json::window::{Position, Window, WindowError};
+use crate::text::Quoted;
 
 /// Size of the read window; small enough for the CPU cache.
 const WINDOW_BYTES: usize = 256 * 1024;
@@ -23,9 +23,9 @@ const WINDOW_BYTES: usize = 256 * 1024;
 /// would otherwise stall the reader.
 const MAX_PENDING_BATCHES: usize = 64;
 
-/// How many movies may be expected for each that was read: what a file that is not like its start can make the service
-/// set aside. A movie that is expected takes about 16 bytes.
-const MAX_EXPECTED_RATIO: u64 = 128;
+/// Limit on the estimated number of movies, relative to the number read so far. It bounds the memory reserved for an
+/// unusual file: about 16 bytes for each movie of the estimate.
+const MAX_ESTIMATE_RATIO: u64 = 128;
 
 /// Why a database could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -38,14 +38,14 @@ pub enum LoadError {
         /// What the operating system says.
         source: io::Error,
     },
-    /// The file is not a database.
+    /// The file is not a valid database.
     #[error("{path}:{at}: {message}")]
     Invalid {
         /// The file.
         path: PathBuf,
         /// Where in the file.
         at: Position,
-        /// Which movie, what was found and what was expected.
+        /// Which movie, and everything that is invalid in it.
         message: String,
     },
 }
@@ -54,7 +54,7 @@ pub enum LoadError {
 ///
 /// # Errors
 ///
-/// [`LoadError`] if the file cannot be read, or is not a database.
+/// [`LoadError`] if the file cannot be read, or is not a valid database.
 pub fn load(path: &Path) -> Result<Snapshot, LoadError> {
     let file = File::open(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
     let length = file.metadata().map_or(0, |metadata| metadata.len());
@@ -65,7 +65,7 @@ pub fn load(path: &Path) -> Result<Snapshot, LoadError> {
 ///
 /// # Errors
 ///
-/// [`LoadError`] if the text cannot be read, or is not a database.
+/// [`LoadError`] if the text cannot be read, or is not a valid database.
 pub fn load_from(source: impl Read, length: u64, path: &Path) -> Result<Snapshot, LoadError> {
     read(Window::new(source, WINDOW_BYTES), length).map_err(|error| match error {
         WindowError::Read(source) => LoadError::Read { path: path.to_owned(), source },
@@ -101,7 +101,7 @@ fn read(mut window: Window<impl Read>, length: u64) -> Result<Snapshot, WindowEr
     movies.ok_or_else(|| window.unexpected("a list `movies` in the object: `{\"movies\": [...]}`"))
 }
 
-/// Takes the list of movies. This thread reads and encodes, another one indexes what is encoded.
+/// Takes the list of movies. This thread reads and encodes them, another one indexes them.
 fn list<R: Read>(window: &mut Window<R>, length: u64) -> Result<Snapshot, WindowError> {
     let (batches, received) = mpsc::sync_channel(MAX_PENDING_BATCHES);
     thread::scope(|scope| {
@@ -118,10 +118,10 @@ fn list<R: Read>(window: &mut Window<R>, length: u64) -> Result<Snapshot, Window
 /// Some movies, encoded.
 struct Batch {
     draft: Draft,
-    /// Where in the file each movie starts.
+    /// The position of each movie in the file.
     starts: Vec<Position>,
-    /// How many movies to expect in all.
-    expected: usize,
+    /// The estimated number of all movies.
+    estimate: usize,
 }
 
 /// Sends the movies of the list in batches, until the list ends or the receiver is dropped.
@@ -135,7 +135,7 @@ fn encode<R: Read>(
     let encoded = encode_movies(window, length, batches, &mut draft, &mut starts);
     // Also sent after an error, so that errors of earlier movies are found. If the receiver is gone, the other thread
     // has the error.
-    let _ = batches.send(Batch { draft, starts, expected: 0 });
+    let _ = batches.send(Batch { draft, starts, estimate: 0 });
     encoded
 }
 
@@ -146,7 +146,7 @@ fn encode_movies<R: Read>(
     draft: &mut Draft,
     starts: &mut Vec<Position>,
 ) -> Result<(), WindowError> {
-    let (mut number, mut details) = (0_u64, Vec::new());
+    let (mut number, mut details) = (0_u64, DetailsBuffer::default());
     let mut more = !next_is(window, b']')?;
     while more {
         if window.peek()? != Some(b'{') {
@@ -155,13 +155,13 @@ fn encode_movies<R: Read>(
         }
         let start = window.position();
         let pushed = window.take::<Entry<'_>, _>(|entry| {
-            draft.push(&entry.movie(&mut details)).map_err(|error| error.to_string())
+            draft.push(&entry.movie(&mut details)?).map_err(|error| error.to_string())
         });
         if let Some(full) = pushed.map_err(|error| name_movie(error, number + 1, window))? {
             // Estimate: the rest of the file resembles its start.
-            let expected = number.saturating_mul(length) / window.passed().max(1);
-            let expected = usize::try_from(expected.min(MAX_EXPECTED_RATIO * number)).unwrap_or_default();
-            let batch = Batch { draft: full, starts: mem::take(starts), expected };
+            let estimate = number.saturating_mul(length) / window.passed().max(1);
+            let estimate = usize::try_from(estimate.min(MAX_ESTIMATE_RATIO * number)).unwrap_or_default();
+            let batch = Batch { draft: full, starts: mem::take(starts), estimate };
             if batches.send(batch).is_err() {
                 return Ok(());
             }
@@ -176,24 +176,24 @@ fn encode_movies<R: Read>(
 /// Makes a snapshot of the movies of all batches.
 fn index(batches: mpsc::Receiver<Batch>) -> Result<Snapshot, WindowError> {
     let (mut movies, mut reserved) = (Builder::default(), 0);
-    // Where the movies start that the builder has not called good yet.
-    let (mut starts, mut good) = (VecDeque::new(), 0);
-    let name = |(number, error): NotAdded, starts: &VecDeque<Position>, good: usize| {
+    // The positions of the movies that the builder has not validated yet.
+    let (mut starts, mut validated) = (VecDeque::new(), 0);
+    let name = |(number, error): NotAdded, starts: &VecDeque<Position>, validated: usize| {
         let message = format!("movie {}: {error}", number + 1);
-        WindowError::Json { at: starts[number - good], message }
+        WindowError::Json { at: starts[number - validated], message }
     };
     for batch in batches {
         // Reserve once: growing tables step by step is slower.
-        if batch.expected > reserved {
-            reserved = batch.expected;
+        if batch.estimate > reserved {
+            reserved = batch.estimate;
             movies.reserve(reserved);
         }
         starts.extend(batch.starts);
-        movies.push(&batch.draft).map_err(|error| name(error, &starts, good))?;
-        starts.drain(..movies.len() - good);
-        good = movies.len();
+        movies.push(&batch.draft).map_err(|error| name(error, &starts, validated))?;
+        starts.drain(..movies.len() - validated);
+        validated = movies.len();
     }
-    movies.finish().map_err(|error| name(error, &starts, good))
+    movies.finish().map_err(|error| name(error, &starts, validated))
 }
 
 /// Takes `byte`, or fails with what was `expected`.
@@ -226,15 +226,8 @@ fn name_movie<R: Read>(error: WindowError, number: u64, window: &mut Window<R>) 
         let text = value.as_str().filter(|text| !text.is_empty())?;
         Some(format!(" ({key} `{}`)", Quoted(text)))
     });
-    let message = format!("movie {number}{}: {}", name.unwrap_or_default(), shortened(&message, 300));
+    let message = format!("movie {number}{}: {}", name.unwrap_or_default(), message);
     WindowError::Json { at, message }
-}
-
-fn shortened(text: &str, characters: usize) -> Cow<'_, str> {
-    match text.char_indices().nth(characters) {
-        Some((end, _)) => format!("{}…", &text[..end]).into(),
-        None => text.into(),
-    }
 }
 
 /// Id and title of a movie, for error messages.

@@ -1,4 +1,4 @@
-//! Loads a JSON database again when its file changes.
+//! Reloads a JSON database when its file changes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,22 +22,22 @@ impl JsonDatabase {
     ///
     /// # Errors
     ///
-    /// [`LoadError`] if the file cannot be read, or is not a database.
+    /// [`LoadError`] if the file cannot be read, or is not a valid database.
     pub fn open(path: &Path) -> Result<(Self, Snapshot), LoadError> {
         let files = Files::new(vec![path.to_owned()]);
-        // Taken before the file is read: a version that replaces it meanwhile is read again.
+        // Read before the file, so that a version written meanwhile causes another reload.
         let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
         let movies = load(path)?;
-        // The history begins with the movies of the file, at the time when that was written: services over the same file
-        // agree on it, also after a restart, and a later version has a higher revision than any change before.
+        // The history begins with the movies of the file, at its modification time in microseconds. So services over the
+        // same file agree on it, also after a restart, and a later version has a higher revision than all changes before.
         let since_epoch = modified.unwrap_or_else(|_| SystemTime::now()).duration_since(UNIX_EPOCH);
         let micros = u64::try_from(since_epoch.unwrap_or_default().as_micros()).unwrap_or_default();
         let begin = HistoryPoint { revision: Revision::new(micros), chain: movies.digest() };
         Ok((Self { path: path.to_owned(), files }, movies.at(begin)))
     }
 
-    /// Keeps `catalogue` up to date, on a thread of its own, for as long as somebody else keeps it. A version
-    /// that is no database is logged and passed over. `told` hears whether a new version was taken.
+    /// Keeps `catalogue` up to date, on a thread of its own, as long as `catalogue` has other owners. An invalid version is
+    /// logged and ignored. `report` is called with whether a new version is in use.
     ///
     /// # Errors
     ///
@@ -45,11 +45,11 @@ impl JsonDatabase {
     pub fn follow(
         self,
         catalogue: &Arc<Catalogue>,
-        told: impl Fn(bool) + Send + 'static,
+        report: impl Fn(bool) + Send + 'static,
     ) -> io::Result<Handle> {
         let Self { path, files } = self;
         let catalogue = Arc::downgrade(catalogue);
-        reload::follow("database", files, told, move || {
+        reload::follow("database", files, report, move || {
             let Some(catalogue) = catalogue.upgrade() else { return Outcome::Unneeded };
             match load(&path) {
                 Ok(movies) => {
@@ -63,7 +63,7 @@ impl JsonDatabase {
                 Err(error) => {
                     // A file that cannot be read now may become readable without changing.
                     let is_transient = matches!(error, LoadError::Read { .. });
-                    Outcome::refused("still serving the old movies", &error, is_transient)
+                    Outcome::refused("still serving the previous movies", &error, is_transient)
                 }
             }
         })

@@ -9,27 +9,31 @@ use serde::de::DeserializeOwned;
 use serde_json::Deserializer;
 use serde_json::error::Category;
 
-/// The longest value that is read: more than a movie can take, however it is written.
-const LARGEST: usize = 64 * 1024 * 1024;
+/// Maximum size of one JSON value. A valid movie takes much less, however it is written.
+const MAX_VALUE_BYTES: usize = 64 * 1024 * 1024;
 
-/// Streaming reader of JSON values, with one value in memory at a time. Strings are lent from the window wherever JSON needs no unescaping.
+/// The most characters of an error of `serde_json`.
+const MAX_ERROR_CHARS: usize = 300;
+
+/// Streaming reader of JSON values, with one value in memory at a time. Strings borrow from the window wherever JSON needs
+/// no unescaping.
 #[derive(Debug)]
 pub(crate) struct Window<R> {
     source: R,
     /// How many bytes to read at a time.
     size: usize,
     buffer: Vec<u8>,
-    /// Where in `buffer` the text not yet taken begins.
+    /// The start of the remaining text in `buffer`.
     taken: usize,
     /// Whether `buffer` ends where the text ends.
     ended: bool,
-    /// Where in the text that is.
+    /// The position of `taken` in the text.
     position: Position,
-    /// How many bytes of the text are before that.
+    /// Its offset in bytes.
     passed: u64,
 }
 
-/// A place in a text: line and column, counted from 1, columns in bytes.
+/// A position in a text: line and column, counted from 1, columns in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// The line.
@@ -59,7 +63,7 @@ impl<R: Read> Window<R> {
         Self { source, size, buffer: Vec::new(), taken: 0, ended: false, position, passed: 0 }
     }
 
-    /// Returns where the text not yet taken begins.
+    /// Returns the position of the remaining text.
     pub(crate) fn position(&self) -> Position {
         self.position
     }
@@ -103,11 +107,11 @@ impl<R: Read> Window<R> {
         self.take::<Owned<T>, T>(Ok)
     }
 
-    /// Takes a value and passes it to `with`, while what it borrows is still there. If `with` says what is
-    /// wrong with it, that is an error at the start of the value, which is not taken.
-    pub(crate) fn take<T: Lend, O>(
+    /// Takes a value that borrows from the window, and passes it to `with`. If `with` fails, the error is reported at the
+    /// start of the value, which is not taken.
+    pub(crate) fn take<T: Borrowing, O>(
         &mut self,
-        mut with: impl FnMut(T::Lent<'_>) -> Result<O, String>,
+        mut with: impl FnMut(T::Borrowed<'_>) -> Result<O, String>,
     ) -> Result<O, WindowError> {
         let mut looked_ahead = false;
         loop {
@@ -121,14 +125,14 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// Reads a value and its length from what is in the window; `None` if more is needed to be sure.
-    fn try_take<T: Lend, O>(
+    /// Parses a value and its length from the content of the window; `None` if more text is needed.
+    fn try_take<T: Borrowing, O>(
         &self,
-        with: &mut impl FnMut(T::Lent<'_>) -> Result<O, String>,
+        with: &mut impl FnMut(T::Borrowed<'_>) -> Result<O, String>,
         looked_ahead: &mut bool,
     ) -> Result<Option<(O, usize)>, WindowError> {
         let rest = &self.buffer[self.taken..];
-        let mut values = Deserializer::from_slice(rest).into_iter::<T::Lent<'_>>();
+        let mut values = Deserializer::from_slice(rest).into_iter::<T::Borrowed<'_>>();
         match values.next() {
             // A value that ends at the end of the window may be incomplete.
             Some(Ok(value)) if values.byte_offset() < rest.len() || self.ended => {
@@ -148,7 +152,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// The error that says what is next instead of `expected`.
+    /// Returns the error of a text that does not continue with `expected`.
     pub(crate) fn unexpected(&self, expected: &str) -> WindowError {
         let found = match self.buffer.get(self.taken) {
             Some(byte) => format!("found `{}`", byte.escape_ascii()),
@@ -157,7 +161,7 @@ impl<R: Read> Window<R> {
         self.invalid(format!("{found}, expected {expected}"))
     }
 
-    /// The error that says what is wrong with what is next.
+    /// Returns an error about the remaining text.
     pub(crate) fn invalid(&self, message: String) -> WindowError {
         WindowError::Json { at: self.position(), message }
     }
@@ -169,10 +173,15 @@ impl<R: Read> Window<R> {
             0 | 1 => Position { line: start.line, column: start.column + column - 1 },
             line => Position { line: start.line + line - 1, column },
         };
-        // serde_json counts from the start of the window; the position goes in front, for the whole file.
+        // serde_json counts from the start of the value. The position in the file is shown in front of the message.
         let text = error.to_string();
         let suffix = format!(" at line {} column {}", error.line(), error.column());
-        let message = text.strip_suffix(&suffix).unwrap_or(&text).to_owned();
+        let mut message = text.strip_suffix(&suffix).unwrap_or(&text).to_owned();
+        // It may quote the value.
+        if let Some((end, _)) = message.char_indices().nth(MAX_ERROR_CHARS) {
+            message.truncate(end);
+            message.push('…');
+        }
         WindowError::Json { at, message }
     }
 
@@ -182,16 +191,16 @@ impl<R: Read> Window<R> {
         self.taken += bytes;
     }
 
-    /// Moves the window on: drops what was taken, and reads more.
+    /// Moves the window: drops the text that was taken, and reads more.
     fn fill(&mut self) -> Result<(), WindowError> {
         self.buffer.drain(..self.taken);
         self.taken = 0;
-        if self.buffer.len() >= LARGEST {
-            return Err(
-                self.invalid(format!("a value of more than {LARGEST} bytes, expected it to be shorter"))
-            );
+        if self.buffer.len() >= MAX_VALUE_BYTES {
+            return Err(self.invalid(format!(
+                "a value of more than {MAX_VALUE_BYTES} bytes, expected it to be shorter"
+            )));
         }
-        // A window that holds only the start of a value doubles, so that long values are not read over and over.
+        // A window that holds only the start of a value doubles, so that a long value is parsed few times.
         let room = self.size.max(self.buffer.len());
         let read = self
             .source
@@ -204,17 +213,17 @@ impl<R: Read> Window<R> {
     }
 }
 
-/// A type to take that may borrow from the window.
-pub(crate) trait Lend {
+/// A deserializable type, generic over the lifetime of the window.
+pub(crate) trait Borrowing {
     /// The type, borrowing for `'a`.
-    type Lent<'a>: Deserialize<'a>;
+    type Borrowed<'a>: Deserialize<'a>;
 }
 
-/// Lends a type that borrows nothing.
+/// A type that borrows nothing.
 struct Owned<T>(PhantomData<T>);
 
-impl<T: DeserializeOwned> Lend for Owned<T> {
-    type Lent<'a> = T;
+impl<T: DeserializeOwned> Borrowing for Owned<T> {
+    type Borrowed<'a> = T;
 }
 
 impl fmt::Display for Position {

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
+use uuid::Uuid;
+
 use super::*;
 use crate::catalogue::Catalogue;
-use crate::store::command;
+use crate::store::command::Command;
 
 /// Which etag a request has.
 #[derive(Clone, Copy, Debug)]
@@ -112,17 +114,11 @@ impl Model {
                 self.put(new)
             }
             Step::Update(movie, fields, allow_missing, etag) => {
-                let is_wrong = |field| match field {
-                    Field::Title => movie.title.is_empty(),
-                    Field::Year => movie.year == 1,
-                    Field::Rating
-                    | Field::Director
-                    | Field::Genres
-                    | Field::RuntimeMinutes
-                    | Field::Countries
-                    | Field::Languages => false,
+                let is_invalid = |field: &Field| {
+                    (*field == Field::Title && movie.title.is_empty())
+                        || (*field == Field::Year && movie.year == 1)
                 };
-                if movie.id.is_empty() || fields.iter().copied().any(is_wrong) {
+                if movie.id.is_empty() || fields.iter().any(is_invalid) {
                     return Expected::Invalid;
                 }
                 let Some(current) = self.movies.get(&movie.id) else {
@@ -197,12 +193,11 @@ impl Ledger {
 
 /// Adds a command to a plan as a store does: invalid commands are never planned.
 fn add(plan: &mut Plan<'_>, command: Command) -> Result<Outcome, WriteError> {
-    refuse(command.violations())?;
-    let Command::Import(movies) = command else { return plan.add(&command) };
-    let (valid, rejected) = command::valid(movies);
-    let outcome = plan.add(&Command::Import(valid))?;
-    let Outcome::Imported(imported) = outcome else { panic!("{outcome:?}") };
-    Ok(Outcome::Imported(Imported { rejected, ..imported }))
+    let (command, rejected) = command.validate().map_err(WriteError::Invalid)?;
+    match plan.add(&command)? {
+        Outcome::Imported(imported) => Ok(Outcome::Imported(Imported { rejected, ..imported })),
+        outcome @ (Outcome::Movie(_) | Outcome::Deleted) => Ok(outcome),
+    }
 }
 
 /// Returns the command that a step stands for, and whether its etag is stale.
@@ -261,7 +256,7 @@ proptest! {
         let (mut model, mut ledger) = (Model::default(), Ledger::default());
         for (steps, second) in plans.iter().zip(1..) {
             let snapshot = ledger.catalogue.snapshot();
-            let now = Time { seconds: second, nanos: 0 };
+            let now = Timestamp { seconds: second, nanos: 0 };
             let mut plan = Plan::new(&snapshot, ledger.requests.clone(), now);
             for step in steps {
                 let current = match step {
@@ -292,15 +287,15 @@ proptest! {
 }
 
 #[test]
-fn a_movie_keeps_when_it_was_made_and_tells_when_it_was_changed() {
+fn a_movie_keeps_its_create_time_and_has_the_time_of_its_last_change() {
     let mut ledger = Ledger::default();
     let creed = Movie { id: "7".into(), title: "Creed".into(), ..Movie::default() };
     let renamed = Movie { title: "Creed II".into(), ..creed.clone() };
-    let second = |seconds| Some(Time { seconds, nanos: 0 });
+    let second = |seconds| Some(Timestamp { seconds, nanos: 0 });
     for (seconds, movie, changed) in [(1, &creed, 1), (2, &renamed, 2), (3, &renamed, 2)] {
         let snapshot = ledger.catalogue.snapshot();
-        let mut plan = Plan::new(&snapshot, HashMap::new(), Time { seconds, nanos: 0 });
-        plan.add(&Command::Import(vec![movie.clone()])).unwrap();
+        let mut plan = Plan::new(&snapshot, HashMap::new(), Timestamp { seconds, nanos: 0 });
+        add(&mut plan, Command::Import(vec![movie.clone()])).unwrap();
         let (changes, requests) = plan.finish();
         ledger.commit(&changes, &requests);
         let movies = ledger.catalogue.snapshot();

@@ -1,10 +1,9 @@
 //! Conversion between table rows and domain types.
 
 use std::collections::HashMap;
+use std::error::Error;
 
-use crate::catalogue::{
-    Builder, ChainValue, ChangeError, Committed, Draft, HistoryPoint, Loaded, Movie, Record, Snapshot,
-};
+use crate::catalogue::{Builder, ChainValue, Committed, Draft, HistoryPoint, Loaded, Record, Snapshot};
 use crate::movie::Revision;
 use crate::store::StoreError;
 
@@ -92,7 +91,7 @@ impl Movies {
     /// Adds the next movie.
     pub(super) fn push(&mut self, id: &str, movie: Vec<u8>) -> Result<(), StoreError> {
         let record = record(id, movie)?;
-        if let Some(full) = self.draft.push(&Movie::of_record(record.bytes())).map_err(damaged)? {
+        if let Some(full) = self.draft.push(&record.movie()).map_err(damaged)? {
             self.builder.push(&full).map_err(|(_, error)| damaged(error))?;
         }
         Ok(())
@@ -105,8 +104,7 @@ impl Movies {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "maps an error")]
-fn damaged(error: ChangeError) -> StoreError {
+fn damaged(error: impl Error) -> StoreError {
     StoreError::Damaged(error.to_string())
 }
 
@@ -150,11 +148,13 @@ impl<'a> MovieRows<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::MovieView;
 
     fn changes(ops: &[(&str, bool)]) -> Vec<Committed> {
         let mut point = HistoryPoint::default();
         let change = |(id, is_there): &(&str, bool)| {
-            let record = is_there.then(|| Record::new(&Movie { id, title: "Creed", ..Movie::default() }));
+            let record =
+                is_there.then(|| Record::new(&MovieView { id, title: "Creed", ..MovieView::default() }));
             let change = Committed::after(point, id, record);
             point = change.point;
             change

@@ -5,8 +5,9 @@ use std::cmp::Ordering;
 use proptest::prelude::*;
 
 use super::*;
-use crate::catalogue::query::filter::Field;
-use crate::catalogue::{Catalogue, Change, Details, Facts};
+use crate::catalogue::order::{OrderBy, OrderField};
+use crate::catalogue::{Catalogue, Change};
+use crate::movie::Movie;
 
 /// A movie of the model.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,29 +28,14 @@ enum Step {
 }
 
 impl Entry {
-    fn details(&self) -> Vec<u8> {
-        let mut details = Vec::new();
-        let is_rated_zero = self.rating == Some(0.0);
-        let facts = Facts { is_rated_zero, year: self.year, genres: &self.genres, ..Facts::default() };
-        facts.encode(&mut details);
-        details
-    }
-
-    fn movie<'a>(&'a self, details: &'a [u8]) -> Movie<'a> {
-        let Self { id, title, rating, .. } = self;
-        Movie { id, title, rating: rating.unwrap_or_default(), director: "", details }
+    fn record(&self) -> Record {
+        let Self { id, title, rating, year, genres } = self.clone();
+        Record::of(&Movie { id, title, rating, year: year.into(), genres, ..Movie::default() })
     }
 
     fn of(record: &Record) -> Self {
-        let movie = record.movie();
-        let details = Details(movie.details);
-        Self {
-            id: movie.id.into(),
-            title: movie.title.into(),
-            rating: movie.rated(),
-            year: details.year(),
-            genres: details.genres().map(Into::into).collect(),
-        }
+        let Movie { id, title, rating, year, genres, .. } = record.to_movie();
+        Self { id, title, rating, year: u32::try_from(year).unwrap(), genres }
     }
 
     fn fits(&self, filter: &Filter) -> bool {
@@ -60,7 +46,7 @@ impl Entry {
             && (filter.genres.is_empty() || filter.genres.iter().any(|genre| self.genres.contains(genre)))
     }
 
-    fn compare(&self, other: &Self, order: &[By]) -> Ordering {
+    fn compare(&self, other: &Self, order: &[OrderBy]) -> Ordering {
         let known = |one: bool, other: bool, descending: bool, ordering: Ordering| match (one, other) {
             (true, true) if descending => ordering.reverse(),
             (true, true) => ordering,
@@ -69,11 +55,11 @@ impl Entry {
         order
             .iter()
             .map(|by| match by.field {
-                Field::Title => known(true, true, by.descending, self.title.cmp(&other.title)),
-                Field::Year => {
+                OrderField::Title => known(true, true, by.descending, self.title.cmp(&other.title)),
+                OrderField::Year => {
                     known(self.year > 0, other.year > 0, by.descending, self.year.cmp(&other.year))
                 }
-                Field::Rating => known(
+                OrderField::Rating => known(
                     self.rating.is_some(),
                     other.rating.is_some(),
                     by.descending,
@@ -123,10 +109,10 @@ fn query() -> impl Strategy<Value = Query> {
         genres,
         ..Filter::default()
     });
-    let fields = Just(vec![Field::Title, Field::Year, Field::Rating]).prop_shuffle();
+    let fields = Just(vec![OrderField::Title, OrderField::Year, OrderField::Rating]).prop_shuffle();
     let order = (fields, 0..=3_usize, any::<[bool; 3]>()).prop_map(|(fields, length, descending)| {
         let by = fields.into_iter().zip(descending);
-        by.take(length).map(|(field, descending)| By { field, descending }).collect()
+        by.take(length).map(|(field, descending)| OrderBy { field, descending }).collect()
     });
     (prop_oneof![Just(Filter::default()), filter], order).prop_map(|(filter, order)| Query { filter, order })
 }
@@ -144,8 +130,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Put(entry) => {
-                    let details = entry.details();
-                    catalogue.apply([Change::Put(entry.movie(&details))]).unwrap();
+                    catalogue.apply([Change::Put(entry.record().movie())]).unwrap();
                     match model.iter_mut().find(|other| other.id == entry.id) {
                         Some(other) => *other = entry,
                         None => model.push(entry),
@@ -159,7 +144,7 @@ proptest! {
                 Step::Keep => kept.push((catalogue.snapshot().point(), model.clone())),
             }
             for (point, model) in kept.iter().chain([&(catalogue.snapshot().point(), model.clone())]) {
-                let past = Past::new(catalogue.snapshot(), &catalogue.changes(*point, usize::MAX).unwrap());
+                let past = PastCatalogue::new(catalogue.snapshot(), &catalogue.changes(*point, usize::MAX).unwrap());
                 for (query, size) in &queries {
                     let expected = listed(model, query);
                     let (mut seen, mut after) = (Vec::new(), None::<String>);
@@ -183,6 +168,6 @@ proptest! {
 #[test]
 fn a_page_after_a_movie_that_was_never_there_is_an_error() {
     let catalogue = Catalogue::default();
-    let past = Past::new(catalogue.snapshot(), &[]);
-    assert_eq!(past.page(&Query::default(), Some("7"), 1).unwrap_err(), NoSuchStart);
+    let past = PastCatalogue::new(catalogue.snapshot(), &[]);
+    assert_eq!(past.page(&Query::default(), Some("7"), 1).unwrap_err(), UnknownStart);
 }

@@ -9,7 +9,7 @@ use movie_proto::movie_server::MovieServer;
 use prost::Message;
 
 use super::*;
-use crate::catalogue::{Catalogue, Change, Movie, Snapshot};
+use crate::catalogue::{Catalogue, Change, MovieView, Snapshot};
 use crate::found::FoundPrinter;
 use crate::server::limits::Limits;
 use crate::servicer::course::MovieServicer;
@@ -30,7 +30,7 @@ fn site() -> Web {
 }
 
 fn movies() -> MovieServer<MovieServicer> {
-    let movie = |id| Change::Insert(Movie { title: "t", id, ..Movie::default() });
+    let movie = |id| Change::Insert(MovieView { title: "t", id, ..MovieView::default() });
     let movies = Snapshot::default().with([movie("1"), movie("2")]).unwrap();
     let servicer = MovieServicer::new(Arc::new(Catalogue::new(movies)), FoundPrinter::quiet());
     MovieServer::new(servicer).max_decoding_message_size(Limits::default().message)

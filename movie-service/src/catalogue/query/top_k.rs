@@ -1,0 +1,127 @@
+//! Top-k selection: the first movies in a sort order.
+
+use std::cmp::Ordering;
+
+use crate::catalogue::encoding::frame::{self, MovieView, PREFIX_BYTES};
+use crate::catalogue::encoding::record::Record;
+use crate::catalogue::layout::segment::Location;
+use crate::catalogue::order::{MAX_ORDER_FIELDS, OrderBy, SortKey};
+use crate::catalogue::snapshot::Snapshot;
+
+/// A movie that may be selected.
+#[derive(Clone)]
+pub(super) struct Candidate<'a> {
+    sort_keys: [SortKey; MAX_ORDER_FIELDS],
+    source: MovieSource<'a>,
+}
+
+#[derive(Clone)]
+enum MovieSource<'a> {
+    Location(Location),
+    Record(&'a Record),
+}
+
+impl<'a> Candidate<'a> {
+    /// Returns the candidate at a location of the snapshot, with the sort keys of its fields.
+    pub(super) fn at(location: Location, order: &[OrderBy], sort_key: impl Fn(OrderBy) -> SortKey) -> Self {
+        Self { sort_keys: keys(order, sort_key), source: MovieSource::Location(location) }
+    }
+
+    /// Returns the candidate that is a record.
+    pub(super) fn of_record(order: &[OrderBy], record: &'a Record) -> Self {
+        let sort_keys = keys(order, |by| by.sort_key_of(&record.movie()));
+        Self { sort_keys, source: MovieSource::Record(record) }
+    }
+
+    fn title(&self, snapshot: &'a Snapshot) -> &'a [u8] {
+        frame::title(match self.source {
+            MovieSource::Location(location) => &snapshot.frame_at(location)[PREFIX_BYTES..],
+            MovieSource::Record(record) => record.bytes(),
+        })
+    }
+
+    fn movie(&self, snapshot: &'a Snapshot) -> MovieView<'a> {
+        match self.source {
+            MovieSource::Location(location) => snapshot.movie(location),
+            MovieSource::Record(record) => record.movie(),
+        }
+    }
+}
+
+fn keys(order: &[OrderBy], sort_key: impl Fn(OrderBy) -> SortKey) -> [SortKey; MAX_ORDER_FIELDS] {
+    let mut keys = [0; MAX_ORDER_FIELDS];
+    keys.iter_mut().zip(order).for_each(|(key, by)| *key = sort_key(*by));
+    keys
+}
+
+/// Selects the first `size` candidates after a start.
+pub(super) struct TopK<'a> {
+    snapshot: &'a Snapshot,
+    order: &'a [OrderBy],
+    start: Option<Candidate<'a>>,
+    size: usize,
+    /// Up to 2 × `size`, so that the cost of pruning is amortised.
+    candidates: Vec<Candidate<'a>>,
+    /// The last candidate that may be selected, once there are `size`.
+    last: Option<Candidate<'a>>,
+}
+
+impl<'a> TopK<'a> {
+    /// Selects `size` movies of a snapshot, or of changed records, that come after `start`.
+    pub(super) fn new(
+        snapshot: &'a Snapshot,
+        order: &'a [OrderBy],
+        start: Option<&'a Record>,
+        size: usize,
+    ) -> Self {
+        let start = start.map(|record| Candidate::of_record(order, record));
+        Self { snapshot, order, start, size, candidates: Vec::new(), last: None }
+    }
+
+    /// Returns whether a candidate with this first sort key may be selected.
+    pub(super) fn may_select(&self, sort_key: SortKey) -> bool {
+        self.last.as_ref().is_none_or(|last| sort_key <= last.sort_keys[0])
+            && self.start.as_ref().is_none_or(|start| sort_key >= start.sort_keys[0])
+    }
+
+    /// Takes a candidate into account.
+    pub(super) fn offer(&mut self, candidate: Candidate<'a>) {
+        let is_late = self.last.as_ref().is_some_and(|last| self.compare(&candidate, last).is_ge());
+        if is_late || self.start.as_ref().is_some_and(|start| self.compare(&candidate, start).is_le()) {
+            return;
+        }
+        self.candidates.push(candidate);
+        if self.candidates.len() == 2 * self.size {
+            self.prune();
+        }
+    }
+
+    fn prune(&mut self) {
+        let mut candidates = std::mem::take(&mut self.candidates);
+        if candidates.len() > self.size {
+            candidates.select_nth_unstable_by(self.size - 1, |one, other| self.compare(one, other));
+            candidates.truncate(self.size);
+            self.last = candidates.last().cloned();
+        }
+        self.candidates = candidates;
+    }
+
+    /// Returns the selected movies, in order.
+    pub(super) fn finish(mut self) -> Vec<Record> {
+        self.prune();
+        let mut candidates = std::mem::take(&mut self.candidates);
+        candidates.sort_unstable_by(|one, other| self.compare(one, other));
+        candidates.iter().map(|candidate| Record::new(&candidate.movie(self.snapshot))).collect()
+    }
+
+    fn compare(&self, one: &Candidate<'a>, other: &Candidate<'a>) -> Ordering {
+        for (number, by) in self.order.iter().enumerate() {
+            let ties = || by.compare_ties(|| one.title(self.snapshot), || other.title(self.snapshot));
+            let ordering = one.sort_keys[number].cmp(&other.sort_keys[number]).then_with(ties);
+            if ordering.is_ne() {
+                return ordering;
+            }
+        }
+        one.movie(self.snapshot).id.cmp(other.movie(self.snapshot).id)
+    }
+}

@@ -1,0 +1,365 @@
+//! The table of the fields of a movie.
+//!
+//! Everything that treats all fields alike reads it: validation, update masks, the encoding of records, and the keys of JSON
+//! databases. A field of [`Movie`] that is missing here, or that the wire type lacks in `servicer/convert.rs`, does not
+//! compile.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::movie::{Movie, MovieId, Timestamp};
+
+/// The most items of a list, and the most characters of one.
+const MAX_ITEMS: usize = 50;
+const MAX_ITEM_CHARS: usize = 100;
+
+/// Makes [`Field`] from the table: variant, number, name and rule.
+macro_rules! fields {
+    ($($variant:ident = $number:literal $name:ident: $rule:expr;)*) => {
+        /// A field of a movie. Numbers and names are those of `movie.catalog.v1.Movie`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[expect(missing_docs, reason = "each is the field of that name")]
+        pub enum Field {
+            $($variant = $number),*
+        }
+
+        impl Field {
+            /// All fields, in the order of their numbers.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// Returns the name.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => stringify!($name)),*
+                }
+            }
+
+            /// Returns the field with this name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Some(match name {
+                    $(stringify!($name) => Self::$variant,)*
+                    _ => return None,
+                })
+            }
+
+            /// Returns the position in [`Self::ALL`].
+            const fn index(self) -> usize {
+                enum Index {
+                    $($variant),*
+                }
+                match self {
+                    $(Self::$variant => Index::$variant as usize),*
+                }
+            }
+
+            /// Returns the rule that values follow.
+            #[must_use]
+            pub const fn rule(self) -> Rule {
+                match self {
+                    $(Self::$variant => $rule),*
+                }
+            }
+
+            /// Returns the value in a movie.
+            #[must_use]
+            pub fn value(self, movie: &Movie) -> Value<'_> {
+                match self {
+                    $(Self::$variant => movie.$name.to_value()),*
+                }
+            }
+
+            /// Sets the value in a movie.
+            pub fn set(self, movie: &mut Movie, value: Value<'_>) {
+                match self {
+                    $(Self::$variant => movie.$name.set(value)),*
+                }
+            }
+        }
+
+        impl<'a> From<&'a Movie> for Values<'a> {
+            fn from(movie: &'a Movie) -> Self {
+                // Without `..`: a field that is missing in the table does not compile.
+                let Movie { $($name),* } = movie;
+                Self([$($name.to_value()),*])
+            }
+        }
+    };
+}
+
+fields! {
+    Title = 1 title: Rule::Text { min_chars: 1, max_chars: 1_000 };
+    Rating = 2 rating: Rule::Rating;
+    Director = 3 director: Rule::Text { min_chars: 0, max_chars: 1_000 };
+    Id = 4 id: Rule::Id;
+    Year = 5 year: Rule::Number { min: 1_870, max: 2_200 };
+    Genres = 6 genres: Rule::List;
+    RuntimeMinutes = 7 runtime_minutes: Rule::Number { min: 1, max: 100_000 };
+    Countries = 8 countries: Rule::List;
+    Languages = 9 languages: Rule::List;
+    CreateTime = 10 create_time: Rule::OutputOnly;
+    UpdateTime = 11 update_time: Rule::OutputOnly;
+}
+
+impl Field {
+    /// Returns the number.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self as u32
+    }
+
+    /// Returns the fields that a request, or a JSON database, sets: all but the times.
+    pub fn inputs() -> impl Iterator<Item = Self> {
+        Self::ALL.iter().copied().filter(|field| field.is_input())
+    }
+
+    /// Returns whether a request, or a JSON database, sets the field.
+    #[must_use]
+    pub const fn is_input(self) -> bool {
+        !matches!(self.rule(), Rule::OutputOnly)
+    }
+
+    /// Copies the value from one movie to another.
+    pub fn copy(self, from: &Movie, to: &mut Movie) {
+        self.set(to, self.value(from));
+    }
+
+    /// Returns the path in a request.
+    #[must_use]
+    pub fn path(self) -> String {
+        format!("movie.{}", self.name())
+    }
+}
+
+/// The values of all fields of a movie, borrowed where possible.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Values<'a>([Value<'a>; Field::ALL.len()]);
+
+impl<'a> Values<'a> {
+    /// Returns the value of a field.
+    #[must_use]
+    pub fn get(&self, field: Field) -> &Value<'a> {
+        &self.0[field.index()]
+    }
+
+    /// Sets the value of a field.
+    pub fn set(&mut self, field: Field, value: Value<'a>) {
+        self.0[field.index()] = value;
+    }
+
+    /// Returns the text of a field; empty if its values are not texts.
+    #[must_use]
+    pub fn text(&self, field: Field) -> &str {
+        if let Value::Text(text) = self.get(field) { text } else { "" }
+    }
+
+    /// Returns the rating.
+    #[must_use]
+    pub fn rating(&self) -> Option<f32> {
+        if let Value::Rating(rating) = self.get(Field::Rating) { *rating } else { None }
+    }
+
+    /// Returns the fields with their values, in the order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (Field, &Value<'a>)> {
+        Field::ALL.iter().copied().zip(&self.0)
+    }
+
+    /// Returns the fields with invalid values, and what is expected of each.
+    pub fn violations(&self) -> impl Iterator<Item = (Field, String)> {
+        let invalid = self.iter().filter(|(field, value)| !field.rule().allows(value));
+        invalid.map(|(field, _)| (field, format!("expected {}", field.rule())))
+    }
+}
+
+/// No field is set.
+impl Default for Values<'_> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|index| Field::ALL[index].rule().unset()))
+    }
+}
+
+/// The type of a field, and what its values have to be.
+#[derive(Clone, Copy, Debug)]
+pub enum Rule {
+    /// A text, bounded in characters.
+    Text {
+        /// The least characters: 0 or 1.
+        min_chars: usize,
+        /// The most characters.
+        max_chars: usize,
+    },
+    /// An optional rating from 0 to 10.
+    Rating,
+    /// A [`MovieId`].
+    Id,
+    /// A whole number within bounds, or 0 if it is not known.
+    Number {
+        /// The lowest.
+        min: i64,
+        /// The highest.
+        max: i64,
+    },
+    /// A list of distinct texts.
+    List,
+    /// A time, which the store sets.
+    OutputOnly,
+}
+
+impl Rule {
+    /// Returns the value of a field that is not set.
+    #[must_use]
+    pub const fn unset(self) -> Value<'static> {
+        match self {
+            Self::Text { .. } | Self::Id => Value::Text(Cow::Borrowed("")),
+            Self::Rating => Value::Rating(None),
+            Self::Number { .. } => Value::Number(0),
+            Self::List => Value::List(Vec::new()),
+            Self::OutputOnly => Value::Time(None),
+        }
+    }
+
+    fn allows(self, value: &Value<'_>) -> bool {
+        match (self, value) {
+            (Self::Text { min_chars, max_chars }, Value::Text(text)) => {
+                text.len() >= min_chars && !is_longer(text, max_chars)
+            }
+            (Self::Rating, Value::Rating(rating)) => {
+                rating.is_none_or(|rating| (0.0..=10.0).contains(&rating))
+            }
+            (Self::Id, Value::Text(id)) => MovieId::is_valid(id),
+            (Self::Number { min, max }, Value::Number(number)) => {
+                *number == 0 || (min..=max).contains(number)
+            }
+            (Self::List, Value::List(items)) => {
+                // Lists are short, so that comparing all pairs is faster than a set.
+                let is_item = |(index, item): (usize, &Cow<'_, str>)| {
+                    !item.is_empty() && !is_longer(item, MAX_ITEM_CHARS) && !items[..index].contains(item)
+                };
+                items.len() <= MAX_ITEMS && items.iter().enumerate().all(is_item)
+            }
+            (Self::OutputOnly, Value::Time(_)) => true,
+            _ => false,
+        }
+    }
+}
+
+/// What values have to be.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text { min_chars: 0, max_chars } => write!(f, "at most {max_chars} characters"),
+            Self::Text { min_chars, max_chars } => write!(f, "{min_chars} to {max_chars} characters"),
+            Self::Rating => f.write_str("a number from 0 to 10, or none"),
+            Self::Id => f.write_str(MovieId::RULE),
+            Self::Number { min, max } => write!(f, "{min} to {max}, or 0 if not known"),
+            Self::List => {
+                write!(f, "at most {MAX_ITEMS} texts of 1 to {MAX_ITEM_CHARS} characters, each once")
+            }
+            Self::OutputOnly => f.write_str("nothing"),
+        }
+    }
+}
+
+/// The value of a field, borrowed where possible.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Value<'a> {
+    /// A text; empty if it is not known.
+    Text(Cow<'a, str>),
+    /// A rating, if there is one.
+    Rating(Option<f32>),
+    /// A number; 0 if it is not known.
+    Number(i64),
+    /// A list of texts.
+    List(Vec<Cow<'a, str>>),
+    /// A time, if it is known.
+    Time(Option<Timestamp>),
+}
+
+impl Value<'_> {
+    /// Returns whether the field has a value.
+    #[must_use]
+    pub fn is_set(&self) -> bool {
+        match self {
+            Self::Text(text) => !text.is_empty(),
+            Self::Rating(rating) => rating.is_some(),
+            Self::Number(number) => *number != 0,
+            Self::List(items) => !items.is_empty(),
+            Self::Time(time) => time.is_some(),
+        }
+    }
+}
+
+/// A type of fields of [`Movie`].
+trait FieldType {
+    fn to_value(&self) -> Value<'_>;
+
+    /// Takes a value of the same type. Others do not occur, because a field has the rule of its type.
+    fn set(&mut self, value: Value<'_>);
+}
+
+impl FieldType for String {
+    fn to_value(&self) -> Value<'_> {
+        Value::Text(Cow::Borrowed(self))
+    }
+
+    fn set(&mut self, value: Value<'_>) {
+        if let Value::Text(text) = value {
+            *self = text.into_owned();
+        }
+    }
+}
+
+impl FieldType for Option<f32> {
+    fn to_value(&self) -> Value<'_> {
+        Value::Rating(*self)
+    }
+
+    fn set(&mut self, value: Value<'_>) {
+        if let Value::Rating(rating) = value {
+            *self = rating;
+        }
+    }
+}
+
+impl FieldType for i64 {
+    fn to_value(&self) -> Value<'_> {
+        Value::Number(*self)
+    }
+
+    fn set(&mut self, value: Value<'_>) {
+        if let Value::Number(number) = value {
+            *self = number;
+        }
+    }
+}
+
+impl FieldType for Vec<String> {
+    fn to_value(&self) -> Value<'_> {
+        Value::List(self.iter().map(|item| Cow::Borrowed(item.as_str())).collect())
+    }
+
+    fn set(&mut self, value: Value<'_>) {
+        if let Value::List(items) = value {
+            *self = items.into_iter().map(Cow::into_owned).collect();
+        }
+    }
+}
+
+impl FieldType for Option<Timestamp> {
+    fn to_value(&self) -> Value<'_> {
+        Value::Time(*self)
+    }
+
+    fn set(&mut self, value: Value<'_>) {
+        if let Value::Time(time) = value {
+            *self = time;
+        }
+    }
+}
+
+/// Returns whether a text has more than `chars` characters, without counting all of them.
+#[must_use]
+pub fn is_longer(text: &str, chars: usize) -> bool {
+    text.len() > chars && text.chars().nth(chars).is_some()
+}
