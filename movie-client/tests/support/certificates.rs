@@ -1,10 +1,12 @@
 //! Certificates. The tests of the service include this file, too.
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::process::Command;
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+
+use crate::support::skipped::skip;
 
 /// Last year of a certificate that does not expire during a test.
 const FAR_YEAR: i32 = 4096;
@@ -45,7 +47,7 @@ impl Authority {
     }
 }
 
-/// Runs openssl in a directory. Returns `false` if openssl is not installed.
+/// Runs openssl in a directory. Returns `false` if openssl is not installed, so that the test is skipped.
 pub(crate) fn openssl<'a>(directory: &Path, arguments: impl IntoIterator<Item = &'a str>) -> bool {
     match Command::new("openssl").args(arguments).current_dir(directory).output() {
         Ok(output) => {
@@ -54,7 +56,7 @@ pub(crate) fn openssl<'a>(directory: &Path, arguments: impl IntoIterator<Item = 
         }
         Err(error) => {
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
-            let _ = writeln!(io::stderr(), "skipped: openssl is not installed");
+            skip("openssl is not installed");
             false
         }
     }

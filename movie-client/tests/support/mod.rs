@@ -4,12 +4,15 @@
 //! * `scripted`: a server with scripted responses; `proxy`: a proxy that disturbs connections.
 //! * `certificates`: certificates, which the tests of the service use, too.
 //! * `program`: the client program.
+//! * `skipped`: the list of skipped tests, which the tests of the service use, too.
 
 pub(crate) mod certificates;
 pub(crate) mod program;
 pub(crate) mod proxy;
 pub(crate) mod scripted;
 pub(crate) mod service;
+#[path = "../../../movie-service/tests/integration/support/skipped.rs"]
+pub(crate) mod skipped;
 
 use std::collections::HashMap;
 use std::future::Future;

@@ -131,7 +131,7 @@ async fn an_unreachable_service_is_reported_with_its_address_and_a_hint() {
 }
 
 #[tokio::test]
-async fn a_service_that_never_responds_is_given_up() {
+async fn a_call_without_a_response_ends_at_its_deadline() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     let outcome = outcome(client(&address).args(["--timeout", "300ms"])).await;

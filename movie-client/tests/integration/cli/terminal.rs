@@ -91,7 +91,7 @@ async fn a_list_is_a_table_that_fits_and_has_a_bold_header() {
 }
 
 #[tokio::test]
-async fn changes_are_green_and_red_and_colours_can_be_declined() {
+async fn changes_are_green_and_red_unless_colours_are_disabled() {
     let service = Service::writable();
     for arguments in [&["create", "--id", "ran", "--title", "Ran"][..], &["delete", "ran"]] {
         let (code, sent) = on_terminal(client(&service.address).args(arguments)).await;
