@@ -1,4 +1,4 @@
-//! What the catalogue's operations cost by themselves: `cargo bench -p movie-service`.
+//! Benchmarks of the catalogue without a server: `cargo bench -p movie-service`.
 
 use std::hint::black_box;
 use std::io::Write;
@@ -33,11 +33,11 @@ fn catalogue(movies: u64) -> Catalogue {
 }
 
 fn load(criterion: &mut Criterion) {
-    let mut file = tempfile::NamedTempFile::new().expect("a file for the data");
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file can be created");
     let movies: Vec<String> = (0..100_000)
         .map(|movie| format!(r#"{{"title": "A title of the usual length {movie}", "rating": 7.5, "director": "A Director", "id": "{}"}}"#, id(movie)))
         .collect();
-    write!(file, r#"{{"movies": [{}]}}"#, movies.join(",\n")).expect("room for the data");
+    write!(file, r#"{{"movies": [{}]}}"#, movies.join(",\n")).expect("the file can be written");
     let mut group = criterion.benchmark_group("load");
     group.throughput(Throughput::Elements(100_000)).sample_size(20);
     group.bench_function("100000", |bencher| {
@@ -57,7 +57,7 @@ fn lookup(criterion: &mut Criterion) {
                     movie = (movie + 7_919) % size;
                     id(movie)
                 },
-                |id| catalogue.read(|movies| movies.frame(id.as_bytes())).expect("the id is there"),
+                |id| catalogue.read(|movies| movies.frame(id.as_bytes())).expect("the id is known"),
                 BatchSize::SmallInput,
             );
         });
@@ -70,7 +70,7 @@ fn lookup(criterion: &mut Criterion) {
 
 fn change(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("change");
-    // What each durable write pays twice: where it is planned, and where it is applied.
+    // Each durable write computes it twice: when it is planned, and when it is applied.
     group.bench_function("chain value", |bencher| {
         let mut point = HistoryPoint::default();
         bencher.iter(|| {
@@ -86,14 +86,14 @@ fn change(criterion: &mut Criterion) {
                 movie = (movie + 7_919) % size;
                 let id = id(movie);
                 let update = Change::Update(view(&id, "Another title", 1.0, ""));
-                catalogue.apply([update]).expect("the id is there")
+                catalogue.apply([update]).expect("the id is known")
             });
         });
         group.bench_function(BenchmarkId::new("insert and delete", size), |bencher| {
             let new = view("new", "A new title", 1.0, "");
             bencher.iter(|| {
                 catalogue.apply([Change::Insert(new)]).expect("the id is new");
-                catalogue.apply([Change::Delete("new")]).expect("the id is there")
+                catalogue.apply([Change::Delete("new")]).expect("the id is known")
             });
         });
     }

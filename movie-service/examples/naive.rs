@@ -1,5 +1,5 @@
-//! The yardstick of `cargo xtask bench`: the service as one writes it with tonic and nothing else. Generated
-//! server, tonic's transport, the default runtime, and a map of messages.
+//! The baseline of `cargo xtask bench`: the same RPCs with tonic alone. It has the generated server, tonic's transport, the
+//! default runtime, and a map of messages.
 //!
 //! `naive ADDRESS DATABASE`
 

@@ -1,4 +1,4 @@
-//! Ordinary callers: each loop connects, makes some calls, checks every answer and connects again.
+//! Ordinary callers: each loop connects, makes calls, checks every response and connects again.
 
 use std::error::Error;
 use std::iter::successors;
@@ -23,29 +23,29 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use crate::tally::{Amiss, Tally};
+use crate::tally::{Problem, Tally};
 use crate::versions::Versions;
 
-/// Loops of each kind.
+/// Concurrent loops of each kind.
 const LOOPS: u64 = 4;
 
-/// Calls that are made on one connection before the next.
+/// Calls on one connection.
 const CALLS: u64 = 500;
 
-/// How long a call may take. The machine is busy, and the service is to be the last to suffer from it.
+/// Deadline of a call: generous, because the machine is busy.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a health watch is kept, in which nothing may change.
-const WATCHED: Duration = Duration::from_secs(1);
+/// Duration of a health watch, in which the status must not change.
+const WATCH_TIME: Duration = Duration::from_secs(1);
 
-impl From<Status> for Amiss {
+impl From<Status> for Problem {
     fn from(status: Status) -> Self {
         let causes: Vec<String> = causes(&status).map(ToString::to_string).collect();
         Self::Failed(format!("{:?}: {}: {}", status.code(), status.message(), causes.join(": ")))
     }
 }
 
-impl From<transport::Error> for Amiss {
+impl From<transport::Error> for Problem {
     fn from(error: transport::Error) -> Self {
         Self::Failed(format!("connect: {error:?}"))
     }
@@ -69,8 +69,8 @@ pub(crate) fn start(
     }
 }
 
-/// Connects a stub for movies.
-pub(crate) async fn connect(address: SocketAddr) -> Result<MovieClient<Channel>, Amiss> {
+/// Connects a stub of the course's contract.
+pub(crate) async fn connect(address: SocketAddr) -> Result<MovieClient<Channel>, Problem> {
     Ok(MovieClient::new(channel(address).await?))
 }
 
@@ -79,40 +79,40 @@ async fn channel(address: SocketAddr) -> Result<Channel, transport::Error> {
 }
 
 async fn movies(address: SocketAddr, end: Instant, seed: u64, versions: Arc<Versions>, tally: Arc<Tally>) {
-    let mut place = usize::try_from(seed).unwrap_or_default();
+    let mut index = usize::try_from(seed).unwrap_or_default();
     while Instant::now() < end {
         let stub = match connect(address).await {
             Ok(stub) => stub,
-            Err(amiss) => {
-                tally.call("GetMovieByID", Err(amiss));
+            Err(problem) => {
+                tally.call("GetMovieByID", Err(problem));
                 continue;
             }
         };
         for call in 0..CALLS {
-            place = (place + 7_919) % versions.len();
-            // Some that no movie has.
-            let id = if call % 16 == 0 { format!("no-{place}") } else { versions.movie(0, place).id.clone() };
+            index = (index + 7_919) % versions.len();
+            // Some ids are unknown.
+            let id = if call % 16 == 0 { format!("no-{index}") } else { versions.movie(0, index).id.clone() };
             tally.call("GetMovieByID", movie(stub.clone(), &id, &versions).await);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
 }
 
-async fn movie(mut stub: MovieClient<Channel>, id: &str, versions: &Versions) -> Result<(), Amiss> {
+async fn movie(mut stub: MovieClient<Channel>, id: &str, versions: &Versions) -> Result<(), Problem> {
     let found = stub.get_movie_by_id(MovieId { id: id.to_owned() }).await?;
     versions.check(id, found.get_ref())
 }
 
-/// The same movies by the other contract, on a connection that the service has replaced whenever it is old.
+/// Calls of `movie.catalog.v1`, on a channel that reconnects when the service closes an old connection.
 async fn catalog(address: SocketAddr, end: Instant, seed: u64, versions: Arc<Versions>, tally: Arc<Tally>) {
-    let mut place = usize::try_from(seed).unwrap_or_default();
+    let mut index = usize::try_from(seed).unwrap_or_default();
     let stub = match channel(address).await {
         Ok(channel) => MovieCatalogClient::new(channel),
         Err(error) => return tally.call("GetMovie", Err(error.into())),
     };
     while Instant::now() < end {
-        place = (place + 7_919) % versions.len();
-        let id = if place % 16 == 0 { format!("no-{place}") } else { versions.movie(0, place).id.clone() };
+        index = (index + 7_919) % versions.len();
+        let id = if index % 16 == 0 { format!("no-{index}") } else { versions.movie(0, index).id.clone() };
         tally.call("GetMovie", catalog_movie(stub.clone(), &id, &versions).await);
         tokio::time::sleep(Duration::from_millis(1)).await;
     }
@@ -122,14 +122,14 @@ async fn catalog_movie(
     mut stub: MovieCatalogClient<Channel>,
     id: &str,
     versions: &Versions,
-) -> Result<(), Amiss> {
+) -> Result<(), Problem> {
     let found = loop {
         match stub.get_movie(GetMovieRequest { id: id.to_owned() }).await {
             Ok(found) => break found.into_inner(),
             Err(status) if status.code() == Code::NotFound => {
                 return versions.check(id, &MovieData::default());
             }
-            Err(status) if was_not_seen(&status) => {}
+            Err(status) if was_not_processed(&status) => {}
             Err(status) => return Err(status.into()),
         }
     };
@@ -137,14 +137,14 @@ async fn catalog_movie(
     versions.check(id, &MovieData { title, rating: rating.unwrap_or_default(), director, id: found })
 }
 
-/// Returns what a call failed of, the nearest first.
+/// Returns the causes of a failed call, the direct cause first.
 fn causes(status: &Status) -> impl Iterator<Item = &(dyn Error + 'static)> {
     successors(status.source(), |&error| error.source())
 }
 
-/// Returns whether the service never saw a call: the stub sent it, or was about to, when it had just been told that
-/// the connection is to be left (RFC 9113, section 6.8). Whoever calls is free to do so again.
-fn was_not_seen(status: &Status) -> bool {
+/// Returns whether the service did not process a call, because it had sent GOAWAY (RFC 9113, section 6.8). Such a call may be
+/// retried.
+fn was_not_processed(status: &Status) -> bool {
     causes(status).any(|error| {
         error.downcast_ref().is_some_and(hyper::Error::is_canceled)
             || error.downcast_ref::<h2::Error>().is_some_and(|error| {
@@ -160,20 +160,20 @@ async fn lists(address: SocketAddr, end: Instant, versions: Arc<Versions>, tally
     }
 }
 
-/// A list is all of one version, whatever is reloaded meanwhile.
-async fn list(address: SocketAddr, versions: &Versions) -> Result<(), Amiss> {
+/// Checks that a list has one version of the movies, whatever is reloaded meanwhile.
+async fn list(address: SocketAddr, versions: &Versions) -> Result<(), Problem> {
     let mut list = connect(address).await?.get_list_movies(Empty {}).await?.into_inner();
-    let (mut place, mut version) = (0, 0);
+    let (mut index, mut version) = (0, 0);
     while let Some(movie) = list.message().await? {
-        if place == 0 {
+        if index == 0 {
             version = versions.starting_with(&movie).unwrap_or_default();
         }
-        if place >= versions.len() || *versions.movie(version, place) != movie {
-            return Err(Amiss::Wrong(format!("movie {place} of version {version} is {movie:?}")));
+        if index >= versions.len() || *versions.movie(version, index) != movie {
+            return Err(Problem::Wrong(format!("movie {index} of version {version} is {movie:?}")));
         }
-        place += 1;
+        index += 1;
     }
-    if place == versions.len() { Ok(()) } else { Err(Amiss::Wrong(format!("the list ends after {place}"))) }
+    if index == versions.len() { Ok(()) } else { Err(Problem::Wrong(format!("the list ends after {index}"))) }
 }
 
 async fn health(address: SocketAddr, end: Instant, tally: Arc<Tally>) {
@@ -183,7 +183,7 @@ async fn health(address: SocketAddr, end: Instant, tally: Arc<Tally>) {
     }
 }
 
-async fn check(address: SocketAddr) -> Result<(), Amiss> {
+async fn check(address: SocketAddr) -> Result<(), Problem> {
     let mut client = HealthClient::new(channel(address).await?);
     for service in ["", "Movie"] {
         let health = client.check(HealthCheckRequest { service: service.to_owned() }).await?;
@@ -198,19 +198,19 @@ async fn watches(address: SocketAddr, end: Instant, tally: Arc<Tally>) {
     }
 }
 
-async fn watch(address: SocketAddr) -> Result<(), Amiss> {
+async fn watch(address: SocketAddr) -> Result<(), Problem> {
     let mut client = HealthClient::new(channel(address).await?);
     let mut changes = client.watch(HealthCheckRequest { service: "Movie".to_owned() }).await?.into_inner();
-    let first = changes.message().await?.ok_or_else(|| Amiss::Wrong("it ends at once".to_owned()))?;
+    let first = changes.message().await?.ok_or_else(|| Problem::Wrong("it ends at once".to_owned()))?;
     serving(first.status())?;
-    match tokio::time::timeout(WATCHED, changes.message()).await {
+    match tokio::time::timeout(WATCH_TIME, changes.message()).await {
         Err(_elapsed) => Ok(()),
-        Ok(more) => Err(Amiss::Wrong(format!("it goes on with {more:?}"))),
+        Ok(more) => Err(Problem::Wrong(format!("it continues with {more:?}"))),
     }
 }
 
-fn serving(status: ServingStatus) -> Result<(), Amiss> {
-    if status == ServingStatus::Serving { Ok(()) } else { Err(Amiss::Wrong(format!("it is {status:?}"))) }
+fn serving(status: ServingStatus) -> Result<(), Problem> {
+    if status == ServingStatus::Serving { Ok(()) } else { Err(Problem::Wrong(format!("it is {status:?}"))) }
 }
 
 async fn reflection(address: SocketAddr, end: Instant, tally: Arc<Tally>) {
@@ -220,8 +220,8 @@ async fn reflection(address: SocketAddr, end: Instant, tally: Arc<Tally>) {
     }
 }
 
-/// The contract that the service tells of is the one that it was built with.
-async fn describe(address: SocketAddr) -> Result<(), Amiss> {
+/// Checks that reflection returns the contract that the service was built with.
+async fn describe(address: SocketAddr) -> Result<(), Problem> {
     let symbol = MessageRequest::FileContainingSymbol("Movie".to_owned());
     let request = ServerReflectionRequest { host: String::new(), message_request: Some(symbol) };
     let mut client = ServerReflectionClient::new(channel(address).await?);
@@ -229,16 +229,16 @@ async fn describe(address: SocketAddr) -> Result<(), Amiss> {
         client.server_reflection_info(tokio_stream::once(request)).await?.into_inner().message().await?;
     let Some(MessageResponse::FileDescriptorResponse(files)) = answer.and_then(|it| it.message_response)
     else {
-        return Err(Amiss::Wrong("no file has `Movie`".to_owned()));
+        return Err(Problem::Wrong("no file has `Movie`".to_owned()));
     };
     let files = files.file_descriptor_proto.iter();
-    let told: Vec<_> = files.map(|file| FileDescriptorProto::decode(file.as_slice()).ok()).collect();
+    let returned: Vec<_> = files.map(|file| FileDescriptorProto::decode(file.as_slice()).ok()).collect();
     let known = FileDescriptorSet::decode(FILE_DESCRIPTOR_SET).unwrap_or_default().file;
     let is_known =
         |file: &Option<FileDescriptorProto>| file.as_ref().is_some_and(|file| known.contains(file));
-    if !told.is_empty() && told.iter().all(is_known) {
+    if !returned.is_empty() && returned.iter().all(is_known) {
         Ok(())
     } else {
-        Err(Amiss::Wrong(format!("the contract is told as {told:?}")))
+        Err(Problem::Wrong(format!("reflection returns {returned:?}")))
     }
 }

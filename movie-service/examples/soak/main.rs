@@ -1,23 +1,26 @@
 //! Load for `cargo xtask soak`: ordinary calls, reloads and hostile peers, all at the same time.
 //!
-//! `soak ADDRESS DATABASE SECONDS` makes it for so long, on a service that serves DATABASE, a file of seeded movies
-//! which it replaces again and again. Every minute, and at the end, it prints a line with what was done. It fails
-//! if an answer was wrong, or if an ordinary call or a reload failed.
+//! `soak ADDRESS DATABASE SECONDS` loads the service at ADDRESS for that time. The service serves DATABASE, a generated file,
+//! which this program replaces repeatedly. Every minute, and at the end, it prints a line of counts. It fails if a response
+//! was wrong, or if an ordinary call or a reload failed.
 
 mod calls;
-#[expect(clippy::unnecessary_wraps, reason = "rounds have one type, also those whose answers nobody checks")]
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "rounds have one type, also those whose responses nobody checks"
+)]
 mod peers;
 mod reloads;
 mod tally;
 mod versions;
 
-/// The peer of the tests, which can break every rule of HTTP/2, and what it leans on.
-#[path = "../../tests/integration/peer/mod.rs"]
+/// The HTTP/2 peer of the tests, which can violate the protocol, and its messages.
+#[path = "../../tests/integration/support/messages.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "tests use the rest")]
+mod messages;
+#[path = "../../tests/integration/support/peer/mod.rs"]
 #[allow(clippy::unwrap_used, dead_code, reason = "its panics are caught; tests use the rest")]
 mod peer;
-#[path = "../../tests/integration/raw.rs"]
-#[allow(clippy::unwrap_used, dead_code, reason = "tests use the rest")]
-mod raw;
 
 use std::error::Error;
 use std::net::SocketAddr;
@@ -30,8 +33,8 @@ use tokio::task::JoinSet;
 use self::tally::Tally;
 use self::versions::Versions;
 
-/// How often to say what was done.
-const REPORT: Duration = Duration::from_mins(1);
+/// Time between two lines of counts.
+const REPORT_INTERVAL: Duration = Duration::from_mins(1);
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -54,11 +57,11 @@ async fn soak(address: SocketAddr, database: &Path, time: Duration) -> Result<Ar
     calls::start(address, end, &versions, &tally, &mut tasks);
     tasks.spawn(reloads::run(address, end, versions.clone(), tally.clone()));
 
-    let mut next = began + REPORT;
+    let mut next = began + REPORT_INTERVAL;
     while next < end {
         tokio::time::sleep_until(next.into()).await;
         println!("{tally}");
-        next += REPORT;
+        next += REPORT_INTERVAL;
     }
     while let Some(done) = tasks.join_next().await {
         done?;

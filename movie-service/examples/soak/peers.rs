@@ -1,30 +1,31 @@
 //! Hostile peers, each kind in a loop on a thread of its own.
 //!
-//! What they are answered is checked where the answer is known. Where it is not, they do what they do: that it
-//! harms nobody shows in the answers to others, and in what the service holds in the end.
+//! Responses are checked where they are known. Otherwise, the calls of others and the memory of the service at the end show
+//! that the peers did no harm.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+use crate::messages::framed;
 use crate::peer::frames::{self, CANCEL, DATA, Frame, INITIAL_WINDOW_SIZE, MAX_WINDOW};
 use crate::peer::{self, GET, LIST, PREFACE, Peer, hpack};
 use crate::tally::Tally;
 
-/// Peers of one kind at a time.
+/// Peers in one round.
 const PEERS: usize = 20;
 
 /// Streams or frames of a flood.
-const MANY: u32 = 10_000;
+const FLOOD_FRAMES: u32 = 10_000;
 
-/// From one round of a kind to the next.
+/// Time between two rounds.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How long peers that wait do so, in turn: longer than the service lets them, then not as long.
+/// Waiting times, in turn: longer than the limits of the service, then shorter.
 const WAITS: [Duration; 2] = [Duration::from_secs(8), Duration::from_secs(1)];
 
-/// Makes some peers of a kind; returns how many, or what they were answered that they should not have been.
+/// Runs a round of one kind; returns the number of peers, or the unexpected response.
 type Round = fn(SocketAddr, Duration) -> Result<usize, String>;
 
 const KINDS: [(&str, Round); 16] = [
@@ -34,7 +35,7 @@ const KINDS: [(&str, Round); 16] = [
     ("streams we must reset", made_to_reset),
     ("malformed headers", malformed_headers),
     ("header bomb", header_bomb),
-    ("answers unread", unread_answers),
+    ("responses unread", unread_answers),
     ("window closed", closed_windows),
     ("socket unread", unread_sockets),
     ("gone in mid-stream", gone),
@@ -46,13 +47,13 @@ const KINDS: [(&str, Round); 16] = [
     ("tiny timeout", tiny_timeouts),
 ];
 
-/// Starts all kinds; each stops with its first round that ends after the end.
+/// Starts all kinds. Each stops after the round in which `end` passes.
 pub(crate) fn start(address: SocketAddr, end: Instant, tally: &Arc<Tally>) -> Vec<JoinHandle<()>> {
     let start = |(kind, round): (&'static str, Round)| {
         let tally = tally.clone();
         thread::spawn(move || {
             for wait in WAITS.into_iter().cycle() {
-                // The peer of the tests panics when the service neither answers it nor ends its connection.
+                // The peer of the tests panics when the service neither responds nor closes the connection.
                 let Ok(made) = thread::spawn(move || round(address, wait)).join() else {
                     return tally.peers(kind, Err("it waits in vain, and stops".to_owned()));
                 };
@@ -70,12 +71,12 @@ pub(crate) fn start(address: SocketAddr, end: Instant, tally: &Arc<Tally>) -> Ve
 /// Waits for the last round of each kind.
 pub(crate) fn join(kinds: Vec<JoinHandle<()>>) {
     for kind in kinds {
-        // It has told the tally of what went wrong.
+        // A panic is counted by the thread itself.
         let _ = kind.join();
     }
 }
 
-/// Makes a round of peers that all wait before they go.
+/// Runs a round of peers that all wait before they disconnect.
 fn waiting(wait: Duration, make: impl Fn(usize) -> Peer) -> Result<usize, String> {
     let peers: Vec<Peer> = (0..PEERS).map(make).collect();
     thread::sleep(wait);
@@ -107,50 +108,50 @@ fn garbage(address: SocketAddr, _: Duration) -> Result<usize, String> {
     Ok(5)
 }
 
-/// CVE-2023-44487.
+/// Rapid reset (CVE-2023-44487).
 fn rapid_reset(address: SocketAddr, _: Duration) -> Result<usize, String> {
     let mut peer = Peer::connect(address);
-    peer.send_frames(frames::streams(MANY).flat_map(|stream| {
+    peer.send_frames(frames::streams(FLOOD_FRAMES).flat_map(|stream| {
         let [headers, data] = peer::call(stream, GET, b"\n\x011");
         [headers, data, Frame::reset(stream, CANCEL)]
     }));
     Ok(1)
 }
 
-/// CVE-2025-8671.
+/// `MadeYouReset` (CVE-2025-8671).
 fn made_to_reset(address: SocketAddr, _: Duration) -> Result<usize, String> {
     let mut peer = Peer::connect_with(address, &[(INITIAL_WINDOW_SIZE, 0)]);
-    peer.send_frames(frames::streams(MANY).flat_map(|stream| {
+    peer.send_frames(frames::streams(FLOOD_FRAMES).flat_map(|stream| {
         let [headers, data] = peer::call(stream, LIST, b"");
         [headers, data, Frame::window_update(stream, 0)]
     }));
-    told_to_go(&mut peer)
+    read_goaway(&mut peer)
 }
 
 fn malformed_headers(address: SocketAddr, _: Duration) -> Result<usize, String> {
     let block = hpack::encode(&[peer::fields(GET).as_slice(), &[("connection", "close")]].concat());
     let mut peer = Peer::connect(address);
-    peer.send_frames(frames::streams(MANY).map(|stream| Frame::headers(stream, block.clone())));
-    told_to_go(&mut peer)
+    peer.send_frames(frames::streams(FLOOD_FRAMES).map(|stream| Frame::headers(stream, block.clone())));
+    read_goaway(&mut peer)
 }
 
-/// A field of 4 KB in the dynamic table, which a byte repeats.
+/// A field of 4 KB in the dynamic table, repeated by one-byte indices.
 fn header_bomb(address: SocketAddr, _: Duration) -> Result<usize, String> {
-    let mut block = peer::block(GET);
+    let mut block = peer::header_block(GET);
     block.extend([0x40, 1, b'a']);
     hpack::put_integer(&mut block, 0, 7, 4_000);
     block.extend([b'x'; 4_000]);
     block.extend([0xbe; 8_000]);
     let mut peer = Peer::connect(address);
     peer.send_frames([Frame::headers(1, block), Frame::data(1, []).ending()]);
-    let answer = peer.answer(1);
-    if answer.code() == Some("0") { Err("it is answered".to_owned()) } else { Ok(1) }
+    let response = peer.response(1);
+    if response.code() == Some("0") { Err("it is answered".to_owned()) } else { Ok(1) }
 }
 
 fn unread_answers(address: SocketAddr, wait: Duration) -> Result<usize, String> {
     waiting(wait, |_| {
         let mut peer = Peer::connect(address);
-        peer.send_frames(frames::streams(MANY / 10).flat_map(|stream| peer::call(stream, GET, b"")));
+        peer.send_frames(frames::streams(FLOOD_FRAMES / 10).flat_map(|stream| peer::call(stream, GET, b"")));
         peer
     })
 }
@@ -167,7 +168,7 @@ fn unread_sockets(address: SocketAddr, wait: Duration) -> Result<usize, String> 
     waiting(wait, |_| eager(address))
 }
 
-/// With bytes unread, what the service gets is a reset; as from a process that is killed.
+/// Closing a socket with unread data resets the connection, as the end of a killed process does.
 fn gone(address: SocketAddr, _: Duration) -> Result<usize, String> {
     waiting(Duration::ZERO, |_| {
         let mut peer = eager(address);
@@ -203,12 +204,12 @@ fn large_messages(address: SocketAddr, _: Duration) -> Result<usize, String> {
 
 fn bad_protobuf(address: SocketAddr, _: Duration) -> Result<usize, String> {
     for message in [b"\n\x05ab".as_slice(), b"\x0f", b"\x13", b"\n\x01\xff"] {
-        expect(address, &[], Frame::data(1, crate::raw::framed(message)).ending(), "13")?;
+        expect(address, &[], Frame::data(1, framed(message)).ending(), "13")?;
     }
     Ok(4)
 }
 
-/// The request never ends, so that only the time can.
+/// The request never ends, so the call ends at its deadline.
 fn tiny_timeouts(address: SocketAddr, _: Duration) -> Result<usize, String> {
     for timeout in ["0n", "1n", "1m", "50m"] {
         expect(address, &[("grpc-timeout", timeout)], Frame::data(1, []), "4")?;
@@ -216,32 +217,32 @@ fn tiny_timeouts(address: SocketAddr, _: Duration) -> Result<usize, String> {
     Ok(4)
 }
 
-/// Makes a call with such fields and data, and checks the code of its answer.
+/// Makes a call with further header fields and data, and checks the code of its response.
 fn expect(address: SocketAddr, fields: &[(&str, &str)], data: Frame, code: &str) -> Result<usize, String> {
     let mut peer = Peer::connect(address);
     let stream = peer.begin(&[peer::fields(GET).as_slice(), fields].concat());
     peer.send_frames([data]);
-    let answer = peer.answer(stream);
-    if answer.code() == Some(code) { Ok(1) } else { Err(format!("not code {code} but {answer:?}")) }
+    let response = peer.response(stream);
+    if response.code() == Some(code) { Ok(1) } else { Err(format!("not code {code} but {response:?}")) }
 }
 
-/// Waits for the service to end the connection and to say why.
-fn told_to_go(peer: &mut Peer) -> Result<usize, String> {
-    match peer.ended() {
+/// Waits until the service closes the connection with an error.
+fn read_goaway(peer: &mut Peer) -> Result<usize, String> {
+    match peer.read_until_closed() {
         Some(1..) => Ok(1),
         code => Err(format!("the last word is {code:?}")),
     }
 }
 
-/// Sends a frame again and again, and reads nothing.
+/// Sends a frame repeatedly, and reads nothing.
 fn flood(address: SocketAddr, wait: Duration, frame: &Frame) -> Result<usize, String> {
     let mut peer = Peer::connect(address);
-    peer.send(&frames::encode((0..MANY).map(|_| frame.clone())));
+    peer.send(&frames::encode((0..FLOOD_FRAMES).map(|_| frame.clone())));
     thread::sleep(wait);
     Ok(1)
 }
 
-/// Connects with windows that let the whole list through, and asks for it.
+/// Calls `GetListMovies` with windows for the whole list.
 fn eager(address: SocketAddr) -> Peer {
     let mut peer = Peer::connect_with(address, &[(INITIAL_WINDOW_SIZE, MAX_WINDOW)]);
     peer.send_frames([Frame::window_update(0, MAX_WINDOW - 65_535)]);

@@ -1,4 +1,4 @@
-//! Replaces the database again and again, and waits each time until the service serves the new version.
+//! Replaces the database repeatedly, and waits each time until the service serves the new version.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use std::time::{Duration, Instant};
 use movie_proto::MovieId;
 
 use crate::calls::connect;
-use crate::tally::{Amiss, Tally};
+use crate::tally::{Problem, Tally};
 use crate::versions::Versions;
 
-/// From one reload to the next.
+/// Time between two reloads.
 const PAUSE: Duration = Duration::from_secs(3);
 
-/// How long the service may take to notice a new version and to serve it. The machine is busy.
+/// Time in which the service must serve a new version: generous, because the machine is busy.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Reloads until the end, and leaves the database as it was.
+/// Replaces the database until `end`, and then restores it.
 pub(crate) async fn run(address: SocketAddr, end: Instant, versions: Arc<Versions>, tally: Arc<Tally>) {
     while Instant::now() < end {
         for version in [1, 0] {
@@ -26,8 +26,8 @@ pub(crate) async fn run(address: SocketAddr, end: Instant, versions: Arc<Version
     }
 }
 
-async fn reload(address: SocketAddr, versions: &Versions, version: usize) -> Result<(), Amiss> {
-    versions.write(version).map_err(|error| Amiss::Failed(error.to_string()))?;
+async fn reload(address: SocketAddr, versions: &Versions, version: usize) -> Result<(), Problem> {
+    versions.write(version).map_err(|error| Problem::Failed(error.to_string()))?;
     let mut stub = connect(address).await?;
     let wanted = versions.movie(version, versions.len() - 1);
     let end = Instant::now() + TIMEOUT;
@@ -38,5 +38,5 @@ async fn reload(address: SocketAddr, versions: &Versions, version: usize) -> Res
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    Err(Amiss::Failed(format!("the new version was not served within {TIMEOUT:?}")))
+    Err(Problem::Failed(format!("the new version was not served within {TIMEOUT:?}")))
 }

@@ -1,13 +1,13 @@
-//! What was done, and what came of it.
+//! Counts of calls, peers and problems.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// How many complaints are printed; the others are only counted.
+/// Maximum number of problems that are printed; others are only counted.
 const PRINTED: u64 = 20;
 
-/// Counts, which all that runs adds to.
+/// Counts, shared by all tasks and threads.
 #[derive(Debug, Default)]
 pub(crate) struct Tally(Mutex<Counts>);
 
@@ -19,55 +19,55 @@ struct Counts {
     failed: u64,
 }
 
-/// What can be amiss with a call.
+/// A problem with a call.
 #[derive(Debug)]
-pub(crate) enum Amiss {
-    /// It was answered, but not with what the database says.
+pub(crate) enum Problem {
+    /// The response was wrong.
     Wrong(String),
-    /// It was not answered.
+    /// The call failed.
     Failed(String),
 }
 
 impl Tally {
     /// Counts an ordinary call, or a reload.
-    pub(crate) fn call(&self, kind: &'static str, outcome: Result<(), Amiss>) {
+    pub(crate) fn call(&self, kind: &'static str, outcome: Result<(), Problem>) {
         let mut counts = self.counts();
         *counts.calls.entry(kind).or_default() += 1;
-        if let Err(amiss) = outcome {
-            counts.complain(kind, &amiss);
+        if let Err(problem) = outcome {
+            counts.add(kind, &problem);
         }
     }
 
-    /// Counts hostile peers of a kind, or what they were answered that they should not have been.
+    /// Counts hostile peers of a kind, or their unexpected response.
     pub(crate) fn peers(&self, kind: &'static str, outcome: Result<usize, String>) {
         let mut counts = self.counts();
         match outcome {
             Ok(peers) => *counts.peers.entry(kind).or_default() += peers,
-            Err(complaint) => counts.complain(kind, &Amiss::Wrong(complaint)),
+            Err(text) => counts.add(kind, &Problem::Wrong(text)),
         }
     }
 
-    /// Returns whether nothing was wrong and nothing failed.
+    /// Returns whether there was no problem.
     pub(crate) fn is_clean(&self) -> bool {
         let counts = self.counts();
         counts.wrong + counts.failed == 0
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {
-        // Counts are right whenever the lock is free.
+        // Counts are consistent whenever the lock is free.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Counts {
-    fn complain(&mut self, kind: &str, amiss: &Amiss) {
-        let (count, complaint) = match amiss {
-            Amiss::Wrong(complaint) => (&mut self.wrong, complaint),
-            Amiss::Failed(complaint) => (&mut self.failed, complaint),
+    fn add(&mut self, kind: &str, problem: &Problem) {
+        let (count, text) = match problem {
+            Problem::Wrong(text) => (&mut self.wrong, text),
+            Problem::Failed(text) => (&mut self.failed, text),
         };
         *count += 1;
         if self.wrong + self.failed <= PRINTED {
-            eprintln!("{kind}: {complaint}");
+            eprintln!("{kind}: {text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The two versions of the database that the service serves in turn: no movie of one is as in the other.
+//! The two versions of the database that the service serves in turn. Every movie differs between them.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -8,9 +8,9 @@ use std::{fs, io};
 use movie_proto::MovieData;
 use movie_service::store::json;
 
-use crate::tally::Amiss;
+use crate::tally::Problem;
 
-/// Both versions, as they are to be served.
+/// Both versions, as the service should serve them.
 #[derive(Debug)]
 pub(crate) struct Versions {
     path: PathBuf,
@@ -20,7 +20,7 @@ pub(crate) struct Versions {
 }
 
 impl Versions {
-    /// Makes the second version of a database.
+    /// Reads a database, and derives the second version from it.
     pub(crate) fn of(path: &Path) -> Result<Self, Box<dyn Error>> {
         let first = fs::read_to_string(path)?;
         let second = first.replace("\"title\": \"The Long", "\"title\": \"The Next");
@@ -34,13 +34,13 @@ impl Versions {
 
     /// Replaces the file by a version.
     pub(crate) fn write(&self, version: usize) -> io::Result<()> {
-        // Under another name until it is whole.
+        // Renamed when complete.
         let part = self.path.with_extension("part");
         fs::write(&part, &self.texts[version])?;
         fs::rename(part, &self.path)
     }
 
-    /// Returns how many movies each version has.
+    /// Returns the number of movies of each version.
     pub(crate) fn len(&self) -> usize {
         self.movies[0].len()
     }
@@ -50,22 +50,22 @@ impl Versions {
         &self.movies[version][place]
     }
 
-    /// Checks a movie that was asked for by its id.
-    pub(crate) fn check(&self, id: &str, found: &MovieData) -> Result<(), Amiss> {
+    /// Checks a movie that was found by its id.
+    pub(crate) fn check(&self, id: &str, found: &MovieData) -> Result<(), Problem> {
         let is_right = match self.places.get(id) {
             Some(&place) => self.movies.iter().any(|movies| movies[place] == *found),
             None => *found == MovieData::default(),
         };
-        if is_right { Ok(()) } else { Err(Amiss::Wrong(format!("`{id}` is answered with {found:?}"))) }
+        if is_right { Ok(()) } else { Err(Problem::Wrong(format!("`{id}` returns {found:?}"))) }
     }
 
-    /// Returns the version that a list with such a first movie is of.
+    /// Returns the version whose list begins with a movie.
     pub(crate) fn starting_with(&self, movie: &MovieData) -> Option<usize> {
         self.movies.iter().position(|movies| movies[0] == *movie)
     }
 }
 
-/// Reads the movies of a text as the service would.
+/// Reads the movies of a JSON text as the service does.
 fn movies(path: &Path, text: &str) -> Result<Vec<MovieData>, Box<dyn Error>> {
     let copy = path.with_extension("copy");
     fs::write(&copy, text)?;

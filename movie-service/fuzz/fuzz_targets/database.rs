@@ -1,4 +1,4 @@
-//! A database is loaded as its JSON says, or refused at a place that it has, in one line.
+//! A JSON database is loaded completely, or refused with a position in the file and a one-line message.
 
 #![no_main]
 
@@ -12,7 +12,7 @@ fuzz_target!(|text: &[u8]| {
     match load_from(text, text.len() as u64, Path::new("f")) {
         Ok(movies) => {
             let json = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-            // What is passed over may be more than that takes, such as a number that is out of range.
+            // Ignored values may be invalid for this parser, for example a number that is out of range.
             let Ok(json) = serde_json::from_slice::<Value>(json) else { return };
             let list = json["movies"].as_array().expect("a database has a list of movies");
             assert_eq!(movies.movies().count(), list.len());

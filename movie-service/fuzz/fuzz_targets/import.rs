@@ -1,5 +1,4 @@
-//! Any bytes as a message of an import are planned without a panic: each movie that is valid is taken, and reads as
-//! it was sent.
+//! Any message of an import is planned without a panic, and each valid movie is stored as it was sent.
 
 #![no_main]
 
@@ -28,7 +27,7 @@ fuzz_target!(|message: &[u8]| {
     let counted = imported.created + imported.updated + imported.unchanged;
     assert_eq!(usize::try_from(counted).expect("as many as were sent"), movies.len());
 
-    // The last one of those with the same id stays.
+    // The last of several movies with the same id is kept.
     let sent: HashMap<_, _> = movies.iter().map(|movie| (movie.id.as_str(), movie)).collect();
     let (changes, requests) = plan.finish();
     assert!(requests.is_empty());

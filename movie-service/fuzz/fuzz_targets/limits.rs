@@ -1,4 +1,4 @@
-//! A limit is set by its name and a value above 0, it alone; what is refused changes nothing.
+//! A limit is set by its name and a value above 0. No other limit changes, and an invalid text changes none.
 
 #![no_main]
 
@@ -9,8 +9,8 @@ fuzz_target!(|input: &[u8]| {
     let Ok(text) = str::from_utf8(input) else { return };
     let mut limits = Limits::default();
     let result = limits.set(text);
-    if let Some(is_good) = is_good(text) {
-        assert_eq!(result.is_ok(), is_good, "{result:?}");
+    if let Some(is_valid) = is_valid(text) {
+        assert_eq!(result.is_ok(), is_valid, "{result:?}");
     }
     if result.is_err() {
         assert_eq!(limits, Limits::default());
@@ -23,8 +23,8 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Returns whether a limit is good; `None` for a time that is not one number and one unit.
-fn is_good(text: &str) -> Option<bool> {
+/// Returns whether a limit is valid; `None` for a time that is not one number and one unit.
+fn is_valid(text: &str) -> Option<bool> {
     let (name, value) = text.split_once('=').unwrap_or((text, ""));
     let Some((_, default, _)) = Limits::table().into_iter().find(|(known, ..)| *known == name) else {
         return Some(false);
@@ -36,7 +36,7 @@ fn is_good(text: &str) -> Option<bool> {
         .iter()
         .find_map(|(unit, milliseconds)| Some((value.strip_suffix(unit)?, *milliseconds)))?;
     let is_number = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-    // What fits no u64 is too long in any unit.
+    // A number that exceeds u64 is too long in any unit.
     let number = is_number.then(|| number.parse::<u64>().unwrap_or(u64::MAX))?;
     Some((1..=1_000_000_000_000).contains(&number.saturating_mul(milliseconds)))
 }

@@ -1,4 +1,4 @@
-//! What is taken as an origin is written as browsers write it, and reads as itself.
+//! An accepted origin has the form that browsers send, and parses to itself.
 
 #![no_main]
 

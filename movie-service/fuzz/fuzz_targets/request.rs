@@ -1,6 +1,6 @@
-//! Any bytes as the body of a request, cut in any way, are answered as the plain rule says: each message is read by
-//! itself with prost, the first is answered, and if one cannot be read, nothing is. Calls of the catalogue end in a way
-//! that their contract has.
+//! Any request body, split in any way, gets the response that a simple model computes: each message is decoded with prost,
+//! the response is that to the first, and one that cannot be decoded fails the call. Calls of the catalogue end with a
+//! status of their contract.
 
 #![no_main]
 
@@ -27,13 +27,13 @@ use prost::Message;
 use tokio::runtime::{Builder, Runtime};
 use tonic::{Code, Status};
 
-/// More than any request takes; one that is polled more often is stuck.
-const POLLS: usize = 100_000;
+/// More than any request takes. A call that is polled more often is stuck.
+const MAX_POLLS: usize = 100_000;
 
-/// The bit of how to send that adds trailers.
+/// The bit of the options that adds trailers.
 const TRAILERS: u8 = 8;
 
-/// The bit of how to send that says that messages may be compressed.
+/// The bit of the options that adds `grpc-encoding: gzip`.
 const GZIP: u8 = 64;
 
 static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
@@ -48,20 +48,20 @@ static CALLS: LazyLock<SingleCalls> =
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime can be made"));
 
-/// The calls of `movie.catalog.v1.MovieCatalog` that read what is more than an id.
+/// The RPCs of `movie.catalog.v1.MovieCatalog` that are called.
 const CATALOG: [&str; 3] = [
     "/movie.catalog.v1.MovieCatalog/GetMovie",
     "/movie.catalog.v1.MovieCatalog/BatchGetMovies",
     "/movie.catalog.v1.MovieCatalog/ListMovies",
 ];
 
-// The input is how to send and what to call, at how many places and where to cut, and the body.
+// The input is the options with the RPC, the number of cuts, the cuts and the body.
 fuzz_target!(|input: &[u8]| {
     let [how, cuts, rest @ ..] = input else { return };
     let Some((cuts, body)) = rest.split_at_checked(usize::from(cuts % 8)) else { return };
     let script = Script::new(*how, cuts, body);
     if let Some(call) = usize::from(how >> 4 & 3).checked_sub(1) {
-        // Lists are made on other threads.
+        // Lists are computed on other threads.
         let (status, answer) = RUNTIME.block_on(answer_of(CATALOG[call], script, how & GZIP != 0));
         return check(call, &status, &answer);
     }
@@ -84,7 +84,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Makes a call; returns how it ended and the body of the answer.
+/// Makes a call; returns the status and the response body.
 async fn answer_of(path: &str, script: Script, is_gzip: bool) -> (Status, Bytes) {
     let mut request = Request::post(path).header("content-type", "application/grpc");
     if is_gzip {
@@ -92,25 +92,25 @@ async fn answer_of(path: &str, script: Script, is_gzip: bool) -> (Status, Bytes)
     }
     let response = CALLS.answer(request.body(script).expect("the request is well-formed")).await;
     let headers = response.headers().clone();
-    let collected = pin!(response.into_body()).collect().await.expect("an answer does not break off");
+    let collected = pin!(response.into_body()).collect().await.expect("the response body is complete");
     let trailers = collected.trailers().cloned().unwrap_or_default();
     let status = Status::from_header_map(&headers).or_else(|| Status::from_header_map(&trailers));
-    (status.expect("an answer has a status"), collected.to_bytes())
+    (status.expect("the response has a status"), collected.to_bytes())
 }
 
-/// Checks that a call of the catalogue ended in a way that the contract has.
+/// Checks that a call of the catalogue ended with a status of the contract.
 fn check(call: usize, status: &Status, answer: &[u8]) {
     match status.code() {
         Code::Ok => {
-            let message = answer.get(5..).expect("an answer has a message");
+            let message = answer.get(5..).expect("the response has a message");
             let is_read = match call {
                 0 => v1::Movie::decode(message).map(drop),
                 1 => v1::BatchGetMoviesResponse::decode(message).map(drop),
                 _ => v1::ListMoviesResponse::decode(message).map(drop),
             };
-            is_read.expect("an answer can be read");
+            is_read.expect("the response can be decoded");
         }
-        // The last two are of requests that cannot be read.
+        // The last two are for requests that cannot be decoded.
         Code::NotFound
         | Code::InvalidArgument
         | Code::OutOfRange
@@ -123,7 +123,7 @@ fn check(call: usize, status: &Status, answer: &[u8]) {
     }
 }
 
-/// Returns the body of the answer, or how the call may be refused.
+/// Returns the expected response body, or the possible refusals.
 fn rule(is_list: bool, body: &[u8], has_trailers: bool, is_gzip: bool) -> Result<Bytes, Vec<Refusal>> {
     let most = Limits::default().message;
     let (mut answers, mut is_malformed, mut rest) = (Vec::new(), false, body);
@@ -141,7 +141,7 @@ fn rule(is_list: bool, body: &[u8], has_trailers: bool, is_gzip: bool) -> Result
         }
         if is_known && message.as_ref().map_or(length, |message| message.len().max(length)) > most {
             let mut refusals = vec![Refusal::TooLarge { most }];
-            // Which of the two is found first depends on the cuts.
+            // Which of the two is detected first depends on the cuts.
             if is_malformed {
                 refusals.push(Refusal::Malformed);
             }
@@ -149,7 +149,7 @@ fn rule(is_list: bool, body: &[u8], has_trailers: bool, is_gzip: bool) -> Result
         }
         is_malformed |= !is_known;
         let Some(message) = message else {
-            // tonic does not notice that a message is cut off right after its prefix.
+            // tonic does not detect that a message is truncated right after its prefix.
             is_cut = is_gzip || !after.is_empty();
             break;
         };
@@ -163,12 +163,12 @@ fn rule(is_list: bool, body: &[u8], has_trailers: bool, is_gzip: bool) -> Result
     if rest.len() < 5 {
         is_cut = !rest.is_empty();
     }
-    // Nor does it if trailers follow what is cut off.
+    // Nor does it if trailers follow a truncated message.
     is_malformed |= is_cut && (is_gzip || !has_trailers);
     answers.into_iter().next().filter(|_| !is_malformed).ok_or(vec![Refusal::Malformed])
 }
 
-/// Returns what a message is answered with, if it can be read.
+/// Returns the response to a message, if it can be decoded.
 fn answer(is_list: bool, message: &[u8]) -> Option<Bytes> {
     let movies = CATALOGUE.snapshot();
     let found: Vec<MovieView<'_>> = if is_list {
@@ -189,12 +189,12 @@ fn answer(is_list: bool, message: &[u8]) -> Option<Bytes> {
     Some(body.into())
 }
 
-/// A body that comes in parts.
+/// A body that arrives in parts.
 struct Script {
     parts: VecDeque<Frame<Bytes>>,
-    /// Whether it says that it has ended before it is asked for more.
+    /// Whether `is_end_stream` is true before the end is polled.
     tells_end: bool,
-    /// Whether each part has to be waited for.
+    /// Whether each part is pending at first.
     waits: bool,
     waited: bool,
 }
@@ -238,11 +238,11 @@ impl Body for Script {
     }
 }
 
-/// Polls to the end. Nothing here waits for anything but the script.
+/// Polls a future to its end. It waits only for the script.
 fn finish<F: Future>(future: F) -> F::Output {
     let mut future = pin!(future);
     let cx = &mut Context::from_waker(Waker::noop());
-    for _ in 0..POLLS {
+    for _ in 0..MAX_POLLS {
         if let Poll::Ready(output) = future.as_mut().poll(cx) {
             return output;
         }

@@ -1,4 +1,4 @@
-//! A `grpc-timeout` is what the protocol says it is, to the nanosecond, or none.
+//! A `grpc-timeout` is parsed as the protocol defines it, to the nanosecond, or refused.
 
 #![no_main]
 

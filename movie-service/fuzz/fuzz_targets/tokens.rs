@@ -1,12 +1,12 @@
-//! A tokens file is read or refused at one of its lines, in a sentence that repeats nothing of it.
+//! A tokens file is loaded, or refused with the number of a line and a message that quotes none of its secrets.
 
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use movie_service::access::tokens::Tokens;
 
-/// The shortest word that is taken for a secret; no word of an error is as long.
-const SECRET: usize = 20;
+/// Minimum length of a word that counts as a secret. The words of errors are shorter.
+const MIN_SECRET_LENGTH: usize = 20;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(text) = str::from_utf8(input) else { return };
@@ -26,7 +26,9 @@ fuzz_target!(|input: &[u8]| {
             assert!((1..=text.lines().count()).contains(&error.line), "{error}");
             let printed = error.to_string();
             assert!(printed.len() < 200 && !printed.contains(char::is_control), "{printed}");
-            let secret = text.split_whitespace().find(|word| word.len() >= SECRET && printed.contains(word));
+            let secret = text
+                .split_whitespace()
+                .find(|word| word.len() >= MIN_SECRET_LENGTH && printed.contains(word));
             assert_eq!(secret, None);
         }
     }

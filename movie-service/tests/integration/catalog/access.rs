@@ -1,18 +1,19 @@
-//! Who may change the catalogue, and which one can be changed.
+//! Who may write, and which stores are writable.
 
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 
 use super::*;
-use crate::access::{make_token, with_tokens};
-use crate::certificates::Files;
-use crate::process::{bare_command, database};
+use crate::support::certificates::Files;
+use crate::support::databases::database;
+use crate::support::process::bare_command;
+use crate::support::tokens::{make_token, with_tokens};
 
-/// Makes each of the calls that write, and returns how they failed.
+/// Makes each call that writes; returns the failures.
 async fn writes(stub: &mut Stub) -> Vec<Failure> {
     let messages = tokio_stream::iter([ImportMoviesRequest::default()]);
     let failed = [
-        create(stub, movie("8", "Creed II"), "").await.unwrap_err(),
+        create(stub, movie("8", "Creed II")).await.unwrap_err(),
         update(stub, movie("8", "Creed II")).await.unwrap_err(),
         delete(stub, "8").await.unwrap_err(),
         stub.import_movies(messages).await.unwrap_err(),
@@ -31,17 +32,17 @@ async fn assert_read_only(service: &Service) {
 }
 
 #[tokio::test]
-async fn a_json_file_is_not_written_whoever_asks() {
+async fn a_json_database_is_read_only_for_everyone() {
     let mut open = command(&database("movies.json"));
     assert_read_only(&Service::run(open.arg("--allow-anonymous-writes"))).await;
-    // As it is started by those who say nothing but where to listen.
+    // With the default database.
     let mut plain = bare_command();
     plain.args(["--listen", "127.0.0.1:0"]).current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
     assert_read_only(&Service::run(&mut plain)).await;
 }
 
 #[tokio::test]
-async fn a_store_is_written_by_nobody_unless_that_is_said() {
+async fn anonymous_writes_are_denied_by_default() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::run(&mut over_sqlite(dir.path()));
     let mut stub = stub(&service).await;
@@ -53,7 +54,7 @@ async fn a_store_is_written_by_nobody_unless_that_is_said() {
 }
 
 #[tokio::test]
-async fn with_tokens_a_writer_writes_and_a_reader_does_not() {
+async fn with_tokens_a_writer_may_write_and_a_reader_may_not() {
     let (dir, files) = (tempfile::tempdir().unwrap(), Files::new());
     let (reader, reads) = make_token("alice", "reader");
     let (writer, line) = make_token("bob", "writer");
@@ -71,5 +72,5 @@ async fn with_tokens_a_writer_writes_and_a_reader_does_not() {
     assert_failed(denied, &Failure::new(Code::PermissionDenied, "ROLE_TOO_LOW"));
     stub.create_movie(with(&writer)).await.unwrap();
     let nobody = Failure::new(Code::Unauthenticated, "CREDENTIALS_MISSING");
-    assert_failed(create(&mut stub, movie("8", "Creed II"), "").await, &nobody);
+    assert_failed(create(&mut stub, movie("8", "Creed II")).await, &nobody);
 }

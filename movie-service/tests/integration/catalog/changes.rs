@@ -31,13 +31,13 @@ async fn update_or_create(stub: &mut Stub, movie: Movie) -> Result<Movie, Status
 }
 
 #[tokio::test]
-async fn a_movie_is_made_under_its_own_id_once() {
+async fn a_movie_is_created_once_under_its_own_id() {
     let mut fixture = Fixture::start().await;
     let sent = Movie { etag: "\"of nothing\"".into(), ..movie("7", "Creed") };
-    let made = create(&mut fixture.stub, sent, "").await.unwrap();
+    let made = create(&mut fixture.stub, sent).await.unwrap();
     assert_eq!(get(&mut fixture.stub, "7").await.unwrap(), made);
     let exists = Failure::new(Code::AlreadyExists, "MOVIE_EXISTS").resource("7");
-    assert_failed(create(&mut fixture.stub, movie("7", "Other"), "").await, &exists);
+    assert_failed(create(&mut fixture.stub, movie("7", "Other")).await, &exists);
     assert_eq!(get(&mut fixture.stub, "7").await.unwrap(), made);
 }
 
@@ -45,8 +45,8 @@ async fn a_movie_is_made_under_its_own_id_once() {
 async fn a_movie_without_an_id_gets_a_random_uuid() {
     let mut fixture = Fixture::start().await;
     let made = [
-        create(&mut fixture.stub, movie("", "Creed"), "").await.unwrap(),
-        create(&mut fixture.stub, movie("", "Creed"), "").await.unwrap(),
+        create(&mut fixture.stub, movie("", "Creed")).await.unwrap(),
+        create(&mut fixture.stub, movie("", "Creed")).await.unwrap(),
     ];
     assert_ne!(made[0].id, made[1].id);
     for movie in made {
@@ -57,21 +57,21 @@ async fn a_movie_without_an_id_gets_a_random_uuid() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_sent_again_adds_nothing_also_after_a_restart() {
+async fn a_repeated_request_adds_nothing_even_after_a_restart() {
     let mut fixture = Fixture::start().await;
-    let made = create(&mut fixture.stub, movie("", "Creed"), "request").await.unwrap();
+    let made = create_once(&mut fixture.stub, movie("", "Creed"), "request").await.unwrap();
     update(&mut fixture.stub, movie(&made.id, "Changed")).await.unwrap();
     let reused = Failure::new(Code::InvalidArgument, "REQUEST_ID_REUSED").field("request_id");
     for _ in 0..2 {
-        assert_eq!(create(&mut fixture.stub, movie("", "Creed"), "request").await.unwrap(), made);
-        assert_failed(create(&mut fixture.stub, movie("", "Other"), "request").await, &reused);
+        assert_eq!(create_once(&mut fixture.stub, movie("", "Creed"), "request").await.unwrap(), made);
+        assert_failed(create_once(&mut fixture.stub, movie("", "Other"), "request").await, &reused);
         fixture.restart().await;
     }
     assert_eq!(catalog(&mut fixture.stub).await.revision, 2);
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_with_a_new_movie_is_named_at_once() {
+async fn all_violations_of_a_new_movie_are_reported_at_once() {
     let mut fixture = Fixture::start().await;
     let wrong = Movie {
         rating: Some(10.5),
@@ -83,7 +83,7 @@ async fn everything_that_is_wrong_with_a_new_movie_is_named_at_once() {
     for field in ["title", "rating", "id", "year", "genres"] {
         expected = expected.field(&format!("movie.{field}"));
     }
-    let result = create(&mut fixture.stub, wrong, &"x".repeat(129)).await;
+    let result = create_once(&mut fixture.stub, wrong, &"x".repeat(129)).await;
     assert_failed(result, &expected.field("request_id"));
     let none = fixture.stub.create_movie(CreateMovieRequest::default()).await;
     assert_failed(none, &invalid().field("movie.title"));
@@ -91,10 +91,10 @@ async fn everything_that_is_wrong_with_a_new_movie_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn an_update_without_a_mask_changes_what_is_set() {
+async fn an_update_without_a_mask_changes_the_fields_that_are_set() {
     let mut fixture = Fixture::start().await;
     let before = Movie { year: 2015, rating: Some(8.0), ..movie("7", "Creed") };
-    let before = create(&mut fixture.stub, before, "").await.unwrap();
+    let before = create(&mut fixture.stub, before).await.unwrap();
     let set = Movie { rating: Some(0.0), ..movie("7", "") };
     let after = update(&mut fixture.stub, set).await.unwrap();
     assert_eq!(get(&mut fixture.stub, "7").await.unwrap(), after);
@@ -104,10 +104,10 @@ async fn an_update_without_a_mask_changes_what_is_set() {
 }
 
 #[tokio::test]
-async fn an_update_with_a_mask_changes_its_fields_also_to_nothing() {
+async fn an_update_with_a_mask_can_also_clear_fields() {
     let mut fixture = Fixture::start().await;
     let before = Movie { year: 2015, rating: Some(8.0), director: "Ryan".into(), ..movie("7", "Creed") };
-    create(&mut fixture.stub, before.clone(), "").await.unwrap();
+    create(&mut fixture.stub, before.clone()).await.unwrap();
     let sent = movie("7", "Creed II");
     let after = update_fields(&mut fixture.stub, sent.clone(), &["year", "id", "etag"]).await.unwrap();
     assert_eq!(plain(after), Movie { year: 0, ..before.clone() });
@@ -122,7 +122,7 @@ async fn an_update_with_a_mask_changes_its_fields_also_to_nothing() {
 }
 
 #[tokio::test]
-async fn an_update_adds_a_movie_that_is_missing_only_where_that_is_allowed() {
+async fn an_update_creates_a_missing_movie_only_with_allow_missing() {
     let mut fixture = Fixture::start().await;
     assert_failed(update(&mut fixture.stub, movie("7", "Creed")).await, &missing("7"));
     assert_failed(update(&mut fixture.stub, movie("", "Creed")).await, &invalid().field("movie.id"));
@@ -138,7 +138,7 @@ async fn an_update_adds_a_movie_that_is_missing_only_where_that_is_allowed() {
 }
 
 #[tokio::test]
-async fn of_two_who_read_the_same_movie_only_the_first_changes_it() {
+async fn of_two_updates_with_the_same_etag_only_the_first_succeeds() {
     let mut fixture = Fixture::with_movies(&["7"]).await;
     let read = get(&mut fixture.stub, "7").await.unwrap();
     let first = Movie { year: 2015, ..read.clone() };
@@ -152,7 +152,7 @@ async fn of_two_who_read_the_same_movie_only_the_first_changes_it() {
 }
 
 #[tokio::test]
-async fn an_update_to_what_is_there_changes_neither_the_etag_nor_the_revision() {
+async fn an_update_without_changes_keeps_the_etag_and_the_revision() {
     let mut fixture = Fixture::with_movies(&["7"]).await;
     let before = get(&mut fixture.stub, "7").await.unwrap();
     assert_eq!(update(&mut fixture.stub, before.clone()).await.unwrap(), before);
@@ -162,7 +162,7 @@ async fn an_update_to_what_is_there_changes_neither_the_etag_nor_the_revision() 
 }
 
 #[tokio::test]
-async fn a_deleted_movie_is_gone_and_comes_back_at_the_end() {
+async fn a_deleted_movie_is_listed_last_when_it_is_created_again() {
     let mut fixture = Fixture::with_movies(&["a", "b"]).await;
     delete(&mut fixture.stub, "a").await.unwrap();
     assert_failed(delete(&mut fixture.stub, "a").await, &missing("a"));
@@ -170,7 +170,7 @@ async fn a_deleted_movie_is_gone_and_comes_back_at_the_end() {
     let request = DeleteMovieRequest { id: "a".into(), allow_missing: true, ..DeleteMovieRequest::default() };
     fixture.stub.delete_movie(request).await.unwrap();
     assert_eq!(catalog(&mut fixture.stub).await.revision, 3);
-    create(&mut fixture.stub, movie("a", "Back"), "").await.unwrap();
+    create(&mut fixture.stub, movie("a", "Back")).await.unwrap();
     let list = fixture.stub.list_movies(movie_proto::catalog::v1::ListMoviesRequest::default()).await;
     let ids: Vec<_> = list.unwrap().into_inner().movies.into_iter().map(|movie| movie.id).collect();
     assert_eq!(ids, ["b", "a"]);

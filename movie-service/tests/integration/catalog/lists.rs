@@ -18,7 +18,7 @@ fn ids(movies: &[Movie]) -> Vec<&str> {
     movies.iter().map(|movie| movie.id.as_str()).collect()
 }
 
-/// Returns movies that differ in everything that can be filtered or ordered by.
+/// Returns movies that differ in every field that filters and orders use.
 fn films() -> Vec<Movie> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
     vec![
@@ -30,12 +30,12 @@ fn films() -> Vec<Movie> {
 }
 
 #[tokio::test]
-async fn a_list_without_arguments_is_fifty_movies_in_listing_order_and_leads_on() {
+async fn the_default_page_is_fifty_movies_in_listing_order_with_a_page_token() {
     let mut fixture = Fixture::start().await;
     let empty = list(&mut fixture.stub, &ListMoviesRequest::default()).await.unwrap();
     assert_eq!(empty, ListMoviesResponse::default());
     let names: Vec<_> = (0..51).rev().map(|number| format!("{number}")).collect();
-    import(&mut fixture.stub, names.iter().map(|id| movie(id, "A title")).collect()).await;
+    import(&mut fixture.stub, names.iter().map(|id| movie(id, "A title")).collect()).await.unwrap();
     let page = list(&mut fixture.stub, &ListMoviesRequest::default()).await.unwrap();
     assert_eq!((ids(&page.movies), page.total_size), (names[..50].iter().map(String::as_str).collect(), 51));
     assert_eq!(page.movies[0], get(&mut fixture.stub, "50").await.unwrap());
@@ -45,9 +45,9 @@ async fn a_list_without_arguments_is_fifty_movies_in_listing_order_and_leads_on(
 }
 
 #[tokio::test]
-async fn a_filter_of_each_kind_leaves_the_movies_that_fit() {
+async fn each_kind_of_filter_returns_the_matching_movies() {
     let mut fixture = Fixture::start().await;
-    import(&mut fixture.stub, films()).await;
+    import(&mut fixture.stub, films()).await.unwrap();
     let any = MovieFilter::default;
     for (filter, expected) in [
         (any(), "abcd"),
@@ -72,9 +72,9 @@ async fn a_filter_of_each_kind_leaves_the_movies_that_fit() {
 }
 
 #[tokio::test]
-async fn each_order_is_the_same_page_by_page() {
+async fn each_order_is_kept_across_pages() {
     let mut fixture = Fixture::start().await;
-    import(&mut fixture.stub, films()).await;
+    import(&mut fixture.stub, films()).await.unwrap();
     for (order_by, expected) in [
         ("", "abcd"),
         ("title", "cadb"),
@@ -101,9 +101,9 @@ async fn each_order_is_the_same_page_by_page() {
 }
 
 #[tokio::test]
-async fn a_token_is_good_for_the_list_that_gave_it_and_only_as_it_was() {
+async fn a_page_token_is_valid_only_for_the_query_that_returned_it() {
     let mut fixture = Fixture::start().await;
-    import(&mut fixture.stub, films()).await;
+    import(&mut fixture.stub, films()).await.unwrap();
     let page_token = list(&mut fixture.stub, &one_by_one()).await.unwrap().next_page_token;
     let next = ListMoviesRequest { page_token, ..one_by_one() };
     let other_size = ListMoviesRequest { page_size: 2, ..next.clone() };
@@ -123,7 +123,7 @@ async fn a_token_is_good_for_the_list_that_gave_it_and_only_as_it_was() {
 }
 
 #[tokio::test]
-async fn everything_that_is_wrong_with_a_list_is_named_at_once() {
+async fn all_violations_of_a_list_request_are_reported_at_once() {
     let mut fixture = Fixture::start().await;
     let words = vec!["x".to_owned(); 101];
     let filter = MovieFilter {
@@ -149,7 +149,7 @@ async fn everything_that_is_wrong_with_a_list_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn a_token_outlives_a_restart_but_not_one_after_a_change() {
+async fn a_page_token_is_valid_after_a_restart_unless_movies_changed() {
     let mut fixture = Fixture::with_movies(&["a", "b"]).await;
     let page_token = list(&mut fixture.stub, &one_by_one()).await.unwrap().next_page_token;
     let next = ListMoviesRequest { page_token, ..one_by_one() };
@@ -163,11 +163,11 @@ async fn a_token_outlives_a_restart_but_not_one_after_a_change() {
 }
 
 #[tokio::test]
-async fn pages_show_each_movie_once_and_as_it_was_whatever_changes_meanwhile() {
+async fn pages_show_one_revision_whatever_changes_meanwhile() {
     let mut fixture = Fixture::start().await;
     let names: Vec<_> = (0..60).map(|number| format!("{number}")).collect();
     let films = names.iter().zip(1900..).map(|(id, year)| Movie { year, ..movie(id, "Before") });
-    import(&mut fixture.stub, films.collect()).await;
+    import(&mut fixture.stub, films.collect()).await.unwrap();
     for order_by in ["", "year desc, title"] {
         let mut request =
             ListMoviesRequest { page_size: 1_000, order_by: order_by.into(), ..ListMoviesRequest::default() };
@@ -185,14 +185,14 @@ async fn pages_show_each_movie_once_and_as_it_was_whatever_changes_meanwhile() {
                     match number % 3 {
                         0 => delete(&mut writer, id).await.unwrap(),
                         1 => drop(update(&mut writer, movie(id, &format!("{round}"))).await.unwrap()),
-                        _ => drop(create(&mut writer, movie("", "Another"), "").await.unwrap()),
+                        _ => drop(create(&mut writer, movie("", "Another")).await.unwrap()),
                     }
                     if let Some(begun) = begun.take() {
                         begun.send(()).unwrap();
                     }
                 }
                 let back = names.iter().step_by(3).map(|id| movie(id, "After")).collect();
-                import(&mut writer, back).await;
+                import(&mut writer, back).await.unwrap();
                 if stopped.try_recv() != Err(oneshot::error::TryRecvError::Empty) {
                     break;
                 }
@@ -218,7 +218,7 @@ async fn a_page_of_large_movies_ends_before_it_is_too_large_to_send() {
     let mut fixture = Fixture::start().await;
     for part in 0..2 {
         let movies = (0..40).map(|number| large_movie(&format!("{part}-{number}")));
-        import(&mut fixture.stub, movies.collect()).await;
+        import(&mut fixture.stub, movies.collect()).await.unwrap();
     }
     let request = ListMoviesRequest { page_size: 1_000, ..ListMoviesRequest::default() };
     let first = list(&mut fixture.stub, &request).await.unwrap();

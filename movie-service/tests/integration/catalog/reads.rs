@@ -11,7 +11,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use super::*;
 
 #[tokio::test]
-async fn a_movie_is_returned_with_everything_that_is_known_of_it() {
+async fn a_movie_is_returned_with_all_its_fields() {
     let Fixture { mut stub, service: _service, dir: _dir } = Fixture::start().await;
     let sent = Movie {
         rating: Some(0.0),
@@ -23,7 +23,7 @@ async fn a_movie_is_returned_with_everything_that_is_known_of_it() {
         languages: vec!["English".into(), "Español".into()],
         ..movie("7", "Creed")
     };
-    let made = create(&mut stub, sent.clone(), "").await.unwrap();
+    let made = create(&mut stub, sent.clone()).await.unwrap();
     let got = get(&mut stub, "7").await.unwrap();
     assert_eq!(got, made);
     assert!(got.create_time.is_some() && got.create_time == got.update_time);
@@ -32,7 +32,7 @@ async fn a_movie_is_returned_with_everything_that_is_known_of_it() {
 }
 
 #[tokio::test]
-async fn a_batch_has_the_order_of_its_ids_and_what_is_named_twice_twice() {
+async fn a_batch_has_the_order_of_its_ids_including_duplicates() {
     let mut fixture = Fixture::with_movies(&["a", "b", "c"]).await;
     let ids: Vec<String> = ["c", "a", "c", "b"].map(Into::into).into();
     let movies = batch(&mut fixture.stub, ids.clone()).await.unwrap();
@@ -42,7 +42,7 @@ async fn a_batch_has_the_order_of_its_ids_and_what_is_named_twice_twice() {
 }
 
 #[tokio::test]
-async fn a_batch_takes_a_thousand_ids_and_names_those_that_are_missing() {
+async fn a_batch_takes_a_thousand_ids_and_names_the_missing_ones() {
     let mut fixture = Fixture::with_movies(&["a"]).await;
     assert_eq!(batch(&mut fixture.stub, vec!["a".into(); 1_000]).await.unwrap().len(), 1_000);
     let invalid = Failure::new(Code::InvalidArgument, "INVALID_FIELDS").field("ids");
@@ -57,61 +57,61 @@ async fn a_batch_takes_a_thousand_ids_and_names_those_that_are_missing() {
 }
 
 #[tokio::test]
-async fn an_id_is_looked_up_as_it_comes_while_others_may_follow() {
+async fn each_id_is_looked_up_when_it_arrives() {
     let mut fixture = Fixture::with_movies(&["a", "b"]).await;
-    let (ask, asked) = mpsc::channel(1);
-    let answers = fixture.stub.lookup_movies(ReceiverStream::new(asked)).await.unwrap();
-    let mut answers = answers.into_inner();
+    let (sender, sent) = mpsc::channel(1);
+    let responses = fixture.stub.lookup_movies(ReceiverStream::new(sent)).await.unwrap();
+    let mut responses = responses.into_inner();
     for (id, is_there) in [("a", true), ("nope", false), ("b", true), ("a", true), ("", false)] {
-        ask.send(LookupMoviesRequest { id: id.into() }).await.unwrap();
-        let answer = answers.message().await.unwrap().unwrap();
-        assert_eq!((answer.id.as_str(), answer.movie.is_some()), (id, is_there));
-        assert!(answer.movie.is_none_or(|movie| movie.id == id));
+        sender.send(LookupMoviesRequest { id: id.into() }).await.unwrap();
+        let response = responses.message().await.unwrap().unwrap();
+        assert_eq!((response.id.as_str(), response.movie.is_some()), (id, is_there));
+        assert!(response.movie.is_none_or(|movie| movie.id == id));
     }
     delete(&mut fixture.stub, "a").await.unwrap();
-    ask.send(LookupMoviesRequest { id: "a".into() }).await.unwrap();
-    assert_eq!(answers.message().await.unwrap().unwrap().movie, None);
-    drop(ask);
-    assert_eq!(answers.message().await.unwrap(), None);
+    sender.send(LookupMoviesRequest { id: "a".into() }).await.unwrap();
+    assert_eq!(responses.message().await.unwrap().unwrap().movie, None);
+    drop(sender);
+    assert_eq!(responses.message().await.unwrap(), None);
 }
 
 #[tokio::test]
-async fn who_reads_no_answers_cannot_ask_any_further() {
+async fn requests_wait_while_their_responses_are_not_read() {
     const ALL: usize = 2_000;
-    // So that the requests on the way are few.
+    // Few requests fit into the window.
     let mut fixture = Fixture::with(&["--limit", "window=1024"]).await;
-    import(&mut fixture.stub, vec![Movie { title: "😀".repeat(1_000), ..movie("a", "") }]).await;
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counter = asked.clone();
-    let questions = tokio_stream::iter(0..ALL).map(move |_| {
+    import(&mut fixture.stub, vec![Movie { title: "😀".repeat(1_000), ..movie("a", "") }]).await.unwrap();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counter = sent.clone();
+    let requests = tokio_stream::iter(0..ALL).map(move |_| {
         counter.fetch_add(1, Ordering::Relaxed);
         LookupMoviesRequest { id: "a".into() }
     });
-    let answers = fixture.stub.clone().lookup_movies(questions).await.unwrap();
-    let mut answers = answers.into_inner();
-    // Others are served meanwhile, which gives the service time to read what it should not.
+    let responses = fixture.stub.clone().lookup_movies(requests).await.unwrap();
+    let mut responses = responses.into_inner();
+    // Calls of another client give the service time to read requests that it should not read.
     let mut other = stub(&fixture.service).await;
     for _ in 0..50 {
         get(&mut other, "a").await.unwrap();
     }
-    assert!(asked.load(Ordering::Relaxed) < ALL, "all questions were taken, and no answer");
+    assert!(sent.load(Ordering::Relaxed) < ALL, "all requests were read before any response");
     let mut answered = 0;
-    while let Some(answer) = answers.message().await.unwrap() {
-        assert!(answer.movie.is_some());
+    while let Some(response) = responses.message().await.unwrap() {
+        assert!(response.movie.is_some());
         answered += 1;
     }
     assert_eq!(answered, ALL);
 }
 
 #[tokio::test]
-async fn the_catalogue_tells_its_revision_which_each_change_raises_by_one() {
+async fn each_change_increments_the_revision() {
     let mut fixture = Fixture::start().await;
     let empty = catalog(&mut fixture.stub).await;
     let expected =
         Catalog { store: "sqlite".into(), version: env!("CARGO_PKG_VERSION").into(), ..empty.clone() };
     assert_eq!(empty, expected);
     assert_eq!((empty.revision, empty.movie_count, empty.read_only), (0, 0, false));
-    import(&mut fixture.stub, vec![movie("a", "A"), movie("b", "B")]).await;
+    import(&mut fixture.stub, vec![movie("a", "A"), movie("b", "B")]).await.unwrap();
     delete(&mut fixture.stub, "a").await.unwrap();
     let after = catalog(&mut fixture.stub).await;
     assert_eq!((after.revision, after.movie_count), (3, 1));
@@ -120,7 +120,7 @@ async fn the_catalogue_tells_its_revision_which_each_change_raises_by_one() {
 }
 
 #[tokio::test]
-async fn without_an_id_nothing_is_looked_for() {
+async fn an_empty_id_is_refused() {
     let mut fixture = Fixture::start().await;
     let invalid = Failure::new(Code::InvalidArgument, "INVALID_FIELDS").field("id");
     assert_failed(get(&mut fixture.stub, "").await, &invalid);

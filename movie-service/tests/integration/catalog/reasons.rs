@@ -1,4 +1,4 @@
-//! Every reason in the table of the contract is met by callers, and no other.
+//! The table of error reasons in the contract.
 
 use std::collections::BTreeMap;
 
@@ -6,9 +6,9 @@ use movie_proto::catalog::v1::watch_movies_request::Start;
 use movie_proto::catalog::v1::{ListMoviesRequest, WatchMoviesRequest};
 
 use super::*;
-use crate::process::database;
+use crate::support::databases::database;
 
-/// What it takes a broken store to see; that is shown beside the code that says it.
+/// Reasons of a broken store. Unit tests cover them.
 const OF_A_BROKEN_STORE: [(&str, &str); 3] = [
     ("OUTCOME_UNKNOWN", "UNAVAILABLE"),
     ("STORE_READ_ONLY", "UNAVAILABLE"),
@@ -23,38 +23,38 @@ fn table() -> BTreeMap<String, String> {
     cells.skip(1).map(|row| (row[0].to_owned(), row[1].to_owned())).collect()
 }
 
-/// Returns how a watch ends that is to fail at once.
+/// Returns the status of a watch that fails at once.
 async fn watch(stub: &mut Stub, start: Start) -> Status {
     let request = WatchMoviesRequest { start: Some(start) };
     stub.watch_movies(request).await.unwrap().into_inner().message().await.unwrap_err()
 }
 
-/// Provokes each failure.
+/// Causes each failure.
 async fn failures() -> Vec<Status> {
     let mut fixture = Fixture::with(&["--keep-changes", "3", "--limit", "watch_behind=3"]).await;
     let stub = &mut fixture.stub;
     let mut failures = vec![
         get(stub, "nope").await.unwrap_err(),
-        create(stub, Movie::default(), "").await.unwrap_err(),
+        create(stub, Movie::default()).await.unwrap_err(),
         watch(stub, Start::FromRevision(-1)).await,
-        // Eight bytes of a revision, and the chain value of no history.
+        // A revision of eight bytes, and a chain value that no history has.
         watch(stub, Start::ResumeToken("A".repeat(32))).await,
     ];
-    create(stub, large_movie("a"), "request").await.unwrap();
-    failures.push(create(stub, movie("a", "A"), "").await.unwrap_err());
-    failures.push(create(stub, movie("b", "B"), "request").await.unwrap_err());
+    create_once(stub, large_movie("a"), "request").await.unwrap();
+    failures.push(create(stub, movie("a", "A")).await.unwrap_err());
+    failures.push(create_once(stub, movie("b", "B"), "request").await.unwrap_err());
     failures.push(update(stub, Movie { etag: "\"0\"".into(), ..movie("a", "A") }).await.unwrap_err());
     failures.push(batch(stub, vec!["a".into(); 100]).await.unwrap_err());
 
     let mut list = ListMoviesRequest { page_size: 1, page_token: "x".into(), ..ListMoviesRequest::default() };
     failures.push(stub.list_movies(list.clone()).await.unwrap_err());
-    create(stub, movie("b", "B"), "").await.unwrap();
+    create(stub, movie("b", "B")).await.unwrap();
     list.page_token = String::new();
     list.page_token = stub.list_movies(list.clone()).await.unwrap().into_inner().next_page_token;
     let mut slow = stub.watch_movies(WatchMoviesRequest::default()).await.unwrap().into_inner();
     slow.message().await.unwrap();
-    // At once, so that no watcher can keep up.
-    import(stub, ["c", "d", "e", "f"].map(|id| movie(id, "A title")).into()).await;
+    // In one commit, so that no watcher can keep up.
+    import(stub, ["c", "d", "e", "f"].map(|id| movie(id, "A title")).into()).await.unwrap();
     failures.push(slow.message().await.unwrap_err());
     failures.push(stub.list_movies(list).await.unwrap_err());
     failures.push(watch(stub, Start::FromRevision(0)).await);
@@ -70,10 +70,10 @@ async fn failures() -> Vec<Status> {
 }
 
 #[tokio::test]
-async fn the_table_has_each_reason_that_is_met_with_its_code_and_no_other() {
+async fn the_table_of_the_contract_lists_exactly_the_reasons_that_callers_get() {
     let met = failures().await.into_iter().map(|status| {
         let failure = Failure::of(&status);
-        // As protobuf names codes.
+        // The names of codes in protobuf.
         let code = format!("{:?}", failure.code);
         let words = code.char_indices().map(|(at, letter)| {
             let start = if at > 0 && letter.is_uppercase() { "_" } else { "" };
@@ -86,9 +86,9 @@ async fn the_table_has_each_reason_that_is_met_with_its_code_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_batch_that_is_too_large_is_refused_and_half_of_it_is_not() {
+async fn a_batch_whose_response_is_too_large_is_refused() {
     let mut fixture = Fixture::start().await;
-    import(&mut fixture.stub, vec![large_movie("a")]).await;
+    import(&mut fixture.stub, vec![large_movie("a")]).await.unwrap();
     let too_large = Failure::new(Code::ResourceExhausted, "BATCH_TOO_LARGE");
     assert_failed(batch(&mut fixture.stub, vec!["a".into(); 100]).await, &too_large);
     assert_eq!(batch(&mut fixture.stub, vec!["a".into(); 50]).await.unwrap().len(), 50);

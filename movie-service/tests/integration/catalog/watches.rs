@@ -8,9 +8,9 @@ use movie_proto::catalog::v1::{WatchMoviesRequest, WatchMoviesResponse};
 use tonic::Streaming;
 
 use super::*;
-use crate::process::database;
+use crate::support::databases::database;
 
-/// Changes that are told, as revisions and what happened, and the resume token of the last one.
+/// A watch whose events are read as text, and the resume token of the last one.
 struct Watch(Streaming<WatchMoviesResponse>, String);
 
 impl Watch {
@@ -18,14 +18,14 @@ impl Watch {
         Self(stub.watch_movies(WatchMoviesRequest { start }).await.unwrap().into_inner(), String::new())
     }
 
-    /// Begins where there are no changes yet.
-    async fn level(stub: &mut Stub) -> Self {
-        Self::begin(stub, None).await.leveled().await
+    /// Begins a watch, and reads until it has caught up.
+    async fn caught_up(stub: &mut Stub) -> Self {
+        Self::begin(stub, None).await.wait_until_caught_up().await
     }
 
-    /// Awaits the mark that there are no changes yet.
-    async fn leveled(mut self) -> Self {
-        assert!(self.next().await.ends_with(" level"));
+    /// Reads the event that the watch has caught up.
+    async fn wait_until_caught_up(mut self) -> Self {
+        assert!(self.next().await.ends_with(" caught up"));
         self
     }
 
@@ -37,7 +37,7 @@ impl Watch {
             Event::DeletedId(id) => format!("{revision} -{id}"),
             Event::CaughtUp(caught_up) => {
                 assert!(caught_up);
-                format!("{revision} level")
+                format!("{revision} caught up")
             }
         })
     }
@@ -46,29 +46,29 @@ impl Watch {
         self.try_next().await.unwrap()
     }
 
-    async fn take(&mut self, many: usize) -> Vec<String> {
-        let mut told = Vec::new();
-        for _ in 0..many {
-            told.push(self.next().await);
+    async fn take(&mut self, count: usize) -> Vec<String> {
+        let mut sent = Vec::new();
+        for _ in 0..count {
+            sent.push(self.next().await);
         }
-        told
+        sent
     }
 }
 
-/// Adds a movie, changes it, and removes it.
+/// Creates, updates and deletes a movie.
 async fn three_changes(stub: &mut Stub) {
-    create(stub, movie("x", "X"), "").await.unwrap();
+    create(stub, movie("x", "X")).await.unwrap();
     update(stub, movie("x", "Y")).await.unwrap();
     delete(stub, "x").await.unwrap();
 }
 
 #[tokio::test]
-async fn without_a_start_changes_are_told_from_now_on() {
+async fn without_a_start_a_watch_sends_changes_from_now_on() {
     let mut fixture = Fixture::with_movies(&["a", "b"]).await;
     for start in [None, Some(Start::FullCopy(false))] {
         let now = catalog(&mut fixture.stub).await.revision;
         let mut watch = Watch::begin(&mut fixture.stub, start).await;
-        assert_eq!(watch.next().await, format!("{now} level"));
+        assert_eq!(watch.next().await, format!("{now} caught up"));
         three_changes(&mut fixture.stub).await;
         let expected = [format!("{} x=X", now + 1), format!("{} x=Y", now + 2), format!("{} -x", now + 3)];
         assert_eq!(watch.take(3).await, expected);
@@ -76,50 +76,50 @@ async fn without_a_start_changes_are_told_from_now_on() {
 }
 
 #[tokio::test]
-async fn from_a_revision_the_changes_since_are_told_and_then_those_that_come() {
+async fn a_watch_from_a_revision_sends_the_changes_since_then_and_new_ones() {
     let mut fixture = Fixture::with_movies(&["a"]).await;
     three_changes(&mut fixture.stub).await;
     let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FromRevision(1))).await;
-    assert_eq!(watch.take(4).await, ["2 x=X", "3 x=Y", "4 -x", "4 level"]);
+    assert_eq!(watch.take(4).await, ["2 x=X", "3 x=Y", "4 -x", "4 caught up"]);
     update(&mut fixture.stub, movie("a", "B")).await.unwrap();
     assert_eq!(watch.next().await, "5 a=B");
-    // Also by a service that was not there when they were made.
+    // Also by a service that was started after these changes.
     fixture.restart().await;
     let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FromRevision(3))).await;
-    assert_eq!(watch.take(3).await, ["4 -x", "5 a=B", "5 level"]);
+    assert_eq!(watch.take(3).await, ["4 -x", "5 a=B", "5 caught up"]);
 }
 
 #[tokio::test]
-async fn a_full_copy_is_every_movie_and_then_the_changes() {
+async fn a_full_copy_sends_every_movie_and_then_the_changes() {
     let mut fixture = Fixture::with_movies(&["b", "a"]).await;
     let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FullCopy(true))).await;
-    assert_eq!(watch.take(3).await, ["2 b=A title", "2 a=A title", "2 level"]);
+    assert_eq!(watch.take(3).await, ["2 b=A title", "2 a=A title", "2 caught up"]);
     three_changes(&mut fixture.stub).await;
     assert_eq!(watch.take(3).await, ["3 x=X", "4 x=Y", "5 -x"]);
 }
 
 #[tokio::test]
-async fn what_is_told_is_the_movie_as_it_is_read() {
+async fn a_watch_sends_the_movie_as_get_movie_returns_it() {
     let mut fixture = Fixture::start().await;
-    let mut watch = Watch::level(&mut fixture.stub).await;
-    let made = create(&mut fixture.stub, large_movie("a"), "").await.unwrap();
-    let told = watch.0.message().await.unwrap().unwrap().event;
-    assert_eq!(told, Some(Event::Upserted(made)));
+    let mut watch = Watch::caught_up(&mut fixture.stub).await;
+    let made = create(&mut fixture.stub, large_movie("a")).await.unwrap();
+    let sent = watch.0.message().await.unwrap().unwrap().event;
+    assert_eq!(sent, Some(Event::Upserted(made)));
 }
 
 #[tokio::test]
-async fn changes_that_are_no_longer_kept_cannot_be_told() {
+async fn a_watch_from_a_compacted_revision_is_refused() {
     let mut fixture = Fixture::with(&["--keep-changes", "2"]).await;
     three_changes(&mut fixture.stub).await;
     let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FromRevision(0))).await;
     let compacted = Failure::new(Code::OutOfRange, "REVISION_COMPACTED").metadata("oldest_revision", 1);
     assert_failed(watch.try_next().await, &compacted);
     let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FromRevision(1))).await;
-    assert_eq!(watch.take(3).await, ["2 x=Y", "3 -x", "3 level"]);
+    assert_eq!(watch.take(3).await, ["2 x=Y", "3 -x", "3 caught up"]);
 }
 
 #[tokio::test]
-async fn a_revision_that_never_was_is_not_known() {
+async fn a_watch_from_an_unknown_revision_is_refused() {
     let mut fixture = Fixture::with_movies(&["a"]).await;
     for revision in [-1, 2] {
         let mut watch = Watch::begin(&mut fixture.stub, Some(Start::FromRevision(revision))).await;
@@ -129,42 +129,42 @@ async fn a_revision_that_never_was_is_not_known() {
 }
 
 #[tokio::test]
-async fn a_watcher_that_reads_too_slowly_is_told_where_to_go_on_and_misses_nothing() {
+async fn a_slow_watcher_is_told_where_to_resume_and_misses_nothing() {
     const ALL: usize = 200;
     let mut fixture = Fixture::with(&["--limit", "watch_behind=20"]).await;
     let mut reader = stub(&fixture.service).await;
-    let mut watch = Watch::level(&mut reader).await;
+    let mut watch = Watch::caught_up(&mut reader).await;
     // Longer than the windows and buffers between the service and a watcher.
     let title = "😀".repeat(1_000);
     for part in 0..ALL / 20 {
         let movies = (1..=20).map(|number| movie(&format!("{}", part * 20 + number), &title));
-        import(&mut fixture.stub, movies.collect()).await;
+        import(&mut fixture.stub, movies.collect()).await.unwrap();
     }
-    let mut told = 0;
+    let mut sent = 0;
     let status = loop {
         match watch.0.message().await {
             Ok(message) => {
-                told += 1;
-                assert_eq!(message.unwrap().revision, told);
+                sent += 1;
+                assert_eq!(message.unwrap().revision, sent);
             }
             Err(status) => break status,
         }
     };
-    let slow = Failure::new(Code::Aborted, "WATCHER_TOO_SLOW").metadata("resume_revision", told);
+    let slow = Failure::new(Code::Aborted, "WATCHER_TOO_SLOW").metadata("resume_revision", sent);
     assert_eq!(Failure::of(&status), slow, "{status}");
-    assert!(told < 180, "{told} changes were told to one who did not read");
+    assert!(sent < 180, "{sent} changes were sent to a watcher that did not read");
 
-    let mut watch = Watch::begin(&mut reader, Some(Start::FromRevision(told))).await;
-    for revision in told + 1..=i64::try_from(ALL).unwrap() {
+    let mut watch = Watch::begin(&mut reader, Some(Start::FromRevision(sent))).await;
+    for revision in sent + 1..=i64::try_from(ALL).unwrap() {
         assert!(watch.next().await.starts_with(&format!("{revision} {revision}=")));
     }
-    assert_eq!(watch.next().await, format!("{ALL} level"));
+    assert_eq!(watch.next().await, format!("{ALL} caught up"));
 }
 
 #[tokio::test]
-async fn a_watch_ends_with_the_service_and_says_so() {
+async fn a_watch_ends_with_a_reason_when_the_service_stops() {
     let mut fixture = Fixture::start().await;
-    let mut watch = Watch::level(&mut fixture.stub).await;
+    let mut watch = Watch::caught_up(&mut fixture.stub).await;
     fixture.service.signal("TERM");
     let stopping = Failure::new(Code::Unavailable, "SERVICE_STOPPING").retry();
     assert_failed(watch.try_next().await, &stopping);
@@ -172,9 +172,9 @@ async fn a_watch_ends_with_the_service_and_says_so() {
 }
 
 #[tokio::test]
-async fn a_watch_is_resumed_by_the_token_of_any_message_also_after_a_restart() {
+async fn a_watch_is_resumed_by_the_token_of_any_message_even_after_a_restart() {
     let mut fixture = Fixture::with_movies(&["a"]).await;
-    let mut watch = Watch::level(&mut fixture.stub).await;
+    let mut watch = Watch::caught_up(&mut fixture.stub).await;
     let mut tokens = vec![watch.1.clone()];
     three_changes(&mut fixture.stub).await;
     for _ in 0..3 {
@@ -189,11 +189,11 @@ async fn a_watch_is_resumed_by_the_token_of_any_message_also_after_a_restart() {
         for (number, token) in tokens.iter().enumerate() {
             let start = Some(Start::ResumeToken(token.clone()));
             watch = Watch::begin(&mut fixture.stub, start).await;
-            let expected = ["2 x=X", "3 x=Y", "4 -x", "4 level"];
+            let expected = ["2 x=X", "3 x=Y", "4 -x", "4 caught up"];
             assert_eq!(watch.take(4 - number).await, expected[number..]);
             assert_eq!(watch.1, tokens[3]);
         }
-        watch = Watch::level(&mut fixture.stub).await;
+        watch = Watch::caught_up(&mut fixture.stub).await;
     }
 }
 
@@ -205,16 +205,16 @@ async fn a_full_copy_has_no_token_until_it_is_complete() {
         watch.next().await;
         assert_eq!(watch.1, "");
     }
-    assert_eq!(watch.next().await, "2 level");
+    assert_eq!(watch.next().await, "2 caught up");
     assert_ne!(watch.1, "");
 }
 
 #[tokio::test]
-async fn a_token_of_another_history_and_one_that_is_none_are_refused() {
+async fn resume_tokens_of_another_history_and_invalid_ones_are_refused() {
     let mut fixture = Fixture::with_movies(&["a", "b"]).await;
     let mut other = Fixture::with_movies(&["a", "b"]).await;
-    // The same changes and revisions, and yet another store.
-    let mut watch = Watch::level(&mut other.stub).await;
+    // The same changes and revisions, in another store.
+    let mut watch = Watch::caught_up(&mut other.stub).await;
     three_changes(&mut other.stub).await;
     watch.next().await;
     three_changes(&mut fixture.stub).await;
@@ -229,17 +229,17 @@ async fn a_token_of_another_history_and_one_that_is_none_are_refused() {
 }
 
 #[tokio::test]
-async fn services_over_the_same_file_agree_on_tokens_and_over_another_version_say_that_they_do_not() {
+async fn resume_tokens_are_valid_for_the_same_file_and_refused_for_another_version() {
     let dir = tempfile::tempdir().unwrap();
     let (path, copy) = (dir.path().join("movies.json"), dir.path().join("other.json"));
     fs::copy(database("movies.json"), &path).unwrap();
     let (one, other) = (Service::run(&mut command(&path)), Service::run(&mut command(&path)));
-    let watch = Watch::begin(&mut stub(&one).await, None).await.leveled().await;
+    let watch = Watch::begin(&mut stub(&one).await, None).await.wait_until_caught_up().await;
     let start = || Some(Start::ResumeToken(watch.1.clone()));
-    let resumed = Watch::begin(&mut stub(&other).await, start()).await.leveled().await;
+    let resumed = Watch::begin(&mut stub(&other).await, start()).await.wait_until_caught_up().await;
     assert_eq!(resumed.1, watch.1);
 
-    // Of the same age, so that the revision is the same.
+    // With the same modification time, so that the revision is the same.
     let text = fs::read_to_string(&path).unwrap().replace("Creed", "Creed II");
     fs::write(&copy, text).unwrap();
     let modified = fs::metadata(&path).unwrap().modified().unwrap();

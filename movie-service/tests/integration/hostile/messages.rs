@@ -1,55 +1,52 @@
-//! Messages that are none, or not what they say.
+//! Malformed, truncated, oversized and compressed messages.
 
-use std::io::Read;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use flate2::Compression;
-use flate2::bufread::GzEncoder;
 use movie_proto::MovieId;
 use tonic::Code;
 
-use super::{Target, block_on, forget_peak, ordinary_call, peak};
-use crate::peer::frames::Frame;
-use crate::peer::{self, Answer, GET, LIST, Peer};
-use crate::process::{Service, command};
-use crate::raw::framed;
+use crate::support::messages::{framed, framed_gzip, gzip};
+use crate::support::peer::frames::Frame;
+use crate::support::peer::{self, GET, LIST, Peer, Response};
+use crate::support::process::{Service, command};
+use crate::support::target::{Target, block_on, ordinary_call, peak, reset_peak};
 
 const IMPORT: &str = "/movie.catalog.v1.MovieCatalog/ImportMovies";
 const LOOKUP: &str = "/movie.catalog.v1.MovieCatalog/LookupMovies";
 
-/// Words that tell how the service is made.
+/// Words that reveal the implementation.
 const INTERNALS: [&str; 8] = ["prost", "protobuf message", "tonic", "rust", "::", ".rs", "hyper", "movieid"];
 
-/// Sends a request body after such fields; returns the answer.
-fn answer_with(target: &Target, path: &str, extra: &[(&str, &str)], body: &[u8]) -> Answer {
-    answer_from(target.address(), path, extra, body)
+/// Makes a call with further header fields and a request body.
+fn response_with(target: &Target, path: &str, extra: &[(&str, &str)], body: &[u8]) -> Response {
+    response_from(target.address(), path, extra, body)
 }
 
-fn answer_from(address: SocketAddr, path: &str, extra: &[(&str, &str)], body: &[u8]) -> Answer {
+fn response_from(address: SocketAddr, path: &str, extra: &[(&str, &str)], body: &[u8]) -> Response {
     let mut peer = Peer::connect(address);
     let stream = peer.begin(&[peer::fields(path).as_slice(), extra].concat());
     let mut frames: Vec<_> = body.chunks(16 * 1024).map(|chunk| Frame::data(stream, chunk)).collect();
     frames.push(Frame::data(stream, []).ending());
     peer.send_frames(frames);
-    peer.answer(stream)
+    peer.response(stream)
 }
 
-fn answer(target: &Target, path: &str, body: &[u8]) -> Answer {
-    answer_with(target, path, &[], body)
+fn response(target: &Target, path: &str, body: &[u8]) -> Response {
+    response_with(target, path, &[], body)
 }
 
-fn assert_refused(answer: &Answer, code: &str, what: &str) {
-    assert_eq!(answer.code(), Some(code), "{what}: {answer:?}");
-    let message = answer.field("grpc-message").unwrap_or_default().replace("%20", " ").to_lowercase();
-    assert!(!message.is_empty(), "{what}: no word of why");
+fn assert_refused(response: &Response, code: &str, what: &str) {
+    assert_eq!(response.code(), Some(code), "{what}: {response:?}");
+    let message = response.field("grpc-message").unwrap_or_default().replace("%20", " ").to_lowercase();
+    assert!(!message.is_empty(), "{what}: no message");
     for word in INTERNALS {
-        assert!(!message.contains(word), "{what}: {word:?} is told: {message}");
+        assert!(!message.contains(word), "{what}: {word:?} is revealed: {message}");
     }
 }
 
 #[test]
-fn bad_protobuf_is_internal_and_tells_no_internals() {
+fn malformed_protobuf_is_internal_and_reveals_no_implementation() {
     let target = Target::start(&[]);
     for path in [GET, LIST] {
         for (what, message) in [
@@ -59,34 +56,34 @@ fn bad_protobuf_is_internal_and_tells_no_internals() {
             ("a length that does not end", b"\n\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"),
             ("a group that does not end", b"\x13"),
         ] {
-            assert_refused(&answer(&target, path, &framed(message)), "13", what);
+            assert_refused(&response(&target, path, &framed(message)), "13", what);
         }
     }
-    assert_refused(&answer(&target, GET, &framed(b"\x08\x01")), "13", "a number where text belongs");
+    assert_refused(&response(&target, GET, &framed(b"\x08\x01")), "13", "a number where text belongs");
     for (what, message) in [
         ("a byte that is never in UTF-8", b"\n\x01\xff".as_slice()),
         ("half a character", b"\n\x01\xc3"),
         ("a surrogate", b"\n\x03\xed\xa0\x80"),
         ("a character in too many bytes", b"\n\x02\xc0\x80"),
     ] {
-        assert_refused(&answer(&target, GET, &framed(message)), "13", what);
+        assert_refused(&response(&target, GET, &framed(message)), "13", what);
     }
     target.assert_unharmed();
 }
 
 #[test]
-fn groups_in_groups_exhaust_no_stack() {
+fn deeply_nested_groups_do_not_exhaust_the_stack() {
     let target = Target::start(&[]);
-    // Of field 2, each inside the one before.
+    // Start tags of field 2, each nested in the one before.
     let groups = framed(&vec![0x13; 60 * 1024]);
     for path in [GET, LIST] {
-        assert_refused(&answer(&target, path, &groups), "13", "groups in groups");
+        assert_refused(&response(&target, path, &groups), "13", "groups in groups");
     }
     target.assert_unharmed();
 }
 
 #[test]
-fn a_message_that_is_cut_off_is_internal() {
+fn a_truncated_message_is_internal() {
     let target = Target::start(&[]);
     for path in [GET, LIST] {
         for (what, body) in [
@@ -96,14 +93,14 @@ fn a_message_that_is_cut_off_is_internal() {
             ("less than the prefix says", b"\0\0\0\0\x09\n\x01"),
             ("a flag that does not exist", b"\x02\0\0\0\0"),
         ] {
-            assert_refused(&answer(&target, path, body), "13", what);
+            assert_refused(&response(&target, path, body), "13", what);
         }
     }
     target.assert_unharmed();
 }
 
 #[test]
-fn a_prefix_that_claims_gigabytes_is_refused_before_they_come() {
+fn a_prefix_that_claims_gigabytes_is_refused_at_once() {
     let target = Target::start(&[]);
     for path in [GET, LIST] {
         for claim in [64 * 1024 + 1, 4 << 20, u32::MAX] {
@@ -111,20 +108,34 @@ fn a_prefix_that_claims_gigabytes_is_refused_before_they_come() {
             let mut peer = Peer::connect(target.address());
             let stream = peer.begin(&peer::fields(path));
             peer.send_frames([Frame::data(stream, prefix)]);
-            assert_refused(&peer.answer(stream), "8", &format!("{claim} bytes"));
+            assert_refused(&peer.response(stream), "8", &format!("{claim} bytes"));
         }
     }
     target.assert_unharmed();
 }
 
+/// A peer that sends only the prefix of a message costs no memory for the message.
 #[test]
-fn a_call_with_more_than_its_message_is_refused_or_answered_and_ends() {
+fn messages_that_are_announced_and_never_sent_cost_little() {
+    let target = Target::start(&[]);
+    let mut peers: Vec<Peer> = (0..5).map(|_| Peer::connect(target.address())).collect();
+    for peer in &mut peers {
+        for _ in 0..100 {
+            let stream = peer.begin(&peer::fields(IMPORT));
+            peer.send_frames([Frame::data(stream, b"\0\0\x40\0\0x")]);
+        }
+    }
+    target.assert_costs_at_most(100 * 1024);
+}
+
+#[test]
+fn a_call_with_data_after_its_message_ends() {
     let target = Target::start(&[]);
     let one = framed(b"\n\x011");
     let many = one.repeat(1_000);
     for body in [[&one, b"\0\0".as_slice()].concat(), many, vec![0; 60 * 1024]] {
-        let answer = answer(&target, GET, &body);
-        assert!(answer.code().is_some(), "{answer:?}");
+        let response = response(&target, GET, &body);
+        assert!(response.code().is_some(), "{response:?}");
     }
     target.assert_unharmed();
 }
@@ -142,7 +153,7 @@ fn an_id_of_a_mebibyte_is_refused_and_not_echoed() {
 }
 
 #[test]
-fn the_longest_id_that_is_taken_is_answered() {
+fn the_longest_id_is_accepted() {
     let target = Target::start(&[]);
     let id = "x".repeat(64 * 1024 - 4);
     let movie = block_on(async { target.service.stub().await.get_movie_by_id(MovieId { id }).await });
@@ -150,22 +161,22 @@ fn the_longest_id_that_is_taken_is_answered() {
 }
 
 #[test]
-fn a_request_that_is_compressed_in_another_way_is_unimplemented_and_told_what_is_taken() {
+fn an_unsupported_encoding_is_unimplemented_and_the_supported_ones_are_named() {
     let target = Target::start(&[]);
-    let bomb = compressed(&gzip_bomb(60 * 1024));
+    let bomb = framed_gzip(&gzip_bomb(60 * 1024));
     for path in [GET, LIST] {
         for encoding in ["deflate", "zstd", "snappy", "unheard-of"] {
-            let answer = answer_with(&target, path, &[("grpc-encoding", encoding)], &bomb);
-            assert_refused(&answer, "12", encoding);
-            let taken = answer.field("grpc-accept-encoding");
-            assert!(taken.is_some_and(|taken| !taken.contains(encoding)), "{encoding}: {answer:?}");
+            let response = response_with(&target, path, &[("grpc-encoding", encoding)], &bomb);
+            assert_refused(&response, "12", encoding);
+            let supported = response.field("grpc-accept-encoding");
+            assert!(supported.is_some_and(|names| !names.contains(encoding)), "{encoding}: {response:?}");
         }
-        assert_refused(&answer(&target, path, &bomb), "13", "compressed without a word of how");
+        assert_refused(&response(&target, path, &bomb), "13", "compressed, without grpc-encoding");
     }
     target.assert_unharmed();
 }
 
-/// Starts a service whose store takes writes, and whose memory shows what its calls use.
+/// Starts a writable service whose allocator returns freed memory at once.
 fn writable_service(dir: &Path) -> Service {
     let store = format!("sqlite:{}", dir.join("movies.db").display());
     let mut command = command(Path::new(&store));
@@ -177,30 +188,30 @@ fn writable_service(dir: &Path) -> Service {
 fn a_message_of_millions_of_empty_movies_is_refused_before_it_is_decoded() {
     let dir = tempfile::tempdir().unwrap();
     let service = writable_service(dir.path());
-    // Two bytes each; decoded they would take 400 bytes each.
-    let movies = compressed(&gzip_of(&b"\n\0".repeat(2_000_000)));
-    let before = forget_peak(&service);
-    let answer = answer_from(service.address, IMPORT, &[("grpc-encoding", "gzip")], &movies);
-    assert_refused(&answer, "3", "2,000,000 movies");
+    // Each takes two bytes, and would take 400 bytes decoded.
+    let movies = framed_gzip(&gzip(&b"\n\0".repeat(2_000_000)));
+    let before = reset_peak(&service);
+    let response = response_from(service.address, IMPORT, &[("grpc-encoding", "gzip")], &movies);
+    assert_refused(&response, "3", "2,000,000 movies");
     let used = peak(&service) - before;
     assert!(used <= 16 * 1024, "{used} KiB");
     ordinary_call(service.address);
 }
 
 #[test]
-fn a_gzip_bomb_is_refused_and_unpacked_no_further_than_a_message_may_be_long() {
+fn a_gzip_bomb_is_decompressed_only_up_to_the_message_limit() {
     let dir = tempfile::tempdir().unwrap();
     let service = writable_service(dir.path());
-    // It would unpack to 9 MiB. Messages may have 64 KiB, those of an import 4 MiB.
-    let bomb = compressed(&gzip_bomb(60 * 1024));
+    // It decompresses to 9 MiB. Messages are limited to 64 KiB, those of an import to 4 MiB.
+    let bomb = framed_gzip(&gzip_bomb(60 * 1024));
     let gzip = [("grpc-encoding", "gzip")];
-    // What the first call sets up stays.
-    answer_from(service.address, GET, &gzip, &bomb);
+    // The first call allocates memory that stays in use.
+    response_from(service.address, GET, &gzip, &bomb);
     for (path, cost) in [(GET, 4), (LIST, 4), (IMPORT, 8)] {
-        let before = forget_peak(&service);
+        let before = reset_peak(&service);
         for _ in 0..10 {
-            let answer = answer_from(service.address, path, &gzip, &bomb);
-            assert_refused(&answer, "8", path);
+            let response = response_from(service.address, path, &gzip, &bomb);
+            assert_refused(&response, "8", path);
         }
         let used = peak(&service) - before;
         assert!(used <= cost * 1024, "{path}: {used} KiB");
@@ -209,10 +220,10 @@ fn a_gzip_bomb_is_refused_and_unpacked_no_further_than_a_message_may_be_long() {
 }
 
 #[test]
-fn many_messages_that_unpack_to_all_that_is_allowed_keep_nobody_waiting() {
+fn many_messages_that_decompress_to_the_message_limit_do_not_delay_others() {
     let target = Target::start(&[]);
-    // 64 KiB each.
-    let zeros = compressed(&gzip_of(&vec![0; 64 * 1024]));
+    // Each message decompresses to 64 KiB.
+    let zeros = framed_gzip(&gzip(&vec![0; 64 * 1024]));
     let many = zeros.repeat(120 * 1024 / zeros.len());
     let mut peer = Peer::connect(target.address());
     let fields = [peer::fields(LOOKUP).as_slice(), &[("grpc-encoding", "gzip")]].concat();
@@ -222,9 +233,9 @@ fn many_messages_that_unpack_to_all_that_is_allowed_keep_nobody_waiting() {
 }
 
 #[test]
-fn what_is_no_gzip_is_internal_and_tells_no_internals() {
+fn invalid_gzip_is_internal_and_reveals_no_implementation() {
     let target = Target::start(&[]);
-    let gzip = gzip_of(b"\n\x011");
+    let gzip = gzip(b"\n\x011");
     for (what, message) in [
         ("nothing", &b""[..]),
         ("something else", b"\n\x011"),
@@ -232,30 +243,17 @@ fn what_is_no_gzip_is_internal_and_tells_no_internals() {
         ("another sum than its bytes have", &[&gzip[..gzip.len() - 8], &[0; 8]].concat()),
     ] {
         for path in [GET, LIST] {
-            let answer = answer_with(&target, path, &[("grpc-encoding", "gzip")], &compressed(message));
-            assert_refused(&answer, "13", what);
+            let response = response_with(&target, path, &[("grpc-encoding", "gzip")], &framed_gzip(message));
+            assert_refused(&response, "13", what);
         }
     }
     target.assert_unharmed();
 }
 
-/// Returns a message with its prefix, flagged as compressed.
-fn compressed(message: &[u8]) -> Vec<u8> {
-    let mut framed = framed(message);
-    framed[0] = 1;
-    framed
-}
-
-fn gzip_of(bytes: &[u8]) -> Vec<u8> {
-    let mut gzip = Vec::new();
-    GzEncoder::new(bytes, Compression::best()).read_to_end(&mut gzip).unwrap();
-    gzip
-}
-
-/// Returns `size` bytes of gzip (RFC 1952, RFC 1951) that unpack to 150 times as many zeros.
+/// Returns `size` bytes of gzip (RFC 1952, RFC 1951) that decompress to 150 times as many zeros.
 fn gzip_bomb(size: usize) -> Vec<u8> {
     let mut bits = vec![];
-    // The last block, of fixed codes; a zero; then "258 bytes, from one byte back" again and again.
+    // The final block, with fixed Huffman codes: a literal zero, then repeated matches of length 258 and distance 1.
     bits.extend([1, 1, 0, 0, 0, 1, 1, 0, 0, 0, 0]);
     let repeat = [1, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0];
     bits.extend(repeat.into_iter().cycle().take((size - 12) * 8 / repeat.len() * repeat.len()));

@@ -1,17 +1,18 @@
-//! Streams by the thousand: opened, reset, finished, and their answers left unread.
+//! Thousands of streams: opened, reset, completed, and with unread responses.
 
-use super::Target;
-use crate::peer::frames::{self, CANCEL, ENHANCE_YOUR_CALM, Frame, PROTOCOL_ERROR, REFUSED_STREAM};
-use crate::peer::{self, Answer, GET, Peer};
+use crate::support::messages::framed;
+use crate::support::peer::frames::{self, CANCEL, ENHANCE_YOUR_CALM, Frame, PROTOCOL_ERROR, REFUSED_STREAM};
+use crate::support::peer::{self, GET, Peer, Response};
+use crate::support::target::Target;
 
-/// What 10,000 streams, or what is left of them, may cost while their connection lasts, in KiB.
+/// Memory that 10,000 streams may cost while their connection is open.
 const MAX_STREAMS_KIB: u64 = 32 * 1024;
 
 #[test]
 fn ten_thousand_streams_that_are_never_finished_cost_little() {
     let target = Target::start(&["idle=2s"]);
     let mut peer = Peer::connect(target.address());
-    peer.send_frames(frames::streams(10_000).map(|stream| Frame::headers(stream, peer::block(GET))));
+    peer.send_frames(frames::streams(10_000).map(|stream| Frame::headers(stream, peer::header_block(GET))));
     target.assert_costs_at_most(MAX_STREAMS_KIB);
     drop(peer);
     target.assert_unharmed();
@@ -23,10 +24,10 @@ fn streams_beyond_the_limit_are_refused_and_those_within_it_are_answered() {
     let mut peer = Peer::connect(target.address());
     let open: Vec<u32> = (0..50).map(|_| peer.begin(&peer::fields(GET))).collect();
     let refused = peer.begin(&peer::fields(GET));
-    assert_eq!(peer.answer(refused), Answer::Reset(REFUSED_STREAM));
+    assert_eq!(peer.response(refused), Response::Reset(REFUSED_STREAM));
     for stream in open {
-        peer.send_frames([Frame::data(stream, crate::raw::framed(b"")).ending()]);
-        assert_eq!(peer.answer(stream).code(), Some("0"), "stream {stream}");
+        peer.send_frames([Frame::data(stream, framed(b"")).ending()]);
+        assert_eq!(peer.response(stream).code(), Some("0"), "stream {stream}");
     }
     drop(peer);
     target.assert_unharmed();
@@ -39,7 +40,7 @@ fn two_thousand_calls_on_one_connection_leave_nothing_behind() {
     for _ in 0..20 {
         let streams: Vec<u32> = (0..100).map(|_| peer.call(GET, b"\n\x011")).collect();
         for stream in streams {
-            assert_eq!(peer.answer(stream).code(), Some("0"), "stream {stream}");
+            assert_eq!(peer.response(stream).code(), Some("0"), "stream {stream}");
         }
     }
     target.assert_costs_at_most(MAX_STREAMS_KIB / 5);
@@ -47,9 +48,9 @@ fn two_thousand_calls_on_one_connection_leave_nothing_behind() {
     target.assert_unharmed();
 }
 
-/// CVE-2023-44487.
+/// Rapid reset (CVE-2023-44487).
 #[test]
-fn streams_that_are_reset_as_soon_as_they_are_opened_cost_little() {
+fn rapid_reset_costs_little() {
     let target = Target::start(&["idle=2s"]);
     for whole in [false, true] {
         let mut peer = Peer::connect(target.address());
@@ -64,7 +65,7 @@ fn streams_that_are_reset_as_soon_as_they_are_opened_cost_little() {
     }
 }
 
-/// `MadeYouReset` (CVE-2025-8671): a stream that the service resets for an error of the peer counts no longer towards
+/// `MadeYouReset` (CVE-2025-8671): a stream that the service resets because of an error of the peer no longer counts towards
 /// the concurrent calls of the connection.
 #[test]
 fn a_peer_that_makes_the_service_reset_more_streams_than_the_limit_is_disconnected() {
@@ -74,18 +75,18 @@ fn a_peer_that_makes_the_service_reset_more_streams_than_the_limit_is_disconnect
     let mut break_off = || {
         let stream = peer.begin(&fields);
         peer.send_frames([Frame::data(stream, "longer than 1")]);
-        peer.answer(stream)
+        peer.response(stream)
     };
     for _ in 0..10 {
-        assert_eq!(break_off(), Answer::Reset(PROTOCOL_ERROR));
+        assert_eq!(break_off(), Response::Reset(PROTOCOL_ERROR));
     }
-    assert_eq!(break_off(), Answer::Gone(Some(ENHANCE_YOUR_CALM)));
+    assert_eq!(break_off(), Response::Disconnected(Some(ENHANCE_YOUR_CALM)));
     drop(peer);
     target.assert_unharmed();
 }
 
 #[test]
-fn answers_that_nobody_reads_cost_little_and_hold_nobody_up() {
+fn unread_responses_cost_little_and_do_not_delay_others() {
     let target = Target::start(&["unread=1s"]);
     let mut peer = Peer::connect(target.address());
     peer.send_frames(frames::streams(100_000).flat_map(|stream| peer::call(stream, GET, b"\n\x011")));
@@ -96,16 +97,16 @@ fn answers_that_nobody_reads_cost_little_and_hold_nobody_up() {
 }
 
 #[test]
-fn headers_that_break_the_rules_cost_little() {
-    // With a shorter `linger`, the GOAWAY could be lost in a reset of the socket.
+fn malformed_headers_cost_little_and_end_the_connection() {
+    // With a short `linger`, a reset of the socket could discard the GOAWAY.
     let target = Target::start(&["idle=10m", "linger=10m"]);
-    // A field that HTTP/2 forbids makes each a stream error.
+    // HTTP/2 forbids this field, so each call is a stream error.
     let malformed = [peer::fields(GET).as_slice(), &[("connection", "close")]].concat();
     let malformed = peer::hpack::encode(&malformed);
     let mut peer = Peer::connect(target.address());
     peer.send_frames(frames::streams(5_000).map(|stream| Frame::headers(stream, malformed.clone())));
     target.assert_costs_at_most(MAX_STREAMS_KIB);
-    assert!(matches!(peer.ended(), Some(1..)), "such a peer is told to go");
+    assert!(matches!(peer.read_until_closed(), Some(1..)), "the connection is closed without an error");
     drop(peer);
     target.assert_unharmed();
 }

@@ -1,4 +1,4 @@
-//! The service is killed at any moment while it is written to.
+//! The service is killed while clients write.
 
 use std::collections::HashMap;
 
@@ -6,22 +6,22 @@ use movie_proto::catalog::v1::Movie;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
-use crate::process::rounds;
+use super::{TestStore, followed, list, revision};
+use crate::support::catalog::{create, delete, movie, stub, update};
+use crate::support::process::rounds;
 
-use super::{Kept, create, delete, followed, list, movie, revision, stub, update};
+super::on_each_store!(acknowledged_writes_survive_a_kill_and_no_write_is_partial);
 
-super::on_each_store!(all_that_was_acknowledged_is_there_and_nothing_by_half);
-
-/// Writers at a time, each with movies of its own.
+/// Concurrent writers, each with its own movies.
 const WRITERS: usize = 8;
 
-/// What a writer knows of a movie: as it was acknowledged last, and as it may be if the last write was done.
+/// A movie as it was acknowledged last, and as it is if the unacknowledged write was committed.
 type Known = (Option<Movie>, Option<Option<Movie>>);
 
-async fn all_that_was_acknowledged_is_there_and_nothing_by_half(kept: &Kept) {
+async fn acknowledged_writes_survive_a_kill_and_no_write_is_partial(store: &TestStore) {
     let mut known: HashMap<String, Known> = HashMap::new();
     for round in 0..rounds() {
-        let mut service = kept.start();
+        let mut service = store.start();
         let mut writers = JoinSet::new();
         let (acknowledge, mut acknowledgements) = mpsc::unbounded_channel();
         for writer in 0..WRITERS {
@@ -29,9 +29,9 @@ async fn all_that_was_acknowledged_is_there_and_nothing_by_half(kept: &Kept) {
             writers.spawn(write(client, format!("{round} {writer}"), acknowledge.clone()));
         }
         drop(acknowledge);
-        // Each round ends after another number of writes, whatever the other writers have in flight then.
+        // Each round ends after a different number of acknowledged writes; other writes are in flight then.
         for _ in 0..=round * 37 % 150 {
-            acknowledgements.recv().await.expect("a writer writes until the service is killed");
+            acknowledgements.recv().await.expect("all writers have failed");
         }
         service.signal("KILL");
         service.wait().await;
@@ -39,7 +39,7 @@ async fn all_that_was_acknowledged_is_there_and_nothing_by_half(kept: &Kept) {
             known.extend(written.unwrap());
         }
 
-        let service = kept.start();
+        let service = store.start();
         let mut client = stub(&service).await;
         let movies: HashMap<_, _> =
             list(&mut client).await.into_iter().map(|movie| (movie.id.clone(), movie)).collect();
@@ -49,18 +49,18 @@ async fn all_that_was_acknowledged_is_there_and_nothing_by_half(kept: &Kept) {
             assert!(done || found == last.as_ref().map(content), "{id}: {found:?}, not {last:?}");
             *last = movies.get(id).cloned();
         }
-        assert!(movies.keys().all(|id| known.contains_key(id)), "a movie that nobody wrote");
+        assert!(movies.keys().all(|id| known.contains_key(id)), "a movie that no client wrote");
         let at = revision(&mut client).await;
         assert_eq!(followed(&mut client, at).await, movies);
     }
 }
 
-/// What the writer decided, without what the service adds.
+/// Returns the fields that the writer sets.
 fn content(movie: &Movie) -> (String, i32) {
     (movie.title.clone(), movie.year)
 }
 
-/// Writes until the service is gone; returns what is known of the movies.
+/// Writes until a call fails; returns what is known of the movies.
 async fn write(
     mut client: super::Stub,
     name: String,
@@ -68,7 +68,7 @@ async fn write(
 ) -> HashMap<String, Known> {
     let mut known: HashMap<String, Known> = HashMap::new();
     for number in 0_usize.. {
-        // Each movie is created, changed, and every other one removed.
+        // Each movie is created and updated, and every other one is deleted.
         let id = format!("{name} {}", number / 3);
         let next = match number % 3 {
             0 => Some(movie(&id, "made")),

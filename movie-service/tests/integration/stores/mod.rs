@@ -1,16 +1,8 @@
-//! Stores: what is written stays written, whatever happens.
+//! SQLite and PostgreSQL stores: durability, crashes, migrations and outages.
 
-mod addresses;
-mod cluster;
 mod crash;
-mod failover;
-mod follower;
 mod history;
-mod load;
-mod nodes;
-mod outages;
-mod pooler;
-mod read_only;
+mod postgres;
 mod restart;
 mod schema;
 mod sqlite;
@@ -20,43 +12,40 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use movie_proto::catalog::v1::movie_catalog_client::MovieCatalogClient;
 use movie_proto::catalog::v1::watch_movies_request::Start;
 use movie_proto::catalog::v1::watch_movies_response::Event;
 use movie_proto::catalog::v1::{
-    CreateMovieRequest, GetCatalogRequest, GetMovieRequest, ImportMoviesRequest, ImportMoviesResponse,
-    ListMoviesRequest, Movie, WatchMoviesRequest, WatchMoviesResponse,
+    GetMovieRequest, ListMoviesRequest, Movie, WatchMoviesRequest, WatchMoviesResponse,
 };
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
-use tonic::transport::Endpoint;
 use tonic::{Status, Streaming};
 use tonic_types::StatusExt;
 
-use crate::catalog::{Stub, delete, update};
-use crate::process::{Service, command};
+use crate::support::catalog::{Stub, catalog};
+use crate::support::process::{Service, command};
 
-/// How long anything may take before a test gives up.
+/// Upper bound of any wait, so that a test does not hang.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// An empty store.
-struct Kept {
+/// A store, and a temporary folder.
+struct TestStore {
     url: String,
     dir: TempDir,
 }
 
 /// Returns an empty SQLite store.
-fn sqlite() -> Kept {
+fn sqlite() -> TestStore {
     let dir = tempfile::tempdir().unwrap();
-    Kept { url: format!("sqlite:{}", dir.path().join("movies.db").display()), dir }
+    TestStore { url: format!("sqlite:{}", dir.path().join("movies.db").display()), dir }
 }
 
-/// Returns an empty PostgreSQL store; `None` if there is no server to be had.
-fn postgres() -> Option<Kept> {
-    Some(Kept::at(cluster::shared()?.database()))
+/// Returns an empty PostgreSQL store; `None`, which skips the test, if PostgreSQL is missing.
+fn postgres() -> Option<TestStore> {
+    Some(TestStore::at(postgres::cluster::shared()?.database()))
 }
 
-/// Makes tests of functions that take a store, for each kind of store.
+/// Defines a test for each kind of store, from functions that take a store.
 macro_rules! on_each_store {
     ($($test:ident),+ $(,)?) => {
         mod on_sqlite {
@@ -69,8 +58,8 @@ macro_rules! on_each_store {
         mod on_postgres {
             $(#[tokio::test]
             async fn $test() {
-                if let Some(kept) = crate::stores::postgres() {
-                    super::$test(&kept).await;
+                if let Some(store) = crate::stores::postgres() {
+                    super::$test(&store).await;
                 }
             })+
         }
@@ -78,13 +67,13 @@ macro_rules! on_each_store {
 }
 use on_each_store;
 
-impl Kept {
+impl TestStore {
     /// Returns the store at a URL.
     fn at(url: String) -> Self {
         Self { url, dir: tempfile::tempdir().unwrap() }
     }
 
-    /// Starts a service over the store, to which everybody may write.
+    /// Starts a service over the store, with anonymous writes.
     fn start(&self) -> Service {
         self.start_with(&[])
     }
@@ -93,7 +82,7 @@ impl Kept {
         Service::run(command(Path::new(&self.url)).arg("--allow-anonymous-writes").args(args))
     }
 
-    /// Starts a service that has to fail; returns the line that says why.
+    /// Starts a service that must fail; returns its error, which must be one line.
     fn refused(&self) -> String {
         let mut service = command(Path::new(&self.url)).spawn().unwrap();
         let mut errors = String::new();
@@ -113,27 +102,8 @@ impl Kept {
     }
 }
 
-async fn stub(service: &Service) -> Stub {
-    let endpoint = Endpoint::from_shared(format!("http://{}", service.address)).unwrap();
-    MovieCatalogClient::new(endpoint.connect().await.unwrap())
-}
-
-fn movie(id: &str, title: &str) -> Movie {
-    Movie { id: id.into(), title: title.into(), year: 2026, ..Movie::default() }
-}
-
-async fn create(stub: &mut Stub, movie: Movie) -> Result<Movie, Status> {
-    let request = CreateMovieRequest { movie: Some(movie), request_id: String::new() };
-    stub.create_movie(request).await.map(tonic::Response::into_inner)
-}
-
-async fn import(stub: &mut Stub, movies: Vec<Movie>) -> Result<ImportMoviesResponse, Status> {
-    let messages = tokio_stream::iter([ImportMoviesRequest { movies }]);
-    stub.import_movies(messages).await.map(tonic::Response::into_inner)
-}
-
 async fn revision(stub: &mut Stub) -> i64 {
-    stub.get_catalog(GetCatalogRequest {}).await.unwrap().into_inner().revision
+    catalog(stub).await.revision
 }
 
 /// Returns all movies in listing order.
@@ -150,7 +120,7 @@ async fn list(stub: &mut Stub) -> Vec<Movie> {
     }
 }
 
-/// Waits until a node shows a movie.
+/// Waits until a node has a movie.
 async fn wait_for(stub: &mut Stub, id: &str) {
     let shown = async {
         while stub.get_movie(GetMovieRequest { id: id.into() }).await.is_err() {
@@ -165,28 +135,28 @@ async fn watch(stub: &mut Stub, from: i64) -> Result<Streaming<WatchMoviesRespon
     stub.watch_movies(request).await.map(tonic::Response::into_inner)
 }
 
-/// Returns the changes from the store's first revision to `to`: each has the revision after the one before.
+/// Returns the changes up to revision `to`, and checks that their revisions are consecutive from 1.
 async fn history(stub: &mut Stub, to: i64) -> Vec<Event> {
     let mut watch = watch(stub, 0).await.unwrap();
     let mut events = Vec::new();
     for expected in 1..=to {
-        let told = watch.message().await.unwrap().unwrap();
-        assert_eq!(told.revision, expected);
-        events.push(told.event.unwrap());
+        let message = watch.message().await.unwrap().unwrap();
+        assert_eq!(message.revision, expected);
+        events.push(message.event.unwrap());
     }
     let end = watch.message().await.unwrap().unwrap();
     assert_eq!((end.revision, end.event), (to, Some(Event::CaughtUp(true))));
     events
 }
 
-/// Returns the movies that the changes up to `to` lead to, by their ids.
+/// Returns the movies that result from the changes up to revision `to`, by id.
 async fn followed(stub: &mut Stub, to: i64) -> HashMap<String, Movie> {
     let mut movies = HashMap::new();
     for event in history(stub, to).await {
         match event {
             Event::Upserted(movie) => drop(movies.insert(movie.id.clone(), movie)),
             Event::DeletedId(id) => drop(movies.remove(&id).unwrap()),
-            Event::CaughtUp(_) => panic!("told twice"),
+            Event::CaughtUp(_) => panic!("caught up twice"),
         }
     }
     movies

@@ -1,4 +1,4 @@
-//! Stores of earlier versions of the service.
+//! Migration of stores of earlier versions.
 
 use std::fmt::Write;
 
@@ -9,15 +9,16 @@ use prost::Message;
 use rusqlite::Connection;
 use sha2::{Digest, Sha384};
 
-use super::cluster::{Cluster, Replication, shared};
-use super::{Kept, Stub, create, list, movie, stub};
+use super::postgres::cluster::{Cluster, Replication, shared};
+use super::{TestStore, list};
+use crate::support::catalog::{Stub, create, movie, stub};
 
 super::on_each_store!(
-    a_store_of_the_first_version_gets_its_history_when_it_is_opened,
-    the_first_version_cannot_write_to_a_store_that_has_a_history,
+    a_store_of_the_first_version_is_migrated_when_it_is_opened,
+    the_first_version_cannot_write_to_a_migrated_store,
 );
 
-/// Runs statements in a store, all or none of them.
+/// Runs statements in one transaction.
 fn execute(url: &str, statements: &str) -> Result<(), String> {
     match url.strip_prefix("sqlite:") {
         Some(path) => {
@@ -29,7 +30,7 @@ fn execute(url: &str, statements: &str) -> Result<(), String> {
     }
 }
 
-/// Returns bytes as the SQL of a store has them.
+/// Returns the SQL literal of bytes.
 fn literal(url: &str, bytes: &[u8]) -> String {
     let mut digits = String::new();
     for byte in bytes {
@@ -38,7 +39,7 @@ fn literal(url: &str, bytes: &[u8]) -> String {
     if url.starts_with("sqlite:") { format!("x'{digits}'") } else { format!("'\\x{digits}'") }
 }
 
-/// Returns the statements by which the first version of the service creates its tables.
+/// Returns the statements with which the first version of the service creates its tables.
 fn first_version(url: &str) -> String {
     let (schema, bytes) = if url.starts_with("sqlite:") {
         (include_str!("../../../migrations/sqlite/1_catalogue.sql"), "BLOB")
@@ -56,7 +57,7 @@ fn first_version(url: &str) -> String {
     )
 }
 
-/// Returns the statements by which the first version of the service adds a movie.
+/// Returns the statements with which the first version of the service creates a movie.
 fn first_version_of_write(url: &str, revision: usize, movie: &Movie) -> String {
     let (id, bytes) = (&movie.id, literal(url, &movie.encode_to_vec()));
     format!(
@@ -66,7 +67,7 @@ fn first_version_of_write(url: &str, revision: usize, movie: &Movie) -> String {
     )
 }
 
-/// Returns the ids and the resume tokens that a watch sends from a start to the end of what there is.
+/// Returns the ids that a watch sends until it has caught up, and the resume token.
 async fn changes(client: &mut Stub, start: Start) -> (Vec<String>, String) {
     let request = WatchMoviesRequest { start: Some(start) };
     let mut watch = client.watch_movies(request).await.unwrap().into_inner();
@@ -81,13 +82,13 @@ async fn changes(client: &mut Stub, start: Start) -> (Vec<String>, String) {
     }
 }
 
-async fn a_store_of_the_first_version_gets_its_history_when_it_is_opened(kept: &Kept) {
-    execute(&kept.url, &first_version(&kept.url)).unwrap();
+async fn a_store_of_the_first_version_is_migrated_when_it_is_opened(store: &TestStore) {
+    execute(&store.url, &first_version(&store.url)).unwrap();
     for revision in 1..=3 {
         let movie = movie(&revision.to_string(), "first");
-        execute(&kept.url, &first_version_of_write(&kept.url, revision, &movie)).unwrap();
+        execute(&store.url, &first_version_of_write(&store.url, revision, &movie)).unwrap();
     }
-    let mut service = kept.start();
+    let mut service = store.start();
     let mut client = stub(&service).await;
     let ids: Vec<_> = list(&mut client).await.into_iter().map(|movie| movie.id).collect();
     assert_eq!(ids, ["1", "2", "3"]);
@@ -95,17 +96,17 @@ async fn a_store_of_the_first_version_gets_its_history_when_it_is_opened(kept: &
     assert_eq!(ids, ["1", "2", "3"]);
     create(&mut client, movie("4", "later")).await.unwrap();
     service.end().await;
-    let service = kept.start();
+    let service = store.start();
     let mut client = stub(&service).await;
     assert_eq!(changes(&mut client, Start::ResumeToken(token)).await.0, ["4"]);
 }
 
-async fn the_first_version_cannot_write_to_a_store_that_has_a_history(kept: &Kept) {
-    let service = kept.start();
+async fn the_first_version_cannot_write_to_a_migrated_store(store: &TestStore) {
+    let service = store.start();
     let mut client = stub(&service).await;
     create(&mut client, movie("1", "movie")).await.unwrap();
     let refused =
-        execute(&kept.url, &first_version_of_write(&kept.url, 2, &movie("2", "movie"))).unwrap_err();
+        execute(&store.url, &first_version_of_write(&store.url, 2, &movie("2", "movie"))).unwrap_err();
     let refused = refused.to_lowercase().replace('-', " ");
     assert!(refused.contains("not null") && refused.contains("chain"), "{refused}");
     create(&mut client, movie("2", "movie")).await.unwrap();
@@ -113,12 +114,12 @@ async fn the_first_version_cannot_write_to_a_store_that_has_a_history(kept: &Kep
 }
 
 #[test]
-fn a_standby_with_the_schema_of_the_first_version_is_refused_by_name() {
+fn a_standby_with_an_outdated_schema_is_refused() {
     let Some(primary) = Cluster::start() else { return };
     let url = primary.database();
     primary.sql(&url, &first_version(&url));
     let standby = primary.standby(Replication::Asynchronous);
-    let line = Kept::at(url.replace(&primary.address(), &standby.address())).refused();
+    let line = TestStore::at(url.replace(&primary.address(), &standby.address())).refused();
     assert!(line.contains("standby") || line.contains("read-only"), "{line}");
     assert!(line.contains("schema"), "{line}");
 }

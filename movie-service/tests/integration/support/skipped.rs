@@ -21,7 +21,7 @@ pub(crate) fn skip(missing: &'static str) {
 fn list() {
     let skipped = SKIPPED.lock().unwrap_or_else(PoisonError::into_inner);
     for (missing, tests) in &*skipped {
-        // A write that fails has nobody to be reported to.
+        // There is no other place to report an error.
         let _ = writeln!(io::stderr(), "skipped {} tests, {missing}:", tests.len());
         for test in tests {
             let _ = writeln!(io::stderr(), "    {test}");
@@ -35,17 +35,18 @@ mod tests {
 
     #[test]
     #[ignore = "the next test runs it in a process of its own"]
-    fn a_test_that_lacks_something() {
+    fn a_skipped_test() {
         super::skip("a unicorn is missing");
     }
 
     #[test]
-    fn skipped_tests_are_listed_after_the_result_with_what_is_missing() {
+    fn skipped_tests_are_listed_after_the_result() {
         let mut run = Command::new(env::current_exe().unwrap());
-        run.args(["--exact", "--ignored", "support::skipped::tests::a_test_that_lacks_something"]);
+        run.args(["--exact", "--ignored", "support::skipped::tests::a_skipped_test"]);
         let output = run.output().unwrap();
         let listed = String::from_utf8(output.stderr).unwrap();
-        let expected = "skipped 1 tests, a unicorn is missing:\n    support::skipped::tests::a_test_that_lacks_something\n";
+        let expected =
+            "skipped 1 tests, a unicorn is missing:\n    support::skipped::tests::a_skipped_test\n";
         assert!(output.status.success() && listed.ends_with(expected), "{listed}");
     }
 }

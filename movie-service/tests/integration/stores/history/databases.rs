@@ -1,43 +1,43 @@
-//! PostgreSQL: the name of a database leads to a copy, as after a restore beside the original.
+//! PostgreSQL: a database is replaced by a copy of the same name, as after a restore.
 
 use movie_proto::catalog::v1::Movie;
 use tonic::Status;
 
 use super::*;
-use crate::stores::cluster::shared;
 use crate::stores::postgres;
+use crate::stores::postgres::cluster::shared;
 
-/// Starts a node, and has its URL lead to a copy of the database with so many other changes.
+/// Starts a node, and replaces its database by a copy with `added` other changes.
 async fn replace(added: usize) -> Option<(Node, Other)> {
-    let kept = postgres()?;
+    let store = postgres()?;
     let cluster = shared().unwrap();
-    let mut node = Node::start(&kept).await;
-    let copy = Kept::at(cluster.copy(&kept.url));
+    let mut node = Node::start(&store).await;
+    let copy = TestStore::at(cluster.copy(&store.url));
     node.write_lost().await;
     let other = write_other(&copy, added).await;
-    cluster.exchange(&kept.url, &copy.url);
+    cluster.exchange(&store.url, &copy.url);
     Some((node, other))
 }
 
 #[tokio::test]
-async fn a_copy_with_as_many_changes_is_noticed() {
+async fn a_copy_with_the_same_number_of_changes_is_detected() {
     let Some((node, other)) = replace(LOST).await else { return };
     node.assert_serves(&other).await;
 }
 
 #[tokio::test]
-async fn a_copy_with_more_changes_is_noticed() {
+async fn a_copy_with_more_changes_is_detected() {
     let Some((node, other)) = replace(LOST + 1).await else { return };
     node.assert_serves(&other).await;
 }
 
 #[tokio::test]
-async fn a_copy_with_fewer_changes_is_noticed() {
+async fn a_copy_with_fewer_changes_is_detected() {
     let Some((node, other)) = replace(LOST - 2).await else { return };
     node.assert_serves(&other).await;
 }
 
-/// Repeats a write as long as the store cannot be used.
+/// Repeats a write while the store is unavailable.
 async fn once_available(write: impl AsyncFn() -> Result<Movie, Status>) -> Result<Movie, Status> {
     loop {
         match write().await {
@@ -48,10 +48,10 @@ async fn once_available(write: impl AsyncFn() -> Result<Movie, Status>) -> Resul
 }
 
 #[tokio::test]
-async fn a_write_that_comes_before_any_look_is_made_to_the_copy() {
+async fn a_write_before_the_follower_looks_goes_to_the_copy() {
     let Some((node, other)) = replace(LOST).await else { return };
     let client = node.client.clone();
-    // Nothing else is asked first, so that these find the store as the node knows it.
+    // No call before these, so that they find the store as the node knows it.
     let [lost, exists, made] = [movie("lost-0", "back"), movie("new-0", "mine"), movie("made", "made")];
     let (lost, exists, made) = tokio::join!(
         once_available(async || update(&mut client.clone(), lost.clone()).await),

@@ -1,5 +1,4 @@
-//! Another history takes the place of the one that a running service knows: the service never goes on as if it were the
-//! same one, and everybody is told.
+//! The store of a running service is replaced by one with another history. The service detects it, and tells its callers.
 
 mod databases;
 mod files;
@@ -13,33 +12,35 @@ use movie_proto::catalog::v1::{ListMoviesRequest, Movie, WatchMoviesRequest, Wat
 use tokio::time::{sleep, timeout};
 use tonic::{Code, Status, Streaming};
 
-use super::{Kept, Stub, TIMEOUT, create, delete, import, list, movie, reason, stub, update};
-use crate::metrics::{self, with_metrics};
-use crate::process::Service;
+use super::{TIMEOUT, TestStore, list, reason};
+use crate::support::catalog::{Stub, create, delete, import, movie, stub, update};
+use crate::support::metrics;
+use crate::support::metrics::with_metrics;
+use crate::support::process::Service;
 
-/// How many movies both histories begin with, and how many changes the one has that is lost.
+/// Number of changes that both histories have, and of changes that only the lost history has.
 const COMMON: usize = 20;
 const LOST: usize = 5;
 
-/// A running service, and what its callers know from before its history changed.
+/// A running service, and what its callers have from before the replacement.
 struct Node {
     service: Service,
     pages: SocketAddr,
     client: Stub,
     /// All movies.
     known: Vec<Movie>,
-    /// A watch that was sent all changes.
+    /// A watch that has received all changes.
     watch: Streaming<WatchMoviesResponse>,
-    /// The resume tokens that came with them: that of each revision, from 1.
+    /// The resume token of each revision, from 1.
     resume_tokens: Vec<String>,
-    /// The second page of a list.
+    /// The request for the second page of a list.
     page: ListMoviesRequest,
 }
 
-/// Movies of another history, which begins like that of the node.
+/// Another history, with the same first changes.
 struct Other {
     movies: Vec<Movie>,
-    /// How many changes it has after the common ones.
+    /// Number of changes after the common ones.
     added: usize,
 }
 
@@ -48,9 +49,9 @@ fn movies(name: &str, count: usize) -> impl Iterator<Item = Movie> {
 }
 
 impl Node {
-    /// Starts a service over an empty store, and writes what both histories have in common.
-    async fn start(kept: &Kept) -> Self {
-        let mut command = with_metrics(kept.url.as_ref());
+    /// Starts a service over an empty store, and writes the common changes.
+    async fn start(store: &TestStore) -> Self {
+        let mut command = with_metrics(store.url.as_ref());
         let (service, pages) = metrics::run(command.arg("--allow-anonymous-writes"));
         let mut client = stub(&service).await;
         import(&mut client, movies("common", COMMON).collect()).await.unwrap();
@@ -63,7 +64,7 @@ impl Node {
         node
     }
 
-    /// Writes what the other history does not have.
+    /// Writes the changes that will be lost.
     async fn write_lost(&mut self) {
         for movie in movies("lost", LOST) {
             create(&mut self.client, movie).await.unwrap();
@@ -84,7 +85,7 @@ impl Node {
         }
     }
 
-    /// Waits until the node serves these movies; until then, it serves those that it knew.
+    /// Waits until the node serves these movies. Until then, it must serve the previous ones.
     async fn wait_for(&mut self, movies: &[Movie]) {
         let served = async {
             loop {
@@ -99,7 +100,7 @@ impl Node {
         timeout(TIMEOUT, served).await.expect("the node does not serve the movies of the store");
     }
 
-    /// Begins a watch that has to fail; returns how.
+    /// Begins a watch that must fail; returns its code and reason.
     async fn refused(&mut self, start: Start) -> (Code, String) {
         let request = WatchMoviesRequest { start: Some(start) };
         let status = match self.client.watch_movies(request).await {
@@ -109,7 +110,7 @@ impl Node {
         failure(&status)
     }
 
-    /// Checks that the node serves another history, and that it says so, whatever a caller has from before.
+    /// Checks that the node serves the other history, and reports the change to callers with tokens from before.
     async fn assert_serves(mut self, other: &Other) {
         self.wait_for(&other.movies).await;
         let changed = (Code::OutOfRange, "HISTORY_CHANGED".to_owned());
@@ -123,7 +124,7 @@ impl Node {
         let expired = self.client.list_movies(self.page.clone()).await.unwrap_err();
         assert_eq!(reason(&expired), "PAGE_TOKEN_EXPIRED", "{expired}");
 
-        // No write reaches a movie that is not there, or that is another one.
+        // Writes see the movies of the other history.
         let lost = update(&mut self.client, movie("lost-0", "back")).await.unwrap_err();
         assert_eq!(reason(&lost), "MOVIE_NOT_FOUND", "{lost}");
         let lost = delete(&mut self.client, "lost-1").await.unwrap_err();
@@ -138,13 +139,13 @@ impl Node {
         let reloads = r#"movie_service_store_reloads_total{reason="history_changed"} 1"#;
         metrics::assert_shows(self.pages, &[reloads]).await;
         let log = self.service.end().await;
-        let lines: Vec<_> = log.iter().filter(|line| line.contains("history")).collect();
+        let lines: Vec<_> = log.iter().filter(|line| line.contains("another history")).collect();
         assert!(lines.len() == 1 && lines[0].contains("ERROR"), "{log:#?}");
         let differ = format!(" {} movies", LOST + other.added);
         assert!(lines[0].contains(&differ), "{differ:?} is not in {}", lines[0]);
     }
 
-    /// Checks that the new history goes on from what it has in common with the old one.
+    /// Checks that a watch can be resumed from the common changes.
     async fn assert_continues(&mut self, other: &Other) {
         let last = create(&mut self.client, movie("last", "last")).await.unwrap();
         let common = Start::ResumeToken(self.resume_tokens[COMMON - 1].clone());
@@ -159,8 +160,8 @@ impl Node {
     }
 }
 
-/// Writes what the other history has of its own into a copy of the store, by a service that ends then.
-async fn write_other(copy: &Kept, added: usize) -> Other {
+/// Writes the changes of the other history into a copy of the store.
+async fn write_other(copy: &TestStore, added: usize) -> Other {
     let mut service = copy.start();
     let mut client = stub(&service).await;
     for movie in movies("new", added) {

@@ -1,0 +1,7 @@
+//! Connections and the service itself, from their start to their end.
+
+mod aging;
+mod drain;
+mod goaway;
+mod unix_socket;
+mod workers;

@@ -1,0 +1,84 @@
+//! Logs.
+
+use movie_proto::MovieId;
+use serde_json::Value;
+
+use crate::support::databases::database;
+use crate::support::h2_client::{Call, Client};
+use crate::support::process::{Service, command};
+
+/// Returns a call of an unknown RPC.
+fn no_such_call() -> Call {
+    Call::new("/Movie/NoSuchCall", b"")
+}
+
+#[tokio::test]
+async fn a_failed_call_is_logged_in_one_line_with_method_code_reason_and_peer() {
+    let mut service = Service::start("movies.json");
+    Client::connect(service.address).await.call(&no_such_call()).await.unwrap();
+    let line = service.log_until("code=\"UNIMPLEMENTED\"").pop().unwrap();
+    assert!(line.contains(" INFO call ended method=\"other\" "), "{line}");
+    for part in ["latency_ms=", "peer=127.0.0.1:", "reason="] {
+        assert!(line.contains(part), "{part:?} is missing: {line}");
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_succeeds_is_logged_at_debug() {
+    let mut command = command(&database("movies.json"));
+    command.args(["--log", "movie_service=debug"]);
+    let mut service = Service::run(&mut command);
+    service.stub().await.get_movie_by_id(MovieId { id: "1".into() }).await.unwrap();
+    let line = service.log_until("call ended").pop().unwrap();
+    assert!(line.contains("DEBUG call ended method=\"Movie/GetMovieByID\" code=\"OK\""), "{line}");
+}
+
+#[tokio::test]
+async fn log_lines_are_json_objects_unless_standard_error_is_a_terminal() {
+    for flags in [&["--log-format", "json"], &["--log-format", "auto"]] {
+        let mut service = Service::run(command(&database("movies.json")).args(flags));
+        Client::connect(service.address).await.call(&no_such_call()).await.unwrap();
+        let lines = service.log_until("UNIMPLEMENTED");
+        let start: Value = serde_json::from_str(&service.start_line).unwrap();
+        assert!(start["message"].as_str().unwrap().starts_with("serving 7 movies from "), "{start}");
+        assert_eq!(start["level"], "INFO");
+        let call: Value = serde_json::from_str(lines.last().unwrap()).unwrap();
+        assert_eq!(
+            (&call["message"], &call["code"]),
+            (&"call ended".into(), &"UNIMPLEMENTED".into()),
+            "{call}"
+        );
+        assert!(call["latency_ms"].is_number() && call["timestamp"].is_string(), "{call}");
+    }
+}
+
+#[test]
+fn invalid_directives_in_rust_log_are_named_in_warnings() {
+    let mut command = command(&database("movies.json"));
+    command.env("RUST_LOG", "verbose,h2=loud");
+    let service = Service::run(&mut command);
+    let early = service.early_lines.concat();
+    for part in ["WARN `verbose` in the log levels", "WARN ignored `h2=loud` in the log levels"] {
+        assert!(early.contains(part), "{part:?} is missing: {early}");
+    }
+}
+
+#[test]
+fn the_flag_takes_precedence_over_rust_log() {
+    let mut command = command(&database("movies.json"));
+    command.env("RUST_LOG", "off").args(["--log", "info"]);
+    assert!(Service::run(&mut command).start_line.contains("INFO serving 7 movies"));
+}
+
+#[tokio::test]
+async fn repeated_log_lines_are_suppressed_and_counted() {
+    const CALLS: usize = 500;
+    let mut service = Service::start("movies.json");
+    let mut peer = Client::connect(service.address).await;
+    for _ in 0..CALLS {
+        peer.call(&no_such_call()).await.unwrap();
+    }
+    let lines = service.log_until("suppressed=");
+    let calls = lines.iter().filter(|line| line.contains("call ended")).count();
+    assert!(calls < CALLS / 2, "{calls} lines for {CALLS} calls");
+}

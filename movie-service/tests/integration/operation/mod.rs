@@ -1,0 +1,8 @@
+//! The service as its operators see it: the command line, logs, metrics, traces and reloads.
+
+mod command_line;
+mod found;
+mod logs;
+mod metrics;
+mod reload;
+mod traces;

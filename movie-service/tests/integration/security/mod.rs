@@ -1,0 +1,4 @@
+//! Who may call, and how connections are encrypted.
+
+mod access;
+mod tls;
