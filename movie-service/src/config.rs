@@ -20,7 +20,7 @@ use crate::server::accept::tls::TlsFiles;
 use crate::server::call::dispatch::Offers;
 use crate::server::call::grpc_web::{InvalidOrigin, Origin};
 use crate::server::limits::{Limits, parse_duration};
-use crate::store::sql::{PostgresUrl, Source};
+use crate::store::sql::{PostgresUrl, SqlSource};
 use crate::telemetry::log::LogFormat;
 
 /// Serves a movie database over gRPC.
@@ -165,7 +165,7 @@ pub enum Database {
     /// A JSON file.
     Json(PathBuf),
     /// A store.
-    Sql(Source),
+    Sql(SqlSource),
 }
 
 impl FromStr for Database {
@@ -180,11 +180,11 @@ impl FromStr for Database {
                         .into(),
                 ),
                 path if path.contains('?') => Err("expected a path without options after `?`".into()),
-                path => Ok(Self::Sql(Source::Sqlite(path.into()))),
+                path => Ok(Self::Sql(SqlSource::Sqlite(path.into()))),
             },
             Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
                 let url = text.parse::<PostgresUrl>().map_err(|error| error.to_string())?;
-                Ok(Self::Sql(Source::Postgres(Box::new(url))))
+                Ok(Self::Sql(SqlSource::Postgres(Box::new(url))))
             }
             Some((scheme, rest)) if rest.starts_with("//") => Err(format!(
                 "`{scheme}` databases are not supported, expected a JSON file, sqlite:PATH or postgres://…"

@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::catalogue::{Record, Snapshot};
 use crate::config::Database;
 use crate::store::json;
-use crate::store::sql::{self, Source};
+use crate::store::sql::{self, SqlSource};
 use crate::store::{Command, Imported, Outcome, Store};
 use crate::telemetry::store_metrics::StoreMetrics;
 use crate::text::Quoted;
@@ -111,7 +111,7 @@ pub fn export(database: &Database, output: Option<&Path>) -> anyhow::Result<()> 
     write_all().with_context(|| format!("write {}", path.display()))
 }
 
-fn store(database: &Database) -> anyhow::Result<&Source> {
+fn store(database: &Database) -> anyhow::Result<&SqlSource> {
     match database {
         Database::Sql(source) => Ok(source),
         Database::Json(path) => {

@@ -17,7 +17,7 @@ use movie_service::server::accept::tls::{Tls, TlsFiles};
 use movie_service::server::serve::Server;
 use movie_service::store::Store;
 use movie_service::store::json;
-use movie_service::store::sql::Source;
+use movie_service::store::sql::SqlSource;
 use movie_service::telemetry::store_metrics::StoreMetrics;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -116,7 +116,7 @@ impl SharedStore {
     /// Creates an empty store whose change log has this capacity.
     pub(crate) fn with_change_log(changes: usize) -> Self {
         let dir = Arc::new(tempfile::tempdir().unwrap());
-        let source = Source::Sqlite(dir.path().join("movies.db"));
+        let source = SqlSource::Sqlite(dir.path().join("movies.db"));
         let opened = wait(async move { Store::open(&source, changes, StoreMetrics::default()).await });
         let (store, catalogue) = opened.unwrap();
         Self { store, catalogue, _dir: dir }

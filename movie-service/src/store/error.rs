@@ -1,4 +1,4 @@
-//! Why a store cannot be used.
+//! Errors of a store.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,13 +9,13 @@ use crate::store::command::WriteError;
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The file is used by another service.
+    /// Another service has locked the file.
     #[error("`{}` is in use by another service; stop that first, or choose another file", .0.display())]
     InUse(PathBuf),
-    /// The file has several names, and `SQLite` keeps its write-ahead log beside one of them.
+    /// The file has several hard links. `SQLite` keeps the write-ahead log beside one of the names.
     #[error(
-        "`{}` has more than one hard link, by which two services could write to it; remove the others, or choose another \
-         file", .0.display()
+        "`{}` has more than one hard link, so two services could write to it; remove the other links, or choose \
+         another file", .0.display()
     )]
     HardLinks(PathBuf),
     /// The file cannot be opened.
@@ -23,77 +23,80 @@ pub enum StoreError {
     Open {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// No host can be connected to.
+    /// No host can be reached, with the reason for each.
     #[error("cannot connect to {0}")]
     Connect(String),
-    /// The schema was made by a later version.
-    #[error("the store was made by a later version of the service; use that version")]
+    /// The schema is of a later version of the service.
+    #[error("the store was created or upgraded by a later version of the service; use that version")]
     Newer,
-    /// The schema is an earlier version's, and cannot be brought up to date here.
+    /// The schema is of an earlier version of the service, and cannot be upgraded on a read-only host.
     #[error(
-        "the store has the schema of an earlier version of the service, and is read-only here; start this version once on \
-         a host that takes writes"
+        "the store has the schema of an earlier version of the service, and this host is read-only; start this version \
+         once on a writable host"
     )]
     Older,
     /// The database does not encode text as UTF-8.
     #[error("the database has the encoding {0}, expected UTF8; create it with ENCODING 'UTF8'")]
     Encoding(String),
-    /// It is not a store of movies, or is damaged.
+    /// The database is not a store of movies, or is damaged.
     #[error("the store is damaged: {0}; restore it from a backup")]
     Damaged(String),
-    /// Two transactions were in each other's way; it can be tried again.
-    #[error("another writer was faster")]
+    /// The transaction conflicts with another one. It can be retried.
+    #[error("the transaction conflicts with another writer")]
     Conflict,
-    /// Another writer holds a lock for too long.
+    /// Another writer has held a lock for too long.
     #[error("another writer keeps the store locked")]
     Locked,
-    /// The changes that are asked for are no longer kept.
+    /// The requested changes are no longer kept.
     #[error("the changes since revision {0} are no longer kept")]
     Compacted(Revision),
-    /// It takes no writes.
-    #[error("the store takes no writes, as a standby does")]
+    /// The host is read-only.
+    #[error("the store is read-only, such as a standby")]
     ReadOnly,
-    /// A standby lacks changes that the service has seen.
-    #[error("the standby is at revision {at}, and the service has seen {known}; waiting for it to catch up")]
+    /// A standby lacks changes that the service has applied.
+    #[error("the standby is at revision {at}, behind the service at {known}; waiting for it to catch up")]
     StandbyBehind {
-        /// Where the standby is.
+        /// The revision of the standby.
         at: Revision,
-        /// Where the service is.
+        /// The revision of the catalogue.
         known: Revision,
     },
-    /// A statement has values that the database cannot hold.
-    #[error("the store cannot hold what was to be written: {0}")]
+    /// The database rejects a value of a statement.
+    #[error("the store rejected the write: {0}")]
     Rejected(String),
-    /// There is no room for more.
+    /// The disk is full.
     #[error("the disk of the store is full: {0}")]
     Full(String),
     /// The last poll failed, so nothing was attempted.
     #[error("the store is unavailable: {0}")]
     Unavailable(String),
-    /// It does not answer in time.
-    #[error("the store does not answer in time")]
-    Late,
+    /// The store did not answer in time.
+    #[error("the store did not answer in time")]
+    TimedOut,
+    /// No connection is open, or no lock is held.
+    #[error("there is no connection to the store")]
+    NotConnected,
     /// The thread of the store could not be started.
     #[error("cannot start a thread for the store")]
     Thread(#[source] io::Error),
-    /// Something else failed, which may pass.
+    /// Another failure, which may be temporary.
     #[error("the store failed: {0}")]
     Failed(String),
 }
 
 impl StoreError {
-    /// Returns whether a COMMIT that failed in this way changed nothing. After any other failure, the outcome is unknown.
+    /// Returns whether a COMMIT that failed with this error changed nothing. After any other error, the outcome is unknown.
     #[must_use]
-    pub fn has_undone(&self) -> bool {
+    pub fn is_rolled_back(&self) -> bool {
         // The commit record is written last, so these failures leave no effect.
         matches!(self, Self::Conflict | Self::Full(_) | Self::Rejected(_))
     }
 
-    /// Returns whether a failed write shows that the store takes no writes at all. Read-only and timeout errors
-    /// are excluded, because the follower detects them.
+    /// Returns whether a failed write shows that the store accepts no writes at all. Read-only and timeout errors are
+    /// excluded, because the follower detects them.
     #[must_use]
     pub fn is_outage(&self) -> bool {
         match self {
@@ -102,7 +105,8 @@ impl StoreError {
             | Self::ReadOnly
             | Self::Rejected(_)
             | Self::Unavailable(_)
-            | Self::Late => false,
+            | Self::TimedOut
+            | Self::NotConnected => false,
             Self::InUse(_)
             | Self::HardLinks(_)
             | Self::Open { .. }
@@ -119,16 +123,17 @@ impl StoreError {
         }
     }
 
-    /// Returns the error for callers whose write failed in this way. It names no internals.
+    /// Returns the error for callers whose write failed with this error. It exposes no internals.
     #[must_use]
-    pub fn refusal(&self) -> WriteError {
+    pub fn to_write_error(&self) -> WriteError {
         let why = match self {
             Self::ReadOnly | Self::Older => return WriteError::StoreReadOnly,
             Self::Rejected(_) => return WriteError::Rejected,
-            Self::Conflict => "too many others write at the same time",
+            Self::Conflict => "too many transactions conflict",
             Self::Locked => "it is locked",
             Self::Full(_) => "its disk is full",
-            Self::Damaged(_) | Self::Newer | Self::Encoding(_) => "it is damaged",
+            Self::Damaged(_) => "it is damaged",
+            Self::Newer | Self::Encoding(_) => "this version of the service cannot use it",
             Self::Failed(_) => "it failed",
             Self::Connect(_)
             | Self::InUse(_)
@@ -137,9 +142,34 @@ impl StoreError {
             | Self::Compacted(_)
             | Self::StandbyBehind { .. }
             | Self::Unavailable(_)
-            | Self::Late
+            | Self::TimedOut
+            | Self::NotConnected
             | Self::Thread(_) => "it does not answer",
         };
         WriteError::Unavailable(why.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn callers_are_told_that_a_store_is_damaged_only_if_it_is() {
+        let reason = |error: StoreError| {
+            let WriteError::Unavailable(reason) = error.to_write_error() else { panic!("{error:?}") };
+            reason
+        };
+        assert_eq!(reason(StoreError::Damaged("page 7".into())), "it is damaged");
+        for unusable in [StoreError::Newer, StoreError::Encoding("LATIN1".into())] {
+            assert_eq!(reason(unusable), "this version of the service cannot use it");
+        }
+    }
+
+    #[test]
+    fn a_missing_connection_is_not_a_timeout() {
+        assert_eq!(StoreError::TimedOut.to_string(), "the store did not answer in time");
+        assert_eq!(StoreError::NotConnected.to_string(), "there is no connection to the store");
+        assert_eq!(StoreError::TimedOut.to_write_error(), StoreError::NotConnected.to_write_error());
     }
 }

@@ -1,4 +1,4 @@
-//! The follower: looks at a store for commits of others, and for whether it can be used.
+//! The follower: polls the store for commits of other nodes and for its availability.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -6,92 +6,88 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 use tokio::time::{self, MissedTickBehavior, timeout};
 
-use crate::store::engine::Engine;
+use crate::store::engine::{Engine, POLL_TIMEOUT};
 use crate::store::error::StoreError;
 use crate::store::replica::Replica;
-use crate::store::status::Access;
+use crate::store::status::AccessMode;
 use crate::text::in_one_line;
 
-/// How long a look may take: a database that does not answer in this time is unavailable.
-pub(super) const LOOK_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How often an unavailable store is tried again.
-const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// How often an unavailable store is polled.
+const UNAVAILABLE_POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// How often to search for a writable host while connected to a read-only one, and the timeout of a search.
-const SEARCH_INTERVAL: Duration = Duration::from_secs(1);
-const SEARCH_TIMEOUT: Duration = Duration::from_secs(20);
+const HOST_SEARCH_INTERVAL: Duration = Duration::from_secs(1);
+const HOST_SEARCH_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How long a standby may be behind what the service has seen before that counts as lost.
-const STANDBY_LAG: Duration = Duration::from_secs(5);
+/// How long a standby may lag behind the catalogue before the missing changes count as lost.
+const MAX_STANDBY_LAG: Duration = Duration::from_secs(5);
 
 /// The follower of a store.
 pub(super) struct Follower<E> {
     pub(super) replica: Rc<Replica>,
     pub(super) engine: Rc<Mutex<E>>,
-    /// Since when a standby is behind the catalogue.
+    /// When a standby was first found behind the catalogue; `None` if it is not behind.
     pub(super) behind_since: Option<Instant>,
 }
 
 impl<E: Engine> Follower<E> {
     /// Polls the store forever.
     pub(super) async fn run(mut self) {
-        let mut looks = time::interval(E::LOOK_INTERVAL);
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut next_search = Instant::now() + SEARCH_INTERVAL;
+        let mut polls = time::interval(E::POLL_INTERVAL);
+        polls.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next_search = Instant::now() + HOST_SEARCH_INTERVAL;
         loop {
-            looks.tick().await;
-            let looked = self.look().await;
-            match looked {
-                Ok(Access::ReadWrite) => {}
-                Ok(Access::ReadOnly) => {
+            polls.tick().await;
+            match self.poll().await {
+                Ok(AccessMode::ReadWrite) => {}
+                Ok(AccessMode::ReadOnly) => {
                     let now = Instant::now();
                     if now >= next_search {
                         // An error says nothing new: the status is read-only already.
-                        let _ = timeout(SEARCH_TIMEOUT, self.engine.lock().await.find_writable()).await;
+                        let _ = timeout(HOST_SEARCH_TIMEOUT, self.engine.lock().await.find_writable()).await;
                         // The follower stands still during a search, so wait at least four times as long as the
                         // search took.
-                        next_search = Instant::now() + SEARCH_INTERVAL.max(now.elapsed() * 4);
+                        next_search = Instant::now() + HOST_SEARCH_INTERVAL.max(now.elapsed() * 4);
                     }
                 }
-                Err(_) => looks.reset_after(RETRY_INTERVAL),
+                Err(_) => polls.reset_after(UNAVAILABLE_POLL_INTERVAL),
             }
         }
     }
 
-    /// Polls once and reports the result to the status.
-    pub(super) async fn look(&mut self) -> Result<Access, StoreError> {
+    /// Polls once, applies new commits to the catalogue, and reports the outcome to the status.
+    pub(super) async fn poll(&mut self) -> Result<AccessMode, StoreError> {
         let engine = self.engine.clone();
         let mut engine = engine.lock().await;
-        let was_available = self.replica.status.last_look().is_ok();
-        let mut looked = self.look_with(&mut engine).await;
-        if was_available && matches!(looked, Err(StoreError::Failed(_))) {
-            // A connection that was closed, by a pooler that restarts or an operator, is not an outage.
+        let was_available = self.replica.status.last_poll().is_ok();
+        let mut outcome = self.poll_once(&mut engine).await;
+        if was_available && matches!(outcome, Err(StoreError::Failed(_))) {
+            // A closed connection is not an outage: a pooler may have restarted, or an operator may have closed it.
             engine.disconnect();
-            looked = self.look_with(&mut engine).await;
+            outcome = self.poll_once(&mut engine).await;
         }
-        if !matches!(looked, Ok(_) | Err(StoreError::StandbyBehind { .. })) {
+        if !matches!(outcome, Ok(_) | Err(StoreError::StandbyBehind { .. })) {
             engine.disconnect();
         }
-        self.replica.status.looked(looked.as_ref().map_err(|error| in_one_line(error)).copied());
-        looked
+        self.replica.status.report_poll(outcome.as_ref().map_err(|error| in_one_line(error)).copied());
+        outcome
     }
 
-    async fn look_with(&mut self, engine: &mut E) -> Result<Access, StoreError> {
-        let look = timeout(LOOK_TIMEOUT, engine.look()).await.map_err(|_| StoreError::Late)??;
+    async fn poll_once(&mut self, engine: &mut E) -> Result<AccessMode, StoreError> {
+        let polled = timeout(POLL_TIMEOUT, engine.poll()).await.map_err(|_| StoreError::TimedOut)??;
         let known = self.replica.point();
-        self.replica.metrics.lag(look.head.revision.since(known.revision).unwrap_or_default());
-        if look.access == Access::ReadOnly && look.head.revision < known.revision {
-            // It may be about to receive what is missing, or to become a primary without it.
+        self.replica.metrics.lag(polled.head.revision.since(known.revision).unwrap_or_default());
+        if polled.mode == AccessMode::ReadOnly && polled.head.revision < known.revision {
+            // It may still receive the missing changes, or become a primary without them.
             let behind = *self.behind_since.get_or_insert_with(Instant::now);
-            if behind.elapsed() < STANDBY_LAG {
-                return Err(StoreError::StandbyBehind { at: look.head.revision, known: known.revision });
+            if behind.elapsed() < MAX_STANDBY_LAG {
+                return Err(StoreError::StandbyBehind { at: polled.head.revision, known: known.revision });
             }
         }
         self.behind_since = None;
-        if look.head != known {
+        if polled.head != known {
             self.replica.catch_up(engine).await?;
         }
-        Ok(look.access)
+        Ok(polled.mode)
     }
 }

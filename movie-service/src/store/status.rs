@@ -1,77 +1,77 @@
-//! Whether a store can be used.
+//! The status of a store: available, read-only or unavailable.
 
 use std::thread;
 
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-/// Whether a store can be used, as far as its tasks know.
+/// Status of a store, as far as its tasks know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreStatus {
-    /// It can be read and written.
+    /// The store can be read and written.
     Available,
-    /// It can be read and followed, and not written for now.
+    /// The store can be read and followed, but not written for now.
     ReadOnly,
-    /// It cannot be used, for this reason. The catalogue serves the last known movies.
+    /// The store cannot be used, for this reason. The catalogue serves the last known movies.
     Unavailable(String),
 }
 
 impl StoreStatus {
-    /// Returns whether it can be read.
+    /// Returns whether the store can be read.
     #[must_use]
     pub fn is_available(&self) -> bool {
         !matches!(self, Self::Unavailable(_))
     }
 }
 
-const READ_ONLY: &str = "the store is read-only: no host takes writes; reads and watches go on";
+const READ_ONLY: &str = "the store is read-only: no host accepts writes; reads and watches go on";
 
-/// What a look at a store found, or why it failed.
-pub(super) type Looked = Result<Access, String>;
+/// Outcome of a poll: the mode of the database, or why the poll failed.
+pub(super) type PollOutcome = Result<AccessMode, String>;
 
-/// What a database lets its users do.
+/// Whether a database accepts writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub(super) enum AccessMode {
     ReadWrite,
-    /// A hot standby, or a server that is set to be read only.
+    /// The host is a hot standby, or is configured as read-only.
     ReadOnly,
 }
 
-/// The status of a store, put together from what each of its tasks finds.
+/// Combines the reports of the tasks into the status of a store. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct StatusSender {
-    parts: watch::Sender<Parts>,
+    reports: watch::Sender<Reports>,
     status: watch::Sender<StoreStatus>,
 }
 
-/// Says that the store cannot be used if it is dropped by a panic, which ends the tasks.
+/// Reports the store as unavailable when it is dropped by a panic, which ends the tasks.
 pub(super) struct PanicReport(pub(super) StatusSender);
 
 impl Drop for PanicReport {
     fn drop(&mut self) {
         if thread::panicking() {
-            self.0.looked(Err("its thread ended by a fault of the service; start the service again".into()));
+            self.0.report_poll(Err("its thread panicked; restart the service".into()));
         }
     }
 }
 
-/// What the tasks found last.
+/// Latest reports of the tasks.
 #[derive(Clone, Debug)]
-struct Parts {
-    /// The follower.
-    looked: Looked,
-    /// The writer.
-    written: Result<(), String>,
+struct Reports {
+    /// Of the follower.
+    poll: PollOutcome,
+    /// Of the writer.
+    write: Result<(), String>,
 }
 
 impl StatusSender {
-    /// Begins with what the first look found.
-    pub(super) fn new(access: Access) -> Self {
-        if access == Access::ReadOnly {
+    /// Starts with the mode that the first poll found.
+    pub(super) fn new(mode: AccessMode) -> Self {
+        if mode == AccessMode::ReadOnly {
             warn!("{READ_ONLY}");
         }
-        let parts = Parts { looked: Ok(access), written: Ok(()) };
-        Self { status: watch::Sender::new(parts.status()), parts: watch::Sender::new(parts) }
+        let reports = Reports { poll: Ok(mode), write: Ok(()) };
+        Self { status: watch::Sender::new(reports.status()), reports: watch::Sender::new(reports) }
     }
 
     /// Returns a receiver of the status.
@@ -79,43 +79,45 @@ impl StatusSender {
         self.status.subscribe()
     }
 
-    /// Says what a look found.
-    pub(super) fn looked(&self, looked: Looked) {
-        self.update(|parts| parts.looked = looked);
+    /// Reports the outcome of a poll.
+    pub(super) fn report_poll(&self, outcome: PollOutcome) {
+        self.update(|reports| reports.poll = outcome);
     }
 
-    /// Says that all movies are loaded again. The caller logs the reason.
-    pub(super) fn reloading(&self) {
-        let why = "all movies are loaded again".to_owned();
-        self.parts.send_modify(|parts| parts.looked = Err(why.clone()));
+    /// Reports that all movies are being reloaded. The caller logs the reason.
+    pub(super) fn report_reload(&self) {
+        let why = "all movies are being reloaded".to_owned();
+        self.reports.send_modify(|reports| reports.poll = Err(why.clone()));
         self.status.send_replace(StoreStatus::Unavailable(why));
     }
 
-    /// Says whether the database took a write.
-    pub(super) fn written(&self, written: Result<(), String>) {
-        self.update(|parts| parts.written = written);
+    /// Reports whether the database accepted a write.
+    pub(super) fn report_write(&self, outcome: Result<(), String>) {
+        self.update(|reports| reports.write = outcome);
     }
 
-    /// Returns what the last look found.
-    pub(super) fn last_look(&self) -> Looked {
-        self.parts.borrow().looked.clone()
+    /// Returns the outcome of the last poll.
+    pub(super) fn last_poll(&self) -> PollOutcome {
+        self.reports.borrow().poll.clone()
     }
 
     /// Returns whether the last write failed.
-    pub(super) fn cannot_write(&self) -> bool {
-        self.parts.borrow().written.is_err()
+    pub(super) fn has_failed_write(&self) -> bool {
+        self.reports.borrow().write.is_err()
     }
 
-    /// Waits until a look fails.
-    pub(super) async fn lost(&self) {
-        // The sender is ours, so there is always one.
-        let _ = self.parts.subscribe().wait_for(|parts| parts.looked.is_err()).await;
+    /// Waits until a poll fails, and returns the reason.
+    pub(super) async fn wait_until_unavailable(&self) -> String {
+        let mut reports = self.reports.subscribe();
+        // The wait does not end early, because `self` holds the sender.
+        let failed = reports.wait_for(|reports| reports.poll.is_err()).await;
+        failed.ok().and_then(|reports| reports.poll.clone().err()).unwrap_or_default()
     }
 
-    /// Updates what is known, and logs the status when it changes.
-    fn update(&self, update: impl FnOnce(&mut Parts)) {
-        self.parts.send_modify(update);
-        let next = self.parts.borrow().status();
+    /// Updates the reports, and logs the status when it changes.
+    fn update(&self, update: impl FnOnce(&mut Reports)) {
+        self.reports.send_modify(update);
+        let next = self.reports.borrow().status();
         self.status.send_if_modified(|current| {
             match (&*current, &next) {
                 (StoreStatus::Available | StoreStatus::ReadOnly, StoreStatus::Unavailable(why)) => {
@@ -125,7 +127,7 @@ impl StatusSender {
                     warn!("{READ_ONLY}");
                 }
                 (StoreStatus::Unavailable(_), StoreStatus::ReadOnly) => {
-                    warn!("the store is available again, read-only: no host takes writes");
+                    warn!("the store is available again, read-only: no host accepts writes");
                 }
                 (StoreStatus::Unavailable(_) | StoreStatus::ReadOnly, StoreStatus::Available) => {
                     info!("the store is available again");
@@ -141,13 +143,13 @@ impl StatusSender {
     }
 }
 
-impl Parts {
+impl Reports {
     fn status(&self) -> StoreStatus {
-        match (&self.looked, &self.written) {
+        match (&self.poll, &self.write) {
             // On a read-only host, failed writes say nothing new.
-            (Ok(Access::ReadOnly), _) => StoreStatus::ReadOnly,
-            (Ok(Access::ReadWrite), Ok(())) => StoreStatus::Available,
-            (Err(why), _) | (Ok(Access::ReadWrite), Err(why)) => StoreStatus::Unavailable(why.clone()),
+            (Ok(AccessMode::ReadOnly), _) => StoreStatus::ReadOnly,
+            (Ok(AccessMode::ReadWrite), Ok(())) => StoreStatus::Available,
+            (Err(why), _) | (Ok(AccessMode::ReadWrite), Err(why)) => StoreStatus::Unavailable(why.clone()),
         }
     }
 }
@@ -157,21 +159,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_store_is_available_once_looks_and_writes_succeed() {
-        let sender = StatusSender::new(Access::ReadWrite);
+    fn a_store_is_available_once_polls_and_writes_succeed() {
+        let sender = StatusSender::new(AccessMode::ReadWrite);
         let receiver = sender.subscribe();
         let current = || receiver.borrow().clone();
         let unavailable = |why: &str| StoreStatus::Unavailable(why.into());
         assert_eq!(current(), StoreStatus::Available);
-        sender.written(Err("its disk is full".into()));
+        sender.report_write(Err("its disk is full".into()));
         assert_eq!(current(), unavailable("its disk is full"));
-        sender.looked(Err("connection refused".into()));
+        sender.report_poll(Err("connection refused".into()));
         assert_eq!(current(), unavailable("connection refused"));
-        sender.looked(Ok(Access::ReadOnly));
+        sender.report_poll(Ok(AccessMode::ReadOnly));
         assert_eq!(current(), StoreStatus::ReadOnly);
-        sender.looked(Ok(Access::ReadWrite));
+        sender.report_poll(Ok(AccessMode::ReadWrite));
         assert_eq!(current(), unavailable("its disk is full"));
-        sender.written(Ok(()));
+        sender.report_write(Ok(()));
         assert_eq!(current(), StoreStatus::Available);
     }
 }

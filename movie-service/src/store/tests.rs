@@ -1,4 +1,4 @@
-//! A node over a database in memory that commits, loses commits, is restored and fails, as a real one may.
+//! Model-based test: one node over an in-memory database that loses commits, is restored, and fails.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
@@ -14,52 +14,52 @@ use crate::catalogue::{
 };
 use crate::movie::{Movie, Revision, ValidMovie};
 use crate::store::command::{Outcome, ValidCommand, WriteError};
-use crate::store::engine::{Engine, Look};
+use crate::store::engine::{Engine, Polled};
 use crate::store::error::StoreError;
 use crate::store::follower::Follower;
 use crate::store::plan::{NewRequest, StoredRequest};
 use crate::store::replica::Replica;
-use crate::store::status::{Access, StatusSender, StoreStatus};
-use crate::store::writer::{Job, Writer};
+use crate::store::status::{AccessMode, StatusSender, StoreStatus};
+use crate::store::writer::{QueuedWrite, Writer};
 use crate::telemetry::store_metrics::StoreMetrics;
 
-/// How a transaction of the node goes.
+/// Outcome of a COMMIT of the node.
 #[derive(Clone, Copy, Debug)]
 enum Commit {
     Succeeds,
-    /// It is undone, and so is the one that is tried again.
+    /// The transaction is rolled back.
     Fails,
-    /// The connection is lost; it is committed all the same.
-    LostAndDone,
-    /// The connection is lost before it is committed.
-    LostAndUndone,
+    /// The connection is lost after the commit.
+    LostAfter,
+    /// The connection is lost before the commit.
+    LostBefore,
 }
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// The node is asked to write a movie.
+    /// The node writes a movie.
     Write(String, Commit),
     /// Another node commits.
     Other(Vec<(String, bool)>),
     /// The latest commits are lost, as in a failover to a replica that lacks them.
     Lose(usize),
-    /// A copy is made.
-    Copy,
-    /// A copy is put back.
+    /// The database is backed up.
+    BackUp,
+    /// A backup is restored.
     Restore(usize),
-    /// The change log is cut.
+    /// The change log is compacted.
     Compact(u64),
-    /// The node looks.
-    Look,
-    /// The node looks and gets no response.
-    FailToLook,
+    /// The node polls.
+    Poll,
+    /// The node polls, and the database does not answer.
+    FailPoll,
 }
 
 /// The state of a database.
 #[derive(Clone, Default)]
 struct State {
     snapshot: Snapshot,
-    /// Of the first one, only the chain value counts.
+    /// The first entry only provides a chain value.
     log: Vec<Committed>,
 }
 
@@ -95,23 +95,24 @@ fn movies(snapshot: &Snapshot) -> BTreeMap<String, String> {
     snapshot.movies().map(|movie| (movie.id.to_owned(), movie.title.to_owned())).collect()
 }
 
-/// A database that each connection of a node shares.
+/// A database, shared by the connections of the node.
 #[derive(Default)]
 struct Database {
     state: State,
-    /// What a look and a commit of the node come to.
-    fails_looks: bool,
+    /// Whether polls fail.
+    fails_polls: bool,
+    /// Outcome of the next COMMIT of the node.
     commit: Option<Commit>,
 }
 
 #[derive(Clone)]
 struct Model {
     database: Rc<RefCell<Database>>,
-    /// The state in the transaction, and what is to be committed.
+    /// The state at the start of the transaction, and its changes.
     transaction: Option<(State, Vec<Committed>)>,
 }
 
-fn lost() -> StoreError {
+fn connection_lost() -> StoreError {
     StoreError::Failed("the connection was lost".into())
 }
 
@@ -124,33 +125,33 @@ impl Model {
     }
 
     fn state(&self) -> &State {
-        &self.transaction.as_ref().expect("there is a transaction").0
+        &self.transaction.as_ref().expect("a transaction is open").0
     }
 }
 
 impl Engine for Model {
-    const LOOK_INTERVAL: Duration = Duration::from_millis(1);
+    const POLL_INTERVAL: Duration = Duration::from_millis(1);
 
     fn second_connection(&mut self) -> Option<Self> {
         None
     }
 
-    async fn look(&mut self) -> Result<Look, StoreError> {
+    async fn poll(&mut self) -> Result<Polled, StoreError> {
         let database = self.database.borrow();
-        if database.fails_looks {
-            return Err(lost());
+        if database.fails_polls {
+            return Err(connection_lost());
         }
-        Ok(Look { head: database.state.head(), access: Access::ReadWrite })
+        Ok(Polled { head: database.state.head(), mode: AccessMode::ReadWrite })
     }
 
     async fn find_writable(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn load(&mut self, latest: usize) -> Result<Loaded, StoreError> {
+    async fn load(&mut self, max_changes: usize) -> Result<Loaded, StoreError> {
         let State { snapshot, log } = self.database.borrow().state.clone();
         let head = snapshot.point();
-        let skipped = log.len().saturating_sub(latest + 1);
+        let skipped = log.len().saturating_sub(max_changes + 1);
         let rows = &log[skipped..];
         Ok(Loaded { snapshot: snapshot.at(head), oldest: rows[0].point, latest: rows[1..].to_vec() })
     }
@@ -175,13 +176,13 @@ impl Engine for Model {
     }
 
     async fn put(&mut self, changes: &[Committed], _: &[NewRequest]) -> Result<(), StoreError> {
-        let (_, put) = self.transaction.as_mut().expect("there is a transaction");
+        let (_, put) = self.transaction.as_mut().expect("a transaction is open");
         put.extend_from_slice(changes);
         Ok(())
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
-        let (_, changes) = self.transaction.take().expect("there is a transaction");
+        let (_, changes) = self.transaction.take().expect("a transaction is open");
         if changes.is_empty() {
             return Ok(());
         }
@@ -189,11 +190,11 @@ impl Engine for Model {
         match database.commit.unwrap_or(Commit::Succeeds) {
             Commit::Succeeds => database.state.commit(&changes),
             Commit::Fails => return Err(StoreError::Full("no room".into())),
-            Commit::LostAndDone => {
+            Commit::LostAfter => {
                 database.state.commit(&changes);
-                return Err(lost());
+                return Err(connection_lost());
             }
-            Commit::LostAndUndone => return Err(lost()),
+            Commit::LostBefore => return Err(connection_lost()),
         }
         Ok(())
     }
@@ -212,7 +213,7 @@ impl Engine for Model {
     }
 }
 
-/// One node over the database, and a watcher of it that has a copy of the movies.
+/// One node over the database, and a watcher with its own copy of the movies.
 struct Node {
     database: Rc<RefCell<Database>>,
     replica: Rc<Replica>,
@@ -228,8 +229,8 @@ impl Node {
         let catalogue = Arc::new(Catalogue::of_store(5, model.load(5).await.unwrap()));
         let replica = Rc::new(Replica {
             catalogue,
-            keep: 5,
-            status: StatusSender::new(Access::ReadWrite),
+            max_kept_changes: 5,
+            status: StatusSender::new(AccessMode::ReadWrite),
             metrics: StoreMetrics::default(),
             reloading: Mutex::default(),
         });
@@ -242,14 +243,15 @@ impl Node {
 
     async fn write(&self, id: &str, title: &str) -> Result<Outcome, WriteError> {
         let movie = Movie { id: id.into(), title: title.into(), ..Movie::default() };
-        let (answer, answered) = oneshot::channel();
-        let job = Job { command: ValidCommand::Import(vec![ValidMovie::try_from(movie).unwrap()]), answer };
-        let (_jobs, mut none) = mpsc::channel(1);
-        self.writer.write_batch(job, &mut none).await;
-        answered.await.unwrap()
+        let (result, received) = oneshot::channel();
+        let write =
+            QueuedWrite { command: ValidCommand::Import(vec![ValidMovie::try_from(movie).unwrap()]), result };
+        let (_sender, mut queue) = mpsc::channel(1);
+        self.writer.write_batch(write, &mut queue).await;
+        received.await.unwrap()
     }
 
-    /// Lets the watcher follow to the end, or take a full copy if it is told to.
+    /// Lets the watcher catch up, with a full copy if the changes are not available.
     fn watch(&mut self) {
         let catalogue = &self.replica.catalogue;
         match catalogue.changes(self.watched.0, usize::MAX) {
@@ -273,7 +275,7 @@ impl Node {
         }
     }
 
-    /// Asserts that movies, history and watcher are those of the database.
+    /// Asserts that the catalogue and the watcher equal the database.
     fn assert_is_current(&mut self) {
         let database = self.database.borrow().state.clone();
         assert_eq!(self.replica.point(), database.head());
@@ -288,25 +290,25 @@ fn step() -> impl Strategy<Value = Step> {
     let commit = prop_oneof![
         6 => Just(Commit::Succeeds),
         1 => Just(Commit::Fails),
-        1 => Just(Commit::LostAndDone),
-        1 => Just(Commit::LostAndUndone),
+        1 => Just(Commit::LostAfter),
+        1 => Just(Commit::LostBefore),
     ];
     prop_oneof![
         4 => (id(), commit).prop_map(|(id, commit)| Step::Write(id, commit)),
         4 => proptest::collection::vec((id(), any::<bool>()), 1..5).prop_map(Step::Other),
         2 => (1..6_usize).prop_map(Step::Lose),
-        2 => Just(Step::Copy),
+        2 => Just(Step::BackUp),
         2 => (0..4_usize).prop_map(Step::Restore),
         1 => (0..4_u64).prop_map(Step::Compact),
-        4 => Just(Step::Look),
-        1 => Just(Step::FailToLook),
+        4 => Just(Step::Poll),
+        1 => Just(Step::FailPoll),
     ]
 }
 
 async fn check(steps: Vec<Step>) {
     let mut node = Node::start().await;
-    // Each commit in the order in which it was made, so that some can be lost; and copies.
-    let (mut states, mut copies) = (vec![State::new()], vec![State::new()]);
+    // The state after each step, so that commits can be lost; and the backups.
+    let (mut states, mut backups) = (vec![State::new()], vec![State::new()]);
     for (number, step) in steps.into_iter().enumerate() {
         let title = format!("title {number}");
         match step {
@@ -316,7 +318,7 @@ async fn check(steps: Vec<Step>) {
                 node.database.borrow_mut().commit = None;
                 let is_in_store = node.database.borrow().state.movies().get(&id) == Some(&title);
                 match written {
-                    // What is acknowledged is in the store, and so is everything that is served.
+                    // An acknowledged write is in the store, and the catalogue equals the store.
                     Ok(_) => {
                         assert!(is_in_store);
                         node.assert_is_current();
@@ -343,33 +345,33 @@ async fn check(steps: Vec<Step>) {
                 states.truncate(kept);
                 node.database.borrow_mut().state = states[kept - 1].clone();
             }
-            Step::Copy => copies.push(node.database.borrow().state.clone()),
-            Step::Restore(copy) => {
-                node.database.borrow_mut().state = copies[copy % copies.len()].clone();
+            Step::BackUp => backups.push(node.database.borrow().state.clone()),
+            Step::Restore(backup) => {
+                node.database.borrow_mut().state = backups[backup % backups.len()].clone();
             }
             Step::Compact(keep) => {
                 let mut database = node.database.borrow_mut();
                 let oldest = database.state.head().revision.minus(keep);
                 database.state.log.retain(|change| change.point.revision >= oldest);
             }
-            Step::Look => {
-                node.follower.look().await.unwrap();
+            Step::Poll => {
+                node.follower.poll().await.unwrap();
                 node.assert_is_current();
             }
-            Step::FailToLook => {
-                node.database.borrow_mut().fails_looks = true;
-                node.follower.look().await.unwrap_err();
-                node.database.borrow_mut().fails_looks = false;
+            Step::FailPoll => {
+                node.database.borrow_mut().fails_polls = true;
+                node.follower.poll().await.unwrap_err();
+                node.database.borrow_mut().fails_polls = false;
                 let found = node.replica.status.subscribe().borrow().clone();
                 assert!(matches!(found, StoreStatus::Unavailable(_)), "{found:?}");
-                // Nothing is written that could not be compared.
+                // The node does not write while it cannot compare the histories.
                 let refused = node.write("a", "refused").await;
                 assert!(matches!(refused, Err(WriteError::Unavailable(_))), "{refused:?}");
             }
         }
         states.push(node.database.borrow().state.clone());
     }
-    node.follower.look().await.unwrap();
+    node.follower.poll().await.unwrap();
     node.assert_is_current();
 }
 
@@ -377,7 +379,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(256))]
 
     #[test]
-    fn whatever_is_committed_lost_or_restored_a_node_has_the_movies_of_its_store_or_says_that_it_is_not_ready(
+    fn after_any_commit_loss_or_restore_the_catalogue_equals_the_store_or_the_node_is_unavailable(
         steps in proptest::collection::vec(step(), 1..40),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();

@@ -1,7 +1,7 @@
-//! The writer: commits what is to be written, then applies it to the catalogue.
+//! The writer: commits queued commands, then applies their changes to the catalogue.
 //!
-//! It commits one transaction at a time, so the catalogue changes in the order of the revisions. Writes that arrive while a
-//! transaction is on its way to the disk are committed together by the next one.
+//! It commits one transaction at a time, so the catalogue changes in the order of the revisions. Commands that arrive
+//! during a transaction are committed together by the next one.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -18,33 +18,34 @@ use crate::store::engine::Engine;
 use crate::store::error::StoreError;
 use crate::store::plan::Plan;
 use crate::store::replica::Replica;
-use crate::store::status::Access;
+use crate::store::status::AccessMode;
 use crate::text::in_one_line;
 
-/// How long a transaction may take in all.
+/// Timeout of a whole transaction.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How often a store that failed to take a write is tried again.
-const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// How often to probe a store that failed to write.
+const PROBE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often old changes are removed from the change log, how many at a time, and how soon after that the next ones.
+/// How often the change log is compacted, how many changes a pass removes, and the pause between passes while more
+/// changes remain to be removed.
 const COMPACT_INTERVAL: Duration = Duration::from_secs(5);
-const COMPACT_CHANGES: u64 = 5_000;
+const MAX_COMPACTED_CHANGES: u64 = 5_000;
 const COMPACT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The most writes, messages of imports and movies of these that are committed together. A message has up to 4 MiB.
-const BATCH_WRITES: usize = 1_024;
-const BATCH_IMPORTS: usize = 16;
-const BATCH_MOVIES: usize = 20_000;
+/// Limits of one batch: commands, import messages among them, and movies. An import message has up to 4 MiB.
+const MAX_BATCH_COMMANDS: usize = 1_024;
+const MAX_BATCH_IMPORTS: usize = 16;
+const MAX_BATCH_MOVIES: usize = 20_000;
 
-/// How often a transaction is tried that conflicts with those of other writers.
-const CONFLICT_TRIES: usize = 10;
+/// Maximum number of attempts to commit a batch that conflicts with other writers.
+const MAX_CONFLICT_ATTEMPTS: usize = 10;
 
-/// A write that waits for its transaction.
+/// A validated command, and where to send its result.
 #[derive(Debug)]
-pub(super) struct Job {
+pub(super) struct QueuedWrite {
     pub(super) command: ValidCommand,
-    pub(super) answer: oneshot::Sender<Result<Outcome, WriteError>>,
+    pub(super) result: oneshot::Sender<Result<Outcome, WriteError>>,
 }
 
 /// The writer of a store.
@@ -53,35 +54,36 @@ pub(super) struct Writer<E> {
     pub(super) engine: Rc<Mutex<E>>,
 }
 
-/// Why a transaction was not committed.
-enum Failure {
-    /// Nothing was changed.
-    Undone(StoreError),
+/// Why a batch was not committed.
+enum CommitError {
+    /// The transaction was rolled back. Nothing was changed.
+    RolledBack(StoreError),
     /// The outcome is unknown: the connection was lost during COMMIT.
-    Unknown(StoreError),
+    OutcomeUnknown(StoreError),
 }
 
-impl From<StoreError> for Failure {
+/// Errors before COMMIT change nothing.
+impl From<StoreError> for CommitError {
     fn from(error: StoreError) -> Self {
-        Self::Undone(error)
+        Self::RolledBack(error)
     }
 }
 
 impl<E: Engine> Writer<E> {
     /// Runs until every [`Store`](crate::store::Store) is dropped.
-    pub(super) async fn run(self, mut jobs: mpsc::Receiver<Job>) {
-        let [mut retries, mut compactions] = [RETRY_INTERVAL, COMPACT_INTERVAL].map(|period| {
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<QueuedWrite>) {
+        let [mut probes, mut compactions] = [PROBE_INTERVAL, COMPACT_INTERVAL].map(|period| {
             let mut ticks = time::interval(period);
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         });
         loop {
             tokio::select! {
-                job = jobs.recv() => {
-                    let Some(job) = job else { break };
-                    self.write_batch(job, &mut jobs).await;
+                write = queue.recv() => {
+                    let Some(write) = write else { break };
+                    self.write_batch(write, &mut queue).await;
                 }
-                _ = retries.tick(), if self.replica.status.cannot_write() && self.is_writable() => self.retry().await,
+                _ = probes.tick(), if self.replica.status.has_failed_write() && self.is_writable() => self.probe().await,
                 _ = compactions.tick(), if self.is_writable() => {
                     if self.compact().await {
                         compactions.reset_after(COMPACT_PAUSE);
@@ -92,92 +94,102 @@ impl<E: Engine> Writer<E> {
         self.engine.lock().await.close();
     }
 
-    /// Writes what a job asks for, together with the jobs that wait.
-    pub(super) async fn write_batch(&self, job: Job, jobs: &mut mpsc::Receiver<Job>) {
-        self.write(with_waiting(job, jobs)).await;
+    /// Commits a command together with those in the queue.
+    pub(super) async fn write_batch(&self, first: QueuedWrite, queue: &mut mpsc::Receiver<QueuedWrite>) {
+        self.write(take_batch(first, queue)).await;
     }
 
     fn is_writable(&self) -> bool {
-        self.replica.status.last_look() == Ok(Access::ReadWrite)
+        self.replica.status.last_poll() == Ok(AccessMode::ReadWrite)
     }
 
-    /// Commits the batch and answers each command.
-    async fn write(&self, jobs: Vec<Job>) {
-        let answers = match self.commit_with_retries(&jobs).await {
-            Ok(answers) => answers,
-            // One command was rejected: retry each alone, so that only that one fails.
-            Err(Failure::Undone(StoreError::Rejected(_))) if jobs.len() > 1 => {
-                for job in jobs {
-                    Box::pin(self.write(vec![job])).await;
+    /// Commits the batch and sends each command its result.
+    async fn write(&self, batch: Vec<QueuedWrite>) {
+        let results = match self.commit_with_retries(&batch).await {
+            Ok(results) => results,
+            // The database rejected one of the commands: commit each alone, so that only that one fails.
+            Err(CommitError::RolledBack(StoreError::Rejected(_))) if batch.len() > 1 => {
+                for write in batch {
+                    Box::pin(self.write(vec![write])).await;
                 }
                 return;
             }
-            Err(failure) => {
-                let (error, refusal) = match failure {
-                    Failure::Undone(error) => {
-                        (error.is_outage().then(|| in_one_line(&error)), error.refusal())
+            Err(error) => {
+                let (outage, error) = match error {
+                    CommitError::RolledBack(error) => {
+                        (error.is_outage().then(|| in_one_line(&error)), error.to_write_error())
                     }
-                    Failure::Unknown(error) => (Some(in_one_line(&error)), WriteError::OutcomeUnknown),
+                    CommitError::OutcomeUnknown(error) => {
+                        (Some(in_one_line(&error)), WriteError::OutcomeUnknown)
+                    }
                 };
-                if let Some(why) = error {
-                    self.replica.status.written(Err(why));
+                if let Some(reason) = outage {
+                    self.replica.status.report_write(Err(reason));
                 }
-                jobs.iter().map(|_| Err(refusal.clone())).collect()
+                batch.iter().map(|_| Err(error.clone())).collect()
             }
         };
-        for (job, answer) in jobs.into_iter().zip(answers) {
-            // A caller who has left does not wait for the response.
-            let _ = job.answer.send(answer);
+        for (write, result) in batch.into_iter().zip(results) {
+            // Sending fails if the caller no longer waits for the result.
+            let _ = write.result.send(result);
         }
     }
 
-    async fn commit_with_retries(&self, jobs: &[Job]) -> Result<Vec<Result<Outcome, WriteError>>, Failure> {
-        let (mut tries, mut has_reconnected) = (0, false);
+    async fn commit_with_retries(
+        &self,
+        batch: &[QueuedWrite],
+    ) -> Result<Vec<Result<Outcome, WriteError>>, CommitError> {
+        let (mut attempts, mut has_reconnected) = (0, false);
         loop {
-            tries += 1;
-            match self.replica.status.last_look() {
-                Ok(Access::ReadWrite) => {}
-                Ok(Access::ReadOnly) => return Err(StoreError::ReadOnly.into()),
+            attempts += 1;
+            match self.replica.status.last_poll() {
+                Ok(AccessMode::ReadWrite) => {}
+                Ok(AccessMode::ReadOnly) => return Err(StoreError::ReadOnly.into()),
                 Err(why) => return Err(StoreError::Unavailable(why).into()),
             }
             let is_committing = Cell::new(false);
-            let failure = tokio::select! {
+            let error = tokio::select! {
                 biased;
-                ended = timeout(TRANSACTION_TIMEOUT, self.try_to_commit(jobs, &is_committing)) => match ended {
-                    Ok(Ok(answers)) => return Ok(answers),
-                    Ok(Err(failure)) => failure,
-                    Err(_) => given_up(&is_committing),
+                ended = timeout(TRANSACTION_TIMEOUT, self.commit(batch, &is_committing)) => match ended {
+                    Ok(Ok(results)) => return Ok(results),
+                    Ok(Err(error)) => error,
+                    Err(_) => abandoned(&is_committing, StoreError::TimedOut),
                 },
-                // Polling fails as well, so fail waiting writes at once.
-                () = self.replica.status.lost() => given_up(&is_committing),
+                // Polling fails as well, so do not let the batch wait for the timeout.
+                reason = self.replica.status.wait_until_unavailable() => {
+                    abandoned(&is_committing, StoreError::Unavailable(reason))
+                }
             };
-            let try_again = match &failure {
-                Failure::Undone(StoreError::Conflict) => tries < CONFLICT_TRIES,
+            let has_next_attempt = match &error {
+                CommitError::RolledBack(StoreError::Conflict) => attempts < MAX_CONFLICT_ATTEMPTS,
                 // The connection may have been closed while it was idle.
-                Failure::Undone(StoreError::Failed(_)) => !std::mem::replace(&mut has_reconnected, true),
-                Failure::Undone(_) | Failure::Unknown(_) => false,
+                CommitError::RolledBack(StoreError::Failed(_)) => {
+                    !std::mem::replace(&mut has_reconnected, true)
+                }
+                CommitError::RolledBack(_) | CommitError::OutcomeUnknown(_) => false,
             };
             let mut engine = self.engine.lock().await;
-            if matches!(failure, Failure::Undone(StoreError::Conflict | StoreError::Rejected(_))) {
+            if matches!(error, CommitError::RolledBack(StoreError::Conflict | StoreError::Rejected(_))) {
                 if engine.rollback().await.is_err() {
                     engine.disconnect();
                 }
             } else {
                 engine.disconnect();
             }
-            if !try_again {
-                return Err(failure);
+            if !has_next_attempt {
+                return Err(error);
             }
             self.replica.metrics.retried();
         }
     }
 
-    /// Plans the writes against the movies of the latest commit, commits them, and then applies them to the catalogue.
-    async fn try_to_commit(
+    /// Plans the batch on the movies of the latest commit, commits the changes, and applies them to the catalogue. Sets
+    /// `is_committing` before COMMIT.
+    async fn commit(
         &self,
-        jobs: &[Job],
+        batch: &[QueuedWrite],
         is_committing: &Cell<bool>,
-    ) -> Result<Vec<Result<Outcome, WriteError>>, Failure> {
+    ) -> Result<Vec<Result<Outcome, WriteError>>, CommitError> {
         let catalogue = &self.replica.catalogue;
         let mut engine = self.engine.lock().await;
         let head = engine.begin_write().await?;
@@ -191,36 +203,38 @@ impl<E: Engine> Writer<E> {
             self.replica.catch_up(&mut *engine).await?;
             return Err(StoreError::Conflict.into());
         }
-        let request_ids: Vec<_> = jobs.iter().filter_map(|job| job.command.request_id()).collect();
+        let request_ids: Vec<_> = batch.iter().filter_map(|write| write.command.request_id()).collect();
         let requests =
             if request_ids.is_empty() { HashMap::new() } else { engine.requests(&request_ids).await? };
         let mut plan = Plan::new(&snapshot, requests, SystemTime::now().into());
-        let answers = jobs.iter().map(|job| plan.add(&job.command)).collect();
+        let results = batch.iter().map(|write| plan.add(&write.command)).collect();
         let (changes, requests) = plan.finish();
         if changes.is_empty() {
             engine.rollback().await?;
-            return Ok(answers);
+            return Ok(results);
         }
-        let began = Instant::now();
+        let started = Instant::now();
         engine.put(&changes, &requests).await?;
         is_committing.set(true);
         engine.commit().await.map_err(|error| {
-            if error.has_undone() { Failure::Undone(error) } else { Failure::Unknown(error) }
+            if error.is_rolled_back() {
+                CommitError::RolledBack(error)
+            } else {
+                CommitError::OutcomeUnknown(error)
+            }
         })?;
-        self.replica.status.written(Ok(()));
-        self.replica.metrics.committed(began.elapsed(), changes.len());
+        self.replica.status.report_write(Ok(()));
+        self.replica.metrics.committed(started.elapsed(), changes.len());
         if let Err(error) = catalogue.apply_committed(&changes) {
-            // The commit is durable; the movies in memory are made equal to the store before its callers are answered.
-            error!(
-                "cannot apply committed changes to the movies in memory, loading all of them again: {error}"
-            );
-            self.replica.catch_up(&mut *engine).await.map_err(Failure::Unknown)?;
+            // The commit is durable, so the catalogue must equal the store before the callers get their results.
+            error!("cannot apply committed changes to the catalogue, reloading all movies: {error}");
+            self.replica.catch_up(&mut *engine).await.map_err(CommitError::OutcomeUnknown)?;
         }
-        Ok(answers)
+        Ok(results)
     }
 
-    /// Applies the changes that others committed up to a revision, in the transaction.
-    async fn apply_missing(&self, engine: &mut E, up_to: Revision) -> Result<(), Failure> {
+    /// Applies, in the transaction, the changes that other nodes have committed up to a revision.
+    async fn apply_missing(&self, engine: &mut E, up_to: Revision) -> Result<(), CommitError> {
         let known = self.replica.point().revision;
         if known < up_to {
             match engine.changes(known, up_to).await {
@@ -233,59 +247,63 @@ impl<E: Engine> Writer<E> {
         Ok(())
     }
 
-    /// Writes without changing anything, to learn whether the database takes writes again.
-    async fn retry(&self) {
+    /// Commits an empty write transaction to find out whether writes work again.
+    async fn probe(&self) {
         let mut engine = self.engine.lock().await;
-        let retried = async {
+        let probe = async {
             engine.begin_write().await?;
             engine.commit().await
         };
-        match self.in_time(retried).await {
-            Ok(()) => self.replica.status.written(Ok(())),
+        match self.with_timeout(probe).await {
+            Ok(()) => self.replica.status.report_write(Ok(())),
             Err(error) => {
                 engine.disconnect();
-                self.replica.status.written(Err(in_one_line(&error)));
+                self.replica.status.report_write(Err(in_one_line(&error)));
             }
         }
     }
 
-    /// Runs maintenance work with a timeout; gives up when the store becomes unavailable, so that waiting writes are
+    /// Runs maintenance work with a timeout. Ends it early when the store becomes unavailable, so that queued writes are
     /// not delayed.
-    async fn in_time<T>(&self, work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    async fn with_timeout<T>(
+        &self,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
         tokio::select! {
             biased;
-            ended = timeout(TRANSACTION_TIMEOUT, work) => ended.unwrap_or(Err(StoreError::Late)),
-            () = self.replica.status.lost() => Err(StoreError::Late),
+            ended = timeout(TRANSACTION_TIMEOUT, work) => ended.unwrap_or(Err(StoreError::TimedOut)),
+            reason = self.replica.status.wait_until_unavailable() => Err(StoreError::Unavailable(reason)),
         }
     }
 
-    /// Removes some old changes; returns whether there are more of them.
+    /// Runs one pass of compaction. Returns whether more changes remain to be removed.
     async fn compact(&self) -> bool {
         let mut engine = self.engine.lock().await;
-        let compacted = self.in_time(engine.compact(self.replica.keep as u64, COMPACT_CHANGES)).await;
+        let max_kept = self.replica.max_kept_changes as u64;
+        let compacted = self.with_timeout(engine.compact(max_kept, MAX_COMPACTED_CHANGES)).await;
         if compacted.is_err() {
-            // If the database cannot be used, looks and writes find that, too.
+            // If the database cannot be used, polls and writes report that.
             engine.disconnect();
         }
         compacted.unwrap_or(false)
     }
 }
 
-/// Returns the failure of a transaction that is waited for no longer.
-fn given_up(is_committing: &Cell<bool>) -> Failure {
-    if is_committing.get() { Failure::Unknown(StoreError::Late) } else { Failure::Undone(StoreError::Late) }
+/// Returns the error of a transaction that was abandoned because of `error`.
+fn abandoned(is_committing: &Cell<bool>, error: StoreError) -> CommitError {
+    if is_committing.get() { CommitError::OutcomeUnknown(error) } else { CommitError::RolledBack(error) }
 }
 
-/// Adds the writes that wait, as many as fit one transaction.
-fn with_waiting(first: Job, jobs: &mut mpsc::Receiver<Job>) -> Vec<Job> {
-    let is_import = |job: &Job| usize::from(matches!(job.command, ValidCommand::Import(_)));
+/// Takes queued commands, as many as fit into one batch with the first.
+fn take_batch(first: QueuedWrite, queue: &mut mpsc::Receiver<QueuedWrite>) -> Vec<QueuedWrite> {
+    let is_import = |write: &QueuedWrite| usize::from(matches!(write.command, ValidCommand::Import(_)));
     let (mut movies, mut imports) = (first.command.max_movies(), is_import(&first));
     let mut batch = vec![first];
-    while batch.len() < BATCH_WRITES && imports < BATCH_IMPORTS && movies < BATCH_MOVIES {
-        let Ok(job) = jobs.try_recv() else { break };
-        movies += job.command.max_movies();
-        imports += is_import(&job);
-        batch.push(job);
+    while batch.len() < MAX_BATCH_COMMANDS && imports < MAX_BATCH_IMPORTS && movies < MAX_BATCH_MOVIES {
+        let Ok(write) = queue.try_recv() else { break };
+        movies += write.command.max_movies();
+        imports += is_import(&write);
+        batch.push(write);
     }
     batch
 }

@@ -1,5 +1,5 @@
-//! URLs of PostgreSQL servers, in the form that libpq has (PostgreSQL documentation, section 34.1.1.2): several hosts
-//! separated by commas, and `target_session_attrs`.
+//! URLs of PostgreSQL databases, in libpq's form (PostgreSQL documentation, section 34.1.1.2), with several hosts and
+//! `target_session_attrs`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,15 +8,15 @@ use std::str::FromStr;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 use sqlx::postgres::PgConnectOptions;
 
-/// The port of a host that names none.
+/// Port of a host without one.
 const DEFAULT_PORT: u16 = 5432;
 
-/// The parameters that are known, for the message that refuses others.
+/// Names of the supported parameters, for error messages.
 const PARAMETERS: &str = "target_session_attrs, sslmode, sslrootcert, sslcert, sslkey, application_name, dbname, user, \
     password, host, port";
 
-/// What to do about characters that stand for something else in a URL.
-const ENCODE: &str = "percent-encode special characters of the user name and password: @ as %40, : as %3A, / as %2F, \
+/// Advice on reserved characters, for error messages.
+const ENCODING_ADVICE: &str = "percent-encode special characters of the user name and password: @ as %40, : as %3A, / as %2F, \
     ? as %3F, # as %23, % as %25";
 
 /// The URL of a PostgreSQL database, on one host or several.
@@ -43,62 +43,64 @@ struct Host {
     port: u16,
 }
 
-/// What `sslmode` can be; sqlx's own type cannot be compared.
+/// A value of `sslmode`. sqlx's type does not implement `PartialEq`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SslMode(&'static str);
 
-/// Why a URL is not one of a PostgreSQL database. It never shows the password.
+/// Why a URL is invalid. The message never shows the password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlError {
-    /// It does not begin with `postgres://`.
+    /// The URL does not begin with `postgres://` or `postgresql://`.
     #[error("expected postgres://USER:PASSWORD@HOST/DATABASE")]
     Scheme,
-    /// The part before the host cannot be told from the rest.
-    #[error("the host cannot be told from the user name and password; {ENCODE}")]
+    /// The credentials contain unencoded reserved characters, so the host cannot be found.
+    #[error(
+        "the URL is ambiguous, because the user name or password contains reserved characters; {ENCODING_ADVICE}"
+    )]
     Credentials,
     /// A part is not percent-encoded UTF-8.
-    #[error("the {0} is not percent-encoded UTF-8; {ENCODE}")]
+    #[error("the {0} is not percent-encoded UTF-8; {ENCODING_ADVICE}")]
     Encoding(&'static str),
-    /// A port is no number.
+    /// A port is invalid.
     #[error("the port of `{host}` is not a number from 1 to 65535")]
     Port {
         /// The host.
         host: String,
     },
-    /// A host is not written as one.
+    /// A host is invalid.
     #[error("`{0}` is not a host; an IPv6 address needs brackets, as in [::1]:5432")]
     Host(String),
-    /// There are not as many ports as hosts.
+    /// The number of ports is neither 1 nor that of the hosts.
     #[error("there are {hosts} hosts and {ports} ports; expected one port, or one for each host")]
     Ports {
-        /// How many hosts.
+        /// Number of hosts.
         hosts: usize,
-        /// How many ports.
+        /// Number of ports.
         ports: usize,
     },
-    /// A parameter is not known.
-    #[error("the parameter `{0}` is not known; expected one of {PARAMETERS}")]
+    /// A parameter is not supported.
+    #[error("the parameter `{0}` is not supported; expected one of {PARAMETERS}")]
     Parameter(String),
-    /// A parameter has a value that it cannot have.
+    /// The value of a parameter is invalid.
     #[error("the parameter `{name}` cannot be `{value}`; expected {expected}")]
     Value {
-        /// The parameter.
+        /// Name of the parameter.
         name: &'static str,
         /// Its value.
         value: String,
-        /// What is known.
+        /// The values that are supported.
         expected: &'static str,
     },
 }
 
 impl PostgresUrl {
-    /// Returns how many hosts there are, at least one.
+    /// Returns the number of hosts, at least 1.
     #[must_use]
     pub fn host_count(&self) -> usize {
         self.hosts.len()
     }
 
-    /// Returns whether a host that takes writes is to be looked for.
+    /// Returns whether a writable host is preferred.
     #[must_use]
     pub fn prefers_writable(&self) -> bool {
         self.prefers_writable
@@ -106,8 +108,8 @@ impl PostgresUrl {
 
     /// Returns a host and its port, for messages.
     #[must_use]
-    pub fn host_name(&self, number: usize) -> String {
-        self.hosts.get(number).map(ToString::to_string).unwrap_or_default()
+    pub fn host_name(&self, host: usize) -> String {
+        self.hosts.get(host).map(ToString::to_string).unwrap_or_default()
     }
 
     /// Returns the user, for messages.
@@ -116,16 +118,16 @@ impl PostgresUrl {
         self.user.as_deref()
     }
 
-    /// Returns how to connect to a host.
+    /// Returns the options of a connection to a host.
     #[must_use]
-    pub fn options(&self, number: usize) -> PgConnectOptions {
+    pub fn options(&self, host: usize) -> PgConnectOptions {
         let mut options = self
-            .defaults(number)
+            .defaults(host)
             // Poolers refuse unknown startup parameters, and the service reads no floats.
             .extra_float_digits(None)
-            // A pool may give the next transaction to another session, which has no such statement.
+            // A pooler may run the next transaction in another session, which lacks the prepared statements.
             .statement_cache_capacity(0);
-        if let Some(Host { name, port }) = self.hosts.get(number) {
+        if let Some(Host { name, port }) = self.hosts.get(host) {
             options = options.port(*port);
             if !name.is_empty() {
                 options = if name.starts_with('/') { options.socket(name) } else { options.host(name) };
@@ -158,12 +160,12 @@ impl PostgresUrl {
         options.application_name(application_name.as_deref().unwrap_or("movie-service"))
     }
 
-    /// Returns options from libpq's environment variables and, without a password, from its password file.
-    fn defaults(&self, number: usize) -> PgConnectOptions {
+    /// Returns options from libpq's environment variables and, if the URL has no password, from its password file.
+    fn defaults(&self, host: usize) -> PgConnectOptions {
         let encode = |text: &Option<String>| {
             percent_encode(text.as_deref().unwrap_or_default().as_bytes(), NON_ALPHANUMERIC).to_string()
         };
-        let host = self.hosts.get(number).filter(|host| !host.name.is_empty());
+        let host = self.hosts.get(host).filter(|host| !host.name.is_empty());
         match (&self.password, host) {
             (None, Some(host)) if !host.name.starts_with('/') => {
                 let url = format!("postgres://{}@{host}/{}", encode(&self.user), encode(&self.database));
@@ -294,7 +296,7 @@ impl fmt::Display for Host {
     }
 }
 
-/// Hosts and database only.
+/// Shows hosts and database only.
 impl fmt::Display for PostgresUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let hosts: Vec<_> = self.hosts.iter().map(ToString::to_string).collect();
@@ -340,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_names_one_host_or_several_each_with_its_port() {
+    fn each_host_of_a_url_has_its_port() {
         assert_eq!(hosts("postgres://films"), ["films:5432"]);
         assert_eq!(hosts("postgres://u:p@a:1,b,[::1]:3/films"), ["a:1", "b:5432", "[::1]:3"]);
         assert_eq!(hosts("postgresql://u@a,b/films?port=6432"), ["a:6432", "b:6432"]);
@@ -359,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_that_needs_encoding_is_named_as_such_and_never_shown() {
+    fn an_unencoded_password_is_refused_with_advice_and_never_shown() {
         for url in [
             "postgres://u:se@cret@a/films",
             "postgres://u:se/cret@a/films",
@@ -378,7 +380,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_are_not_known_are_refused_by_name() {
+    fn unsupported_parameters_and_values_are_refused_by_name() {
         let error = parse("postgres://a/films?sslmode=require&statement_timeout=5").unwrap_err();
         assert_eq!(error, UrlError::Parameter("statement_timeout".into()));
         for (url, name) in [
@@ -391,14 +393,14 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_takes_writes_is_preferred_unless_any_will_do() {
+    fn a_writable_host_is_preferred_unless_any_host_is_requested() {
         assert!(parse("postgres://a,b/films").unwrap().prefers_writable());
         assert!(parse("postgres://a,b/films?target_session_attrs=read-write").unwrap().prefers_writable());
         assert!(!parse("postgres://a,b/films?target_session_attrs=any").unwrap().prefers_writable());
     }
 
     #[test]
-    fn what_is_no_host_or_port_is_refused() {
+    fn invalid_hosts_and_ports_are_refused() {
         for url in [
             "postgres://a:x/films",
             "postgres://a:0/films",

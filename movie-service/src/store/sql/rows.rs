@@ -1,4 +1,4 @@
-//! Conversion between table rows and domain types.
+//! Conversion between table rows and domain types, and what a transaction does to the tables. Common to both engines.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -7,32 +7,27 @@ use crate::catalogue::{Builder, ChainValue, Committed, Draft, HistoryPoint, Load
 use crate::movie::Revision;
 use crate::store::StoreError;
 
-/// Returns a number as the store has it.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// Reads a revision.
+/// Converts the column of a revision.
 pub(super) fn revision(revision: i64) -> Result<Revision, StoreError> {
-    Revision::try_from(revision).map_err(|_| StoreError::Damaged(format!("it has the revision {revision}")))
+    Revision::try_from(revision).map_err(|_| StoreError::Damaged(format!("revision {revision} is negative")))
 }
 
-/// Reads a revision and its chain value.
+/// Converts the columns of a revision and its chain value.
 pub(super) fn point(revision: i64, chain: &[u8]) -> Result<HistoryPoint, StoreError> {
     let revision = self::revision(revision)?;
-    let chain = chain
-        .try_into()
-        .map_err(|_| StoreError::Damaged(format!("the chain value of revision {revision} is none")))?;
+    let chain = chain.try_into().map_err(|_| {
+        StoreError::Damaged(format!("the chain value of revision {revision} does not have 16 bytes"))
+    })?;
     Ok(HistoryPoint { revision, chain: ChainValue::from_bytes(chain) })
 }
 
-/// Reads the movie of a row of an id and a movie.
+/// Converts the columns of an id and a movie.
 pub(super) fn record(id: &str, bytes: Vec<u8>) -> Result<Record, StoreError> {
     Record::from_bytes(bytes.into(), id)
-        .ok_or_else(|| StoreError::Damaged(format!("what it has of movie `{id}` is no movie")))
+        .ok_or_else(|| StoreError::Damaged(format!("the record of movie `{id}` cannot be decoded")))
 }
 
-/// Reads a row of the change log.
+/// Converts a row of the change log.
 pub(super) fn change(
     revision: i64,
     id: &str,
@@ -44,7 +39,7 @@ pub(super) fn change(
     Ok(Committed { point, id: id.into(), record })
 }
 
-/// Returns the changes after a revision up to another, if the rows are all of them.
+/// Checks that the rows are all changes after one revision up to another, and returns them.
 pub(in crate::store) fn changes_between(
     changes: Vec<Committed>,
     after: Revision,
@@ -58,8 +53,8 @@ pub(in crate::store) fn changes_between(
     }
 }
 
-/// Puts together what a store holds: its movies, and the latest rows of the change log, oldest first. The first row
-/// only provides the chain value at which the history starts.
+/// Combines the movies of a store with the latest rows of its change log, oldest first. The first row only provides the
+/// chain value at which the history starts.
 pub(super) fn loaded(
     snapshot: Snapshot,
     head: HistoryPoint,
@@ -75,12 +70,12 @@ pub(super) fn loaded(
     if !revisions.eq(oldest.revision.number() + 1..=head.revision.number())
         || latest.last().map_or(oldest, |last| last.point) != head
     {
-        return Err(StoreError::Damaged("its change log does not lead to its latest revision".into()));
+        return Err(StoreError::Damaged("the change log does not end at the latest revision".into()));
     }
     Ok(Loaded { snapshot, oldest, latest })
 }
 
-/// Movies that are read one after the other, in listing order.
+/// Builds a snapshot from the rows of movies, in listing order.
 #[derive(Default)]
 pub(super) struct Movies {
     draft: Draft,
@@ -97,7 +92,7 @@ impl Movies {
         Ok(())
     }
 
-    /// Returns all movies.
+    /// Returns the snapshot of all movies.
     pub(super) fn finish(mut self) -> Result<Snapshot, StoreError> {
         self.builder.push(&self.draft).map_err(|(_, error)| damaged(error))?;
         self.builder.finish().map_err(|(_, error)| damaged(error))
@@ -108,18 +103,18 @@ fn damaged(error: impl Error) -> StoreError {
     StoreError::Damaged(error.to_string())
 }
 
-/// What a transaction does to the table of movies.
+/// Changes of a transaction to the table of movies.
 #[derive(Default)]
 pub(super) struct MovieRows<'a> {
-    /// The ids whose row goes first: a movie that was removed and added again has another position.
+    /// Ids of rows to delete, before the upserts: a movie that was deleted and created again has another position.
     pub(super) removed: Vec<&'a str>,
-    /// Position, id and movie of the rows that are added or, where the id is there, replaced.
+    /// Position, id and record of the rows to insert or, if the id exists, to update.
     pub(super) upserted: Vec<(Revision, &'a str, &'a Record)>,
 }
 
 impl<'a> MovieRows<'a> {
-    /// Returns what these changes do: the last change of a movie counts.
-    pub(super) fn after(changes: &'a [Committed]) -> Self {
+    /// Returns the effect of these changes. Only the last change of a movie counts.
+    pub(super) fn of(changes: &'a [Committed]) -> Self {
         let mut last: HashMap<&str, (Revision, Option<&Record>, bool)> =
             HashMap::with_capacity(changes.len());
         for Committed { point, id, record } in changes {
@@ -139,9 +134,35 @@ impl<'a> MovieRows<'a> {
                 rows.upserted.push((position, id, record));
             }
         }
-        // In the order of the table, which is quicker.
+        // Inserting in the order of the table is faster.
         rows.upserted.sort_unstable_by_key(|(position, ..)| *position);
         rows
+    }
+}
+
+/// One pass of compaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Compaction {
+    /// Changes and requests before this revision are removed. The row before the oldest kept change stays, for its chain
+    /// value.
+    pub(super) before: i64,
+    /// Whether another pass has to follow.
+    pub(super) has_more: bool,
+}
+
+impl Compaction {
+    /// Plans the removal of up to `max_removed` changes that are older than the latest `max_kept`. `oldest` is the revision
+    /// of the oldest row. `None` if there is nothing to remove.
+    pub(super) fn plan(
+        head: Revision,
+        oldest: Option<Revision>,
+        max_kept: u64,
+        max_removed: u64,
+    ) -> Option<Self> {
+        let oldest = oldest?;
+        let target = head.minus(max_kept);
+        let before = target.min(oldest.plus(max_removed));
+        (oldest < before).then(|| Self { before: before.to_i64(), has_more: before < target })
     }
 }
 
@@ -163,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_movie_that_is_removed_and_added_again_has_the_position_of_the_last_addition() {
+    fn a_movie_that_is_deleted_and_created_again_has_the_position_of_its_last_creation() {
         let changes = changes(&[
             ("1", true),
             ("2", true),
@@ -173,7 +194,7 @@ mod tests {
             ("1", true),
             ("2", false),
         ]);
-        let rows = MovieRows::after(&changes);
+        let rows = MovieRows::of(&changes);
         let upserted: Vec<_> =
             rows.upserted.iter().map(|(position, id, _)| (position.number(), *id)).collect();
         assert_eq!(upserted, [(4, "3"), (5, "1")]);
@@ -183,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_log_with_a_gap_is_not_followed() {
+    fn a_change_log_with_a_gap_is_not_applied() {
         let at = Revision::new;
         let mut all = changes(&[("1", true), ("2", true), ("3", true)]);
         assert!(changes_between(all.clone(), at(0), at(3)).is_ok());
@@ -197,12 +218,27 @@ mod tests {
     }
 
     #[test]
-    fn a_change_log_that_leads_elsewhere_is_damaged() {
+    fn a_change_log_that_ends_at_another_point_is_damaged() {
         let rows = changes(&[("1", true), ("2", true), ("3", true)]);
         let head = rows[2].point;
         let good = loaded(Snapshot::default(), head, rows.clone()).unwrap();
         assert_eq!((good.oldest, good.latest.len()), (rows[0].point, 2));
         let other = HistoryPoint { chain: ChainValue::default(), ..head };
         assert!(matches!(loaded(Snapshot::default(), other, rows), Err(StoreError::Damaged(_))));
+    }
+
+    #[test]
+    fn a_pass_of_compaction_removes_the_oldest_changes_beyond_those_that_are_kept() {
+        let plan = |head, oldest: Option<u64>| {
+            let plan = Compaction::plan(Revision::new(head), oldest.map(Revision::new), 10, 5);
+            plan.map(|Compaction { before, has_more }| (before, has_more))
+        };
+        assert_eq!(plan(100, Some(0)), Some((5, true)));
+        assert_eq!(plan(100, Some(85)), Some((90, false)));
+        assert_eq!(plan(100, Some(89)), Some((90, false)));
+        assert_eq!(plan(100, Some(90)), None);
+        assert_eq!(plan(5, Some(0)), None);
+        assert_eq!(plan(100, None), None);
+        assert_eq!(Compaction::plan(Revision::new(100), Some(Revision::default()), u64::MAX, 5), None);
     }
 }

@@ -1,48 +1,75 @@
-//! How the tables are made, and brought up to date. Applied migrations are recorded in `_sqlx_migrations`, in sqlx's
-//! format, so that earlier versions of the service, which used sqlx's migrator, refuse a newer store.
+//! Schema migrations. Applied migrations are recorded in `_sqlx_migrations`, in sqlx's format, so that earlier versions
+//! of the service, which used sqlx's migrator, refuse a newer store.
 
 use sha2::{Digest, Sha384};
 
 use crate::store::StoreError;
 
-/// One step of the schema.
+/// The schema of a database engine.
+#[derive(Debug)]
+pub(super) struct Schema {
+    /// Creates the table of migrations if it is missing.
+    pub(super) create_table: &'static str,
+    /// Inserts a migration: version, description and checksum.
+    pub(super) insert: &'static str,
+    migrations: [Migration; 2],
+}
+
+/// One step of a schema.
 #[derive(Debug)]
 pub(super) struct Migration {
-    /// Its number, from 1.
+    /// Number of the migration, from 1.
     pub(super) version: i64,
-    /// What it is about.
+    /// Summary, for people.
     pub(super) description: &'static str,
-    /// Its statements.
+    /// Statements.
     pub(super) sql: &'static str,
 }
 
+/// Selects the version and the checksum of each applied migration.
+pub(super) const SELECT_APPLIED: &str = "SELECT version, checksum FROM _sqlx_migrations ORDER BY version";
+
 /// The schema of SQLite files.
-pub(super) const SQLITE: [Migration; 2] = [
-    Migration {
-        version: 1,
-        description: "catalogue",
-        sql: include_str!("../../../migrations/sqlite/1_catalogue.sql"),
-    },
-    Migration {
-        version: 2,
-        description: "chain values",
-        sql: include_str!("../../../migrations/sqlite/2_chain_values.sql"),
-    },
-];
+pub(super) const SQLITE: Schema = Schema {
+    create_table: "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
+        installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, \
+        execution_time BIGINT NOT NULL)",
+    insert: "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+        VALUES (?1, ?2, TRUE, ?3, 0)",
+    migrations: [
+        Migration {
+            version: 1,
+            description: "catalogue",
+            sql: include_str!("../../../migrations/sqlite/1_catalogue.sql"),
+        },
+        Migration {
+            version: 2,
+            description: "chain values",
+            sql: include_str!("../../../migrations/sqlite/2_chain_values.sql"),
+        },
+    ],
+};
 
 /// The schema of PostgreSQL databases.
-pub(super) const POSTGRES: [Migration; 2] = [
-    Migration {
-        version: 1,
-        description: "catalogue",
-        sql: include_str!("../../../migrations/postgres/1_catalogue.sql"),
-    },
-    Migration {
-        version: 2,
-        description: "chain values",
-        sql: include_str!("../../../migrations/postgres/2_chain_values.sql"),
-    },
-];
+pub(super) const POSTGRES: Schema = Schema {
+    create_table: "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
+        installed_on TIMESTAMPTZ NOT NULL DEFAULT now(), success BOOLEAN NOT NULL, checksum BYTEA NOT NULL, \
+        execution_time BIGINT NOT NULL)",
+    insert: "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+        VALUES ($1, $2, TRUE, $3, 0)",
+    migrations: [
+        Migration {
+            version: 1,
+            description: "catalogue",
+            sql: include_str!("../../../migrations/postgres/1_catalogue.sql"),
+        },
+        Migration {
+            version: 2,
+            description: "chain values",
+            sql: include_str!("../../../migrations/postgres/2_chain_values.sql"),
+        },
+    ],
+};
 
 impl Migration {
     /// Returns a hash of the statements.
@@ -51,21 +78,26 @@ impl Migration {
     }
 }
 
-/// Returns the migrations that a store lacks; `applied` are the versions that it has, in order, and their checksums.
-pub(super) fn missing<'a>(
-    migrations: &'a [Migration],
-    applied: &[(i64, Vec<u8>)],
-) -> Result<&'a [Migration], StoreError> {
-    if applied.len() > migrations.len() {
-        return Err(StoreError::Newer);
-    }
-    for ((version, checksum), migration) in applied.iter().zip(migrations) {
-        if *version != migration.version || *checksum != migration.checksum() {
-            let schema = migration.version;
-            return Err(StoreError::Damaged(format!("its schema {schema} is not the one of this service")));
+impl Schema {
+    /// Returns the missing migrations; `applied` are the versions and checksums of the applied ones, in order.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Newer`] or [`StoreError::Damaged`] if the applied migrations are not those of this schema.
+    pub(super) fn missing(&self, applied: &[(i64, Vec<u8>)]) -> Result<&[Migration], StoreError> {
+        if applied.len() > self.migrations.len() {
+            return Err(StoreError::Newer);
         }
+        for ((version, checksum), migration) in applied.iter().zip(&self.migrations) {
+            if *version != migration.version || *checksum != migration.checksum() {
+                let version = migration.version;
+                return Err(StoreError::Damaged(format!(
+                    "its migration {version} is not that of this service"
+                )));
+            }
+        }
+        Ok(&self.migrations[applied.len()..])
     }
-    Ok(&migrations[applied.len()..])
 }
 
 #[cfg(test)]
@@ -73,13 +105,16 @@ mod tests {
     use super::*;
 
     fn applied(versions: usize) -> Vec<(i64, Vec<u8>)> {
-        POSTGRES[..versions].iter().map(|migration| (migration.version, migration.checksum())).collect()
+        POSTGRES.migrations[..versions]
+            .iter()
+            .map(|migration| (migration.version, migration.checksum()))
+            .collect()
     }
 
     #[test]
-    fn a_store_gets_the_migrations_that_it_lacks() {
+    fn missing_migrations_are_applied_in_order() {
         let versions = |applied: &[_]| {
-            let missing = missing(&POSTGRES, applied).unwrap();
+            let missing = POSTGRES.missing(applied).unwrap();
             missing.iter().map(|migration| migration.version).collect::<Vec<_>>()
         };
         assert_eq!(versions(&[]), [1, 2]);
@@ -91,9 +126,9 @@ mod tests {
     fn a_store_of_a_later_version_or_with_another_schema_is_refused() {
         let mut newer = applied(2);
         newer.push((3, Vec::new()));
-        assert!(matches!(missing(&POSTGRES, &newer), Err(StoreError::Newer)));
+        assert!(matches!(POSTGRES.missing(&newer), Err(StoreError::Newer)));
         let mut other = applied(2);
         other[1].1[0] ^= 1;
-        assert!(matches!(missing(&POSTGRES, &other), Err(StoreError::Damaged(_))));
+        assert!(matches!(POSTGRES.missing(&other), Err(StoreError::Damaged(_))));
     }
 }

@@ -1,6 +1,6 @@
 //! A store in an SQLite file.
 //!
-//! SQLite answers in the calling thread, so nothing here waits: the methods are async only because the trait is.
+//! SQLite runs in the calling thread, so the methods never wait. They are async only because the trait is.
 
 use std::collections::HashMap;
 use std::iter;
@@ -8,30 +8,36 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tracing::warn;
 
 use crate::catalogue::{Committed, HistoryPoint, Loaded, Snapshot};
 use crate::movie::Revision;
 use crate::store::StoreError;
-use crate::store::engine::{Engine, Look};
+use crate::store::engine::{Engine, Polled};
 use crate::store::plan::{NewRequest, StoredRequest};
-use crate::store::sql::rows::{self, MovieRows, Movies, signed};
-use crate::store::sql::schema;
+use crate::store::sql::rows;
 use crate::store::sql::sqlite_file::{FileId, FileLock, FileVersion, head_without_log, remove_log};
-use crate::store::status::Access;
+use crate::store::sql::sqlite_statements::{self as statements, failed, head};
+use crate::store::status::AccessMode;
 
-/// Commits are on the disk when they return, readers are not kept waiting by a writer, the index of ids, which writes come
-/// to in no order, stays in memory up to some millions of movies, and checkpoints are ours, see [`Sqlite::checkpoint`].
-const SETTINGS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -131072; \
+/// Settings of a connection (<https://www.sqlite.org/pragma.html>):
+///
+/// * WAL: readers and the writer do not block each other;
+/// * `synchronous = FULL`: a commit is durable when it returns;
+/// * `cache_size`: 128 MiB, so that the index of ids, which writes access randomly, stays in memory up to some millions
+///   of movies;
+/// * `wal_autocheckpoint = 0`: checkpoints are explicit, see [`Sqlite::checkpoint`].
+const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -131072; \
     PRAGMA wal_autocheckpoint = 0";
 
 /// How long to wait for a lock that another program holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// About how many pages the write-ahead log may have before they are moved into the file, and how many of these a commit
-/// takes beside one for each change. SQLite's own limit is the same.
-const LOG_PAGES: usize = 1_000;
+/// Approximate size of the write-ahead log that triggers a checkpoint, in pages. It is SQLite's default.
+const CHECKPOINT_LOG_PAGES: usize = 1_000;
+
+/// Estimated pages that a commit adds to the log, in addition to one per change.
 const COMMIT_PAGES: usize = 4;
 
 /// A connection to an SQLite file.
@@ -41,21 +47,28 @@ pub(in crate::store) struct Sqlite {
     /// Dropped before the lock, see [`FileLock`].
     connection: Option<Connection>,
     lock: Option<FileLock>,
-    /// The file as the latest checkpoint left it.
+    /// Version of the file after the latest checkpoint; `None` before the file was first opened.
     version: Option<FileVersion>,
-    /// The write-ahead log, as a file.
+    /// Identity of the file of the write-ahead log.
     log: Option<FileId>,
-    /// The commits that the file can end with, without its write-ahead log: that of the latest checkpoint, and those since.
-    checkpoints: Vec<HistoryPoint>,
-    /// About how many pages the write-ahead log has.
+    /// Commits that the file may end with if it is read without its log: that of the latest checkpoint, and all since.
+    possible_file_heads: Vec<HistoryPoint>,
+    /// Estimated size of the write-ahead log, in pages.
     log_pages: usize,
 }
 
 impl Sqlite {
-    /// A store in this file; it is opened, and made if it is missing, when it is used.
+    /// Returns a store in this file, which is opened on first use, and created if it is missing.
     pub(in crate::store) fn new(path: PathBuf) -> Self {
-        let (connection, lock, version, log, checkpoints) = (None, None, None, None, Vec::new());
-        Self { path, connection, lock, version, log, checkpoints, log_pages: 0 }
+        Self {
+            path,
+            connection: None,
+            lock: None,
+            version: None,
+            log: None,
+            possible_file_heads: Vec::new(),
+            log_pages: 0,
+        }
     }
 
     /// Returns a connection to the current file at the path, reconnecting if it was replaced.
@@ -64,14 +77,14 @@ impl Sqlite {
             self.connection = None;
         }
         if self.connection.is_some() && self.log != FileId::of_log(&self.path) {
-            // The log was removed. SQLite still has it, so its commits can be moved into the file.
+            // The log was removed. SQLite still has it open, so its commits can be moved into the file.
             self.checkpoint()?;
             self.connection = None;
         }
         if self.connection.is_none() {
             self.connect()?;
         }
-        self.connection.as_ref().ok_or(StoreError::Late)
+        self.connection.as_ref().ok_or(StoreError::NotConnected)
     }
 
     fn connect(&mut self) -> Result<(), StoreError> {
@@ -93,7 +106,7 @@ impl Sqlite {
             // has.
             let is_same = known.id() == version.id();
             let is_continued = match &in_file {
-                Ok(head) => head.is_some_and(|head| self.checkpoints.contains(&head)),
+                Ok(head) => head.is_some_and(|head| self.possible_file_heads.contains(&head)),
                 Err(error) if is_same => return Err(StoreError::Failed(error.to_string())),
                 Err(_) => false,
             };
@@ -101,35 +114,35 @@ impl Sqlite {
                 self.drop_log()?;
             }
         }
-        let mut connection = open_settled(&self.path)?;
+        let mut connection = open_for_service(&self.path)?;
         if is_changed && !is_sound(&connection)? {
-            // A copy with the same latest commit, whose pages are in other places, as after VACUUM INTO.
+            // The file is a copy with the same latest commit and other page positions, as after VACUUM INTO.
             drop(connection);
             self.drop_log()?;
-            connection = open_settled(&self.path)?;
+            connection = open_for_service(&self.path)?;
         }
-        migrate(&connection)?;
+        statements::migrate(&connection)?;
         let in_file = in_file.ok().flatten();
-        self.checkpoints = in_file.into_iter().chain(iter::once(head(&connection)?)).collect();
+        self.possible_file_heads = in_file.into_iter().chain(iter::once(head(&connection)?)).collect();
         self.log = FileId::of_log(&self.path);
         self.connection = Some(connection);
-        // An incomplete checkpoint, as on a full disk, does not prevent reads.
+        // Reads work without a complete checkpoint, as on a full disk.
         let _ = self.checkpoint();
         self.version = Some(self.locked_version()?);
         Ok(())
     }
 
-    /// Returns the version of the file that is locked, whatever has its name by now.
+    /// Returns the version of the locked file, even if another file has its name by now.
     fn locked_version(&self) -> Result<FileVersion, StoreError> {
-        self.lock.as_ref().ok_or(StoreError::Late)?.version(&self.path)
+        self.lock.as_ref().ok_or(StoreError::NotConnected)?.version(&self.path)
     }
 
-    /// Removes the write-ahead log of the file that was replaced, unless the log was replaced as well.
+    /// Removes the write-ahead log of a replaced file, unless the log was replaced as well.
     fn drop_log(&self) -> Result<(), StoreError> {
         let is_other =
             FileId::of_log(&self.path).is_some_and(|found| self.log.is_some_and(|log| log != found));
         let log = if is_other {
-            "keeping the write-ahead log that came with it"
+            "keeping the write-ahead log that came with the new one"
         } else {
             "removing the write-ahead log of the previous one"
         };
@@ -137,57 +150,58 @@ impl Sqlite {
         remove_log(&self.path, is_other)
     }
 
-    /// Moves the write-ahead log into the file, as far as no reader needs it.
+    /// Moves the pages of the write-ahead log into the file, except those that a reader still needs.
     fn checkpoint(&mut self) -> Result<(), StoreError> {
         let Some(connection) = &self.connection else { return Ok(()) };
         let moved = connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| {
-            // Whether another checkpoint was in the way, pages in the log, and those of them that are in the file now;
-            // -1 if that is not known.
+            // Whether another checkpoint was running, the pages of the log, and how many of them are now in the file;
+            // the last two are -1 if unknown.
             let (is_busy, pages, moved): (bool, i64, i64) = (row.get(0)?, row.get(1)?, row.get(2)?);
             Ok(!is_busy && pages >= 0 && pages == moved)
         });
-        // Also what was moved in part has changed the file.
+        // An incomplete checkpoint changes the file, too.
         self.version = Some(self.locked_version()?);
         if moved.map_err(failed)? {
-            let latest = self.checkpoints.len().saturating_sub(1);
-            self.checkpoints.drain(..latest);
+            let latest = self.possible_file_heads.len().saturating_sub(1);
+            self.possible_file_heads.drain(..latest);
         }
         self.log_pages = 0;
         Ok(())
     }
 
     fn execute(&mut self, sql: &str) -> Result<(), StoreError> {
-        let connection = self.connection.as_ref().ok_or(StoreError::Late)?;
+        let connection = self.connection.as_ref().ok_or(StoreError::NotConnected)?;
         connection.execute_batch(sql).map_err(failed)
     }
 
-    /// Returns the connection that has a transaction.
+    /// Returns the connection of the transaction.
     fn transaction(&self) -> Result<&Connection, StoreError> {
-        self.connection.as_ref().ok_or(StoreError::Late)
+        self.connection.as_ref().ok_or(StoreError::NotConnected)
     }
 }
 
 impl Engine for Sqlite {
-    const LOOK_INTERVAL: Duration = Duration::from_millis(250);
+    const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
     fn second_connection(&mut self) -> Option<Self> {
         None
     }
 
-    async fn look(&mut self) -> Result<Look, StoreError> {
-        Ok(Look { head: head(self.connection()?)?, access: Access::ReadWrite })
+    async fn poll(&mut self) -> Result<Polled, StoreError> {
+        Ok(Polled { head: head(self.connection()?)?, mode: AccessMode::ReadWrite })
     }
 
     async fn find_writable(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn load(&mut self, latest: usize) -> Result<Loaded, StoreError> {
+    async fn load(&mut self, max_changes: usize) -> Result<Loaded, StoreError> {
         let head = self.begin_read().await?;
         let connection = self.transaction()?;
-        let snapshot = movies(connection)?;
-        let oldest = head.revision.minus(latest as u64);
-        let rows = changes(connection, "revision >= ?1 AND revision <= ?2", oldest, head.revision)?;
+        let snapshot = statements::movies(connection)?;
+        // The row before the first change is read for its chain value.
+        let oldest = head.revision.minus(max_changes as u64);
+        let rows = statements::changes(connection, oldest.to_i64() - 1, head.revision)?;
         self.commit().await?;
         rows::loaded(snapshot, head, rows)
     }
@@ -205,40 +219,26 @@ impl Engine for Sqlite {
     }
 
     async fn changes(&mut self, after: Revision, up_to: Revision) -> Result<Vec<Committed>, StoreError> {
-        let found = changes(self.transaction()?, "revision > ?1 AND revision <= ?2", after, up_to)?;
+        let found = statements::changes(self.transaction()?, after.to_i64(), up_to)?;
         rows::changes_between(found, after, up_to)
     }
 
     async fn requests(&mut self, ids: &[&str]) -> Result<HashMap<String, StoredRequest>, StoreError> {
-        let select = "SELECT changes.id, changes.movie, requests.fingerprint FROM requests \
-            JOIN changes ON changes.revision = requests.revision WHERE requests.request_id = ?1";
-        let mut statement = self.transaction()?.prepare_cached(select).map_err(failed)?;
-        let mut found = HashMap::new();
-        for request_id in ids {
-            let row = statement.query_row([request_id], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, Option<Vec<u8>>>(1)?, row.get::<_, i64>(2)?))
-            });
-            if let Some((id, Some(movie), fingerprint)) = row.optional().map_err(failed)? {
-                let record = rows::record(&id, movie)?;
-                let stored = StoredRequest { fingerprint: fingerprint.cast_unsigned(), record };
-                found.insert((*request_id).to_owned(), stored);
-            }
-        }
-        Ok(found)
+        statements::requests(self.transaction()?, ids)
     }
 
     async fn put(&mut self, changes: &[Committed], requests: &[NewRequest]) -> Result<(), StoreError> {
         let connection = self.transaction()?;
-        put(connection, changes, requests).map_err(failed)?;
+        statements::put(connection, changes, requests).map_err(failed)?;
         self.log_pages += changes.len() + COMMIT_PAGES;
-        self.checkpoints.extend(changes.last().map(|change| change.point));
+        self.possible_file_heads.extend(changes.last().map(|change| change.point));
         Ok(())
     }
 
     async fn commit(&mut self) -> Result<(), StoreError> {
         self.execute("COMMIT")?;
-        if self.log_pages > LOG_PAGES && self.version == FileVersion::of(&self.path).ok() {
-            // The commit is durable, whatever becomes of the checkpoint.
+        if self.log_pages > CHECKPOINT_LOG_PAGES && self.version == FileVersion::of(&self.path).ok() {
+            // The commit is durable even if the checkpoint fails.
             let _ = self.checkpoint();
         }
         Ok(())
@@ -251,9 +251,10 @@ impl Engine for Sqlite {
         }
     }
 
-    async fn compact(&mut self, keep: u64, most: u64) -> Result<bool, StoreError> {
+    async fn compact(&mut self, max_kept: u64, max_removed: u64) -> Result<bool, StoreError> {
         let head = self.begin_write().await?;
-        let (removed, is_more) = compact(self.transaction()?, head.revision, keep, most).map_err(failed)?;
+        let (removed, has_more) =
+            statements::compact(self.transaction()?, head.revision, max_kept, max_removed)?;
         if removed == 0 {
             self.rollback().await?;
         } else {
@@ -261,10 +262,10 @@ impl Engine for Sqlite {
             self.commit().await?;
         }
         if self.log_pages > 0 && self.version == FileVersion::of(&self.path).ok() {
-            // While nothing else is to be done, so that the file alone is complete.
+            // The writer is idle, so move all commits into the file.
             self.checkpoint()?;
         }
-        Ok(is_more)
+        Ok(has_more)
     }
 
     fn disconnect(&mut self) {
@@ -275,29 +276,29 @@ impl Engine for Sqlite {
         if let Some(connection) = self.connection.take()
             && self.version == FileVersion::of(&self.path).ok()
         {
-            // SQLite moves the log into the file, and removes it, when the last connection closes.
+            // Closing the last connection then moves the log into the file and removes it.
             let _ = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false);
         }
     }
 }
 
-/// Reads the movies of a file that a service may write to meanwhile.
+/// Reads all movies of a file, which a service may be writing to.
 pub(super) fn read(path: &Path) -> Result<Snapshot, StoreError> {
-    // What SQLite says of a missing file names neither it nor the reason.
+    // SQLite's error for a missing file names neither the file nor the reason.
     FileVersion::of(path)?;
-    movies(&open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
+    statements::movies(&open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?)
 }
 
-/// Opens a file for a service.
-fn open_settled(path: &Path) -> Result<Connection, StoreError> {
+/// Opens a file for the service, with its settings.
+fn open_for_service(path: &Path) -> Result<Connection, StoreError> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
-    // To close the connection would move the log into a file that may have been replaced.
+    // Otherwise, closing the connection would move the log into a file that may have been replaced.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
-    connection.execute_batch(SETTINGS).map_err(failed)?;
+    connection.execute_batch(PRAGMAS).map_err(failed)?;
     Ok(connection)
 }
 
-/// Returns whether the pages of a database fit together.
+/// Returns whether the pages of a database are consistent.
 fn is_sound(connection: &Connection) -> Result<bool, StoreError> {
     let found = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0));
     match found {
@@ -316,130 +317,14 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Returns the latest commit.
-pub(super) fn head(connection: &Connection) -> Result<HistoryPoint, StoreError> {
-    let mut statement = connection.prepare_cached("SELECT revision, chain FROM head").map_err(failed)?;
-    let row = statement.query_row([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)));
-    let (revision, chain) = row.map_err(failed)?;
-    rows::point(revision, &chain)
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn movies(connection: &Connection) -> Result<Snapshot, StoreError> {
-    let select = "SELECT id, movie FROM movies ORDER BY position";
-    let mut statement = connection.prepare(select).map_err(failed)?;
-    let mut found = statement.query([]).map_err(failed)?;
-    let mut movies = Movies::default();
-    while let Some(row) = found.next().map_err(failed)? {
-        let id = row.get_ref(0).and_then(|id| Ok(id.as_str()?)).map_err(failed)?;
-        movies.push(id, row.get(1).map_err(failed)?)?;
-    }
-    movies.finish()
-}
-
-/// Reads the changes whose revisions fit a condition on two numbers.
-fn changes(
-    connection: &Connection,
-    condition: &str,
-    first: Revision,
-    last: Revision,
-) -> Result<Vec<Committed>, StoreError> {
-    let select =
-        format!("SELECT revision, id, movie, chain FROM changes WHERE {condition} ORDER BY revision");
-    let mut statement = connection.prepare_cached(&select).map_err(failed)?;
-    let mut found = statement.query([first.to_i64(), last.to_i64()]).map_err(failed)?;
-    let mut changes = Vec::new();
-    while let Some(row) = found.next().map_err(failed)? {
-        let id = row.get_ref(1).and_then(|id| Ok(id.as_str()?)).map_err(failed)?;
-        let chain = row.get_ref(3).and_then(|chain| Ok(chain.as_blob()?)).map_err(failed)?;
-        let (revision, movie) =
-            row.get(0).and_then(|revision| Ok((revision, row.get(2)?))).map_err(failed)?;
-        changes.push(rows::change(revision, id, movie, chain)?);
-    }
-    Ok(changes)
-}
-
-fn put(connection: &Connection, changes: &[Committed], requests: &[NewRequest]) -> rusqlite::Result<()> {
-    let MovieRows { removed, upserted } = MovieRows::after(changes);
-    let mut delete = connection.prepare_cached("DELETE FROM movies WHERE id = ?1")?;
-    for id in removed {
-        delete.execute([id])?;
-    }
-    let mut upsert = connection.prepare_cached(
-        "INSERT INTO movies (position, id, movie) VALUES (?1, ?2, ?3) \
-         ON CONFLICT (id) DO UPDATE SET movie = excluded.movie",
-    )?;
-    for (position, id, record) in upserted {
-        upsert.execute(params![position.to_i64(), id, &**record.bytes()])?;
-    }
-    let mut insert = connection
-        .prepare_cached("INSERT INTO changes (revision, id, movie, chain) VALUES (?1, ?2, ?3, ?4)")?;
-    for Committed { point, id, record } in changes {
-        let movie = record.as_ref().map(|record| &**record.bytes());
-        insert.execute(params![point.revision.to_i64(), &**id, movie, point.chain.as_bytes()])?;
-    }
-    let mut insert = connection
-        .prepare_cached("INSERT INTO requests (request_id, revision, fingerprint) VALUES (?1, ?2, ?3)")?;
-    for NewRequest { id, fingerprint, revision } in requests {
-        insert.execute(params![id, revision.to_i64(), fingerprint.cast_signed()])?;
-    }
-    if let Some(last) = changes.last() {
-        let mut update = connection.prepare_cached("UPDATE head SET revision = ?1, chain = ?2")?;
-        update.execute(params![last.point.revision.to_i64(), last.point.chain.as_bytes()])?;
-    }
-    Ok(())
-}
-
-/// Removes up to `most` changes that are older than the latest `keep`; returns how many, and whether more are left. The row
-/// before the oldest change that is kept stays, for its chain value.
-fn compact(connection: &Connection, head: Revision, keep: u64, most: u64) -> rusqlite::Result<(usize, bool)> {
-    let oldest: Option<i64> =
-        connection.query_row("SELECT min(revision) FROM changes", [], |row| row.get(0))?;
-    let wanted = head.minus(keep).to_i64();
-    let bound = wanted.min(oldest.unwrap_or(wanted).saturating_add(signed(most)));
-    connection.prepare_cached("DELETE FROM requests WHERE revision < ?1")?.execute([bound])?;
-    let removed = connection.prepare_cached("DELETE FROM changes WHERE revision < ?1")?.execute([bound])?;
-    Ok((removed, bound < wanted))
-}
-
-/// Brings the schema up to date.
-fn migrate(connection: &Connection) -> Result<(), StoreError> {
-    let transaction = connection.unchecked_transaction().map_err(failed)?;
-    let table = "SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
-    let mut applied = Vec::new();
-    if transaction.query_row(table, [], |row| row.get::<_, i64>(0)).map_err(failed)? > 0 {
-        let select = "SELECT version, checksum FROM _sqlx_migrations ORDER BY version";
-        let mut statement = transaction.prepare(select).map_err(failed)?;
-        let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
-        applied = found.collect::<Result<_, _>>().map_err(failed)?;
-    }
-    for migration in schema::missing(&schema::SQLITE, &applied)? {
-        transaction.execute_batch(TABLE_OF_MIGRATIONS).map_err(failed)?;
-        transaction.execute_batch(migration.sql).map_err(failed)?;
-        let insert = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-            VALUES (?1, ?2, TRUE, ?3, 0)";
-        let row = params![migration.version, migration.description, migration.checksum()];
-        transaction.execute(insert, row).map_err(failed)?;
-    }
-    transaction.commit().map_err(failed)
-}
-
-const TABLE_OF_MIGRATIONS: &str = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, \
-    description TEXT NOT NULL, installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, \
-    checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)";
-
-/// Returns what an error of SQLite means for a store.
-#[expect(clippy::needless_pass_by_value, reason = "maps an error")]
-pub(super) fn failed(error: rusqlite::Error) -> StoreError {
-    let code = error.sqlite_error().map(|error| error.extended_code);
-    let why = error.to_string();
-    // The names are those of https://www.sqlite.org/rescode.html.
-    match code {
-        // BUSY, LOCKED, BUSY_RECOVERY, BUSY_SNAPSHOT.
-        Some(5 | 6 | 261 | 517) => StoreError::Locked,
-        // FULL, IOERR_WRITE; the latter is what a quota or a limit on the size of files leads to.
-        Some(13 | 778) => StoreError::Full(why),
-        // CORRUPT, NOTADB, CORRUPT_VTAB, CORRUPT_SEQUENCE, CORRUPT_INDEX.
-        Some(11 | 26 | 267 | 523 | 779) => StoreError::Damaged(why),
-        Some(_) | None => StoreError::Failed(why),
+    #[tokio::test]
+    async fn a_statement_without_a_connection_says_so_and_is_not_a_timeout() {
+        let mut store = Sqlite::new("never-opened.db".into());
+        assert!(matches!(store.commit().await, Err(StoreError::NotConnected)));
+        assert!(matches!(store.put(&[], &[]).await, Err(StoreError::NotConnected)));
     }
 }

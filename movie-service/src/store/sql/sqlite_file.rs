@@ -1,8 +1,8 @@
-//! The file of an SQLite store: one service at a time, and what to do when something else replaces it.
+//! The file of an SQLite store: its lock, and the detection of its replacement.
 //!
 //! SQLite keeps the latest commits in a write-ahead log beside the file (`-wal`), and moves them into the file at a
-//! checkpoint. A copy that is put over the file leaves that log where it is, and SQLite would apply its pages to another
-//! database. So each change to the file that this service did not make is examined.
+//! checkpoint. If a copy replaces the file, the log stays, and SQLite would apply its pages to another database. So the
+//! service examines each change of the file that it did not make.
 
 use std::fs::{self, File, Metadata, TryLockError};
 use std::io;
@@ -15,51 +15,55 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::catalogue::HistoryPoint;
 use crate::store::StoreError;
-use crate::store::sql::sqlite::{failed, head};
+use crate::store::sql::sqlite_statements::{failed, head};
 
-/// What follows the name of a database file in that of its write-ahead log, and in that of the index of the log.
-const LOG: &str = "-wal";
-const INDEX: &str = "-shm";
+/// File name suffixes of the write-ahead log and of its index.
+const WAL_SUFFIX: &str = "-wal";
+const SHM_SUFFIX: &str = "-shm";
 
-/// A lock on a database file, for as long as this lives.
+/// A lock on a database file, held until it is dropped.
 ///
-/// It is a lock on the file, not on its name, so symbolic links cannot bypass it. It has to be taken before SQLite
-/// opens the file, and dropped after SQLite has closed it: to close any descriptor of a file drops the POSIX locks that
-/// the process holds on it, and with them SQLite's own.
+/// It locks the file, not its name, so symbolic links cannot bypass it. It must be taken before SQLite opens the file,
+/// and dropped after SQLite has closed it: closing any descriptor of a file releases all POSIX locks that the process
+/// holds on it, including SQLite's.
 #[derive(Debug)]
 pub(super) struct FileLock(File);
 
 impl FileLock {
-    /// Locks a database file; one that is missing is made only if that is asked for.
-    pub(super) fn take(path: &Path, make: bool) -> Result<Self, StoreError> {
+    /// Locks a database file. If it is missing, creates it if `create` is true.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the file cannot be opened, is locked by another service, or has several hard links.
+    pub(super) fn take(path: &Path, create: bool) -> Result<Self, StoreError> {
         let failed = |source| StoreError::Open { path: path.to_owned(), source };
-        let file = File::options().read(true).append(true).create(make).open(path).map_err(failed)?;
+        let file = File::options().read(true).append(true).create(create).open(path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(path.to_owned())),
             Err(TryLockError::Error(source)) => return Err(failed(source)),
         }
-        // SQLite names the write-ahead log after the name by which it opens the file.
+        // SQLite derives the name of the write-ahead log from the name by which it opens the file.
         if file.metadata().map_err(failed)?.nlink() > 1 {
             return Err(StoreError::HardLinks(path.to_owned()));
         }
         Ok(Self(file))
     }
 
-    /// Returns the version of the locked file, which had this name.
+    /// Returns the version of the locked file. `path` is only for errors.
     pub(super) fn version(&self, path: &Path) -> Result<FileVersion, StoreError> {
         let metadata =
             self.0.metadata().map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
         Ok(FileVersion::from(&metadata))
     }
 
-    /// Returns whether this is a lock on a version of a file.
+    /// Returns whether this locks the file of `version`.
     pub(super) fn is_on(&self, version: FileVersion) -> bool {
         self.0.metadata().is_ok_and(|metadata| FileId::from(&metadata) == version.id)
     }
 }
 
-/// What identifies a file, whatever its name.
+/// Identity of a file, independent of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileId {
     device: u64,
@@ -67,9 +71,9 @@ pub(super) struct FileId {
 }
 
 impl FileId {
-    /// Returns that of the write-ahead log of a database file, if there is one.
+    /// Returns the identity of the write-ahead log of a database file, if there is one.
     pub(super) fn of_log(path: &Path) -> Option<Self> {
-        fs::metadata(beside(path, LOG)).ok().map(|metadata| Self::from(&metadata))
+        fs::metadata(beside(path, WAL_SUFFIX)).ok().map(|metadata| Self::from(&metadata))
     }
 }
 
@@ -79,24 +83,24 @@ impl From<&Metadata> for FileId {
     }
 }
 
-/// What identifies a version of a file: which file it is, and when it was changed last.
+/// Version of a file: its identity, its size and the time of its last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FileVersion {
     id: FileId,
     size: u64,
-    /// Seconds and nanoseconds.
+    /// Time of the last change of the inode, in seconds and nanoseconds.
     changed: (i64, i64),
 }
 
 impl FileVersion {
-    /// Returns the version of the file that has a name now.
+    /// Returns the version of the current file at the path.
     pub(super) fn of(path: &Path) -> Result<Self, StoreError> {
         let metadata = fs::metadata(path);
         let metadata = metadata.map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
         Ok(Self::from(&metadata))
     }
 
-    /// Returns which file it is.
+    /// Returns the identity of the file.
     pub(super) fn id(&self) -> FileId {
         self.id
     }
@@ -109,10 +113,10 @@ impl From<&Metadata> for FileVersion {
     }
 }
 
-/// Returns the latest commit in a database file, without its write-ahead log; `None` if commits have no chain values there,
+/// Returns the latest commit in a database file without its write-ahead log; `None` if its commits have no chain values,
 /// as in stores of an earlier version. No connection may have the file open.
 pub(super) fn head_without_log(path: &Path) -> Result<Option<HistoryPoint>, StoreError> {
-    // `immutable` makes SQLite read the file alone (https://www.sqlite.org/uri.html, section 3).
+    // With `immutable`, SQLite ignores the log (https://www.sqlite.org/uri.html, section 3).
     let encoded = percent_encode(path.as_os_str().as_bytes(), NON_ALPHANUMERIC);
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -123,10 +127,9 @@ pub(super) fn head_without_log(path: &Path) -> Result<Option<HistoryPoint>, Stor
     if has_chain { head(&connection).map(Some) } else { Ok(None) }
 }
 
-/// Removes the write-ahead log of a database file, or only the index of one that is to stay. No connection may have the
-/// file open.
+/// Removes the write-ahead log of a database file and its index, or only the index. No connection may have the file open.
 pub(super) fn remove_log(path: &Path, index_only: bool) -> Result<(), StoreError> {
-    let suffixes = if index_only { &[INDEX][..] } else { &[LOG, INDEX] };
+    let suffixes = if index_only { &[SHM_SUFFIX][..] } else { &[WAL_SUFFIX, SHM_SUFFIX] };
     for suffix in suffixes {
         let path = beside(path, suffix);
         match fs::remove_file(&path) {
@@ -140,7 +143,7 @@ pub(super) fn remove_log(path: &Path, index_only: bool) -> Result<(), StoreError
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {
-    // SQLite puts the log beside the file that a symbolic link leads to.
+    // SQLite resolves symbolic links before it names the log.
     let mut name = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()).into_os_string();
     name.push(suffix);
     name.into()

@@ -1,0 +1,160 @@
+//! The handle of a store, and the start of its tasks.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use tokio::runtime;
+use tokio::sync::{Mutex, mpsc, oneshot, watch};
+use tokio::time::timeout;
+
+use crate::catalogue::Catalogue;
+use crate::store::command::{Command, Imported, Outcome, ValidCommand, WriteError};
+use crate::store::engine::Engine;
+use crate::store::error::StoreError;
+use crate::store::follower::Follower;
+use crate::store::replica::Replica;
+use crate::store::sql::{Postgres, SqlSource, Sqlite};
+use crate::store::status::{PanicReport, StatusSender, StoreStatus};
+use crate::store::writer::{QueuedWrite, Writer};
+use crate::telemetry::store_metrics::StoreMetrics;
+
+/// Capacity of the write queue, in commands. Further callers wait.
+const WRITE_QUEUE_CAPACITY: usize = 1_024;
+
+/// Time that [`Store::close`] waits.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Handle of a store: queues commands for the writer. Clones share the store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    name: &'static str,
+    /// `None` if movies can never be written.
+    queue: Option<mpsc::Sender<QueuedWrite>>,
+    status: watch::Receiver<StoreStatus>,
+    /// Closed when the thread of the tasks ends.
+    running: watch::Receiver<()>,
+}
+
+impl Store {
+    /// Returns a store that never accepts writes.
+    #[must_use]
+    pub fn read_only(name: &'static str) -> Self {
+        let (status, running) = (watch::channel(StoreStatus::Available).1, watch::channel(()).1);
+        Self { name, queue: None, status, running }
+    }
+
+    /// Opens an SQL store, creating it if it is missing. Also returns the catalogue, its in-memory replica. Both keep the
+    /// latest `max_kept_changes` changes.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] if the store cannot be opened or read.
+    pub async fn open(
+        source: &SqlSource,
+        max_kept_changes: usize,
+        metrics: StoreMetrics,
+    ) -> Result<(Self, Arc<Catalogue>), StoreError> {
+        let name = source.name();
+        match source.clone() {
+            SqlSource::Sqlite(path) => Self::start(name, Sqlite::new(path), max_kept_changes, metrics).await,
+            SqlSource::Postgres(url) => {
+                Self::start(name, Postgres::new(*url), max_kept_changes, metrics).await
+            }
+        }
+    }
+
+    /// Loads the movies, and starts the tasks on a thread of their own. They run until all clones of the store are
+    /// dropped.
+    async fn start<E: Engine + Send + 'static>(
+        name: &'static str,
+        mut engine: E,
+        max_kept_changes: usize,
+        metrics: StoreMetrics,
+    ) -> Result<(Self, Arc<Catalogue>), StoreError> {
+        let mode = engine.poll().await?.mode;
+        let loaded = engine.load(max_kept_changes).await?;
+        let catalogue = Arc::new(Catalogue::of_store(max_kept_changes, loaded));
+        // A connection belongs to the runtime that opened it. The tasks open their own.
+        engine.disconnect();
+        let (queue, queued) = mpsc::channel(WRITE_QUEUE_CAPACITY);
+        let status = StatusSender::new(mode);
+        let (running, until_ended) = watch::channel(());
+        let store = Self { name, queue: Some(queue), status: status.subscribe(), running: until_ended };
+        let reloading = Mutex::default();
+        let replica = Replica { catalogue: catalogue.clone(), max_kept_changes, status, metrics, reloading };
+        let runtime =
+            runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
+        let run = move || {
+            let _running = running;
+            let _panic_report = PanicReport(replica.status.clone());
+            let replica = Rc::new(replica);
+            let second = engine.second_connection().map(Mutex::new).map(Rc::new);
+            let first = Rc::new(Mutex::new(engine));
+            let second = second.unwrap_or_else(|| first.clone());
+            let follower = Follower { replica: replica.clone(), engine: second, behind_since: None };
+            let writer = Writer { replica, engine: first };
+            runtime.block_on(async {
+                tokio::select! {
+                    () = writer.run(queued) => {}
+                    () = follower.run() => {}
+                }
+            });
+        };
+        thread::Builder::new().name("store".into()).spawn(run).map_err(StoreError::Thread)?;
+        Ok((store, catalogue))
+    }
+
+    /// Returns the name of the kind of store, such as `sqlite`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Returns whether movies can never be written.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.queue.is_none()
+    }
+
+    /// Returns a receiver of the status of the store.
+    #[must_use]
+    pub fn status(&self) -> watch::Receiver<StoreStatus> {
+        self.status.clone()
+    }
+
+    /// Closes the store and waits up to 5 seconds for that. SQLite then has moved its log into the database file. All
+    /// other clones must be dropped before.
+    pub async fn close(self) {
+        let Self { queue, mut running, .. } = self;
+        drop(queue);
+        // Its value never changes; the sender is dropped when the tasks have ended.
+        let _ = timeout(CLOSE_TIMEOUT, running.changed()).await;
+    }
+
+    /// Writes. Once this returns, the changes are durable and can be read.
+    ///
+    /// # Errors
+    ///
+    /// [`WriteError`] if nothing is written or, with [`WriteError::OutcomeUnknown`], if that is not known.
+    pub async fn write(&self, command: Command) -> Result<Outcome, WriteError> {
+        let queue = self.queue.as_ref().ok_or(WriteError::ReadOnly)?;
+        let (command, rejected) = command.validate().map_err(WriteError::Invalid)?;
+        if matches!(&command, ValidCommand::Import(movies) if movies.is_empty()) {
+            return Ok(Outcome::Imported(Imported { rejected, ..Imported::default() }));
+        }
+        match enqueue(queue, command).await? {
+            Outcome::Imported(imported) => Ok(Outcome::Imported(Imported { rejected, ..imported })),
+            outcome @ (Outcome::Movie(_) | Outcome::Deleted) => Ok(outcome),
+        }
+    }
+}
+
+/// Queues a validated command, and returns its result.
+async fn enqueue(queue: &mpsc::Sender<QueuedWrite>, command: ValidCommand) -> Result<Outcome, WriteError> {
+    let (result, received) = oneshot::channel();
+    let stopped = || WriteError::Unavailable("the service is stopping".into());
+    queue.send(QueuedWrite { command, result }).await.map_err(|_| stopped())?;
+    received.await.unwrap_or(Err(WriteError::OutcomeUnknown))
+}
