@@ -82,7 +82,7 @@ async fn a_store_of_a_later_version_is_refused() {
     later.execute(row, []).unwrap();
     drop(later);
     let line = store.refused();
-    assert!(line.contains("the store was made by a later version of the service"), "{line}");
+    assert!(line.contains("by a later version of the service"), "{line}");
 }
 
 #[tokio::test]
