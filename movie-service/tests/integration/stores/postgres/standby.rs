@@ -43,8 +43,8 @@ impl Pair {
     }
 }
 
-/// Repeats a write while the store is read-only; returns the result.
-async fn once_writable(client: &mut Stub, id: &str) -> Result<Movie, Status> {
+/// Repeats a write while the store is unavailable or read-only; returns the result.
+pub(super) async fn once_writable(client: &mut Stub, id: &str) -> Result<Movie, Status> {
     let writing = async {
         loop {
             match create(client, movie(id, "movie")).await {
