@@ -78,6 +78,14 @@ macro_rules! fields {
             }
         }
 
+        /// No field is set.
+        impl Default for Values<'_> {
+            fn default() -> Self {
+                const UNSET: Values<'static> = Values([$($rule.unset()),*]);
+                UNSET
+            }
+        }
+
         impl<'a> From<&'a Movie> for Values<'a> {
             fn from(movie: &'a Movie) -> Self {
                 // Without `..`: a field that is missing in the table does not compile.
@@ -169,13 +177,6 @@ impl<'a> Values<'a> {
     pub fn violations(&self) -> impl Iterator<Item = (Field, String)> {
         let invalid = self.iter().filter(|(field, value)| !field.rule().allows(value));
         invalid.map(|(field, _)| (field, format!("expected {}", field.rule())))
-    }
-}
-
-/// No field is set.
-impl Default for Values<'_> {
-    fn default() -> Self {
-        Self(std::array::from_fn(|index| Field::ALL[index].rule().unset()))
     }
 }
 

@@ -29,7 +29,13 @@ impl MovieId {
     /// Returns whether a text is an id.
     #[must_use]
     pub fn is_valid(text: &str) -> bool {
-        !text.is_empty() && !is_longer(text, MAX_ID_CHARS) && !text.chars().any(char::is_control)
+        let has_control = if text.is_ascii() {
+            // Most ids. Without an early exit, the loop is vectorised.
+            text.bytes().fold(false, |has_control, byte| has_control | byte.is_ascii_control())
+        } else {
+            text.chars().any(char::is_control)
+        };
+        !text.is_empty() && !is_longer(text, MAX_ID_CHARS) && !has_control
     }
 
     /// Returns the id of a movie that has been validated.
