@@ -107,7 +107,7 @@ fn configured_server(
         limits: config.limits(),
         access: security.access,
         tls: security.tls,
-        offers: config.offers(),
+        features: config.features(),
         grace: config.grace,
         pause: config.pause,
         ..Server::new(catalogue, found)
@@ -155,7 +155,7 @@ impl Security {
         let anonymous_writes = config.allow_anonymous_writes || store.is_read_only();
         let access =
             Access::open(config.tokens.as_deref(), anonymous_writes).context("cannot use the tokens file")?;
-        let has_web = !config.offers().web.is_empty();
+        let has_web = !config.features().web.is_empty();
         let tls = config.tls().map(|files| Tls::load(files, has_web)).transpose();
         let tls = tls.context("cannot use TLS")?;
         if config.sends_tokens_unencrypted() {
@@ -199,7 +199,7 @@ fn start_reloads(opened: &mut Opened, security: &Security, metrics: &Metrics) ->
     }
     handles.extend(security.access.follow(report(Reload::Tokens))?);
     if let Some(tls) = &security.tls {
-        handles.push(tls.follow(report(Reload::Tls))?);
+        handles.push(tls.watch_files(report(Reload::Tls))?);
     }
     signals::on_hangup(move || handles.iter().for_each(reload::Handle::reload_now))?;
     Ok(())

@@ -17,7 +17,7 @@ use crate::catalogue::DEFAULT_KEPT_CHANGES;
 use crate::rpc::Role;
 use crate::server::accept::listener::Address;
 use crate::server::accept::tls::TlsFiles;
-use crate::server::call::dispatch::Offers;
+use crate::server::call::dispatch::Features;
 use crate::server::call::grpc_web::{InvalidOrigin, Origin};
 use crate::server::limits::{Limits, parse_duration};
 use crate::store::sql::{PostgresUrl, SqlSource};
@@ -85,7 +85,7 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
 
     #[command(flatten)]
-    offers: OffersFlags,
+    features: FeatureFlags,
 
     /// A command to run instead of serving.
     #[command(subcommand)]
@@ -94,7 +94,7 @@ pub struct Config {
 
 /// Optional features of the server.
 #[derive(Args, Clone, Debug)]
-struct OffersFlags {
+struct FeatureFlags {
     /// Origin whose pages may call by gRPC-Web, for example <https://films.example>, or `*` for all.
     #[arg(long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     web_origin: Vec<Option<Origin>>,
@@ -249,9 +249,9 @@ impl Config {
 
     /// Returns the optional features.
     #[must_use]
-    pub fn offers(&self) -> Offers {
-        let OffersFlags { web_origin, gzip, health, reflection } = self.offers.clone();
-        Offers { health, reflection, gzip, web: web_origin.into_iter().flatten().collect() }
+    pub fn features(&self) -> Features {
+        let FeatureFlags { web_origin, gzip, health, reflection } = self.features.clone();
+        Features { health, reflection, gzip, web: web_origin.into_iter().flatten().collect() }
     }
 
     /// Returns the files for TLS, if it is on.
@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(config.listen.to_string(), "[::]:3001");
         assert_eq!(config.database, Database::Json("databases/movies.json".into()));
         assert_eq!(config.limits(), Limits::default());
-        let Offers { health, reflection, gzip, web } = config.offers();
+        let Features { health, reflection, gzip, web } = config.features();
         assert!(health && reflection && !gzip && web.is_empty());
         assert!(!config.quiet && !config.allow_anonymous_writes);
         assert!(config.tls().is_none() && config.tokens.is_none());
@@ -366,7 +366,7 @@ mod tests {
                 [(["on", "true", "yes", "1", "ON"], true), (["off", "false", "no", "0", "Off"], false)]
             {
                 for word in words {
-                    let Offers { health, reflection, .. } = parse(&[flag, word]).offers();
+                    let Features { health, reflection, .. } = parse(&[flag, word]).features();
                     let is_on = if flag == "--health" { health } else { reflection };
                     assert_eq!(is_on, expected, "{flag} {word}");
                 }

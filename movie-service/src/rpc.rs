@@ -1,18 +1,18 @@
-//! The one table of RPCs: for each its path, service, role, kind and fast path.
+//! The table of all RPCs: path, service, role, kind and fast path.
 //!
-//! A call's path is looked up here once, when its headers arrive. Admission, access, dispatch, metrics, traces,
-//! compression and message limits take the entry that was found.
+//! The path of a call is looked up here once, when its headers arrive. Admission, access control, dispatch, metrics,
+//! traces, compression and message limits use the entry.
 
 use std::fmt;
 use std::ops::Deref;
 use std::str::FromStr;
 
-/// What a caller may do. A higher role may do all that a lower one may.
+/// Role of a caller. A higher role has all permissions of the lower ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
-    /// May read.
+    /// May read movies.
     Reader,
-    /// May change movies, too.
+    /// May also change movies.
     Writer,
 }
 
@@ -31,28 +31,28 @@ pub enum Service {
     ReflectionAlpha,
 }
 
-/// The kinds of RPCs, which have limits of their own.
+/// Kind of an RPC. Kinds differ in their limits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// One request and one response.
     Unary,
-    /// A stream of movies to the caller, which holds a snapshot for as long as the caller reads.
+    /// A stream of movies to the caller. It holds a snapshot until the caller has read it.
     List,
     /// A stream of movies from the caller, in large messages.
     Import,
     /// A stream of changes to the caller, which lasts until one side ends it.
     Watch,
-    /// What load balancers and tools ask about the service.
+    /// Health checks and reflection.
     Probe,
 }
 
-/// The RPCs with a fast path, on which a response is sent as the catalogue holds it.
+/// The RPCs with a fast path, on which the response is sent as the catalogue stores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FastPath {
     /// The frame of a `MovieData`.
     MovieById,
     /// The frames of all movies.
-    ListOfMovies,
+    ListMovies,
     /// The frame of a `Movie` of `movie.catalog.v1`.
     Movie,
 }
@@ -60,15 +60,15 @@ pub enum FastPath {
 /// An entry of the table.
 #[derive(Debug)]
 pub struct Entry {
-    /// The path of its calls (`:path`): `/package.Service/Method`.
+    /// The `:path` header of its calls: `/package.Service/Method`.
     pub path: &'static str,
-    /// The service that has it.
+    /// The service that the RPC belongs to.
     pub service: Service,
-    /// The lowest role that may call it; `None` if callers need no credentials.
+    /// The lowest role that may call the RPC; `None` if callers need no credentials.
     pub role: Option<Role>,
-    /// Its kind.
+    /// The kind of the RPC.
     pub kind: Kind,
-    /// Its fast path, if it has one.
+    /// The fast path of the RPC, if it has one.
     pub fast_path: Option<FastPath>,
 }
 
@@ -83,7 +83,7 @@ impl Entry {
     }
 }
 
-/// All RPCs, the most called ones first. A path that is not here cannot be called.
+/// All RPCs, the most frequently called ones first. No other path can be called.
 const TABLE: [Entry; 16] = {
     use Kind::{Import, List, Probe, Unary, Watch};
     use Service::{Catalog, Health, Movie, Reflection, ReflectionAlpha};
@@ -91,7 +91,7 @@ const TABLE: [Entry; 16] = {
     const WRITER: Option<Role> = Some(Role::Writer);
     [
         Entry::new("/Movie/GetMovieByID", Movie, READER, Unary).with_fast_path(FastPath::MovieById),
-        Entry::new("/Movie/GetListMovies", Movie, READER, List).with_fast_path(FastPath::ListOfMovies),
+        Entry::new("/Movie/GetListMovies", Movie, READER, List).with_fast_path(FastPath::ListMovies),
         Entry::new("/movie.catalog.v1.MovieCatalog/GetMovie", Catalog, READER, Unary)
             .with_fast_path(FastPath::Movie),
         Entry::new("/movie.catalog.v1.MovieCatalog/BatchGetMovies", Catalog, READER, Unary),
@@ -118,12 +118,12 @@ const TABLE: [Entry; 16] = {
 
 static RPCS: [Entry; TABLE.len()] = TABLE;
 
-/// An RPC of the table. It dereferences to its entry.
+/// An RPC of the table. Dereferences to its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rpc(usize);
 
 impl Rpc {
-    /// How many RPCs there are.
+    /// The number of RPCs.
     pub const COUNT: usize = RPCS.len();
 
     /// Returns the RPC with this path, if there is one.
@@ -137,13 +137,13 @@ impl Rpc {
         (0..Self::COUNT).map(Self)
     }
 
-    /// Returns its place in the table, below [`Rpc::COUNT`].
+    /// Returns the index in the table, below [`Rpc::COUNT`].
     #[must_use]
     pub fn index(self) -> usize {
         self.0
     }
 
-    /// Returns its name, `package.Service/Method`, as logs, metrics and traces show it.
+    /// Returns the name for logs, metrics and traces: `package.Service/Method`.
     #[must_use]
     pub fn name(self) -> &'static str {
         RPCS[self.0].path.trim_start_matches('/')
@@ -158,7 +158,7 @@ impl Deref for Rpc {
     }
 }
 
-/// As it is written in a tokens file.
+/// As in a tokens file.
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -189,7 +189,7 @@ mod tests {
 
     use super::*;
 
-    /// The file descriptor sets of all contracts that are served.
+    /// The file descriptor sets of all served contracts.
     const CONTRACTS: [&[u8]; 4] = [
         movie_proto::FILE_DESCRIPTOR_SET,
         tonic_health::pb::FILE_DESCRIPTOR_SET,
@@ -197,7 +197,7 @@ mod tests {
         tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
     ];
 
-    /// Returns the methods of a contract by their paths: whether callers stream, and whether the service does.
+    /// Returns the methods of a contract: their paths, whether the client streams, and whether the server streams.
     fn methods(contract: &[u8]) -> Vec<(String, (bool, bool))> {
         let mut methods = Vec::new();
         for file in FileDescriptorSet::decode(contract).unwrap().file {
@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn an_rpc_is_found_by_its_path_and_by_no_other() {
+    fn an_rpc_is_found_by_its_path_only() {
         for (index, rpc) in Rpc::all().enumerate() {
             assert_eq!(Rpc::find(rpc.path), Some(rpc));
             assert_eq!(rpc.index(), index);

@@ -3,17 +3,17 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use movie_service::server::call::message_limits::Messages;
+use movie_service::server::call::message::checker::MessageChecker;
 
 // The input is the message limit, the size of the parts, and the bytes.
 fuzz_target!(|input: &[u8]| {
     let [limit, step, bytes @ ..] = input else { return };
     let limit = usize::from(*limit);
     let refused = refused_at(bytes, limit);
-    let mut messages = Messages::of_at_most(limit, None);
+    let mut checker = MessageChecker::new(limit, None);
     let mut taken = 0;
     for part in bytes.chunks(usize::from(*step).max(1)) {
-        let result = messages.take(part);
+        let result = checker.check(part);
         taken += part.len();
         assert_eq!(result.is_err(), refused.is_some_and(|at| at <= taken), "after {taken} bytes");
         if result.is_err() {

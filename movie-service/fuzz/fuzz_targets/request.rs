@@ -21,7 +21,7 @@ use movie_proto::catalog::v1;
 use movie_proto::{Empty, MovieData, MovieId};
 use movie_service::catalogue::{Catalogue, Change, MovieView, Snapshot};
 use movie_service::server::call::refusal::Refusal;
-use movie_service::server::in_process::SingleCalls;
+use movie_service::server::in_process::InProcessServer;
 use movie_service::server::limits::Limits;
 use prost::Message;
 use tokio::runtime::{Builder, Runtime};
@@ -42,8 +42,8 @@ static CATALOGUE: LazyLock<Arc<Catalogue>> = LazyLock::new(|| {
     Arc::new(Catalogue::new(movies.expect("every id is new")))
 });
 
-static CALLS: LazyLock<SingleCalls> =
-    LazyLock::new(|| SingleCalls::new(CATALOGUE.clone()).expect("the services can be made"));
+static SERVER: LazyLock<InProcessServer> =
+    LazyLock::new(|| InProcessServer::new(CATALOGUE.clone()).expect("the services can be made"));
 
 static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().enable_time().build().expect("a runtime can be made"));
@@ -90,7 +90,7 @@ async fn answer_of(path: &str, script: Script, is_gzip: bool) -> (Status, Bytes)
     if is_gzip {
         request = request.header("grpc-encoding", "gzip");
     }
-    let response = CALLS.answer(request.body(script).expect("the request is well-formed")).await;
+    let response = SERVER.call(request.body(script).expect("the request is well-formed")).await;
     let headers = response.headers().clone();
     let collected = pin!(response.into_body()).collect().await.expect("the response body is complete");
     let trailers = collected.trailers().cloned().unwrap_or_default();
@@ -140,10 +140,10 @@ fn rule(is_list: bool, body: &[u8], has_trailers: bool, is_gzip: bool) -> Result
             *gzip = unpacked;
         }
         if is_known && message.as_ref().map_or(length, |message| message.len().max(length)) > most {
-            let mut refusals = vec![Refusal::TooLarge { most }];
+            let mut refusals = vec![Refusal::MessageTooLarge { max_bytes: most }];
             // Which of the two is detected first depends on the cuts.
             if is_malformed {
-                refusals.push(Refusal::Malformed);
+                refusals.push(Refusal::MalformedRequest);
             }
             return Err(refusals);
         }
@@ -165,7 +165,7 @@ fn rule(is_list: bool, body: &[u8], has_trailers: bool, is_gzip: bool) -> Result
     }
     // Nor does it if trailers follow a truncated message.
     is_malformed |= is_cut && (is_gzip || !has_trailers);
-    answers.into_iter().next().filter(|_| !is_malformed).ok_or(vec![Refusal::Malformed])
+    answers.into_iter().next().filter(|_| !is_malformed).ok_or(vec![Refusal::MalformedRequest])
 }
 
 /// Returns the response to a message, if it can be decoded.

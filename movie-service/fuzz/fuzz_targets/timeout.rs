@@ -3,10 +3,10 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use movie_service::server::call::deadline;
+use movie_service::server::call::timeout;
 
 fuzz_target!(|value: &[u8]| {
-    let nanoseconds = deadline::parse(value).map(|timeout| timeout.as_nanos());
+    let nanoseconds = timeout::parse(value).map(|timeout| timeout.as_nanos());
     assert_eq!(nanoseconds, model(value));
 });
 

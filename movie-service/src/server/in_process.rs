@@ -16,11 +16,9 @@ use crate::catalogue::Catalogue;
 use crate::found::FoundPrinter;
 use crate::rpc::Rpc;
 use crate::server::call::body::{Content, ResponseBody};
-use crate::server::call::dispatch::Dispatcher;
-use crate::server::call::dispatch::Offers;
-use crate::server::call::fast_path::{FastCall, Outcome};
-use crate::server::call::refusal;
-use crate::server::call::refusal::Refusal;
+use crate::server::call::dispatch::{Dispatcher, Features};
+use crate::server::call::fast_path::{FastCall, FastPathResult};
+use crate::server::call::refusal::{self, Refusal};
 use crate::server::limits::Limits;
 use crate::servicer::catalog::CatalogServicer;
 use crate::servicer::course::MovieServicer;
@@ -28,30 +26,30 @@ use crate::servicer::health::Health;
 use crate::store::Store;
 
 /// Handles calls as a connection does after admission.
-pub struct SingleCalls {
+pub struct InProcessServer {
     catalogue: Arc<Catalogue>,
     dispatcher: Dispatcher,
 }
 
-impl SingleCalls {
-    /// Answers from `catalogue`, with the default limits.
+impl InProcessServer {
+    /// Serves `catalogue` with the default limits.
     ///
     /// # Errors
     ///
     /// If a service cannot be constructed.
     pub fn new(catalogue: Arc<Catalogue>) -> io::Result<Self> {
-        let offers = Offers { health: false, reflection: false, gzip: false, web: Vec::new() };
+        let features = Features { health: false, reflection: false, gzip: false, web: Vec::new() };
         let (health, limits) = (Health::default(), Limits::default());
         let movie = MovieServicer::new(catalogue.clone(), FoundPrinter::quiet());
         let store = Store::read_only("memory");
         let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
         let dispatcher =
-            Dispatcher::new(movie, catalog, &health, &offers, &limits).map_err(io::Error::other)?;
+            Dispatcher::new(movie, catalog, &health, &features, &limits).map_err(io::Error::other)?;
         Ok(Self { catalogue, dispatcher })
     }
 
     /// Handles a call on the fast path or, if that declines it, with the generated code.
-    pub async fn answer<B>(
+    pub async fn call<B>(
         &self,
         request: Request<B>,
     ) -> Response<impl Body<Data = Bytes, Error = Status> + use<B>>
@@ -60,23 +58,23 @@ impl SingleCalls {
     {
         let Some(rpc) = Rpc::find(request.uri().path()) else {
             let response = Status::from(Refusal::from(Denial::NoSuchRpc)).into_http();
-            return response.map(bytes);
+            return response.map(into_bytes_body);
         };
-        let generated = match FastCall::take(rpc, request, self.dispatcher.compresses()) {
+        let generated = match FastCall::try_new(rpc, request, self.dispatcher.compresses()) {
             Err(request) => self.dispatcher.call(rpc, request, None),
             Ok(mut fast) => {
-                match poll_fn(|cx| fast.poll_outcome(&self.catalogue, &FoundPrinter::quiet(), cx)).await {
-                    Outcome::Answered(response) => return response.map(bytes),
-                    Outcome::Declined(request) => self.dispatcher.call(rpc, request, None),
+                match poll_fn(|cx| fast.poll_result(&self.catalogue, &FoundPrinter::quiet(), cx)).await {
+                    FastPathResult::Answered(response) => return response.map(into_bytes_body),
+                    FastPathResult::Declined(request) => self.dispatcher.call(rpc, request, None),
                 }
             }
         };
         let Ok(mut response) = generated.await;
         refusal::hide_internals(response.headers_mut());
-        response.map(|body| bytes(Content::Generated(body)))
+        response.map(|body| into_bytes_body(Content::Generated(body)))
     }
 }
 
-fn bytes(content: Content) -> impl Body<Data = Bytes, Error = Status> {
-    ResponseBody::to_none(content, None).map_frame(|frame| frame.map_data(Bytes::from))
+fn into_bytes_body(content: Content) -> impl Body<Data = Bytes, Error = Status> {
+    ResponseBody::detached(content, None).map_frame(|frame| frame.map_data(Bytes::from))
 }

@@ -2,10 +2,10 @@
 //!
 //! * [`serve`] — the server: accepts connections, hands each to a worker, drains them when it stops;
 //! * [`accept`] — listening, admission control, TLS, and protocol detection;
-//! * [`connection`] — workers, the life of a connection, HTTP/1.1 and HTTP/2;
+//! * [`connection`] — workers, the lifecycle of a connection, HTTP/1.1 and HTTP/2;
 //! * [`call`] — permits, deadlines, dispatch, request and response bodies;
 //! * [`limits`] — resource limits; `usage` — counters of the calls and lists in flight;
-//! * [`in_process`] — calls without a connection, for fuzz targets.
+//! * [`in_process`] — calls without a connection, for the fuzz targets.
 
 pub mod accept;
 pub mod call;

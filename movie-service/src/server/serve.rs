@@ -14,10 +14,11 @@ use crate::catalogue::Catalogue;
 use crate::found::FoundPrinter;
 use crate::server::accept::admission::Admission;
 use crate::server::accept::listener::Listener;
+use crate::server::accept::retry;
 use crate::server::accept::tls::Tls;
-use crate::server::call::dispatch::{Dispatcher, Offers};
-use crate::server::call::grpc_web::Web;
-use crate::server::call::state::{Phase, Shared};
+use crate::server::call::dispatch::{Dispatcher, Features};
+use crate::server::call::grpc_web::GrpcWeb;
+use crate::server::call::server_state::{Phase, ServerState};
 use crate::server::connection::worker::Worker;
 use crate::server::limits::Limits;
 use crate::server::usage::Usage;
@@ -28,11 +29,8 @@ use crate::store::{Store, StoreStatus};
 use crate::telemetry::calls::Observer;
 use crate::telemetry::metrics::Metrics;
 
-/// How long to wait before accepting again when the operating system refuses.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
 /// File descriptors reserved for logs, databases, listeners and runtimes.
-const OTHER_FILES: u64 = 64;
+const RESERVED_FILES: u64 = 64;
 
 /// A server with its services and settings.
 pub struct Server {
@@ -42,23 +40,24 @@ pub struct Server {
     pub store: Store,
     /// Prints a line for each movie that is found.
     pub found: FoundPrinter,
-    /// What a peer may do.
+    /// Resource limits.
     pub limits: Limits,
-    /// Who may call what.
+    /// Access control.
     pub access: Access,
     /// TLS settings; `None` for plaintext.
     pub tls: Option<Tls>,
     /// Observes each call.
     pub observer: Observer,
-    /// Counts everything but calls.
+    /// Metrics of everything but calls.
     pub metrics: Metrics,
     /// Serving status for `grpc.health.v1`.
     pub health: Health,
     /// Optional services and features.
-    pub offers: Offers,
-    /// How long calls in flight may take to end once the service is asked to stop.
+    pub features: Features,
+    /// Time that calls in flight have to end once the drain begins.
     pub grace: Duration,
-    /// How long to keep accepting connections after that, so that load balancers notice the change of health first.
+    /// Time for which connections are still accepted after the shutdown was requested, so that load balancers notice the
+    /// change of health first.
     pub pause: Duration,
 }
 
@@ -77,7 +76,7 @@ impl Server {
             observer: Observer::new(metrics.clone(), None),
             metrics,
             health: Health::default(),
-            offers: Offers::default(),
+            features: Features::default(),
             grace: Duration::from_secs(20),
             pause: Duration::ZERO,
         }
@@ -100,20 +99,20 @@ impl Server {
             observer,
             metrics,
             health,
-            offers,
+            features,
             grace,
             pause,
         } = self;
-        limits.connections = limits.connections.min(files());
+        limits.connections = limits.connections.min(max_connections_by_open_files());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let admission = Admission::new(limits.connections, limits.connections_per_address, cores);
         let movie = MovieServicer::new(catalogue.clone(), found.clone());
         let status = store.status();
         let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
-        let dispatcher = Dispatcher::new(movie, catalog, &health, &offers, &limits);
-        let shared = Arc::new(Shared {
+        let dispatcher = Dispatcher::new(movie, catalog, &health, &features, &limits);
+        let state = Arc::new(ServerState {
             dispatcher: dispatcher.map_err(io::Error::other)?,
-            web: (!offers.web.is_empty()).then(|| Web::new(&offers.web)),
+            grpc_web: (!features.web.is_empty()).then(|| GrpcWeb::new(&features.web)),
             usage: Usage::new(cores),
             catalogue,
             found,
@@ -125,14 +124,14 @@ impl Server {
         });
         let (phase, phases) = watch::channel(Phase::Serving);
         let mut workers = (0..cores)
-            .map(|core| Worker::start(core, shared.clone(), phases.clone()))
+            .map(|core| Worker::start(core, state.clone(), phases.clone()))
             .collect::<io::Result<Vec<_>>>()?;
 
         {
-            let mut accepting = pin!(accept(&listener, &admission, &mut workers, &shared.metrics));
+            let mut accepting = pin!(accept(&listener, &admission, &mut workers, &state.metrics));
             tokio::select! {
                 () = &mut accepting => {}
-                () = follow(status, &health) => {}
+                () = update_health(status, &health) => {}
                 () = shutdown => {}
             }
             info!("stopping");
@@ -142,24 +141,29 @@ impl Server {
         drop(listener);
         // Ends the Watch streams of the health service.
         drop(health);
-        phase.send_replace(Phase::Draining);
-        let finished: Vec<_> = workers.into_iter().map(Worker::finish).collect();
-        let mut finished = pin!(async {
-            for worker in finished {
-                worker.await;
-            }
-        });
-        if tokio::time::timeout(grace, &mut finished).await.is_err() {
-            warn!(?grace, "ending calls that are still in flight");
-            phase.send_replace(Phase::Ending);
-            finished.await;
-        }
+        drain(workers, &phase, grace).await;
         Ok(())
     }
 }
 
+/// Lets calls in flight finish for at most `grace`, then ends them.
+async fn drain(workers: Vec<Worker>, phase: &watch::Sender<Phase>, grace: Duration) {
+    phase.send_replace(Phase::Draining);
+    let finished: Vec<_> = workers.into_iter().map(Worker::finish).collect();
+    let mut finished = pin!(async {
+        for worker in finished {
+            worker.await;
+        }
+    });
+    if tokio::time::timeout(grace, &mut finished).await.is_err() {
+        warn!(?grace, "ending the calls that are still in flight after the grace period");
+        phase.send_replace(Phase::ForceClosing);
+        finished.await;
+    }
+}
+
 /// Updates the serving status whenever the status of the store changes. Never returns.
-async fn follow(mut store: watch::Receiver<StoreStatus>, health: &Health) {
+async fn update_health(mut store: watch::Receiver<StoreStatus>, health: &Health) {
     loop {
         let is_available = store.borrow_and_update().is_available();
         health.set_serving(true, is_available);
@@ -169,45 +173,34 @@ async fn follow(mut store: watch::Receiver<StoreStatus>, health: &Health) {
     }
 }
 
-/// Hands each connection to the worker that has fewest, so that even a few connections use all cores.
+/// Passes each connection to the worker with the fewest connections, so that even a few connections use all cores.
 async fn accept(listener: &Listener, admission: &Admission, workers: &mut [Worker], metrics: &Metrics) {
-    let (mut next, mut refused, mut full) = (0, false, false);
+    let (mut offset, mut is_full) = (0, false);
     loop {
-        admission.settled().await;
-        match listener.accept().await {
-            Ok((accepted, address)) => {
-                refused = false;
-                let ticket = match admission.admit(address) {
-                    Ok(ticket) => ticket,
-                    Err(reason) => {
-                        metrics.shed(reason);
-                        if !std::mem::replace(&mut full, true) {
-                            warn!("refusing connections: there are as many as there may be");
-                        }
-                        continue;
-                    }
-                };
-                full = false;
-                // Round robin among workers with equally many connections.
-                workers.rotate_left(next);
-                next = 1;
-                if let Some(worker) = workers.iter().min_by_key(|worker| worker.connections()) {
-                    worker.serve(accepted, ticket);
+        admission.evictions_settled().await;
+        let (accepted, address) = retry::accept("connections", || listener.accept()).await;
+        let ticket = match admission.admit(address) {
+            Ok(ticket) => ticket,
+            Err(reason) => {
+                metrics.shed(reason);
+                if !std::mem::replace(&mut is_full, true) {
+                    warn!("refusing connections: the limit is reached, and none can be evicted");
                 }
+                continue;
             }
-            // Such errors, for example too many open files, do not go away by retrying at once.
-            Err(error) => {
-                if !std::mem::replace(&mut refused, true) {
-                    warn!(%error, "cannot accept connections for now");
-                }
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+        };
+        is_full = false;
+        // Round robin among workers with equally many connections.
+        workers.rotate_left(offset);
+        offset = 1;
+        if let Some(worker) = workers.iter().min_by_key(|worker| worker.connections()) {
+            worker.serve(accepted, ticket);
         }
     }
 }
 
 /// Raises the limit on open files to the hard limit, and returns how many connections it allows.
-fn files() -> usize {
+fn max_connections_by_open_files() -> usize {
     let files = rlimit::increase_nofile_limit(u64::MAX).unwrap_or(1024);
-    usize::try_from(files.saturating_sub(OTHER_FILES).max(1)).unwrap_or(usize::MAX)
+    usize::try_from(files.saturating_sub(RESERVED_FILES).max(1)).unwrap_or(usize::MAX)
 }

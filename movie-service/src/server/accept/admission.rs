@@ -1,4 +1,4 @@
-//! Connection limits and eviction.
+//! Admission control: connection limits and eviction.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -15,20 +15,23 @@ use crate::telemetry::metrics::ShedReason;
 /// soon as its worker polls it.
 const MAX_EVICTED: usize = 32;
 
-/// Evicted connections that may wait for their peers to close. Beyond that, evicted connections are closed without
+/// Maximum number of evicted connections that may linger. Beyond that, evicted connections are closed without
 /// lingering, so that peers that never close do not delay new connections.
 const MAX_LINGERING: usize = MAX_EVICTED / 2;
 
-/// Time between two searches for idle connections, each of which looks at all connections.
-const SEARCH_INTERVAL: Duration = Duration::from_millis(100);
+/// Minimum time between two scans of all connections for idle ones.
+const IDLE_SCAN_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Admits connections up to a limit in all and a limit for each address.
 ///
-/// At a limit, one of the connections that it counts makes room for the new one. First those that never made a call:
-/// of the address with the most connections, so that nobody can evict the connections of others by opening many; of
-/// these, those first that have not finished their handshake, then the oldest. If each has made a call, the one that has
-/// been idle for longest. A connection with a call in flight never makes room; if there is no other, the new one is
-/// refused.
+/// When a limit is reached, one of the connections that it counts is evicted to make room for the new one:
+///
+/// 1. the oldest that has not finished its handshake, of the address with the most connections, so that nobody can evict
+///    the connections of others by opening many;
+/// 2. the oldest that never made a call, of that address;
+/// 3. the one that has been idle for longest.
+///
+/// A connection with a call in flight is never evicted. If no other exists, the new one is refused.
 #[derive(Clone)]
 pub(crate) struct Admission {
     inner: Arc<Mutex<Inner>>,
@@ -40,19 +43,19 @@ struct Inner {
     max: usize,
     max_per_address: usize,
     workers: usize,
-    open: HashMap<u64, Open>,
-    /// The connections of each address, and of the local peers, which have none.
-    addresses: HashMap<Option<IpAddr>, Address>,
-    /// Connections that were idle at the last search, the one that was idle for longest last.
+    admitted: HashMap<u64, AdmittedConnection>,
+    /// Connections by address; `None` stands for local peers (Unix socket).
+    addresses: HashMap<Option<IpAddr>, AddressEntry>,
+    /// Connections that were idle at the last scan, the one that was idle for longest last.
     idle: Vec<IdleConnection>,
-    searched: Option<Instant>,
+    last_scan: Option<Instant>,
     /// Evicted connections that are still open.
     evicted: HashSet<u64>,
-    next: u64,
+    next_number: u64,
 }
 
 /// A connection that counts towards the limits.
-struct Open {
+struct AdmittedConnection {
     address: Option<IpAddr>,
     evict: oneshot::Sender<()>,
     stage: Stage,
@@ -60,16 +63,16 @@ struct Open {
 
 enum Stage {
     /// It has not finished its handshake.
-    Arriving,
+    Handshaking,
     /// It has made no call.
-    Unused,
-    /// It has made one.
+    NoCallYet,
+    /// It has made a call.
     Used(Arc<dyn Activity>),
 }
 
-/// What is known of an address.
-struct Address {
-    /// Connections that count.
+/// The connections of one address.
+struct AddressEntry {
+    /// Connections that count towards the limits.
     connections: usize,
     /// Tickets, also of connections that were evicted and are still open.
     tickets: usize,
@@ -96,7 +99,7 @@ pub(crate) struct Ticket {
     number: u64,
     address: Option<IpAddr>,
     usage: Arc<Usage>,
-    /// Completes when the connection has to make room.
+    /// Completes when the connection is evicted.
     pub(crate) evicted: oneshot::Receiver<()>,
 }
 
@@ -107,38 +110,38 @@ impl Admission {
             max,
             max_per_address,
             workers,
-            open: HashMap::new(),
+            admitted: HashMap::new(),
             addresses: HashMap::new(),
             idle: Vec::new(),
-            searched: None,
+            last_scan: None,
             evicted: HashSet::new(),
-            next: 0,
+            next_number: 0,
         };
         Self { inner: Arc::new(Mutex::new(inner)), closed: Arc::default() }
     }
 
-    /// Waits, while as many evicted connections are open as may be. To be called before a connection is accepted: one
-    /// that waits to be accepted is served later, one that is refused is not.
-    pub(crate) async fn settled(&self) {
+    /// Waits until fewer than [`MAX_EVICTED`] evicted connections are open. Call this before accepting a connection: a
+    /// connection in the backlog is served later; a refused one is lost.
+    pub(crate) async fn evictions_settled(&self) {
         while self.inner().evicted.len() >= MAX_EVICTED {
             self.closed.notified().await;
         }
     }
 
-    /// Admits a connection from an address, or from this machine; otherwise returns which limit was reached.
+    /// Admits a connection from an address, or a local one. Returns the limit that is reached if none can be evicted.
     pub(crate) fn admit(&self, address: Option<IpAddr>) -> Result<Ticket, ShedReason> {
         let address = address.map(network);
         let mut inner = self.inner();
         while address.is_some() && inner.connections(address) >= inner.max_per_address {
-            inner.make_room(address).ok_or(ShedReason::ConnectionsPerAddress)?;
+            inner.evict(address).ok_or(ShedReason::ConnectionsPerAddress)?;
         }
-        while inner.open.len() >= inner.max {
-            inner.make_room(None).ok_or(ShedReason::Connections)?;
+        while inner.admitted.len() >= inner.max {
+            inner.evict(None).ok_or(ShedReason::Connections)?;
         }
-        let number = inner.next;
-        inner.next += 1;
+        let number = inner.next_number;
+        inner.next_number += 1;
         let workers = inner.workers;
-        let new = || Address {
+        let new = || AddressEntry {
             connections: 0,
             tickets: 0,
             unused: BTreeSet::new(),
@@ -147,7 +150,7 @@ impl Admission {
         let entry = inner.addresses.entry(address).or_insert_with(new);
         entry.tickets += 1;
         let usage = entry.usage.clone();
-        let evicted = inner.insert(number, address, Stage::Arriving);
+        let evicted = inner.insert(number, address, Stage::Handshaking);
         Ok(Ticket { admission: self.clone(), number, address, usage, evicted })
     }
 
@@ -166,41 +169,41 @@ impl Inner {
     fn insert(&mut self, number: u64, address: Option<IpAddr>, stage: Stage) -> oneshot::Receiver<()> {
         if let Some(entry) = self.addresses.get_mut(&address) {
             entry.connections += 1;
-            entry.unused.extend(stage.unused().map(|arrived| (arrived, number)));
+            entry.unused.extend(stage.unused().map(|is_handshaken| (is_handshaken, number)));
         }
         let (evict, evicted) = oneshot::channel();
-        self.open.insert(number, Open { address, evict, stage });
+        self.admitted.insert(number, AdmittedConnection { address, evict, stage });
         evicted
     }
 
     /// Moves a connection to its next stage; returns whether it still counts.
     fn advance(&mut self, number: u64, stage: Stage) -> bool {
-        let Some(open) = self.open.get_mut(&number) else { return false };
-        if let Some(address) = self.addresses.get_mut(&open.address) {
-            if let Some(arrived) = open.stage.unused() {
-                address.unused.remove(&(arrived, number));
+        let Some(connection) = self.admitted.get_mut(&number) else { return false };
+        if let Some(address) = self.addresses.get_mut(&connection.address) {
+            if let Some(is_handshaken) = connection.stage.unused() {
+                address.unused.remove(&(is_handshaken, number));
             }
-            address.unused.extend(stage.unused().map(|arrived| (arrived, number)));
+            address.unused.extend(stage.unused().map(|is_handshaken| (is_handshaken, number)));
         }
-        open.stage = stage;
+        connection.stage = stage;
         true
     }
 
     /// Evicts a connection: of address `of`, or of any address if `of` is `None`. It stops counting at once.
-    fn make_room(&mut self, of: Option<IpAddr>) -> Option<()> {
+    fn evict(&mut self, of: Option<IpAddr>) -> Option<()> {
         if self.evicted.len() >= MAX_EVICTED {
             return None;
         }
         let number = self.next_unused(of).or_else(|| self.next_idle(of))?;
-        let open = self.remove(number)?;
-        let _ = open.evict.send(());
+        let connection = self.remove(number)?;
+        let _ = connection.evict.send(());
         self.evicted.insert(number);
         Some(())
     }
 
-    /// Returns which of the connections that made no call is the first to be evicted.
+    /// Returns the first connection to be evicted of those that made no call.
     fn next_unused(&self, of: Option<IpAddr>) -> Option<u64> {
-        let next = |address: &Address| address.unused.first().copied();
+        let next = |address: &AddressEntry| address.unused.first().copied();
         let (_, number) = if of.is_some() {
             next(self.addresses.get(&of)?)?
         } else {
@@ -220,16 +223,16 @@ impl Inner {
             // the list.
             while let Some(at) = self.idle.iter().rposition(|idle| of.is_none() || of == idle.address) {
                 let IdleConnection { number, since, .. } = self.idle.remove(at);
-                if self.open.get(&number).and_then(Open::idle_since) == Some(since) {
+                if self.admitted.get(&number).and_then(AdmittedConnection::idle_since) == Some(since) {
                     return Some(number);
                 }
             }
-            if self.searched.is_some_and(|searched| now < searched + SEARCH_INTERVAL) {
+            if self.last_scan.is_some_and(|last_scan| now < last_scan + IDLE_SCAN_INTERVAL) {
                 return None;
             }
-            self.searched = Some(now);
-            let idle = self.open.iter().filter_map(|(&number, open)| {
-                Some(IdleConnection { number, address: open.address, since: open.idle_since()? })
+            self.last_scan = Some(now);
+            let idle = self.admitted.iter().filter_map(|(&number, connection)| {
+                Some(IdleConnection { number, address: connection.address, since: connection.idle_since()? })
             });
             self.idle = idle.collect();
             self.idle.sort_unstable_by_key(|idle| Reverse(idle.since));
@@ -237,23 +240,23 @@ impl Inner {
     }
 
     /// Stops counting a connection; `None` if it did not count.
-    fn remove(&mut self, number: u64) -> Option<Open> {
-        let open = self.open.remove(&number)?;
-        if let Some(address) = self.addresses.get_mut(&open.address) {
+    fn remove(&mut self, number: u64) -> Option<AdmittedConnection> {
+        let connection = self.admitted.remove(&number)?;
+        if let Some(address) = self.addresses.get_mut(&connection.address) {
             address.connections -= 1;
-            if let Some(arrived) = open.stage.unused() {
-                address.unused.remove(&(arrived, number));
+            if let Some(is_handshaken) = connection.stage.unused() {
+                address.unused.remove(&(is_handshaken, number));
             }
         }
-        Some(open)
+        Some(connection)
     }
 }
 
-impl Open {
+impl AdmittedConnection {
     /// Returns since when a connection that made a call has been idle, if it is.
     fn idle_since(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Arriving | Stage::Unused => None,
+            Stage::Handshaking | Stage::NoCallYet => None,
             Stage::Used(activity) => activity.idle_since(),
         }
     }
@@ -263,8 +266,8 @@ impl Stage {
     /// Returns, for a connection that made no call, whether it has finished its handshake.
     fn unused(&self) -> Option<bool> {
         match self {
-            Self::Arriving => Some(false),
-            Self::Unused => Some(true),
+            Self::Handshaking => Some(false),
+            Self::NoCallYet => Some(true),
             Self::Used(_) => None,
         }
     }
@@ -272,17 +275,17 @@ impl Stage {
 
 impl Ticket {
     /// Records that the handshake is finished. Returns `false` if the connection was evicted before.
-    pub(crate) fn arrived(&mut self) -> bool {
-        self.admission.inner().advance(self.number, Stage::Unused)
+    pub(crate) fn handshake_finished(&mut self) -> bool {
+        self.admission.inner().advance(self.number, Stage::NoCallYet)
     }
 
-    /// Says that the connection made its first call.
+    /// Records that the connection made its first call.
     pub(crate) fn used(&mut self, activity: Arc<dyn Activity>) {
         self.admission.inner().advance(self.number, Stage::Used(activity));
     }
 
     /// Readmits an evicted connection in which a call has begun. Until the next eviction, the limit is exceeded by one.
-    pub(crate) fn stay(&mut self, activity: Arc<dyn Activity>) {
+    pub(crate) fn readmit(&mut self, activity: Arc<dyn Activity>) {
         let mut inner = self.admission.inner();
         if inner.evicted.remove(&self.number) {
             self.evicted = inner.insert(self.number, self.address, Stage::Used(activity));
@@ -290,7 +293,7 @@ impl Ticket {
         }
     }
 
-    /// Returns how long the connection may wait for its peer to close: for `time`, unless many evicted ones do.
+    /// Returns how long the connection may linger: `time`, or zero for an evicted connection while many evicted ones linger.
     pub(crate) fn linger(&self, time: Duration) -> Duration {
         let evicted = &self.admission.inner().evicted;
         if evicted.len() > MAX_LINGERING && evicted.contains(&self.number) { Duration::ZERO } else { time }
@@ -301,7 +304,7 @@ impl Ticket {
         self.address.map(|_| self.usage.clone())
     }
 
-    /// Returns a number that no other connection has.
+    /// Returns the unique number of the connection.
     pub(crate) fn number(&self) -> u64 {
         self.number
     }

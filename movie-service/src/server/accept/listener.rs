@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::server::TlsStream;
 
-use crate::server::accept::authority::Watched;
+use crate::server::accept::authority_log::AuthorityErrorLogger;
 
 /// Listen backlog; the system may lower it.
 const BACKLOG: i32 = 4096;
@@ -51,26 +51,26 @@ impl fmt::Display for Address {
     }
 }
 
-/// A listener.
+/// A listener. On drop, it removes its Unix socket.
 #[derive(Debug)]
-pub struct Listener(Kind);
+pub struct Listener(Inner);
 
 #[derive(Debug)]
-enum Kind {
+enum Inner {
     Tcp(TcpListener),
     Unix { listener: UnixListener, path: PathBuf },
 }
 
-/// A connection as it was accepted, which can be handed to another runtime.
+/// An accepted connection that is not registered with a runtime yet.
 pub(crate) enum Accepted {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
 }
 
-/// A connection.
+/// A connection, registered with the runtime of its worker.
 pub(crate) enum Stream {
     Tcp(TcpStream),
-    Unix(Watched<UnixStream>),
+    Unix(AuthorityErrorLogger<UnixStream>),
     Tls(Box<TlsStream<Stream>>),
 }
 
@@ -83,16 +83,16 @@ impl Listener {
     /// If the operating system refuses, for example because the port is in use.
     pub fn bind(address: &Address) -> io::Result<Self> {
         let tcp = match address {
-            Address::Unix(path) => return unix(path),
+            Address::Unix(path) => return bind_unix(path),
             Address::Tcp(address) => *address,
         };
-        let listener = match open(tcp) {
+        let listener = match bind_tcp(tcp) {
             Err(error) if is_any_ipv6(tcp) && is_without_ipv6(&error) => {
-                open((Ipv4Addr::UNSPECIFIED, tcp.port()).into())
+                bind_tcp((Ipv4Addr::UNSPECIFIED, tcp.port()).into())
             }
-            opened => opened,
+            bound => bound,
         };
-        Ok(Self(Kind::Tcp(listener?)))
+        Ok(Self(Inner::Tcp(listener?)))
     }
 
     /// Returns the local address.
@@ -102,22 +102,22 @@ impl Listener {
     /// If the operating system does not report it.
     pub fn address(&self) -> io::Result<Address> {
         match &self.0 {
-            Kind::Tcp(listener) => listener.local_addr().map(Address::Tcp),
-            Kind::Unix { path, .. } => Ok(Address::Unix(path.clone())),
+            Inner::Tcp(listener) => listener.local_addr().map(Address::Tcp),
+            Inner::Unix { path, .. } => Ok(Address::Unix(path.clone())),
         }
     }
 
-    /// Accepts a connection, and says from which address; a Unix socket has none.
+    /// Accepts a connection; returns the address of the peer, if it has one.
     pub(crate) async fn accept(&self) -> io::Result<(Accepted, Option<IpAddr>)> {
         match &self.0 {
-            Kind::Tcp(listener) => {
+            Inner::Tcp(listener) => {
                 let (stream, peer) = listener.accept().await?;
                 // Responses are written as a whole, so Nagle's algorithm would only delay them. Keep-alive detects
                 // peers that vanished. Both are optional, so errors are ignored.
                 let _ = stream.set_nodelay(true).and_then(|()| SockRef::from(&stream).set_keepalive(true));
                 Ok((Accepted::Tcp(stream.into_std()?), Some(peer.ip())))
             }
-            Kind::Unix { listener, .. } => {
+            Inner::Unix { listener, .. } => {
                 let (stream, _) = listener.accept().await?;
                 Ok((Accepted::Unix(stream.into_std()?), None))
             }
@@ -127,7 +127,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Kind::Unix { path, .. } = &self.0 {
+        if let Inner::Unix { path, .. } = &self.0 {
             let _ = std::fs::remove_file(path);
         }
     }
@@ -145,12 +145,12 @@ impl Accepted {
     pub(crate) fn into_stream(self) -> io::Result<Stream> {
         Ok(match self {
             Self::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
-            Self::Unix(stream) => Stream::Unix(Watched::new(UnixStream::from_std(stream)?)),
+            Self::Unix(stream) => Stream::Unix(AuthorityErrorLogger::new(UnixStream::from_std(stream)?)),
         })
     }
 }
 
-fn open(address: SocketAddr) -> io::Result<TcpListener> {
+fn bind_tcp(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if is_any_ipv6(address) {
         // Set explicitly, because the default depends on the system.
@@ -164,13 +164,13 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-fn unix(path: &Path) -> io::Result<Listener> {
+fn bind_unix(path: &Path) -> io::Result<Listener> {
     let is_socket = std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
     if is_socket && std::os::unix::net::UnixStream::connect(path).is_err() {
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
-    Ok(Listener(Kind::Unix { listener, path: path.to_owned() }))
+    Ok(Listener(Inner::Unix { listener, path: path.to_owned() }))
 }
 
 fn is_any_ipv6(address: SocketAddr) -> bool {
@@ -178,7 +178,7 @@ fn is_any_ipv6(address: SocketAddr) -> bool {
 }
 
 fn is_without_ipv6(error: &io::Error) -> bool {
-    // "Address family not supported" has no kind of its own.
+    // "Address family not supported" has no `ErrorKind`.
     error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 

@@ -1,13 +1,14 @@
 //! From the listener to a stream of bytes whose protocol is known.
 //!
-//! * [`listener`] — opens TCP and Unix sockets, and accepts; `authority` — the log line about Unix sockets that HTTP/2
-//!   refuses;
+//! * [`listener`] — TCP and Unix socket listeners; `retry` — accepts in spite of errors; `authority_log` — logs requests
+//!   over a Unix socket that are reset for their `:authority`;
 //! * `admission` — connection limits and eviction;
-//! * [`tls`] — certificates and handshakes;
-//! * `sniff` — tells HTTP/2 from HTTP/1.1 by the first bytes.
+//! * [`tls`] — TLS configuration and certificates;
+//! * `sniff` — protocol detection by the first bytes.
 
 pub(crate) mod admission;
-pub(crate) mod authority;
+pub(crate) mod authority_log;
 pub mod listener;
+pub(crate) mod retry;
 pub(crate) mod sniff;
 pub mod tls;

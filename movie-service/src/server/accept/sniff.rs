@@ -12,12 +12,12 @@ const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// The first byte of a TLS handshake: the content type of its record (RFC 8446, section 5.1).
 const TLS_HANDSHAKE: u8 = 22;
 
-/// What a connection speaks.
+/// Protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
-    /// HTTP/2: it began with the whole preface.
+    /// HTTP/2: the connection begins with the whole preface.
     Http2,
-    /// HTTP/1, presumably: the first byte is a capital letter, as in every registered method.
+    /// HTTP/1, most likely: the first byte is a capital letter, as in every registered method.
     Http1,
     /// TLS.
     Tls,
@@ -25,31 +25,34 @@ pub(crate) enum Protocol {
     Unknown,
 }
 
-/// Reads what is needed to tell what a connection speaks, and no more.
+/// Detects the protocol of a connection. Reads no more bytes than necessary.
 ///
-/// It waits for as long as the peer does: whoever calls bounds the time.
+/// Waits for the peer without a time limit; the caller must enforce one.
 ///
 /// # Errors
 ///
 /// If the connection fails, or ends before the protocol is known.
-pub(crate) async fn sniff<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Protocol, Rewound<S>)> {
+pub(crate) async fn sniff<S: AsyncRead + Unpin>(mut stream: S) -> io::Result<(Protocol, ReplayedStream<S>)> {
     let mut first = [0; PREFACE.len()];
     let mut end = 0;
     let protocol = loop {
         let count = stream.read(&mut first[end..]).await?;
         if count == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "closed before it said what it speaks"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "closed before the protocol was detected",
+            ));
         }
         end += count;
-        if let Some(protocol) = tell(&first[..end]) {
+        if let Some(protocol) = detect(&first[..end]) {
             break protocol;
         }
     };
-    Ok((protocol, Rewound { first, next: 0, end, stream }))
+    Ok((protocol, ReplayedStream { first, next: 0, end, stream }))
 }
 
-/// Tells a protocol by how it begins; `None` if that could still become one or the other.
-fn tell(first: &[u8]) -> Option<Protocol> {
+/// Returns the protocol that starts with these bytes; `None` if more bytes are needed.
+fn detect(first: &[u8]) -> Option<Protocol> {
     match first {
         [] => None,
         _ if first == PREFACE => Some(Protocol::Http2),
@@ -62,7 +65,7 @@ fn tell(first: &[u8]) -> Option<Protocol> {
 
 /// A stream that replays the bytes that were read for detection.
 #[derive(Debug)]
-pub(crate) struct Rewound<S> {
+pub(crate) struct ReplayedStream<S> {
     first: [u8; PREFACE.len()],
     /// `first[next..end]` has not been replayed yet.
     next: usize,
@@ -70,7 +73,7 @@ pub(crate) struct Rewound<S> {
     stream: S,
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ReplayedStream<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -86,7 +89,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ReplayedStream<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
@@ -130,43 +133,43 @@ mod tests {
     ];
 
     #[tokio::test]
-    async fn a_protocol_is_told_and_its_bytes_are_given_again() {
+    async fn a_protocol_is_detected_and_its_bytes_are_replayed() {
         for (bytes, expected) in CASES {
-            let (protocol, mut rewound) = sniff(bytes).await.unwrap();
+            let (protocol, mut replayed) = sniff(bytes).await.unwrap();
             assert_eq!(protocol, expected, "{}", bytes.escape_ascii());
             let mut again = Vec::new();
-            rewound.read_to_end(&mut again).await.unwrap();
+            replayed.read_to_end(&mut again).await.unwrap();
             assert_eq!(again, bytes);
         }
     }
 
     #[tokio::test]
-    async fn bytes_may_come_and_be_asked_for_one_at_a_time() {
+    async fn bytes_may_arrive_and_be_read_one_at_a_time() {
         for (bytes, expected) in CASES {
             // A pipe of capacity 1 delivers one byte at a time.
             let (mut peer, stream) = duplex(1);
             let writing = tokio::spawn(async move { peer.write_all(bytes).await });
-            let (protocol, mut rewound) = sniff(stream).await.unwrap();
+            let (protocol, mut replayed) = sniff(stream).await.unwrap();
             assert_eq!(protocol, expected, "{}", bytes.escape_ascii());
             for byte in bytes {
-                assert_eq!(rewound.read_u8().await.unwrap(), *byte);
+                assert_eq!(replayed.read_u8().await.unwrap(), *byte);
             }
             writing.await.unwrap().unwrap();
         }
     }
 
     #[test]
-    fn no_more_is_waited_for_than_needed() {
+    fn detection_needs_no_more_bytes_than_necessary() {
         let cases: [(&[u8], usize); 5] =
             [(&PREFACE, 24), (b"POST /", 2), (b"PRI * HTTP/1.1", 12), (b"GET /", 1), (b"\x16\x03\x01", 1)];
         for (bytes, needed) in cases {
-            assert_eq!(tell(&bytes[..needed - 1]), None, "{}", bytes.escape_ascii());
-            assert_ne!(tell(&bytes[..needed]), None, "{}", bytes.escape_ascii());
+            assert_eq!(detect(&bytes[..needed - 1]), None, "{}", bytes.escape_ascii());
+            assert_ne!(detect(&bytes[..needed]), None, "{}", bytes.escape_ascii());
         }
     }
 
     #[tokio::test]
-    async fn a_peer_that_closes_half_way_is_an_error() {
+    async fn a_connection_that_closes_before_detection_is_an_error() {
         for bytes in [&b""[..], b"P", &PREFACE[..23]] {
             let error = sniff(bytes).await.unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof, "{}", bytes.escape_ascii());
@@ -174,14 +177,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn writes_pass_through_vectored_too() {
+    async fn vectored_writes_pass_through() {
         let (mut peer, stream) = duplex(64);
         peer.write_all(b"GET ").await.unwrap();
-        let (_, mut rewound) = sniff(stream).await.unwrap();
-        assert!(rewound.is_write_vectored());
-        let count = rewound.write_vectored(&[IoSlice::new(b"ab"), IoSlice::new(b"c")]).await.unwrap();
+        let (_, mut replayed) = sniff(stream).await.unwrap();
+        assert!(replayed.is_write_vectored());
+        let count = replayed.write_vectored(&[IoSlice::new(b"ab"), IoSlice::new(b"c")]).await.unwrap();
         assert_eq!(count, 3);
-        rewound.shutdown().await.unwrap();
+        replayed.shutdown().await.unwrap();
         let mut written = String::new();
         peer.read_to_string(&mut written).await.unwrap();
         assert_eq!(written, "abc");

@@ -1,4 +1,4 @@
-//! TLS: the certificate of the service, and the verification of client certificates.
+//! TLS configuration: the server certificate and the verification of client certificates.
 
 mod certificate;
 
@@ -21,22 +21,16 @@ use tracing::warn;
 use x509_parser::time::ASN1Time;
 
 use crate::reload::{self, Files, Handle, Outcome};
+use crate::server::accept::tls::certificate::SUPPORTED_KEYS;
 
-/// Expected content of a certificate file, for errors.
-const CERTIFICATES: &str = "one or more X.509 certificates, each a whole section `BEGIN CERTIFICATE`";
-
-/// What a file with a key is to hold.
-const KEY: &str = "a key that is not encrypted, RSA of 2048 bits or more, ECDSA or Ed25519, in a whole section \
-                   `BEGIN PRIVATE KEY`, `BEGIN RSA PRIVATE KEY` or `BEGIN EC PRIVATE KEY`";
-
-/// The files that TLS takes, all in PEM.
+/// The files of TLS, all in PEM.
 #[derive(Clone, Debug)]
 pub struct TlsFiles {
     /// The service's certificate, followed by its intermediate certificates.
     pub cert: PathBuf,
-    /// The private key of that certificate: PKCS#8, PKCS#1 or SEC1, not encrypted.
+    /// The private key of that certificate: PKCS#8, PKCS#1 or SEC1, unencrypted.
     pub key: PathBuf,
-    /// The authorities that sign the certificates of callers. If set, every client must present a certificate.
+    /// The authorities that sign client certificates. If set, every client must present a certificate.
     pub client_ca: Option<PathBuf>,
 }
 
@@ -48,7 +42,7 @@ pub struct Tls(Arc<Inner>);
 struct Inner {
     files: TlsFiles,
     http1: bool,
-    seen: Files,
+    watched: Files,
     config: ArcSwap<ServerConfig>,
 }
 
@@ -56,33 +50,31 @@ struct Inner {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file could not be read.
-    #[error("read {path}")]
+    #[error("cannot read {path}")]
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// A file is not PEM, or contains nothing usable.
-    #[error("{path} cannot be used; expected PEM with {expected}")]
+    #[error("cannot use {path}; expected PEM with {expected}")]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// What is wanted.
-        expected: &'static str,
+        /// The expected content.
+        expected: String,
     },
-    /// The certificate or the key is of a kind that cannot be used.
-    #[error("{path} cannot be used: {fault}")]
+    /// The certificate or the key is of an unsupported kind.
+    #[error("cannot use {path}: {reason}")]
     Unusable {
         /// The file.
         path: PathBuf,
-        /// What is wrong, in words.
-        fault: String,
+        /// What is wrong.
+        reason: String,
     },
     /// The private key does not belong to the certificate.
-    #[error(
-        "the key in {key} is not that of the first certificate in {cert}; give two files that belong together"
-    )]
+    #[error("the key in {key} does not match the first certificate in {cert}; use a matching pair")]
     Mismatch {
         /// The file with the certificate.
         cert: PathBuf,
@@ -92,16 +84,16 @@ pub enum TlsError {
 }
 
 impl Tls {
-    /// Loads the files. HTTP/1.1 is offered, besides HTTP/2, if `http1`.
+    /// Loads the files. `http1` tells whether to offer HTTP/1.1 besides HTTP/2.
     ///
     /// # Errors
     ///
     /// [`TlsError`] if a file cannot be read or used.
     pub fn load(files: TlsFiles, http1: bool) -> Result<Self, TlsError> {
         let paths = [&files.cert, &files.key].into_iter().chain(&files.client_ca);
-        let seen = Files::new(paths.cloned().collect());
+        let watched = Files::new(paths.cloned().collect());
         let config = ArcSwap::from_pointee(load(&files, http1)?);
-        Ok(Self(Arc::new(Inner { files, http1, seen, config })))
+        Ok(Self(Arc::new(Inner { files, http1, watched, config })))
     }
 
     /// Returns the configuration for a new connection.
@@ -110,44 +102,43 @@ impl Tls {
         self.0.config.load_full()
     }
 
-    /// Loads the files again.
+    /// Reloads the files.
     ///
     /// # Errors
     ///
-    /// [`TlsError`] if a file cannot be read or used; what was loaded before stays in use.
+    /// [`TlsError`] if a file cannot be read or used; the previous configuration stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
         self.0.config.store(Arc::new(load(&self.0.files, self.0.http1)?));
         Ok(())
     }
 
-    /// Loads the files again whenever they change, on a thread of its own, until the last clone is dropped. Calls
+    /// Reloads the files when they change, on a thread of its own, until the last clone is dropped. Calls
     /// `report(true)` after a successful reload, `report(false)` after a failed one.
     ///
     /// # Errors
     ///
     /// If the thread cannot be started.
-    pub fn follow(&self, told: impl Fn(bool) + Send + 'static) -> io::Result<Handle> {
-        let used = format!("using the new certificate of {}", self.0.files.cert.display());
+    pub fn watch_files(&self, report: impl Fn(bool) + Send + 'static) -> io::Result<Handle> {
+        let reloaded = format!("reloaded the certificate {}", self.0.files.cert.display());
         let tls = Arc::downgrade(&self.0);
-        reload::follow("tls", self.0.seen.clone(), told, move || {
+        reload::follow("tls", self.0.watched.clone(), report, move || {
             let Some(tls) = tls.upgrade() else { return Outcome::Unneeded };
             match Self(tls).reload() {
-                Ok(()) => Outcome::Used(used.clone()),
+                Ok(()) => Outcome::Used(reloaded.clone()),
                 Err(error) => {
                     let is_transient = matches!(error, TlsError::Read { .. });
-                    Outcome::refused("still using the old certificate", &error, is_transient)
+                    Outcome::refused("the previous certificate stays in use", &error, is_transient)
                 }
             }
         })
     }
 }
 
-/// Returns the names in the certificate that the peer showed: the DNS names and URIs of its alternative names or, only
-/// if it has neither, the common names of its subject (RFC 6125, section 6.4.4). Empty if it showed none; one that it
-/// showed was verified in the handshake.
+/// Returns the subject names of the verified peer certificate: its DNS and URI alternative names or, only if it has
+/// neither, its common names (RFC 6125, section 6.4.4). Empty without a peer certificate.
 #[must_use]
-pub fn names(connection: &ServerConnection) -> Vec<String> {
-    connection.peer_certificates().and_then(<[_]>::first).map(certificate::names).unwrap_or_default()
+pub fn peer_subject_names(connection: &ServerConnection) -> Vec<String> {
+    connection.peer_certificates().and_then(<[_]>::first).map(certificate::subject_names).unwrap_or_default()
 }
 
 fn load(files: &TlsFiles, http1: bool) -> Result<ServerConfig, TlsError> {
@@ -156,7 +147,7 @@ fn load(files: &TlsFiles, http1: bool) -> Result<ServerConfig, TlsError> {
     let pair = pair(cert, key, &provider)?;
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(DEFAULT_VERSIONS)
-        .expect("ring speaks TLS 1.2 and 1.3");
+        .expect("ring supports TLS 1.2 and 1.3");
     let builder = match client_ca {
         Some(path) => builder.with_client_cert_verifier(verifier(path, provider)?),
         None => builder.with_no_client_auth(),
@@ -172,21 +163,21 @@ fn load(files: &TlsFiles, http1: bool) -> Result<ServerConfig, TlsError> {
 /// Reads a certificate and its key.
 fn pair(cert: &Path, key: &Path, provider: &CryptoProvider) -> Result<CertifiedKey, TlsError> {
     let chain = certificates(cert)?;
-    if let Some(fault) = chain.first().and_then(certificate::unusable) {
-        return Err(TlsError::Unusable { path: cert.to_owned(), fault });
+    if let Some(reason) = chain.first().and_then(certificate::unusable_reason) {
+        return Err(TlsError::Unusable { path: cert.to_owned(), reason });
     }
-    if let Some(doubt) = chain.first().and_then(|first| certificate::doubt(first, ASN1Time::now())) {
-        warn!("callers will refuse the certificate in {}: {doubt}", cert.display());
+    if let Some(warning) = chain.first().and_then(|first| certificate::warning(first, ASN1Time::now())) {
+        warn!("clients will reject the certificate in {}: {warning}", cert.display());
     }
     let pem = read(key)?;
     if String::from_utf8_lossy(&pem).contains("ENCRYPTED") {
-        let fault = "it is encrypted; `openssl pkey` writes it without a passphrase".to_owned();
-        return Err(TlsError::Unusable { path: key.to_owned(), fault });
+        let reason = "it is encrypted; `openssl pkey` writes it without a passphrase".to_owned();
+        return Err(TlsError::Unusable { path: key.to_owned(), reason });
     }
     let private = PrivateKeyDer::from_pem_slice(&pem)
         .ok()
         .and_then(|private| provider.key_provider.load_private_key(private).ok())
-        .ok_or_else(|| TlsError::Invalid { path: key.to_owned(), expected: KEY })?;
+        .ok_or_else(|| no_key(key))?;
     let pair = CertifiedKey::new(chain, private);
     match pair.keys_match() {
         // Some key types cannot be compared with a certificate.
@@ -209,7 +200,7 @@ fn verifier(path: &Path, provider: Arc<CryptoProvider>) -> Result<Arc<dyn Client
         .map_err(|_| no_certificates(path))
 }
 
-/// Reads the certificates of a file, of which there is at least one.
+/// Reads the certificates of a file. Returns at least one.
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     CertificateDer::pem_slice_iter(&read(path)?)
         .collect::<Result<Vec<_>, _>>()
@@ -223,7 +214,17 @@ fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
 }
 
 fn no_certificates(path: &Path) -> TlsError {
-    TlsError::Invalid { path: path.to_owned(), expected: CERTIFICATES }
+    let expected =
+        "one or more X.509 certificates, each in a complete `BEGIN CERTIFICATE` section".to_owned();
+    TlsError::Invalid { path: path.to_owned(), expected }
+}
+
+fn no_key(path: &Path) -> TlsError {
+    let expected = format!(
+        "an unencrypted private key ({SUPPORTED_KEYS}) in a complete `BEGIN PRIVATE KEY`, `BEGIN RSA PRIVATE KEY` or \
+         `BEGIN EC PRIVATE KEY` section"
+    );
+    TlsError::Invalid { path: path.to_owned(), expected }
 }
 
 #[cfg(test)]

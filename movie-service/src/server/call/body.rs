@@ -6,45 +6,43 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use h2::RecvStream;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
 use tonic::Status;
 
-use crate::server::call::data::Data;
-use crate::server::call::in_flight::InFlight;
+use crate::server::call::context::CallContext;
 use crate::server::call::permit::{Permit, PermitHandle};
-
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+use crate::server::call::response_data::ResponseData;
 
 /// The body of a response. The call stays in flight until the last byte is written or the body is dropped.
 pub(crate) struct ResponseBody {
     content: Content,
-    call: Option<InFlight>,
+    call: Option<CallContext>,
     /// Permit of a call that another body ends (gRPC-Web): held until the last frame of this body is written.
-    count: Option<PermitHandle>,
+    permit: Option<PermitHandle>,
 }
 
 /// Content of a response.
 #[derive(Default)]
 pub(crate) enum Content {
-    /// Nothing.
+    /// No frames.
     #[default]
     Empty,
     /// Encoded frames from the catalogue, then trailers with status OK.
-    Ready(Ready),
+    Encoded(EncodedFrames),
     /// The body of the generated code.
     Generated(tonic::body::Body),
 }
 
-/// Ready bytes, each item some gRPC frames, asked for one at a time as fast as the peer reads.
-pub(crate) enum Ready {
+/// Encoded gRPC frames. Items are pulled one at a time, as the peer reads; each holds one frame or more.
+pub(crate) enum EncodedFrames {
     /// At most one item.
     One(Option<Bytes>),
     /// Any number of items.
     Many(Box<dyn Iterator<Item = Bytes> + Send>),
 }
 
-impl Iterator for Ready {
+impl Iterator for EncodedFrames {
     type Item = Bytes;
 
     fn next(&mut self) -> Option<Bytes> {
@@ -56,23 +54,23 @@ impl Iterator for Ready {
 }
 
 impl ResponseBody {
-    /// A response to a call that is in flight.
-    pub(crate) fn to(call: InFlight, content: Content) -> Self {
-        Self { content, call: Some(call), count: None }
+    /// The body of the response to a call in flight.
+    pub(crate) fn for_call(call: CallContext, content: Content) -> Self {
+        Self { content, call: Some(call), permit: None }
     }
 
-    /// A response that is of no call, or of one that ends elsewhere.
-    pub(crate) fn to_none(content: Content, counted: Option<Arc<Permit>>) -> Self {
-        Self { content, call: None, count: counted.map(PermitHandle::Shared) }
+    /// The body of a response without a call in flight, or of a call that another body ends; that call keeps `permit`.
+    pub(crate) fn detached(content: Content, permit: Option<Arc<Permit>>) -> Self {
+        Self { content, call: None, permit: permit.map(PermitHandle::Shared) }
     }
 
     /// Keeps the call's permit until the returned guard is dropped.
-    pub(crate) fn share(&mut self) -> Option<Arc<Permit>> {
-        self.call.as_mut().and_then(|call| PermitHandle::share(call.count()))
+    pub(crate) fn share_permit(&mut self) -> Option<Arc<Permit>> {
+        self.call.as_mut().and_then(|call| PermitHandle::share(call.permit()))
     }
 
     /// Ends the call and returns the trailers frame.
-    fn end(&mut self, trailers: HeaderMap) -> Frame<Data> {
+    fn end(&mut self, trailers: HeaderMap) -> Frame<ResponseData> {
         self.content = Content::Empty;
         if let Some(call) = self.call.take() {
             call.end(&trailers);
@@ -84,21 +82,21 @@ impl ResponseBody {
 /// Empty body, for a trailers-only response.
 impl Default for ResponseBody {
     fn default() -> Self {
-        Self { content: Content::Empty, call: None, count: None }
+        Self { content: Content::Empty, call: None, permit: None }
     }
 }
 
 impl Body for ResponseBody {
-    type Data = Data;
+    type Data = ResponseData;
     type Error = Status;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Data>, Status>>> {
+    ) -> Poll<Option<Result<Frame<ResponseData>, Status>>> {
         let this = &mut *self;
-        let long = !matches!(this.content, Content::Empty | Content::Ready(Ready::One(_)));
-        if long && let Some(refusal) = this.call.as_ref().and_then(InFlight::refusal) {
+        let is_streaming = !matches!(this.content, Content::Empty | Content::Encoded(EncodedFrames::One(_)));
+        if is_streaming && let Some(refusal) = this.call.as_ref().and_then(CallContext::refusal) {
             let mut trailers = HeaderMap::new();
             // Messages of refusals always fit into a header.
             let _ = Status::from(refusal).add_header(&mut trailers);
@@ -106,20 +104,24 @@ impl Body for ResponseBody {
         }
         Poll::Ready(match &mut this.content {
             Content::Empty => None,
-            Content::Ready(ready) => {
-                let is_only = matches!(ready, Ready::One(_));
-                if let Some(data) = ready.next() {
+            Content::Encoded(frames) => {
+                let is_only = matches!(frames, EncodedFrames::One(_));
+                if let Some(data) = frames.next() {
                     let call = this.call.as_mut();
                     let unsent = call.and_then(|call| {
-                        if is_only { call.only_part() } else { PermitHandle::part(call.count()) }
+                        if is_only {
+                            call.take_unsent_guard()
+                        } else {
+                            PermitHandle::unsent_guard(call.permit())
+                        }
                     });
-                    return Poll::Ready(Some(Ok(Frame::data(Data::lasting(data, unsent)))));
+                    return Poll::Ready(Some(Ok(Frame::data(ResponseData::shared(data, unsent)))));
                 }
                 this.content = Content::Empty;
                 if let Some(call) = this.call.take() {
-                    call.end_well();
+                    call.end_ok();
                 }
-                let ok = HeaderMap::from_iter([(GRPC_STATUS, HeaderValue::from_static("0"))]);
+                let ok = HeaderMap::from_iter([(Status::GRPC_STATUS, HeaderValue::from_static("0"))]);
                 Some(Ok(Frame::trailers(ok)))
             }
             Content::Generated(body) => {
@@ -132,9 +134,9 @@ impl Body for ResponseBody {
                         Some(Ok(this.end(trailers)))
                     }
                     Some(Err(frame)) => {
-                        let unsent =
-                            PermitHandle::part(this.call.as_mut().map_or(&mut this.count, InFlight::count));
-                        Some(Ok(frame.map_data(|bytes| Data::made(bytes, unsent))))
+                        let permit = this.call.as_mut().map_or(&mut this.permit, CallContext::permit);
+                        let unsent = PermitHandle::unsent_guard(permit);
+                        Some(Ok(frame.map_data(|bytes| ResponseData::owned(bytes, unsent))))
                     }
                     None => {
                         this.content = Content::Empty;
@@ -148,7 +150,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Empty => true,
-            Content::Ready(_) => false,
+            Content::Encoded(_) => false,
             Content::Generated(body) => body.is_end_stream(),
         }
     }
@@ -184,15 +186,15 @@ impl Body for RequestBody {
     }
 }
 
-/// The body of a request of which some frames were read already.
-pub(crate) struct Replayed<B: Body> {
-    /// What was read, the last first.
+/// A request body that returns frames that were read already, then the remaining ones.
+pub(crate) struct ReplayedBody<B: Body> {
+    /// Frames that were read, in reverse order.
     pub(crate) read: Vec<Result<Frame<Bytes>, B::Error>>,
-    /// What was not.
+    /// The remaining body.
     pub(crate) rest: B,
 }
 
-impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for Replayed<B> {
+impl<B: Body<Data = Bytes, Error: Unpin> + Unpin> Body for ReplayedBody<B> {
     type Data = Bytes;
     type Error = B::Error;
 
@@ -220,20 +222,20 @@ mod tests {
     use super::*;
 
     /// Sends the start of a request, ends it with `end`, and returns the last frame that the server reads.
-    async fn last(
+    async fn last_frame(
         end: impl FnOnce(&mut h2::SendStream<Bytes>) + Send + 'static,
     ) -> Option<Result<Frame<Bytes>, h2::Error>> {
         let (ours, theirs) = duplex(1024);
         let client = async {
             let (mut calls, connection) = h2::client::handshake(theirs).await.unwrap();
-            let (answer, mut body) =
+            let (response, mut body) =
                 calls.send_request(Request::post("http://localhost/").body(()).unwrap(), false).unwrap();
             body.send_data(Bytes::from_static(b"some"), false).unwrap();
             tokio::spawn(connection);
-            // Once the headers of the response are here, what was sent before was read.
-            let answer = answer.await.unwrap();
+            // Once the headers of the response have arrived, the server has read the data sent before.
+            let response = response.await.unwrap();
             end(&mut body);
-            (answer, body)
+            (response, body)
         };
         let client = tokio::spawn(client);
         let mut server = h2::server::handshake(ours).await.unwrap();
@@ -247,20 +249,20 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_ends_with_its_end_or_its_trailers() {
-        let ended = last(|body| body.send_data(Bytes::new(), true).unwrap()).await;
+    async fn a_request_ends_with_its_last_data_or_its_trailers() {
+        let ended = last_frame(|body| body.send_data(Bytes::new(), true).unwrap()).await;
         assert!(ended.is_none_or(|frame| frame.unwrap().into_data().unwrap().is_empty()));
         let trailers = HeaderMap::from_iter([(http::header::TE, "trailers".parse().unwrap())]);
         let sent = trailers.clone();
-        let ended = last(|body| body.send_trailers(sent).unwrap()).await;
+        let ended = last_frame(|body| body.send_trailers(sent).unwrap()).await;
         assert_eq!(ended.unwrap().unwrap().into_trailers().unwrap(), trailers);
     }
 
     #[tokio::test]
-    async fn a_request_that_is_broken_off_does_not_look_as_if_it_had_ended() {
+    async fn a_request_that_is_reset_is_an_error_and_not_an_end() {
         for reason in [h2::Reason::NO_ERROR, h2::Reason::CANCEL, h2::Reason::INTERNAL_ERROR] {
-            let broken = last(move |body| body.send_reset(reason)).await;
-            assert_eq!(broken.unwrap().unwrap_err().reason(), Some(reason));
+            let reset = last_frame(move |body| body.send_reset(reason)).await;
+            assert_eq!(reset.unwrap().unwrap_err().reason(), Some(reason));
         }
     }
 }

@@ -17,9 +17,11 @@ use tower::util::BoxCloneSyncService;
 
 use crate::blocking_pool::BlockingPool;
 use crate::rpc::{Kind, Rpc, Service};
+use crate::server::call::compression::negotiation::{self, ACCEPTED_ENCODINGS, GRPC_ACCEPT_ENCODING, GZIP};
+use crate::server::call::compression::request::DecompressedBody;
+use crate::server::call::compression::response::CompressedBody;
 use crate::server::call::grpc_web::Origin;
-use crate::server::call::gzip::{self, CompressedBody, DecompressedBody};
-use crate::server::call::message_limits::{Bounded, MessageLimits};
+use crate::server::call::message::limited_body::{LimitedBody, MessageLimits};
 use crate::server::call::refusal;
 use crate::server::limits::Limits;
 use crate::servicer::catalog::CatalogServicer;
@@ -27,12 +29,12 @@ use crate::servicer::course::MovieServicer;
 use crate::servicer::health::Health;
 use crate::servicer::reflection;
 
-/// What a server offers beside the movies.
+/// Optional services and features of a server.
 #[derive(Clone, Debug)]
-pub struct Offers {
-    /// Answers `grpc.health.v1`.
+pub struct Features {
+    /// Serves `grpc.health.v1`.
     pub health: bool,
-    /// Answers `grpc.reflection.v1` and `grpc.reflection.v1alpha`.
+    /// Serves `grpc.reflection.v1` and `grpc.reflection.v1alpha`.
     pub reflection: bool,
     /// Compresses messages of 1 KiB or more for callers that accept gzip.
     pub gzip: bool,
@@ -40,7 +42,7 @@ pub struct Offers {
     pub web: Vec<Origin>,
 }
 
-impl Default for Offers {
+impl Default for Features {
     fn default() -> Self {
         Self { health: true, reflection: true, gzip: false, web: Vec::new() }
     }
@@ -49,23 +51,23 @@ impl Default for Offers {
 /// Dispatches calls to the generated services.
 pub(crate) struct Dispatcher {
     movie: MovieServer<MovieServicer>,
-    catalog: Other,
-    health: Option<Other>,
-    /// Both versions.
-    reflection: Option<Other>,
-    /// Bytes that a request message may have.
-    most: usize,
-    /// The same of an import.
-    most_of_import: usize,
-    /// Whether long messages are compressed for callers that accept that.
+    catalog: BoxedService,
+    health: Option<BoxedService>,
+    /// v1 and v1alpha.
+    reflection: Option<BoxedService>,
+    /// Maximum size of a request message in bytes.
+    max_message_bytes: usize,
+    /// Maximum size of a message of an import in bytes.
+    max_import_message_bytes: usize,
+    /// Whether long messages are compressed for callers that accept gzip.
     compresses: bool,
     pool: BlockingPool,
 }
 
-type Other = BoxCloneSyncService<Request<tonic::body::Body>, Response<tonic::body::Body>, Infallible>;
+type BoxedService = BoxCloneSyncService<Request<tonic::body::Body>, Response<tonic::body::Body>, Infallible>;
 
-/// A response of generated code, in the making.
-pub(crate) type Generated =
+/// A future response of the generated code.
+pub(crate) type ResponseFuture =
     Pin<Box<dyn Future<Output = Result<Response<tonic::body::Body>, Infallible>> + Send>>;
 
 impl Dispatcher {
@@ -73,72 +75,77 @@ impl Dispatcher {
         movie: MovieServicer,
         catalog: CatalogServicer,
         health: &Health,
-        offers: &Offers,
+        features: &Features,
         limits: &Limits,
     ) -> Result<Self, DescriptorError> {
-        // `Bounded` refuses larger messages before tonic decodes them.
-        let (most, most_of_import) = (limits.message, limits.import_message);
-        let movie = MovieServer::new(movie).max_decoding_message_size(most);
-        let catalog = MovieCatalogServer::new(catalog).max_decoding_message_size(most.max(most_of_import));
-        let (compresses, pool) = (offers.gzip, BlockingPool::new());
-        let health = offers.health.then(|| BoxCloneSyncService::new(health.server(&[MOVIE], &[CATALOG])));
-        let reflection = offers.reflection.then(|| reflection::service(offers.health)).transpose()?;
+        // `LimitedBody` refuses larger messages before tonic decodes them.
+        let (max_message_bytes, max_import_message_bytes) = (limits.message, limits.import_message);
+        let movie = MovieServer::new(movie).max_decoding_message_size(max_message_bytes);
+        let catalog = MovieCatalogServer::new(catalog)
+            .max_decoding_message_size(max_message_bytes.max(max_import_message_bytes));
+        let health = features.health.then(|| BoxCloneSyncService::new(health.server(&[MOVIE], &[CATALOG])));
+        let reflection = features.reflection.then(|| reflection::service(features.health)).transpose()?;
         Ok(Self {
             movie,
             catalog: BoxCloneSyncService::new(catalog),
             health,
             reflection,
-            most,
-            most_of_import,
-            compresses,
-            pool,
+            max_message_bytes,
+            max_import_message_bytes,
+            compresses: features.gzip,
+            pool: BlockingPool::new(),
         })
     }
 
-    /// Returns whether long messages are compressed for callers that accept that.
+    /// Returns whether long messages are compressed for callers that accept gzip.
     pub(crate) fn compresses(&self) -> bool {
         self.compresses
     }
 
     /// Calls the service of the RPC. Reading the request fails after `deadline`.
-    pub(crate) fn call<B>(&self, rpc: Rpc, mut request: Request<B>, deadline: Option<Instant>) -> Generated
+    pub(crate) fn call<B>(
+        &self,
+        rpc: Rpc,
+        mut request: Request<B>,
+        deadline: Option<Instant>,
+    ) -> ResponseFuture
     where
         B: Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
     {
-        let is_compressed = match gzip::is_named(request.headers()) {
+        let is_compressed = match negotiation::is_request_compressed(request.headers()) {
             Ok(is_compressed) => is_compressed,
             Err(refusal) => {
                 let mut response = Status::from(refusal).into_http();
-                response.headers_mut().insert(gzip::GRPC_ACCEPT_ENCODING, gzip::ACCEPTED);
+                response.headers_mut().insert(GRPC_ACCEPT_ENCODING, ACCEPTED_ENCODINGS);
                 return Box::pin(async { Ok(response) });
             }
         };
-        let compresses = self.compresses && gzip::is_accepted(request.headers());
+        let compresses = self.compresses && negotiation::accepts_gzip(request.headers());
         let is_import = rpc.kind == Kind::Import;
-        let max_bytes = if is_import { self.most_of_import } else { self.most };
+        let max_bytes = if is_import { self.max_import_message_bytes } else { self.max_message_bytes };
         let limits = MessageLimits { max_bytes, is_import };
         let request = if is_compressed {
-            request.headers_mut().remove(gzip::GRPC_ENCODING);
+            request.headers_mut().remove(negotiation::GRPC_ENCODING);
             request.map(|body| {
-                bounded(DecompressedBody::new(body, max_bytes, self.pool.clone()), limits, deadline)
+                limited(DecompressedBody::new(body, max_bytes, self.pool.clone()), limits, deadline)
             })
         } else {
-            request.map(|body| bounded(body, limits, deadline))
+            request.map(|body| limited(body, limits, deadline))
         };
-        let answer = self.answer(rpc, request);
+        let response = self.call_service(rpc, request);
         if !is_compressed && !compresses {
-            return answer;
+            return response;
         }
         let pool = self.pool.clone();
         Box::pin(async move {
-            let Ok(mut response) = answer.await;
+            let Ok(mut response) = response.await;
             let headers = response.headers_mut();
             if is_compressed {
-                headers.insert(gzip::GRPC_ACCEPT_ENCODING, gzip::ACCEPTED);
+                headers.insert(GRPC_ACCEPT_ENCODING, ACCEPTED_ENCODINGS);
             }
             // A trailers-only response has no messages.
-            if compresses && refusal::code(headers).is_none() {
-                headers.insert(gzip::GRPC_ENCODING, gzip::GZIP);
+            if compresses && refusal::status_code(headers).is_none() {
+                headers.insert(negotiation::GRPC_ENCODING, GZIP);
                 response = response.map(|body| tonic::body::Body::new(CompressedBody::new(body, pool)));
             }
             Ok(response)
@@ -146,7 +153,7 @@ impl Dispatcher {
     }
 
     /// Calls the generated service of the RPC.
-    fn answer(&self, rpc: Rpc, request: Request<tonic::body::Body>) -> Generated {
+    fn call_service(&self, rpc: Rpc, request: Request<tonic::body::Body>) -> ResponseFuture {
         let service = match rpc.service {
             Service::Movie => return tower::Service::call(&mut self.movie.clone(), request),
             Service::Catalog => Some(&self.catalog),
@@ -160,10 +167,10 @@ impl Dispatcher {
     }
 }
 
-/// Bounds the body of a request: its messages, and how long the generated code waits for it.
-fn bounded<B>(body: B, limits: MessageLimits, deadline: Option<Instant>) -> tonic::body::Body
+/// Enforces the limits of messages, and the deadline, on the body of a request.
+fn limited<B>(body: B, limits: MessageLimits, deadline: Option<Instant>) -> tonic::body::Body
 where
     B: Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
 {
-    tonic::body::Body::new(Bounded::new(body, limits, deadline))
+    tonic::body::Body::new(LimitedBody::new(body, limits, deadline))
 }

@@ -1,11 +1,11 @@
-//! The fast path of the most frequent calls: those of the `Movie` service, and `GetMovie` of `MovieCatalog`.
+//! Fast path for the most frequent calls: those of the `Movie` service, and `GetMovie` of `MovieCatalog`.
 //!
-//! The generated code decodes a request into a message, and encodes the response from another. The catalogue
-//! holds movies encoded, so here a call is answered with a slice of it: nothing is decoded but the id, and
-//! nothing is copied. Only the plain form of a call is taken: one uncompressed message, written as every
-//! protobuf library writes it, and a response that is not to be compressed. Whatever else arrives goes to the generated
-//! code unread, or read and replayed; so this module needs to know no error, and a test shows that both ways give the
-//! same bytes.
+//! The generated code decodes a request into a message, and encodes the response from another. The catalogue stores
+//! encoded movies, so here the response is a slice of the catalogue: only the id is decoded, and nothing is copied.
+//!
+//! The fast path handles only plain calls: one uncompressed message in canonical encoding, and an uncompressed
+//! response. It passes all other calls to the generated code, with the frames that it has read. So this module returns
+//! no errors. A test shows that both paths return the same bytes.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,18 +19,19 @@ use crate::catalogue::encoding::frame;
 use crate::catalogue::{Catalogue, Snapshot};
 use crate::found::FoundPrinter;
 use crate::rpc::{FastPath, Rpc};
-use crate::server::call::body::{Content, Ready, Replayed, RequestBody};
-use crate::server::call::gzip;
+use crate::server::call::body::{Content, EncodedFrames, ReplayedBody, RequestBody};
+use crate::server::call::compression::{negotiation, response};
+use crate::server::call::message::prefix::{Prefix, UNCOMPRESSED};
 
 /// The tag of `MovieID.id` and `GetMovieRequest.id`: field 1, a length and that many bytes.
 const ID: u8 = 1 << 3 | 2;
 
-/// What became of a call.
-pub(crate) enum Outcome<B: Body> {
-    /// Here is its response.
+/// The result of the fast path.
+pub(crate) enum FastPathResult<B: Body> {
+    /// The response.
     Answered(Response<Content>),
-    /// It is for the generated code.
-    Declined(Request<Replayed<B>>),
+    /// Not handled: to be passed to the generated code.
+    Declined(Request<ReplayedBody<B>>),
 }
 
 /// A call on the fast path: reads the request, then answers without waiting.
@@ -38,25 +39,24 @@ pub(crate) enum Outcome<B: Body> {
 /// Written by hand, not as an `async fn`, so that it can be polled in place: most requests have arrived completely by
 /// then, and need no boxed future. Moving futures took nearly a quarter of a call's time.
 pub(crate) struct FastCall<B: Body = RequestBody> {
-    method: FastPath,
-    /// The RPC of the call.
+    fast_path: FastPath,
     rpc: Rpc,
-    /// Whether long messages are compressed for callers that accept that.
+    /// Whether long messages are compressed for callers that accept gzip.
     compresses: bool,
-    /// The request, until the call has its outcome.
+    /// The request, until the result is returned.
     request: Option<Request<B>>,
-    /// The first frame of the request, once it was read.
-    first: Option<Result<Frame<Bytes>, B::Error>>,
+    /// The first frame of the request, once it has been read.
+    first_frame: Option<Result<Frame<Bytes>, B::Error>>,
 }
 
 impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
-    /// Takes a request, or returns it if it is not for the fast path. `compresses` says whether long messages are
-    /// compressed for callers that accept that.
-    #[expect(clippy::result_large_err, reason = "it is no error, and a box is an allocation a call")]
-    pub(crate) fn take(rpc: Rpc, request: Request<B>, compresses: bool) -> Result<Self, Request<B>> {
+    /// Begins a call, or returns the request if the fast path does not support it. `compresses` tells whether long
+    /// messages are compressed for callers that accept gzip.
+    #[expect(clippy::result_large_err, reason = "not an error; boxing would cost an allocation per call")]
+    pub(crate) fn try_new(rpc: Rpc, request: Request<B>, compresses: bool) -> Result<Self, Request<B>> {
         match rpc.fast_path {
-            Some(fast_path) if !request.headers().contains_key(gzip::GRPC_ENCODING) => {
-                Ok(Self { method: fast_path, rpc, compresses, request: Some(request), first: None })
+            Some(fast_path) if !request.headers().contains_key(negotiation::GRPC_ENCODING) => {
+                Ok(Self { fast_path, rpc, compresses, request: Some(request), first_frame: None })
             }
             _ => Err(request),
         }
@@ -72,54 +72,55 @@ impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
     /// # Panics
     ///
     /// If polled after completion.
-    pub(crate) fn poll_outcome(
+    pub(crate) fn poll_result(
         &mut self,
         catalogue: &Catalogue,
         found: &FoundPrinter,
         cx: &mut Context<'_>,
-    ) -> Poll<Outcome<B>> {
-        let Self { method, compresses, request, first, .. } = self;
-        let body = request.as_mut().expect("a call has one outcome").body_mut();
-        if first.is_none() {
-            *first = ready!(Pin::new(&mut *body).poll_frame(cx));
+    ) -> Poll<FastPathResult<B>> {
+        let Self { fast_path, compresses, request, first_frame, .. } = self;
+        let body = request.as_mut().expect("a call has one result").body_mut();
+        if first_frame.is_none() {
+            *first_frame = ready!(Pin::new(&mut *body).poll_frame(cx));
         }
-        let message = first.as_ref().and_then(|frame| whole_message(frame.as_ref().ok()?.data_ref()?));
+        let message = first_frame.as_ref().and_then(|frame| whole_message(frame.as_ref().ok()?.data_ref()?));
         // Many clients end the request with an empty DATA frame.
-        let second = match message {
+        let second_frame = match message {
             Some(_) if !body.is_end_stream() => ready!(Pin::new(&mut *body).poll_frame(cx)),
             _ => None,
         };
-        let ended = match &second {
+        let is_complete = match &second_frame {
             None => body.is_end_stream(),
             Some(frame) => body.is_end_stream() && is_empty(frame),
         };
-        let is_plain = |frame: usize| {
-            let is_accepted = || request.as_ref().is_some_and(|request| gzip::is_accepted(request.headers()));
-            !(*compresses && gzip::is_long(frame) && is_accepted())
+        let is_plain = |frame_length: usize| {
+            let accepts_gzip =
+                || request.as_ref().is_some_and(|request| negotiation::accepts_gzip(request.headers()));
+            !(*compresses && response::is_long(frame_length) && accepts_gzip())
         };
-        if ended
-            && let Some(ready) =
-                message.and_then(|message| answer(*method, catalogue, found, message, is_plain))
+        if is_complete
+            && let Some(frames) =
+                message.and_then(|message| respond(*fast_path, catalogue, found, message, is_plain))
         {
-            let mut response = Response::new(Content::Ready(ready));
+            let mut response = Response::new(Content::Encoded(frames));
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            return Poll::Ready(Outcome::Answered(response));
+            return Poll::Ready(FastPathResult::Answered(response));
         }
-        let request = request.take().expect("a call has one outcome");
-        let read = second.into_iter().chain(first.take()).collect();
-        Poll::Ready(Outcome::Declined(request.map(|rest| Replayed { read, rest })))
+        let request = request.take().expect("a call has one result");
+        let read = second_frame.into_iter().chain(first_frame.take()).collect();
+        Poll::Ready(FastPathResult::Declined(request.map(|rest| ReplayedBody { read, rest })))
     }
 }
 
-/// Answers a request message; `None` if it is not in its plain form, or the response is not: `is_plain(n)` tells
-/// whether a frame of n bytes is sent uncompressed.
-fn answer(
+/// Returns the response to a request message; `None` if the call is not plain. `is_plain(n)` tells whether a frame of n
+/// bytes is sent uncompressed.
+fn respond(
     fast_path: FastPath,
     catalogue: &Catalogue,
     found: &FoundPrinter,
     message: &[u8],
     is_plain: impl Fn(usize) -> bool,
-) -> Option<Ready> {
+) -> Option<EncodedFrames> {
     match fast_path {
         FastPath::MovieById => {
             let id = id(message)?;
@@ -135,17 +136,17 @@ fn answer(
                 // refuses that.
                 str::from_utf8(id).ok()?;
             }
-            Some(Ready::One(hit.or(Some(Bytes::from_static(frame::EMPTY)))))
+            Some(EncodedFrames::One(hit.or(Some(Bytes::from_static(frame::EMPTY)))))
         }
-        FastPath::ListOfMovies if message.is_empty() => {
+        FastPath::ListMovies if message.is_empty() => {
             let frames = |movies: &Snapshot| is_plain(movies.longest_frame()).then(|| movies.frames());
-            Some(Ready::Many(Box::new(catalogue.read(frames)?)))
+            Some(EncodedFrames::Many(Box::new(catalogue.read(frames)?)))
         }
-        FastPath::ListOfMovies => None,
+        FastPath::ListMovies => None,
         // A missing movie is an error, which the generated code returns.
         FastPath::Movie => {
-            let found = catalogue.read(|movies| movies.full_frame(id(message)?))?;
-            is_plain(found.len()).then_some(Ready::One(Some(found)))
+            let frame = catalogue.read(|movies| movies.full_frame(id(message)?))?;
+            is_plain(frame.len()).then_some(EncodedFrames::One(Some(frame)))
         }
     }
 }
@@ -155,14 +156,13 @@ fn is_empty<E>(frame: &Result<Frame<Bytes>, E>) -> bool {
     frame.as_ref().is_ok_and(|frame| frame.data_ref().is_some_and(Bytes::is_empty))
 }
 
-/// Returns the message in `frame` if it is one, whole and not compressed.
+/// Returns the message in `frame` if the frame is exactly one uncompressed message.
 fn whole_message(frame: &Bytes) -> Option<&[u8]> {
-    let (prefix, message) = frame.split_first_chunk::<{ frame::PREFIX_BYTES }>()?;
-    let [0, length @ ..] = *prefix else { return None };
-    (u32::from_be_bytes(length) as usize == message.len()).then_some(message)
+    let (prefix, message) = Prefix::split(frame)?;
+    (prefix.flag == UNCOMPRESSED && prefix.length == message.len()).then_some(message)
 }
 
-/// Returns the id in an encoded `MovieID` or `GetMovieRequest` of one field with a length of one byte, or of none.
+/// Returns the id in an encoded `MovieID` or `GetMovieRequest` that has no field, or one with a length of one byte.
 fn id(message: &[u8]) -> Option<&[u8]> {
     match message {
         [] => Some(&[]),
@@ -180,10 +180,10 @@ mod tests {
     use super::*;
     use crate::catalogue::{Change, MovieView};
 
-    /// A request body of which the frames come one by one; `None` makes the reader wait once.
-    struct Script(VecDeque<Option<Bytes>>);
+    /// A request body that returns these frames one by one; for `None` it is pending once.
+    struct ScriptedBody(VecDeque<Option<Bytes>>);
 
-    impl Body for Script {
+    impl Body for ScriptedBody {
         type Data = Bytes;
         type Error = Infallible;
 
@@ -205,13 +205,13 @@ mod tests {
 
     const CREED: &[u8] = b"\0\0\0\0\x03\n\x017";
 
-    /// Returns the frame that the fast path answers a call with, or how many frames it hands on.
-    fn outcome(path: &str, frames: &[Option<&'static [u8]>]) -> Result<Option<Bytes>, usize> {
-        outcome_of(path, frames, "Creed", false)
+    /// Returns the frame that the fast path responds with, or the number of frames that it read before it declined.
+    fn result(path: &str, frames: &[Option<&'static [u8]>]) -> Result<Option<Bytes>, usize> {
+        result_of(path, frames, "Creed", false)
     }
 
-    /// The same for a movie with another title, and a caller that accepts gzip.
-    fn outcome_of(
+    /// Like [`result`] for a movie with this title, and a caller that accepts gzip.
+    fn result_of(
         path: &str,
         frames: &[Option<&'static [u8]>],
         title: &str,
@@ -219,27 +219,28 @@ mod tests {
     ) -> Result<Option<Bytes>, usize> {
         let movie = Change::Insert(MovieView { id: "7", title, ..MovieView::default() });
         let catalogue = Catalogue::new(Snapshot::default().with([movie]).unwrap());
-        let body = Script(frames.iter().map(|frame| frame.map(Bytes::from_static)).collect());
-        let request = Request::post(path).header(gzip::GRPC_ACCEPT_ENCODING, "gzip").body(body).unwrap();
+        let body = ScriptedBody(frames.iter().map(|frame| frame.map(Bytes::from_static)).collect());
+        let request =
+            Request::post(path).header(negotiation::GRPC_ACCEPT_ENCODING, "gzip").body(body).unwrap();
         let rpc = Rpc::find(path).unwrap();
-        let Ok(mut fast) = FastCall::take(rpc, request, compresses) else { return Err(0) };
+        let Ok(mut fast) = FastCall::try_new(rpc, request, compresses) else { return Err(0) };
         let cx = &mut Context::from_waker(Waker::noop());
         loop {
-            match fast.poll_outcome(&catalogue, &FoundPrinter::quiet(), cx) {
+            match fast.poll_result(&catalogue, &FoundPrinter::quiet(), cx) {
                 Poll::Pending => {}
-                Poll::Ready(Outcome::Answered(response)) => {
-                    let Content::Ready(mut ready) = response.into_body() else {
+                Poll::Ready(FastPathResult::Answered(response)) => {
+                    let Content::Encoded(mut frames) = response.into_body() else {
                         panic!("not from the fast path")
                     };
-                    return Ok(ready.next());
+                    return Ok(frames.next());
                 }
-                Poll::Ready(Outcome::Declined(request)) => return Err(request.into_body().read.len()),
+                Poll::Ready(FastPathResult::Declined(request)) => return Err(request.into_body().read.len()),
             }
         }
     }
 
     #[test]
-    fn a_plain_call_is_answered_however_its_end_is_told() {
+    fn a_plain_call_is_answered_however_the_request_ends() {
         let creed = Bytes::from_static(b"\0\0\0\0\x0a\n\x05Creed\"\x017");
         for frames in [
             &[Some(CREED)][..],
@@ -247,26 +248,26 @@ mod tests {
             &[None, Some(CREED)],
             &[Some(CREED), None, Some(b"")],
         ] {
-            assert_eq!(outcome("/Movie/GetMovieByID", frames), Ok(Some(creed.clone())), "{frames:?}");
+            assert_eq!(result("/Movie/GetMovieByID", frames), Ok(Some(creed.clone())), "{frames:?}");
         }
-        assert_eq!(outcome("/Movie/GetListMovies", &[Some(frame::EMPTY), Some(b"")]), Ok(Some(creed)));
+        assert_eq!(result("/Movie/GetListMovies", &[Some(frame::EMPTY), Some(b"")]), Ok(Some(creed)));
     }
 
     #[test]
-    fn what_is_not_plain_is_declined_with_all_that_was_read() {
-        assert_eq!(outcome("/movie.catalog.v1.MovieCatalog/GetCatalog", &[Some(CREED)]), Err(0));
-        assert_eq!(outcome("/Movie/GetMovieByID", &[]), Err(0));
-        assert_eq!(outcome("/Movie/GetMovieByID", &[Some(b"\0\0"), Some(CREED)]), Err(1));
-        assert_eq!(outcome("/Movie/GetMovieByID", &[Some(CREED), Some(CREED)]), Err(2));
-        assert_eq!(outcome("/Movie/GetMovieByID", &[Some(CREED), Some(b""), Some(b"")]), Err(2));
-        assert_eq!(outcome("/Movie/GetMovieByID", &[Some(b"\0\0\0\0\x03\n\x01\xff")]), Err(1));
-        assert_eq!(outcome("/Movie/GetListMovies", &[Some(CREED)]), Err(1));
+    fn other_calls_are_declined_with_the_frames_that_were_read() {
+        assert_eq!(result("/movie.catalog.v1.MovieCatalog/GetCatalog", &[Some(CREED)]), Err(0));
+        assert_eq!(result("/Movie/GetMovieByID", &[]), Err(0));
+        assert_eq!(result("/Movie/GetMovieByID", &[Some(b"\0\0"), Some(CREED)]), Err(1));
+        assert_eq!(result("/Movie/GetMovieByID", &[Some(CREED), Some(CREED)]), Err(2));
+        assert_eq!(result("/Movie/GetMovieByID", &[Some(CREED), Some(b""), Some(b"")]), Err(2));
+        assert_eq!(result("/Movie/GetMovieByID", &[Some(b"\0\0\0\0\x03\n\x01\xff")]), Err(1));
+        assert_eq!(result("/Movie/GetListMovies", &[Some(CREED)]), Err(1));
     }
 
     #[test]
-    fn a_response_that_is_to_be_compressed_is_declined() {
-        // The longest title with which the message has less than 1 KiB: beside it, there is the id, and an etag if all
-        // that is known is asked for.
+    fn a_call_whose_response_is_to_be_compressed_is_declined() {
+        // The longest title with which the message is shorter than 1 KiB. The message also has the id and, in `Movie`
+        // of `movie.catalog.v1`, the etag.
         for (path, request, short) in [
             ("/Movie/GetMovieByID", CREED, 1_017),
             ("/Movie/GetListMovies", frame::EMPTY, 1_017),
@@ -275,8 +276,8 @@ mod tests {
             for (length, compresses, is_declined) in
                 [(short, true, false), (short + 1, false, false), (short + 1, true, true)]
             {
-                let outcome = outcome_of(path, &[Some(request)], &"x".repeat(length), compresses);
-                assert_eq!(outcome.is_err(), is_declined, "{path}, {length} bytes: {outcome:?}");
+                let result = result_of(path, &[Some(request)], &"x".repeat(length), compresses);
+                assert_eq!(result.is_err(), is_declined, "{path}, {length} bytes: {result:?}");
             }
         }
     }

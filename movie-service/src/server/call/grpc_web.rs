@@ -1,9 +1,9 @@
 //! gRPC-Web: calls from the pages of a browser, over HTTP/1.1 and HTTP/2.
 //!
 //! Browsers cannot read trailers, so gRPC-Web sends them as the last frame of the body
-//! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>); and they let a page call another site only if
-//! that says so (CORS, <https://fetch.spec.whatwg.org/#http-cors-protocol>). Both are translated here: what is inside
-//! sees gRPC, and what it answers, errors without a body included, reaches the page.
+//! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md>). Browsers also require CORS for calls to another
+//! origin (<https://fetch.spec.whatwg.org/#http-cors-protocol>). This module translates both: the inner service sees
+//! plain gRPC, and its responses, including trailers-only errors, reach the page.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -16,26 +16,27 @@ use bytes::Bytes;
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, CONTENT_TYPE, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use tonic::Status;
 use tonic::body::Body;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service, ServiceExt};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
-use crate::server::call::gzip;
+use crate::server::call::compression::negotiation::{GRPC_ACCEPT_ENCODING, GRPC_ENCODING};
 
 /// Common prefix of the gRPC-Web content types.
 const GRPC_WEB: &[u8] = b"application/grpc-web";
 
-/// How they go on: bytes or base64, and protobuf said or implied.
-const KINDS: [&[u8]; 4] = [b"", b"+proto", b"-text", b"-text+proto"];
+/// Their suffixes: binary or base64, with or without `+proto`.
+const SUFFIXES: [&[u8]; 4] = [b"", b"+proto", b"-text", b"-text+proto"];
 
 /// Response headers that a page may read, in addition to the CORS-safelisted ones.
-const EXPOSED: [HeaderName; 5] = [
-    HeaderName::from_static("grpc-status"),
-    HeaderName::from_static("grpc-message"),
-    HeaderName::from_static("grpc-status-details-bin"),
-    gzip::GRPC_ENCODING,
-    gzip::GRPC_ACCEPT_ENCODING,
+const EXPOSED_HEADERS: [HeaderName; 5] = [
+    Status::GRPC_STATUS,
+    Status::GRPC_MESSAGE,
+    Status::GRPC_STATUS_DETAILS,
+    GRPC_ENCODING,
+    GRPC_ACCEPT_ENCODING,
 ];
 
 /// How long a browser may cache a preflight response; Chromium's maximum.
@@ -44,30 +45,30 @@ const PREFLIGHT_LIFETIME: Duration = Duration::from_hours(2);
 /// An allowed origin (RFC 6454), or any.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// Pages from everywhere; written `*`.
+    /// Any origin; written `*`.
     Any,
-    /// Pages of one site, such as `https://films.example`: scheme, host, and the port unless it is the scheme's own.
+    /// One origin, such as `https://films.example`: scheme, host, and the port unless it is the default of the scheme.
     Site(HeaderValue),
 }
 
 /// The text is not a valid [`Origin`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected `*`, or http:// or https:// with a host, perhaps a port and no path, for example https://films.example or http://localhost:8080"
+    "expected `*`, or http:// or https:// with a host, an optional port and no path, for example https://films.example or http://localhost:8080"
 )]
 pub struct InvalidOrigin;
 
 impl FromStr for Origin {
     type Err = InvalidOrigin;
 
-    /// Reads an origin, and writes it as browsers do: in lower case, without the standard port or a slash at the end.
+    /// Parses an origin, and normalizes it as browsers do: in lower case, without the default port or a slash at the end.
     fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
         if text == "*" {
             return Ok(Self::Any);
         }
         let text = text.to_ascii_lowercase();
         let (scheme, rest) = text.split_once("://").ok_or(InvalidOrigin)?;
-        let standard = match scheme {
+        let default_port = match scheme {
             "http" => ":80",
             "https" => ":443",
             _ => return Err(InvalidOrigin),
@@ -83,20 +84,20 @@ impl FromStr for Origin {
             return Err(InvalidOrigin);
         }
         // After the check, so that `host:8080:443` is not accepted.
-        let rest = rest.strip_suffix(standard).unwrap_or(rest);
+        let rest = rest.strip_suffix(default_port).unwrap_or(rest);
         HeaderValue::try_from(format!("{scheme}://{rest}")).map(Self::Site).map_err(|_| InvalidOrigin)
     }
 }
 
-/// gRPC-Web for the pages of some origins.
+/// Translates gRPC-Web for pages of the allowed origins.
 #[derive(Clone)]
-pub(crate) struct Web {
+pub(crate) struct GrpcWeb {
     origins: Arc<[Origin]>,
     cors: CorsLayer,
 }
 
-impl Web {
-    /// Lets pages of `origins` call.
+impl GrpcWeb {
+    /// Allows calls from pages of `origins`.
     pub(crate) fn new(origins: &[Origin]) -> Self {
         let allowed = if origins.contains(&Origin::Any) {
             AllowOrigin::any()
@@ -111,21 +112,21 @@ impl Web {
             .allow_methods([Method::POST])
             // Metadata of a call is its headers, so any may be sent.
             .allow_headers(AllowHeaders::mirror_request())
-            .expose_headers(EXPOSED)
+            .expose_headers(EXPOSED_HEADERS)
             .max_age(PREFLIGHT_LIFETIME);
         Self { origins: origins.into(), cors }
     }
 
-    /// Returns whether a request is for [`Web::answer`]: a call in gRPC-Web, or the question whether one may be made.
-    pub(crate) fn takes<B>(request: &Request<B>) -> bool {
-        kind(request).is_some() || is_preflight(request)
+    /// Returns whether a request is for [`GrpcWeb::call`]: a call in gRPC-Web, or a CORS preflight.
+    pub(crate) fn matches<B>(request: &Request<B>) -> bool {
+        content_type_suffix(request).is_some() || is_preflight(request)
     }
 
-    /// Answers a request by way of `service`, which sees a call in gRPC.
+    /// Calls `service` in plain gRPC, and translates its response.
     ///
     /// A request with an `Origin` that is not allowed is refused before it is read. This stops DNS rebinding: the
     /// browser sees such a call as same-origin and does not enforce CORS.
-    pub(crate) fn answer<S, B>(
+    pub(crate) fn call<S, B>(
         &self,
         request: Request<B>,
         service: S,
@@ -137,7 +138,7 @@ impl Web {
     {
         let refused = if request.headers().get(ORIGIN).is_some_and(|origin| !self.allows(origin)) {
             Some(StatusCode::FORBIDDEN)
-        } else if kind(&request).is_some_and(|kind| !KINDS.contains(&kind)) {
+        } else if content_type_suffix(&request).is_some_and(|suffix| !SUFFIXES.contains(&suffix)) {
             Some(StatusCode::UNSUPPORTED_MEDIA_TYPE)
         } else {
             None
@@ -162,8 +163,8 @@ impl Web {
     }
 }
 
-/// Returns how the content type of a call in gRPC-Web goes on after what all have in common.
-fn kind<B>(request: &Request<B>) -> Option<&[u8]> {
+/// Returns the suffix of a gRPC-Web content type; `None` for other requests.
+fn content_type_suffix<B>(request: &Request<B>) -> Option<&[u8]> {
     request.headers().get(CONTENT_TYPE)?.as_bytes().strip_prefix(GRPC_WEB)
 }
 

@@ -1,26 +1,30 @@
 //! A call, from its headers to the last byte of its response.
 //!
-//! * `task` — the call as a future; `state` — what all calls share;
-//! * `connection_state` — a connection, as its calls see it; `in_flight` — a call that was taken in, with its
-//!   [`deadline`]; `permit` — call accounting;
+//! * `task` — a call as a future; `server_state` — state that all connections share;
+//! * `connection_state` — state of a connection that its calls share; `calls_in_flight` — its calls in flight and their
+//!   deadlines;
+//! * `context` — a call's deadline, permit and observation; [`timeout`] — the `grpc-timeout` header; `permit` — call
+//!   accounting;
 //! * [`grpc_web`] — translates calls of browsers;
-//! * `fast_path` — responses that the catalogue holds ready; `dispatch` — the generated code for all others;
-//! * [`message_limits`] and `gzip` — messages of a request, checked and unpacked before generated code sees them;
-//! * `body` — bodies of requests and responses; `data` — data frames of responses; `response` — sends them over HTTP/2;
+//! * `fast_path` — responses that are sent as the catalogue stores them; [`dispatch`] — the generated code for all others;
+//! * [`message`] and `compression` — messages, checked and decompressed before generated code sees them;
+//! * `body` — request and response bodies; `response_data` — data frames of responses; `response` — sends them over
+//!   HTTP/2;
 //! * [`refusal`] — statuses of calls that the transport refuses.
 
 pub(crate) mod body;
+mod calls_in_flight;
+pub(crate) mod compression;
 pub(crate) mod connection_state;
-pub(crate) mod data;
-pub mod deadline;
+mod context;
 pub mod dispatch;
 pub(crate) mod fast_path;
 pub mod grpc_web;
-pub(crate) mod gzip;
-pub(crate) mod in_flight;
-pub mod message_limits;
-pub(crate) mod permit;
+pub mod message;
+mod permit;
 pub mod refusal;
 pub(crate) mod response;
-pub(crate) mod state;
+pub(crate) mod response_data;
+pub(crate) mod server_state;
 pub(crate) mod task;
+pub mod timeout;

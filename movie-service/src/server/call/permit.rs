@@ -2,97 +2,120 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use crate::rpc::{self, Rpc};
+use crate::rpc::{Kind, Rpc};
+use crate::server::call::calls_in_flight::Generation;
 use crate::server::call::connection_state::ConnectionState;
 use crate::server::call::refusal::Refusal;
-use crate::server::call::state::Shared;
 use crate::server::limits::half;
-use crate::server::usage::{Usage, add};
+use crate::server::usage::Usage;
 use crate::telemetry::metrics::ShedReason;
 
-/// Classes of calls with limits of their own.
+/// Class of a call that has limits of its own.
 #[derive(Clone, Copy)]
-pub(super) enum Kind {
+enum CallClass {
+    /// A streaming response.
     List,
     /// It needs no credentials.
-    Open,
+    Anonymous,
     Other,
 }
 
-impl Kind {
-    pub(super) fn of(rpc: Rpc) -> Self {
+impl CallClass {
+    fn of(rpc: Rpc) -> Self {
         match rpc.kind {
-            rpc::Kind::List | rpc::Kind::Watch => Self::List,
-            rpc::Kind::Unary | rpc::Kind::Import | rpc::Kind::Probe if rpc.role.is_none() => Self::Open,
-            rpc::Kind::Unary | rpc::Kind::Import | rpc::Kind::Probe => Self::Other,
+            Kind::List | Kind::Watch => Self::List,
+            Kind::Unary | Kind::Import | Kind::Probe if rpc.role.is_none() => Self::Anonymous,
+            Kind::Unary | Kind::Import | Kind::Probe => Self::Other,
         }
     }
 }
 
 /// Counts a call towards the limits until dropped.
 pub(crate) struct Permit {
-    pub(super) connection: Arc<ConnectionState>,
-    pub(super) generation: usize,
-    pub(super) kind: Kind,
+    connection: Arc<ConnectionState>,
+    generation: Generation,
+    class: CallClass,
 }
 
 impl Permit {
+    /// Counts a call; an error if a limit on all calls is exceeded. The call counts even so.
+    pub(super) fn acquire(
+        connection: Arc<ConnectionState>,
+        deadline: Instant,
+    ) -> (Self, Result<(), Refusal>) {
+        let ConnectionState { server, address_usage, worker, .. } = &*connection;
+        let exceeds = |usage: &Usage, limit| usage.calls.increment(*worker, limit);
+        let is_service_busy = exceeds(&server.usage, server.limits.calls);
+        let is_address_busy = address_usage
+            .as_deref()
+            .is_some_and(|usage| exceeds(usage, server.limits.max_calls_per_address()));
+        let result = if is_service_busy {
+            Err((ShedReason::Calls, "calls"))
+        } else if is_address_busy {
+            Err((ShedReason::CallsPerAddress, "calls from one address"))
+        } else {
+            Ok(())
+        };
+        let result = result.map_err(|exceeded| busy(&connection, exceeded));
+        let generation = connection.calls.begin(deadline);
+        (Self { connection, generation, class: CallClass::Other }, result)
+    }
+
     /// Counts the call towards the limit of its class; an error if the limit is exceeded.
-    pub(super) fn count_as(&mut self, kind: Kind) -> Result<(), Refusal> {
-        self.kind = kind;
-        let ConnectionState { shared, usage, worker, .. } = &*self.connection;
-        let Shared { limits, usage: of_all, metrics, .. } = &**shared;
-        let of_address = usage.as_deref();
-        let exceeded = match kind {
-            Kind::List => {
+    pub(super) fn acquire_class(&mut self, rpc: Rpc) -> Result<(), Refusal> {
+        self.class = CallClass::of(rpc);
+        let ConnectionState { server, address_usage, worker, .. } = &*self.connection;
+        let (limits, address_usage) = (&server.limits, address_usage.as_deref());
+        let result = match self.class {
+            CallClass::List => {
                 let count = |usage: &Usage| usage.lists.fetch_add(1, Ordering::Relaxed);
-                let (all, address) = (count(of_all), of_address.map_or(0, count));
-                if all >= limits.lists {
-                    Some((ShedReason::Lists, "lists"))
-                } else if address >= limits.max_lists_per_address() {
-                    Some((ShedReason::ListsPerAddress, "lists to one address"))
+                let (of_service, of_address) = (count(&server.usage), address_usage.map_or(0, count));
+                if of_service >= limits.lists {
+                    Err((ShedReason::Lists, "lists"))
+                } else if of_address >= limits.max_lists_per_address() {
+                    Err((ShedReason::ListsPerAddress, "lists to one address"))
                 } else {
-                    None
+                    Ok(())
                 }
             }
             // Calls without credentials get half of each limit, so that they cannot crowd out authenticated callers.
-            Kind::Open => {
-                let exceeds = |usage: &Usage, limit| {
-                    let before = add(usage.open_calls.of(*worker), 1);
-                    usage.open_calls.exceeds(before, half(limit))
-                };
-                let all = exceeds(of_all, limits.calls);
-                let address = of_address.is_some_and(|usage| exceeds(usage, limits.max_calls_per_address()));
-                if all {
-                    Some((ShedReason::Calls, "calls without credentials"))
-                } else if address {
-                    Some((ShedReason::CallsPerAddress, "calls without credentials from one address"))
+            CallClass::Anonymous => {
+                let exceeds = |usage: &Usage, limit| usage.anonymous_calls.increment(*worker, half(limit));
+                let is_service_busy = exceeds(&server.usage, limits.calls);
+                let is_address_busy =
+                    address_usage.is_some_and(|usage| exceeds(usage, limits.max_calls_per_address()));
+                if is_service_busy {
+                    Err((ShedReason::Calls, "calls without credentials"))
+                } else if is_address_busy {
+                    Err((ShedReason::CallsPerAddress, "calls without credentials from one address"))
                 } else {
-                    None
+                    Ok(())
                 }
             }
-            Kind::Other => None,
+            CallClass::Other => Ok(()),
         };
-        if let Some((shed, what)) = exceeded {
-            metrics.shed(shed);
-            return Err(Refusal::Busy(what));
-        }
-        Ok(())
+        result.map_err(|exceeded| busy(&self.connection, exceeded))
     }
+}
+
+fn busy(connection: &ConnectionState, (shed, subject): (ShedReason, &'static str)) -> Refusal {
+    connection.server.metrics.shed(shed);
+    Refusal::Busy(subject)
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        let Self { connection, generation, kind } = self;
-        add(&connection.open[*generation], -1);
-        add(connection.calls(), -1);
-        connection.calls_of_address().map(|calls| add(calls, -1));
-        for usage in [Some(&connection.shared.usage), connection.usage.as_deref()].into_iter().flatten() {
-            match kind {
-                Kind::List => drop(usage.lists.fetch_sub(1, Ordering::Relaxed)),
-                Kind::Open => drop(add(usage.open_calls.of(connection.worker), -1)),
-                Kind::Other => {}
+        let Self { connection, generation, class } = self;
+        connection.calls.end(*generation);
+        let usages = [Some(&connection.server.usage), connection.address_usage.as_deref()];
+        for usage in usages.into_iter().flatten() {
+            usage.calls.decrement(connection.worker);
+            match class {
+                CallClass::List => drop(usage.lists.fetch_sub(1, Ordering::Relaxed)),
+                CallClass::Anonymous => usage.anonymous_calls.decrement(connection.worker),
+                CallClass::Other => {}
             }
         }
     }
@@ -100,54 +123,54 @@ impl Drop for Permit {
 
 /// Owner of a permit: the call itself, or the frames of its response.
 pub(crate) enum PermitHandle {
-    /// Of a response that has one part at most; it costs no allocation.
-    Own(Permit),
-    /// Of a response that may have many.
+    /// For a response of at most one frame; needs no allocation.
+    Owned(Permit),
+    /// For a streaming response.
     Shared(Arc<Permit>),
 }
 
 impl PermitHandle {
     /// Keeps the call's permit until the returned guard is dropped.
-    pub(crate) fn share(count: &mut Option<Self>) -> Option<Arc<Permit>> {
-        let shared = match count.take()? {
-            Self::Own(counted) => Arc::new(counted),
-            Self::Shared(shared) => shared,
+    pub(crate) fn share(handle: &mut Option<Self>) -> Option<Arc<Permit>> {
+        let shared = match handle.take()? {
+            Self::Owned(permit) => Arc::new(permit),
+            Self::Shared(permit) => permit,
         };
-        *count = Some(Self::Shared(shared.clone()));
+        *handle = Some(Self::Shared(shared.clone()));
         Some(shared)
     }
 
-    /// Returns what goes with a part of the response.
-    pub(crate) fn part(count: &mut Option<Self>) -> Option<Unsent> {
-        Self::share(count).map(Self::Shared).map(Unsent::new)
+    /// Returns a guard for one frame of the response.
+    pub(crate) fn unsent_guard(handle: &mut Option<Self>) -> Option<UnsentGuard> {
+        Self::share(handle).map(Self::Shared).map(UnsentGuard::new)
     }
 
     pub(super) fn connection(&self) -> &ConnectionState {
         match self {
-            Self::Own(counted) => &counted.connection,
-            Self::Shared(counted) => &counted.connection,
+            Self::Owned(permit) => &permit.connection,
+            Self::Shared(permit) => &permit.connection,
         }
     }
 }
 
-/// Goes with a part of a response that the peer did not take yet. For as long the call counts, and the peer has
-/// something to read.
-pub(crate) struct Unsent(PermitHandle);
+/// Guard of a response frame that h2 has not written yet. While it exists, the call counts, and the peer has data to
+/// read.
+pub(crate) struct UnsentGuard(PermitHandle);
 
-impl Unsent {
-    pub(super) fn new(count: PermitHandle) -> Self {
-        add(&count.connection().unsent, 1);
-        Self(count)
+impl UnsentGuard {
+    pub(super) fn new(permit: PermitHandle) -> Self {
+        permit.connection().unsent.frames.add(1);
+        Self(permit)
     }
 
-    /// Records that `bytes` bytes of the response fitted the flow-control windows of the peer.
-    pub(crate) fn took(&self, bytes: usize) {
-        add(&self.0.connection().taken, bytes.cast_signed());
+    /// Records that flow control let `bytes` bytes of the frame through.
+    pub(crate) fn record_sent(&self, bytes: usize) {
+        self.0.connection().unsent.sent_bytes.add(bytes);
     }
 }
 
-impl Drop for Unsent {
+impl Drop for UnsentGuard {
     fn drop(&mut self) {
-        add(&self.0.connection().unsent, -1);
+        self.0.connection().unsent.frames.subtract(1);
     }
 }

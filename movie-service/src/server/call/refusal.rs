@@ -1,7 +1,7 @@
 //! Statuses of calls that the transport refuses.
 
 use http::header::{CONNECTION, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -10,44 +10,40 @@ use tracing::{debug, error};
 use crate::access::Denial;
 use crate::servicer::status::{DOMAIN, RETRY_DELAY};
 
-const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
-const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
-const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
-
 /// Reason for which the transport refuses a call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
-    /// Too many calls, or too many lists, are in flight.
+    /// A limit on calls or lists in flight is reached; the text names it.
     #[error("the service is busy: too many {0} at a time; try again in a second")]
     Busy(&'static str),
-    /// The call took too long, by the caller's limit or ours.
-    #[error("the call took longer than it may")]
-    Late,
-    /// The service stops, and the call was not done in time.
-    #[error("the service is stopping; try another one, or again in a second")]
+    /// The caller's deadline or the limit `deadline` has passed.
+    #[error("the deadline of the call has passed")]
+    DeadlineExceeded,
+    /// The service is stopping, and the call did not end within the grace period.
+    #[error("the service is stopping; retry on another instance or in one second")]
     Stopping,
-    /// The header `grpc-timeout` cannot be read.
+    /// The header `grpc-timeout` is malformed.
     #[error(
         "the header `grpc-timeout` is malformed, expected at most eight digits and one of H, M, S, m, u, n"
     )]
-    Timeout,
-    /// A request message is larger than it may be.
-    #[error("the message is too large, expected at most {most} bytes")]
-    TooLarge {
-        /// The limit, in bytes.
-        most: usize,
+    MalformedTimeout,
+    /// A request message exceeds the limit on its size.
+    #[error("the message is too large, expected at most {max_bytes} bytes")]
+    MessageTooLarge {
+        /// The limit in bytes.
+        max_bytes: usize,
     },
-    /// The request is compressed in a way that is not supported.
+    /// The encoding of the request is not supported.
     #[error("the header `grpc-encoding` names an encoding that is not supported, expected gzip or identity")]
-    Encoding,
+    UnsupportedEncoding,
     /// The request cannot be decoded.
-    #[error("the request cannot be read, expected one message of the method's type")]
-    Malformed,
-    /// The caller may not do this, or does not say who it is.
+    #[error("the request cannot be decoded, expected one message of the method's type")]
+    MalformedRequest,
+    /// The caller has no valid credentials, or its role does not allow the call.
     #[error(transparent)]
     Denial(#[from] Denial),
-    /// Something is wrong here.
-    #[error("the service failed; this is not the caller's fault")]
+    /// An internal error of the service.
+    #[error("internal error of the service; the request is not at fault")]
     Internal,
 }
 
@@ -55,12 +51,12 @@ impl From<Refusal> for Status {
     fn from(refusal: Refusal) -> Self {
         let (code, reason) = match &refusal {
             Refusal::Busy(_) => (Code::ResourceExhausted, "SERVICE_BUSY"),
-            Refusal::Late => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
+            Refusal::DeadlineExceeded => (Code::DeadlineExceeded, "DEADLINE_EXCEEDED"),
             Refusal::Stopping => (Code::Unavailable, "SERVICE_STOPPING"),
-            Refusal::Timeout => (Code::Internal, "TIMEOUT_MALFORMED"),
-            Refusal::TooLarge { .. } => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
-            Refusal::Encoding => (Code::Unimplemented, "ENCODING_UNSUPPORTED"),
-            Refusal::Malformed => (Code::Internal, "REQUEST_MALFORMED"),
+            Refusal::MalformedTimeout => (Code::Internal, "TIMEOUT_MALFORMED"),
+            Refusal::MessageTooLarge { .. } => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
+            Refusal::UnsupportedEncoding => (Code::Unimplemented, "ENCODING_UNSUPPORTED"),
+            Refusal::MalformedRequest => (Code::Internal, "REQUEST_MALFORMED"),
             Refusal::Denial(denied) => match denied {
                 // Same status as the generated code, so that a hidden RPC cannot be told from a missing one.
                 Denial::NoSuchRpc => return Status::unimplemented(""),
@@ -83,9 +79,9 @@ impl From<Refusal> for Status {
     }
 }
 
-/// Answers a request that HTTP/1.1 is the wrong protocol for (RFC 9110, section 15.6.6); the connection closes after.
-pub(crate) fn signpost(hint: &str) -> Response<Body> {
-    let text = format!("This port speaks gRPC, which takes HTTP/2; {hint}.\n");
+/// The response to a request over HTTP/1.1 that needs HTTP/2 (RFC 9110, section 15.6.6). Closes the connection.
+pub(crate) fn http_version_not_supported(hint: &str) -> Response<Body> {
+    let text = format!("This port serves gRPC over HTTP/2; {hint}.\n");
     let mut response = Response::new(Body::new(text));
     *response.status_mut() = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
     let headers = response.headers_mut();
@@ -94,32 +90,32 @@ pub(crate) fn signpost(hint: &str) -> Response<Body> {
     response
 }
 
-/// Returns the status in the headers or trailers of a response.
-pub(crate) fn code(headers: &HeaderMap) -> Option<Code> {
-    headers.get(GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
+/// Returns the status code in the headers or trailers of a response.
+pub(crate) fn status_code(headers: &HeaderMap) -> Option<Code> {
+    headers.get(Status::GRPC_STATUS).map(|code| Code::from_bytes(code.as_bytes()))
 }
 
 /// Replaces an internal status that a library produced, and logs the original: its message exposes implementation
 /// details. Returns the replacement.
 pub(crate) fn hide_internals(headers: &mut HeaderMap) -> Option<Refusal> {
-    let code = code(headers).filter(|code| matches!(code, Code::Internal | Code::Unknown))?;
-    if headers.contains_key(GRPC_STATUS_DETAILS) {
+    let code = status_code(headers).filter(|code| matches!(code, Code::Internal | Code::Unknown))?;
+    if headers.contains_key(Status::GRPC_STATUS_DETAILS) {
         return None;
     }
     let status = Status::from_header_map(headers);
-    let hidden = status.as_ref().map_or("", Status::message);
+    let message = status.as_ref().map_or("", Status::message);
     let refusal = if code == Code::Internal {
         // In this service, only request decoding returns INTERNAL without details.
-        debug!("a request cannot be read: {hidden}");
-        Refusal::Malformed
+        debug!("a request cannot be decoded: {message}");
+        Refusal::MalformedRequest
     } else {
-        error!("a call failed: {hidden}");
+        error!("a call failed: {message}");
         Refusal::Internal
     };
-    for name in [GRPC_STATUS, GRPC_MESSAGE] {
+    for name in [Status::GRPC_STATUS, Status::GRPC_MESSAGE] {
         headers.remove(name);
     }
-    // Every message of a refusal fits a header.
+    // Messages of refusals always fit into a header.
     let _ = Status::from(refusal.clone()).add_header(headers);
     Some(refusal)
 }
@@ -129,30 +125,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_has_a_reason_and_says_when_to_try_again() {
+    fn a_refusal_has_a_reason_and_a_retry_delay_if_a_retry_can_help() {
         let status = Status::from(Refusal::Busy("lists"));
         assert_eq!(status.code(), Code::ResourceExhausted);
         let details = status.get_error_details();
         assert_eq!(details.error_info().unwrap().reason, "SERVICE_BUSY");
         assert_eq!(details.error_info().unwrap().domain, DOMAIN);
         assert_eq!(details.retry_info().unwrap().retry_delay, Some(RETRY_DELAY));
-        assert!(Status::from(Refusal::Late).get_error_details().retry_info().is_none());
+        assert!(Status::from(Refusal::DeadlineExceeded).get_error_details().retry_info().is_none());
     }
 
     #[test]
-    fn what_a_library_says_of_a_failure_is_hidden() {
+    fn the_internal_error_of_a_library_is_replaced() {
         let mut headers = HeaderMap::new();
         Status::internal("failed to decode Protobuf message: MovieID.id").add_header(&mut headers).unwrap();
-        assert_eq!(hide_internals(&mut headers), Some(Refusal::Malformed));
+        assert_eq!(hide_internals(&mut headers), Some(Refusal::MalformedRequest));
         let status = Status::from_header_map(&headers).unwrap();
-        assert_eq!(status.message(), Refusal::Malformed.to_string());
+        assert_eq!(status.message(), Refusal::MalformedRequest.to_string());
         assert_eq!(status.get_error_details().error_info().unwrap().reason, "REQUEST_MALFORMED");
     }
 
     #[test]
-    fn what_was_made_for_callers_stays() {
+    fn a_refusal_is_not_replaced() {
         let mut headers = HeaderMap::new();
-        Status::from(Refusal::Timeout).add_header(&mut headers).unwrap();
+        Status::from(Refusal::MalformedTimeout).add_header(&mut headers).unwrap();
         let before = headers.clone();
         assert_eq!(hide_internals(&mut headers), None);
         assert_eq!(headers, before);

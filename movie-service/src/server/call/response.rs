@@ -14,58 +14,58 @@ use http_body::{Body, Frame};
 use tracing::debug;
 
 use crate::server::call::body::ResponseBody;
-use crate::server::call::data::Data;
+use crate::server::call::response_data::ResponseData;
 use crate::server::call::task::Call;
 
 /// A call and its stream. Completes when h2 has the whole response or the peer reset the stream.
 ///
 /// Written by hand, not as an `async fn`: most complete on their first poll, before they are spawned, and need no
 /// allocation.
-pub(crate) enum Reply {
+pub(crate) enum ResponseTask {
     /// There is no response yet.
-    Awaited { call: Call, respond: SendResponse<Data> },
-    /// The response has begun.
-    Begun(Sending),
+    Waiting { call: Call, respond: SendResponse<ResponseData> },
+    /// The headers of the response are sent.
+    Sending(SendingBody),
 }
 
-/// A response on its way.
-pub(crate) struct Sending {
-    answer: ResponseBody,
-    stream: SendStream<Data>,
+/// The body of a response on its stream.
+pub(crate) struct SendingBody {
+    body: ResponseBody,
+    stream: SendStream<ResponseData>,
     /// Data that waits for flow-control capacity.
-    next: Option<Data>,
+    next: Option<ResponseData>,
 }
 
-impl Reply {
-    pub(crate) fn new(call: Call, respond: SendResponse<Data>) -> Self {
-        Self::Awaited { call, respond }
+impl ResponseTask {
+    pub(crate) fn new(call: Call, respond: SendResponse<ResponseData>) -> Self {
+        Self::Waiting { call, respond }
     }
 
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         // Checked first, because tonic treats a cancelled request as a finished one. Polling also registers the waker
         // for a reset.
         let reset = match self {
-            Self::Awaited { call, .. } if call.is_answered() => Poll::Pending,
-            Self::Awaited { respond, .. } => respond.poll_reset(cx),
-            Self::Begun(sending) => sending.stream.poll_reset(cx),
+            Self::Waiting { call, .. } if call.is_answered() => Poll::Pending,
+            Self::Waiting { respond, .. } => respond.poll_reset(cx),
+            Self::Sending(sending) => sending.stream.poll_reset(cx),
         };
         if let Poll::Ready(reason) = reset {
             return Poll::Ready(Err(reason?.into()));
         }
         let (call, respond) = match self {
-            Self::Awaited { call, respond } => (call, respond),
-            Self::Begun(sending) => return sending.poll_done(cx),
+            Self::Waiting { call, respond } => (call, respond),
+            Self::Sending(sending) => return sending.poll_done(cx),
         };
-        let (mut head, answer) = ready!(call.poll_response(cx)).into_parts();
+        let (mut head, body) = ready!(call.poll_response(cx)).into_parts();
         head.headers.insert(DATE, date());
-        let is_whole = answer.is_end_stream();
-        match respond.send_response(Response::from_parts(head, ()), is_whole) {
-            Ok(_) if is_whole => Poll::Ready(Ok(())),
+        let is_trailers_only = body.is_end_stream();
+        match respond.send_response(Response::from_parts(head, ()), is_trailers_only) {
+            Ok(_) if is_trailers_only => Poll::Ready(Ok(())),
             Ok(stream) => {
-                let mut sending = Sending { answer, stream, next: None };
+                let mut sending = SendingBody { body, stream, next: None };
                 let done = sending.poll_done(cx);
                 if done.is_pending() {
-                    *self = Self::Begun(sending);
+                    *self = Self::Sending(sending);
                 }
                 done
             }
@@ -77,7 +77,7 @@ impl Reply {
     }
 }
 
-impl Future for Reply {
+impl Future for ResponseTask {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -89,14 +89,14 @@ impl Future for Reply {
     }
 }
 
-impl Sending {
+impl SendingBody {
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-        let Self { answer, stream, next } = self;
+        let Self { body, stream, next } = self;
         loop {
             if let Some(data) = next.take() {
                 while stream.capacity() == 0 {
                     match stream.poll_capacity(cx) {
-                        Poll::Ready(Some(room)) => drop(room?),
+                        Poll::Ready(Some(capacity)) => drop(capacity?),
                         // The stream is closed.
                         Poll::Ready(None) => return Poll::Ready(Ok(())),
                         Poll::Pending => {
@@ -107,7 +107,7 @@ impl Sending {
                 }
                 stream.send_data(data, false)?;
             }
-            match ready!(Pin::new(&mut *answer).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
+            match ready!(Pin::new(&mut *body).poll_frame(cx)).map(|frame| frame.map(Frame::into_data)) {
                 // Reserve the minimum: h2 extends the reservation to the data when it is sent, and reserved capacity
                 // is unavailable to other streams.
                 Some(Ok(Ok(data))) => {
@@ -120,36 +120,36 @@ impl Sending {
                     return Poll::Ready(stream.send_trailers(frame.into_trailers().unwrap_or_default()));
                 }
                 Some(Err(status)) => {
-                    debug!(%status, "an answer broke off");
+                    debug!(%status, "a response failed");
                     stream.send_reset(Reason::INTERNAL_ERROR);
                     return Poll::Ready(Ok(()));
                 }
-                None => return Poll::Ready(stream.send_data(Data::made(Bytes::new(), None), true)),
+                None => return Poll::Ready(stream.send_data(ResponseData::owned(Bytes::new(), None), true)),
             }
         }
     }
 }
 
-/// Returns the time as a header (RFC 9110, section 6.6.1).
+/// Returns the value of the `date` header (RFC 9110, section 6.6.1).
 fn date() -> HeaderValue {
     thread_local! {
-        static LAST: RefCell<Option<(Instant, HeaderValue)>> = const { RefCell::new(None) };
+        static CACHE: RefCell<Option<(Instant, HeaderValue)>> = const { RefCell::new(None) };
     }
-    LAST.with_borrow_mut(|last| date_at(last, Instant::now(), SystemTime::now))
+    CACHE.with_borrow_mut(|cache| date_at(cache, Instant::now(), SystemTime::now))
 }
 
-/// Returns the time as a header; the `last` one for a second from when it was made.
+/// Returns the cached value if it is less than one second old.
 fn date_at(
-    last: &mut Option<(Instant, HeaderValue)>,
+    cache: &mut Option<(Instant, HeaderValue)>,
     now: Instant,
     time: impl FnOnce() -> SystemTime,
 ) -> HeaderValue {
-    match last {
+    match cache {
         Some((made, value)) if now.duration_since(*made) < Duration::from_secs(1) => value.clone(),
         _ => {
             let value = HeaderValue::try_from(httpdate::fmt_http_date(time()));
             let value = value.unwrap_or_else(|_| HeaderValue::from_static(""));
-            *last = Some((now, value.clone()));
+            *cache = Some((now, value.clone()));
             value
         }
     }
@@ -160,11 +160,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_date_is_made_anew_each_second() {
-        let (mut last, now) = (None, Instant::now());
+    fn the_date_is_cached_for_one_second() {
+        let (mut cache, now) = (None, Instant::now());
         let mut date = |milliseconds, seconds| {
             let time = || SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
-            date_at(&mut last, now + Duration::from_millis(milliseconds), time)
+            date_at(&mut cache, now + Duration::from_millis(milliseconds), time)
         };
         assert_eq!(date(0, 0), "Thu, 01 Jan 1970 00:00:00 GMT");
         assert_eq!(date(999, 5), "Thu, 01 Jan 1970 00:00:00 GMT");

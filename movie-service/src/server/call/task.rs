@@ -1,7 +1,7 @@
 //! A call as a future, from its headers to its response.
 //!
-//! A request that is not gRPC is refused with an HTTP status. A call is admitted within the limits, and has a deadline
-//! from then on ([`ConnectionState::begin`]). The fast path or the generated code answers it.
+//! Requests that are not gRPC get an HTTP error. A gRPC call is admitted and gets a deadline ([`CallContext::begin`]).
+//! Then the fast path or the generated code handles it.
 
 use std::convert::Infallible;
 use std::fmt::Display;
@@ -22,59 +22,59 @@ use tonic::codegen::StdError;
 use crate::rpc::Rpc;
 use crate::server::call::body::{Content, RequestBody, ResponseBody};
 use crate::server::call::connection_state::ConnectionState;
-use crate::server::call::dispatch::Generated;
-use crate::server::call::fast_path::{FastCall, Outcome};
-use crate::server::call::grpc_web::Web;
-use crate::server::call::in_flight::InFlight;
+use crate::server::call::context::CallContext;
+use crate::server::call::dispatch::ResponseFuture;
+use crate::server::call::fast_path::{FastCall, FastPathResult};
+use crate::server::call::grpc_web::GrpcWeb;
 use crate::server::call::refusal::{self, Refusal};
-use crate::server::call::state::Shared;
+use crate::server::call::server_state::ServerState;
 
-/// Answers the calls of a connection.
+/// Handles the calls of a connection.
 #[derive(Clone)]
-pub(crate) struct Calls(Arc<ConnectionState>);
+pub(crate) struct CallHandler(Arc<ConnectionState>);
 
-impl Calls {
-    pub(crate) fn of(connection: Arc<ConnectionState>) -> Self {
+impl CallHandler {
+    pub(crate) fn new(connection: Arc<ConnectionState>) -> Self {
         Self(connection)
     }
 
-    /// Answers a call of HTTP/2.
-    pub(crate) fn answer(&self, request: Request<RequestBody>) -> Call {
-        match self.web(&request) {
-            Some(web) => self.translate(web, request),
-            None => self.call(request),
+    /// Handles a request over HTTP/2.
+    pub(crate) fn handle(&self, request: Request<RequestBody>) -> Call {
+        match self.grpc_web(&request) {
+            Some(grpc_web) => self.call_grpc_web(grpc_web, request),
+            None => self.call_grpc(request),
         }
     }
 
-    /// Returns what answers a request if it is in gRPC-Web.
-    fn web<B>(&self, request: &Request<B>) -> Option<&Web> {
-        self.0.shared.web.as_ref().filter(|_| Web::takes(request))
+    /// Returns the gRPC-Web layer if the request is for it.
+    fn grpc_web<B>(&self, request: &Request<B>) -> Option<&GrpcWeb> {
+        self.0.server.grpc_web.as_ref().filter(|_| GrpcWeb::matches(request))
     }
 
-    /// Answers a call in gRPC-Web.
-    fn translate<B>(&self, web: &Web, request: Request<B>) -> Call
+    /// Handles a call in gRPC-Web.
+    fn call_grpc_web<B>(&self, grpc_web: &GrpcWeb, request: Request<B>) -> Call
     where
         B: Body<Data = Bytes, Error: Into<StdError> + Display> + Send + 'static,
     {
-        let begun = Instant::now();
+        let began = Instant::now();
         // The inner gRPC call reports a malformed header.
-        let deadline = self.0.deadline(begun, &request).unwrap_or(begun + self.0.shared.limits.deadline);
-        let answer = Box::pin(web.answer(request, self.clone()));
-        Call { in_flight: None, way: Handler::Web { answer, deadline } }
+        let deadline = self.0.deadline(began, &request).unwrap_or(began + self.0.server.limits.deadline);
+        let response = Box::pin(grpc_web.call(request, self.clone()));
+        Call { context: None, handler: Handler::GrpcWeb { response, deadline } }
     }
 
-    /// Answers a call in gRPC.
-    fn call(&self, request: Request<RequestBody>) -> Call {
-        let Shared { catalogue, found, dispatcher, .. } = &*self.0.shared;
+    /// Handles a call in gRPC.
+    fn call_grpc(&self, request: Request<RequestBody>) -> Call {
+        let ServerState { catalogue, found, dispatcher, .. } = &*self.0.server;
         self.begin(request, |rpc, request, deadline| {
-            let mut fast = match FastCall::take(rpc, request, dispatcher.compresses()) {
+            let mut fast = match FastCall::try_new(rpc, request, dispatcher.compresses()) {
                 Ok(fast) => fast,
                 Err(request) => return Handler::Generated(dispatcher.call(rpc, request, Some(deadline))),
             };
             // No-op waker: a pending call is polled again by its task.
-            match fast.poll_outcome(catalogue, found, &mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Outcome::Answered(response)) => Handler::Answered(response),
-                Poll::Ready(Outcome::Declined(request)) => {
+            match fast.poll_result(catalogue, found, &mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(FastPathResult::Answered(response)) => Handler::Answered(response),
+                Poll::Ready(FastPathResult::Declined(request)) => {
                     Handler::Generated(dispatcher.call(rpc, request, Some(deadline)))
                 }
                 Poll::Pending => Handler::FastCall(Box::new(fast)),
@@ -86,39 +86,40 @@ impl Calls {
     fn begin<B: Body>(
         &self,
         request: Request<B>,
-        way: impl FnOnce(Rpc, Request<B>, Instant) -> Handler,
+        choose_handler: impl FnOnce(Rpc, Request<B>, Instant) -> Handler,
     ) -> Call {
-        if let Some(response) = refused_by_http(&request) {
+        if let Some(response) = http_error(&request) {
             return Call::answered(response);
         }
-        let (mut in_flight, admitted) = self.0.begin(&request);
-        let way = match admitted {
-            Ok(rpc) => way(rpc, request, in_flight.deadline()),
+        let (mut context, admitted) = CallContext::begin(&self.0, &request);
+        let handler = match admitted {
+            Ok(rpc) => choose_handler(rpc, request, context.deadline()),
             Err(refusal) => {
-                in_flight.blame_caller();
+                context.blame_caller();
                 Handler::Answered(refused(refusal))
             }
         };
-        Call { in_flight: Some(in_flight), way }
+        Call { context: Some(context), handler }
     }
 }
 
 /// Requests over HTTP/1.1: calls of browsers, or requests that need HTTP/2.
-impl hyper::service::Service<Request<hyper::body::Incoming>> for Calls {
+impl hyper::service::Service<Request<hyper::body::Incoming>> for CallHandler {
     type Response = Response<ResponseBody>;
     type Error = Infallible;
     type Future = Call;
 
     fn call(&self, request: Request<hyper::body::Incoming>) -> Call {
-        if let Some(web) = self.web(&request) {
-            return self.translate(web, request);
+        if let Some(grpc_web) = self.grpc_web(&request) {
+            return self.call_grpc_web(grpc_web, request);
         }
-        Call::answered(refusal::signpost("over HTTP/1.1, it takes gRPC-Web").map(Content::Generated))
+        let response = refusal::http_version_not_supported("over HTTP/1.1, it serves gRPC-Web");
+        Call::answered(response.map(Content::Generated))
     }
 }
 
 /// The calls of a browser, translated to gRPC.
-impl tower::Service<Request<tonic::body::Body>> for Calls {
+impl tower::Service<Request<tonic::body::Body>> for CallHandler {
     type Response = Response<tonic::body::Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -129,25 +130,25 @@ impl tower::Service<Request<tonic::body::Body>> for Calls {
 
     fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
         let call = self.begin(request, |rpc, request, deadline| {
-            Handler::Generated(self.0.shared.dispatcher.call(rpc, request, Some(deadline)))
+            Handler::Generated(self.0.server.dispatcher.call(rpc, request, Some(deadline)))
         });
-        let bytes =
-            |body: ResponseBody| tonic::body::Body::new(body.map_frame(|frame| frame.map_data(Bytes::from)));
         Box::pin(async move {
-            let (mut parts, mut answer) = call.await?.into_parts();
+            let (mut parts, mut body) = call.await?.into_parts();
             // The translated response is written after this body is consumed, so pass the permit on.
-            if let Some(counted) = answer.share() {
-                parts.extensions.insert(counted);
+            if let Some(permit) = body.share_permit() {
+                parts.extensions.insert(permit);
             }
-            Ok(Response::from_parts(parts, bytes(answer)))
+            let body = body.map_frame(|frame| frame.map_data(Bytes::from));
+            Ok(Response::from_parts(parts, tonic::body::Body::new(body)))
         })
     }
 }
 
-/// A call that is being answered.
+/// A call until its response begins.
 pub(crate) struct Call {
-    in_flight: Option<InFlight>,
-    way: Handler,
+    /// `None` for an HTTP error, and for gRPC-Web: the inner gRPC call has the context.
+    context: Option<CallContext>,
+    handler: Handler,
 }
 
 enum Handler {
@@ -155,57 +156,56 @@ enum Handler {
     Answered(Response<Content>),
     /// The request has not arrived completely.
     FastCall(Box<FastCall>),
-    Generated(Generated),
-    /// A call of a browser; the call that it is translated to is the one that is in flight.
-    Web {
-        answer: Pin<Box<dyn Future<Output = Response<tonic::body::Body>> + Send>>,
+    Generated(ResponseFuture),
+    GrpcWeb {
+        response: Pin<Box<dyn Future<Output = Response<tonic::body::Body>> + Send>>,
         deadline: Instant,
     },
 }
 
 impl Call {
-    /// A call that was answered without being admitted.
+    /// A request that was answered without being admitted.
     fn answered(response: Response<Content>) -> Self {
-        Self { in_flight: None, way: Handler::Answered(response) }
+        Self { context: None, handler: Handler::Answered(response) }
     }
 
-    /// Returns the deadline; `None` if the response is complete.
+    /// Returns the deadline; `None` if the response is ready and needs none.
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        match &self.way {
-            Handler::Web { deadline, .. } => Some(*deadline),
+        match &self.handler {
+            Handler::GrpcWeb { deadline, .. } => Some(*deadline),
             Handler::Answered(_) | Handler::FastCall(_) | Handler::Generated(_) => {
-                self.in_flight.as_ref().map(InFlight::deadline)
+                self.context.as_ref().map(CallContext::deadline)
             }
         }
     }
 
-    /// Returns whether the response is there, so that nothing of the request is read any more.
+    /// Returns whether the response is ready, so that no more of the request is read.
     pub(crate) fn is_answered(&self) -> bool {
-        matches!(self.way, Handler::Answered(_))
+        matches!(self.handler, Handler::Answered(_))
     }
 
     /// Polls for the response.
     pub(crate) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
-        let Self { in_flight, way } = self;
-        let mut response = match way.poll(in_flight.as_mut(), cx) {
+        let Self { context, handler } = self;
+        let mut response = match handler.poll_response(context.as_mut(), cx) {
             Poll::Ready(response) => response,
-            Poll::Pending => match in_flight.as_ref().and_then(InFlight::refusal) {
+            Poll::Pending => match context.as_ref().and_then(CallContext::refusal) {
                 Some(refusal) => refused(refusal),
                 None => return Poll::Pending,
             },
         };
-        let Some(call) = in_flight.take() else {
-            let counted = response.extensions_mut().remove();
-            return Poll::Ready(response.map(|content| ResponseBody::to_none(content, counted)));
+        let Some(context) = context.take() else {
+            let permit = response.extensions_mut().remove();
+            return Poll::Ready(response.map(|content| ResponseBody::detached(content, permit)));
         };
         // Responses of the generated code may be trailers-only; encoded frames never are.
-        let is_over =
-            !matches!(response.body(), Content::Ready(_)) && refusal::code(response.headers()).is_some();
-        if is_over {
-            call.end(response.headers());
+        let is_trailers_only = !matches!(response.body(), Content::Encoded(_))
+            && refusal::status_code(response.headers()).is_some();
+        if is_trailers_only {
+            context.end(response.headers());
             return Poll::Ready(response.map(|_| ResponseBody::default()));
         }
-        Poll::Ready(response.map(|content| ResponseBody::to(call, content)))
+        Poll::Ready(response.map(|content| ResponseBody::for_call(context, content)))
     }
 }
 
@@ -218,32 +218,35 @@ impl Future for Call {
 }
 
 impl Handler {
-    fn poll(&mut self, call: Option<&mut InFlight>, cx: &mut Context<'_>) -> Poll<Response<Content>> {
+    fn poll_response(
+        &mut self,
+        context: Option<&mut CallContext>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Response<Content>> {
         loop {
             match self {
                 Self::Answered(response) => return Poll::Ready(std::mem::take(response)),
                 Self::FastCall(fast) => {
-                    let Some(call) = call.as_deref() else { return Poll::Pending };
-                    let Some(shared) = call.shared() else { return Poll::Pending };
-                    match ready!(fast.poll_outcome(&shared.catalogue, &shared.found, cx)) {
-                        Outcome::Answered(response) => return Poll::Ready(response),
-                        Outcome::Declined(request) => {
-                            let rpc = fast.rpc();
-                            *self =
-                                Self::Generated(shared.dispatcher.call(rpc, request, Some(call.deadline())));
+                    let Some(context) = context.as_deref() else { return Poll::Pending };
+                    let Some(server) = context.server() else { return Poll::Pending };
+                    match ready!(fast.poll_result(&server.catalogue, &server.found, cx)) {
+                        FastPathResult::Answered(response) => return Poll::Ready(response),
+                        FastPathResult::Declined(request) => {
+                            let deadline = Some(context.deadline());
+                            *self = Self::Generated(server.dispatcher.call(fast.rpc(), request, deadline));
                         }
                     }
                 }
-                Self::Generated(answer) => {
-                    let Ok(response) = ready!(answer.as_mut().poll(cx));
+                Self::Generated(response) => {
+                    let Ok(response) = ready!(response.as_mut().poll(cx));
                     let mut response = response.map(Content::Generated);
-                    if let Some(call) = call {
-                        call.hide_internals(response.headers_mut());
+                    if let Some(context) = context {
+                        context.hide_internals(response.headers_mut());
                     }
                     return Poll::Ready(response);
                 }
-                Self::Web { answer, .. } => {
-                    return answer.as_mut().poll(cx).map(|answer| answer.map(Content::Generated));
+                Self::GrpcWeb { response, .. } => {
+                    return response.as_mut().poll(cx).map(|response| response.map(Content::Generated));
                 }
             }
         }
@@ -254,9 +257,9 @@ fn refused(refusal: Refusal) -> Response<Content> {
     Status::from(refusal).into_http()
 }
 
-/// Refuses what is not a gRPC request: another method than POST, or another type of content.
-fn refused_by_http<B>(request: &Request<B>) -> Option<Response<Content>> {
-    let status = |status, allow: Option<&'static str>| {
+/// Returns the HTTP error for a request that is not gRPC: with another method than POST, or another content type.
+fn http_error<B>(request: &Request<B>) -> Option<Response<Content>> {
+    let error = |status, allow: Option<&'static str>| {
         let mut response = Response::new(Content::Empty);
         *response.status_mut() = status;
         if let Some(allow) = allow {
@@ -265,11 +268,11 @@ fn refused_by_http<B>(request: &Request<B>) -> Option<Response<Content>> {
         Some(response)
     };
     if request.method() != Method::POST {
-        return status(StatusCode::METHOD_NOT_ALLOWED, Some("POST"));
+        return error(StatusCode::METHOD_NOT_ALLOWED, Some("POST"));
     }
     let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     match content_type.strip_prefix(b"application/grpc") {
         Some([] | [b'+' | b';', ..]) => None,
-        _ => status(StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
+        _ => error(StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
     }
 }

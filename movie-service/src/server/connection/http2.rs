@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use crate::server::call::body::RequestBody;
-use crate::server::call::data::Data;
-use crate::server::call::response::Reply;
-use crate::server::call::state::Phase;
-use crate::server::call::task::Calls;
+use crate::server::call::response::ResponseTask;
+use crate::server::call::response_data::ResponseData;
+use crate::server::call::server_state::Phase;
+use crate::server::call::task::CallHandler;
 use crate::server::connection::executor;
-use crate::server::connection::serving::{Left, Serving};
+use crate::server::connection::serve_connection::{ServeConnection, ServeResult};
 use crate::server::connection::write_buffer::WriteBuffer;
 use crate::server::limits::Limits;
 
@@ -27,18 +27,18 @@ const GO_AWAY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0,
 
 /// A connection of HTTP/2.
 pub(crate) struct Http2<S> {
-    connection: Connection<WriteBuffer<S>, Data>,
-    gather: WriteBuffer<S>,
+    connection: Connection<WriteBuffer<S>, ResponseData>,
+    write_buffer: WriteBuffer<S>,
     pings: Option<PingPong>,
-    calls: Calls,
+    calls: CallHandler,
     phase: watch::Receiver<Phase>,
     shutdown: Shutdown,
-    /// From when on a peer that was told to leave opens no more streams.
+    /// Time after which new streams are refused, once shutdown was announced.
     refuses_from: Option<Instant>,
-    /// The time for what a peer sends after it has confirmed the first GOAWAY.
+    /// How long streams are still accepted after the peer acknowledged the PING.
     linger: Duration,
-    /// The time to confirm it.
-    confirm_timeout: Duration,
+    /// How long to wait for that acknowledgement.
+    pong_timeout: Duration,
 }
 
 /// How far a graceful shutdown has come.
@@ -49,7 +49,7 @@ pub(crate) struct Http2<S> {
 /// Here, the final GOAWAY waits until no stream is open, and h2 reads nothing after it.
 #[derive(Clone, Copy)]
 enum Shutdown {
-    /// It was not requested.
+    /// No shutdown was requested.
     NotRequested,
     /// The first GOAWAY is to be sent, once h2 is not in the middle of a frame.
     Requested,
@@ -58,7 +58,7 @@ enum Shutdown {
     /// The PING was sent.
     Pinged,
     /// The peer acknowledged the PING.
-    Confirmed,
+    Acknowledged,
     /// h2 has the final GOAWAY.
     Final,
 }
@@ -69,40 +69,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
     /// # Errors
     ///
     /// If the preface is invalid, or the connection fails.
-    pub(crate) async fn begin(
-        gather: WriteBuffer<S>,
+    pub(crate) async fn handshake(
+        write_buffer: WriteBuffer<S>,
         limits: &Limits,
-        calls: Calls,
+        calls: CallHandler,
         phase: watch::Receiver<Phase>,
     ) -> Result<Self, h2::Error> {
         let mut connection = Builder::new()
-            .max_concurrent_streams(size(limits.streams))
+            .max_concurrent_streams(clamp_to_window(limits.streams))
             .max_pending_accept_reset_streams(limits.resets)
             .max_local_error_reset_streams(Some(limits.resets))
-            .max_header_list_size(size(limits.header_list))
-            .initial_window_size(size(limits.window))
-            .initial_connection_window_size(size(limits.window.saturating_mul(4)))
+            .max_header_list_size(clamp_to_window(limits.header_list))
+            .initial_window_size(clamp_to_window(limits.window))
+            .initial_connection_window_size(clamp_to_window(limits.window.saturating_mul(4)))
             .max_send_buffer_size(limits.send_buffer)
-            .handshake(gather.clone())
+            .handshake(write_buffer.clone())
             .await?;
         Ok(Self {
             pings: connection.ping_pong(),
             connection,
-            gather,
+            write_buffer,
             calls,
             phase,
             shutdown: Shutdown::NotRequested,
             refuses_from: None,
             linger: limits.linger,
-            confirm_timeout: limits.keep_alive_timeout.max(limits.linger),
+            pong_timeout: limits.keep_alive_timeout.max(limits.linger),
         })
     }
 
     /// Advances the shutdown; returns whether h2 has to be polled again.
     fn advance_shutdown(&mut self, cx: &mut Context<'_>) -> bool {
         let Some(pings) = &mut self.pings else { return false };
-        if matches!(self.shutdown, Shutdown::Requested) && self.gather.interject(&GO_AWAY) {
-            self.refuses_from = Some(Instant::now() + self.confirm_timeout);
+        if matches!(self.shutdown, Shutdown::Requested) && self.write_buffer.insert_frame(&GO_AWAY) {
+            self.refuses_from = Some(Instant::now() + self.pong_timeout);
             self.shutdown = Shutdown::Announced;
         }
         match self.shutdown {
@@ -117,45 +117,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http2<S> {
             }
             Shutdown::Pinged if pings.poll_pong(cx).is_ready() => {
                 self.refuses_from = Some(Instant::now() + self.linger);
-                self.shutdown = Shutdown::Confirmed;
+                self.shutdown = Shutdown::Acknowledged;
                 true
             }
-            Shutdown::Confirmed if !self.connection.has_streams() => {
-                self.finish();
+            Shutdown::Acknowledged if !self.connection.has_streams() => {
+                self.send_final_goaway();
                 true
             }
             Shutdown::NotRequested
             | Shutdown::Requested
             | Shutdown::Pinged
-            | Shutdown::Confirmed
+            | Shutdown::Acknowledged
             | Shutdown::Final => false,
         }
     }
 
     /// Has h2 send the final GOAWAY, with the last stream that it has seen, and close the connection.
-    fn finish(&mut self) {
+    fn send_final_goaway(&mut self) {
         self.connection.abrupt_shutdown(Reason::NO_ERROR);
         self.shutdown = Shutdown::Final;
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Serving for Http2<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> ServeConnection for Http2<S> {
     const HAS_TASKS: bool = true;
 
-    fn poll_serve(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left> {
+    fn poll_serve(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ServeResult> {
         loop {
             while let Poll::Ready(accepted) = self.connection.poll_accept(cx) {
                 let Some(call) = accepted else { return Poll::Ready(Ok(())) };
                 let (request, mut respond) = call?;
                 if self.refuses_from.is_some_and(|from| from <= Instant::now()) {
-                    debug!("a peer that was told to leave goes on to call");
+                    debug!("refused a stream that was opened after GOAWAY");
                     // The peer may send the request elsewhere: it was not processed (RFC 9113, section 8.7).
                     respond.send_reset(Reason::REFUSED_STREAM);
                     continue;
                 }
-                let call = self.calls.answer(request.map(RequestBody));
+                let call = self.calls.handle(request.map(RequestBody));
                 let deadline = call.deadline();
-                executor::execute(Reply::new(call, respond), deadline, &self.phase);
+                executor::execute(ResponseTask::new(call, respond), deadline, &self.phase);
             }
             if !self.advance_shutdown(cx) {
                 return Poll::Pending;
@@ -163,12 +163,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving for Http2<S> {
         }
     }
 
-    fn leave(mut self: Pin<&mut Self>) {
+    fn start_shutdown(mut self: Pin<&mut Self>) {
         self.shutdown = Shutdown::Requested;
     }
 
-    fn end(mut self: Pin<&mut Self>) {
-        self.finish();
+    fn close(mut self: Pin<&mut Self>) {
+        self.send_final_goaway();
     }
 
     fn ping(mut self: Pin<&mut Self>) -> bool {
@@ -185,8 +185,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Serving for Http2<S> {
     }
 }
 
-/// Returns a size, or the largest that a window may have (RFC 9113, section 6.9.1), which suits every setting.
-fn size(size: usize) -> u32 {
+/// Converts a limit for h2, clamped to the largest window size (RFC 9113, section 6.9.1).
+fn clamp_to_window(size: usize) -> u32 {
     const MAX_WINDOW_BYTES: u32 = (1 << 31) - 1;
     u32::try_from(size).map_or(MAX_WINDOW_BYTES, |size| size.min(MAX_WINDOW_BYTES))
 }

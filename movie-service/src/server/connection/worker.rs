@@ -1,6 +1,6 @@
-//! A thread that serves connections, on a runtime of its own.
+//! Worker thread: serves connections on its own runtime.
 //!
-//! A call never leaves the thread of its connection: nothing is stolen, locked or woken across cores.
+//! A call never leaves the thread of its connection, so calls need no locks and no wake-ups across cores.
 
 use std::io;
 use std::sync::Arc;
@@ -15,37 +15,42 @@ use tracing::debug;
 
 use crate::server::accept::admission::Ticket;
 use crate::server::accept::listener::Accepted;
-use crate::server::call::state::{Phase, Shared};
+use crate::server::call::server_state::{Phase, ServerState};
 use crate::server::connection::lifecycle::WorkerContext;
 use crate::server::connection::{executor, lifecycle};
 
 /// Time for connections to close after their calls sent the final status.
-const LEAVE_TIMEOUT: Duration = Duration::from_millis(200);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A running worker.
 pub(crate) struct Worker {
-    queue: mpsc::UnboundedSender<Handed>,
+    queue: mpsc::UnboundedSender<QueuedConnection>,
     connections: Arc<AtomicUsize>,
     finished: oneshot::Receiver<()>,
 }
 
-/// A connection on its way to or in a worker; counted until it is dropped.
-struct Handed {
+/// A connection on its way to a worker.
+struct QueuedConnection {
     accepted: Accepted,
     ticket: Ticket,
-    counted: Permit,
+    count: ConnectionCount,
 }
 
-struct Permit(Arc<AtomicUsize>);
+/// Counts a connection of a worker until it is dropped.
+struct ConnectionCount(Arc<AtomicUsize>);
 
 impl Worker {
     /// Starts a worker.
-    pub(crate) fn start(core: usize, shared: Arc<Shared>, phase: watch::Receiver<Phase>) -> io::Result<Self> {
+    pub(crate) fn start(
+        core: usize,
+        server: Arc<ServerState>,
+        phase: watch::Receiver<Phase>,
+    ) -> io::Result<Self> {
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let (queue, connections) = mpsc::unbounded_channel();
         let (finish, finished) = oneshot::channel();
         thread::Builder::new().name(format!("worker-{core}")).spawn(move || {
-            runtime.block_on(run(core, connections, &shared, phase));
+            runtime.block_on(run(core, connections, &server, phase));
             // Dropping the runtime drops the tasks of force-closed connections.
             drop(runtime);
             let _ = finish.send(());
@@ -61,13 +66,13 @@ impl Worker {
     /// Serves a connection.
     pub(crate) fn serve(&self, accepted: Accepted, ticket: Ticket) {
         self.connections.fetch_add(1, Ordering::Relaxed);
-        let handed = Handed { accepted, ticket, counted: Permit(self.connections.clone()) };
-        if self.queue.send(handed).is_err() {
-            debug!("lost a connection: its worker has ended");
+        let count = ConnectionCount(self.connections.clone());
+        if self.queue.send(QueuedConnection { accepted, ticket, count }).is_err() {
+            debug!("closed a connection: its worker has ended");
         }
     }
 
-    /// Has the worker finish its connections. The returned future completes when all are closed.
+    /// Stops taking connections. The returned future completes when all are closed.
     pub(crate) fn finish(self) -> impl Future<Output = ()> {
         let Self { queue, finished, .. } = self;
         drop(queue);
@@ -78,28 +83,28 @@ impl Worker {
     }
 }
 
-impl Drop for Permit {
+impl Drop for ConnectionCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// Serves what comes through `queue` until that is closed, then drains, and force-closes when the phase says so.
+/// Serves the connections from `queue` until it is closed, then drains, and force-closes when the phase says so.
 async fn run(
     worker: usize,
-    mut queue: mpsc::UnboundedReceiver<Handed>,
-    shared: &Arc<Shared>,
+    mut queue: mpsc::UnboundedReceiver<QueuedConnection>,
+    server: &Arc<ServerState>,
     mut phase: watch::Receiver<Phase>,
 ) {
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
-            handed = queue.recv() => match handed {
-                Some(Handed { accepted, ticket, counted }) => {
-                    let context = WorkerContext { shared: shared.clone(), phase: phase.clone(), worker };
+            queued = queue.recv() => match queued {
+                Some(QueuedConnection { accepted, ticket, count }) => {
+                    let context = WorkerContext { server: server.clone(), phase: phase.clone(), worker };
                     open.spawn(async move {
                         lifecycle::serve(accepted, ticket, context).await;
-                        drop(counted);
+                        drop(count);
                     });
                 }
                 None => break,
@@ -109,11 +114,11 @@ async fn run(
         }
     }
     let forced = async {
-        let _ = phase.wait_for(|phase| *phase == Phase::Ending).await;
-        tokio::time::sleep(executor::FINAL_STATUS_TIMEOUT + LEAVE_TIMEOUT).await;
+        let _ = phase.wait_for(|phase| *phase == Phase::ForceClosing).await;
+        tokio::time::sleep(executor::FINAL_STATUS_TIMEOUT + CLOSE_TIMEOUT).await;
     };
     tokio::select! {
         () = async { while open.join_next().await.is_some() {} } => {}
-        () = forced => debug!(connections = open.len(), "closing connections by force"),
+        () = forced => debug!(connections = open.len(), "force-closing connections"),
     }
 }

@@ -117,9 +117,9 @@ impl Pair {
 /// which differs from the specification.
 fn with_our_refusals(mut response: Response) -> Response {
     let refusal = match response.headers.get("grpc-status").map(HeaderValue::as_bytes) {
-        Some(b"13") => Refusal::Malformed,
-        Some(b"11") => Refusal::TooLarge { most: Limits::default().message },
-        Some(b"12") if response.headers.contains_key("grpc-accept-encoding") => Refusal::Encoding,
+        Some(b"13") => Refusal::MalformedRequest,
+        Some(b"11") => Refusal::MessageTooLarge { max_bytes: Limits::default().message },
+        Some(b"12") if response.headers.contains_key("grpc-accept-encoding") => Refusal::UnsupportedEncoding,
         _ => return response,
     };
     Status::from(refusal).add_header(&mut response.headers).unwrap();

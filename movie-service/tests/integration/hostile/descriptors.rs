@@ -20,7 +20,7 @@ fn start(limits: &[&str]) -> Target {
 /// Connects enough peers to use up the descriptors, and waits until the service logs it.
 fn run_out(target: &mut Target, connect: impl Fn() -> Peer) -> Vec<Peer> {
     let peers = (0..2 * DESCRIPTORS).map(|_| connect()).collect();
-    target.service.log_line_with("cannot accept connections for now");
+    target.service.log_line_with("cannot accept connections, retrying");
     peers
 }
 

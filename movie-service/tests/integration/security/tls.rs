@@ -109,7 +109,7 @@ async fn a_new_certificate_is_used_for_new_connections_only() {
 
     let successor = Authority::new();
     files.write_pair(successor.pair("localhost"));
-    let line = service.log_line_with("using the new certificate");
+    let line = service.log_line_with("reloaded the certificate");
     assert!(line.contains("INFO") && line.contains("cert.pem"), "{line}");
 
     call(service.address, successor.trusted()).await.unwrap();
@@ -126,12 +126,12 @@ async fn sighup_reloads_the_certificate_at_once() {
     let mut service = Service::run(&mut files.command("movies.json"));
     // The files are unchanged, so only the signal can cause the reload.
     service.signal("HUP");
-    service.log_line_with("using the new certificate");
+    service.log_line_with("reloaded the certificate");
 
     let successor = Authority::new();
     files.write_pair(successor.pair("localhost"));
     service.signal("HUP");
-    service.log_line_with("using the new certificate");
+    service.log_line_with("reloaded the certificate");
     call(service.address, successor.trusted()).await.unwrap();
 }
 
@@ -141,7 +141,7 @@ async fn an_invalid_certificate_is_refused_and_the_previous_one_stays_in_use() {
     let mut service = Service::run(&mut files.command("movies.json"));
     let successor = Authority::new();
     files.write("key.pem", "not a key");
-    let line = service.log_line_with("still using the old certificate");
+    let line = service.log_line_with("the previous certificate stays in use");
     assert!(
         line.contains("ERROR") && line.contains("key.pem") && line.contains("BEGIN PRIVATE KEY"),
         "{line}"
@@ -149,7 +149,7 @@ async fn an_invalid_certificate_is_refused_and_the_previous_one_stays_in_use() {
     call(service.address, files.authority.trusted()).await.unwrap();
 
     files.write_pair(successor.pair("localhost"));
-    service.log_line_with("using the new certificate");
+    service.log_line_with("reloaded the certificate");
     call(service.address, successor.trusted()).await.unwrap();
 }
 
@@ -158,8 +158,8 @@ fn an_expired_certificate_causes_a_warning() {
     let files = Files::new();
     let mut service = Service::run(&mut files.command("movies.json"));
     files.write_pair(files.authority.pair_until("localhost", 2001));
-    let line = service.log_line_with("callers will refuse the certificate");
-    assert!(line.contains("WARN") && line.contains("cert.pem: it has expired on Jan  1"), "{line}");
+    let line = service.log_line_with("clients will reject the certificate");
+    assert!(line.contains("WARN") && line.contains("cert.pem: it expired on Jan  1"), "{line}");
 }
 
 #[test]

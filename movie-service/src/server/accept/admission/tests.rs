@@ -7,10 +7,10 @@ use super::*;
 const HERE: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
 const THERE: Option<IpAddr> = Some(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1)));
 
-/// A connection whose calls the test makes up.
-struct Calls(Mutex<Option<Instant>>);
+/// Activity that a test sets.
+struct FakeActivity(Mutex<Option<Instant>>);
 
-impl Calls {
+impl FakeActivity {
     fn idle_since(since: Instant) -> Arc<Self> {
         Arc::new(Self(Mutex::new(Some(since))))
     }
@@ -20,7 +20,7 @@ impl Calls {
     }
 }
 
-impl Activity for Calls {
+impl Activity for FakeActivity {
     fn idle_since(&self) -> Option<Instant> {
         *self.0.lock().unwrap()
     }
@@ -33,7 +33,7 @@ fn limited(max: usize, max_per_address: usize) -> Admission {
 fn admit<const COUNT: usize>(admission: &Admission, address: Option<IpAddr>) -> [Ticket; COUNT] {
     std::array::from_fn(|_| {
         let admitted = admission.admit(address);
-        admitted.unwrap_or_else(|shed| panic!("there is no room: {shed:?}"))
+        admitted.unwrap_or_else(|shed| panic!("not admitted: {shed:?}"))
     })
 }
 
@@ -46,11 +46,11 @@ fn is_evicted(ticket: &mut Ticket) -> bool {
 }
 
 #[test]
-fn there_is_room_again_once_a_connection_ends() {
+fn a_connection_is_admitted_again_once_another_ends() {
     let admission = limited(2, 2);
     let [mut first, mut second] = admit(&admission, HERE);
     for ticket in [&mut first, &mut second] {
-        ticket.used(Calls::in_flight());
+        ticket.used(FakeActivity::in_flight());
     }
     assert_eq!(refused(&admission, HERE), Some(ShedReason::ConnectionsPerAddress));
     assert_eq!(refused(&admission, THERE), Some(ShedReason::Connections));
@@ -59,51 +59,53 @@ fn there_is_room_again_once_a_connection_ends() {
 }
 
 #[test]
-fn the_oldest_that_has_not_arrived_makes_room_first_then_the_oldest_that_made_no_call() {
+fn the_oldest_unfinished_handshake_is_evicted_first_then_the_oldest_connection_without_a_call() {
     let admission = limited(3, 3);
     let [mut first, mut second, mut third] = admit(&admission, HERE);
-    assert!(first.arrived());
+    assert!(first.handshake_finished());
     let [mut fourth] = admit(&admission, HERE);
     assert!(is_evicted(&mut second) && !is_evicted(&mut first) && !is_evicted(&mut third));
-    assert!(third.arrived() && fourth.arrived());
+    assert!(third.handshake_finished() && fourth.handshake_finished());
     let [_fifth] = admit(&admission, HERE);
     assert!(is_evicted(&mut first) && !is_evicted(&mut third) && !is_evicted(&mut fourth));
 }
 
 #[test]
-fn the_address_with_the_most_connections_makes_room_for_a_newcomer() {
+fn a_connection_of_the_address_with_the_most_connections_is_evicted() {
     let admission = limited(5, 5);
     let [mut old] = admit(&admission, THERE);
-    assert!(old.arrived());
+    assert!(old.handshake_finished());
     let mut many: [Ticket; 4] = admit(&admission, HERE);
-    assert!(many.iter_mut().all(Ticket::arrived));
-    for old_one in many.iter_mut().take(3) {
+    assert!(many.iter_mut().all(Ticket::handshake_finished));
+    for oldest in many.iter_mut().take(3) {
         let [mut new] = admit(&admission, HERE);
-        assert!(is_evicted(old_one) && !is_evicted(&mut old));
-        assert!(new.arrived());
-        *old_one = new;
+        assert!(is_evicted(oldest) && !is_evicted(&mut old));
+        assert!(new.handshake_finished());
+        *oldest = new;
     }
     // It evicts one of its own connections, even one that has not finished its handshake.
-    let [mut arriving] = admit(&admission, HERE);
+    let [mut handshaking] = admit(&admission, HERE);
     let [_new] = admit(&admission, THERE);
-    assert!(is_evicted(&mut arriving) && !is_evicted(&mut old));
+    assert!(is_evicted(&mut handshaking) && !is_evicted(&mut old));
 }
 
 #[test]
-fn the_connection_that_is_idle_for_longest_makes_room_if_all_have_made_calls() {
+fn the_connection_that_has_been_idle_for_longest_is_evicted_if_all_have_made_calls() {
     let admission = limited(4, 4);
     let start = Instant::now();
     let mut tickets: [Ticket; 4] = admit(&admission, HERE);
     let since = [Some(2), Some(1), None, Some(3)].map(|since| since.map(Duration::from_secs));
     for (ticket, since) in tickets.iter_mut().zip(since) {
-        assert!(ticket.arrived());
-        ticket.used(since.map_or_else(Calls::in_flight, |since| Calls::idle_since(start + since)));
+        assert!(ticket.handshake_finished());
+        ticket.used(
+            since.map_or_else(FakeActivity::in_flight, |since| FakeActivity::idle_since(start + since)),
+        );
     }
     let mut newcomers = Vec::new();
     for expected in [1, 0, 3] {
         let [mut new] = admit(&admission, THERE);
-        new.used(Calls::in_flight());
-        assert!(is_evicted(&mut tickets[expected]), "connection {expected} stays");
+        new.used(FakeActivity::in_flight());
+        assert!(is_evicted(&mut tickets[expected]), "connection {expected} is not evicted");
         newcomers.push(new);
     }
     assert_eq!(refused(&admission, THERE), Some(ShedReason::Connections));
@@ -111,16 +113,16 @@ fn the_connection_that_is_idle_for_longest_makes_room_if_all_have_made_calls() {
 }
 
 #[test]
-fn a_call_since_the_search_for_idle_connections_keeps_a_connection() {
+fn a_call_after_the_idle_scan_protects_a_connection() {
     let admission = limited(3, 3);
     let start = Instant::now();
     let mut tickets: [Ticket; 3] = admit(&admission, HERE);
-    let calls = [0, 1, 2].map(|since| Calls::idle_since(start + Duration::from_secs(since)));
+    let calls = [0, 1, 2].map(|since| FakeActivity::idle_since(start + Duration::from_secs(since)));
     for (ticket, calls) in tickets.iter_mut().zip(&calls) {
         ticket.used(calls.clone());
     }
     let [mut new] = admit(&admission, HERE);
-    new.used(Calls::in_flight());
+    new.used(FakeActivity::in_flight());
     assert!(is_evicted(&mut tickets[0]));
     *calls[1].0.lock().unwrap() = Some(start + Duration::from_secs(3));
     let [_new] = admit(&admission, HERE);
@@ -128,23 +130,23 @@ fn a_call_since_the_search_for_idle_connections_keeps_a_connection() {
 }
 
 #[test]
-fn a_connection_that_has_a_call_after_all_stays_and_the_next_newcomer_makes_up_for_it() {
+fn an_evicted_connection_with_a_new_call_is_readmitted_and_the_next_admission_evicts_two() {
     let admission = limited(2, 2);
     let [mut busy, mut idle] = admit(&admission, HERE);
-    assert!(busy.arrived() && idle.arrived());
+    assert!(busy.handshake_finished() && idle.handshake_finished());
     let [mut new] = admit(&admission, HERE);
     assert!(is_evicted(&mut busy));
-    busy.stay(Calls::in_flight());
-    assert!(new.arrived());
-    // Three are open, and there may be two: one newcomer, two that go.
+    busy.readmit(FakeActivity::in_flight());
+    assert!(new.handshake_finished());
+    // Three connections are open, and the limit is two: one is admitted, so two are evicted.
     let [mut newest] = admit(&admission, HERE);
     assert!(is_evicted(&mut idle) && is_evicted(&mut new) && !is_evicted(&mut busy));
-    newest.used(Calls::in_flight());
+    newest.used(FakeActivity::in_flight());
     assert_eq!(refused(&admission, HERE), Some(ShedReason::ConnectionsPerAddress));
 }
 
 #[test]
-fn an_address_that_has_its_share_does_not_push_others_out() {
+fn an_address_at_its_limit_evicts_only_its_own_connections() {
     let admission = limited(10, 1);
     let [mut there] = admit(&admission, Some("2001:db8::1".parse().unwrap()));
     let [mut here] = admit(&admission, HERE);
@@ -155,7 +157,7 @@ fn an_address_that_has_its_share_does_not_push_others_out() {
 }
 
 #[test]
-fn local_peers_have_no_limit_of_their_own() {
+fn local_peers_have_no_limit_per_address() {
     let admission = limited(10, 1);
     let mut tickets: [Ticket; 10] = admit(&admission, None);
     assert!(tickets.iter_mut().all(|ticket| !is_evicted(ticket) && ticket.usage().is_none()));
@@ -171,30 +173,30 @@ fn connections_of_one_address_share_its_usage() {
 }
 
 #[test]
-fn addresses_of_ipv4_count_alike_however_they_are_written() {
+fn an_ipv4_address_and_its_ipv6_mapping_are_one_address() {
     assert_eq!(network("::ffff:192.0.2.7".parse().unwrap()), "192.0.2.7".parse::<IpAddr>().unwrap());
 }
 
 #[test]
-fn there_is_a_wait_only_while_as_many_evicted_connections_are_open_as_may_be() {
+fn accepting_waits_only_while_the_maximum_number_of_evicted_connections_is_open() {
     let admission = limited(1, 1);
     let mut evicted: [Ticket; MAX_EVICTED] = admit(&admission, HERE);
     let cx = &mut Context::from_waker(Waker::noop());
-    assert!(pin!(admission.settled()).poll(cx).is_ready(), "one more may be evicted");
+    assert!(pin!(admission.evictions_settled()).poll(cx).is_ready(), "one more may be evicted");
     let [last] = admit(&admission, HERE);
-    let mut settled = pin!(admission.settled());
+    let mut settled = pin!(admission.evictions_settled());
     assert!(settled.as_mut().poll(cx).is_pending());
     assert_eq!(refused(&admission, HERE), Some(ShedReason::ConnectionsPerAddress));
     let linger = Duration::from_secs(1);
     assert_eq!([evicted[0].linger(linger), last.linger(linger)], [Duration::ZERO, linger]);
-    evicted[0].stay(Calls::in_flight());
+    evicted[0].readmit(FakeActivity::in_flight());
     assert!(settled.poll(cx).is_ready());
 }
 
 #[test]
-fn an_evicted_connection_learns_that_its_handshake_came_too_late() {
+fn a_handshake_that_finishes_after_the_eviction_is_reported() {
     let admission = limited(1, 1);
     let [mut first] = admit(&admission, HERE);
     let [_second] = admit(&admission, HERE);
-    assert!(!first.arrived());
+    assert!(!first.handshake_finished());
 }

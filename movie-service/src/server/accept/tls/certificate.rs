@@ -13,19 +13,22 @@ use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 use x509_parser::x509::{SubjectPublicKeyInfo, X509Version};
 
-/// Supported sizes of RSA keys.
+/// The supported types of keys, for errors.
+pub(super) const SUPPORTED_KEYS: &str = "RSA of 2048 to 4096 bits, P-256, P-384 or Ed25519";
+
+/// Supported sizes of RSA keys in bits.
 const RSA_BITS: RangeInclusive<usize> = 2048..=4096;
 
-/// Returns the DNS names and URIs of a certificate's alternative names or, only if it has neither, the common names of its
-/// subject (RFC 6125, section 6.4.4).
-pub(crate) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
+/// Returns the subject names of a certificate: its DNS and URI alternative names or, only if it has neither, its common
+/// names (RFC 6125, section 6.4.4).
+pub(super) fn subject_names(certificate: &CertificateDer<'_>) -> Vec<String> {
     let Ok((_, certificate)) = parse_x509_certificate(certificate) else { return Vec::new() };
     // An unreadable alternative name may be a DNS name or URI, so the common name is not used as a fallback.
     let Ok(alternatives) = certificate.subject_alternative_name() else { return Vec::new() };
     let alternatives = alternatives.map_or(&[][..], |extension| &extension.value.general_names);
-    let counts =
+    let is_dns_or_uri =
         |name| matches!(name, &GeneralName::DNSName(_) | &GeneralName::URI(_) | &GeneralName::Invalid(..));
-    if !alternatives.iter().any(counts) {
+    if !alternatives.iter().any(is_dns_or_uri) {
         let common = certificate.subject().iter_common_name().filter_map(|name| name.as_str().ok());
         return common.map(ToOwned::to_owned).collect();
     }
@@ -36,34 +39,32 @@ pub(crate) fn names(certificate: &CertificateDer<'_>) -> Vec<String> {
     readable.collect()
 }
 
-/// Returns why a service cannot show a certificate, in words, if that is so.
-pub(crate) fn unusable(certificate: &CertificateDer<'_>) -> Option<String> {
+/// Returns why a server cannot use the certificate, if it cannot.
+pub(super) fn unusable_reason(certificate: &CertificateDer<'_>) -> Option<String> {
     let (_, certificate) = parse_x509_certificate(certificate).ok()?;
     let X509Version(version) = certificate.version();
     if certificate.version() != X509Version::V3 {
         // RFC 5280, section 4.1.2.1
         return Some(format!(
-            "it is a version {} certificate, which has no subjectAltName; version 3 is needed",
+            "it is a version {} certificate, which cannot have a subjectAltName; create a version 3 certificate",
             version + 1
         ));
     }
     let kind = unsupported_key(certificate.public_key())?;
-    Some(format!(
-        "{kind} is not supported; its key has to be RSA of 2048 to 4096 bits, P-256, P-384 or Ed25519"
-    ))
+    Some(format!("{kind} is not supported; expected a key of {SUPPORTED_KEYS}"))
 }
 
 /// Returns why clients will reject the certificate at time `now`, if they will.
-pub(crate) fn doubt(certificate: &CertificateDer<'_>, now: ASN1Time) -> Option<String> {
+pub(super) fn warning(certificate: &CertificateDer<'_>, now: ASN1Time) -> Option<String> {
     let (_, certificate) = parse_x509_certificate(certificate).ok()?;
     let validity = certificate.validity();
     if now > validity.not_after {
-        Some(format!("it has expired on {}", validity.not_after))
+        Some(format!("it expired on {}", validity.not_after))
     } else if now < validity.not_before {
         Some(format!("it is not valid before {}", validity.not_before))
     } else {
         let has_no_names = matches!(certificate.subject_alternative_name(), Ok(None));
-        has_no_names.then(|| "it has no subjectAltName, and common names do not count".to_owned())
+        has_no_names.then(|| "it has no subjectAltName, and clients ignore the common name".to_owned())
     }
 }
 

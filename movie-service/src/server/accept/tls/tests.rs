@@ -12,7 +12,7 @@ use super::*;
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
-/// A folder with a pair for `localhost`.
+/// A folder with a certificate for `localhost` and its key.
 struct Fixture {
     dir: tempfile::TempDir,
     authority: Authority,
@@ -37,7 +37,7 @@ impl Fixture {
         self
     }
 
-    /// Writes a new pair.
+    /// Writes a new certificate and its key.
     fn write_pair(&self) {
         let (cert, key) = signed(&self.authority, "localhost");
         fs::write(&self.files.cert, cert).unwrap();
@@ -48,7 +48,7 @@ impl Fixture {
         Tls::load(self.files.clone(), false)
     }
 
-    /// Asserts that the files are refused with an error that holds `parts`.
+    /// Asserts that the files are refused with an error that contains `parts`.
     fn assert_refused(&self, parts: &[&str]) {
         let Outcome::Refused { why, .. } = Outcome::refused("refused", &self.load().unwrap_err(), false)
         else {
@@ -59,7 +59,7 @@ impl Fixture {
         }
     }
 
-    /// A caller that trusts the authority, and shows a certificate for `ops.example` by this signer, if any.
+    /// A client that trusts the authority, and presents a certificate for `ops.example` by this signer, if any.
     fn client(&self, version: &'static SupportedProtocolVersion, signer: Option<&Authority>) -> ClientConfig {
         let mut roots = RootCertStore::empty();
         roots.add(self.authority.der().clone()).unwrap();
@@ -87,7 +87,7 @@ fn authority() -> Authority {
     Authority::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Makes a certificate and its key, in PEM.
+/// Creates a certificate and its key, in PEM.
 fn signed(authority: &Authority, name: &str) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let uri = format!("spiffe://{name}").try_into().unwrap();
@@ -95,7 +95,7 @@ fn signed(authority: &Authority, name: &str) -> (String, String) {
     (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
 }
 
-/// What a certificate with these names is to hold.
+/// Parameters of a certificate with these names.
 fn named(common: &str, alternatives: Vec<SanType>) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, common);
@@ -116,28 +116,28 @@ fn handshake(tls: &Tls, client: ClientConfig) -> Result<(ClientConnection, Serve
         client.write_tls(&mut sent).unwrap();
         server.read_tls(&mut sent.as_slice()).unwrap();
         server.process_new_packets()?;
-        let mut answered = Vec::new();
-        server.write_tls(&mut answered).unwrap();
-        client.read_tls(&mut answered.as_slice()).unwrap();
+        let mut response = Vec::new();
+        server.write_tls(&mut response).unwrap();
+        client.read_tls(&mut response.as_slice()).unwrap();
         client.process_new_packets()?;
     }
     Ok((client, server))
 }
 
 #[test]
-fn tls_1_2_and_1_3_are_spoken_and_lead_to_http_2() {
+fn tls_1_2_and_1_3_negotiate_http_2() {
     let fixture = Fixture::new();
     let tls = fixture.load().unwrap();
     for (version, expected) in [(&TLS12, ProtocolVersion::TLSv1_2), (&TLS13, ProtocolVersion::TLSv1_3)] {
         let (client, server) = handshake(&tls, fixture.client(version, None)).unwrap();
         assert_eq!(client.protocol_version(), Some(expected));
         assert_eq!(client.alpn_protocol(), Some(b"h2".as_slice()));
-        assert!(names(&server).is_empty());
+        assert!(peer_subject_names(&server).is_empty());
     }
 }
 
 #[test]
-fn http_1_1_is_offered_only_when_asked_for() {
+fn http_1_1_is_offered_only_if_configured() {
     let fixture = Fixture::new();
     let client = || {
         let mut client = fixture.client(&TLS13, None);
@@ -151,12 +151,12 @@ fn http_1_1_is_offered_only_when_asked_for() {
 }
 
 #[test]
-fn with_an_authority_for_callers_each_has_to_show_a_certificate_of_it() {
+fn with_a_client_authority_each_client_needs_a_certificate_signed_by_it() {
     let fixture = Fixture::new().mutual();
     let tls = fixture.load().unwrap();
     for version in [&TLS12, &TLS13] {
         let (_, server) = handshake(&tls, fixture.client(version, Some(&fixture.authority))).unwrap();
-        assert_eq!(names(&server), ["ops.example", "spiffe://ops.example"]);
+        assert_eq!(peer_subject_names(&server), ["ops.example", "spiffe://ops.example"]);
 
         let error = handshake(&tls, fixture.client(version, None)).unwrap_err();
         assert!(matches!(error, Error::NoCertificatesPresented), "{error}");
@@ -168,7 +168,7 @@ fn with_an_authority_for_callers_each_has_to_show_a_certificate_of_it() {
 }
 
 #[test]
-fn a_common_name_counts_only_without_alternative_names_of_a_kind_that_counts() {
+fn common_names_are_used_only_without_dns_and_uri_alternative_names() {
     let email = || SanType::Rfc822Name("boss@b.example".try_into().unwrap());
     let uri = || SanType::URI("spiffe://b".try_into().unwrap());
     let address = || SanType::IpAddress(Ipv4Addr::LOCALHOST.into());
@@ -180,23 +180,23 @@ fn a_common_name_counts_only_without_alternative_names_of_a_kind_that_counts() {
     ] {
         let key = KeyPair::generate().unwrap();
         let certificate = named("boss", alternatives).self_signed(&key).unwrap();
-        assert_eq!(certificate::names(certificate.der()), [expected]);
+        assert_eq!(certificate::subject_names(certificate.der()), [expected]);
     }
 }
 
 #[test]
-fn a_common_name_does_not_stand_in_for_alternative_names_that_cannot_be_read() {
-    // The extension itself (RFC 5280, section 4.2.1.6) is no sequence; or it has a DNS name that is no ASCII.
+fn common_names_are_not_used_if_alternative_names_are_unreadable() {
+    // The extension (RFC 5280, section 4.2.1.6) is not a sequence, or it has a DNS name that is not ASCII.
     for content in [vec![0x05, 0x00], vec![0x30, 0x03, 0x82, 0x01, 0xff]] {
         let mut params = named("boss", vec![]);
         params.custom_extensions.push(CustomExtension::from_oid_content(&[2, 5, 29, 17], content.clone()));
         let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
-        assert!(certificate::names(certificate.der()).is_empty(), "{content:?}");
+        assert!(certificate::subject_names(certificate.der()).is_empty(), "{content:?}");
     }
 }
 
 #[test]
-fn a_new_pair_is_for_new_connections_and_old_ones_go_on() {
+fn a_reload_affects_new_connections_only() {
     let fixture = Fixture::new();
     let tls = fixture.load().unwrap();
     let (mut old_client, mut old_server) = handshake(&tls, fixture.client(&TLS13, None)).unwrap();
@@ -216,7 +216,7 @@ fn a_new_pair_is_for_new_connections_and_old_ones_go_on() {
 }
 
 #[test]
-fn a_bad_pair_is_refused_and_the_old_one_kept() {
+fn a_mismatched_pair_is_refused_and_the_previous_one_stays_in_use() {
     let fixture = Fixture::new();
     let tls = fixture.load().unwrap();
     let before = tls.config();
@@ -224,14 +224,14 @@ fn a_bad_pair_is_refused_and_the_old_one_kept() {
     let error = tls.reload().unwrap_err();
     assert!(matches!(error, TlsError::Mismatch { .. }));
     let error = error.to_string();
-    for part in ["cert.pem", "key.pem", "belong together"] {
+    for part in ["cert.pem", "key.pem", "matching pair"] {
         assert!(error.contains(part), "{error}");
     }
     assert!(Arc::ptr_eq(&before, &tls.config()));
 }
 
 #[test]
-fn what_cannot_be_used_is_refused_with_the_file_and_what_was_expected() {
+fn unusable_files_are_refused_with_their_name_and_the_expected_content() {
     let fixture = Fixture::new().mutual();
     let TlsFiles { cert, key, client_ca } = &fixture.files;
     for path in [cert, key, client_ca.as_ref().unwrap()] {
@@ -239,7 +239,7 @@ fn what_cannot_be_used_is_refused_with_the_file_and_what_was_expected() {
         let good = fs::read_to_string(path).unwrap();
 
         fs::remove_file(path).unwrap();
-        fixture.assert_refused(&["read ", name, "No such file"]);
+        fixture.assert_refused(&["cannot read ", name, "No such file"]);
 
         let expected = if path == key { "BEGIN PRIVATE KEY" } else { "BEGIN CERTIFICATE" };
         for text in ["", "not PEM", &good[..good.len() / 2]] {
@@ -247,18 +247,18 @@ fn what_cannot_be_used_is_refused_with_the_file_and_what_was_expected() {
             fixture.assert_refused(&[name, expected]);
         }
 
-        // Well-formed PEM of nothing.
+        // Well-formed PEM without usable content.
         let label = if path == key { "PRIVATE KEY" } else { "CERTIFICATE" };
         fs::write(path, format!("-----BEGIN {label}-----\nAAAA\n-----END {label}-----\n")).unwrap();
-        fixture.assert_refused(&[name, "cannot be used; expected ", expected]);
+        fixture.assert_refused(&["cannot use ", name, "; expected ", expected]);
         fs::write(path, good).unwrap();
     }
     fixture.load().unwrap();
 }
 
 #[test]
-fn a_certificate_that_callers_will_refuse_is_used_and_what_is_wrong_with_it_is_known() {
-    let doubt = |change: fn(&mut CertificateParams)| {
+fn a_certificate_that_clients_will_reject_is_used_with_a_warning() {
+    let warning = |change: fn(&mut CertificateParams)| {
         let mut params = named("films", vec![dns("localhost")]);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         change(&mut params);
@@ -268,18 +268,18 @@ fn a_certificate_that_callers_will_refuse_is_used_and_what_is_wrong_with_it_is_k
         fs::write(&fixture.files.cert, certificate.pem()).unwrap();
         fs::write(&fixture.files.key, key.serialize_pem()).unwrap();
         fixture.load().unwrap();
-        certificate::doubt(certificate.der(), ASN1Time::now())
+        certificate::warning(certificate.der(), ASN1Time::now())
     };
-    assert_eq!(doubt(|_| {}), None);
-    let expired = doubt(|params| params.not_after = rcgen::date_time_ymd(2001, 2, 3));
-    assert_eq!(expired.as_deref(), Some("it has expired on Feb  3 00:00:00 2001 +00:00"));
-    let early = doubt(|params| params.not_before = rcgen::date_time_ymd(2999, 1, 1));
+    assert_eq!(warning(|_| {}), None);
+    let expired = warning(|params| params.not_after = rcgen::date_time_ymd(2001, 2, 3));
+    assert_eq!(expired.as_deref(), Some("it expired on Feb  3 00:00:00 2001 +00:00"));
+    let early = warning(|params| params.not_before = rcgen::date_time_ymd(2999, 1, 1));
     assert_eq!(early.as_deref(), Some("it is not valid before Jan  1 00:00:00 2999 +00:00"));
-    let nameless = doubt(|params| params.subject_alt_names.clear());
-    assert_eq!(nameless.as_deref(), Some("it has no subjectAltName, and common names do not count"));
+    let nameless = warning(|params| params.subject_alt_names.clear());
+    assert_eq!(nameless.as_deref(), Some("it has no subjectAltName, and clients ignore the common name"));
 }
 
-/// Runs openssl in a folder, with arguments that have no spaces in them. Returns whether there is such a program.
+/// Runs openssl in a folder. The arguments are separated by spaces. Returns `false` if openssl is not installed.
 fn openssl(folder: &Path, arguments: &str) -> bool {
     match Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output() {
         Ok(output) => {
@@ -288,14 +288,14 @@ fn openssl(folder: &Path, arguments: &str) -> bool {
         }
         Err(error) => {
             assert_eq!(error.kind(), io::ErrorKind::NotFound);
-            let _ = writeln!(io::stderr(), "skipped: there is no openssl");
+            let _ = writeln!(io::stderr(), "skipped: openssl is not installed");
             false
         }
     }
 }
 
 #[test]
-fn what_openssl_makes_is_used_or_refused_in_words() {
+fn certificates_of_openssl_are_used_or_refused_with_a_reason() {
     const SELF_SIGNED: &str = "req -x509 -nodes -subj /CN=localhost -keyout key.pem -out cert.pem";
     let fixture = Fixture::new();
     let folder = fixture.dir.path();
@@ -307,17 +307,16 @@ fn what_openssl_makes_is_used_or_refused_in_words() {
     }
 
     openssl(folder, &format!("{SELF_SIGNED} -newkey ec -pkeyopt ec_paramgen_curve:P-521"));
-    fixture.assert_refused(&["cert.pem cannot be used: P-521 is not supported", "P-256"]);
+    fixture.assert_refused(&["cert.pem: P-521 is not supported", "P-256"]);
     openssl(folder, &format!("{SELF_SIGNED} -newkey rsa:1024"));
-    fixture.assert_refused(&["cert.pem cannot be used: RSA with 1024 bits is not supported", "2048"]);
+    fixture.assert_refused(&["cert.pem: RSA with 1024 bits is not supported", "2048"]);
     openssl(folder, &format!("{SELF_SIGNED} -newkey ed448"));
-    fixture
-        .assert_refused(&["cert.pem cannot be used: the algorithm 1.3.101.113 is not supported", "Ed25519"]);
+    fixture.assert_refused(&["cert.pem: the algorithm 1.3.101.113 is not supported", "Ed25519"]);
 
     openssl(folder, "req -new -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out request.pem");
     openssl(folder, "x509 -req -in request.pem -signkey key.pem -out cert.pem");
-    fixture.assert_refused(&["cert.pem cannot be used: it is a version 1 certificate", "subjectAltName"]);
+    fixture.assert_refused(&["cert.pem: it is a version 1 certificate", "subjectAltName"]);
 
     openssl(folder, &SELF_SIGNED.replace("-nodes", "-newkey rsa:2048 -passout pass:secret"));
-    fixture.assert_refused(&["key.pem cannot be used: it is encrypted; `openssl pkey` writes it without"]);
+    fixture.assert_refused(&["key.pem: it is encrypted; `openssl pkey` writes it without"]);
 }

@@ -18,15 +18,15 @@ const GET: &str = "/Movie/GetMovieByID";
 const LIST: &str = "/Movie/GetListMovies";
 const SITE: &str = "https://films.example";
 
-/// The trailers of a call that succeeded, as the frame that the specification makes of them.
+/// The trailers of a successful call, as the last frame of a gRPC-Web body.
 const OK: &[u8] = b"\x80\0\0\0\x0fgrpc-status:0\r\n";
 
 fn parse(origin: &str) -> Result<Origin, InvalidOrigin> {
     origin.parse()
 }
 
-fn site() -> Web {
-    Web::new(&[parse("http://localhost:8080").unwrap(), parse(SITE).unwrap()])
+fn grpc_web() -> GrpcWeb {
+    GrpcWeb::new(&[parse("http://localhost:8080").unwrap(), parse(SITE).unwrap()])
 }
 
 fn movies() -> MovieServer<MovieServicer> {
@@ -48,14 +48,18 @@ fn preflight(origin: &str) -> request::Builder {
 }
 
 /// Sends a request; returns the response and its collected body.
-async fn answer(web: &Web, request: request::Builder, body: impl Into<Bytes>) -> (Response<()>, Bytes) {
+async fn send(
+    grpc_web: &GrpcWeb,
+    request: request::Builder,
+    body: impl Into<Bytes>,
+) -> (Response<()>, Bytes) {
     let request = request.body(Full::new(body.into())).unwrap();
-    assert!(Web::takes(&request));
-    let (parts, body) = web.answer(request, movies()).await.into_parts();
+    assert!(GrpcWeb::matches(&request));
+    let (parts, body) = grpc_web.call(request, movies()).await.into_parts();
     (Response::from_parts(parts, ()), body.collect().await.unwrap().to_bytes())
 }
 
-/// Returns a message in a frame of gRPC.
+/// Returns the message with a prefix.
 fn framed(message: &[u8]) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap();
     [&[0], length.to_be_bytes().as_slice(), message].concat()
@@ -66,7 +70,7 @@ fn has_cors(response: &Response<()>) -> bool {
 }
 
 #[test]
-fn origins_are_read_as_browsers_write_them() {
+fn origins_are_normalized_as_browsers_do() {
     assert_eq!(parse("*"), Ok(Origin::Any));
     for (text, expected) in [
         (SITE, SITE),
@@ -82,7 +86,7 @@ fn origins_are_read_as_browsers_write_them() {
 }
 
 #[test]
-fn what_is_no_origin_is_refused() {
+fn an_invalid_origin_is_rejected() {
     for text in [
         "",
         "null",
@@ -112,38 +116,38 @@ fn what_is_no_origin_is_refused() {
 
 #[tokio::test]
 async fn a_call_is_answered_with_its_trailers_in_the_body() {
-    let (response, body) = answer(&site(), call(GET), framed(b"\x0a\x012")).await;
+    let (response, body) = send(&grpc_web(), call(GET), framed(b"\x0a\x012")).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc-web+proto");
     assert_eq!(body, [&framed(b"\x0a\x01t\x22\x012"), OK].concat());
 }
 
 #[tokio::test]
-async fn a_list_is_its_messages_then_the_trailers() {
-    let (_, body) = answer(&site(), call(LIST), framed(b"")).await;
+async fn a_list_is_sent_as_messages_and_then_trailers() {
+    let (_, body) = send(&grpc_web(), call(LIST), framed(b"")).await;
     assert_eq!(body, [&framed(b"\x0a\x01t\x22\x011"), &framed(b"\x0a\x01t\x22\x012"), OK].concat());
 }
 
 #[tokio::test]
-async fn base64_is_read_and_written() {
+async fn text_calls_use_base64_in_both_directions() {
     let text = "application/grpc-web-text";
     let request = Request::post(GET).header(CONTENT_TYPE, text).header(ACCEPT, text);
     // A frame with the message `\x0a\x012`; padded.
-    let (response, body) = answer(&site(), request, "AAAAAAMKATI=").await;
+    let (response, body) = send(&grpc_web(), request, "AAAAAAMKATI=").await;
     assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc-web-text+proto");
     // A frame with the message, then one with the trailers, padded each.
     assert_eq!(body, "AAAAAAYKAXQiATI=gAAAAA9ncnBjLXN0YXR1czowDQo=");
 }
 
 #[tokio::test]
-async fn what_a_message_may_take_is_counted_after_base64() {
+async fn the_size_limit_applies_to_the_decoded_message() {
     let text = "application/grpc-web-text";
     // Beside the id, the message has a tag of one byte and a length of three.
     for (message, status) in [(Limits::default().message, "0"), (Limits::default().message + 1, "11")] {
         let frame = framed(&MovieId { id: "i".repeat(message - 4) }.encode_to_vec());
         assert_eq!(frame.len(), 5 + message);
         let request = Request::post(GET).header(CONTENT_TYPE, text);
-        let (response, body) = answer(&site(), request, base64(&frame)).await;
+        let (response, body) = send(&grpc_web(), request, base64(&frame)).await;
         let in_body = format!("grpc-status:{status}\r\n");
         let told = response.headers().get("grpc-status").is_some_and(|value| value == status)
             || body.windows(in_body.len()).any(|part| part == in_body.as_bytes());
@@ -152,10 +156,10 @@ async fn what_a_message_may_take_is_counted_after_base64() {
 }
 
 #[tokio::test]
-async fn what_is_no_base64_is_an_error() {
+async fn invalid_base64_is_an_error() {
     for text in ["AAAAAAMKAT", "AAAA*AMKATI="] {
         let request = Request::post(GET).header(CONTENT_TYPE, "application/grpc-web-text");
-        let (response, body) = answer(&site(), request, text).await;
+        let (response, body) = send(&grpc_web(), request, text).await;
         assert_eq!(response.headers()["grpc-status"], "13", "{text}: {response:?} {body:?}");
     }
 }
@@ -173,8 +177,8 @@ fn base64(bytes: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn an_error_without_a_body_reaches_the_page() {
-    let (response, body) = answer(&site(), call("/Movie/Nope"), framed(b"")).await;
+async fn a_trailers_only_error_reaches_the_page() {
+    let (response, body) = send(&grpc_web(), call("/Movie/Nope"), framed(b"")).await;
     assert_eq!(response.status(), StatusCode::OK);
     assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc-web+proto");
     assert_eq!(response.headers()["grpc-status"], "12");
@@ -186,47 +190,47 @@ async fn an_error_without_a_body_reaches_the_page() {
 }
 
 #[tokio::test]
-async fn a_preflight_of_an_allowed_page_says_what_it_may_send() {
-    let (response, _) = answer(&site(), preflight(SITE), "").await;
+async fn a_preflight_from_an_allowed_origin_lists_the_allowed_headers() {
+    let (response, _) = send(&grpc_web(), preflight(SITE), "").await;
     assert_eq!(response.status(), StatusCode::OK);
     let headers = response.headers();
     assert_eq!(headers[ACCESS_CONTROL_ALLOW_ORIGIN], SITE);
     assert_eq!(headers[ACCESS_CONTROL_ALLOW_METHODS], "POST");
     assert_eq!(headers[ACCESS_CONTROL_ALLOW_HEADERS], "content-type,x-grpc-web,authorization");
-    let (response, _) = answer(&Web::new(&[Origin::Any]), preflight("https://b.example"), "").await;
+    let (response, _) = send(&GrpcWeb::new(&[Origin::Any]), preflight("https://b.example"), "").await;
     assert_eq!(response.headers()[ACCESS_CONTROL_ALLOW_ORIGIN], "*");
 }
 
 #[tokio::test]
-async fn other_pages_are_refused_without_a_word_of_cors() {
+async fn other_origins_are_refused_without_cors_headers() {
     for origin in ["https://b.example", "http://films.example", "https://films.example.b.example", "null"] {
-        let (response, _) = answer(&site(), preflight(origin), "").await;
+        let (response, _) = send(&grpc_web(), preflight(origin), "").await;
         assert_eq!((response.status(), has_cors(&response)), (StatusCode::FORBIDDEN, false), "{origin}");
         let request = Request::post(GET).header(CONTENT_TYPE, "application/grpc-web").header(ORIGIN, origin);
-        let (response, body) = answer(&site(), request, framed(b"\x0a\x012")).await;
+        let (response, body) = send(&grpc_web(), request, framed(b"\x0a\x012")).await;
         assert_eq!((response.status(), has_cors(&response)), (StatusCode::FORBIDDEN, false), "{origin}");
         assert_eq!(body, "");
     }
 }
 
 #[tokio::test]
-async fn a_caller_that_is_no_page_is_answered() {
+async fn a_call_without_an_origin_is_answered() {
     let request = Request::post(GET).header(CONTENT_TYPE, "application/grpc-web");
-    let (response, _) = answer(&site(), request, framed(b"")).await;
+    let (response, _) = send(&grpc_web(), request, framed(b"")).await;
     assert_eq!(response.status(), StatusCode::OK);
 }
 
 #[tokio::test]
 async fn other_methods_and_encodings_are_refused() {
     let request = Request::get(GET).header(CONTENT_TYPE, "application/grpc-web");
-    assert_eq!(answer(&site(), request, "").await.0.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(send(&grpc_web(), request, "").await.0.status(), StatusCode::METHOD_NOT_ALLOWED);
     let request = Request::post(GET).header(CONTENT_TYPE, "application/grpc-web+json").header(ORIGIN, SITE);
-    let (response, _) = answer(&site(), request, "{}").await;
+    let (response, _) = send(&grpc_web(), request, "{}").await;
     assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
 }
 
 #[test]
-fn what_is_not_grpc_web_is_left_to_others() {
+fn other_requests_do_not_match() {
     for request in [
         Request::post(GET).header(CONTENT_TYPE, "application/grpc"),
         Request::post(GET),
@@ -234,6 +238,6 @@ fn what_is_not_grpc_web_is_left_to_others() {
         Request::options("*"),
         Request::options(GET).header(ORIGIN, SITE),
     ] {
-        assert!(!Web::takes(&request.body(()).unwrap()));
+        assert!(!GrpcWeb::matches(&request.body(()).unwrap()));
     }
 }

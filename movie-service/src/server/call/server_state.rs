@@ -1,4 +1,4 @@
-//! What all calls share, and the phase that the server is in.
+//! State shared by all connections, and the lifecycle phase of the server.
 
 use std::sync::Arc;
 
@@ -7,14 +7,14 @@ use crate::catalogue::Catalogue;
 use crate::found::FoundPrinter;
 use crate::server::accept::tls::Tls;
 use crate::server::call::dispatch::Dispatcher;
-use crate::server::call::grpc_web::Web;
+use crate::server::call::grpc_web::GrpcWeb;
 use crate::server::limits::Limits;
 use crate::server::usage::Usage;
 use crate::telemetry::calls::Observer;
 use crate::telemetry::metrics::Metrics;
 
-/// What connections have in common.
-pub(crate) struct Shared {
+/// State shared by all connections.
+pub(crate) struct ServerState {
     pub(crate) catalogue: Arc<Catalogue>,
     pub(crate) found: FoundPrinter,
     pub(crate) limits: Limits,
@@ -23,25 +23,19 @@ pub(crate) struct Shared {
     pub(crate) observer: Observer,
     pub(crate) metrics: Metrics,
     pub(crate) dispatcher: Dispatcher,
-    pub(crate) web: Option<Web>,
-    /// Calls and lists in flight.
+    /// `None` if gRPC-Web is off.
+    pub(crate) grpc_web: Option<GrpcWeb>,
+    /// Calls and lists in flight of the whole service.
     pub(crate) usage: Usage,
-}
-
-impl Shared {
-    /// Returns whether there are too many calls, with one more than `here` of one worker.
-    pub(crate) fn is_busy(&self, here: usize) -> bool {
-        self.usage.calls.exceeds(here, self.limits.calls)
-    }
 }
 
 /// Lifecycle phase of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
-    /// It serves.
+    /// Serving calls.
     Serving,
     /// Draining: accepts no connections, lets calls in flight finish.
     Draining,
-    /// It waited long enough: calls end now.
-    Ending,
+    /// The grace period is over: calls are ended.
+    ForceClosing,
 }

@@ -5,23 +5,23 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 /// A connection that serves calls.
-pub(crate) trait Serving {
+pub(crate) trait ServeConnection {
     /// Whether each call is a task that ends at its deadline. Otherwise a single call is polled as part of the
     /// connection.
     const HAS_TASKS: bool;
 
     /// Serves calls until either side ends the connection.
-    fn poll_serve(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Left>;
+    fn poll_serve(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<ServeResult>;
 
-    /// Has the peer leave once its calls are done.
-    fn leave(self: Pin<&mut Self>);
+    /// Starts a graceful shutdown: the peer opens no more calls, and calls in flight end.
+    fn start_shutdown(self: Pin<&mut Self>);
 
     /// Closes a connection without calls in flight; the peer retries calls on their way elsewhere.
-    fn end(self: Pin<&mut Self>);
+    fn close(self: Pin<&mut Self>);
 
-    /// Asks the peer whether it is still there; returns whether that can be asked.
+    /// Sends a keep-alive PING; returns `false` if the protocol has none.
     fn ping(self: Pin<&mut Self>) -> bool;
 }
 
 /// How a connection ended.
-pub(crate) type Left = Result<(), Box<dyn Error + Send + Sync>>;
+pub(crate) type ServeResult = Result<(), Box<dyn Error + Send + Sync>>;

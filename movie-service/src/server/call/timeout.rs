@@ -1,16 +1,16 @@
-//! Deadlines of callers: the header `grpc-timeout`.
+//! Parsing of the `grpc-timeout` header.
 
 use std::time::Duration;
 
-/// The most digits of a timeout.
-const DIGITS: usize = 8;
+/// Maximum number of digits of a timeout.
+const MAX_DIGITS: usize = 8;
 
 /// Parses the value of the header `grpc-timeout`: at most eight digits and a unit, of hours, minutes, seconds,
 /// milli-, micro- or nanoseconds ("Timeout" in the gRPC over HTTP/2 protocol).
 #[must_use]
 pub fn parse(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
-    if digits.is_empty() || digits.len() > DIGITS || !digits.iter().all(u8::is_ascii_digit) {
+    if digits.is_empty() || digits.len() > MAX_DIGITS || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
     let number = digits.iter().fold(0, |number, digit| number * 10 + u64::from(digit - b'0'));
@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_unit_is_known() {
+    fn every_unit_is_supported() {
         let cases: [(&[u8], Duration); 6] = [
             (b"2H", Duration::from_hours(2)),
             (b"3M", Duration::from_mins(3)),
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_protocol_does_not_allow_is_no_timeout() {
+    fn malformed_values_are_rejected() {
         for value in ["", "S", "10", "-1S", "+1S", "1.5S", "1s", "123456789S", "1 S", "١S"] {
             assert_eq!(parse(value.as_bytes()), None, "{value}");
         }
