@@ -1,140 +1,105 @@
 //! Admin HTTP server: `/metrics`, `/livez` and `/readyz`, over HTTP/1.1.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
+use axum::handler::Handler;
+use axum::routing::{MethodRouter, get};
+use http::StatusCode;
 use http::header::{ALLOW, CONTENT_TYPE};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
-use tracing::{debug, warn};
+use tokio::time::timeout;
+use tower::ServiceExt;
+use tracing::debug;
 
-/// The most connections at a time; more wait to be accepted. Few clients are expected: Prometheus and probes.
-const CONNECTIONS: usize = 32;
+use crate::server::accept::retry;
 
-/// How long a connection may take for its one request and answer. Bounds a peer that sends its headers slowly,
-/// and one that does not read.
+/// Maximum number of connections; more wait to be accepted. Few clients are expected: Prometheus and probes.
+const MAX_CONNECTIONS: usize = 32;
+
+/// Maximum time of a connection, for its only request and response. Bounds a peer that sends its headers slowly, and
+/// one that does not read.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The longest head of a request, in bytes.
-const HEAD: usize = 8 * 1024;
+/// Maximum size of the head of a request.
+const MAX_HEAD_BYTES: usize = 8 * 1024;
 
-/// How long to wait before accepting again when the operating system refuses.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// The type of Prometheus's text format.
+/// The media type of Prometheus's text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-const PLAIN: &str = "text/plain; charset=utf-8";
-
-/// Answers until `shutdown` completes.
+/// Serves requests until `shutdown` completes.
 ///
-/// `metrics` returns the page of that name, as it is to be at this moment; `ready` returns how the service is
-/// ready for calls, or why it is not. `shutdown` should complete after the calls have ended: a drain is what one
-/// wants to watch.
+/// `metrics` returns the current metrics as text. `ready` returns the readiness of the service as text; an error if it is
+/// not ready. `shutdown` should complete after the calls have ended, so that a drain can be observed.
 pub async fn serve(
     listener: TcpListener,
-    metrics: impl Fn() -> String + Send + Sync + 'static,
-    ready: impl Fn() -> Result<&'static str, String> + Send + Sync + 'static,
+    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+    ready: impl Fn() -> Result<&'static str, String> + Clone + Send + Sync + 'static,
     shutdown: impl Future<Output = ()>,
 ) {
-    let pages = Arc::new(Pages { metrics, ready });
+    let router = router(metrics, ready);
     let mut open = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
+        let accepted = retry::accept("connections for metrics", || listener.accept());
         tokio::select! {
             () = &mut shutdown => return,
-            accepted = accept(&listener), if open.len() < CONNECTIONS => {
-                open.spawn(answer(accepted, pages.clone()));
+            (stream, _) = accepted, if open.len() < MAX_CONNECTIONS => {
+                open.spawn(serve_request(stream, router.clone()));
             }
             Some(_) = open.join_next() => {}
         }
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
-    let mut refused = false;
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => return stream,
-            Err(error) => {
-                if !std::mem::replace(&mut refused, true) {
-                    warn!(%error, "cannot accept connections for metrics for now");
-                }
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+fn router(
+    metrics: impl Fn() -> String + Clone + Send + Sync + 'static,
+    ready: impl Fn() -> Result<&'static str, String> + Clone + Send + Sync + 'static,
+) -> Router {
+    let ready = move || match ready() {
+        Ok(text) => (StatusCode::OK, format!("{text}\n")),
+        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
+    };
+    Router::new()
+        .route("/metrics", page(async move || ([(CONTENT_TYPE, PROMETHEUS)], metrics())))
+        .route("/livez", page(async || "alive\n"))
+        .route("/readyz", page(async move || ready()))
+        .fallback(page(async || (StatusCode::NOT_FOUND, "there are /metrics, /livez and /readyz\n")))
 }
 
-/// Answers one request.
-async fn answer<M, R>(stream: TcpStream, pages: Arc<Pages<M, R>>)
-where
-    M: Fn() -> String,
-    R: Fn() -> Result<&'static str, String>,
-{
-    let page = service_fn(|request: Request<_>| {
-        let response = pages.page(request.method(), request.uri().path());
-        async { Ok::<_, Infallible>(response) }
-    });
-    // One request a connection, so that its time can be bounded as a whole.
-    let answered = http1::Builder::new()
+/// A page that refuses methods other than GET and HEAD.
+fn page<H: Handler<T, ()>, T: 'static>(handler: H) -> MethodRouter {
+    get(handler)
+        .fallback(async || (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, "GET, HEAD")], "only GET and HEAD\n"))
+}
+
+async fn serve_request(stream: TcpStream, router: Router) {
+    // One request per connection, so that one timeout bounds all of it.
+    let served = http1::Builder::new()
         .keep_alive(false)
-        .max_buf_size(HEAD)
-        .serve_connection(TokioIo::new(stream), page);
-    let ended = match timeout(REQUEST_TIMEOUT, answered).await {
-        Ok(ended) => ended.map_err(io::Error::other),
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service_fn(|request| router.clone().oneshot(request)));
+    let result = match timeout(REQUEST_TIMEOUT, served).await {
+        Ok(result) => result.map_err(io::Error::other),
         Err(_) => Err(io::ErrorKind::TimedOut.into()),
     };
-    if let Err(error) = ended {
+    if let Err(error) = result {
         debug!(%error, "a request for metrics failed");
     }
-}
-
-/// What is asked for.
-struct Pages<M, R> {
-    metrics: M,
-    ready: R,
-}
-
-impl<M: Fn() -> String, R: Fn() -> Result<&'static str, String>> Pages<M, R> {
-    fn page(&self, method: &Method, path: &str) -> Response<String> {
-        if !matches!(*method, Method::GET | Method::HEAD) {
-            let mut refused = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "only GET and HEAD\n".into());
-            refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
-            return refused;
-        }
-        match path {
-            "/metrics" => page(StatusCode::OK, PROMETHEUS, (self.metrics)()),
-            "/livez" => page(StatusCode::OK, PLAIN, "alive\n".into()),
-            "/readyz" => match (self.ready)() {
-                Ok(text) => page(StatusCode::OK, PLAIN, format!("{text}\n")),
-                Err(reason) => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, format!("{reason}\n")),
-            },
-            _ => page(StatusCode::NOT_FOUND, PLAIN, "there are /metrics, /livez and /readyz\n".into()),
-        }
-    }
-}
-
-fn page(status: StatusCode, kind: &'static str, text: String) -> Response<String> {
-    let mut response = Response::new(text);
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
-    response
 }
 
 #[cfg(test)]
 mod tests {
     use std::future::pending;
     use std::net::SocketAddr;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -143,7 +108,7 @@ mod tests {
     use super::*;
     use crate::telemetry::metrics::Metrics;
 
-    /// Serves on a free port of the loopback interface; ready as long as the switch says so.
+    /// Serves on a free port of the loopback interface; ready while `ready` is true.
     async fn start(ready: Arc<AtomicBool>) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -155,18 +120,18 @@ mod tests {
         address
     }
 
-    /// Sends a request line and returns the whole answer.
+    /// Sends a request line and returns the whole response.
     async fn ask(address: SocketAddr, line: &str) -> String {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(format!("{line} HTTP/1.1\r\nhost: test\r\n\r\n").as_bytes()).await.unwrap();
-        let mut answer = Vec::new();
-        // What was sent and not read makes the end an error, of which the response tells.
-        let _ = stream.read_to_end(&mut answer).await;
-        String::from_utf8(answer).unwrap()
+        let mut response = Vec::new();
+        // If the server closes the connection with unread data, reading ends with an error after the response.
+        let _ = stream.read_to_end(&mut response).await;
+        String::from_utf8(response).unwrap()
     }
 
     #[tokio::test]
-    async fn the_pages_are_metrics_and_the_two_probes() {
+    async fn metrics_and_both_probes_are_served() {
         let ready = Arc::new(AtomicBool::new(true));
         let address = start(ready.clone()).await;
         let metrics = ask(address, "GET /metrics").await;
@@ -186,29 +151,30 @@ mod tests {
         let address = start(Arc::default()).await;
         assert!(ask(address, "GET /").await.starts_with("HTTP/1.1 404 "));
         assert!(ask(address, "GET /metrics/").await.starts_with("HTTP/1.1 404 "));
-        let refused = ask(address, "POST /metrics").await;
-        assert!(
-            refused.starts_with("HTTP/1.1 405 ") && refused.contains("allow: GET, HEAD\r\n"),
-            "{refused}"
-        );
-        let long = ask(address, &format!("GET /{}", "x".repeat(2 * HEAD))).await;
+        for path in ["/metrics", "/livez", "/readyz", "/"] {
+            let refused = ask(address, &format!("POST {path}")).await;
+            assert!(refused.starts_with("HTTP/1.1 405 "), "{refused}");
+            assert!(refused.contains("allow: GET, HEAD\r\n"), "{refused}");
+            assert!(refused.ends_with("\r\n\r\nonly GET and HEAD\n"), "{refused}");
+        }
+        let long = ask(address, &format!("GET /{}", "x".repeat(2 * MAX_HEAD_BYTES))).await;
         assert!(long.starts_with("HTTP/1.1 431 "), "{long}");
         let head = ask(address, "HEAD /livez").await;
         assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"), "{head}");
     }
 
     #[tokio::test]
-    async fn silent_peers_do_not_keep_the_others_out() {
+    async fn silent_peers_do_not_block_other_requests() {
         let address = start(Arc::default()).await;
         let mut silent = Vec::new();
-        for _ in 0..CONNECTIONS {
+        for _ in 0..MAX_CONNECTIONS {
             silent.push(TcpStream::connect(address).await.unwrap());
         }
         assert!(ask(address, "GET /livez").await.starts_with("HTTP/1.1 200 "));
     }
 
     #[tokio::test]
-    async fn it_ends_when_it_is_told_also_while_a_peer_is_connected() {
+    async fn it_stops_on_shutdown_even_while_a_peer_is_connected() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The modules that a module may import from. The entry with the longest matching path counts.
 const ARROWS: &[(&str, &[&str])] = &[
     ("access", &["rpc", "reload"]),
-    ("admin", &["telemetry"]),
+    ("admin", &["server/accept", "telemetry"]),
     (
         "app",
         &[
