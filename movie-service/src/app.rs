@@ -56,7 +56,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let shutdown = signals::shutdown_requested()?;
     signals::ignore_file_size_signal()?;
     start_reloads(&mut opened, &security, &metrics)?;
-    // Signals are handled from here on; scripts wait for this line.
+    // All signals are handled from here on. Scripts wait for the log line below.
     let movies = opened.catalogue.read(Snapshot::len);
     info!("serving {movies} movies from {} on {}", config.database, listeners.calls.address()?);
 
@@ -83,7 +83,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Starts the export of spans, if the environment asks for it. An error does not prevent serving.
+/// Starts exporting spans if the environment configures it. An error does not prevent serving.
 fn start_traces() -> Option<Traces> {
     Traces::from_env().unwrap_or_else(|error| {
         warn!("tracing is off: {error}");
@@ -91,7 +91,7 @@ fn start_traces() -> Option<Traces> {
     })
 }
 
-/// Runs the deferred work of the observation of calls, until the process ends.
+/// Runs [`Observer::upkeep`] until the process ends.
 async fn run_upkeep(observer: Observer) {
     observer.upkeep().await;
 }
@@ -118,7 +118,7 @@ fn configured_server(
 struct Opened {
     catalogue: Arc<Catalogue>,
     store: Store,
-    /// The file, if it is a JSON database.
+    /// The file of a JSON database; `None` for an SQL store.
     file: Option<JsonDatabase>,
 }
 
@@ -227,7 +227,7 @@ fn serve_admin(
     Ok(())
 }
 
-/// Returns the text of `/readyz`, or why the service is not ready.
+/// Returns the text of `/readyz`; an error if the service is not ready.
 fn readiness(
     status: &watch::Receiver<StoreStatus>,
     serving: &watch::Receiver<bool>,

@@ -195,7 +195,7 @@ impl FromStr for Database {
     }
 }
 
-/// As given, without the password and the options.
+/// Displays the address; for SQL stores without user, password and parameters, and with the default ports.
 impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -210,7 +210,7 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// A one-line message if a flag or a value is invalid, or a variable is empty that must not be. `--help` and
+    /// A one-line message if a flag or a value is invalid, or a variable that must have a value is empty. `--help` and
     /// `--version` print and exit.
     pub fn from_env() -> anyhow::Result<Self> {
         let declared = Self::command();
@@ -272,7 +272,7 @@ impl Config {
     }
 }
 
-/// Returns the value of an argument without the password, if it may be a URL, valid or not.
+/// Returns an argument with its password hidden. The argument may be an invalid URL.
 fn without_password(value: &str) -> String {
     let hidden = || {
         let (scheme, rest) = value.split_once("://")?;

@@ -15,13 +15,13 @@ const MAX_PENDING_LINES: u64 = 100_000;
 /// Minimum time between two writes, so that many lines are written at once under load.
 const WRITE_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Maximum time that [`FoundPrinter::flush`] waits for the reader of the lines.
+/// Maximum time that [`FoundPrinter::flush`] waits for the lines to be printed.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Prints `Movie found!` for each movie found, or nothing.
 ///
-/// All lines are the same, so the queue is a counter: a reader that stalls or goes away costs lines, but neither time
-/// nor memory.
+/// All lines are the same, so the queue is a counter. If the reader of standard output stalls or exits, lines are
+/// lost, but no call waits and memory use does not grow.
 #[derive(Clone, Debug)]
 pub struct FoundPrinter(Option<Arc<Printer>>);
 
@@ -100,7 +100,7 @@ fn print(waiting: &AtomicU64, mut out: impl Write) {
             }
         }
         thread::sleep(WRITE_INTERVAL);
-        // Not earlier: `flush` and `announce` count a line as waiting until it is written.
+        // Subtracted only now, because `flush` and `announce` count a line as waiting until it is written.
         waiting.fetch_sub(all, Ordering::Release);
     }
 }

@@ -1,14 +1,14 @@
 //! Serves the movie catalogue over gRPC. In reading order:
 //!
 //! * [`app`] — the composition root; [`config`] — flags and environment variables;
-//! * [`rpc`] — the one table of RPCs;
+//! * [`rpc`] — the table of RPCs;
 //! * [`server`] — the path of a connection, from the listener to the servicers;
-//! * [`servicer`] — answers calls from the catalogue, and hands writes to the store;
+//! * [`servicer`] — implements the RPCs: reads from the catalogue, sends writes to the store;
 //! * [`store`] — durable storage: JSON files, SQLite, PostgreSQL;
 //! * [`catalogue`] — all movies in memory, encoded as they are sent. Independent of JSON and tonic;
 //! * [`movie`] — the domain: a movie, its fields and their rules, ids, revisions;
 //! * [`access`] — authentication and authorization. Independent of gRPC;
-//! * [`telemetry`] — logs, metrics and traces; [`admin`] — the HTTP pages for operators; [`found`] — the line `Movie found!`;
+//! * [`telemetry`] — logs, metrics and traces; [`admin`] — the HTTP server for `/metrics`, `/livez` and `/readyz`; [`found`] — the line `Movie found!`;
 //! * `blocking_pool` — CPU-bound work on blocking threads;
 //! * [`offline`] — import and export without a running service;
 //! * [`reload`] — reloads files when they change; [`signals`] — shutdown and reload by signal;

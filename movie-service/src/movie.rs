@@ -1,6 +1,6 @@
-//! A movie with all its fields, and the rules of what may be written.
+//! A movie with all its fields, and the rules for its values.
 //!
-//! * [`Movie`] — the fields, as somebody sent them; [`ValidMovie`] — a movie that follows the rules;
+//! * [`Movie`] — the fields as received, possibly invalid; [`ValidMovie`] — a movie that follows the rules;
 //! * [`field`] — the table of the fields: names, numbers and rules;
 //! * [`MovieId`], [`Revision`], [`Timestamp`], [`Violation`].
 
@@ -18,8 +18,8 @@ pub use self::revision::Revision;
 
 /// A movie. A field that is 0, empty or `None` is not known.
 ///
-/// It is what a request, a file or a row says, and may break the rules: all fields are plain, and the id may be missing.
-/// [`ValidMovie`] is what stores write.
+/// Holds the fields of a request, a file or a row. They may break the rules, and the id may be missing. Stores write
+/// only [`ValidMovie`]s.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Movie {
     /// The title.
@@ -40,7 +40,7 @@ pub struct Movie {
     pub countries: Vec<String>,
     /// The languages.
     pub languages: Vec<String>,
-    /// When the movie was added to its store, which sets it.
+    /// When the movie was added to the store. The store sets it.
     pub create_time: Option<Timestamp>,
     /// When the movie was last changed. The store sets it.
     pub update_time: Option<Timestamp>,
@@ -72,7 +72,7 @@ impl ValidMovie {
     }
 }
 
-/// Fails with all violations; their fields have the path `movie`.
+/// Fails with all violations; the paths of their fields begin with `movie.`.
 impl TryFrom<Movie> for ValidMovie {
     type Error = Vec<Violation>;
 
@@ -95,7 +95,7 @@ impl Deref for ValidMovie {
 pub struct Timestamp {
     /// Whole seconds.
     pub seconds: i64,
-    /// Nanoseconds beyond them, from 0 to 999,999,999.
+    /// Nanoseconds within the second, from 0 to 999,999,999.
     pub nanos: i32,
 }
 
@@ -111,12 +111,12 @@ impl From<SystemTime> for Timestamp {
 pub struct Violation {
     /// The path of the field in the request, such as `movie.title`.
     pub field: String,
-    /// What was expected.
+    /// The expected value.
     pub description: String,
 }
 
 impl Violation {
-    /// Returns the violation of a field, with what was expected of it.
+    /// Returns a violation: the path of a field, and the expected value.
     pub fn new(field: impl Into<String>, description: impl Into<String>) -> Self {
         Self { field: field.into(), description: description.into() }
     }

@@ -42,7 +42,7 @@ pub enum Outcome {
         /// Whether the error is temporary, so that the unchanged files are tried again.
         is_transient: bool,
     },
-    /// The files are not needed any more; the watcher ends.
+    /// The files are no longer needed; the watcher stops.
     Unneeded,
 }
 
@@ -53,9 +53,11 @@ pub struct Handle {
     thread: Thread,
 }
 
-/// Watches `files` on a thread named `name`. Calls `read` when they have changed and are no longer being written, and on
-/// [`Handle::reload_now`], until it returns [`Outcome::Unneeded`]. Logs each outcome, and calls `report` with whether the
-/// new version is in use; a repeated refusal only if a reload was requested.
+/// Watches `files` on a thread named `name`. Calls `read` when the files have changed and are no longer being
+/// written, and on [`Handle::reload_now`]. Stops when `read` returns [`Outcome::Unneeded`].
+///
+/// Logs each outcome, and calls `report` with true if the new version is in use. A refusal that repeats the previous
+/// one is reported only if a reload was requested.
 ///
 /// # Errors
 ///
@@ -107,7 +109,7 @@ impl Handle {
 }
 
 impl Outcome {
-    /// Refusal with a line of `what`, the error and its causes.
+    /// Returns a refusal whose line consists of `what`, the error and its causes.
     #[must_use]
     pub fn refused(what: &str, error: &dyn Error, is_transient: bool) -> Self {
         Self::Refused { why: format!("{what}: {}", in_one_line(error)), is_transient }
@@ -158,8 +160,8 @@ impl Files {
     }
 }
 
-/// Waits for the poll interval, or until a reload is `requested`; returns whether one is. A spurious wake-up only makes a
-/// poll early.
+/// Waits for the poll interval, or until a reload is `requested`; returns whether it was requested. A spurious
+/// wake-up only causes an early poll.
 fn wait(requested: &AtomicBool) -> bool {
     if !requested.load(Ordering::Acquire) {
         thread::park_timeout(POLL_INTERVAL);

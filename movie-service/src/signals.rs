@@ -8,8 +8,8 @@ use tokio::signal::unix::{SignalKind, signal};
 /// Exit code after a second signal: the one that a shell reports for a program ended by SIGINT (128 + 2).
 const EXIT_INTERRUPTED: i32 = 130;
 
-/// Time after the first signal in which further ones are ignored: npm, timeout(1) and terminals send one more, to the
-/// process itself or to its whole group, for a single request.
+/// Time after the first signal in which further ones are ignored. npm, timeout(1) and terminals repeat the signal of
+/// a single request, to the process or to its process group.
 const REPEATED_SIGNAL_WINDOW: Duration = Duration::from_millis(500);
 
 /// Calls `act` on each SIGHUP, on the current runtime.

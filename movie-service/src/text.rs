@@ -3,10 +3,10 @@
 use std::error::Error;
 use std::fmt;
 
-/// The most characters of a quoted text.
+/// Maximum number of characters displayed of a text.
 const MAX_QUOTED_CHARS: usize = 80;
 
-/// Displays a text that others chose, escaped and shortened.
+/// Displays untrusted text: escapes control characters and quotes, and truncates it to 80 characters.
 #[derive(Debug)]
 pub struct Quoted<'a>(pub &'a str);
 

@@ -100,13 +100,13 @@ pub struct ListMoviesRequest {
 /// Selects movies that match every set field.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MovieFilter {
-    /// Released in this year or later.
+    /// Released in this year or later. Movies without a year do not match.
     #[prost(int32, tag = "1")]
     pub year_from: i32,
     /// Released in this year or earlier. Movies without a year do not match.
     #[prost(int32, tag = "2")]
     pub year_to: i32,
-    /// Rated at least this. Movies without a rating do not match.
+    /// With at least this rating. Movies without a rating do not match.
     #[prost(float, optional, tag = "3")]
     pub rating_min: ::core::option::Option<f32>,
     /// With at least one of these genres: at most 100. Genres, countries, languages and directors are compared exactly.
@@ -118,7 +118,7 @@ pub struct MovieFilter {
     /// With at least one of these languages: at most 100.
     #[prost(string, repeated, tag = "6")]
     pub languages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// With exactly this director field.
+    /// Whose `director` field equals this text.
     #[prost(string, tag = "7")]
     pub director: ::prost::alloc::string::String,
 }
@@ -210,7 +210,7 @@ pub mod import_movies_response {
         /// The id of the movie, truncated if it is too long.
         #[prost(string, tag = "2")]
         pub id: ::prost::alloc::string::String,
-        /// Why it was rejected.
+        /// The reason for the rejection.
         #[prost(string, tag = "3")]
         pub reason: ::prost::alloc::string::String,
     }
@@ -241,7 +241,7 @@ pub mod watch_movies_request {
         ResumeToken(::prost::alloc::string::String),
     }
 }
-/// A change, or the mark that the watcher has caught up.
+/// A change, or the message that the watcher has caught up.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WatchMoviesResponse {
     /// The revision of this change; for the movies of a full copy, the revision of the copy.
@@ -277,7 +277,7 @@ pub struct GetCatalogRequest {}
 /// The catalogue as a whole.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Catalog {
-    /// The revision: the number of the last change. Each change increments it by one.
+    /// The revision, which each change increments by one. A new version of a JSON file can skip revisions.
     #[prost(int64, tag = "1")]
     pub revision: i64,
     /// The number of movies.
@@ -376,7 +376,7 @@ pub mod movie_catalog_client {
         }
         /// Returns a movie (AIP-131).
         ///
-        /// Errors: MOVIE_NOT_FOUND.
+        /// Errors: INVALID_FIELDS if the id is empty, MOVIE_NOT_FOUND.
         pub async fn get_movie(
             &mut self,
             request: impl tonic::IntoRequest<super::GetMovieRequest>,
@@ -427,7 +427,7 @@ pub mod movie_catalog_client {
                 );
             self.inner.unary(req, path, codec).await
         }
-        /// Returns one response for each id, in order, whether or not a movie has it.
+        /// Returns one response for each id, in order, even if no movie has the id.
         pub async fn lookup_movies(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -562,7 +562,7 @@ pub mod movie_catalog_client {
         ///
         /// An invalid movie is counted and named in the response. It does not end the import.
         ///
-        /// Errors: those of every write.
+        /// Errors: INVALID_FIELDS if a message has more than 10,000 movies, and those of every write.
         pub async fn import_movies(
             &mut self,
             request: impl tonic::IntoStreamingRequest<
@@ -658,7 +658,7 @@ pub mod movie_catalog_server {
     pub trait MovieCatalog: std::marker::Send + std::marker::Sync + 'static {
         /// Returns a movie (AIP-131).
         ///
-        /// Errors: MOVIE_NOT_FOUND.
+        /// Errors: INVALID_FIELDS if the id is empty, MOVIE_NOT_FOUND.
         async fn get_movie(
             &self,
             request: tonic::Request<super::GetMovieRequest>,
@@ -679,7 +679,7 @@ pub mod movie_catalog_server {
             >
             + std::marker::Send
             + 'static;
-        /// Returns one response for each id, in order, whether or not a movie has it.
+        /// Returns one response for each id, in order, even if no movie has the id.
         async fn lookup_movies(
             &self,
             request: tonic::Request<tonic::Streaming<super::LookupMoviesRequest>>,
@@ -725,7 +725,7 @@ pub mod movie_catalog_server {
         ///
         /// An invalid movie is counted and named in the response. It does not end the import.
         ///
-        /// Errors: those of every write.
+        /// Errors: INVALID_FIELDS if a message has more than 10,000 movies, and those of every write.
         async fn import_movies(
             &self,
             request: tonic::Request<tonic::Streaming<super::ImportMoviesRequest>>,

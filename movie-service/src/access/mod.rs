@@ -48,12 +48,12 @@ pub enum TokensFileError {
     Invalid {
         /// The file.
         path: PathBuf,
-        /// The line and what is wrong with it.
+        /// The line, and the problem.
         error: TokensError,
     },
 }
 
-/// Why a call is denied. The message is sent to the caller and never contains a token.
+/// Reason for denying a call. The message is sent to the caller and never contains a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// The RPC does not exist, or is not in the table; a caller cannot distinguish the two.
@@ -86,7 +86,8 @@ impl Access {
         Self(Arc::new(Inner::Open { anonymous_writes: false }))
     }
 
-    /// Loads the tokens file `tokens`. Without one, everybody may read and, if `anonymous_writes`, write.
+    /// Loads the tokens file `tokens`. Without one, everybody may read; if `anonymous_writes` is true, everybody may
+    /// also write.
     ///
     /// # Errors
     ///
@@ -134,8 +135,8 @@ impl Access {
     }
 
     /// Authorizes a call by its `authorization` header or, without one, by the subject names of its verified client
-    /// certificate. `rpc` is `None` if the RPC does not exist. Returns the caller's name, if the RPC needs a role and
-    /// a tokens file is used.
+    /// certificate. `rpc` is `None` if the RPC does not exist. Returns the name of the caller; `None` if the RPC
+    /// needs no role or no tokens file is used.
     ///
     /// # Errors
     ///

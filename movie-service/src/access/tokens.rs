@@ -1,8 +1,8 @@
 //! The tokens file: callers and their roles.
 //!
-//! One caller a line, `NAME ROLE SHA256` or `NAME ROLE certificate`: its name, its role, and the SHA-256 of its
-//! token in hexadecimal digits, or the word `certificate` if the name is a subject name of a client certificate.
-//! A `#` at the start of a word begins a comment.
+//! Each line is one caller, `NAME ROLE SHA256` or `NAME ROLE certificate`: its name, its role, and the SHA-256 of its
+//! token in hexadecimal digits, or the word `certificate` if the name is a subject name of a client certificate. A
+//! word that begins with `#` begins a comment.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -45,11 +45,11 @@ pub struct Tokens {
 pub struct TokensError {
     /// The line number, from 1.
     pub line: usize,
-    /// What is wrong with it.
+    /// The problem.
     pub problem: Problem,
 }
 
-/// Why a line of a tokens file is invalid.
+/// Problem of a line in a tokens file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// The line does not have three words.
@@ -65,13 +65,13 @@ pub enum Problem {
         "expected the third word to be the SHA-256 of a token in 64 hexadecimal digits, or `certificate`; a token itself does not belong here"
     )]
     Hash,
-    /// The name has a line before.
+    /// An earlier line has the same name.
     #[error("line {first} has the same name; give each caller a unique name")]
     Name {
         /// The other line.
         first: usize,
     },
-    /// The token has a line before.
+    /// An earlier line has the same token.
     #[error("line {first} has the same token; make a token for each caller with `movie-service token`")]
     Token {
         /// The other line.

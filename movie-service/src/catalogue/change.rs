@@ -32,7 +32,7 @@ impl Change<'_> {
 /// A change as a store committed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Committed {
-    /// The history with this change.
+    /// The history point after this change.
     pub point: HistoryPoint,
     /// The id of the movie.
     pub id: Box<str>,
@@ -41,7 +41,7 @@ pub struct Committed {
 }
 
 impl Committed {
-    /// Returns the change of a movie that follows a point.
+    /// Returns the change of a movie that comes directly after `point`.
     #[must_use]
     pub fn after(point: HistoryPoint, id: &str, record: Option<Record>) -> Self {
         let bytes = record.as_ref().map(|record| &**record.bytes());
@@ -49,35 +49,35 @@ impl Committed {
     }
 }
 
-/// Why committed changes could not be applied. None of them was.
+/// Error of applying committed changes. No change was applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ApplyError {
     /// They do not continue the history of the catalogue.
     #[error("the changes do not continue the history of the catalogue")]
     HistoryChanged,
-    /// One does not fit the movies.
+    /// A change does not fit the movies.
     #[error(transparent)]
     Change(#[from] ChangeError),
 }
 
-/// Why a movie could not be added, changed or removed.
+/// Error of adding, changing or removing a movie.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChangeError {
-    /// No catalogue may hold the movie.
+    /// The movie is invalid.
     #[error(transparent)]
     Invalid(#[from] InvalidMovie),
-    /// There is a movie with this id already.
+    /// A movie with this id already exists.
     #[error("`{}` has the id `{}` already, expected every id once", Quoted(title), Quoted(id))]
     Exists {
         /// The id.
         id: String,
-        /// The title of the movie that has it.
+        /// The title of the existing movie.
         title: String,
     },
     /// No movie has this id.
     #[error("no movie has the id `{}`", Quoted(.0))]
     NotFound(String),
-    /// No further segment can be addressed.
+    /// The maximum number of segments is reached.
     #[error("the catalogue is full, expected at most 33 million segments")]
     Full,
 }

@@ -10,7 +10,7 @@ use crate::movie::Revision;
 /// A change that was made to the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// The point of the catalogue after this change.
+    /// The history point after this change.
     pub point: HistoryPoint,
     /// The id of the movie.
     pub id: Box<str>,
@@ -18,11 +18,11 @@ pub struct Event {
     pub before: Option<Record>,
     /// The movie after the change; `None` if it was removed.
     pub after: Option<Record>,
-    /// For a movie that was removed: the id of the movie that was listed before it, if any was.
+    /// If the movie was removed: the id of the movie listed before it, if any.
     pub previous: Option<Box<str>>,
 }
 
-/// Why the changes after a point cannot be returned.
+/// Error of reading the changes after a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangesError {
     /// They are no longer kept.
@@ -39,13 +39,13 @@ pub enum ChangesError {
     },
 }
 
-/// A bounded number of changes, up to the latest.
+/// The latest changes, up to a maximum number.
 #[derive(Debug)]
 pub(crate) struct ChangeLog {
     events: VecDeque<Arc<Event>>,
-    /// The point before the first of them.
+    /// The point before the first event.
     oldest: HistoryPoint,
-    /// How many changes are kept at most.
+    /// Maximum number of changes to keep.
     capacity: usize,
     /// Highest revision of any abandoned history: a revision up to it is ambiguous without a chain value.
     max_abandoned: Option<Revision>,
@@ -57,12 +57,12 @@ impl ChangeLog {
         Self { events: VecDeque::new(), oldest, capacity, max_abandoned: None }
     }
 
-    /// Returns how many changes are kept at most.
+    /// Returns the maximum number of changes to keep.
     pub(crate) fn capacity(&self) -> usize {
         self.capacity
     }
 
-    /// Adds the changes that come next. Beyond the capacity, the oldest are dropped.
+    /// Adds the next changes. Drops the oldest ones beyond the capacity.
     pub(crate) fn extend(&mut self, events: impl IntoIterator<Item = Event>) {
         for event in events {
             self.events.push_back(Arc::new(event));
@@ -95,7 +95,8 @@ impl ChangeLog {
         self.events.back().map_or(self.oldest, |event| event.point)
     }
 
-    /// Returns the point at a revision of this history. The caller may have the number from another history.
+    /// Returns the point at a revision. Does not check whether the revision is one of an abandoned history; see
+    /// [`Self::known_point_at`].
     pub(crate) fn point_at(&self, revision: Revision) -> Result<HistoryPoint, ChangesError> {
         match revision.since(self.oldest.revision) {
             None => Err(ChangesError::Compacted { oldest: self.oldest.revision }),

@@ -1,22 +1,22 @@
-//! Filters: which movies a query lists.
+//! Filters: select the movies that a query lists.
 
 use crate::catalogue::encoding::frame::MovieView;
 use crate::movie::Field;
 
-/// Which movies a query lists: those that match every field that is set.
+/// Selects movies. A movie matches if it matches every field that is set.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
-    /// The first year; 0 if there is no such bound.
+    /// The earliest year; 0 for no lower bound.
     pub year_from: u32,
-    /// The last year; 0 if there is no such bound.
+    /// The latest year; 0 for no upper bound.
     pub year_to: u32,
-    /// The lowest rating.
+    /// The lowest rating; `None` for no bound.
     pub rating_min: Option<f32>,
-    /// Any of these genres.
+    /// At least one of these genres; empty for any.
     pub genres: Vec<String>,
-    /// Any of these countries.
+    /// At least one of these countries; empty for any.
     pub countries: Vec<String>,
-    /// Any of these languages.
+    /// At least one of these languages; empty for any.
     pub languages: Vec<String>,
     /// This director; empty for any.
     pub director: String,
@@ -29,7 +29,7 @@ impl Filter {
         *self == Self::default()
     }
 
-    /// Returns whether the year of a movie matters.
+    /// Returns whether the filter bounds the year.
     pub(crate) fn has_year_bound(&self) -> bool {
         self.year_from > 0 || self.year_to > 0
     }

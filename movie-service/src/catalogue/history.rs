@@ -14,7 +14,7 @@ use crate::movie::Revision;
 pub struct ChainValue([u8; Self::BYTES]);
 
 impl ChainValue {
-    /// The length of a chain value: SHA-256, cut to half.
+    /// The length of a chain value, in bytes: a SHA-256 truncated to half, or the 128-bit digest of a snapshot.
     pub const BYTES: usize = 16;
 
     /// Returns the chain value with these bytes.
@@ -30,7 +30,7 @@ impl ChainValue {
     }
 }
 
-/// Hexadecimal digits, as SQL clients show the same bytes.
+/// Displays hexadecimal digits, as SQL clients do.
 impl fmt::Debug for ChainValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
@@ -40,7 +40,8 @@ impl fmt::Debug for ChainValue {
 /// A revision and the chain value at it: identifies one state of one history.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HistoryPoint {
-    /// The number of changes since the history began.
+    /// The revision. The history of an SQL store begins at 0, that of a JSON database at the modification time of its
+    /// file.
     pub revision: Revision,
     /// The chain value at this revision.
     pub chain: ChainValue,
@@ -50,7 +51,7 @@ impl HistoryPoint {
     /// The length of [`Self::to_bytes`].
     pub const BYTES: usize = 8 + ChainValue::BYTES;
 
-    /// Returns the point after one more change: of the movie `id`, to the encoded `movie`, or its removal.
+    /// Returns the point after one more change of the movie `id`: to the encoded `movie` or, if `None`, its removal.
     #[must_use]
     pub fn next(self, id: &str, movie: Option<&[u8]>) -> Self {
         let revision = self.revision.plus(1);

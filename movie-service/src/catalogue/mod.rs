@@ -1,12 +1,13 @@
-//! The movies in memory, encoded as they are sent. Does not depend on JSON or tonic; of tokio, it uses only a channel.
+//! All movies in memory, encoded as they are sent. Independent of JSON and tonic; of tokio, it uses only
+//! `sync::watch`.
 //!
 //! * [`encoding`] — a movie as bytes: a frame that is ready to send, its details, a record;
-//! * [`filter`] — which movies a query lists; [`order`] — in which order;
-//! * [`layout`] — where the movies are: segments, their index, the columns that queries read;
-//! * `snapshot` — the catalogue at one revision, made of the above; immutable;
-//! * `change` — changes; `change_log` — the latest of them; `history` — the points that they lead to;
-//! * [`query`] — pages, past revisions;
-//! * [`Catalogue`] — the current snapshot, and how the next one replaces it.
+//! * [`filter`] — selects the movies of a query; [`order`] — sorts them;
+//! * [`layout`] — the memory layout: segments, the index, the columns that queries read;
+//! * `snapshot` — the catalogue at one revision; immutable;
+//! * `change` — changes; `change_log` — the latest changes; `history` — revisions with a hash chain;
+//! * [`query`] — pages of results, at a recent revision;
+//! * [`Catalogue`] — the current snapshot, and its replacement by the next one.
 
 mod change;
 mod change_log;
@@ -34,7 +35,7 @@ pub use self::layout::segment::Draft;
 pub use self::snapshot::{Builder, NotAdded, Snapshot};
 use crate::movie::Revision;
 
-/// How many changes a catalogue keeps for watchers and past pages by default.
+/// Default number of changes that a catalogue keeps for watchers and past pages.
 pub const DEFAULT_KEPT_CHANGES: usize = 100_000;
 
 /// The movies of the service.
@@ -46,7 +47,7 @@ pub struct Catalogue {
     /// The latest changes. Updated before `current`, so it may be briefly ahead and is never behind.
     log: RwLock<ChangeLog>,
     newest: watch::Sender<Revision>,
-    /// Held while the next snapshot is made.
+    /// Held while a change makes the next snapshot.
     changing: Mutex<()>,
 }
 
@@ -90,7 +91,7 @@ impl Catalogue {
         self.current.load_full()
     }
 
-    /// Reads from the movies as they are now. For short reads: it does not count another owner of the snapshot.
+    /// Reads from the movies as they are now. For short reads: does not increment the snapshot's reference count.
     pub fn read<R>(&self, read: impl FnOnce(&Snapshot) -> R) -> R {
         read(&self.current.load())
     }
@@ -104,12 +105,12 @@ impl Catalogue {
         self.log().after(after, max)
     }
 
-    /// Returns the point at a revision for which a caller has no chain value. It can be of another history than the
-    /// caller's, if this catalogue has never seen that history.
+    /// Returns the point at a revision, for a caller that has no chain value. If this catalogue has never seen the
+    /// caller's history, the point can be one of another history.
     ///
     /// # Errors
     ///
-    /// [`ChangesError`] if changes since are no longer kept, or the number may be of a history that was abandoned.
+    /// [`ChangesError`] if the changes since are no longer kept, or if an abandoned history had the same revision.
     pub fn point_at(&self, revision: Revision) -> Result<HistoryPoint, ChangesError> {
         self.log().known_point_at(revision)
     }
@@ -124,7 +125,8 @@ impl Catalogue {
     ///
     /// # Errors
     ///
-    /// [`ChangeError`] if a change does not fit the movies, with the earlier changes of the batch applied.
+    /// [`ChangeError`] of the first change that does not fit the movies, as the changes before it in the batch left
+    /// them.
     pub fn apply<'a>(&self, changes: impl IntoIterator<Item = Change<'a>>) -> Result<Revision, ChangeError> {
         let _changing = self.changing();
         let (next, events) = self.current.load().with_events(changes)?;
@@ -154,7 +156,8 @@ impl Catalogue {
         Ok(())
     }
 
-    /// Replaces all movies by those of `snapshot`, and logs each difference as a change. Returns the new revision.
+    /// Replaces all movies by those of `snapshot`. Logs each difference as a change; if the log cannot hold them all,
+    /// or if only the order differs, clears the log and skips revisions. Returns the new revision.
     pub fn replace(&self, snapshot: Snapshot) -> Revision {
         let _changing = self.changing();
         let current = self.current.load_full();
@@ -163,7 +166,7 @@ impl Catalogue {
             let point = events.last().map_or(current.point(), |event| event.point);
             self.publish(snapshot.at(point), |log, _| log.extend(events))
         } else {
-            // More changes than the log keeps.
+            // More changes than the log keeps, or only the order of the movies has changed.
             let revision = current.revision().plus((current.len() + snapshot.len()) as u64);
             let point = HistoryPoint { revision, chain: snapshot.digest() };
             self.publish(snapshot.at(point), ChangeLog::skip_to)
@@ -191,7 +194,7 @@ impl Catalogue {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes `next` the current snapshot, after the log has the changes that lead to it.
+    /// Updates the change log by `log`, then makes `next` the current snapshot.
     fn publish(&self, next: Snapshot, log: impl FnOnce(&mut ChangeLog, HistoryPoint)) -> Revision {
         let point = next.point();
         log(&mut self.log.write().unwrap_or_else(PoisonError::into_inner), point);

@@ -4,11 +4,11 @@ use std::cmp::Ordering;
 
 use crate::catalogue::encoding::frame::MovieView;
 
-/// The most fields of an [`Order`].
+/// Maximum number of fields in an [`Order`].
 pub const MAX_ORDER_FIELDS: usize = 3;
 
-/// The fields that movies are ordered by, the most important first; movies that are equal in all of them are ordered by
-/// their id. Empty means listing order.
+/// A sort order: its fields, the most important first. Movies that are equal in all fields are ordered by id. Empty
+/// means listing order.
 pub type Order = Vec<OrderBy>;
 
 /// One field of a sort order.
@@ -36,15 +36,15 @@ pub(crate) type SortKey = u64;
 
 /// The values of a movie from which sort keys are computed.
 pub(crate) struct SortValues {
-    /// See [`title_prefix`].
+    /// Prefix of the title; see [`title_prefix`].
     pub(crate) title: u64,
-    /// 0 if it is not known.
+    /// Year; 0 if it is not known.
     pub(crate) year: u32,
-    /// [`NOT_RATED`] if there is none.
+    /// Rating; [`NOT_RATED`] if the movie has none.
     pub(crate) rating: f32,
 }
 
-/// Stands for no rating: less than every rating, as none is below 0.
+/// Represents a missing rating. It is less than every rating, because ratings are not negative.
 pub(crate) const NOT_RATED: f32 = -1.0;
 
 /// Returns the first eight bytes of a title as a number. The numbers are ordered like these bytes.
@@ -74,7 +74,7 @@ impl OrderBy {
         }
     }
 
-    /// Compares movies whose sort keys are equal: by the whole titles.
+    /// Compares two movies with equal sort keys by their whole titles.
     pub(crate) fn compare_ties<'a>(
         self,
         one: impl Fn() -> &'a [u8],
@@ -97,7 +97,7 @@ impl OrderBy {
     }
 
     fn directed(self, sort_key: SortKey) -> SortKey {
-        // The highest key is for unknown values.
+        // `SortKey::MAX` is reserved for unknown values.
         if self.descending { SortKey::MAX - 1 - sort_key } else { sort_key }
     }
 }

@@ -20,12 +20,12 @@ use crate::movie::Revision;
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     point: HistoryPoint,
-    /// Oldest revision to which the listing order can be traced back by undoing changes.
+    /// Oldest revision for which undoing changes yields the listing order.
     ordered_since: Revision,
     len: usize,
-    /// The bytes of all frames.
+    /// Total size of all frames, in bytes.
     bytes: usize,
-    /// The bytes of the longest frame so far. Its movie may be gone.
+    /// Size in bytes of the longest frame ever stored. Its movie may have been removed.
     longest: usize,
     segments: CowVec<Segment>,
     index: Index,
@@ -56,7 +56,7 @@ impl Snapshot {
         self.len == 0
     }
 
-    /// Returns an upper bound of the bytes of a frame: those of the longest one so far.
+    /// Returns an upper bound of the size of a frame, in bytes.
     #[must_use]
     pub fn longest_frame(&self) -> usize {
         self.longest
@@ -176,7 +176,7 @@ impl Snapshot {
         Ok((next.compact_if_sparse()?, events))
     }
 
-    /// Applies a change that leaves a movie with this record.
+    /// Applies a change. `record` is the movie after the change; `None` if it is removed.
     fn apply(&mut self, change: Change<'_>, record: Option<Record>) -> Result<Event, ChangeError> {
         let before = self.get(change.id()).as_ref().map(Record::new);
         let mut previous = None;
@@ -191,7 +191,8 @@ impl Snapshot {
         Ok(Event { point, id, before, after, previous })
     }
 
-    /// Returns the same movies at another point. The listing order cannot be traced back further.
+    /// Returns the same movies at another point. Earlier revisions of the listing order can no longer be
+    /// reconstructed.
     #[must_use]
     pub fn at(self, point: HistoryPoint) -> Self {
         Self { point, ordered_since: point.revision, ..self }
@@ -222,7 +223,7 @@ impl Snapshot {
         gone + changed
     }
 
-    /// Returns the oldest revision to which the listing order can be traced back by undoing changes.
+    /// Returns the oldest revision for which undoing changes yields the listing order.
     #[must_use]
     pub fn ordered_since(&self) -> Revision {
         self.ordered_since
@@ -293,9 +294,10 @@ impl Snapshot {
         if self.is_sparse() { self.compacted() } else { Ok(self) }
     }
 
-    /// Returns whether deleted movies left so much space in the segments that a copy is worth its cost.
+    /// Returns whether deletions left so much unused space that copying all segments is worth its cost.
     fn is_sparse(&self) -> bool {
-        // Two adjacent segments of a copy hold more than one full segment, so a copy has at most twice the minimum.
+        // A copy has at most twice the minimum number of segments: two adjacent ones exceed the size of one full
+        // segment.
         self.segments.len() > 4 * (self.bytes / MAX_SEGMENT_BYTES) + 16
     }
 
@@ -339,8 +341,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// [`NotAdded`] of the first movie that cannot be added, in this draft or an earlier one. The builder cannot be used
-    /// any more.
+    /// [`NotAdded`] of the first movie that cannot be added, in this draft or an earlier one. The builder must not be
+    /// used afterwards.
     pub fn push(&mut self, draft: &Draft) -> Result<(), NotAdded> {
         let ready = self.block.put(draft);
         self.index(ready)
@@ -358,7 +360,7 @@ impl Builder {
         self.len == 0
     }
 
-    /// Returns the movies added.
+    /// Returns the snapshot of all movies added.
     ///
     /// # Errors
     ///

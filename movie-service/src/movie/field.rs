@@ -1,15 +1,15 @@
 //! The table of the fields of a movie.
 //!
-//! Everything that treats all fields alike reads it: validation, update masks, the encoding of records, and the keys of JSON
-//! databases. A field of [`Movie`] that is missing here, or that the wire type lacks in `servicer/convert.rs`, does not
-//! compile.
+//! Code that handles all fields alike reads this table: validation, update masks, the encoding of records, and the
+//! keys of JSON databases. It is a compile error if a field of [`Movie`] is missing here, or if `servicer/convert.rs`
+//! omits a field of the wire type.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::movie::{Movie, MovieId, Timestamp};
 
-/// The most items of a list, and the most characters of one.
+/// Maximum number of items in a list, and of characters in an item.
 const MAX_ITEMS: usize = 50;
 const MAX_ITEM_CHARS: usize = 100;
 
@@ -54,7 +54,7 @@ macro_rules! fields {
                 }
             }
 
-            /// Returns the rule that values follow.
+            /// Returns the rule for the values.
             #[must_use]
             pub const fn rule(self) -> Rule {
                 match self {
@@ -173,21 +173,21 @@ impl<'a> Values<'a> {
         Field::ALL.iter().copied().zip(&self.0)
     }
 
-    /// Returns the fields with invalid values, and what is expected of each.
+    /// Returns the fields with invalid values, each with the expected value.
     pub fn violations(&self) -> impl Iterator<Item = (Field, String)> {
         let invalid = self.iter().filter(|(field, value)| !field.rule().allows(value));
         invalid.map(|(field, _)| (field, format!("expected {}", field.rule())))
     }
 }
 
-/// The type of a field, and what its values have to be.
+/// The type of a field and the constraints on its values.
 #[derive(Clone, Copy, Debug)]
 pub enum Rule {
     /// A text, bounded in characters.
     Text {
-        /// The least characters: 0 or 1.
+        /// Minimum number of characters: 0 or 1.
         min_chars: usize,
-        /// The most characters.
+        /// Maximum number of characters.
         max_chars: usize,
     },
     /// An optional rating from 0 to 10.
@@ -196,14 +196,14 @@ pub enum Rule {
     Id,
     /// A whole number within bounds, or 0 if it is not known.
     Number {
-        /// The lowest.
+        /// The lowest value.
         min: i64,
-        /// The highest.
+        /// The highest value.
         max: i64,
     },
     /// A list of distinct texts.
     List,
-    /// A time, which the store sets.
+    /// A time that the store sets.
     OutputOnly,
 }
 
@@ -245,7 +245,7 @@ impl Rule {
     }
 }
 
-/// What values have to be.
+/// Describes the expected values.
 impl fmt::Display for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -295,7 +295,7 @@ impl Value<'_> {
 trait FieldType {
     fn to_value(&self) -> Value<'_>;
 
-    /// Takes a value of the same type. Others do not occur, because a field has the rule of its type.
+    /// Sets a value of the same type and ignores others, which do not occur: the rule of a field matches its type.
     fn set(&mut self, value: Value<'_>);
 }
 

@@ -7,26 +7,26 @@ use std::ops::Deref;
 use crate::movie::Violation;
 use crate::movie::field::is_longer;
 
-/// The most characters of an id.
+/// Maximum number of characters of an id.
 pub const MAX_ID_CHARS: usize = 128;
 
 /// The id of a movie: 1 to [`MAX_ID_CHARS`] characters, none of them a control character.
 ///
-/// Writes take no other. Lookups take plain text, because text that is not an id is the id of no movie.
+/// Writes require a `MovieId`. Lookups take any text, because no movie has an invalid id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct MovieId(Box<str>);
 
 impl MovieId {
-    /// What an id has to be.
+    /// Describes a valid id, for messages.
     pub const RULE: &str = "1 to 128 characters, none of them a control character";
 
-    /// Returns the violation of a field that is not an id.
+    /// Returns the violation of a field that is not a valid id.
     #[must_use]
     pub fn violation(field: &str) -> Violation {
         Violation::new(field, format!("expected {}", Self::RULE))
     }
 
-    /// Returns whether a text is an id.
+    /// Returns whether a text is a valid id.
     #[must_use]
     pub fn is_valid(text: &str) -> bool {
         let has_control = if text.is_ascii() {
@@ -54,7 +54,7 @@ impl TryFrom<String> for MovieId {
     }
 }
 
-/// So that maps with ids as keys are searched by text that may be no id.
+/// Lets maps with ids as keys be searched by any text, valid as an id or not.
 impl Borrow<str> for MovieId {
     fn borrow(&self) -> &str {
         &self.0

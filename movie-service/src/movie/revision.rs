@@ -3,9 +3,10 @@
 use std::fmt;
 use std::num::TryFromIntError;
 
-/// How many changes led to a state of the catalogue. Each change adds one.
+/// The version number of a state of the catalogue. Each change increments it by one.
 ///
-/// The same number can stand for different states in different histories, as after a restore.
+/// A JSON database begins at the modification time of its file. The same number can stand for different states in
+/// different histories, for example after a restore.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Revision(u64);
 
@@ -22,7 +23,8 @@ impl Revision {
         self.0
     }
 
-    /// Returns the number as SQL and protobuf have it. Numbers beyond [`i64::MAX`] do not occur.
+    /// Returns the number as a signed integer, the type of SQL and protobuf. Numbers beyond [`i64::MAX`] do not
+    /// occur.
     #[must_use]
     pub fn to_i64(self) -> i64 {
         i64::try_from(self.0).unwrap_or(i64::MAX)
@@ -40,7 +42,7 @@ impl Revision {
         Self(self.0.saturating_sub(changes))
     }
 
-    /// Returns the number of changes since an earlier revision; `None` if that is later.
+    /// Returns the number of changes since `earlier`; `None` if `earlier` is later than this revision.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Option<u64> {
         self.0.checked_sub(earlier.0)

@@ -11,7 +11,7 @@ use crate::servicer::response_size::{MAX_MOVIE_BYTES, movie_bytes};
 /// Maximum number of ids in a batch.
 const MAX_BATCH_IDS: usize = 1_000;
 
-/// Returns the movies with these ids, in the order of the ids, all of one revision.
+/// Returns the movies with these ids, in the order of the ids, all at one revision.
 ///
 /// # Errors
 ///

@@ -29,7 +29,7 @@ pub struct CatalogServicer {
     catalogue: Arc<Catalogue>,
     store: Store,
     pages: Pages,
-    /// Dropped when the service stops.
+    /// The sender is dropped when the service stops.
     stopping: watch::Receiver<bool>,
     /// Maximum number of changes that a watcher may lag behind.
     max_watch_lag: usize,

@@ -1,4 +1,4 @@
-//! Waiting for a revision that another node has already.
+//! Waits for a revision that another node already has.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use tokio::time::timeout;
 
 use crate::movie::Revision;
 
-/// How long to wait for a revision: nodes over the same store follow its commits within a second.
+/// Maximum time to wait for a revision. Nodes over the same store follow its commits within a second.
 const CATCH_UP_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Waits until the catalogue is at `revision` or later, and returns whether it is.

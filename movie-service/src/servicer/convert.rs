@@ -136,7 +136,7 @@ fn order(text: &str) -> Result<Order, String> {
     Ok(order)
 }
 
-/// Returns the fields that an update is to change.
+/// Returns the fields that an update changes: those of the mask or, without a mask, those that are set.
 pub(crate) fn fields(movie: &Movie, mask: Option<&FieldMask>) -> Result<Vec<Field>, Vec<Violation>> {
     let Some(mask) = mask else {
         return Ok(updatable().filter(|field| field.value(movie).is_set()).collect());

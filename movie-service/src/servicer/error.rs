@@ -5,7 +5,7 @@ use crate::servicer::response_size::fitting;
 use crate::store::WriteError;
 use crate::text::Quoted;
 
-/// Why a call fails. The display text is the message for callers.
+/// Error of a call. The display text is the message for callers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CallError {
     /// No movies have these ids.
@@ -14,7 +14,7 @@ pub enum CallError {
     /// The movies of a batch do not fit into a response.
     #[error("the movies take {bytes} bytes, expected at most {max_bytes}; request fewer at a time")]
     TooLarge {
-        /// Their size, in bytes.
+        /// Total size of the movies, in bytes.
         bytes: usize,
         /// Maximum size of the movies in a response, in bytes.
         max_bytes: usize,
@@ -36,7 +36,7 @@ pub enum CallError {
     Compacted {
         /// The revision from which the watcher wants to resume.
         from: Revision,
-        /// The oldest revision from which it can.
+        /// The oldest revision that a watch can resume from.
         oldest: Revision,
     },
     /// The watcher's resume point is not part of the current history.
@@ -87,7 +87,7 @@ impl From<Vec<Violation>> for CallError {
 const MAX_LISTED_ID_BYTES: usize = 1_500;
 const ID_OVERHEAD_BYTES: usize = 40;
 
-/// Returns the first of the ids, at least one, as many as an error can list.
+/// Returns the first ids that an error can list, at least one.
 pub(super) fn listed_ids(ids: &[String]) -> &[String] {
     fitting(ids, MAX_LISTED_ID_BYTES, |id| id.len() + ID_OVERHEAD_BYTES)
 }

@@ -1,4 +1,4 @@
-//! `ListMovies`: pages of a list, all of one revision.
+//! `ListMovies`: pages of a list, all at one revision.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ impl Pages {
         Self { catalogue, pool: BlockingPool::new() }
     }
 
-    /// Returns the page that a request asks for.
+    /// Returns the requested page.
     ///
     /// # Errors
     ///
@@ -53,7 +53,7 @@ impl Pages {
     }
 }
 
-/// Returns the catalogue at `point`, by default now, and that point.
+/// Returns the catalogue at `point`, and `point`; the current catalogue if `point` is `None`.
 fn past(
     catalogue: &Catalogue,
     point: Option<HistoryPoint>,

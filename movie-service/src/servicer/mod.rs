@@ -2,10 +2,10 @@
 //!
 //! * [`course`] — the course's contract, `Movie`; [`catalog`] — `movie.catalog.v1.MovieCatalog`; [`health`] —
 //!   `grpc.health.v1`; [`reflection`] — `grpc.reflection`;
-//! * `batch`, [`import`], `list` and `watch` — the work behind the RPCs of `MovieCatalog`; `page_token` and
-//!   `resume_token` — their tokens; `catch_up` — waiting for a revision; `response_size` — how much fits into a response;
+//! * `batch`, [`import`], `list` and `watch` — the logic of RPCs of `MovieCatalog`; `page_token` and `resume_token` —
+//!   their tokens; `catch_up` — waits for a revision; `response_size` — limits the movies in a response;
 //! * [`convert`] — conversion between wire types and the domain;
-//! * [`CallError`] — why a call fails, in terms of the domain; [`status`] — errors to gRPC statuses.
+//! * [`CallError`] — errors of calls, in terms of the domain; [`status`] — converts errors to gRPC statuses.
 
 mod batch;
 pub mod catalog;

@@ -38,7 +38,7 @@ pub type Reflection = BoxCloneSyncService<Request<Body>, Response<Body>, Infalli
 ///
 /// # Errors
 ///
-/// If a descriptor set of the program is invalid; a test shows that none is.
+/// If a built-in descriptor set is invalid; a test checks all of them.
 pub fn service(health: bool) -> Result<Reflection, DescriptorError> {
     let mut pool = DescriptorPool::decode(movie_proto::FILE_DESCRIPTOR_SET)?;
     pool.decode_file_descriptor_set(v1::FILE_DESCRIPTOR_SET)?;
@@ -56,7 +56,7 @@ pub fn service(health: bool) -> Result<Reflection, DescriptorError> {
     Ok(Reflection::new(server.map_request(as_v1)))
 }
 
-/// Looks descriptors up in a pool. A request for an unknown name gets an error response, and the stream continues.
+/// Looks up descriptors in a pool. An unknown name yields an error response; the stream continues.
 struct ReflectionServicer(Arc<Descriptors>);
 
 /// Descriptors, and the file that declares each symbol.
@@ -138,7 +138,7 @@ impl Descriptors {
                 (file, format!("extension {number} of `{name}`"))
             }
         };
-        // Only the file itself: tools request its imports if they lack them.
+        // Returns only the file itself: tools request the imports that they lack.
         let file = file.ok_or_else(|| not_found(&subject))?.encode_to_vec();
         Ok(MessageResponse::FileDescriptorResponse(FileDescriptorResponse {
             file_descriptor_proto: vec![file],

@@ -1,4 +1,4 @@
-//! How many movies or ids fit into a response.
+//! Limits on the movies and ids in a response.
 
 use crate::catalogue::Record;
 

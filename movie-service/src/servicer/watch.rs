@@ -54,7 +54,7 @@ struct Watcher {
     sent: HistoryPoint,
 }
 
-/// Why a watch ends.
+/// Reason for the end of a watch.
 enum End {
     /// The receiver has been dropped.
     ReceiverDropped,
@@ -76,7 +76,7 @@ impl Watcher {
         let messages = self.messages.clone();
         tokio::select! {
             end = self.send_changes(start) => end,
-            // Dropped when the service stops.
+            // Completes when the sender is dropped, which happens when the service stops.
             () = async { while stopping.changed().await.is_ok() {} } => Err(CallError::Stopping.into()),
             () = messages.closed() => Err(End::ReceiverDropped),
         }
@@ -115,7 +115,7 @@ impl Watcher {
             let events = self.catalogue.changes(self.sent, max_changes);
             let events = events.map_err(|error| watch_error(error, self.sent.revision))?;
             if events.is_empty() {
-                // This does not fail, because the catalogue holds the sender.
+                // Cannot fail: the catalogue holds the sender.
                 let _ = self.newest.changed().await;
             }
             for event in events {

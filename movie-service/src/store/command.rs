@@ -41,8 +41,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Validates the command by itself, without the stored movies. Movies that an import cannot take are rejected one by
-    /// one.
+    /// Validates the command alone, without the stored movies. An import rejects invalid movies one by one.
     ///
     /// # Errors
     ///
@@ -112,7 +111,7 @@ pub enum ValidCommand {
     Import(Vec<ValidMovie>),
 }
 
-/// The idempotency key of a command.
+/// The idempotency key of a command, with a fingerprint of its request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
     /// The key (AIP-155).
@@ -155,7 +154,7 @@ fn create(movie: Movie, request_id: String) -> Result<ValidCommand, Vec<Violatio
     Ok(ValidCommand::Create { movie: movie?, request })
 }
 
-/// Returns the valid movies, and the others with their violations.
+/// Splits movies into valid ones, and rejections of the others.
 fn import(movies: Vec<Movie>) -> (Vec<ValidMovie>, Vec<Rejection>) {
     let (mut valid, mut rejected) = (Vec::with_capacity(movies.len()), Vec::new());
     for (index, movie) in movies.into_iter().enumerate() {
@@ -186,7 +185,7 @@ pub struct Imported {
     pub created: u64,
     /// Number of movies that replaced different ones.
     pub updated: u64,
-    /// Number of movies that were identical already.
+    /// Number of movies that were left unchanged, because they were identical.
     pub unchanged: u64,
     /// Movies that were rejected.
     pub rejected: Vec<Rejection>,
@@ -203,7 +202,7 @@ pub struct Rejection {
     pub reason: String,
 }
 
-/// Why a command failed.
+/// Error of a command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
     /// The command is invalid.
@@ -240,7 +239,7 @@ pub enum WriteError {
         "the store accepts no writes at the moment, nothing was changed: {0}; reads continue, try again in a second"
     )]
     Unavailable(String),
-    /// The outcome is unknown: the connection was lost during COMMIT.
+    /// The outcome is unknown: COMMIT failed or timed out, or the store task ended before it returned an outcome.
     #[error(
         "the connection to the store was lost during the commit, the outcome of the write is unknown; read the movie \
          before you try again"

@@ -25,7 +25,7 @@ pub(super) struct Polled {
 ///
 /// A dropped future or an error can leave a transaction open; roll it back or disconnect afterwards.
 pub(super) trait Engine {
-    /// How often to poll for commits of other nodes.
+    /// Time between two polls for commits of other nodes.
     const POLL_INTERVAL: Duration;
 
     /// Returns a second connection for polling, so that long transactions do not delay it; `None` if the database has

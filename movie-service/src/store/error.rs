@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::movie::Revision;
 use crate::store::command::WriteError;
 
-/// Why a store cannot be used.
+/// An error of a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another service has locked the file.

@@ -43,9 +43,9 @@ impl<E: Engine> Follower<E> {
                 Ok(AccessMode::ReadOnly) => {
                     let now = Instant::now();
                     if now >= next_search {
-                        // An error says nothing new: the status is read-only already.
+                        // An error needs no report: the status is already read-only.
                         let _ = timeout(HOST_SEARCH_TIMEOUT, self.engine.lock().await.find_writable()).await;
-                        // The follower stands still during a search, so wait at least four times as long as the
+                        // The follower does not poll during a search, so wait at least four times as long as the
                         // search took.
                         next_search = Instant::now() + HOST_SEARCH_INTERVAL.max(now.elapsed() * 4);
                     }

@@ -124,8 +124,8 @@ impl Store {
         self.status.clone()
     }
 
-    /// Closes the store and waits up to 5 seconds for that. SQLite then has moved its log into the database file. All
-    /// other clones must be dropped before.
+    /// Closes the store, and waits for that up to 5 seconds. SQLite moves its write-ahead log into the database file.
+    /// All other clones must be dropped before.
     pub async fn close(self) {
         let Self { queue, mut running, .. } = self;
         drop(queue);
@@ -137,7 +137,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if nothing is written or, with [`WriteError::OutcomeUnknown`], if that is not known.
+    /// [`WriteError`] if nothing was written; with [`WriteError::OutcomeUnknown`], the changes may have been written.
     pub async fn write(&self, command: Command) -> Result<Outcome, WriteError> {
         let queue = self.queue.as_ref().ok_or(WriteError::ReadOnly)?;
         let (command, rejected) = command.validate().map_err(WriteError::Invalid)?;

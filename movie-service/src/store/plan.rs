@@ -15,7 +15,7 @@ pub struct StoredRequest {
     pub record: Record,
 }
 
-/// A request to store, so that a repetition is recognised.
+/// An idempotency record to store, so that a repeated request is recognised.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRequest {
     /// The id of the request.
@@ -31,7 +31,7 @@ pub struct NewRequest {
 pub struct Plan<'a> {
     snapshot: &'a Snapshot,
     now: Timestamp,
-    /// The movies that were changed so far.
+    /// The movies that the plan has changed; `None` for a removed one.
     changed: HashMap<MovieId, Option<Record>>,
     requests: HashMap<String, StoredRequest>,
     /// The changes so far, in order.
@@ -53,11 +53,11 @@ impl<'a> Plan<'a> {
         (self.changes, self.new_requests)
     }
 
-    /// Adds a command. Returns its outcome, which holds once the plan is committed.
+    /// Adds a command. Returns its outcome, which becomes valid when the plan is committed.
     ///
     /// # Errors
     ///
-    /// [`WriteError`] if it cannot be done; the plan stays as it was.
+    /// [`WriteError`] if the command cannot be executed; the plan is not changed.
     pub fn add(&mut self, command: &ValidCommand) -> Result<Outcome, WriteError> {
         match command {
             ValidCommand::Create { movie, request } => self.create(movie, request.as_ref()),

@@ -71,7 +71,7 @@ impl Replica {
             // Another task has reloaded meanwhile.
             return Ok(());
         }
-        // Until the reload is done, the catalogue differs from the store.
+        // The status is unavailable until the reload is done, because the catalogue differs from the store.
         self.status.report_reload();
         let loaded = engine.load(self.max_kept_changes).await?;
         let now = loaded.snapshot.point();

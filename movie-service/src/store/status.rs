@@ -58,9 +58,9 @@ impl Drop for PanicReport {
 /// Latest reports of the tasks.
 #[derive(Clone, Debug)]
 struct Reports {
-    /// Of the follower.
+    /// Outcome of the follower's last poll.
     poll: PollOutcome,
-    /// Of the writer.
+    /// Outcome of the writer's last write.
     write: Result<(), String>,
 }
 
@@ -146,7 +146,7 @@ impl StatusSender {
 impl Reports {
     fn status(&self) -> StoreStatus {
         match (&self.poll, &self.write) {
-            // On a read-only host, failed writes say nothing new.
+            // On a read-only host, writes are expected to fail.
             (Ok(AccessMode::ReadOnly), _) => StoreStatus::ReadOnly,
             (Ok(AccessMode::ReadWrite), Ok(())) => StoreStatus::Available,
             (Err(why), _) | (Ok(AccessMode::ReadWrite), Err(why)) => StoreStatus::Unavailable(why.clone()),

@@ -33,7 +33,8 @@ const COMPACT_INTERVAL: Duration = Duration::from_secs(5);
 const MAX_COMPACTED_CHANGES: u64 = 5_000;
 const COMPACT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Limits of one batch: commands, import messages among them, and movies. An import message has up to 4 MiB.
+/// Limits of one batch: commands, import messages among them, and movies. A batch at a limit takes no further
+/// command, so its last import can exceed the limit on movies. An import message has up to 4 MiB.
 const MAX_BATCH_COMMANDS: usize = 1_024;
 const MAX_BATCH_IMPORTS: usize = 16;
 const MAX_BATCH_MOVIES: usize = 20_000;
@@ -54,11 +55,12 @@ pub(super) struct Writer<E> {
     pub(super) engine: Rc<Mutex<E>>,
 }
 
-/// Why a batch was not committed.
+/// Error of committing a batch.
 enum CommitError {
     /// The transaction was rolled back. Nothing was changed.
     RolledBack(StoreError),
-    /// The outcome is unknown: the connection was lost during COMMIT.
+    /// The outcome is unknown: COMMIT failed or timed out, or the committed changes could not be applied to the
+    /// catalogue.
     OutcomeUnknown(StoreError),
 }
 
@@ -198,7 +200,7 @@ impl<E: Engine> Writer<E> {
         }
         let snapshot = catalogue.snapshot();
         if snapshot.point() != head {
-            // The store has another history, or changes that are no longer kept.
+            // The store has another history, or no longer keeps the missing changes.
             engine.rollback().await?;
             self.replica.catch_up(&mut *engine).await?;
             return Err(StoreError::Conflict.into());
@@ -294,7 +296,7 @@ fn abandoned(is_committing: &Cell<bool>, error: StoreError) -> CommitError {
     if is_committing.get() { CommitError::OutcomeUnknown(error) } else { CommitError::RolledBack(error) }
 }
 
-/// Takes queued commands, as many as fit into one batch with the first.
+/// Returns a batch: `first`, and queued commands until a limit is reached.
 fn take_batch(first: QueuedWrite, queue: &mut mpsc::Receiver<QueuedWrite>) -> Vec<QueuedWrite> {
     let is_import = |write: &QueuedWrite| usize::from(matches!(write.command, ValidCommand::Import(_)));
     let (mut movies, mut imports) = (first.command.max_movies(), is_import(&first));

@@ -32,12 +32,12 @@ struct Connection {
     peer: Option<SocketAddr>,
 }
 
-/// Where all connections report to.
+/// The destinations of all observations, shared by all connections.
 #[derive(Debug)]
 struct Sinks {
     metrics: Metrics,
     tracer: Option<Tracer>,
-    /// One for each code.
+    /// One throttle for each code.
     throttles: [Throttle; CODES],
 }
 

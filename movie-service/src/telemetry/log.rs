@@ -102,8 +102,8 @@ impl Throttle {
         Self { max_lines, second: Mutex::default() }
     }
 
-    /// Asks to write a line now. Returns the number of lines suppressed before it, or `None` if this line is suppressed,
-    /// too.
+    /// Requests to write a line now. Returns the number of lines suppressed before it; `None` if this line is
+    /// suppressed, too.
     pub fn admit(&self, now: Instant) -> Option<u64> {
         let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
         if second.is_over(now) {
@@ -118,7 +118,7 @@ impl Throttle {
         Some(std::mem::take(&mut second.suppressed))
     }
 
-    /// Takes the number of lines suppressed in a second that has ended, for when no further line follows.
+    /// Takes the number of lines suppressed in a second that has ended. Needed if no further line follows.
     pub fn take_suppressed(&self, now: Instant) -> u64 {
         let mut second = self.second.lock().unwrap_or_else(PoisonError::into_inner);
         if second.is_over(now) { std::mem::take(&mut second.suppressed) } else { 0 }

@@ -34,7 +34,7 @@ const REVISION: &str = "movie_service_catalogue_revision";
 const RELOADS: &str = "movie_service_reloads_total";
 const BUILD: &str = "movie_service_build_info";
 
-/// Why a connection or a call was shed. The limits are those of `docs/operations/limits.md`.
+/// Reason for shedding a connection or a call. The limits are described in `docs/operations/limits.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShedReason {
     /// The limit `connections` was reached.
@@ -51,27 +51,27 @@ pub enum ShedReason {
     CallsPerAddress,
 }
 
-/// How a connection ended that was being drained.
+/// Outcome of draining a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drain {
-    /// Its calls ended.
+    /// All calls ended.
     Finished,
-    /// It was closed by force: its time was over, or its peer did not read.
+    /// The connection was force-closed: the grace period ended, or the peer did not read.
     Forced,
 }
 
-/// What is reloaded when its file changes.
+/// A group of files that is reloaded when it changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reload {
-    /// The movies.
+    /// The JSON database.
     Database,
-    /// The certificate, its key and the authorities.
+    /// The certificate, its key and the certificate authorities.
     Tls,
-    /// The tokens.
+    /// The tokens file.
     Tokens,
 }
 
-/// The metrics, or nothing if they are off. Clones share them.
+/// The metrics. Records nothing if metrics are off. Clones share the metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(Option<Arc<Registered>>);
 
@@ -155,7 +155,8 @@ impl Metrics {
         self.0.as_ref().map(|registered| registered.store.clone()).unwrap_or_default()
     }
 
-    /// Sorts recorded durations into their buckets. Until then each takes 8 bytes, whether or not the page is read.
+    /// Sorts recorded durations into their buckets. Until then, each takes 8 bytes, even if metrics are never
+    /// scraped.
     pub fn upkeep(&self) {
         self.count(|to| to.page.run_upkeep());
     }
@@ -220,7 +221,7 @@ impl Metrics {
         });
     }
 
-    /// Counts a reload; `taken` tells whether the new version is in use.
+    /// Counts a reload; `taken` is true if the new version is in use.
     pub fn reloaded(&self, reload: Reload, taken: bool) {
         self.count(|to| to.reloads[reload as usize][usize::from(!taken)].increment(1));
     }

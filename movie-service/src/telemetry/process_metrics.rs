@@ -1,4 +1,4 @@
-//! Metrics of the process, with the names of Prometheus's client libraries. On Linux only.
+//! Metrics of the process, under the names of Prometheus's client libraries. Available on Linux only.
 
 use metrics::{Counter, Gauge, Unit};
 use metrics::{counter, describe_counter, describe_gauge, gauge};
@@ -9,7 +9,7 @@ const OPEN_FILES: &str = "process_open_fds";
 const MAX_FILES: &str = "process_max_fds";
 const START: &str = "process_start_time_seconds";
 
-/// The metrics that the operating system has of the process.
+/// The metrics of the process.
 #[derive(Debug)]
 pub(super) struct ProcessMetrics {
     cpu: Counter,

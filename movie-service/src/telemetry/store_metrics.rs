@@ -16,16 +16,16 @@ const RELOADS: &str = "movie_service_store_reloads_total";
 /// Bucket bounds of [`COMMIT_CHANGES`].
 pub(super) const COMMIT_CHANGES_BUCKETS: [f64; 8] = [1.0, 4.0, 16.0, 64.0, 256.0, 1_024.0, 4_096.0, 20_000.0];
 
-/// Why all movies were reloaded from a store.
+/// Reason for reloading all movies from a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StoreReload {
     /// The store has another history.
     HistoryChanged,
-    /// The store has compacted the missing changes away.
+    /// The store no longer keeps the missing changes.
     Compacted,
 }
 
-/// The metrics of a store, or nothing if metrics are off. Clones share them.
+/// The metrics of a store. Records nothing if metrics are off. Clones share the metrics.
 #[derive(Clone, Debug, Default)]
 pub struct StoreMetrics(Option<Registered>);
 

@@ -52,7 +52,7 @@ pub enum TraceError {
     /// Another variable is invalid.
     #[error("cannot send traces; see the variables OTEL_EXPORTER_OTLP_*")]
     Exporter(#[source] ExporterBuildError),
-    /// The operating system refused a thread.
+    /// The thread could not be started.
     #[error("cannot start the thread that sends traces")]
     Thread(#[source] io::Error),
 }
@@ -61,7 +61,7 @@ pub enum TraceError {
 #[derive(Debug)]
 pub struct Traces {
     provider: SdkTracerProvider,
-    /// When dropped, ends the thread that has the connection to the collector.
+    /// Dropping it ends the thread that holds the connection to the collector.
     _stop: oneshot::Sender<()>,
 }
 
@@ -79,8 +79,8 @@ impl Traces {
     fn start() -> Result<Self, TraceError> {
         let (stop, stopped) = oneshot::channel::<()>();
         let (ready, built) = mpsc::channel();
-        // The connection needs a runtime of its own: those of the workers serve calls, and that of `main` blocks in
-        // `flush`.
+        // The connection needs its own runtime: the runtimes of the workers serve calls, and the runtime of `main` is
+        // blocked in `flush`.
         thread::Builder::new()
             .name("traces".into())
             .spawn(move || {
@@ -205,7 +205,7 @@ impl Tracer {
         headers: &HeaderMap,
         peer: Option<SocketAddr>,
     ) -> Option<CallSpan> {
-        // Not the context of this thread, which many calls share.
+        // Not the context of this thread, because many calls share the thread.
         let parent = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
         let mut attributes = vec![KeyValue::new("rpc.system", "grpc")];
         if let Some((service, method)) = method.rsplit_once('/') {

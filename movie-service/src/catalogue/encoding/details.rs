@@ -1,6 +1,6 @@
-//! The movie fields that are not in its frame: fields 5 and up of `movie.catalog.v1.Movie`, encoded.
+//! The fields of a movie that are not in its frame: fields 5 and up of `movie.catalog.v1.Movie`, encoded.
 //!
-//! The bytes are what any protobuf library writes. Which fields there are, and of which types, is in
+//! The bytes are the standard protobuf encoding. The table of the fields and their types is in
 //! [`movie::field`](crate::movie::field).
 
 use std::borrow::Cow;
@@ -22,12 +22,12 @@ const NANOS: u32 = 2;
 /// A rating of exactly 0, which a `MovieData` frame cannot distinguish from no rating.
 const RATED_ZERO: [u8; 5] = [RATING, 0, 0, 0, 0];
 
-/// Encoded details, as they are in a record after the message of the frame.
+/// Encoded details. In a record, they follow the message of the frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Details<'a>(&'a [u8]);
 
 impl<'a> Details<'a> {
-    /// Takes the bytes for details, which they are in a record or a segment.
+    /// Wraps encoded details of a record or a segment.
     pub(crate) fn from_encoded(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
@@ -65,7 +65,7 @@ impl<'a> Details<'a> {
         self.messages(field).filter_map(|text| str::from_utf8(text).ok())
     }
 
-    /// Returns whether there is a rating of 0.
+    /// Returns whether the details contain a rating of 0.
     pub(crate) fn have_zero_rating(self) -> bool {
         self.0.starts_with(&RATED_ZERO)
     }
@@ -91,7 +91,7 @@ impl<'a> Details<'a> {
         })
     }
 
-    /// Returns the numbers and values of the fields, as far as they are well formed.
+    /// Returns the numbers and values of the fields, up to the first malformed one.
     fn fields(self) -> impl Iterator<Item = (u32, WireValue<'a>)> {
         let mut rest = self.0;
         iter::from_fn(move || {
@@ -117,12 +117,12 @@ enum WireValue<'a> {
     Bytes(&'a [u8]),
 }
 
-/// Memory for the details of one movie after the other.
+/// Reusable buffer for the encoded details of one movie.
 #[derive(Debug, Default)]
 pub struct DetailsBuffer(Vec<u8>);
 
 impl DetailsBuffer {
-    /// Encodes the details of a movie, in place of those before.
+    /// Encodes the details of a movie, replacing the previous ones.
     pub fn encode(&mut self, movie: &Values<'_>) -> Details<'_> {
         let Self(bytes) = self;
         bytes.clear();
@@ -136,7 +136,7 @@ impl DetailsBuffer {
     }
 }
 
-/// Appends a field to a message as any protobuf library writes it: nothing if it is not set.
+/// Appends a field to a message in the standard protobuf encoding: nothing if it is not set.
 pub(super) fn put(field: Field, value: &Value<'_>, out: &mut Vec<u8>) {
     let number = field.number();
     match value {

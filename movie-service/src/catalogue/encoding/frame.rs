@@ -6,8 +6,8 @@
 //! └────────────┴──────────────────────┴────────────────────────────────────────────────┘
 //! ```
 //!
-//! The prefix is that of the gRPC over HTTP/2 protocol ("Length-Prefixed-Message"), uncompressed. The message is what any
-//! protobuf library writes: the fields in the order of their numbers, without those that have default values.
+//! The prefix is an uncompressed Length-Prefixed-Message of the gRPC over HTTP/2 protocol. The message is the
+//! standard protobuf encoding: fields in the order of their numbers, without fields that have default values.
 
 use std::iter;
 
@@ -22,10 +22,10 @@ pub const PREFIX_BYTES: usize = 5;
 /// The frame of a `MovieData` without any field set.
 pub const EMPTY: &[u8] = &[0; PREFIX_BYTES];
 
-/// Maximum size of a message: what gRPC clients accept by default.
+/// Maximum size of a message: the default limit of gRPC clients.
 pub const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 
-// A tag is the number of a field and its wire type: 2 is a length and that many bytes, 5 is four bytes.
+// A tag is the number of a field and its wire type: 2 for length-delimited, 5 for four bytes.
 const TITLE: u8 = 1 << 3 | 2;
 pub(crate) const RATING: u8 = 2 << 3 | 5;
 const DIRECTOR: u8 = 3 << 3 | 2;
@@ -36,13 +36,13 @@ const ID: u8 = 4 << 3 | 2;
 pub struct MovieView<'a> {
     /// The title.
     pub title: &'a str,
-    /// The rating from 0 to 10; 0 also means that there is none.
+    /// The rating from 0 to 10; 0 also if the movie has no rating; the method `rating` distinguishes the two.
     pub rating: f32,
     /// The director; empty if not known.
     pub director: &'a str,
     /// The id; unique in a catalogue and not empty.
     pub id: &'a str,
-    /// The fields that are not in the frame. A view that is read from a frame has none.
+    /// The fields that are not in the frame. Empty after [`Self::decode`].
     pub details: Details<'a>,
 }
 
@@ -89,12 +89,12 @@ impl<'a> MovieView<'a> {
         fields.rest
     }
 
-    /// Checks what the catalogue relies on. Requests and files have passed the rules of
-    /// [`movie`](crate::movie) before, which are stricter.
+    /// Checks the invariants of the catalogue. The rules of [`movie`](crate::movie) are stricter; requests and files
+    /// are validated by them before.
     ///
     /// # Errors
     ///
-    /// [`InvalidMovie`] if no catalogue may hold the movie.
+    /// [`InvalidMovie`] if an invariant is violated.
     pub(crate) fn check(&self) -> Result<(), InvalidMovie> {
         match self.max_message_len() {
             _ if self.id.is_empty() => Err(InvalidMovie::NoId),
@@ -104,19 +104,19 @@ impl<'a> MovieView<'a> {
         }
     }
 
-    /// Returns an upper bound of the bytes of the frame.
+    /// Returns an upper bound of the size of the frame, in bytes.
     pub(crate) fn max_frame_len(&self) -> usize {
         PREFIX_BYTES + self.max_message_len() - self.details.bytes().len()
     }
 
-    /// Returns an upper bound of the bytes of the message with the details.
+    /// Returns an upper bound of the size of the message with the details, in bytes.
     pub(crate) fn max_message_len(&self) -> usize {
         // Each text has a tag and a length of at most five bytes; the rating takes five in all.
         self.title.len() + self.director.len() + self.id.len() + 3 * 6 + 5 + self.details.bytes().len()
     }
 }
 
-/// Why no catalogue may hold a movie.
+/// Error of a movie that a catalogue cannot hold.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InvalidMovie {
     /// The id is empty.
@@ -125,14 +125,14 @@ pub enum InvalidMovie {
     /// The title is empty.
     #[error("`title` is missing or empty, expected the name of the movie")]
     NoTitle,
-    /// The movie does not fit a message.
+    /// The movie exceeds [`MAX_MESSAGE_BYTES`].
     #[error(
         "the movie takes up to {0} bytes, expected at most {MAX_MESSAGE_BYTES} (what gRPC clients accept)"
     )]
     TooLarge(usize),
 }
 
-/// Writes the length of a message, which ends with `out`, into its prefix, which begins at `start`.
+/// Writes the length of the message at the end of `out` into its prefix, which begins at `start`.
 pub fn write_length(out: &mut [u8], start: usize) {
     let length = u32::try_from(out.len() - start - PREFIX_BYTES).unwrap_or(u32::MAX);
     out[start + 1..start + PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
@@ -153,7 +153,7 @@ pub fn movies(frames: &[u8]) -> impl Iterator<Item = MovieView<'_>> {
     each(frames).map(|(_, frame)| MovieView::decode(frame))
 }
 
-/// Returns the first of some frames.
+/// Returns the first frame of a sequence of frames.
 pub(crate) fn first(frames: &[u8]) -> &[u8] {
     let length = match frames {
         [_, a, b, c, d, ..] => PREFIX_BYTES + u32::from_be_bytes([*a, *b, *c, *d]) as usize,
@@ -178,8 +178,8 @@ fn fields(frame: &[u8]) -> Fields<'_> {
     Fields { rest: frame.get(PREFIX_BYTES..).unwrap_or_default(), last: 0 }
 }
 
-/// Iterator over the tags and values of the fields that a frame has. Ends at the first other field, or at one that is out
-/// of order; the fields in details are parsed by [`Details`].
+/// Iterator over the tags and values of the fields of a frame. Ends at the first field that a frame does not have or
+/// that is out of order; [`Details`] parses the fields after it.
 struct Fields<'a> {
     rest: &'a [u8],
     /// The tag of the previous field.

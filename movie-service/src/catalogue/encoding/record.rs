@@ -1,8 +1,8 @@
-//! A complete movie as an encoded `movie.catalog.v1.Movie`: how stores keep it and how `movie.catalog.v1` sends it.
+//! Record: a complete movie in the encoding that stores write and `movie.catalog.v1` sends.
 //!
-//! A record is an encoded `movie.catalog.v1.Movie` without its etag: the message of the movie's frame, which has fields
-//! 1 to 4, and then its details, which have the others. Protobuf's encoding allows the concatenation without decoding
-//! either part: if a field occurs twice, the last one counts.
+//! A record is an encoded `movie.catalog.v1.Movie` without its etag: the message of the movie's frame (fields 1 to
+//! 4), then its details (the other fields). The protobuf encoding allows this concatenation: if a field occurs twice,
+//! the last one counts.
 
 use bytes::Bytes;
 use prost::encoding::encode_varint;
@@ -117,7 +117,7 @@ impl<'a> MovieView<'a> {
     }
 }
 
-/// Appends the gRPC frame of a `movie.catalog.v1.Movie` with its etag, from its course frame and its details.
+/// Appends the gRPC frame of a `movie.catalog.v1.Movie` with its etag. `frame` is the frame of its `MovieData`.
 pub(crate) fn put_full_frame(frame: &[u8], details: Details<'_>, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(frame);
@@ -129,7 +129,8 @@ pub(crate) fn put_full_frame(frame: &[u8], details: Details<'_>, out: &mut Vec<u
     frame::write_length(out, start);
 }
 
-/// Returns a hash of a movie as requests are compared by: of its message, with all fields in the order of their numbers.
+/// Returns a hash of a movie, by which repeated requests are compared. It covers all fields, in the order of their
+/// numbers.
 #[must_use]
 pub fn fingerprint(movie: &Movie) -> u64 {
     let mut message = Vec::new();

@@ -1,4 +1,4 @@
-//! Blocks: many segments in one contiguous piece of memory.
+//! Blocks: many segments in one contiguous memory mapping.
 
 use bytes::Bytes;
 use memmap2::MmapMut;
@@ -8,15 +8,14 @@ use crate::catalogue::layout::segment::{Draft, DraftDetails, Segment};
 /// The size of a block: a huge page on x86-64 and ARM64.
 const BLOCK_BYTES: usize = 2 * 1024 * 1024;
 
-/// Makes segments whose frames are adjacent, in memory that the operating system is asked to back with a huge page.
-///
-/// This reduces page faults while loading, and TLB misses on lookups.
+/// Makes segments whose frames are adjacent in memory. The operating system is asked to back this memory with a huge
+/// page, which reduces page faults while loading and TLB misses on lookups.
 #[derive(Debug, Default)]
 pub(crate) struct Block {
     memory: Option<MmapMut>,
-    /// Where the frames of the last segment end.
+    /// End of the frames of the last segment.
     used: usize,
-    /// Of each segment: the bytes of its frames, and its details.
+    /// For each segment, the size of its frames in bytes and its details.
     parts: Vec<(usize, DraftDetails)>,
 }
 
@@ -34,7 +33,7 @@ impl Block {
                 self.used += length;
                 self.parts.push((length, draft.details()));
             }
-            // Too large for a block, or there is no memory for one.
+            // The draft is too large for a block, or the block could not be mapped.
             _ => ready.push(Segment::new(Bytes::copy_from_slice(draft.frames()), draft.details())),
         }
         ready
@@ -59,7 +58,7 @@ impl Block {
     }
 }
 
-/// Asks the operating system for a block; `None` if it gives none.
+/// Maps a block; `None` if the operating system refuses.
 fn map() -> Option<MmapMut> {
     let memory = MmapMut::map_anon(BLOCK_BYTES).ok()?;
     #[cfg(target_os = "linux")]

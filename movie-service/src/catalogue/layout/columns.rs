@@ -1,5 +1,5 @@
-//! Columnar copies of the fields that movies are filtered and sorted by, so that a search over a million of them
-//! reads little memory, sequentially.
+//! Columnar copies of the fields that queries filter and sort by. A search over a million movies reads little memory,
+//! sequentially.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use crate::catalogue::filter::Filter;
 use crate::catalogue::order::{NOT_RATED, OrderBy, SortKey, SortValues, title_prefix};
 use crate::movie::Field;
 
-/// A set of the movies of a segment: a bit for each, by its number.
+/// A set of movies of a segment: one bit for each movie, by its number in the columns.
 pub(crate) type Bitset = Vec<u64>;
 
 /// The columns of a segment. A movie has the same number in all of them.
@@ -16,11 +16,11 @@ pub(crate) type Bitset = Vec<u64>;
 pub(crate) struct Columns {
     /// The keys of the movies in their segment.
     pub(crate) keys: Box<[u16]>,
-    /// 0 if not known.
+    /// Years; 0 if not known.
     years: Box<[u16]>,
-    /// Below 0 if there is none.
+    /// Ratings; [`NOT_RATED`] if the movie has none.
     ratings: Box<[f32]>,
-    /// See [`title_prefix`].
+    /// Prefixes of the titles; see [`title_prefix`].
     titles: Box<[u64]>,
     directors: Box<[u32]>,
     genres: Terms,
@@ -115,7 +115,7 @@ pub(crate) fn numbers(bits: &[u64]) -> impl Iterator<Item = usize> {
 /// An inverted index of one field: which movies have each term.
 #[derive(Debug)]
 struct Terms {
-    /// In ascending order.
+    /// The terms in ascending order.
     terms: Box<[Box<str>]>,
     /// For each term, the movies that have it.
     movies: Box<[Bitset]>,
@@ -136,7 +136,7 @@ impl Terms {
         Self { terms: terms.into(), movies: movies.into() }
     }
 
-    /// Adds the movies that have any of these terms.
+    /// Adds to `bits` the movies that have any of these terms.
     fn add(&self, terms: &[String], bits: &mut Bitset) {
         for term in terms {
             if let Ok(index) = self.terms.binary_search_by(|other| (**other).cmp(term.as_str())) {

@@ -1,15 +1,15 @@
-//! A vector that is cheap to clone and to change after that.
+//! A copy-on-write vector: cheap to clone, and cheap to change after a clone.
 
 use std::sync::Arc;
 
-/// Items that one chunk holds. The square root of the lengths to expect (10 million movies make 30,000
-/// segments), so that cloning the vector costs about as much as cloning one chunk.
+/// Number of items in a chunk. About the square root of the expected length (10 million movies make 30,000 segments),
+/// so that cloning the vector costs about as much as cloning one chunk.
 const CHUNK: usize = 256;
 
 /// A vector in shared, copy-on-write chunks, of items that are cheap to clone.
 ///
-/// A clone shares everything. A change to one item copies its chunk, and only if a clone still shares that. Items
-/// lie side by side in their chunk, so that an access costs a single cache miss.
+/// A clone shares all chunks. Changing an item copies its chunk only if a clone still shares it. Items are adjacent
+/// in their chunk, so that an access costs a single cache miss.
 #[derive(Clone, Debug)]
 pub(crate) struct CowVec<T> {
     chunks: Vec<Arc<Vec<T>>>,
@@ -38,7 +38,7 @@ impl<T: Clone> CowVec<T> {
         }
     }
 
-    /// Returns an item to change it; its chunk is copied first if it is shared.
+    /// Returns a mutable item. Copies its chunk first if the chunk is shared.
     ///
     /// # Panics
     ///

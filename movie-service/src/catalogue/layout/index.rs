@@ -13,18 +13,18 @@ use crate::catalogue::layout::table::Table;
 /// tables are well filled at 1 and at 10 million movies.
 const SHARDS: usize = 3000;
 
-/// A hash table from id to location that holds no ids: callers pass a function that reads the id at a location.
+/// A hash table from id to location. It holds no ids: callers pass a function that reads the id at a location.
 ///
-/// It is cut into shards that are copied when they change, so that clones are cheap and never see changes.
+/// It consists of shards that are copied on write, so that clones are cheap and independent.
 #[derive(Clone, Debug)]
 pub(crate) struct Index {
     shards: CowVec<Arc<Table>>,
-    /// Seeded at random, so that ids that collide are hard to choose.
+    /// Randomly seeded, so that callers cannot choose colliding ids.
     hasher: RandomState,
 }
 
 impl Index {
-    /// Returns the location whose id, as `id_at` reads it, is `id`.
+    /// Returns the location of `id`. `id_at` reads the id at a location.
     pub(crate) fn find<'a>(&self, id: &[u8], id_at: impl Fn(Location) -> &'a [u8]) -> Option<Location> {
         let hash = self.hasher.hash_one(id);
         find(&self.shards[shard(hash)], hash, id, id_at)
@@ -54,7 +54,7 @@ impl Default for Index {
     }
 }
 
-/// An [`Index`] in the making, not shared, so nothing is copied on write.
+/// Builds an [`Index`]. It is not shared, so nothing is copied on write.
 #[derive(Debug)]
 pub(crate) struct IndexBuilder {
     shards: Vec<Table>,
@@ -112,7 +112,7 @@ fn insert<'a>(
     Ok(())
 }
 
-/// Returns a shard to change it, copied first if it is shared.
+/// Returns a mutable shard. Copies it first if it is shared.
 fn shard_mut(shards: &mut CowVec<Arc<Table>>, hash: u64) -> &mut Table {
     Arc::make_mut(shards.make_mut(shard(hash)))
 }

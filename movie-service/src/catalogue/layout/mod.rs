@@ -1,9 +1,9 @@
-//! Where the encoded movies of a snapshot are.
+//! Memory layout of the encoded movies of a snapshot.
 //!
-//! * `segment` — some hundred movies in one buffer; `block` — many segments in one piece of memory;
-//! * `columns` — the values that segments are searched by;
-//! * `index` — the location of the movie with an id; `table` — the hash table that it is made of;
-//! * `cow_vec` — a vector of which a changed copy is cheap.
+//! * `segment` — some hundred movies in one buffer; `block` — many segments in one allocation;
+//! * `columns` — copies of the fields that queries filter and sort by;
+//! * `index` — finds the location of an id; `table` — its hash table;
+//! * `cow_vec` — a vector that is cheap to copy and change.
 
 pub(crate) mod block;
 pub(crate) mod columns;

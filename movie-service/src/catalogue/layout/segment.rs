@@ -1,4 +1,4 @@
-//! A segment: some hundred movies as frames, one after the other.
+//! A segment: the frames of some hundred consecutive movies.
 
 use std::mem;
 use std::sync::{Arc, OnceLock};
@@ -14,11 +14,12 @@ use crate::catalogue::layout::table;
 /// The bits of a [`Location`] that are the movie's key in its segment.
 const KEY_BITS: u32 = 15;
 
-/// The most bytes in one segment, unless a single movie is larger or some have grown: two DATA frames of the size
-/// that HTTP/2 starts with, and a size that allocators do not round up by much. Keys are below it.
+/// Maximum size of a segment, in bytes, unless a single movie is larger or movies have grown. It is two DATA frames
+/// of HTTP/2's default size, and allocators do not round it up by much. Keys are below it.
 pub(crate) const MAX_SEGMENT_BYTES: usize = 1 << KEY_BITS;
 
-/// The location of a movie as long as it is in the catalogue: its segment and its key there.
+/// The location of a movie: its segment and its key there. It stays the same while the movie is in the catalogue,
+/// until the snapshot is compacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Location(u64);
 
@@ -50,16 +51,16 @@ impl Location {
     }
 }
 
-/// Movies in listing order, as frames one after the other.
+/// The frames of consecutive movies in listing order.
 ///
-/// It never changes, and clones share its buffers; a change makes a new one. A movie's key is where its frame
-/// started when the movie was added. In most segments it still does, and no table is needed to find it.
+/// Immutable: a change makes a new segment. Clones share the buffers. The key of a movie is the offset at which its
+/// frame was added. In most segments no frame has moved, and no table of offsets is needed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Segment {
     frames: Bytes,
-    /// Where the frame of each key starts now, by key, once that has changed.
+    /// Key and current offset of each frame, in the order of the keys; `None` while no frame has moved.
     starts: Option<Arc<[(u16, usize)]>>,
-    /// The details of those movies that have some.
+    /// The details of the movies that have details.
     details: Option<Arc<SegmentDetails>>,
     /// Built on the first search.
     columns: OnceLock<Arc<Columns>>,
@@ -69,12 +70,12 @@ pub(crate) struct Segment {
 #[derive(Clone, Debug, Default)]
 struct SegmentDetails {
     bytes: Vec<u8>,
-    /// By key, where its details end.
+    /// For each key, the end of its details, in the order of the keys.
     ends: Vec<(u16, usize)>,
 }
 
 impl SegmentDetails {
-    /// Appends the details of a movie, which has the highest key so far.
+    /// Appends the details of a movie. Its key must be the highest so far.
     fn push(&mut self, key: u16, details: Details<'_>) {
         if !details.bytes().is_empty() {
             self.bytes.extend_from_slice(details.bytes());
@@ -90,7 +91,7 @@ impl SegmentDetails {
         Details::from_encoded(&self.bytes[start..self.ends[index].1])
     }
 
-    /// Returns these if there are any, in memory of their own.
+    /// Returns shared details without spare capacity; `None` if there are none.
     fn shared(mut self) -> Option<Arc<Self>> {
         self.bytes.shrink_to_fit();
         self.ends.shrink_to_fit();
@@ -99,7 +100,7 @@ impl SegmentDetails {
 }
 
 impl Segment {
-    /// Makes a segment of the frames of a [`Draft`] and its details.
+    /// Makes a segment of the frames and the details of a [`Draft`].
     pub(crate) fn new(frames: Bytes, details: DraftDetails) -> Self {
         Self { frames, details: details.0.shared(), ..Self::default() }
     }
@@ -109,27 +110,27 @@ impl Segment {
         &self.frames
     }
 
-    /// Returns the frame of a key that is there.
+    /// Returns the frame of an existing key.
     pub(crate) fn frame(&self, key: u16) -> &[u8] {
         frame::first(&self.frames[self.start(key)..])
     }
 
-    /// Returns the frame of a key that is there, as a share of the segment's buffer: nothing is copied.
+    /// Returns the frame of an existing key as a slice of the shared buffer, without copying it.
     pub(crate) fn share(&self, key: u16) -> Bytes {
         self.frames.slice_ref(self.frame(key))
     }
 
-    /// Returns the details of a key.
+    /// Returns the details of a key; empty if it has none.
     pub(crate) fn details(&self, key: u16) -> Details<'_> {
         self.details.as_ref().map_or_else(Details::default, |details| details.get(key))
     }
 
-    /// Returns the movie of a key that is there.
+    /// Returns the movie of an existing key.
     pub(crate) fn movie(&self, key: u16) -> MovieView<'_> {
         MovieView { details: self.details(key), ..MovieView::decode(self.frame(key)) }
     }
 
-    /// Returns the columns.
+    /// Returns the columns, which are built on first use.
     pub(crate) fn columns(&self) -> &Columns {
         let movies = || self.frames_by_key().map(|(key, _)| (key, self.movie(key)));
         self.columns.get_or_init(|| Arc::new(Columns::of(movies())))
@@ -150,7 +151,7 @@ impl Segment {
         })
     }
 
-    /// Returns the key that the next movie gets, or `None` if `movie` belongs into the next segment.
+    /// Returns the key for the next movie; `None` if `movie` does not fit into this segment.
     pub(crate) fn next_key(&self, movie: &MovieView<'_>) -> Option<u16> {
         let after = self.starts.as_deref().and_then(|starts| starts.last()).map_or(0, |(last, _)| last + 1);
         let next = self.frames.len().max(usize::from(after));
@@ -193,7 +194,7 @@ impl Segment {
         }
     }
 
-    /// Returns the details of all movies, with these for a key that is there.
+    /// Returns the details of all movies, in which those of an existing key are replaced.
     fn details_with(&self, key: u16, details: Details<'_>) -> Option<Arc<SegmentDetails>> {
         let mut all = SegmentDetails::default();
         for (other, _) in self.frames_by_key() {
@@ -222,7 +223,7 @@ impl Segment {
     }
 }
 
-/// A segment in the making.
+/// The movies of a segment under construction.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
     frames: Vec<u8>,
@@ -234,7 +235,8 @@ pub struct Draft {
 pub(crate) struct DraftDetails(SegmentDetails);
 
 impl Draft {
-    /// Appends a movie. If there is no room for it, returns the draft of those before it, and starts anew with it.
+    /// Appends a movie. If it does not fit, returns the draft of the movies before it, and starts a new draft with
+    /// it.
     ///
     /// # Errors
     ///
@@ -269,7 +271,7 @@ fn is_full(frames: &[u8], movie: &MovieView<'_>) -> bool {
     !frames.is_empty() && frames.len() + movie.max_frame_len() > MAX_SEGMENT_BYTES
 }
 
-/// Narrows a start that is a key: all but the first frame of a segment start below [`MAX_SEGMENT_BYTES`].
+/// Converts the start of a new frame to its key. A segment takes no further frame at or beyond [`MAX_SEGMENT_BYTES`].
 fn key(start: usize) -> u16 {
     u16::try_from(start).expect("a segment takes no movie beyond its size")
 }

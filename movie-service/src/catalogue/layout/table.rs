@@ -1,4 +1,4 @@
-//! A hash table of numbers, in which an entry is a single word.
+//! A hash table of numbers whose entries are single words.
 //!
 //! Cache misses dominate the time of a lookup among millions of ids. Therefore a number and a part of the hash of its
 //! key share eight bytes, and candidate entries are adjacent in memory.
@@ -15,11 +15,11 @@ const EMPTY: u64 = !0;
 /// Minimum number of slots of a table that is not empty.
 const MIN_SLOTS: usize = 8;
 
-/// A table with open addressing and linear probing: an entry is in the slot that its hash asks for or, if that was
-/// taken, in the run of full slots after it (Knuth, The Art of Computer Programming, volume 3, section 6.4).
+/// A table with open addressing and linear probing: an entry is in its home slot or, if that is taken, in the run of
+/// full slots after it (Knuth, The Art of Computer Programming, volume 3, section 6.4).
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    /// Their number is 0 or a power of two, and at least an eighth of them is empty.
+    /// Zero or a power of two slots, of which at least an eighth is empty.
     slots: Vec<u64>,
     len: usize,
 }
@@ -34,7 +34,7 @@ impl Table {
         self.slot(hash, |entry| is_it(entry & !TAG)).map(|slot| self.slots[slot] & !TAG)
     }
 
-    /// Adds a number, which has at most [`BITS`] bits of which one is 0.
+    /// Adds a number of at most [`BITS`] bits that are not all ones.
     pub(crate) fn insert(&mut self, hash: u64, number: u64) {
         debug_assert!(number < !TAG);
         self.reserve(1);
@@ -93,8 +93,8 @@ impl Table {
         }
     }
 
-    /// Returns the slot that an entry, or a hash, asks for. Only the tag counts, so that a table can grow without
-    /// being told the hashes again.
+    /// Returns the home slot of an entry or a hash. It depends only on the tag, so that the table can grow without
+    /// the hashes.
     fn home(&self, entry: u64) -> usize {
         (entry >> BITS) as usize & (self.slots.len() - 1)
     }

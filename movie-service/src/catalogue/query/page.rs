@@ -12,12 +12,12 @@ use crate::catalogue::query::top_k::{Candidate, TopK};
 use crate::catalogue::query::undo::Undo;
 use crate::catalogue::snapshot::Snapshot;
 
-/// A query: what to list.
+/// A query for movies.
 #[derive(Clone, Debug, Default)]
 pub struct Query {
-    /// Which movies.
+    /// Selects the movies.
     pub filter: Filter,
-    /// In which order: at most [`MAX_ORDER_FIELDS`](crate::catalogue::order::MAX_ORDER_FIELDS) fields.
+    /// Sorts the movies: at most [`MAX_ORDER_FIELDS`](crate::catalogue::order::MAX_ORDER_FIELDS) fields.
     pub order: Order,
 }
 
@@ -28,11 +28,11 @@ pub struct Page {
     pub movies: Vec<Record>,
     /// Whether more movies follow.
     pub more: bool,
-    /// The number of all results.
+    /// The number of movies on all pages.
     pub total: usize,
 }
 
-/// The movie after which the page should start does not exist.
+/// Error of a page that starts after a movie that does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownStart;
 
@@ -50,7 +50,7 @@ impl PastCatalogue {
         Self { undo: Undo::new(&snapshot, events), snapshot }
     }
 
-    /// Returns up to `size` movies after the one with the id `after`, or from the start.
+    /// Returns up to `size` movies after the movie `after`; from the start if `after` is `None`.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ impl PastCatalogue {
     /// Returns a page in a sort order.
     fn ordered(&self, query: &Query, after: Option<&str>, size: usize) -> Result<Page, UnknownStart> {
         let start = after.map(|id| self.undo.get(&self.snapshot, id).ok_or(UnknownStart)).transpose()?;
-        // One more than the page has, which shows whether another page follows.
+        // One movie more than the page, to detect whether another page follows.
         let mut top = TopK::new(&self.snapshot, &query.order, start.as_ref(), size + 1);
         let mut total = 0;
         let mut changed: Vec<_> = self.undo.changed().collect();
@@ -161,7 +161,7 @@ struct Listing<'a> {
     after: Option<&'a str>,
     /// Whether that movie has been passed.
     started: bool,
-    /// One more movie than the page has, if there are as many.
+    /// The movies of the page and, if there is one, the first movie after it.
     movies: Vec<Record>,
     total: usize,
 }

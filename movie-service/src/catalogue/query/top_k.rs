@@ -27,7 +27,7 @@ impl<'a> Candidate<'a> {
         Self { sort_keys: keys(order, sort_key), source: MovieSource::Location(location) }
     }
 
-    /// Returns the candidate that is a record.
+    /// Returns the candidate for a record.
     pub(super) fn of_record(order: &[OrderBy], record: &'a Record) -> Self {
         let sort_keys = keys(order, |by| by.sort_key_of(&record.movie()));
         Self { sort_keys, source: MovieSource::Record(record) }
@@ -54,7 +54,7 @@ fn keys(order: &[OrderBy], sort_key: impl Fn(OrderBy) -> SortKey) -> [SortKey; M
     keys
 }
 
-/// Selects the first `size` candidates after a start.
+/// Selects the first `size` candidates that come after `start`.
 pub(super) struct TopK<'a> {
     snapshot: &'a Snapshot,
     order: &'a [OrderBy],
@@ -62,7 +62,7 @@ pub(super) struct TopK<'a> {
     size: usize,
     /// Up to 2 × `size`, so that the cost of pruning is amortised.
     candidates: Vec<Candidate<'a>>,
-    /// The last candidate that may be selected, once there are `size`.
+    /// The last of the best `size` candidates at the latest pruning; `None` before.
     last: Option<Candidate<'a>>,
 }
 
@@ -84,7 +84,7 @@ impl<'a> TopK<'a> {
             && self.start.as_ref().is_none_or(|start| sort_key >= start.sort_keys[0])
     }
 
-    /// Takes a candidate into account.
+    /// Adds a candidate if it may be selected.
     pub(super) fn offer(&mut self, candidate: Candidate<'a>) {
         let is_late = self.last.as_ref().is_some_and(|last| self.compare(&candidate, last).is_ge());
         if is_late || self.start.as_ref().is_some_and(|start| self.compare(&candidate, start).is_le()) {

@@ -1,4 +1,4 @@
-//! Undoing changes: from a snapshot back to an earlier revision.
+//! Undo: reconstructs an earlier revision from a snapshot and the changes since.
 //!
 //! All pages of a list show the catalogue at one revision. Snapshots of past revisions are not kept: each list would hold
 //! memory, and other nodes would not have them.
@@ -11,7 +11,7 @@ use crate::catalogue::encoding::record::Record;
 use crate::catalogue::layout::segment::Location;
 use crate::catalogue::snapshot::Snapshot;
 
-/// The differences of an earlier revision from a snapshot.
+/// The differences between an earlier revision and a snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct Undo {
     /// The movies that were changed since, by id.
@@ -20,23 +20,23 @@ pub(crate) struct Undo {
     removed: HashMap<Option<Box<str>>, Vec<Box<str>>>,
     /// The locations of changed movies in the snapshot.
     changed: HashMap<Location, Box<str>>,
-    /// The segments in which pages differ: a movie has changed, or the removed movies after it were listed there.
+    /// The segments whose part of the listing differs: a movie has changed, or removed movies were listed after it.
     segments: HashSet<usize>,
 }
 
 /// A movie at the earlier revision.
 #[derive(Debug)]
 struct PastMovie {
-    /// `None` if there was none.
+    /// `None` if the movie did not exist.
     record: Option<Record>,
-    /// Whether it still has the position that it had.
+    /// Whether its position in the listing order is unchanged.
     in_place: bool,
-    /// If it does not: the movie that it was listed after.
+    /// If the position has changed: the movie that was listed before it.
     previous: Option<Box<str>>,
 }
 
 impl Undo {
-    /// Undoes `events`: all changes since a revision that led to `snapshot`, in order.
+    /// Undoes `events`: all changes from the earlier revision to `snapshot`, in order.
     pub(crate) fn new(snapshot: &Snapshot, events: &[Arc<Event>]) -> Self {
         let mut undo = Self::default();
         let mut removals = Vec::new();
@@ -74,7 +74,7 @@ impl Undo {
         snapshot.len() - self.changed.len() + were
     }
 
-    /// Returns whether pages differ in a segment of the snapshot.
+    /// Returns whether a segment's part of the listing differs.
     pub(crate) fn differs_in(&self, segment: usize) -> bool {
         self.segments.contains(&segment)
     }
@@ -84,12 +84,12 @@ impl Undo {
         self.changed.keys().copied()
     }
 
-    /// Returns the changed movies, as they were.
+    /// Returns the changed movies as they were at the earlier revision.
     pub(crate) fn records(&self) -> impl Iterator<Item = &Record> {
         self.movies.values().filter_map(|then| then.record.as_ref())
     }
 
-    /// Returns a movie as it was; `None` if there was none.
+    /// Returns a movie as it was at the earlier revision; `None` if it did not exist.
     pub(crate) fn get(&self, snapshot: &Snapshot, id: &str) -> Option<Record> {
         match self.movies.get(id) {
             Some(then) => then.record.clone(),
@@ -112,12 +112,12 @@ impl Undo {
         }
     }
 
-    /// Returns the removed movies that preceded all others.
+    /// Returns the removed movies that were listed before all others.
     pub(crate) fn listed_first(&self) -> Vec<Record> {
         self.with_removed(None, Vec::new())
     }
 
-    /// Returns the nearest movie at or before this one that still has its position; `None` if there is none.
+    /// Returns the nearest movie at or before this one whose position is unchanged; `None` if there is none.
     pub(crate) fn anchor(&self, id: &str) -> Option<Box<str>> {
         let mut anchor = Some(Box::from(id));
         while let Some(then) = anchor.as_ref().and_then(|id| self.movies.get(id)) {

@@ -74,7 +74,7 @@ enum Stage {
 struct AddressEntry {
     /// Connections that count towards the limits.
     connections: usize,
-    /// Tickets, also of connections that were evicted and are still open.
+    /// Number of tickets, including those of evicted connections that are still open.
     tickets: usize,
     /// Connections that made no call, as (has finished its handshake, number), in the order of eviction.
     unused: BTreeSet<(bool, u64)>,

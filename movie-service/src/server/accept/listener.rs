@@ -19,7 +19,7 @@ use crate::server::accept::authority_log::AuthorityErrorLogger;
 /// Listen backlog; the system may lower it.
 const BACKLOG: i32 = 4096;
 
-/// What to listen on.
+/// An address to listen on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Address {
     /// An address and port; port 0 picks a free one.

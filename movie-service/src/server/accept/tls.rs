@@ -46,7 +46,7 @@ struct Inner {
     config: ArcSwap<ServerConfig>,
 }
 
-/// Why the files cannot be used.
+/// Error of loading the TLS files.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file could not be read.

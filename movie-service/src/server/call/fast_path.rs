@@ -34,10 +34,10 @@ pub(crate) enum FastPathResult<B: Body> {
     Declined(Request<ReplayedBody<B>>),
 }
 
-/// A call on the fast path: reads the request, then answers without waiting.
+/// A call on the fast path: reads the request, then responds without waiting.
 ///
-/// Written by hand, not as an `async fn`, so that it can be polled in place: most requests have arrived completely by
-/// then, and need no boxed future. Moving futures took nearly a quarter of a call's time.
+/// It is not an `async fn`, so that it can be polled in place: most requests have arrived completely by then, and
+/// need no boxed future. Moving futures took nearly a quarter of the time of a call.
 pub(crate) struct FastCall<B: Body = RequestBody> {
     fast_path: FastPath,
     rpc: Rpc,

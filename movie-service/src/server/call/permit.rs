@@ -17,7 +17,7 @@ use crate::telemetry::metrics::ShedReason;
 enum CallClass {
     /// A streaming response.
     List,
-    /// It needs no credentials.
+    /// Calls that need no credentials.
     Anonymous,
     Other,
 }

@@ -19,10 +19,10 @@ use crate::server::call::task::Call;
 
 /// A call and its stream. Completes when h2 has the whole response or the peer reset the stream.
 ///
-/// Written by hand, not as an `async fn`: most complete on their first poll, before they are spawned, and need no
+/// It is not an `async fn`: most calls complete on their first poll, before a task is spawned, and need no
 /// allocation.
 pub(crate) enum ResponseTask {
-    /// There is no response yet.
+    /// The response has not begun.
     Waiting { call: Call, respond: SendResponse<ResponseData> },
     /// The headers of the response are sent.
     Sending(SendingBody),

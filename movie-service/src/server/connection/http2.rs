@@ -41,7 +41,7 @@ pub(crate) struct Http2<S> {
     pong_timeout: Duration,
 }
 
-/// How far a graceful shutdown has come.
+/// Progress of a graceful shutdown.
 ///
 /// h2's own graceful shutdown sends the final GOAWAY as soon as the peer acknowledges a PING. From then on, h2 ignores
 /// new streams, but treats a `WINDOW_UPDATE` on such a stream as a connection error, which ends all calls in flight.

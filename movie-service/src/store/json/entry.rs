@@ -1,7 +1,7 @@
-//! A movie in a JSON database: how it is read, and how it is written.
+//! A movie in a JSON database: deserialization and serialization.
 //!
-//! The keys are the names of the fields in [`movie::field`](crate::movie::field), whose rules also say of which type a
-//! value is.
+//! The keys are the names of the fields in [`movie::field`](crate::movie::field). The rules there also determine the
+//! JSON types.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -73,7 +73,7 @@ impl<'de> Visitor<'de> for EntryVisitor {
     }
 }
 
-/// A key: that of a field, or another.
+/// A key: an input field, or `None` for any other key, which is ignored.
 struct Key(Option<Field>);
 
 impl<'de> Deserialize<'de> for Key {
@@ -115,7 +115,7 @@ impl<'de> DeserializeSeed<'de> for ValueSeed {
     }
 }
 
-/// Reads a string, borrowed where JSON needs no unescaping. Holds the key, for errors, as do the other visitors.
+/// Reads a string, borrowed unless JSON escapes it. Like the other visitors, holds the key for error messages.
 struct TextVisitor(&'static str);
 
 impl<'de> Visitor<'de> for TextVisitor {
@@ -199,7 +199,7 @@ impl Visitor<'_> for RatingVisitor {
     }
 }
 
-/// Reads a whole number; null stands for one that is not known.
+/// Reads a whole number; null means that it is not known.
 struct NumberVisitor(&'static str);
 
 impl Visitor<'_> for NumberVisitor {
@@ -232,7 +232,7 @@ impl Visitor<'_> for NumberVisitor {
     }
 }
 
-/// Reads a list of strings; null stands for an empty one.
+/// Reads a list of strings; null means an empty list.
 struct ListVisitor(&'static str);
 
 impl<'de> Visitor<'de> for ListVisitor {
@@ -255,11 +255,11 @@ impl<'de> Visitor<'de> for ListVisitor {
     }
 }
 
-/// A string in a list, borrowed where JSON needs no unescaping.
+/// A string in a list, borrowed unless JSON escapes it.
 #[derive(serde::Deserialize)]
 struct Item<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// A movie to be written. Only the fields that are set have a key.
+/// A movie to serialize. Fields that are not set have no key.
 pub(crate) struct Written<'a>(pub(crate) MovieView<'a>);
 
 impl Serialize for Written<'_> {

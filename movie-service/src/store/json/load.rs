@@ -19,15 +19,15 @@ use crate::text::Quoted;
 /// Size of the read window; small enough for the CPU cache.
 const WINDOW_BYTES: usize = 256 * 1024;
 
-/// How many batches of encoded movies may wait to be indexed: as many as fill one block, because indexing a block
-/// would otherwise stall the reader.
+/// Maximum number of encoded batches that wait to be indexed: enough for one block, because the reader would
+/// otherwise stall while a block is indexed.
 const MAX_PENDING_BATCHES: usize = 64;
 
 /// Limit on the estimated number of movies, relative to the number read so far. It bounds the memory reserved for an
 /// unusual file: about 16 bytes for each movie of the estimate.
 const MAX_ESTIMATE_RATIO: u64 = 128;
 
-/// Why a database could not be loaded.
+/// Error of loading a database.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file could not be read.
@@ -35,7 +35,7 @@ pub enum LoadError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// The file is not a valid database.
@@ -43,7 +43,7 @@ pub enum LoadError {
     Invalid {
         /// The file.
         path: PathBuf,
-        /// Where in the file.
+        /// The position in the file.
         at: Position,
         /// Which movie, and everything that is invalid in it.
         message: String,
@@ -61,7 +61,7 @@ pub fn load(path: &Path) -> Result<Snapshot, LoadError> {
     load_from(file, length, path)
 }
 
-/// Loads the movies of a JSON text of about `length` bytes, reading it piece by piece; `path` names it in errors.
+/// Loads the movies of a JSON text of about `length` bytes, reading it piece by piece. Errors contain `path`.
 ///
 /// # Errors
 ///
@@ -115,7 +115,7 @@ fn list<R: Read>(window: &mut Window<R>, length: u64) -> Result<Snapshot, Window
     })
 }
 
-/// Some movies, encoded.
+/// A batch of encoded movies.
 struct Batch {
     draft: Draft,
     /// The position of each movie in the file.
@@ -133,8 +133,8 @@ fn encode<R: Read>(
     expect(window, b'[', "a list of movies: `[`")?;
     let (mut draft, mut starts) = (Draft::default(), Vec::new());
     let encoded = encode_movies(window, length, batches, &mut draft, &mut starts);
-    // Also sent after an error, so that errors of earlier movies are found. If the receiver is gone, the other thread
-    // has the error.
+    // Sent after an error, too, so that errors of earlier movies are found. If the receiver was dropped, the indexing
+    // thread has failed and returns its error.
     let _ = batches.send(Batch { draft, starts, estimate: 0 });
     encoded
 }
@@ -218,7 +218,7 @@ fn next_is<R: Read>(window: &mut Window<R>, byte: u8) -> Result<bool, WindowErro
     Ok(is_next)
 }
 
-/// Adds to an error which movie it is about: its number in the list and, if that can be read, its id or title.
+/// Adds the name of the movie to an error: its number in the list and, if it can be read, its id or title.
 fn name_movie<R: Read>(error: WindowError, number: u64, window: &mut Window<R>) -> WindowError {
     let WindowError::Json { at, message } = error else { return error };
     let Names { id, title } = window.take_owned().unwrap_or_default();

@@ -1,8 +1,8 @@
-//! JSON databases. The service reads them, and reloads them when their file changes; `export` writes them.
+//! JSON databases. The service reads them, and reloads them when their files change; `export` writes them.
 //!
-//! * `entry` — a movie in the file, read and written;
-//! * `window` — a JSON text read through a window that moves along the file;
-//! * `load` — loads all movies; `reload` — follows the file; `write` — writes a file.
+//! * `entry` — deserialization and serialization of a movie;
+//! * `window` — a streaming reader of JSON values;
+//! * `load` — loads all movies; `reload` — reloads a changed file; `write` — writes a file.
 
 mod entry;
 mod load;

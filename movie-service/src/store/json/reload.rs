@@ -10,7 +10,7 @@ use crate::movie::Revision;
 use crate::reload::{self, Files, Handle, Outcome};
 use crate::store::json::load::{LoadError, load};
 
-/// A JSON database that is followed as its file changes.
+/// A loaded JSON database whose file can be watched for changes.
 #[derive(Debug)]
 pub struct JsonDatabase {
     path: PathBuf,
@@ -28,16 +28,17 @@ impl JsonDatabase {
         // Read before the file, so that a version written meanwhile causes another reload.
         let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
         let movies = load(path)?;
-        // The history begins with the movies of the file, at its modification time in microseconds. So services over the
-        // same file agree on it, also after a restart, and a later version has a higher revision than all changes before.
+        // The first revision is the modification time of the file in microseconds. Services over the same file
+        // therefore agree on it, also after a restart, and a later version of the file has a higher revision than all
+        // changes before.
         let since_epoch = modified.unwrap_or_else(|_| SystemTime::now()).duration_since(UNIX_EPOCH);
         let micros = u64::try_from(since_epoch.unwrap_or_default().as_micros()).unwrap_or_default();
         let begin = HistoryPoint { revision: Revision::new(micros), chain: movies.digest() };
         Ok((Self { path: path.to_owned(), files }, movies.at(begin)))
     }
 
-    /// Keeps `catalogue` up to date, on a thread of its own, as long as `catalogue` has other owners. An invalid version is
-    /// logged and ignored. `report` is called with whether a new version is in use.
+    /// Reloads the file into `catalogue` when it changes, on a separate thread, as long as `catalogue` has other
+    /// owners. Logs and ignores an invalid version. Calls `report` with whether the new version is in use.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! A JSON text read through a window that moves along the file.
+//! Streaming reader of JSON values: a window that moves along the text.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -9,14 +9,14 @@ use serde::de::DeserializeOwned;
 use serde_json::Deserializer;
 use serde_json::error::Category;
 
-/// Maximum size of one JSON value. A valid movie takes much less, however it is written.
+/// Maximum size of one JSON value, in bytes. A valid movie is much smaller, whatever its formatting.
 const MAX_VALUE_BYTES: usize = 64 * 1024 * 1024;
 
-/// The most characters of an error of `serde_json`.
+/// Maximum number of characters of an error message of `serde_json`.
 const MAX_ERROR_CHARS: usize = 300;
 
-/// Streaming reader of JSON values, with one value in memory at a time. Strings borrow from the window wherever JSON needs
-/// no unescaping.
+/// Streaming reader of JSON values that holds one value in memory at a time. Strings borrow from the window unless
+/// JSON escapes them.
 #[derive(Debug)]
 pub(crate) struct Window<R> {
     source: R,
@@ -25,11 +25,11 @@ pub(crate) struct Window<R> {
     buffer: Vec<u8>,
     /// The start of the remaining text in `buffer`.
     taken: usize,
-    /// Whether `buffer` ends where the text ends.
+    /// Whether the source has ended: `buffer` contains the rest of the text.
     ended: bool,
-    /// The position of `taken` in the text.
+    /// The position of the remaining text.
     position: Position,
-    /// Its offset in bytes.
+    /// The offset of the remaining text, in bytes.
     passed: u64,
 }
 
@@ -42,14 +42,14 @@ pub struct Position {
     pub column: usize,
 }
 
-/// Why a value could not be taken.
+/// Error of reading a value.
 #[derive(Debug)]
 pub(crate) enum WindowError {
-    /// The source failed.
+    /// The source cannot be read.
     Read(io::Error),
-    /// The text is not what was expected.
+    /// The text is not valid, or not as expected.
     Json {
-        /// Where.
+        /// The position.
         at: Position,
         /// What was found and what was expected.
         message: String,
@@ -57,7 +57,7 @@ pub(crate) enum WindowError {
 }
 
 impl<R: Read> Window<R> {
-    /// Opens a window of `size` bytes on a text. It grows when a single value is longer.
+    /// Opens a window of `size` bytes on a text. The window grows for a longer value.
     pub(crate) fn new(source: R, size: usize) -> Self {
         let position = Position { line: 1, column: 1 };
         Self { source, size, buffer: Vec::new(), taken: 0, ended: false, position, passed: 0 }
@@ -68,7 +68,7 @@ impl<R: Read> Window<R> {
         self.position
     }
 
-    /// Returns how many bytes of the text were taken.
+    /// Returns the number of bytes taken.
     pub(crate) fn passed(&self) -> u64 {
         self.passed
     }
@@ -177,7 +177,7 @@ impl<R: Read> Window<R> {
         let text = error.to_string();
         let suffix = format!(" at line {} column {}", error.line(), error.column());
         let mut message = text.strip_suffix(&suffix).unwrap_or(&text).to_owned();
-        // It may quote the value.
+        // The message may quote the value.
         if let Some((end, _)) = message.char_indices().nth(MAX_ERROR_CHARS) {
             message.truncate(end);
             message.push('…');

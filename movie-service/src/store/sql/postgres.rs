@@ -1,8 +1,7 @@
-//! A store in a PostgreSQL database, on one host or on one of several.
+//! A store in a PostgreSQL database with one host or several.
 //!
-//! Connections may go through a pooler that gives each transaction to another session, such as PgBouncer in transaction
-//! mode. Therefore this module uses no session state and no named prepared statements, and runs each parameterised
-//! statement in a transaction.
+//! A pooler may assign each transaction to another session (PgBouncer in transaction mode). Therefore this module
+//! uses no session state and no named prepared statements, and runs each statement with parameters in a transaction.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -39,7 +38,7 @@ pub(in crate::store) struct Postgres {
     /// Index of the host that the follower chose. All connections use the same host, because hosts may be at
     /// different revisions.
     host: Arc<AtomicUsize>,
-    /// Whether this connection chooses the host.
+    /// Whether this connection chooses the host for all connections.
     chooses_host: bool,
     open: Option<HostConnection>,
 }
@@ -260,7 +259,7 @@ impl Engine for Postgres {
     }
 }
 
-/// Reads all movies, in a transaction.
+/// Reads all movies in the current transaction.
 async fn movies(connection: &mut PgConnection) -> Result<Snapshot, StoreError> {
     let select = sqlx::query("SELECT id, movie FROM movies ORDER BY position").persistent(false);
     let mut found = select.fetch(connection);
@@ -272,7 +271,7 @@ async fn movies(connection: &mut PgConnection) -> Result<Snapshot, StoreError> {
     movies.finish()
 }
 
-/// Reads the changes after a revision up to another, in a transaction.
+/// Reads, in the current transaction, the changes after a revision up to another.
 async fn changes(
     connection: &mut PgConnection,
     after: i64,

@@ -111,7 +111,7 @@ impl HostConnection {
         rows.iter().map(migration).collect::<Result<_, _>>().map_err(failed)
     }
 
-    /// Applies the missing migrations in one transaction, under a lock that serialises nodes.
+    /// Applies the missing migrations in one transaction. A lock keeps other nodes from migrating at the same time.
     async fn migrate(&mut self) -> Result<(), StoreError> {
         let create_table = schema::POSTGRES.create_table;
         self.begin(&format!("BEGIN; SELECT pg_advisory_xact_lock({MIGRATION_LOCK}); {create_table}")).await?;

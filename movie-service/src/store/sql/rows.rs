@@ -1,4 +1,5 @@
-//! Conversion between table rows and domain types, and what a transaction does to the tables. Common to both engines.
+//! Conversion between table rows and domain types, and the effect of a transaction on the tables. Common to both
+//! engines.
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -20,7 +20,7 @@ pub(super) struct Schema {
 pub(super) struct Migration {
     /// Number of the migration, from 1.
     pub(super) version: i64,
-    /// Summary, for people.
+    /// Short description, for people.
     pub(super) description: &'static str,
     /// Statements.
     pub(super) sql: &'static str,

@@ -1,6 +1,7 @@
 //! A store in an SQLite file.
 //!
-//! SQLite runs in the calling thread, so the methods never wait. They are async only because the trait is.
+//! SQLite runs in the calling thread. The methods are `async` only because the trait requires it: they block, for up
+//! to [`BUSY_TIMEOUT`] if another program holds a lock.
 
 use std::collections::HashMap;
 use std::iter;
@@ -71,7 +72,8 @@ impl Sqlite {
         }
     }
 
-    /// Returns a connection to the current file at the path, reconnecting if it was replaced.
+    /// Returns a connection to the current file at the path. Reconnects if the file was replaced, or if its
+    /// write-ahead log was removed.
     fn connection(&mut self) -> Result<&Connection, StoreError> {
         if self.connection.is_some() && self.version != Some(FileVersion::of(&self.path)?) {
             self.connection = None;
@@ -102,8 +104,8 @@ impl Sqlite {
         if let Some(known) = self.version
             && is_changed
         {
-            // Keep the log only if it belongs to this very file (same inode) and continues a commit that the file
-            // has.
+            // Keep the log only if it belongs to this very file (same inode) and the latest commit in the file is one
+            // that the log continues.
             let is_same = known.id() == version.id();
             let is_continued = match &in_file {
                 Ok(head) => head.is_some_and(|head| self.possible_file_heads.contains(&head)),

@@ -54,7 +54,7 @@ pub(super) fn unusable_reason(certificate: &CertificateDer<'_>) -> Option<String
     Some(format!("{kind} is not supported; expected a key of {SUPPORTED_KEYS}"))
 }
 
-/// Returns why clients will reject the certificate at time `now`, if they will.
+/// Returns the reason why clients will reject the certificate at time `now`; `None` if they accept it.
 pub(super) fn warning(certificate: &CertificateDer<'_>, now: ASN1Time) -> Option<String> {
     let (_, certificate) = parse_x509_certificate(certificate).ok()?;
     let validity = certificate.validity();
