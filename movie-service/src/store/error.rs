@@ -42,8 +42,11 @@ pub enum StoreError {
     #[error("the database has the encoding {0}, expected UTF8; create it with ENCODING 'UTF8'")]
     Encoding(String),
     /// The database is not a store of movies, or is damaged.
-    #[error("the store is damaged: {0}; restore it from a backup")]
+    #[error("the store is damaged: {0}; restore it from a backup, or choose another file")]
     Damaged(String),
+    /// The SQLite database has tables, but none of a store of movies.
+    #[error("`{}` is the database of another program; choose another file", .0.display())]
+    OtherProgram(PathBuf),
     /// The transaction conflicts with another one. It can be retried.
     #[error("the transaction conflicts with another writer")]
     Conflict,
@@ -115,6 +118,7 @@ impl StoreError {
             | Self::Older
             | Self::Encoding(_)
             | Self::Damaged(_)
+            | Self::OtherProgram(_)
             | Self::Compacted(_)
             | Self::StandbyBehind { .. }
             | Self::Full(_)
@@ -133,7 +137,9 @@ impl StoreError {
             Self::Locked => "it is locked",
             Self::Full(_) => "its disk is full",
             Self::Damaged(_) => "it is damaged",
-            Self::Newer | Self::Encoding(_) => "this version of the service cannot use it",
+            Self::Newer | Self::Encoding(_) | Self::OtherProgram(_) => {
+                "this version of the service cannot use it"
+            }
             Self::Failed(_) => "it failed",
             Self::Connect(_)
             | Self::InUse(_)

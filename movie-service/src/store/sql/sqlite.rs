@@ -123,7 +123,7 @@ impl Sqlite {
             self.drop_log()?;
             connection = open_for_service(&self.path)?;
         }
-        statements::migrate(&connection)?;
+        statements::migrate(&connection, &self.path)?;
         let in_file = in_file.ok().flatten();
         self.possible_file_heads = in_file.into_iter().chain(iter::once(head(&connection)?)).collect();
         self.log = FileId::of_log(&self.path);

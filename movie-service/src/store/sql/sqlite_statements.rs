@@ -1,6 +1,7 @@
 //! Statements of an SQLite store, on an open connection.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -129,12 +130,21 @@ pub(super) fn compact(
     Ok((removed, has_more))
 }
 
-/// Applies the missing migrations.
-pub(super) fn migrate(connection: &Connection) -> Result<(), StoreError> {
+/// Applies the missing migrations to the database at `path`, which may be empty.
+///
+/// # Errors
+///
+/// [`StoreError::OtherProgram`] if the database has tables, but none of ours. Its tables stay as they are.
+pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let transaction = connection.unchecked_transaction().map_err(failed)?;
-    let count = "SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
+    let count = "SELECT count(*), count(*) FILTER (WHERE name = '_sqlx_migrations') FROM sqlite_master";
+    let counts = transaction.query_row(count, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+    let (objects, migration_tables) = counts.map_err(failed)?;
+    if objects > 0 && migration_tables == 0 {
+        return Err(StoreError::OtherProgram(path.to_owned()));
+    }
     let mut applied = Vec::new();
-    if transaction.query_row(count, [], |row| row.get::<_, i64>(0)).map_err(failed)? > 0 {
+    if migration_tables > 0 {
         let mut statement = transaction.prepare(schema::SELECT_APPLIED).map_err(failed)?;
         let found = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).map_err(failed)?;
         applied = found.collect::<Result<_, _>>().map_err(failed)?;

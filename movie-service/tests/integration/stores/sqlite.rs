@@ -66,6 +66,17 @@ fn a_file_that_is_no_database_is_refused_in_one_line() {
 }
 
 #[test]
+fn the_database_of_another_program_is_refused_and_keeps_its_tables() {
+    let store = sqlite();
+    let other = Connection::open(path(&store)).unwrap();
+    other.execute_batch("CREATE TABLE movies (name TEXT); INSERT INTO movies VALUES ('Creed')").unwrap();
+    let line = store.refused();
+    assert!(line.contains("movies.db` is the database of another program"), "{line}");
+    let count = "SELECT count(*) FROM sqlite_master";
+    assert_eq!(other.query_row(count, [], |row| row.get::<_, i64>(0)).unwrap(), 1);
+}
+
+#[test]
 fn a_missing_folder_is_named() {
     let store = sqlite();
     let store = TestStore { url: format!("{}/no/movies.db", store.url), dir: store.dir };
