@@ -32,7 +32,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_HEAD_BYTES: usize = 8 * 1024;
 
 /// The media type of Prometheus's text format.
-const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const PROMETHEUS_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Serves requests until `shutdown` completes.
 ///
@@ -68,7 +68,7 @@ fn router(
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
     };
     Router::new()
-        .route("/metrics", page(async move || ([(CONTENT_TYPE, PROMETHEUS)], metrics())))
+        .route("/metrics", page(async move || ([(CONTENT_TYPE, PROMETHEUS_CONTENT_TYPE)], metrics())))
         .route("/livez", page(async || "alive\n"))
         .route("/readyz", page(async move || ready()))
         .fallback(page(async || (StatusCode::NOT_FOUND, "there are /metrics, /livez and /readyz\n")))

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task;
 
 /// Runs work on blocking threads, at most one piece per core at a time, so that the threads that serve calls are not
-/// delayed. Clones share the limit.
+/// delayed. Clones share the limit; each pool has its own.
 #[derive(Clone, Debug)]
 pub(crate) struct BlockingPool(Arc<Semaphore>);
 

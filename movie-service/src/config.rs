@@ -264,11 +264,11 @@ impl Config {
     /// Returns whether callers send their tokens unencrypted over a network.
     #[must_use]
     pub fn sends_tokens_unencrypted(&self) -> bool {
-        let is_far = match &self.listen {
+        let is_remote = match &self.listen {
             Address::Tcp(address) => !address.ip().to_canonical().is_loopback(),
             Address::Unix(_) => false,
         };
-        is_far && self.tokens.is_some() && self.tls().is_none()
+        is_remote && self.tokens.is_some() && self.tls().is_none()
     }
 }
 

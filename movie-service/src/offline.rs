@@ -13,7 +13,7 @@ use crate::store::json;
 use crate::store::sql::{self, SqlSource};
 use crate::store::{Command, Imported, Outcome, Store};
 use crate::telemetry::store_metrics::StoreMetrics;
-use crate::text::Quoted;
+use crate::text::Escaped;
 
 /// Movies that are written together.
 const BATCH_MOVIES: usize = 2_000;
@@ -52,7 +52,7 @@ pub fn import(files: &[PathBuf], database: &Database) -> anyhow::Result<()> {
     io::stdout().write_all(text.as_bytes()).context("print what was imported")?;
     // Loading a file validates its movies by the same rules.
     if let Some(rejection) = rejected.first() {
-        bail!("the movie `{}` was rejected: {}", Quoted(&rejection.id), rejection.reason);
+        bail!("the movie `{}` was rejected: {}", Escaped(&rejection.id), rejection.reason);
     }
     Ok(())
 }

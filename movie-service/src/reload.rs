@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use tracing::{error, info};
 
-use crate::text::in_one_line;
+use crate::text::error_chain;
 
 /// Time between two polls of the files.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
@@ -32,7 +32,7 @@ pub struct Files {
 
 /// Outcome of a reload.
 #[derive(Debug)]
-pub enum Outcome {
+pub enum ReloadOutcome {
     /// The new version is in use. Holds the line to log.
     Used(String),
     /// The previous version stays in use.
@@ -54,7 +54,7 @@ pub struct Handle {
 }
 
 /// Watches `files` on a thread named `name`. Calls `read` when the files have changed and are no longer being
-/// written, and on [`Handle::reload_now`]. Stops when `read` returns [`Outcome::Unneeded`].
+/// written, and on [`Handle::reload_now`]. Stops when `read` returns [`ReloadOutcome::Unneeded`].
 ///
 /// Logs each outcome, and calls `report` with true if the new version is in use. A refusal that repeats the previous
 /// one is reported only if a reload was requested.
@@ -66,7 +66,7 @@ pub fn follow(
     name: &str,
     mut files: Files,
     report: impl Fn(bool) + Send + 'static,
-    mut read: impl FnMut() -> Outcome + Send + 'static,
+    mut read: impl FnMut() -> ReloadOutcome + Send + 'static,
 ) -> io::Result<Handle> {
     let requested = Arc::new(AtomicBool::new(false));
     let watched = requested.clone();
@@ -78,12 +78,12 @@ pub fn follow(
                 continue;
             }
             match read() {
-                Outcome::Used(line) => {
+                ReloadOutcome::Used(line) => {
                     info!("{line}");
                     report(true);
                     last_refused.clear();
                 }
-                Outcome::Refused { why, is_transient } => {
+                ReloadOutcome::Refused { why, is_transient } => {
                     if is_transient {
                         files.forget();
                     }
@@ -93,7 +93,7 @@ pub fn follow(
                     }
                     last_refused = why;
                 }
-                Outcome::Unneeded => return,
+                ReloadOutcome::Unneeded => return,
             }
         }
     })?;
@@ -108,11 +108,11 @@ impl Handle {
     }
 }
 
-impl Outcome {
+impl ReloadOutcome {
     /// Returns a refusal whose line consists of `what`, the error and its causes.
     #[must_use]
     pub fn refused(what: &str, error: &dyn Error, is_transient: bool) -> Self {
-        Self::Refused { why: format!("{what}: {}", in_one_line(error)), is_transient }
+        Self::Refused { why: format!("{what}: {}", error_chain(error)), is_transient }
     }
 }
 
@@ -219,8 +219,8 @@ mod tests {
         fn follow(&self, is_transient: bool) -> (Handle, Receiver<()>) {
             let (sender, receiver) = mpsc::channel();
             let read = move || match sender.send(()) {
-                Ok(()) => Outcome::Refused { why: "refused by the test".to_owned(), is_transient },
-                Err(_) => Outcome::Unneeded,
+                Ok(()) => ReloadOutcome::Refused { why: "refused by the test".to_owned(), is_transient },
+                Err(_) => ReloadOutcome::Unneeded,
             };
             (follow("test", self.files.clone(), |_| {}, read).unwrap(), receiver)
         }
@@ -275,8 +275,8 @@ mod tests {
     fn an_error_is_one_line_with_its_causes() {
         let cause = io::Error::other("the disk is gone");
         let error = crate::store::json::LoadError::Read { path: "movies.json".into(), source: cause };
-        let Outcome::Refused { why, .. } =
-            Outcome::refused("still serving the previous movies", &error, true)
+        let ReloadOutcome::Refused { why, .. } =
+            ReloadOutcome::refused("still serving the previous movies", &error, true)
         else {
             panic!("it is not refused");
         };

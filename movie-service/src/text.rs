@@ -8,9 +8,9 @@ const MAX_QUOTED_CHARS: usize = 80;
 
 /// Displays untrusted text: escapes control characters and quotes, and truncates it to 80 characters.
 #[derive(Debug)]
-pub struct Quoted<'a>(pub &'a str);
+pub struct Escaped<'a>(pub &'a str);
 
-impl fmt::Display for Quoted<'_> {
+impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0.chars();
         for character in rest.by_ref().take(MAX_QUOTED_CHARS) {
@@ -22,7 +22,7 @@ impl fmt::Display for Quoted<'_> {
 
 /// Returns an error with its causes as one line.
 #[must_use]
-pub fn in_one_line(error: &dyn Error) -> String {
+pub fn error_chain(error: &dyn Error) -> String {
     let mut line = error.to_string();
     let mut cause = error.source();
     while let Some(source) = cause {
@@ -40,9 +40,9 @@ mod tests {
 
     #[test]
     fn a_quoted_text_is_escaped_and_has_at_most_80_characters() {
-        assert_eq!(Quoted("a\u{1b}[31m\n\"é").to_string(), "a\\u{1b}[31m\\n\\\"é");
-        assert_eq!(Quoted(&"é".repeat(80)).to_string(), "é".repeat(80));
-        assert_eq!(Quoted(&"é".repeat(81)).to_string(), format!("{}…", "é".repeat(80)));
+        assert_eq!(Escaped("a\u{1b}[31m\n\"é").to_string(), "a\\u{1b}[31m\\n\\\"é");
+        assert_eq!(Escaped(&"é".repeat(80)).to_string(), "é".repeat(80));
+        assert_eq!(Escaped(&"é".repeat(81)).to_string(), format!("{}…", "é".repeat(80)));
     }
 
     #[test]
@@ -51,6 +51,6 @@ mod tests {
         #[error("cannot read\nthe file")]
         struct Outer(#[source] io::Error);
         let error = Outer(io::Error::other("the disk is gone"));
-        assert_eq!(in_one_line(&error), "cannot read the file: the disk is gone");
+        assert_eq!(error_chain(&error), "cannot read the file: the disk is gone");
     }
 }

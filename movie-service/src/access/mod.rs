@@ -17,7 +17,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 
 use self::tokens::{Caller, Tokens, TokensError};
-use crate::reload::{self, Files, Handle, Outcome};
+use crate::reload::{self, Files, Handle, ReloadOutcome};
 use crate::rpc::{Role, Rpc};
 
 /// Authorizes calls. Clones share the same tokens.
@@ -75,7 +75,9 @@ pub enum Denial {
     #[error("this call needs the role of a {0}")]
     RoleTooLow(Role),
     /// Anonymous writes are not allowed.
-    #[error("this service is read-only; start it with --tokens FILE, or --allow-anonymous-writes")]
+    #[error(
+        "this service accepts no writes without a tokens file; start it with --tokens FILE, or --allow-anonymous-writes"
+    )]
     ReadOnly,
 }
 
@@ -122,12 +124,12 @@ impl Access {
         let used = format!("using the new version of the tokens file {}", path.display());
         let access = Arc::downgrade(&self.0);
         reload::follow("tokens", files.clone(), report, move || {
-            let Some(access) = access.upgrade() else { return Outcome::Unneeded };
+            let Some(access) = access.upgrade() else { return ReloadOutcome::Unneeded };
             match Self(access).reload() {
-                Ok(()) => Outcome::Used(used.clone()),
+                Ok(()) => ReloadOutcome::Used(used.clone()),
                 Err(error) => {
                     let is_transient = matches!(error, TokensFileError::Read { .. });
-                    Outcome::refused("still using the old tokens", &error, is_transient)
+                    ReloadOutcome::refused("still using the old tokens", &error, is_transient)
                 }
             }
         })

@@ -3,7 +3,7 @@
 use crate::catalogue::encoding::frame::{InvalidMovie, MovieView};
 use crate::catalogue::encoding::record::Record;
 use crate::catalogue::history::HistoryPoint;
-use crate::text::Quoted;
+use crate::text::Escaped;
 
 /// One change to the movies.
 #[derive(Clone, Copy, Debug)]
@@ -31,7 +31,7 @@ impl Change<'_> {
 
 /// A change as a store committed it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Committed {
+pub struct CommittedChange {
     /// The history point after this change.
     pub point: HistoryPoint,
     /// The id of the movie.
@@ -40,7 +40,7 @@ pub struct Committed {
     pub record: Option<Record>,
 }
 
-impl Committed {
+impl CommittedChange {
     /// Returns the change of a movie that comes directly after `point`.
     #[must_use]
     pub fn after(point: HistoryPoint, id: &str, record: Option<Record>) -> Self {
@@ -67,7 +67,7 @@ pub enum ChangeError {
     #[error(transparent)]
     Invalid(#[from] InvalidMovie),
     /// A movie with this id already exists.
-    #[error("`{}` has the id `{}` already, expected every id once", Quoted(title), Quoted(id))]
+    #[error("`{}` has the id `{}` already, expected every id once", Escaped(title), Escaped(id))]
     Exists {
         /// The id.
         id: String,
@@ -75,7 +75,7 @@ pub enum ChangeError {
         title: String,
     },
     /// No movie has this id.
-    #[error("no movie has the id `{}`", Quoted(.0))]
+    #[error("no movie has the id `{}`", Escaped(.0))]
     NotFound(String),
     /// The maximum number of segments is reached.
     #[error("the catalogue is full, expected at most 33 million segments")]

@@ -9,7 +9,7 @@ use crate::movie::Revision;
 
 /// A change that was made to the catalogue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
+pub struct LogEntry {
     /// The history point after this change.
     pub point: HistoryPoint,
     /// The id of the movie.
@@ -42,8 +42,8 @@ pub enum ChangesError {
 /// The latest changes, up to a maximum number.
 #[derive(Debug)]
 pub(crate) struct ChangeLog {
-    events: VecDeque<Arc<Event>>,
-    /// The point before the first event.
+    entries: VecDeque<Arc<LogEntry>>,
+    /// The point before the first entry.
     oldest: HistoryPoint,
     /// Maximum number of changes to keep.
     capacity: usize,
@@ -54,7 +54,7 @@ pub(crate) struct ChangeLog {
 impl ChangeLog {
     /// Keeps up to `capacity` changes after a point.
     pub(crate) fn new(oldest: HistoryPoint, capacity: usize) -> Self {
-        Self { events: VecDeque::new(), oldest, capacity, max_abandoned: None }
+        Self { entries: VecDeque::new(), oldest, capacity, max_abandoned: None }
     }
 
     /// Returns the maximum number of changes to keep.
@@ -63,11 +63,11 @@ impl ChangeLog {
     }
 
     /// Adds the next changes. Drops the oldest ones beyond the capacity.
-    pub(crate) fn extend(&mut self, events: impl IntoIterator<Item = Event>) {
-        for event in events {
-            self.events.push_back(Arc::new(event));
-            if self.events.len() > self.capacity
-                && let Some(dropped) = self.events.pop_front()
+    pub(crate) fn extend(&mut self, entries: impl IntoIterator<Item = LogEntry>) {
+        for entry in entries {
+            self.entries.push_back(Arc::new(entry));
+            if self.entries.len() > self.capacity
+                && let Some(dropped) = self.entries.pop_front()
             {
                 self.oldest = dropped.point;
             }
@@ -76,7 +76,7 @@ impl ChangeLog {
 
     /// Drops all changes; the log now starts at `point`.
     pub(crate) fn skip_to(&mut self, point: HistoryPoint) {
-        self.events.clear();
+        self.entries.clear();
         self.oldest = point;
     }
 
@@ -92,7 +92,7 @@ impl ChangeLog {
 
     /// Returns the point of the latest change.
     fn newest(&self) -> HistoryPoint {
-        self.events.back().map_or(self.oldest, |event| event.point)
+        self.entries.back().map_or(self.oldest, |entry| entry.point)
     }
 
     /// Returns the point at a revision. Does not check whether the revision is one of an abandoned history; see
@@ -101,8 +101,8 @@ impl ChangeLog {
         match revision.since(self.oldest.revision) {
             None => Err(ChangesError::Compacted { oldest: self.oldest.revision }),
             Some(0) => Ok(self.oldest),
-            Some(number) => match self.events.get(index(number - 1)) {
-                Some(event) => Ok(event.point),
+            Some(number) => match self.entries.get(index(number - 1)) {
+                Some(entry) => Ok(entry.point),
                 None if self.is_ambiguous(revision) => Err(ChangesError::HistoryChanged),
                 None => Err(ChangesError::Ahead { newest: self.newest().revision }),
             },
@@ -121,12 +121,12 @@ impl ChangeLog {
     }
 
     /// Returns up to `max` changes after a point.
-    pub(crate) fn after(&self, point: HistoryPoint, max: usize) -> Result<Vec<Arc<Event>>, ChangesError> {
+    pub(crate) fn after(&self, point: HistoryPoint, max: usize) -> Result<Vec<Arc<LogEntry>>, ChangesError> {
         if self.point_at(point.revision)? != point {
             return Err(ChangesError::HistoryChanged);
         }
         let skipped = index(point.revision.since(self.oldest.revision).unwrap_or_default());
-        Ok(self.events.iter().skip(skipped).take(max).cloned().collect())
+        Ok(self.entries.iter().skip(skipped).take(max).cloned().collect())
     }
 }
 
@@ -146,7 +146,7 @@ mod tests {
 
     fn log(history: u8, oldest: u64, newest: u64, capacity: usize) -> ChangeLog {
         let mut log = ChangeLog::new(point(history, oldest), capacity);
-        log.extend((oldest + 1..=newest).map(|revision| Event {
+        log.extend((oldest + 1..=newest).map(|revision| LogEntry {
             point: point(history, revision),
             id: "7".into(),
             before: None,
@@ -157,11 +157,11 @@ mod tests {
     }
 
     fn revisions(log: &ChangeLog, after: HistoryPoint) -> Result<Vec<u64>, ChangesError> {
-        Ok(log.after(after, 2)?.iter().map(|event| event.point.revision.number()).collect())
+        Ok(log.after(after, 2)?.iter().map(|entry| entry.point.revision.number()).collect())
     }
 
     #[test]
-    fn what_is_kept_is_told_in_order_and_what_is_not_is_an_error() {
+    fn kept_changes_are_returned_in_order_and_dropped_ones_are_an_error() {
         let mut log = log(1, 10, 15, 3);
         let compacted = |oldest| Err(ChangesError::Compacted { oldest: Revision::new(oldest) });
         assert_eq!(revisions(&log, point(1, 11)), compacted(12));

@@ -24,9 +24,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-pub use self::change::{ApplyError, Change, ChangeError, Committed};
+pub use self::change::{ApplyError, Change, ChangeError, CommittedChange};
 use self::change_log::ChangeLog;
-pub use self::change_log::{ChangesError, Event};
+pub use self::change_log::{ChangesError, LogEntry};
 pub use self::encoding::details::{Details, DetailsBuffer};
 pub use self::encoding::frame::{InvalidMovie, MovieView};
 pub use self::encoding::record::{Record, fingerprint};
@@ -77,8 +77,8 @@ impl Catalogue {
 
     /// Makes a catalogue that keeps up to `changes` changes, and starts with the content of a store.
     #[must_use]
-    pub fn of_store(changes: usize, loaded: Loaded) -> Self {
-        let Loaded { snapshot, oldest, latest } = loaded;
+    pub fn of_store(changes: usize, loaded: StoreContent) -> Self {
+        let StoreContent { snapshot, oldest, latest } = loaded;
         Self {
             log: RwLock::new(log_of(changes, oldest, latest)),
             ..Self::with_kept_changes(changes, snapshot)
@@ -101,7 +101,7 @@ impl Catalogue {
     /// # Errors
     ///
     /// [`ChangesError`] if the catalogue does not continue the history of that point, or no longer has all changes since.
-    pub fn changes(&self, after: HistoryPoint, max: usize) -> Result<Vec<Arc<Event>>, ChangesError> {
+    pub fn changes(&self, after: HistoryPoint, max: usize) -> Result<Vec<Arc<LogEntry>>, ChangesError> {
         self.log().after(after, max)
     }
 
@@ -129,8 +129,8 @@ impl Catalogue {
     /// them.
     pub fn apply<'a>(&self, changes: impl IntoIterator<Item = Change<'a>>) -> Result<Revision, ChangeError> {
         let _changing = self.changing();
-        let (next, events) = self.current.load().with_events(changes)?;
-        Ok(self.publish(next, |log, _| log.extend(events)))
+        let (next, entries) = self.current.load().with_entries(changes)?;
+        Ok(self.publish(next, |log, _| log.extend(entries)))
     }
 
     /// Applies the changes that a store committed: all or, on an error, none. Changes that the catalogue already has are
@@ -139,7 +139,7 @@ impl Catalogue {
     /// # Errors
     ///
     /// [`ApplyError`] if they do not continue the history of the catalogue, or do not fit its movies.
-    pub fn apply_committed(&self, changes: &[Committed]) -> Result<(), ApplyError> {
+    pub fn apply_committed(&self, changes: &[CommittedChange]) -> Result<(), ApplyError> {
         let _changing = self.changing();
         let current = self.current.load();
         let known = changes.partition_point(|change| change.point.revision <= current.revision());
@@ -150,8 +150,8 @@ impl Catalogue {
             return Err(ApplyError::HistoryChanged);
         }
         if !new.is_empty() {
-            let (next, events) = current.with_committed(new)?;
-            self.publish(next, |log, _| log.extend(events));
+            let (next, entries) = current.with_committed(new)?;
+            self.publish(next, |log, _| log.extend(entries));
         }
         Ok(())
     }
@@ -162,9 +162,9 @@ impl Catalogue {
         let _changing = self.changing();
         let current = self.current.load_full();
         let capacity = self.log().capacity();
-        if let Some(events) = difference(&current, &snapshot, capacity) {
-            let point = events.last().map_or(current.point(), |event| event.point);
-            self.publish(snapshot.at(point), |log, _| log.extend(events))
+        if let Some(entries) = difference(&current, &snapshot, capacity) {
+            let point = entries.last().map_or(current.point(), |entry| entry.point);
+            self.publish(snapshot.at(point), |log, _| log.extend(entries))
         } else {
             // More changes than the log keeps, or only the order of the movies has changed.
             let revision = current.revision().plus((current.len() + snapshot.len()) as u64);
@@ -174,10 +174,10 @@ impl Catalogue {
     }
 
     /// Replaces everything by the content of a store, which may have another history. Returns the previous movies.
-    pub fn reset(&self, loaded: Loaded) -> Arc<Snapshot> {
+    pub fn reset(&self, loaded: StoreContent) -> Arc<Snapshot> {
         let _changing = self.changing();
         let before = self.snapshot();
-        let Loaded { snapshot, oldest, latest } = loaded;
+        let StoreContent { snapshot, oldest, latest } = loaded;
         self.publish(snapshot, |log, _| {
             let mut next = log_of(log.capacity(), oldest, latest);
             next.supersede(log);
@@ -206,37 +206,37 @@ impl Catalogue {
 
 /// The content of a store.
 #[derive(Debug)]
-pub struct Loaded {
+pub struct StoreContent {
     /// All movies.
     pub snapshot: Snapshot,
     /// The point before the first of the latest changes.
     pub oldest: HistoryPoint,
     /// The latest changes, in order, up to the point of the snapshot.
-    pub latest: Vec<Committed>,
+    pub latest: Vec<CommittedChange>,
 }
 
 /// Returns a log of these changes after a point.
-fn log_of(capacity: usize, oldest: HistoryPoint, latest: Vec<Committed>) -> ChangeLog {
+fn log_of(capacity: usize, oldest: HistoryPoint, latest: Vec<CommittedChange>) -> ChangeLog {
     let mut log = ChangeLog::new(oldest, capacity);
-    log.extend(latest.into_iter().map(|Committed { point, id, record }| {
+    log.extend(latest.into_iter().map(|CommittedChange { point, id, record }| {
         // Pages do not go back this far, see `Snapshot::ordered_since`.
-        Event { point, id, before: None, after: record, previous: None }
+        LogEntry { point, id, before: None, after: record, previous: None }
     }));
     log
 }
 
 /// Returns the changes that lead from one snapshot to another; `None` if there are more than `max`, or if the snapshots
 /// differ only in their order.
-fn difference(from: &Snapshot, to: &Snapshot, max: usize) -> Option<Vec<Event>> {
-    let mut events = Vec::new();
+fn difference(from: &Snapshot, to: &Snapshot, max: usize) -> Option<Vec<LogEntry>> {
+    let mut entries = Vec::new();
     let mut point = from.point();
     let mut push = |id: &str, before: Option<MovieView<'_>>, after: Option<MovieView<'_>>| {
         let [before, after] = [before, after].map(|movie| movie.as_ref().map(Record::new));
-        let change = Committed::after(point, id, after);
+        let change = CommittedChange::after(point, id, after);
         point = change.point;
         // Page tokens from before are refused, see `Snapshot::ordered_since`.
-        events.push(Event { point, id: change.id, before, after: change.record, previous: None });
-        (events.len() <= max).then_some(())
+        entries.push(LogEntry { point, id: change.id, before, after: change.record, previous: None });
+        (entries.len() <= max).then_some(())
     };
     for movie in from.movies().filter(|movie| to.get(movie.id).is_none()) {
         push(movie.id, Some(movie), None)?;
@@ -247,11 +247,11 @@ fn difference(from: &Snapshot, to: &Snapshot, max: usize) -> Option<Vec<Event>> 
             push(movie.id, before, Some(movie))?;
         }
     }
-    if events.is_empty() && !from.movies().map(|movie| movie.id).eq(to.movies().map(|movie| movie.id)) {
+    if entries.is_empty() && !from.movies().map(|movie| movie.id).eq(to.movies().map(|movie| movie.id)) {
         // No movie has changed, but the order has, so the revision cannot be the same.
         return None;
     }
-    Some(events)
+    Some(entries)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::iter;
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::catalogue::change::{ApplyError, Change, ChangeError, Committed};
-use crate::catalogue::change_log::Event;
+use crate::catalogue::change::{ApplyError, Change, ChangeError, CommittedChange};
+use crate::catalogue::change_log::LogEntry;
 use crate::catalogue::encoding::frame::{self, MovieView};
 use crate::catalogue::encoding::record::{Record, put_full_frame};
 use crate::catalogue::history::{ChainValue, HistoryPoint};
@@ -138,15 +138,15 @@ impl Snapshot {
     ///
     /// The [`ChangeError`] of the first change that does not fit.
     pub fn with<'a>(&self, changes: impl IntoIterator<Item = Change<'a>>) -> Result<Self, ChangeError> {
-        self.with_events(changes).map(|(next, _)| next)
+        self.with_entries(changes).map(|(next, _)| next)
     }
 
-    /// Returns the snapshot after `changes`, and the events of the change log.
-    pub(super) fn with_events<'a>(
+    /// Returns the snapshot after `changes`, and the entries of the change log.
+    pub(super) fn with_entries<'a>(
         &self,
         changes: impl IntoIterator<Item = Change<'a>>,
-    ) -> Result<(Self, Vec<Event>), ChangeError> {
-        let (mut next, mut events) = (self.clone(), Vec::new());
+    ) -> Result<(Self, Vec<LogEntry>), ChangeError> {
+        let (mut next, mut entries) = (self.clone(), Vec::new());
         for change in changes {
             let record = match &change {
                 Change::Insert(movie) | Change::Update(movie) | Change::Put(movie) => {
@@ -154,30 +154,33 @@ impl Snapshot {
                 }
                 Change::Delete(_) => None,
             };
-            events.push(next.apply(change, record)?);
+            entries.push(next.apply(change, record)?);
         }
-        Ok((next.compact_if_sparse()?, events))
+        Ok((next.compact_if_sparse()?, entries))
     }
 
-    /// Returns the snapshot after the changes that a store committed next, and the events of the change log.
-    pub(super) fn with_committed(&self, changes: &[Committed]) -> Result<(Self, Vec<Event>), ApplyError> {
-        let (mut next, mut events) = (self.clone(), Vec::with_capacity(changes.len()));
-        for Committed { point, id, record } in changes {
+    /// Returns the snapshot after the changes that a store committed next, and the entries of the change log.
+    pub(super) fn with_committed(
+        &self,
+        changes: &[CommittedChange],
+    ) -> Result<(Self, Vec<LogEntry>), ApplyError> {
+        let (mut next, mut entries) = (self.clone(), Vec::with_capacity(changes.len()));
+        for CommittedChange { point, id, record } in changes {
             let change = match record.as_ref().map(Record::movie) {
                 Some(movie) => Change::Put(movie),
                 None => Change::Delete(id),
             };
-            let event = next.apply(change, record.clone())?;
-            if event.point != *point {
+            let entry = next.apply(change, record.clone())?;
+            if entry.point != *point {
                 return Err(ApplyError::HistoryChanged);
             }
-            events.push(event);
+            entries.push(entry);
         }
-        Ok((next.compact_if_sparse()?, events))
+        Ok((next.compact_if_sparse()?, entries))
     }
 
     /// Applies a change. `record` is the movie after the change; `None` if it is removed.
-    fn apply(&mut self, change: Change<'_>, record: Option<Record>) -> Result<Event, ChangeError> {
+    fn apply(&mut self, change: Change<'_>, record: Option<Record>) -> Result<LogEntry, ChangeError> {
         let before = self.get(change.id()).as_ref().map(Record::new);
         let mut previous = None;
         match &change {
@@ -186,9 +189,10 @@ impl Snapshot {
             Change::Put(movie) if before.is_none() => self.insert(movie)?,
             Change::Update(movie) | Change::Put(movie) => self.update(movie)?,
         }
-        let Committed { point, id, record: after } = Committed::after(self.point, change.id(), record);
+        let CommittedChange { point, id, record: after } =
+            CommittedChange::after(self.point, change.id(), record);
         self.point = point;
-        Ok(Event { point, id, before, after, previous })
+        Ok(LogEntry { point, id, before, after, previous })
     }
 
     /// Returns the same movies at another point. Earlier revisions of the listing order can no longer be

@@ -191,7 +191,7 @@ fn the_longest_frame_is_known_however_it_came() {
 }
 
 #[test]
-fn what_does_not_fit_says_why_and_changes_nothing() {
+fn a_change_that_does_not_fit_is_refused_with_the_reason_and_changes_nothing() {
     let catalogue = Catalogue::default();
     let [one, two] = [("1", "one"), ("2", "two")].map(|(id, title)| (id.to_owned(), title.to_owned()));
     catalogue.apply([Change::Insert(movie(&one))]).unwrap();
@@ -229,10 +229,10 @@ fn many_movies_that_come_and_go_leave_no_room_behind() {
     assert!(snapshot.get("7 0").is_some() && snapshot.get("7 1").is_none());
 }
 
-fn committed(start: HistoryPoint, entries: &[Entry]) -> Vec<Committed> {
+fn committed(start: HistoryPoint, entries: &[Entry]) -> Vec<CommittedChange> {
     let mut point = start;
     let commit = |entry: &Entry| {
-        let change = Committed::after(point, &entry.0, Some(Record::new(&movie(entry))));
+        let change = CommittedChange::after(point, &entry.0, Some(Record::new(&movie(entry))));
         point = change.point;
         change
     };
@@ -274,7 +274,7 @@ fn changes_of_another_history_are_never_applied() {
     // Nor changes with a gap, or that do not fit the movies.
     let ahead = committed(HistoryPoint { revision: Revision::new(5), ..ours[3].point }, &entries(4..5));
     assert_eq!(catalogue.apply_committed(&ahead), Err(ApplyError::HistoryChanged));
-    let gone = Committed::after(ours[3].point, "9", None);
+    let gone = CommittedChange::after(ours[3].point, "9", None);
     assert_eq!(catalogue.apply_committed(&[gone]), Err(ChangeError::NotFound("9".into()).into()));
     assert_is(&catalogue.snapshot(), &entries(0..4));
 }
@@ -289,7 +289,7 @@ fn after_a_reset_followers_of_the_common_part_go_on_and_others_learn_that_it_is_
     let new = committed(common[2].point, &entries(10..12));
     let snapshot = build(&[entries(0..3), entries(10..12)].concat()).at(new[1].point);
     let latest = [&common[1..], &new[..]].concat();
-    let before = catalogue.reset(Loaded { snapshot, oldest: common[0].point, latest });
+    let before = catalogue.reset(StoreContent { snapshot, oldest: common[0].point, latest });
     assert_eq!(before.count_differences(&catalogue.snapshot()), 5);
 
     let revisions = |point| -> Result<Vec<_>, _> {

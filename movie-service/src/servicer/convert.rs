@@ -11,7 +11,7 @@ use crate::catalogue::query::page::Query;
 #[cfg(test)]
 use crate::movie::Timestamp;
 use crate::movie::{Field, Movie, Violation};
-use crate::text::Quoted;
+use crate::text::Escaped;
 
 /// Default and maximum page size.
 const DEFAULT_PAGE_SIZE: usize = 50;
@@ -153,7 +153,7 @@ pub(crate) fn fields(movie: &Movie, mask: Option<&FieldMask>) -> Result<Vec<Fiel
                 Some(_) => {}
                 None => violations.push(Violation::new(
                     "update_mask",
-                    format!("expected fields of a movie or `*`; `{}` is not one", Quoted(path)),
+                    format!("expected fields of a movie or `*`; `{}` is not one", Escaped(path)),
                 )),
             },
         }

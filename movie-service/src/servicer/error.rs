@@ -3,7 +3,7 @@
 use crate::movie::{Revision, Violation};
 use crate::servicer::response_size::fitting;
 use crate::store::WriteError;
-use crate::text::Quoted;
+use crate::text::Escaped;
 
 /// Error of a call. The display text is the message for callers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -99,7 +99,7 @@ fn unknown_service(known: &[&str]) -> String {
 
 fn missing(ids: &[String]) -> String {
     let listed = listed_ids(ids);
-    let mut names: Vec<_> = listed.iter().map(|id| format!("`{}`", Quoted(id))).collect();
+    let mut names: Vec<_> = listed.iter().map(|id| format!("`{}`", Escaped(id))).collect();
     if ids.len() > listed.len() {
         names.push(format!("and {} more", ids.len() - listed.len()));
     }

@@ -16,7 +16,7 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 use crate::servicer::error::CallError;
 
 /// The name of the whole service.
-const WHOLE: &str = "";
+const WHOLE_SERVICE: &str = "";
 
 /// Serving status, for the health service. Read-only services need only the catalogue. The whole service also needs the
 /// store.
@@ -64,7 +64,7 @@ impl Health {
 
 impl HealthServicer {
     fn find(&self, name: &str) -> Option<&watch::Receiver<bool>> {
-        if name == WHOLE {
+        if name == WHOLE_SERVICE {
             return Some(&self.whole);
         }
         self.services.iter().find(|(known, _)| *known == name).map(|(_, serving)| serving)

@@ -4,11 +4,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use movie_proto::catalog::v1::watch_movies_request::Start;
-use movie_proto::catalog::v1::watch_movies_response::Event as WatchEvent;
+use movie_proto::catalog::v1::watch_movies_response::Event;
 use movie_proto::catalog::v1::{WatchMoviesRequest, WatchMoviesResponse};
 use tokio::sync::{mpsc, watch};
 
-use crate::catalogue::{Catalogue, ChangesError, Event, HistoryPoint, Record};
+use crate::catalogue::{Catalogue, ChangesError, HistoryPoint, LogEntry, Record};
 use crate::movie::{Revision, Violation};
 use crate::servicer::catch_up::wait_for_revision;
 use crate::servicer::error::CallError;
@@ -99,7 +99,7 @@ impl Watcher {
         loop {
             if !is_caught_up && self.sent.revision >= catch_up_revision {
                 is_caught_up = true;
-                self.send(self.sent, WatchEvent::CaughtUp(true)).await?;
+                self.send(self.sent, Event::CaughtUp(true)).await?;
             }
             let newest = *self.newest.borrow_and_update();
             let lag = newest.since(self.sent.revision).unwrap_or_default();
@@ -131,7 +131,7 @@ impl Watcher {
         self.sent = snapshot.point();
         let revision = self.sent.revision.to_i64();
         for movie in snapshot.movies() {
-            let event = Some(WatchEvent::Upserted(convert::response(&Record::new(&movie))));
+            let event = Some(Event::Upserted(convert::response(&Record::new(&movie))));
             // A copy cannot be resumed, so its messages have no token.
             self.send_message(WatchMoviesResponse { revision, event, resume_token: String::new() }).await?;
         }
@@ -163,7 +163,7 @@ impl Watcher {
         changes.map(|_| point).map_err(|error| watch_error(error, point.revision))
     }
 
-    async fn send(&self, point: HistoryPoint, event: WatchEvent) -> Result<(), End> {
+    async fn send(&self, point: HistoryPoint, event: Event) -> Result<(), End> {
         let (revision, event) = (point.revision.to_i64(), Some(event));
         let resume_token = resume_token::encode(point);
         self.send_message(WatchMoviesResponse { revision, event, resume_token }).await
@@ -189,9 +189,9 @@ fn distance(from: Revision, to: Revision) -> usize {
     usize::try_from(to.since(from).unwrap_or_default()).unwrap_or(usize::MAX)
 }
 
-fn to_wire_event(event: &Event) -> WatchEvent {
-    match &event.after {
-        Some(record) => WatchEvent::Upserted(convert::response(record)),
-        None => WatchEvent::DeletedId(event.id.to_string()),
+fn to_wire_event(entry: &LogEntry) -> Event {
+    match &entry.after {
+        Some(record) => Event::Upserted(convert::response(record)),
+        None => Event::DeletedId(entry.id.to_string()),
     }
 }

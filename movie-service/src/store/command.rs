@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use crate::catalogue::{self, Record};
 use crate::movie::{self, Field, MAX_ID_CHARS, Movie, MovieId, ValidMovie, Violation};
-use crate::text::Quoted;
+use crate::text::Escaped;
 
 /// A write command, as a caller sends it. May be invalid.
 #[derive(Clone, Debug)]
@@ -212,13 +212,13 @@ pub enum WriteError {
     #[error("the request_id was used for another movie; use a new one for each movie")]
     RequestIdReused,
     /// No movie has the id.
-    #[error("no movie has the id `{}`", Quoted(.0))]
+    #[error("no movie has the id `{}`", Escaped(.0))]
     NotFound(String),
     /// Another movie has the id.
-    #[error("a movie with the id `{}` already exists", Quoted(.0))]
+    #[error("a movie with the id `{}` already exists", Escaped(.0))]
     Exists(String),
     /// The movie has changed since its etag was read.
-    #[error("the movie `{}` has changed since its etag was read; read it again", Quoted(.0))]
+    #[error("the movie `{}` has changed since its etag was read; read it again", Escaped(.0))]
     Stale(String),
     /// The database is a JSON file.
     #[error(

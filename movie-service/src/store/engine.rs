@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::catalogue::{Committed, HistoryPoint, Loaded};
+use crate::catalogue::{CommittedChange, HistoryPoint, StoreContent};
 use crate::movie::Revision;
 use crate::store::error::StoreError;
 use crate::store::plan::{NewRequest, StoredRequest};
@@ -14,7 +14,7 @@ pub(super) const POLL_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Result of polling a database.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Polled {
+pub(super) struct PollResult {
     /// The latest commit.
     pub(super) head: HistoryPoint,
     /// Whether the database accepts writes.
@@ -35,13 +35,13 @@ pub(super) trait Engine {
         Self: Sized;
 
     /// Reads the latest commit and the mode, with one short query and without a transaction.
-    async fn poll(&mut self) -> Result<Polled, StoreError>;
+    async fn poll(&mut self) -> Result<PollResult, StoreError>;
 
     /// Connects to a writable host, if there is one and this one is read-only.
     async fn find_writable(&mut self) -> Result<(), StoreError>;
 
     /// Reads all movies and up to `max_changes` changes that led to them.
-    async fn load(&mut self, max_changes: usize) -> Result<Loaded, StoreError>;
+    async fn load(&mut self, max_changes: usize) -> Result<StoreContent, StoreError>;
 
     /// Begins a read transaction with a consistent snapshot, and returns its latest commit.
     async fn begin_read(&mut self) -> Result<HistoryPoint, StoreError>;
@@ -54,13 +54,14 @@ pub(super) trait Engine {
     /// # Errors
     ///
     /// [`StoreError::Compacted`] if not all of them are kept.
-    async fn changes(&mut self, after: Revision, up_to: Revision) -> Result<Vec<Committed>, StoreError>;
+    async fn changes(&mut self, after: Revision, up_to: Revision)
+    -> Result<Vec<CommittedChange>, StoreError>;
 
     /// Reads, in the transaction, the stored requests with these ids.
     async fn requests(&mut self, ids: &[&str]) -> Result<HashMap<String, StoredRequest>, StoreError>;
 
     /// Writes, in the transaction, changes that follow its latest commit, and the requests that made them.
-    async fn put(&mut self, changes: &[Committed], requests: &[NewRequest]) -> Result<(), StoreError>;
+    async fn put(&mut self, changes: &[CommittedChange], requests: &[NewRequest]) -> Result<(), StoreError>;
 
     /// Commits the transaction. Once this returns, it is durable.
     async fn commit(&mut self) -> Result<(), StoreError>;

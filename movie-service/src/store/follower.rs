@@ -10,7 +10,7 @@ use crate::store::engine::{Engine, POLL_TIMEOUT};
 use crate::store::error::StoreError;
 use crate::store::replica::Replica;
 use crate::store::status::AccessMode;
-use crate::text::in_one_line;
+use crate::text::error_chain;
 
 /// How often an unavailable store is polled.
 const UNAVAILABLE_POLL_INTERVAL: Duration = Duration::from_millis(500);
@@ -69,7 +69,7 @@ impl<E: Engine> Follower<E> {
         if !matches!(outcome, Ok(_) | Err(StoreError::StandbyBehind { .. })) {
             engine.disconnect();
         }
-        self.replica.status.report_poll(outcome.as_ref().map_err(|error| in_one_line(error)).copied());
+        self.replica.status.report_poll(outcome.as_ref().map_err(|error| error_chain(error)).copied());
         outcome
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::catalogue::{Committed, HistoryPoint, Record, Snapshot};
+use crate::catalogue::{CommittedChange, HistoryPoint, Record, Snapshot};
 use crate::movie::{Field, Movie, MovieId, Revision, Timestamp, ValidMovie};
 use crate::store::command::{Imported, Outcome, Request, ValidCommand, WriteError};
 
@@ -35,7 +35,7 @@ pub struct Plan<'a> {
     changed: HashMap<MovieId, Option<Record>>,
     requests: HashMap<String, StoredRequest>,
     /// The changes so far, in order.
-    changes: Vec<Committed>,
+    changes: Vec<CommittedChange>,
     new_requests: Vec<NewRequest>,
 }
 
@@ -49,7 +49,7 @@ impl<'a> Plan<'a> {
 
     /// Returns the changes, and the requests to store.
     #[must_use]
-    pub fn finish(self) -> (Vec<Committed>, Vec<NewRequest>) {
+    pub fn finish(self) -> (Vec<CommittedChange>, Vec<NewRequest>) {
         (self.changes, self.new_requests)
     }
 
@@ -177,7 +177,7 @@ impl<'a> Plan<'a> {
     }
 
     fn change(&mut self, id: MovieId, record: Option<Record>) {
-        self.changes.push(Committed::after(self.point(), &id, record.clone()));
+        self.changes.push(CommittedChange::after(self.point(), &id, record.clone()));
         self.changed.insert(id, record);
     }
 

@@ -10,11 +10,12 @@ use proptest::prelude::*;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::catalogue::{
-    Catalogue, ChainValue, Change, ChangesError, Committed, HistoryPoint, Loaded, Record, Snapshot,
+    Catalogue, ChainValue, Change, ChangesError, CommittedChange, HistoryPoint, Record, Snapshot,
+    StoreContent,
 };
 use crate::movie::{Movie, Revision, ValidMovie};
 use crate::store::command::{Outcome, ValidCommand, WriteError};
-use crate::store::engine::{Engine, Polled};
+use crate::store::engine::{Engine, PollResult};
 use crate::store::error::StoreError;
 use crate::store::follower::Follower;
 use crate::store::plan::{NewRequest, StoredRequest};
@@ -60,13 +61,13 @@ enum Step {
 struct State {
     snapshot: Snapshot,
     /// The first entry only provides a chain value.
-    log: Vec<Committed>,
+    log: Vec<CommittedChange>,
 }
 
 impl State {
     fn new() -> Self {
         let start = HistoryPoint { revision: Revision::default(), chain: ChainValue::from_bytes([7; 16]) };
-        let anchor = Committed { point: start, id: "".into(), record: None };
+        let anchor = CommittedChange { point: start, id: "".into(), record: None };
         Self { snapshot: Snapshot::default().at(start), log: vec![anchor] }
     }
 
@@ -74,8 +75,8 @@ impl State {
         self.snapshot.point()
     }
 
-    fn commit(&mut self, changes: &[Committed]) {
-        for Committed { point, id, record } in changes {
+    fn commit(&mut self, changes: &[CommittedChange]) {
+        for CommittedChange { point, id, record } in changes {
             let change = match record.as_ref().map(Record::movie) {
                 Some(movie) => Change::Put(movie),
                 None => Change::Delete(id),
@@ -109,7 +110,7 @@ struct Database {
 struct Model {
     database: Rc<RefCell<Database>>,
     /// The state at the start of the transaction, and its changes.
-    transaction: Option<(State, Vec<Committed>)>,
+    transaction: Option<(State, Vec<CommittedChange>)>,
 }
 
 fn connection_lost() -> StoreError {
@@ -136,24 +137,24 @@ impl Engine for Model {
         None
     }
 
-    async fn poll(&mut self) -> Result<Polled, StoreError> {
+    async fn poll(&mut self) -> Result<PollResult, StoreError> {
         let database = self.database.borrow();
         if database.fails_polls {
             return Err(connection_lost());
         }
-        Ok(Polled { head: database.state.head(), mode: AccessMode::ReadWrite })
+        Ok(PollResult { head: database.state.head(), mode: AccessMode::ReadWrite })
     }
 
     async fn find_writable(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn load(&mut self, max_changes: usize) -> Result<Loaded, StoreError> {
+    async fn load(&mut self, max_changes: usize) -> Result<StoreContent, StoreError> {
         let State { snapshot, log } = self.database.borrow().state.clone();
         let head = snapshot.point();
         let skipped = log.len().saturating_sub(max_changes + 1);
         let rows = &log[skipped..];
-        Ok(Loaded { snapshot: snapshot.at(head), oldest: rows[0].point, latest: rows[1..].to_vec() })
+        Ok(StoreContent { snapshot: snapshot.at(head), oldest: rows[0].point, latest: rows[1..].to_vec() })
     }
 
     async fn begin_read(&mut self) -> Result<HistoryPoint, StoreError> {
@@ -164,7 +165,11 @@ impl Engine for Model {
         Ok(self.begin())
     }
 
-    async fn changes(&mut self, after: Revision, up_to: Revision) -> Result<Vec<Committed>, StoreError> {
+    async fn changes(
+        &mut self,
+        after: Revision,
+        up_to: Revision,
+    ) -> Result<Vec<CommittedChange>, StoreError> {
         let changes = self.state().log[1..].iter();
         let changes =
             changes.filter(|change| after < change.point.revision && change.point.revision <= up_to);
@@ -175,7 +180,7 @@ impl Engine for Model {
         Ok(HashMap::new())
     }
 
-    async fn put(&mut self, changes: &[Committed], _: &[NewRequest]) -> Result<(), StoreError> {
+    async fn put(&mut self, changes: &[CommittedChange], _: &[NewRequest]) -> Result<(), StoreError> {
         let (_, put) = self.transaction.as_mut().expect("a transaction is open");
         put.extend_from_slice(changes);
         Ok(())
@@ -336,7 +341,8 @@ async fn check(steps: Vec<Step>) {
                         continue;
                     }
                     let new = Movie { id: id.clone(), title: title.clone(), ..Movie::default() };
-                    let change = Committed::after(state.head(), &id, is_there.then(|| Record::of(&new)));
+                    let change =
+                        CommittedChange::after(state.head(), &id, is_there.then(|| Record::of(&new)));
                     database.state.commit(&[change]);
                 }
             }

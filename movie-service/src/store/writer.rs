@@ -19,7 +19,7 @@ use crate::store::error::StoreError;
 use crate::store::plan::Plan;
 use crate::store::replica::Replica;
 use crate::store::status::AccessMode;
-use crate::text::in_one_line;
+use crate::text::error_chain;
 
 /// Timeout of a whole transaction.
 const TRANSACTION_TIMEOUT: Duration = Duration::from_secs(30);
@@ -119,10 +119,10 @@ impl<E: Engine> Writer<E> {
             Err(error) => {
                 let (outage, error) = match error {
                     CommitError::RolledBack(error) => {
-                        (error.is_outage().then(|| in_one_line(&error)), error.to_write_error())
+                        (error.is_outage().then(|| error_chain(&error)), error.to_write_error())
                     }
                     CommitError::OutcomeUnknown(error) => {
-                        (Some(in_one_line(&error)), WriteError::OutcomeUnknown)
+                        (Some(error_chain(&error)), WriteError::OutcomeUnknown)
                     }
                 };
                 if let Some(reason) = outage {
@@ -260,7 +260,7 @@ impl<E: Engine> Writer<E> {
             Ok(()) => self.replica.status.report_write(Ok(())),
             Err(error) => {
                 engine.disconnect();
-                self.replica.status.report_write(Err(in_one_line(&error)));
+                self.replica.status.report_write(Err(error_chain(&error)));
             }
         }
     }

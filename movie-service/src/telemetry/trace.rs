@@ -226,7 +226,7 @@ impl CallSpan {
     /// Ends the span.
     pub(super) fn end(mut self, code: Code, message: &str) {
         self.0.set_attribute(KeyValue::new("rpc.grpc.status_code", i64::from(code as i32)));
-        if is_server_error(code) {
+        if is_span_error(code) {
             self.0.set_status(Status::error(message.to_owned()));
         }
         self.0.end();
@@ -240,7 +240,7 @@ impl fmt::Debug for CallSpan {
 }
 
 /// Returns whether a server span with this code is an error by the conventions for gRPC.
-fn is_server_error(code: Code) -> bool {
+fn is_span_error(code: Code) -> bool {
     matches!(
         code,
         Code::Unknown

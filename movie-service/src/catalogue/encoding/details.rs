@@ -43,7 +43,7 @@ impl<'a> Details<'a> {
     pub fn value(self, field: Field) -> Value<'a> {
         match field.rule() {
             Rule::Text { .. } | Rule::Id => Value::Text(self.texts(field).last().unwrap_or_default().into()),
-            Rule::Rating => Value::Rating(self.have_zero_rating().then_some(0.0)),
+            Rule::Rating => Value::Rating(self.has_zero_rating().then_some(0.0)),
             Rule::Number { .. } => Value::Number(self.number(field)),
             Rule::List => Value::List(self.texts(field).map(Cow::Borrowed).collect()),
             Rule::OutputOnly => Value::Time(self.time(field)),
@@ -66,7 +66,7 @@ impl<'a> Details<'a> {
     }
 
     /// Returns whether the details contain a rating of 0.
-    pub(crate) fn have_zero_rating(self) -> bool {
+    pub(crate) fn has_zero_rating(self) -> bool {
         self.0.starts_with(&RATED_ZERO)
     }
 

@@ -91,7 +91,7 @@ impl<'a> MovieView<'a> {
     /// Returns the rating, if there is one.
     #[must_use]
     pub fn rating(&self) -> Option<f32> {
-        (self.rating != 0.0 || self.details.have_zero_rating()).then_some(self.rating)
+        (self.rating != 0.0 || self.details.has_zero_rating()).then_some(self.rating)
     }
 
     /// Returns the year of the first release; 0 if it is not known.

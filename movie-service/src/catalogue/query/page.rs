@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::catalogue::change_log::Event;
+use crate::catalogue::change_log::LogEntry;
 use crate::catalogue::encoding::record::Record;
 use crate::catalogue::filter::Filter;
 use crate::catalogue::layout::columns::{Bitset, numbers};
@@ -44,10 +44,10 @@ pub struct PastCatalogue {
 }
 
 impl PastCatalogue {
-    /// Undoes `events`, which are all changes since the earlier revision, in order.
+    /// Undoes `entries`, which are all changes since the earlier revision, in order.
     #[must_use]
-    pub fn new(snapshot: Arc<Snapshot>, events: &[Arc<Event>]) -> Self {
-        Self { undo: Undo::new(&snapshot, events), snapshot }
+    pub fn new(snapshot: Arc<Snapshot>, entries: &[Arc<LogEntry>]) -> Self {
+        Self { undo: Undo::new(&snapshot, entries), snapshot }
     }
 
     /// Returns up to `size` movies after the movie `after`; from the start if `after` is `None`.

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::catalogue::change_log::Event;
+use crate::catalogue::change_log::LogEntry;
 use crate::catalogue::encoding::record::Record;
 use crate::catalogue::layout::segment::Location;
 use crate::catalogue::snapshot::Snapshot;
@@ -36,25 +36,25 @@ struct PastMovie {
 }
 
 impl Undo {
-    /// Undoes `events`: all changes from the earlier revision to `snapshot`, in order.
-    pub(crate) fn new(snapshot: &Snapshot, events: &[Arc<Event>]) -> Self {
+    /// Undoes `entries`: all changes from the earlier revision to `snapshot`, in order.
+    pub(crate) fn new(snapshot: &Snapshot, entries: &[Arc<LogEntry>]) -> Self {
         let mut undo = Self::default();
         let mut removals = Vec::new();
-        for event in events {
-            let then = undo.movies.entry(event.id.clone()).or_insert_with(|| PastMovie {
-                record: event.before.clone(),
-                in_place: event.before.is_some(),
+        for entry in entries {
+            let then = undo.movies.entry(entry.id.clone()).or_insert_with(|| PastMovie {
+                record: entry.before.clone(),
+                in_place: entry.before.is_some(),
                 previous: None,
             });
-            if event.after.is_none() && then.in_place {
+            if entry.after.is_none() && then.in_place {
                 then.in_place = false;
-                then.previous.clone_from(&event.previous);
-                removals.push(event);
+                then.previous.clone_from(&entry.previous);
+                removals.push(entry);
             }
         }
         // In reverse order, each movie is re-inserted right after its predecessor.
-        for event in removals.into_iter().rev() {
-            undo.removed.entry(event.previous.clone()).or_default().push(event.id.clone());
+        for entry in removals.into_iter().rev() {
+            undo.removed.entry(entry.previous.clone()).or_default().push(entry.id.clone());
         }
         for id in undo.movies.keys() {
             if let Some(location) = snapshot.find(id.as_bytes()) {

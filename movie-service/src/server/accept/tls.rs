@@ -20,7 +20,7 @@ use tokio_rustls::rustls::{
 use tracing::warn;
 use x509_parser::time::ASN1Time;
 
-use crate::reload::{self, Files, Handle, Outcome};
+use crate::reload::{self, Files, Handle, ReloadOutcome};
 use crate::server::accept::tls::certificate::SUPPORTED_KEYS;
 
 /// The files of TLS, all in PEM.
@@ -122,12 +122,12 @@ impl Tls {
         let reloaded = format!("reloaded the certificate {}", self.0.files.cert.display());
         let tls = Arc::downgrade(&self.0);
         reload::follow("tls", self.0.watched.clone(), report, move || {
-            let Some(tls) = tls.upgrade() else { return Outcome::Unneeded };
+            let Some(tls) = tls.upgrade() else { return ReloadOutcome::Unneeded };
             match Self(tls).reload() {
-                Ok(()) => Outcome::Used(reloaded.clone()),
+                Ok(()) => ReloadOutcome::Used(reloaded.clone()),
                 Err(error) => {
                     let is_transient = matches!(error, TlsError::Read { .. });
-                    Outcome::refused("the previous certificate stays in use", &error, is_transient)
+                    ReloadOutcome::refused("the previous certificate stays in use", &error, is_transient)
                 }
             }
         })

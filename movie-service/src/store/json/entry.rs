@@ -16,9 +16,9 @@ use crate::movie::{Field, Rule, Value, Values};
 use crate::store::json::window::Borrowing;
 
 /// A movie in the file, which may be invalid. Unknown keys are ignored.
-pub(crate) struct Entry<'a>(Values<'a>);
+pub(crate) struct MovieEntry<'a>(Values<'a>);
 
-impl Entry<'_> {
+impl MovieEntry<'_> {
     /// Returns the movie; its details are encoded into `buffer`.
     ///
     /// # Errors
@@ -35,11 +35,11 @@ impl Entry<'_> {
     }
 }
 
-impl Borrowing for Entry<'_> {
-    type Borrowed<'a> = Entry<'a>;
+impl Borrowing for MovieEntry<'_> {
+    type Borrowed<'a> = MovieEntry<'a>;
 }
 
-impl<'de> Deserialize<'de> for Entry<'de> {
+impl<'de> Deserialize<'de> for MovieEntry<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(EntryVisitor)
     }
@@ -48,7 +48,7 @@ impl<'de> Deserialize<'de> for Entry<'de> {
 struct EntryVisitor;
 
 impl<'de> Visitor<'de> for EntryVisitor {
-    type Value = Entry<'de>;
+    type Value = MovieEntry<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a movie: `{...}`")
@@ -69,7 +69,7 @@ impl<'de> Visitor<'de> for EntryVisitor {
             seen |= bit;
             values.set(field, map.next_value_seed(ValueSeed(field))?);
         }
-        Ok(Entry(values))
+        Ok(MovieEntry(values))
     }
 }
 
@@ -260,9 +260,9 @@ impl<'de> Visitor<'de> for ListVisitor {
 struct Item<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// A movie to serialize. Fields that are not set have no key.
-pub(crate) struct Written<'a>(pub(crate) MovieView<'a>);
+pub(crate) struct SerializedMovie<'a>(pub(crate) MovieView<'a>);
 
-impl Serialize for Written<'_> {
+impl Serialize for SerializedMovie<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
         for field in Field::inputs() {

@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::catalogue::{Builder, DetailsBuffer, Draft, NotAdded, Snapshot};
-use crate::store::json::entry::Entry;
+use crate::store::json::entry::MovieEntry;
 use crate::store::json::window::{Position, Window, WindowError};
-use crate::text::Quoted;
+use crate::text::Escaped;
 
 /// Size of the read window; small enough for the CPU cache.
 const WINDOW_BYTES: usize = 256 * 1024;
@@ -154,7 +154,7 @@ fn encode_movies<R: Read>(
             return Err(name_movie(error, number + 1, window));
         }
         let start = window.position();
-        let pushed = window.take::<Entry<'_>, _>(|entry| {
+        let pushed = window.take::<MovieEntry<'_>, _>(|entry| {
             draft.push(&entry.movie(&mut details)?).map_err(|error| error.to_string())
         });
         if let Some(full) = pushed.map_err(|error| name_movie(error, number + 1, window))? {
@@ -224,7 +224,7 @@ fn name_movie<R: Read>(error: WindowError, number: u64, window: &mut Window<R>) 
     let Names { id, title } = window.take_owned().unwrap_or_default();
     let name = [("id", id), ("title", title)].into_iter().find_map(|(key, value)| {
         let text = value.as_str().filter(|text| !text.is_empty())?;
-        Some(format!(" ({key} `{}`)", Quoted(text)))
+        Some(format!(" ({key} `{}`)", Escaped(text)))
     });
     let message = format!("movie {number}{}: {}", name.unwrap_or_default(), message);
     WindowError::Json { at, message }

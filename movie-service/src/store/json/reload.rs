@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use crate::catalogue::{Catalogue, HistoryPoint, Snapshot};
 use crate::movie::Revision;
-use crate::reload::{self, Files, Handle, Outcome};
+use crate::reload::{self, Files, Handle, ReloadOutcome};
 use crate::store::json::load::{LoadError, load};
 
 /// A loaded JSON database whose file can be watched for changes.
@@ -51,12 +51,12 @@ impl JsonDatabase {
         let Self { path, files } = self;
         let catalogue = Arc::downgrade(catalogue);
         reload::follow("database", files, report, move || {
-            let Some(catalogue) = catalogue.upgrade() else { return Outcome::Unneeded };
+            let Some(catalogue) = catalogue.upgrade() else { return ReloadOutcome::Unneeded };
             match load(&path) {
                 Ok(movies) => {
                     let count = movies.len();
                     catalogue.replace(movies);
-                    Outcome::Used(format!(
+                    ReloadOutcome::Used(format!(
                         "serving {count} movies from the new version of {}",
                         path.display()
                     ))
@@ -64,7 +64,7 @@ impl JsonDatabase {
                 Err(error) => {
                     // A file that cannot be read now may become readable without changing.
                     let is_transient = matches!(error, LoadError::Read { .. });
-                    Outcome::refused("still serving the previous movies", &error, is_transient)
+                    ReloadOutcome::refused("still serving the previous movies", &error, is_transient)
                 }
             }
         })

@@ -5,7 +5,7 @@ use std::io;
 use serde::Serialize;
 
 use crate::catalogue::Snapshot;
-use crate::store::json::entry::Written;
+use crate::store::json::entry::SerializedMovie;
 
 /// Writes the movies in listing order, one a line.
 ///
@@ -16,7 +16,7 @@ pub fn write(movies: &Snapshot, out: &mut impl io::Write) -> io::Result<()> {
     out.write_all(b"{\"movies\": [")?;
     for (number, movie) in movies.movies().enumerate() {
         out.write_all(if number == 0 { b"\n" } else { b",\n" })?;
-        Written(movie).serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Spaced))?;
+        SerializedMovie(movie).serialize(&mut serde_json::Serializer::with_formatter(&mut *out, Spaced))?;
     }
     out.write_all(b"\n]}\n")?;
     out.flush()

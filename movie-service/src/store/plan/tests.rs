@@ -181,7 +181,7 @@ struct Ledger {
 }
 
 impl Ledger {
-    fn commit(&mut self, changes: &[Committed], requests: &[NewRequest]) {
+    fn commit(&mut self, changes: &[CommittedChange], requests: &[NewRequest]) {
         for NewRequest { id, fingerprint, revision } in requests {
             let change = changes.iter().find(|change| change.point.revision == *revision).unwrap();
             let stored = StoredRequest { fingerprint: *fingerprint, record: change.record.clone().unwrap() };

@@ -14,10 +14,10 @@ use sqlx::{AssertSqlSafe, Row, raw_sql};
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
-use crate::catalogue::{Committed, HistoryPoint, Loaded, Snapshot};
+use crate::catalogue::{CommittedChange, HistoryPoint, Snapshot, StoreContent};
 use crate::movie::Revision;
 use crate::store::StoreError;
-use crate::store::engine::{Engine, Polled};
+use crate::store::engine::{Engine, PollResult};
 use crate::store::plan::{NewRequest, StoredRequest};
 use crate::store::sql::postgres_connection::{HostConnection, access_mode, failed, point};
 use crate::store::sql::postgres_url::PostgresUrl;
@@ -114,13 +114,13 @@ impl Engine for Postgres {
         Some(Self { url: self.url.clone(), host: self.host.clone(), chooses_host: true, open: None })
     }
 
-    async fn poll(&mut self) -> Result<Polled, StoreError> {
+    async fn poll(&mut self) -> Result<PollResult, StoreError> {
         let open = self.open().await?;
         // A statement without parameters costs one round trip.
         let select = "SELECT revision, chain, current_setting('transaction_read_only') = 'on' FROM head";
         let row = raw_sql(select).fetch_one(&mut open.connection).await.map_err(failed)?;
         open.mode = access_mode(row.try_get(2).map_err(failed)?);
-        Ok(Polled { head: point(&row, 0)?, mode: open.mode })
+        Ok(PollResult { head: point(&row, 0)?, mode: open.mode })
     }
 
     async fn find_writable(&mut self) -> Result<(), StoreError> {
@@ -135,7 +135,7 @@ impl Engine for Postgres {
         Ok(())
     }
 
-    async fn load(&mut self, max_changes: usize) -> Result<Loaded, StoreError> {
+    async fn load(&mut self, max_changes: usize) -> Result<StoreContent, StoreError> {
         let head = timeout(ROW_TIMEOUT, self.begin_read()).await.map_err(|_| StoreError::TimedOut)??;
         let connection = self.transaction()?;
         raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *connection).await.map_err(failed)?;
@@ -158,7 +158,11 @@ impl Engine for Postgres {
         self.open().await?.begin_at_head(&format!("BEGIN; {SET_TIMEOUTS}"), lock).await
     }
 
-    async fn changes(&mut self, after: Revision, up_to: Revision) -> Result<Vec<Committed>, StoreError> {
+    async fn changes(
+        &mut self,
+        after: Revision,
+        up_to: Revision,
+    ) -> Result<Vec<CommittedChange>, StoreError> {
         let found = changes(self.transaction()?, after.to_i64(), up_to).await?;
         rows::changes_between(found, after, up_to)
     }
@@ -179,7 +183,7 @@ impl Engine for Postgres {
         Ok(found)
     }
 
-    async fn put(&mut self, changes: &[Committed], requests: &[NewRequest]) -> Result<(), StoreError> {
+    async fn put(&mut self, changes: &[CommittedChange], requests: &[NewRequest]) -> Result<(), StoreError> {
         let connection = self.transaction()?;
         let MovieRows { removed, upserted } = MovieRows::of(changes);
         if !removed.is_empty() {
@@ -191,7 +195,8 @@ impl Engine for Postgres {
         let movies: Vec<_> = upserted.iter().map(|(.., record)| &**record.bytes()).collect();
         let revisions: Vec<_> = changes.iter().map(|change| change.point.revision.to_i64()).collect();
         let changed_ids: Vec<_> = changes.iter().map(|change| &*change.id).collect();
-        let record = |change: &'_ Committed| change.record.as_ref().map(|record| record.bytes().to_vec());
+        let record =
+            |change: &'_ CommittedChange| change.record.as_ref().map(|record| record.bytes().to_vec());
         let records: Vec<_> = changes.iter().map(record).collect();
         let chains: Vec<_> = changes.iter().map(|change| &change.point.chain.as_bytes()[..]).collect();
         let Some(last) = changes.last() else { return Ok(()) };
@@ -276,7 +281,7 @@ async fn changes(
     connection: &mut PgConnection,
     after: i64,
     up_to: Revision,
-) -> Result<Vec<Committed>, StoreError> {
+) -> Result<Vec<CommittedChange>, StoreError> {
     let select = "SELECT revision, id, movie, chain FROM changes WHERE revision > $1 AND revision <= $2 ORDER BY revision";
     let select = sqlx::query(select).persistent(false).bind(after).bind(up_to.to_i64());
     let mut found = select.fetch(connection);
@@ -287,7 +292,7 @@ async fn changes(
     Ok(changes)
 }
 
-fn change(row: &PgRow) -> Result<Committed, StoreError> {
+fn change(row: &PgRow) -> Result<CommittedChange, StoreError> {
     let (id, chain): (&str, &[u8]) = (row.try_get(1).map_err(failed)?, row.try_get(3).map_err(failed)?);
     rows::change(row.try_get(0).map_err(failed)?, id, row.try_get(2).map_err(failed)?, chain)
 }

@@ -4,7 +4,9 @@
 use std::collections::HashMap;
 use std::error::Error;
 
-use crate::catalogue::{Builder, ChainValue, Committed, Draft, HistoryPoint, Loaded, Record, Snapshot};
+use crate::catalogue::{
+    Builder, ChainValue, CommittedChange, Draft, HistoryPoint, Record, Snapshot, StoreContent,
+};
 use crate::movie::Revision;
 use crate::store::StoreError;
 
@@ -34,18 +36,18 @@ pub(super) fn change(
     id: &str,
     movie: Option<Vec<u8>>,
     chain: &[u8],
-) -> Result<Committed, StoreError> {
+) -> Result<CommittedChange, StoreError> {
     let point = point(revision, chain)?;
     let record = movie.map(|bytes| record(id, bytes)).transpose()?;
-    Ok(Committed { point, id: id.into(), record })
+    Ok(CommittedChange { point, id: id.into(), record })
 }
 
 /// Checks that the rows are all changes after one revision up to another, and returns them.
 pub(in crate::store) fn changes_between(
-    changes: Vec<Committed>,
+    changes: Vec<CommittedChange>,
     after: Revision,
     up_to: Revision,
-) -> Result<Vec<Committed>, StoreError> {
+) -> Result<Vec<CommittedChange>, StoreError> {
     let revisions = changes.iter().map(|change| change.point.revision.number());
     if revisions.eq(after.number() + 1..=up_to.number()) {
         Ok(changes)
@@ -59,12 +61,12 @@ pub(in crate::store) fn changes_between(
 pub(super) fn loaded(
     snapshot: Snapshot,
     head: HistoryPoint,
-    rows: Vec<Committed>,
-) -> Result<Loaded, StoreError> {
+    rows: Vec<CommittedChange>,
+) -> Result<StoreContent, StoreError> {
     let snapshot = snapshot.at(head);
     let mut rows = rows.into_iter();
-    let Some(Committed { point: oldest, .. }) = rows.next() else {
-        return Ok(Loaded { snapshot, oldest: head, latest: Vec::new() });
+    let Some(CommittedChange { point: oldest, .. }) = rows.next() else {
+        return Ok(StoreContent { snapshot, oldest: head, latest: Vec::new() });
     };
     let latest: Vec<_> = rows.collect();
     let revisions = latest.iter().map(|change| change.point.revision.number());
@@ -73,7 +75,7 @@ pub(super) fn loaded(
     {
         return Err(StoreError::Damaged("the change log does not end at the latest revision".into()));
     }
-    Ok(Loaded { snapshot, oldest, latest })
+    Ok(StoreContent { snapshot, oldest, latest })
 }
 
 /// Builds a snapshot from the rows of movies, in listing order.
@@ -115,10 +117,10 @@ pub(super) struct MovieRows<'a> {
 
 impl<'a> MovieRows<'a> {
     /// Returns the effect of these changes. Only the last change of a movie counts.
-    pub(super) fn of(changes: &'a [Committed]) -> Self {
+    pub(super) fn of(changes: &'a [CommittedChange]) -> Self {
         let mut last: HashMap<&str, (Revision, Option<&Record>, bool)> =
             HashMap::with_capacity(changes.len());
-        for Committed { point, id, record } in changes {
+        for CommittedChange { point, id, record } in changes {
             let (position, latest, is_removed) = last.entry(id).or_insert((point.revision, None, false));
             if latest.is_none() {
                 *position = point.revision;
@@ -172,12 +174,12 @@ mod tests {
     use super::*;
     use crate::catalogue::MovieView;
 
-    fn changes(ops: &[(&str, bool)]) -> Vec<Committed> {
+    fn changes(ops: &[(&str, bool)]) -> Vec<CommittedChange> {
         let mut point = HistoryPoint::default();
         let change = |(id, is_there): &(&str, bool)| {
             let record =
                 is_there.then(|| Record::new(&MovieView { id, title: "Creed", ..MovieView::default() }));
-            let change = Committed::after(point, id, record);
+            let change = CommittedChange::after(point, id, record);
             point = change.point;
             change
         };

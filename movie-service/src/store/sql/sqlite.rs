@@ -12,10 +12,10 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tracing::warn;
 
-use crate::catalogue::{Committed, HistoryPoint, Loaded, Snapshot};
+use crate::catalogue::{CommittedChange, HistoryPoint, Snapshot, StoreContent};
 use crate::movie::Revision;
 use crate::store::StoreError;
-use crate::store::engine::{Engine, Polled};
+use crate::store::engine::{Engine, PollResult};
 use crate::store::plan::{NewRequest, StoredRequest};
 use crate::store::sql::rows;
 use crate::store::sql::sqlite_file::{FileId, FileLock, FileVersion, head_without_log, remove_log};
@@ -189,15 +189,15 @@ impl Engine for Sqlite {
         None
     }
 
-    async fn poll(&mut self) -> Result<Polled, StoreError> {
-        Ok(Polled { head: head(self.connection()?)?, mode: AccessMode::ReadWrite })
+    async fn poll(&mut self) -> Result<PollResult, StoreError> {
+        Ok(PollResult { head: head(self.connection()?)?, mode: AccessMode::ReadWrite })
     }
 
     async fn find_writable(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 
-    async fn load(&mut self, max_changes: usize) -> Result<Loaded, StoreError> {
+    async fn load(&mut self, max_changes: usize) -> Result<StoreContent, StoreError> {
         let head = self.begin_read().await?;
         let connection = self.transaction()?;
         let snapshot = statements::movies(connection)?;
@@ -220,7 +220,11 @@ impl Engine for Sqlite {
         head(self.transaction()?)
     }
 
-    async fn changes(&mut self, after: Revision, up_to: Revision) -> Result<Vec<Committed>, StoreError> {
+    async fn changes(
+        &mut self,
+        after: Revision,
+        up_to: Revision,
+    ) -> Result<Vec<CommittedChange>, StoreError> {
         let found = statements::changes(self.transaction()?, after.to_i64(), up_to)?;
         rows::changes_between(found, after, up_to)
     }
@@ -229,7 +233,7 @@ impl Engine for Sqlite {
         statements::requests(self.transaction()?, ids)
     }
 
-    async fn put(&mut self, changes: &[Committed], requests: &[NewRequest]) -> Result<(), StoreError> {
+    async fn put(&mut self, changes: &[CommittedChange], requests: &[NewRequest]) -> Result<(), StoreError> {
         let connection = self.transaction()?;
         statements::put(connection, changes, requests).map_err(failed)?;
         self.log_pages += changes.len() + COMMIT_PAGES;

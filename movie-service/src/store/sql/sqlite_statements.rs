@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::catalogue::{Committed, HistoryPoint, Snapshot};
+use crate::catalogue::{CommittedChange, HistoryPoint, Snapshot};
 use crate::movie::Revision;
 use crate::store::StoreError;
 use crate::store::plan::{NewRequest, StoredRequest};
@@ -38,7 +38,7 @@ pub(super) fn changes(
     connection: &Connection,
     after: i64,
     up_to: Revision,
-) -> Result<Vec<Committed>, StoreError> {
+) -> Result<Vec<CommittedChange>, StoreError> {
     let select = "SELECT revision, id, movie, chain FROM changes WHERE revision > ?1 AND revision <= ?2 ORDER BY revision";
     let mut statement = connection.prepare_cached(select).map_err(failed)?;
     let mut found = statement.query([after, up_to.to_i64()]).map_err(failed)?;
@@ -78,7 +78,7 @@ pub(super) fn requests(
 /// Writes changes, the requests that made them, and the new head.
 pub(super) fn put(
     connection: &Connection,
-    changes: &[Committed],
+    changes: &[CommittedChange],
     requests: &[NewRequest],
 ) -> rusqlite::Result<()> {
     let MovieRows { removed, upserted } = MovieRows::of(changes);
@@ -95,7 +95,7 @@ pub(super) fn put(
     }
     let mut insert = connection
         .prepare_cached("INSERT INTO changes (revision, id, movie, chain) VALUES (?1, ?2, ?3, ?4)")?;
-    for Committed { point, id, record } in changes {
+    for CommittedChange { point, id, record } in changes {
         let movie = record.as_ref().map(|record| &**record.bytes());
         insert.execute(params![point.revision.to_i64(), &**id, movie, point.chain.as_bytes()])?;
     }

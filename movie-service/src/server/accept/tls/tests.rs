@@ -50,7 +50,8 @@ impl Fixture {
 
     /// Asserts that the files are refused with an error that contains `parts`.
     fn assert_refused(&self, parts: &[&str]) {
-        let Outcome::Refused { why, .. } = Outcome::refused("refused", &self.load().unwrap_err(), false)
+        let ReloadOutcome::Refused { why, .. } =
+            ReloadOutcome::refused("refused", &self.load().unwrap_err(), false)
         else {
             panic!("it is not refused");
         };

@@ -208,7 +208,7 @@ fn a_movie_is_an_object_and_a_key_is_quoted() {
 }
 
 #[test]
-fn what_an_error_quotes_is_escaped_and_shortened() {
+fn quoted_input_is_escaped_and_shortened() {
     let id = r"7\\".repeat(60);
     let movie = format!(r#"{{"id": "{id}", "title": "a\u001b[31m\nb"}}"#);
     assert_eq!(
