@@ -15,6 +15,7 @@ use crate::config::{Command, Config, Database};
 use crate::found::FoundPrinter;
 use crate::server::accept::listener::Listener;
 use crate::server::accept::tls::Tls;
+use crate::server::call::dispatch::Features;
 use crate::server::serve::Server;
 use crate::servicer::health::Health;
 use crate::store::json::{JsonDatabase, LoadError};
@@ -50,7 +51,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     let traces = start_traces();
     let metrics = if config.metrics.is_some() { Metrics::on() } else { Metrics::off() };
     let mut opened = open_store(config, &metrics).await?;
-    let security = Security::load(config, &opened.store)?;
+    let features = config.features();
+    let security = Security::load(config, &opened.store, &features)?;
     let listeners = bind(config).await?;
     let found = if config.quiet { FoundPrinter::quiet() } else { FoundPrinter::printing_to(io::stdout())? };
     let shutdown = signals::shutdown_requested()?;
@@ -65,12 +67,14 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         serve_admin(listener, &opened, &metrics, &health)?;
     }
     let observer = Observer::new(metrics.clone(), traces.as_ref().map(Traces::tracer));
-    tokio::spawn(run_upkeep(observer.clone()));
+    let upkeep = observer.clone();
+    tokio::spawn(async move { upkeep.upkeep().await });
     let server = Server {
         store: opened.store.clone(),
         observer,
         metrics,
         health,
+        features,
         ..configured_server(config, opened.catalogue, security, found.clone())
     };
     server.serve(listeners.calls, shutdown).await?;
@@ -91,11 +95,6 @@ fn start_traces() -> Option<Traces> {
     })
 }
 
-/// Runs [`Observer::upkeep`] until the process ends.
-async fn run_upkeep(observer: Observer) {
-    observer.upkeep().await;
-}
-
 /// Returns a server with the settings of the command line.
 fn configured_server(
     config: &Config,
@@ -107,7 +106,6 @@ fn configured_server(
         limits: config.limits(),
         access: security.access,
         tls: security.tls,
-        features: config.features(),
         grace: config.grace,
         pause: config.pause,
         ..Server::new(catalogue, found)
@@ -150,12 +148,12 @@ struct Security {
 }
 
 impl Security {
-    fn load(config: &Config, store: &Store) -> anyhow::Result<Self> {
+    fn load(config: &Config, store: &Store, features: &Features) -> anyhow::Result<Self> {
         // With a JSON file, a write fails with CATALOG_READ_ONLY in any case, which is clearer than a denial.
         let anonymous_writes = config.allow_anonymous_writes || store.is_read_only();
         let access =
             Access::open(config.tokens.as_deref(), anonymous_writes).context("cannot use the tokens file")?;
-        let has_web = !config.features().web.is_empty();
+        let has_web = !features.web.is_empty();
         let tls = config.tls().map(|files| Tls::load(files, has_web)).transpose();
         let tls = tls.context("cannot use TLS")?;
         if config.sends_tokens_unencrypted() {

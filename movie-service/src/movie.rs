@@ -137,8 +137,15 @@ impl fmt::Display for Violation {
 /// Returns all violations of a movie in a request.
 #[must_use]
 pub fn violations(movie: &Movie) -> Vec<Violation> {
-    let violations = Values::from(movie);
-    violations.violations().map(|(field, expected)| Violation::new(field.path(), expected)).collect()
+    violations_of(movie, |_| true)
+}
+
+/// Returns the violations of the selected fields of a movie in a request.
+#[must_use]
+pub fn violations_of(movie: &Movie, is_selected: impl Fn(Field) -> bool) -> Vec<Violation> {
+    let values = Values::from(movie);
+    let selected = values.violations().filter(|(field, _)| is_selected(*field));
+    selected.map(|(field, expected)| Violation::new(field.path(), expected)).collect()
 }
 
 #[cfg(test)]

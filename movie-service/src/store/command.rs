@@ -50,17 +50,14 @@ impl Command {
         let command = match self {
             Self::Create { movie, request_id } => create(movie, request_id)?,
             Self::Update { movie, etag, fields, allow_missing } => {
-                let mut violations = movie::violations(&movie);
                 // Other fields of the message change nothing.
-                let matters =
-                    |path: &str| path == Field::Id.path() || fields.iter().any(|field| path == field.path());
-                violations.retain(|violation| matters(&violation.field));
-                match MovieId::try_from(movie.id.clone()) {
-                    Ok(id) if violations.is_empty() => {
-                        ValidCommand::Update { id, movie, etag, fields, allow_missing }
-                    }
-                    Ok(_) | Err(_) => return Err(violations),
+                let is_used = |field| field == Field::Id || fields.contains(&field);
+                let violations = movie::violations_of(&movie, is_used);
+                if !violations.is_empty() {
+                    return Err(violations);
                 }
+                let id = MovieId::try_from(movie.id.clone()).map_err(|violation| vec![violation])?;
+                ValidCommand::Update { id, movie, etag, fields, allow_missing }
             }
             Self::Delete { id, etag, allow_missing } => {
                 let id = MovieId::try_from(id).map_err(|violation| vec![violation])?;
@@ -140,7 +137,7 @@ impl ValidCommand {
 
 fn create(movie: Movie, request_id: String) -> Result<ValidCommand, Vec<Violation>> {
     let movie = movie.without_times();
-    let fingerprint = catalogue::fingerprint(&movie);
+    let fingerprint = (!request_id.is_empty()).then(|| catalogue::fingerprint(&movie));
     let id = if movie.id.is_empty() { Uuid::new_v4().to_string() } else { movie.id };
     let movie = ValidMovie::try_from(Movie { id, ..movie });
     if movie::is_longer(&request_id, MAX_ID_CHARS) || request_id.chars().any(char::is_control) {
@@ -150,7 +147,7 @@ fn create(movie: Movie, request_id: String) -> Result<ValidCommand, Vec<Violatio
         violations.push(Violation::new("request_id", expected));
         return Err(violations);
     }
-    let request = (!request_id.is_empty()).then_some(Request { id: request_id, fingerprint });
+    let request = fingerprint.map(|fingerprint| Request { id: request_id, fingerprint });
     Ok(ValidCommand::Create { movie: movie?, request })
 }
 
