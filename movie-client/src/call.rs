@@ -12,7 +12,7 @@ use tonic_types::StatusExt;
 use tower::retry::budget::{Budget, TpsBudget};
 use tracing::debug;
 
-use crate::channel::{Channel, Connection, ConnectionPool, Peer};
+use crate::channel::{Channel, CloseReason, Connection, ConnectionPool, Peer};
 use crate::error::{is_connection_lost, was_not_sent};
 use crate::{Config, Error, RetryPolicy, Token};
 
@@ -25,15 +25,19 @@ const MAX_RESPONSE_BYTES: usize = 64 << 20;
 /// Stream of response items. Dropping it cancels the call.
 pub type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Error>> + Send>>;
 
-/// Reasons (`google.rpc.ErrorInfo`) by which a service states that a write was not stored.
-const UNWRITTEN_REASONS: [&str; 2] = ["STORE_UNAVAILABLE", "STORE_READ_ONLY"];
+/// Statuses, with their reasons (`google.rpc.ErrorInfo`), by which a service states that it has done nothing.
+const UNPROCESSED_REASONS: [(Code, &str); 3] = [
+    (Code::ResourceExhausted, "SERVICE_BUSY"),
+    (Code::Unavailable, "STORE_UNAVAILABLE"),
+    (Code::Unavailable, "STORE_READ_ONLY"),
+];
 
 /// Whether a failed call may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RetrySafety {
     /// Repeating the call has no further effect.
     Idempotent,
-    /// Retry only if the call was not sent, or the service states that nothing was written.
+    /// Retry only if the call was not sent, or the service states that it has done nothing.
     UnprocessedOnly,
 }
 
@@ -154,7 +158,8 @@ impl Caller {
             if matches!(failed.error, Error::DeadlineExceeded { .. }) && !failed.was_sent {
                 return Err(last.unwrap_or(failed.error));
             }
-            let backoff = self.retry.backoff(attempts).max(failed.retry_delay);
+            // In addition to the delay, so that refused callers do not return all at once.
+            let backoff = self.retry.backoff(attempts).saturating_add(failed.retry_delay);
             let in_time = backoff < deadline.saturating_duration_since(Instant::now());
             if !failed.may_retry(safety)
                 || attempts >= self.retry.max_attempts
@@ -208,7 +213,7 @@ impl Caller {
                         error,
                         was_sent: true,
                         may_be_processed: true,
-                        is_unavailable: false,
+                        may_succeed_later: false,
                         retry_delay,
                     });
                 }
@@ -220,20 +225,22 @@ impl Caller {
                 peer.mark_lost(&connection);
             }
             if !was_not_sent(&status) {
-                let is_unavailable =
-                    matches!(error, Error::Unavailable { .. } | Error::OutcomeUnknown { .. });
-                let (may_be_processed, retry_delay) = (!is_unwritten(&status), retry_delay(&status));
+                let retry_info = status.get_details_retry_info();
+                // Without a `RetryInfo`, it may be a quota that lasts.
+                let may_succeed_later =
+                    matches!(error, Error::Unavailable { .. } | Error::OutcomeUnknown { .. })
+                        || matches!(error, Error::ResourceExhausted { .. }) && retry_info.is_some();
                 return Err(FailedAttempt {
                     error,
                     was_sent: true,
-                    may_be_processed,
-                    is_unavailable,
-                    retry_delay,
+                    may_be_processed: !is_unprocessed(&status),
+                    may_succeed_later,
+                    retry_delay: retry_info.and_then(|info| info.retry_delay).unwrap_or_default(),
                 });
             }
             debug!("{error}; the connection was lost");
             lost_connections += 1;
-            if lost_connections > self.pool.count() {
+            if lost_connections > self.pool.count() || !error.is_temporary() {
                 return Err(FailedAttempt::unsent(error));
             }
         }
@@ -246,11 +253,10 @@ impl Caller {
             (Error::Unavailable { address, .. } | Error::Unreachable { address, .. }, Some(reason))
                 if was_not_sent(status) || is_connection_lost(status) =>
             {
-                let message = reason.text;
-                if reason.is_certificate_refused {
-                    Error::Unauthenticated { address, message }
-                } else {
-                    Error::Unavailable { address, message }
+                match reason {
+                    CloseReason::CertificateRefused(message) => Error::Unauthenticated { address, message },
+                    CloseReason::ServerUsesTls => Error::TlsMismatch { address, server_uses_tls: true },
+                    CloseReason::Other(message) => Error::Unavailable { address, message },
                 }
             }
             (error, _) => error,
@@ -305,8 +311,8 @@ struct FailedAttempt {
     was_sent: bool,
     /// Whether the peer may have processed the call.
     may_be_processed: bool,
-    /// Whether the service was unavailable, so that a retry may succeed.
-    is_unavailable: bool,
+    /// Whether a retry may succeed: the service was unavailable, or busy and requests a retry.
+    may_succeed_later: bool,
     /// Delay that the service requests (`google.rpc.RetryInfo`).
     retry_delay: Duration,
 }
@@ -314,27 +320,26 @@ struct FailedAttempt {
 impl FailedAttempt {
     /// Returns the failure of a call that no peer received.
     fn unsent(error: Error) -> Self {
-        let is_unavailable = error.is_temporary();
-        Self { error, was_sent: false, may_be_processed: false, is_unavailable, retry_delay: Duration::ZERO }
+        let may_succeed_later = error.is_temporary();
+        Self {
+            error,
+            was_sent: false,
+            may_be_processed: false,
+            may_succeed_later,
+            retry_delay: Duration::ZERO,
+        }
     }
 
     /// Returns whether the call may be retried.
     fn may_retry(&self, safety: RetrySafety) -> bool {
-        self.is_unavailable && (safety == RetrySafety::Idempotent || !self.may_be_processed)
+        self.may_succeed_later && (safety == RetrySafety::Idempotent || !self.may_be_processed)
     }
 }
 
-/// Returns whether the service states that nothing was written.
-fn is_unwritten(status: &Status) -> bool {
-    status.code() == Code::Unavailable
-        && status
-            .get_details_error_info()
-            .is_some_and(|info| UNWRITTEN_REASONS.contains(&info.reason.as_str()))
-}
-
-/// Returns the delay that the service requests before a retry.
-fn retry_delay(status: &Status) -> Duration {
-    status.get_details_retry_info().and_then(|info| info.retry_delay).unwrap_or_default()
+/// Returns whether the service states that it has done nothing.
+fn is_unprocessed(status: &Status) -> bool {
+    let reason = status.get_details_error_info().map(|info| info.reason).unwrap_or_default();
+    UNPROCESSED_REASONS.contains(&(status.code(), reason.as_str()))
 }
 
 impl RetryPolicy {
@@ -367,20 +372,20 @@ mod tests {
 
     #[test]
     fn a_call_that_is_not_idempotent_is_retried_only_if_it_was_not_processed() {
-        let failed = |may_be_processed, is_unavailable| {
+        let failed = |may_be_processed, may_succeed_later| {
             let error = Error::Unavailable { address: String::new(), message: String::new() };
             FailedAttempt {
                 error,
                 was_sent: true,
                 may_be_processed,
-                is_unavailable,
+                may_succeed_later,
                 retry_delay: Duration::ZERO,
             }
         };
-        for (may_be_processed, is_unavailable, safe, never) in
+        for (may_be_processed, may_succeed_later, safe, never) in
             [(true, true, true, false), (false, true, true, true), (true, false, false, false)]
         {
-            let failed = failed(may_be_processed, is_unavailable);
+            let failed = failed(may_be_processed, may_succeed_later);
             assert_eq!(
                 (failed.may_retry(RetrySafety::Idempotent), failed.may_retry(RetrySafety::UnprocessedOnly)),
                 (safe, never)

@@ -80,10 +80,10 @@ type Lookup = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 /// Retry policy.
 ///
-/// A call is retried if it is safe to repeat, and the service was unavailable (`UNAVAILABLE`) or unreachable. The
-/// backoff doubles from `initial_backoff` to `max_backoff`, with a random deviation of up to 50%, so that clients do
-/// not reconnect all at once. A budget limits retries to a fifth of the calls of the last ten seconds, and one retry
-/// per second in addition.
+/// A call is retried if it is safe to repeat, and the service was unavailable (`UNAVAILABLE`), unreachable, or busy
+/// (`RESOURCE_EXHAUSTED` with a `google.rpc.RetryInfo`). The backoff doubles from `initial_backoff` to `max_backoff`,
+/// with a random deviation of up to 50%, so that clients do not reconnect all at once. The delay of the `RetryInfo` is
+/// added. A budget limits retries to a fifth of the calls of the last ten seconds, and one retry per second in addition.
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
     /// Maximum number of attempts per call. 1 disables retries.

@@ -38,6 +38,14 @@ pub enum Error {
         /// What is wrong with the certificate.
         reason: String,
     },
+    /// Only one of client and server uses TLS. The call was not processed.
+    #[error("{}", tls_mismatch(address, *server_uses_tls))]
+    TlsMismatch {
+        /// The address.
+        address: String,
+        /// Whether it is the server that uses TLS.
+        server_uses_tls: bool,
+    },
     /// The service cannot process the call now, or the connection was lost.
     #[error("{address} is unavailable: {message}")]
     Unavailable {
@@ -131,6 +139,14 @@ pub enum Error {
     /// The caller lacks the permission.
     #[error("{address} denied permission: {message}")]
     PermissionDenied {
+        /// The address.
+        address: String,
+        /// Message of the service.
+        message: String,
+    },
+    /// The service accepts no writes, because it has no list of callers.
+    #[error("{address} denied permission: {message}")]
+    AnonymousWrite {
         /// The address.
         address: String,
         /// Message of the service.
@@ -230,6 +246,7 @@ impl Error {
             }
             (Code::Aborted, "WATCHER_TOO_SLOW") => Self::WatcherTooSlow,
             (Code::Unauthenticated, _) => Self::Unauthenticated { address, message },
+            (Code::PermissionDenied, "ANONYMOUS_WRITE") => Self::AnonymousWrite { address, message },
             (Code::PermissionDenied, _) => Self::PermissionDenied { address, message },
             (Code::ResourceExhausted, "BATCH_TOO_LARGE" | "MESSAGE_TOO_LARGE") => {
                 Self::TooLarge { address, message }
@@ -323,6 +340,14 @@ fn invalid_fields(details: &ErrorDetails) -> Vec<InvalidField> {
 
 fn metadata_number(details: &ErrorDetails, name: &str) -> Option<u64> {
     details.error_info()?.metadata.get(name)?.parse().ok()
+}
+
+fn tls_mismatch(address: &str, server_uses_tls: bool) -> String {
+    if server_uses_tls {
+        format!("{address} uses TLS, but the client does not")
+    } else {
+        format!("{address} does not use TLS, but the client does")
+    }
 }
 
 fn seconds(time: Duration) -> String {

@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout_at};
 use tonic::body::Body;
 use tower::util::BoxCloneSyncService;
 
+pub(crate) use self::close_reason::CloseReason;
 use self::connect::{Connector, Target};
 pub(crate) use self::not_grpc::{NotGrpc, ResponseError};
 pub(crate) use self::peer::{Connection, Peer};

@@ -1,9 +1,14 @@
 //! TLS of a connection.
 
+use std::error::Error as StdError;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::WebPkiServerVerifier;
@@ -20,7 +25,16 @@ use super::verifier::Verifier;
 use crate::error::{escape_for_display, root_cause};
 use crate::{Error, Identity, Tls};
 
-const NOT_TLS: &str = "the server does not use TLS; try http instead of https";
+/// Longest wait for the response of a server that may not use TLS.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// Connection preface of an HTTP/2 client: the magic and an empty SETTINGS frame (RFC 9113 §3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// The server speaks HTTP/2 without TLS.
+#[derive(Debug, thiserror::Error)]
+#[error("the server does not use TLS")]
+struct PlaintextServer;
 
 /// TLS configuration of a client.
 #[derive(Clone)]
@@ -62,11 +76,15 @@ impl Encryption {
                 format!("`{name}` is not a host name that a certificate can have"),
             )
         })?;
-        let stream = self.0.connect(name, socket).await.map_err(|error| {
-            let hung_up =
-                matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset);
-            if hung_up { io::Error::other(NOT_TLS) } else { error }
-        })?;
+        let address = socket.peer_addr()?;
+        let stream = match self.0.connect(name, socket).await {
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset) =>
+            {
+                return Err(explain_hang_up(address).await);
+            }
+            stream => stream?,
+        };
         let (_, session) = stream.get_ref();
         if session.alpn_protocol() != Some(b"h2") {
             return Err(io::Error::other("the server uses TLS, but not HTTP/2"));
@@ -79,11 +97,29 @@ impl Encryption {
     }
 }
 
+/// Returns the error for a server that closed the connection during the TLS handshake. A server without TLS does that,
+/// but so does one that is overloaded, to which a retry may help.
+async fn explain_hang_up(address: SocketAddr) -> io::Error {
+    let probe = async {
+        let mut socket = TcpStream::connect(address).await?;
+        socket.write_all(HTTP2_PREFACE).await?;
+        // The first byte of a SETTINGS frame is 0, and that of a TLS alert is not.
+        Ok::<_, io::Error>(socket.read_u8().await? == 0)
+    };
+    match timeout(PROBE_TIMEOUT, probe).await {
+        Ok(Ok(true)) => io::Error::other(PlaintextServer),
+        _ => io::Error::other("the server closed the connection during the TLS handshake"),
+    }
+}
+
 /// Converts an error of connecting. Common configuration mistakes get a specific text.
 pub(super) fn explain(address: &str, error: &io::Error) -> Error {
     let address = address.to_owned();
     if let Some(message) = certificate_refused(error) {
         return Error::Unauthenticated { address, message };
+    }
+    if error.get_ref().is_some_and(<dyn StdError + Send + Sync>::is::<PlaintextServer>) {
+        return Error::TlsMismatch { address, server_uses_tls: false };
     }
     let tls = error.get_ref().and_then(|error| error.downcast_ref::<rustls::Error>());
     match tls {
@@ -97,7 +133,7 @@ pub(super) fn explain(address: &str, error: &io::Error) -> Error {
             address,
             reason: "the server does not have its private key".to_owned(),
         },
-        Some(rustls::Error::InvalidMessage(_)) => Error::Unreachable { address, reason: NOT_TLS.to_owned() },
+        Some(rustls::Error::InvalidMessage(_)) => Error::TlsMismatch { address, server_uses_tls: false },
         Some(rustls::Error::AlertReceived(AlertDescription::HandshakeFailure)) => {
             let reason =
                 format!("the server has no supported cipher suite or key; the key must be {SUPPORTED_KEYS}");

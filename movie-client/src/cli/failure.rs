@@ -78,6 +78,7 @@ pub fn exit(error: &anyhow::Error) -> Exit {
         Some(
             Error::Unreachable { .. }
             | Error::UntrustedCertificate { .. }
+            | Error::TlsMismatch { .. }
             | Error::ResourceExhausted { .. }
             | Error::Unavailable { .. }
             | Error::OutcomeUnknown { .. },
@@ -86,7 +87,9 @@ pub fn exit(error: &anyhow::Error) -> Exit {
             Exit::CannotResume
         }
         Some(Error::DeadlineExceeded { .. }) => Exit::DeadlineExceeded,
-        Some(Error::Unauthenticated { .. } | Error::PermissionDenied { .. }) => Exit::NotAllowed,
+        Some(
+            Error::Unauthenticated { .. } | Error::PermissionDenied { .. } | Error::AnonymousWrite { .. },
+        ) => Exit::NotAllowed,
         Some(Error::Config(_) | Error::Address(_)) => Exit::UsageError,
         None | Some(Error::Unimplemented { .. } | Error::Failed { .. }) => Exit::Failed,
     }
@@ -112,7 +115,15 @@ fn hint_for(error: &Error) -> Option<&'static str> {
             "start a service with `cargo run -p movie-service`, or give another address with --address HOST:PORT; --verbose shows each step"
         }
         Error::UntrustedCertificate { .. } => "give the certificate of its authority with --tls-ca FILE",
-        Error::ResourceExhausted { .. } => "try again later, or with fewer concurrent calls",
+        Error::TlsMismatch { server_uses_tls: true, .. } => {
+            "add --tls, or --tls-ca FILE if the system does not trust the authority of its certificate"
+        }
+        Error::TlsMismatch { server_uses_tls: false, .. } => {
+            "write http:// instead of https://, and leave out --tls, --tls-ca, --client-cert and their variables"
+        }
+        Error::ResourceExhausted { .. } => {
+            "make fewer calls at a time; --tries sets the number of automatic attempts"
+        }
         Error::Unavailable { .. } => "try again later; --tries sets the number of automatic attempts",
         Error::DeadlineExceeded { .. } => {
             "check the address; --verbose shows each step, --timeout extends the deadline"
@@ -131,6 +142,9 @@ fn hint_for(error: &Error) -> Option<&'static str> {
             "give a token with MOVIE_TOKEN or --token, or a certificate with --client-cert and --client-key"
         }
         Error::PermissionDenied { .. } => "use a token whose role has this permission",
+        Error::AnonymousWrite { .. } => {
+            "only the operator of the service can change this; a token alone does not help"
+        }
         Error::TooLarge { .. } => "request less data per call",
         Error::Unimplemented { .. } => {
             "the server may implement only the course's contract: `get` and `list`"

@@ -11,8 +11,11 @@ use movie_proto::MovieData;
 use prost::bytes::Bytes;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
-use tonic::Status;
+use tonic::{Code, Status};
 
+use crate::library::tls::service_with;
+use crate::support::certificates::{Authority, Pair};
+use crate::support::failure;
 use crate::support::program::{Outcome, UNREACHABLE_ADDRESS, client, outcome, over, program};
 use crate::support::scripted::{HttpResponse, ScriptedServer, Step};
 
@@ -256,6 +259,35 @@ async fn the_error_page_of_a_proxy_has_the_exit_code_of_its_http_status() {
             assert_fails(&outcome, exit, &[&proxy.address.to_string(), &status, "(text/html)"]);
         }
     }
+}
+
+#[tokio::test]
+async fn a_busy_service_is_reported_once_in_each_line() {
+    let status = Status::resource_exhausted("too many calls at a time; try again in a second");
+    let service = ScriptedServer::always([Step::End(status)]).await;
+    let outcome = outcome(client(&service.address).args(["get", "7"])).await;
+    let parts = ["is busy: too many calls at a time", "make fewer calls at a time; --tries sets"];
+    assert_fails(&outcome, 5, &parts);
+}
+
+#[tokio::test]
+async fn a_service_that_accepts_no_writes_is_a_matter_for_its_operator() {
+    let status = failure(Code::PermissionDenied, "ANONYMOUS_WRITE");
+    let service = ScriptedServer::always([Step::End(status)]).await;
+    let outcome = outcome(client(&service.address).args(["delete", "7"])).await;
+    assert_fails(&outcome, 7, &["denied permission: the status message", "only the operator of the service"]);
+}
+
+#[tokio::test]
+async fn if_only_one_side_uses_tls_the_hint_names_the_flag() {
+    let authority = Authority::new();
+    let Pair { cert, key } = authority.pair("localhost");
+    let service = service_with(&cert, &key, None);
+    let over_tls = outcome(client(&service.socket_address()).arg("info")).await;
+    assert_fails(&over_tls, 5, &["uses TLS, but the client does not", "add --tls"]);
+    let plaintext = over("movies.json");
+    let outcome = outcome(client(&plaintext).args(["info", "--tls"])).await;
+    assert_fails(&outcome, 5, &["does not use TLS, but the client does", "leave out --tls"]);
 }
 
 #[tokio::test]

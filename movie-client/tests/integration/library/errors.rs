@@ -24,7 +24,7 @@ async fn failed(status: Status) -> (Error, String) {
 #[tokio::test]
 async fn errors_of_the_service_itself_name_its_address() {
     type ErrorOf = fn(String, String) -> Error;
-    let expectations: [(Code, &str, ErrorOf, &str); 7] = [
+    let expectations: [(Code, &str, ErrorOf, &str); 8] = [
         (
             Code::Unavailable,
             "STORE_UNAVAILABLE",
@@ -47,6 +47,12 @@ async fn errors_of_the_service_itself_name_its_address() {
             Code::PermissionDenied,
             "ROLE_TOO_LOW",
             |address, message| Error::PermissionDenied { address, message },
+            "AT denied permission: the status message",
+        ),
+        (
+            Code::PermissionDenied,
+            "ANONYMOUS_WRITE",
+            |address, message| Error::AnonymousWrite { address, message },
             "AT denied permission: the status message",
         ),
         (

@@ -7,5 +7,5 @@ mod hostile;
 mod http_status;
 mod retries;
 mod self_signed;
-mod tls;
+pub(crate) mod tls;
 mod watch;

@@ -109,6 +109,39 @@ async fn a_write_that_was_not_stored_is_retried() {
     }
 }
 
+/// Returns the status of a service that is busy and requests a retry after this delay.
+fn busy(reason: &str, retry_delay: Duration) -> Step {
+    let mut details = failure(Code::ResourceExhausted, reason).get_error_details();
+    details.set_retry_info(Some(retry_delay));
+    Step::End(Status::with_error_details(Code::ResourceExhausted, "too many calls at a time", details))
+}
+
+#[tokio::test]
+async fn a_call_that_a_busy_service_refused_is_retried_after_the_requested_delay() {
+    let retry_delay = Duration::from_millis(200);
+    let service = failing([busy("SERVICE_BUSY", retry_delay)]).await;
+    let started = Instant::now();
+    client([service.address]).get("a").await.unwrap();
+    assert!(started.elapsed() >= retry_delay, "{:?}", started.elapsed());
+    assert_eq!(service.calls().len(), 2);
+    // The reason states that nothing was done, so even a write that must not be repeated is retried.
+    let service = failing([busy("SERVICE_BUSY", Duration::ZERO)]).await;
+    client([service.address]).update(movie("a", "A"), &[Field::Title]).await.unwrap();
+    assert_eq!(service.calls().len(), 2);
+}
+
+#[tokio::test]
+async fn a_write_is_not_retried_if_a_busy_server_does_not_state_that_nothing_was_done() {
+    let service = ScriptedServer::always([busy("QUOTA", Duration::ZERO)]).await;
+    let client = client([service.address]);
+    let update = client.update(movie("a", "A"), &[Field::Title]).await;
+    let delete = client.delete("a", None).await;
+    for result in [update.map(drop), delete] {
+        assert!(matches!(result, Err(Error::ResourceExhausted { .. })), "{result:?}");
+    }
+    assert_eq!(service.calls().len(), 2);
+}
+
 #[tokio::test]
 async fn an_interrupted_lookup_is_not_retried() {
     let response = LookupMoviesResponse { id: "a".into(), movie: None };

@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use movie_client::{Client, Config, Error, Identity, Token};
 use movie_service::access::token;
@@ -139,8 +141,55 @@ async fn a_missing_or_untrusted_client_certificate_is_reported() {
 #[tokio::test]
 async fn a_server_without_tls_is_reported() {
     let service = Service::start(empty());
-    let config = trusting_config(&Authority::new().pem(), service.socket_address());
-    assert_unreachable(&config, "the server does not use TLS; try http instead of https").await;
+    let address = service.socket_address();
+    let error = count(&trusting_config(&Authority::new().pem(), address)).await.unwrap_err();
+    let address = format!("localhost:{} ({})", address.port(), address.ip());
+    assert_eq!(error, Error::TlsMismatch { address, server_uses_tls: false });
+}
+
+#[tokio::test]
+async fn a_call_is_not_retried_if_only_one_side_uses_tls() {
+    // A fatal alert, unexpected_message (RFC 8446 §6), and an empty SETTINGS frame (RFC 9113 §6.5).
+    let (alert, settings) = (&[0x15, 3, 3, 0, 2, 2, 10][..], &[0, 0, 0, 4, 0, 0, 0, 0, 0][..]);
+    for (first_bytes, server_uses_tls) in [(alert, true), (settings, false)] {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counter = Arc::clone(&connections);
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                counter.fetch_add(1, Ordering::Relaxed);
+                let _ = socket.write_all(first_bytes).await;
+                let _ = socket.read_to_end(&mut Vec::new()).await;
+            }
+        });
+        let config = if server_uses_tls {
+            config([address])
+        } else {
+            trusting_config(&Authority::new().pem(), address)
+        };
+        let error = count(&config).await.unwrap_err();
+        assert!(
+            matches!(error, Error::TlsMismatch { server_uses_tls: found, .. } if found == server_uses_tls),
+            "{error:?}"
+        );
+        assert_eq!(connections.load(Ordering::Relaxed), 1, "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_closes_the_connection_during_the_tls_handshake_is_tried_again() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let config = trusting_config(&Authority::new().pem(), listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&connections);
+    tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    assert_unreachable(&config, "closed the connection during the TLS handshake").await;
+    assert!(connections.load(Ordering::Relaxed) > 2);
 }
 
 #[tokio::test]
@@ -160,8 +209,9 @@ async fn a_server_without_a_supported_key_is_reported() {
 #[tokio::test]
 async fn a_server_with_tls_is_reported_to_a_client_without() {
     let service = service(&Authority::new(), "localhost", false);
-    let error = count(&config([service.socket_address()])).await.unwrap_err();
-    assert!(error.to_string().contains("https"), "{error}");
+    let address = service.socket_address();
+    let error = count(&config([address])).await.unwrap_err();
+    assert_eq!(error, Error::TlsMismatch { address: address.to_string(), server_uses_tls: true });
 }
 
 #[tokio::test]
@@ -213,5 +263,5 @@ async fn a_token_authenticates_the_caller_and_grants_its_role() {
 async fn without_tokens_the_catalogue_is_read_only() {
     let service = Service::start(empty());
     let error = service.client().create(movie("a", "A")).await.unwrap_err();
-    assert!(matches!(error, Error::PermissionDenied { .. }), "{error}");
+    assert!(matches!(error, Error::AnonymousWrite { .. }), "{error}");
 }

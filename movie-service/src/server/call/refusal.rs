@@ -14,7 +14,7 @@ use crate::servicer::status::{DOMAIN, RETRY_DELAY};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// A limit on calls or lists in flight is reached; the text names it.
-    #[error("the service is busy: too many {0} at a time; try again in a second")]
+    #[error("too many {0} at a time; try again in a second")]
     Busy(&'static str),
     /// The caller's deadline or the limit `deadline` has passed.
     #[error("the deadline of the call has passed")]
