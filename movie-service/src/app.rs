@@ -13,7 +13,7 @@ use crate::access::token::{self, NewToken};
 use crate::catalogue::{Catalogue, Snapshot};
 use crate::config::{Command, Config, Database};
 use crate::found::FoundPrinter;
-use crate::server::accept::listener::Listener;
+use crate::server::accept::listener::{Address, Listener};
 use crate::server::accept::tls::Tls;
 use crate::server::call::dispatch::Features;
 use crate::server::serve::Server;
@@ -24,6 +24,7 @@ use crate::telemetry::calls::Observer;
 use crate::telemetry::log;
 use crate::telemetry::metrics::{Metrics, Reload};
 use crate::telemetry::trace::Traces;
+use crate::text::name_missing_folder;
 use crate::{admin, offline, reload, signals};
 
 /// Runs the program by its command line.
@@ -170,11 +171,16 @@ struct Listeners {
 }
 
 async fn bind(config: &Config) -> anyhow::Result<Listeners> {
-    let calls = Listener::bind(&config.listen).with_context(|| {
-        format!(
-            "cannot listen on {}; stop the program that uses it, or choose another address with --listen ADDRESS",
-            config.listen
-        )
+    let calls = Listener::bind(&config.listen).map_err(|error| {
+        let error = match &config.listen {
+            Address::Unix(path) => name_missing_folder(error, path),
+            Address::Tcp(_) => error,
+        };
+        let is_used = error.kind() == io::ErrorKind::AddrInUse;
+        let remedy = if is_used { "stop the program that uses it, or choose" } else { "choose" };
+        let context =
+            format!("cannot listen on {}; {remedy} another address with --listen ADDRESS", config.listen);
+        anyhow::Error::new(error).context(context)
     })?;
     let admin = match config.metrics {
         Some(address) => Some(TcpListener::bind(address).await.with_context(|| {

@@ -11,9 +11,9 @@ use crate::catalogue::{Record, Snapshot};
 use crate::config::Database;
 use crate::store::json;
 use crate::store::sql::{self, SqlSource};
-use crate::store::{Command, Imported, Outcome, Store};
+use crate::store::{Command, Imported, Outcome, Store, StoreError};
 use crate::telemetry::store_metrics::StoreMetrics;
-use crate::text::Escaped;
+use crate::text::{Escaped, name_missing_folder};
 
 /// Movies that are written together.
 const BATCH_MOVIES: usize = 2_000;
@@ -33,7 +33,11 @@ pub fn import(files: &[PathBuf], database: &Database) -> anyhow::Result<()> {
     let mut total = Imported::default();
     runtime.block_on(async {
         let opened = Store::open(source, KEPT_IN_MEMORY_CHANGES, StoreMetrics::default()).await;
-        let (store, _) = opened.with_context(|| format!("cannot open {database}"))?;
+        let (store, _) = opened.map_err(|error| {
+            let is_used = matches!(error, StoreError::InUse(_));
+            let hint = if is_used { "; import through the service: `movie-client import FILE`" } else { "" };
+            anyhow::Error::new(error).context(format!("cannot open {database}{hint}"))
+        })?;
         let imported: anyhow::Result<()> = async {
             for path in files {
                 let movies = json::load(path).context("cannot load the database")?;
@@ -108,7 +112,9 @@ pub fn export(database: &Database, output: Option<&Path>) -> anyhow::Result<()> 
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
         std::fs::rename(&part, path)
     };
-    write_all().with_context(|| format!("write {}", path.display()))
+    write_all()
+        .map_err(|error| name_missing_folder(error, path))
+        .with_context(|| format!("write {}", path.display()))
 }
 
 fn store(database: &Database) -> anyhow::Result<&SqlSource> {

@@ -2,6 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 /// Maximum number of characters displayed of a text.
 const MAX_QUOTED_CHARS: usize = 80;
@@ -32,10 +34,23 @@ pub fn error_chain(error: &dyn Error) -> String {
     line.replace('\n', " ")
 }
 
+/// Returns an error of creating `path`, which names the folder if that is what is missing.
+#[must_use]
+pub fn name_missing_folder(error: io::Error, path: &Path) -> io::Error {
+    match path.parent() {
+        Some(folder)
+            if error.kind() == io::ErrorKind::NotFound
+                && folder.as_os_str() != ""
+                && folder.try_exists().is_ok_and(|exists| !exists) =>
+        {
+            io::Error::new(error.kind(), format!("the directory `{}` does not exist", folder.display()))
+        }
+        _ => error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io;
-
     use super::*;
 
     #[test]
@@ -43,6 +58,18 @@ mod tests {
         assert_eq!(Escaped("a\u{1b}[31m\n\"é").to_string(), "a\\u{1b}[31m\\n\\\"é");
         assert_eq!(Escaped(&"é".repeat(80)).to_string(), "é".repeat(80));
         assert_eq!(Escaped(&"é".repeat(81)).to_string(), format!("{}…", "é".repeat(80)));
+    }
+
+    #[test]
+    fn a_missing_folder_is_named_and_other_errors_stay() {
+        let missing = || io::Error::from_raw_os_error(2);
+        let named = |error, path| name_missing_folder(error, Path::new(path)).to_string();
+        assert_eq!(named(missing(), "/no/folder/x.db"), "the directory `/no/folder` does not exist");
+        for path in ["x.db", "/x.db", "/"] {
+            assert_eq!(named(missing(), path), missing().to_string(), "{path}");
+        }
+        let denied = io::Error::from(io::ErrorKind::PermissionDenied);
+        assert_eq!(named(denied, "/no/folder/x.db"), "permission denied");
     }
 
     #[test]

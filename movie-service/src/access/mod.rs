@@ -7,7 +7,6 @@
 pub mod token;
 pub mod tokens;
 
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -179,8 +178,9 @@ impl Access {
 }
 
 fn load(path: &Path) -> Result<Tokens, TokensFileError> {
-    let text =
-        fs::read_to_string(path).map_err(|source| TokensFileError::Read { path: path.to_owned(), source })?;
+    let text = reload::open_to_read(path)
+        .and_then(io::read_to_string)
+        .map_err(|source| TokensFileError::Read { path: path.to_owned(), source })?;
     Tokens::parse(&text).map_err(|error| TokensFileError::Invalid { path: path.to_owned(), error })
 }
 

@@ -1,9 +1,11 @@
+use std::fs;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 
 use super::*;
+use crate::reload::tests::{ends, replace_by_fifo};
 
 const READ: &str = "/Movie/GetMovieByID";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -137,6 +139,16 @@ fn a_reloaded_tokens_file_is_used_by_all_clones() {
     access.reload().unwrap();
     assert_eq!(reader(&clone, &format!("Bearer {}", made.token)), Ok(Some("bob".to_owned())));
     assert_eq!(reader(&clone, &format!("Bearer {}", fixture.reader)), Err(Denial::UnknownToken));
+}
+
+#[test]
+fn a_tokens_file_that_becomes_a_pipe_is_refused_and_the_previous_tokens_stay_in_use() {
+    let fixture = Fixture::new();
+    let access = fixture.open();
+    replace_by_fifo(&fixture.path());
+    let reloaded = access.clone();
+    assert!(matches!(ends(move || reloaded.reload()), Err(TokensFileError::Read { .. })));
+    assert_eq!(reader(&access, &format!("Bearer {}", fixture.reader)), Ok(Some("alice".to_owned())));
 }
 
 #[test]

@@ -18,14 +18,9 @@ pub enum StoreError {
          another file", .0.display()
     )]
     HardLinks(PathBuf),
-    /// The file cannot be opened.
-    #[error("cannot open `{}`", path.display())]
-    Open {
-        /// The file.
-        path: PathBuf,
-        /// The error of the operating system.
-        source: io::Error,
-    },
+    /// The database file cannot be opened. Its name is known from the address of the store.
+    #[error("the file cannot be used")]
+    File(#[source] io::Error),
     /// No host can be reached, with the reason for each.
     #[error("cannot connect to {0}")]
     Connect(String),
@@ -41,6 +36,12 @@ pub enum StoreError {
     /// The database does not encode text as UTF-8.
     #[error("the database has the encoding {0}, expected UTF8; create it with ENCODING 'UTF8'")]
     Encoding(String),
+    /// The file is not an SQLite database, or its first page is damaged.
+    #[error(
+        "the file is not an SQLite database; to serve a JSON file, omit `sqlite:`; otherwise restore the file from a \
+         backup, or choose another one"
+    )]
+    NotSqlite,
     /// The database is not a store of movies, or is damaged.
     #[error("the store is damaged: {0}; restore it from a backup, or choose another file")]
     Damaged(String),
@@ -112,7 +113,8 @@ impl StoreError {
             | Self::NotConnected => false,
             Self::InUse(_)
             | Self::HardLinks(_)
-            | Self::Open { .. }
+            | Self::File(_)
+            | Self::NotSqlite
             | Self::Connect(_)
             | Self::Newer
             | Self::Older
@@ -136,7 +138,7 @@ impl StoreError {
             Self::Conflict => "too many transactions conflict",
             Self::Locked => "it is locked",
             Self::Full(_) => "its disk is full",
-            Self::Damaged(_) => "it is damaged",
+            Self::NotSqlite | Self::Damaged(_) => "it is damaged",
             Self::Newer | Self::Encoding(_) | Self::OtherProgram(_) => {
                 "this version of the service cannot use it"
             }
@@ -144,7 +146,7 @@ impl StoreError {
             Self::Connect(_)
             | Self::InUse(_)
             | Self::HardLinks(_)
-            | Self::Open { .. }
+            | Self::File(_)
             | Self::Compacted(_)
             | Self::StandbyBehind { .. }
             | Self::Unavailable(_)

@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "signals",
             "store",
             "telemetry",
+            "text",
         ],
     ),
     ("blocking_pool", &[]),
@@ -142,7 +143,9 @@ fn modules() -> Vec<(String, String)> {
                 let module = path.strip_prefix(&src).unwrap().with_extension("");
                 let module = module.to_str().unwrap().trim_end_matches("/mod").to_owned();
                 let text = fs::read_to_string(&path).unwrap();
-                let end = text.find("#[cfg(test)]\nmod tests").unwrap_or(text.len());
+                let tests =
+                    ["mod tests", "pub(crate) mod tests"].map(|start| format!("#[cfg(test)]\n{start}"));
+                let end = tests.iter().find_map(|start| text.find(start)).unwrap_or(text.len());
                 modules.push((module, text[..end].to_owned()));
             }
         }

@@ -2,8 +2,7 @@
 
 mod certificate;
 
-use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -210,7 +209,10 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    fs::read(path).map_err(|source| TlsError::Read { path: path.to_owned(), source })
+    let mut content = Vec::new();
+    let read = reload::open_to_read(path).and_then(|mut file| file.read_to_end(&mut content));
+    read.map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
+    Ok(content)
 }
 
 fn no_certificates(path: &Path) -> TlsError {

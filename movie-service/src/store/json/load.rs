@@ -50,13 +50,22 @@ pub enum LoadError {
     },
 }
 
-/// Loads the movies of a JSON file, reading it piece by piece.
+/// Loads the movies of a JSON file, which may be a pipe, reading it piece by piece.
 ///
 /// # Errors
 ///
 /// [`LoadError`] if the file cannot be read, or is not a valid database.
 pub fn load(path: &Path) -> Result<Snapshot, LoadError> {
-    let file = File::open(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
+    load_file(File::open(path), path)
+}
+
+/// Loads the movies of a JSON file that has been opened from `path`.
+///
+/// # Errors
+///
+/// [`LoadError`] if the file could not be opened or read, or is not a valid database.
+pub(super) fn load_file(opened: io::Result<File>, path: &Path) -> Result<Snapshot, LoadError> {
+    let file = opened.map_err(|source| LoadError::Read { path: path.to_owned(), source })?;
     let length = file.metadata().map_or(0, |metadata| metadata.len());
     load_from(file, length, path)
 }

@@ -8,7 +8,7 @@ use std::{fs, io};
 use crate::catalogue::{Catalogue, HistoryPoint, Snapshot};
 use crate::movie::Revision;
 use crate::reload::{self, Files, Handle, ReloadOutcome};
-use crate::store::json::load::{LoadError, load};
+use crate::store::json::load::{LoadError, load_file};
 
 /// A loaded JSON database whose file can be watched for changes.
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl JsonDatabase {
         let files = Files::new(vec![path.to_owned()]);
         // Read before the file, so that a version written meanwhile causes another reload.
         let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-        let movies = load(path)?;
+        let movies = load_file(reload::open_to_read(path), path)?;
         // The first revision is the modification time of the file in microseconds. Services over the same file
         // therefore agree on it, also after a restart, and a later version of the file has a higher revision than all
         // changes before.
@@ -52,7 +52,7 @@ impl JsonDatabase {
         let catalogue = Arc::downgrade(catalogue);
         reload::follow("database", files, report, move || {
             let Some(catalogue) = catalogue.upgrade() else { return ReloadOutcome::Unneeded };
-            match load(&path) {
+            match load_file(reload::open_to_read(&path), &path) {
                 Ok(movies) => {
                     let count = movies.len();
                     catalogue.replace(movies);

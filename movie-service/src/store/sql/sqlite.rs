@@ -136,7 +136,7 @@ impl Sqlite {
 
     /// Returns the version of the locked file, even if another file has its name by now.
     fn locked_version(&self) -> Result<FileVersion, StoreError> {
-        self.lock.as_ref().ok_or(StoreError::NotConnected)?.version(&self.path)
+        self.lock.as_ref().ok_or(StoreError::NotConnected)?.version()
     }
 
     /// Removes the write-ahead log of a replaced file, unless the log was replaced as well.
@@ -326,6 +326,18 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reload::tests::replace_by_fifo;
+    use crate::text::error_chain;
+
+    #[tokio::test]
+    async fn a_pipe_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("films.db");
+        std::fs::write(&path, "").unwrap();
+        replace_by_fifo(&path);
+        let error = error_chain(&Sqlite::new(path).poll().await.unwrap_err());
+        assert!(error.contains("special file"), "{error}");
+    }
 
     #[tokio::test]
     async fn a_statement_without_a_connection_says_so_and_is_not_a_timeout() {

@@ -14,8 +14,10 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::catalogue::HistoryPoint;
+use crate::reload;
 use crate::store::StoreError;
 use crate::store::sql::sqlite_statements::{failed, head};
+use crate::text::name_missing_folder;
 
 /// File name suffixes of the write-ahead log and of its index.
 const WAL_SUFFIX: &str = "-wal";
@@ -36,8 +38,10 @@ impl FileLock {
     ///
     /// [`StoreError`] if the file cannot be opened, is locked by another service, or has several hard links.
     pub(super) fn take(path: &Path, create: bool) -> Result<Self, StoreError> {
-        let failed = |source| StoreError::Open { path: path.to_owned(), source };
-        let file = File::options().read(true).append(true).create(create).open(path).map_err(failed)?;
+        let failed = |error| StoreError::File(name_missing_folder(error, path));
+        let mut options = File::options();
+        options.read(true).append(true).create(create);
+        let file = reload::open_regular(path, &mut options).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(path.to_owned())),
@@ -50,11 +54,9 @@ impl FileLock {
         Ok(Self(file))
     }
 
-    /// Returns the version of the locked file. `path` is only for errors.
-    pub(super) fn version(&self, path: &Path) -> Result<FileVersion, StoreError> {
-        let metadata =
-            self.0.metadata().map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-        Ok(FileVersion::from(&metadata))
+    /// Returns the version of the locked file.
+    pub(super) fn version(&self) -> Result<FileVersion, StoreError> {
+        self.0.metadata().map(|metadata| FileVersion::from(&metadata)).map_err(StoreError::File)
     }
 
     /// Returns whether this locks the file of `version`.
@@ -95,9 +97,8 @@ pub(super) struct FileVersion {
 impl FileVersion {
     /// Returns the version of the current file at the path.
     pub(super) fn of(path: &Path) -> Result<Self, StoreError> {
-        let metadata = fs::metadata(path);
-        let metadata = metadata.map_err(|source| StoreError::Open { path: path.to_owned(), source })?;
-        Ok(Self::from(&metadata))
+        let metadata = fs::metadata(path).map_err(|error| name_missing_folder(error, path));
+        metadata.map(|metadata| Self::from(&metadata)).map_err(StoreError::File)
     }
 
     /// Returns the identity of the file.
@@ -133,8 +134,8 @@ pub(super) fn remove_log(path: &Path, index_only: bool) -> Result<(), StoreError
     for suffix in suffixes {
         let path = beside(path, suffix);
         match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                return Err(StoreError::Open { path, source });
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(StoreError::Failed(format!("cannot remove `{}`: {error}", path.display())));
             }
             Ok(()) | Err(_) => {}
         }

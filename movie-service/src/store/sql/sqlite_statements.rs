@@ -169,8 +169,9 @@ pub(super) fn failed(error: rusqlite::Error) -> StoreError {
         Some(5 | 6 | 261 | 517) => StoreError::Locked,
         // FULL, IOERR_WRITE; the latter is the result of a quota or of a limit on the size of files.
         Some(13 | 778) => StoreError::Full(why),
-        // CORRUPT, NOTADB, CORRUPT_VTAB, CORRUPT_SEQUENCE, CORRUPT_INDEX.
-        Some(11 | 26 | 267 | 523 | 779) => StoreError::Damaged(why),
+        Some(26) => StoreError::NotSqlite, // NOTADB
+        // CORRUPT, CORRUPT_VTAB, CORRUPT_SEQUENCE, CORRUPT_INDEX.
+        Some(11 | 267 | 523 | 779) => StoreError::Damaged(why),
         Some(_) | None => StoreError::Failed(why),
     }
 }

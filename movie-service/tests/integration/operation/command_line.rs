@@ -158,6 +158,15 @@ fn a_port_in_use_is_a_one_line_error_with_a_remedy() {
 }
 
 #[test]
+fn an_error_names_a_missing_folder_and_no_other_program() {
+    let mut command = bare_command();
+    command.args(["--listen", "unix:/no/folder/socket", "--database"]).arg(database("movies.json"));
+    let (_, _, line) = outcome(&mut command);
+    assert!(line.contains("the directory `/no/folder` does not exist"), "{line}");
+    assert!(line.contains("--listen") && !line.contains("program"), "{line}");
+}
+
+#[test]
 fn a_missing_database_is_a_one_line_error_with_a_remedy() {
     assert_fails(&mut command(Path::new("no/such.json")), &["no/such.json", "No such file", "--database"]);
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use movie_proto::movie_client::MovieClient;
 use movie_proto::{Empty, MovieId};
@@ -126,6 +127,17 @@ async fn a_truncated_file_a_folder_and_no_file_are_refused() {
 
     fs::remove_dir(&fixture.path).unwrap();
     fs::write(&fixture.path, json("second")).unwrap();
+    fixture.wait_for("second").await;
+}
+
+#[tokio::test]
+async fn a_pipe_in_place_of_the_file_is_refused_and_the_next_file_is_served() {
+    let mut fixture = Fixture::start().await;
+    let pipe = fixture.path.with_extension("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    fs::rename(&pipe, &fixture.path).unwrap();
+    fixture.assert_refused("first", &["movies.json: it is a special file"]).await;
+    replace(&fixture.path, &json("second"));
     fixture.wait_for("second").await;
 }
 

@@ -182,6 +182,11 @@ async fn an_export_equals_the_import(store: &TestStore) {
     let mut export = bare_command();
     export.args(["export", "--database", &store.url, "--output", "-"]);
     assert!(outcome(&mut export).1 == fs::read_to_string(films).unwrap(), "what is printed differs");
+
+    let mut export = bare_command();
+    export.args(["export", "--database", &store.url, "--output", "/no/folder/films.json"]);
+    let (status, _, errors) = outcome(&mut export);
+    assert!(!status.success() && errors.contains("the directory `/no/folder` does not exist"), "{errors}");
 }
 
 async fn a_killed_import_can_be_repeated(store: &TestStore) {

@@ -9,7 +9,8 @@ use rusqlite::Connection;
 
 use super::{TestStore, list, reason, sqlite};
 use crate::support::catalog::{create, movie, stub};
-use crate::support::process::{command, outcome};
+use crate::support::databases::database;
+use crate::support::process::{bare_command, command, outcome};
 
 fn path(store: &TestStore) -> &Path {
     Path::new(store.url.strip_prefix("sqlite:").unwrap())
@@ -23,6 +24,17 @@ async fn a_second_service_on_the_same_file_is_refused() {
     assert!(line.contains("movies.db` is in use by another service; stop that first"), "{line}");
     drop(service);
     store.start();
+}
+
+#[test]
+fn an_import_into_a_file_in_use_names_the_import_through_the_service() {
+    let store = sqlite();
+    let _service = store.start();
+    let mut import = bare_command();
+    let (status, _, line) =
+        outcome(import.arg("import").arg(database("movies.json")).args(["--database", &store.url]));
+    assert_eq!(status.code(), Some(1), "{line}");
+    assert!(line.contains("is in use") && line.contains("`movie-client import FILE`"), "{line}");
 }
 
 #[tokio::test]
@@ -62,7 +74,10 @@ fn a_file_that_is_no_database_is_refused_in_one_line() {
     let store = sqlite();
     fs::write(path(&store), "these are no movies, and more than a few bytes of it".repeat(100)).unwrap();
     let line = store.refused();
-    assert!(line.contains("the store is damaged") && line.contains("file is not a database"), "{line}");
+    assert!(
+        line.contains("the file is not an SQLite database; to serve a JSON file, omit `sqlite:`"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -81,7 +96,13 @@ fn a_missing_folder_is_named() {
     let store = sqlite();
     let store = TestStore { url: format!("{}/no/movies.db", store.url), dir: store.dir };
     let line = store.refused();
-    assert!(line.contains("movies.db/no/movies.db`: No such file or directory"), "{line}");
+    let (folder, _) = store.url.rsplit_once('/').unwrap();
+    let folder = folder.strip_prefix("sqlite:").unwrap();
+    let expected = format!(
+        "error: cannot open {}: the file cannot be used: the directory `{folder}` does not exist",
+        store.url
+    );
+    assert_eq!(line.trim_end(), expected);
 }
 
 #[tokio::test]

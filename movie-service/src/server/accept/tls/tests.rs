@@ -1,3 +1,4 @@
+use std::fs;
 use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -9,6 +10,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, ProtocolVersion, SupportedProtocolVersion};
 
 use super::*;
+use crate::reload::tests::{ends, replace_by_fifo};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
@@ -228,6 +230,17 @@ fn a_mismatched_pair_is_refused_and_the_previous_one_stays_in_use() {
     for part in ["cert.pem", "key.pem", "matching pair"] {
         assert!(error.contains(part), "{error}");
     }
+    assert!(Arc::ptr_eq(&before, &tls.config()));
+}
+
+#[test]
+fn a_file_that_becomes_a_pipe_is_refused_and_the_previous_pair_stays_in_use() {
+    let fixture = Fixture::new();
+    let tls = fixture.load().unwrap();
+    let before = tls.config();
+    replace_by_fifo(&fixture.files.key);
+    let reloaded = tls.clone();
+    assert!(matches!(ends(move || reloaded.reload()), Err(TlsError::Read { .. })));
     assert!(Arc::ptr_eq(&before, &tls.config()));
 }
 
