@@ -157,10 +157,27 @@ impl Security {
         let has_web = !features.web.is_empty();
         let tls = config.tls().map(|files| Tls::load(files, has_web)).transpose();
         let tls = tls.context("cannot use TLS")?;
-        if config.sends_tokens_unencrypted() {
-            warn!("tokens are sent unencrypted; turn TLS on with --tls-cert and --tls-key");
-        }
+        warn_of_access(config, &access, store);
         Ok(Self { access, tls })
+    }
+}
+
+/// Warns of settings of access control that are probably mistakes.
+fn warn_of_access(config: &Config, access: &Access, store: &Store) {
+    if config.sends_tokens_unencrypted() {
+        warn!("tokens are sent unencrypted; turn TLS on with --tls-cert and --tls-key");
+    }
+    if config.tokens.is_some() && config.allow_anonymous_writes {
+        warn!("--allow-anonymous-writes has no effect with --tokens");
+    }
+    if config.lets_network_write() && !store.is_read_only() {
+        warn!("everybody who can connect to {} may change the movies; use --tokens FILE", config.listen);
+    }
+    if access.needs_certificates() && config.tls().is_none_or(|tls| tls.client_ca.is_none()) {
+        warn!(
+            "all callers of the tokens file need a client certificate, which the service does not ask for; turn TLS on \
+             with --tls-cert, --tls-key and --tls-client-ca"
+        );
     }
 }
 

@@ -264,11 +264,24 @@ impl Config {
     /// Returns whether callers send their tokens unencrypted over a network.
     #[must_use]
     pub fn sends_tokens_unencrypted(&self) -> bool {
-        let is_remote = match &self.listen {
+        self.listens_on_network() && self.tokens.is_some() && self.tls().is_none()
+    }
+
+    /// Returns whether everybody on a network may write, if the store can be written.
+    #[must_use]
+    pub fn lets_network_write(&self) -> bool {
+        let needs_certificate = self.tls().is_some_and(|tls| tls.client_ca.is_some());
+        self.listens_on_network()
+            && self.tokens.is_none()
+            && self.allow_anonymous_writes
+            && !needs_certificate
+    }
+
+    fn listens_on_network(&self) -> bool {
+        match &self.listen {
             Address::Tcp(address) => !address.ip().to_canonical().is_loopback(),
             Address::Unix(_) => false,
-        };
-        is_remote && self.tokens.is_some() && self.tls().is_none()
+        }
     }
 }
 

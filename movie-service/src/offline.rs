@@ -100,7 +100,11 @@ pub fn export(database: &Database, output: Option<&Path>) -> anyhow::Result<()> 
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let movies = runtime.block_on(sql::read(source)).with_context(|| format!("cannot read {database}"))?;
     let Some(path) = output.filter(|path| *path != Path::new("-")) else {
-        return json::write(&movies, &mut BufWriter::new(io::stdout().lock())).context("write the movies");
+        return match json::write(&movies, &mut BufWriter::new(io::stdout().lock())) {
+            // The reader needs no more, as in `export | head`.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written.context("write the movies"),
+        };
     };
     // Written to a temporary name and renamed when complete and synced, so that no reader sees a partial file.
     let mut part = path.as_os_str().to_owned();

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use tracing::warn;
 
 use self::tokens::{Caller, Tokens, TokensError};
 use crate::reload::{self, Files, Handle, ReloadOutcome};
@@ -75,7 +76,8 @@ pub enum Denial {
     RoleTooLow(Role),
     /// Anonymous writes are not allowed.
     #[error(
-        "this service accepts no writes without a tokens file; start it with --tokens FILE, or --allow-anonymous-writes"
+        "this service accepts no writes: it was started without --tokens; start it with --tokens FILE, or \
+         --allow-anonymous-writes"
     )]
     ReadOnly,
 }
@@ -110,6 +112,15 @@ impl Access {
             tokens.store(Arc::new(load(path)?));
         }
         Ok(())
+    }
+
+    /// Returns whether a tokens file identifies all callers by client certificates.
+    #[must_use]
+    pub fn needs_certificates(&self) -> bool {
+        match &*self.0 {
+            Inner::Open { .. } => false,
+            Inner::TokensFile { tokens, .. } => tokens.load().needs_certificates(),
+        }
     }
 
     /// Reloads the tokens file whenever it changes, on a thread of its own, until the last clone is dropped.
@@ -181,7 +192,12 @@ fn load(path: &Path) -> Result<Tokens, TokensFileError> {
     let text = reload::open_to_read(path)
         .and_then(io::read_to_string)
         .map_err(|source| TokensFileError::Read { path: path.to_owned(), source })?;
-    Tokens::parse(&text).map_err(|error| TokensFileError::Invalid { path: path.to_owned(), error })
+    let tokens =
+        Tokens::parse(&text).map_err(|error| TokensFileError::Invalid { path: path.to_owned(), error })?;
+    if tokens.is_empty() {
+        warn!("the tokens file {} names no caller, so nobody may call", path.display());
+    }
+    Ok(tokens)
 }
 
 /// Returns the caller that the credentials identify.

@@ -80,13 +80,14 @@ pub enum Problem {
 }
 
 impl Tokens {
-    /// Parses the text of a tokens file.
+    /// Parses the text of a tokens file. Skips the byte order mark that some editors write.
     ///
     /// # Errors
     ///
     /// [`TokensError`] if a line is malformed, or repeats a name or a token.
     pub fn parse(text: &str) -> Result<Self, TokensError> {
         let mut tokens = Self::default();
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let (mut names, mut hashes) = (HashMap::new(), HashMap::new());
         for (line, text) in (1..).zip(text.lines()) {
             let invalid = |problem| TokensError { line, problem };
@@ -113,6 +114,18 @@ impl Tokens {
             tokens.by_token.insert(hash, caller);
         }
         Ok(tokens)
+    }
+
+    /// Returns whether the file lists no caller.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_token.is_empty() && self.by_certificate.is_empty()
+    }
+
+    /// Returns whether all callers are identified by a client certificate.
+    #[must_use]
+    pub fn needs_certificates(&self) -> bool {
+        self.by_token.is_empty() && !self.by_certificate.is_empty()
     }
 
     /// Returns the caller that has this token.
@@ -204,6 +217,14 @@ mod tests {
         let text = format!("# who may call\r\n\r\n  a\treader {}  # a laptop\r\n \n", SECRET.to_uppercase());
         assert!(Tokens::parse(&text).unwrap().caller_with_token(b"secret").is_some());
         assert!(Tokens::parse("").unwrap().caller_with_token(b"").is_none());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_skipped() {
+        for start in ["", "# who may call\n"] {
+            let tokens = Tokens::parse(&format!("\u{feff}{start}a reader {SECRET}")).unwrap();
+            assert_eq!(tokens.caller_with_token(b"secret").map(|caller| &*caller.name), Some("a"), "{start}");
+        }
     }
 
     #[test]

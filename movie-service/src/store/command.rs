@@ -219,7 +219,8 @@ pub enum WriteError {
     Stale(String),
     /// The database is a JSON file.
     #[error(
-        "the movies are in a JSON file, which the service does not write; start it with --database sqlite:PATH"
+        "the movies are in a JSON file, which the service does not write; start it with --database sqlite:PATH, and \
+         with --tokens FILE or --allow-anonymous-writes"
     )]
     ReadOnly,
     /// No reachable host of the store accepts writes.

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tonic::Code;
 use tracing::{Level, enabled, event, warn};
 
-use crate::rpc::{Rpc, Service};
+use crate::rpc::{Kind, Rpc, Service};
 use crate::telemetry::log::Throttle;
 use crate::telemetry::metrics::{CODES, Metrics, UNKNOWN_METHOD, code_name};
 use crate::telemetry::trace::{CallSpan, Tracer};
@@ -161,7 +161,7 @@ impl CallObservation {
         }
         let Some(suppressed) = sinks.throttles[code as usize].admit(Instant::now()) else { return };
         log_suppressed(code, suppressed);
-        if is_server_error(code) && !self.is_callers_fault {
+        if is_server_error(self.rpc, code) && !self.is_callers_fault {
             line!(Level::ERROR, "call failed");
         } else {
             line!(Level::INFO, "call ended");
@@ -184,8 +184,11 @@ fn name(rpc: Option<Rpc>) -> &'static str {
 }
 
 /// Returns whether a code means an error of the service, not of the caller.
-fn is_server_error(code: Code) -> bool {
-    matches!(code, Code::Unknown | Code::Internal | Code::Unavailable | Code::DataLoss)
+fn is_server_error(rpc: Option<Rpc>, code: Code) -> bool {
+    let is_watch = rpc.is_some_and(|rpc| matches!(rpc.kind, Kind::Watch | Kind::Probe));
+    // A planned stop ends all watches with UNAVAILABLE.
+    matches!(code, Code::Unknown | Code::Internal | Code::DataLoss)
+        || (code == Code::Unavailable && !is_watch)
 }
 
 /// Returns a duration in milliseconds, rounded to microseconds.
@@ -266,6 +269,19 @@ mod tests {
             let lines = logged(Level::DEBUG, || begin(&observer).end(code, "why"));
             assert!(lines.len() == 1 && lines[0].starts_with(start), "{lines:?}");
             assert_eq!(lines[0].ends_with("reason=\"why\""), code != Code::Ok, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_watch_that_a_stop_ends_is_not_logged_as_an_error() {
+        for (path, start) in [
+            ("/movie.catalog.v1.MovieCatalog/WatchMovies", "INFO call ended"),
+            ("/grpc.health.v1.Health/Watch", "INFO call ended"),
+            ("/Movie/GetMovieByID", "ERROR call failed"),
+        ] {
+            let call = observer().begin(Rpc::find(path), &HeaderMap::new(), Instant::now());
+            let lines = logged(Level::INFO, || call.end(Code::Unavailable, "stopping"));
+            assert!(lines.len() == 1 && lines[0].starts_with(start), "{path}: {lines:?}");
         }
     }
 

@@ -26,6 +26,8 @@ async fn assert_read_only(service: &Service) {
     for failure in writes(&mut stub).await {
         assert_eq!(failure, Failure::new(Code::FailedPrecondition, "CATALOG_READ_ONLY"));
     }
+    let denied = delete(&mut stub, "8").await.unwrap_err();
+    assert!(denied.message().ends_with("--tokens FILE or --allow-anonymous-writes"), "{denied}");
     let catalog = catalog(&mut stub).await;
     assert_eq!((catalog.store.as_str(), catalog.read_only, catalog.movie_count), ("json", true, 7));
     get(&mut stub, "720d006c-3a57-4b6a-b18f-9b713b073f3c").await.unwrap();
@@ -49,6 +51,10 @@ async fn anonymous_writes_are_denied_by_default() {
     for failure in writes(&mut stub).await {
         assert_eq!(failure, Failure::new(Code::PermissionDenied, "ANONYMOUS_WRITE"));
     }
+    let denied = delete(&mut stub, "8").await.unwrap_err();
+    let expected = "this service accepts no writes: it was started without --tokens; start it with --tokens FILE, or \
+        --allow-anonymous-writes";
+    assert_eq!(denied.message(), expected);
     let catalog = catalog(&mut stub).await;
     assert_eq!((catalog.revision, catalog.read_only), (0, false));
 }

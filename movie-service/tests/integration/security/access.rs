@@ -213,6 +213,37 @@ fn tokens_without_tls_on_a_public_address_cause_a_warning() {
 }
 
 #[test]
+fn settings_of_access_that_are_probably_mistakes_cause_a_warning() {
+    let files = Files::new();
+    let dir = tempfile::tempdir().unwrap();
+    let store = format!("sqlite:{}", dir.path().join("films.db").display());
+    let token = make_token("alice", "writer").1;
+    let certificate = "ops.example writer certificate";
+    let of_network = "may change the movies";
+    for (tokens, arguments, address, warning) in [
+        (Some(""), &[][..], "127.0.0.1:0", Some("names no caller")),
+        (Some(certificate), &[], "127.0.0.1:0", Some("--tls-client-ca")),
+        (Some(&*token), &["--allow-anonymous-writes"], "127.0.0.1:0", Some("has no effect with --tokens")),
+        (None, &["--allow-anonymous-writes"], "0.0.0.0:0", Some(of_network)),
+        (Some(&*token), &[], "127.0.0.1:0", None),
+        (None, &["--allow-anonymous-writes"], "127.0.0.1:0", None),
+    ] {
+        let mut command = bare_command();
+        command.args(["--listen", address, "--database", &store]).args(arguments);
+        if let Some(tokens) = tokens {
+            files.write("tokens", tokens);
+            command = with_tokens(command, &files);
+        }
+        let service = Service::run(&mut command);
+        let warnings = &service.early_lines;
+        assert_eq!(warnings.len(), usize::from(warning.is_some()), "{warning:?}: {warnings:?}");
+        for line in warnings {
+            assert!(line.contains(" WARN ") && line.contains(warning.unwrap()), "{warning:?}: {line}");
+        }
+    }
+}
+
+#[test]
 fn an_invalid_tokens_file_is_a_one_line_error() {
     let files = Files::new();
     for (text, part) in [(Some("alice owner x"), "tokens:1: expected the second word"), (None, "read ")] {

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::ops::Range;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -182,6 +182,10 @@ async fn an_export_equals_the_import(store: &TestStore) {
     let mut export = bare_command();
     export.args(["export", "--database", &store.url, "--output", "-"]);
     assert!(outcome(&mut export).1 == fs::read_to_string(films).unwrap(), "what is printed differs");
+    let mut unread = export.spawn().unwrap();
+    drop(unread.stdout.take());
+    let Output { status, stderr, .. } = unread.wait_with_output().unwrap();
+    assert!(status.success() && stderr.is_empty(), "{}", String::from_utf8_lossy(&stderr));
 
     let mut export = bare_command();
     export.args(["export", "--database", &store.url, "--output", "/no/folder/films.json"]);
