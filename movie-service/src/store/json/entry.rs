@@ -165,10 +165,16 @@ impl<'de> Visitor<'de> for IdVisitor {
 
     fn visit_f64<E: Error>(self, id: f64) -> Result<Self::Value, E> {
         if id.fract() == 0.0 && id.abs() <= MAX_EXACT_INTEGER {
-            return Ok(Cow::Owned(format!("{id:.0}")));
+            // Negative zero has no text of its own.
+            return Ok(Cow::Owned(format!("{:.0}", id + 0.0)));
         }
         Err(E::invalid_type(Unexpected::Float(id), &self))
     }
+}
+
+/// Returns the id that a value of the key `id` stands for, if it is valid as one.
+pub(super) fn id_text(value: serde_json::Value) -> Option<String> {
+    value.deserialize_any(IdVisitor(Field::Id.name())).ok().map(Cow::into_owned)
 }
 
 /// Reads a rating.

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::catalogue::{Builder, DetailsBuffer, Draft, NotAdded, Snapshot};
-use crate::store::json::entry::MovieEntry;
+use crate::store::json::entry::{MovieEntry, id_text};
 use crate::store::json::window::{Position, Window, WindowError};
 use crate::text::Escaped;
 
@@ -231,9 +231,10 @@ fn next_is<R: Read>(window: &mut Window<R>, byte: u8) -> Result<bool, WindowErro
 fn name_movie<R: Read>(error: WindowError, number: u64, window: &mut Window<R>) -> WindowError {
     let WindowError::Json { at, message } = error else { return error };
     let Names { id, title } = window.take_owned().unwrap_or_default();
-    let name = [("id", id), ("title", title)].into_iter().find_map(|(key, value)| {
-        let text = value.as_str().filter(|text| !text.is_empty())?;
-        Some(format!(" ({key} `{}`)", Escaped(text)))
+    let title = title.as_str().map(str::to_owned);
+    let name = [("id", id_text(id)), ("title", title)].into_iter().find_map(|(key, text)| {
+        let text = text.filter(|text| !text.is_empty())?;
+        Some(format!(" ({key} `{}`)", Escaped(&text)))
     });
     let message = format!("movie {number}{}: {}", name.unwrap_or_default(), message);
     WindowError::Json { at, message }

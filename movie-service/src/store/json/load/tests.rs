@@ -128,6 +128,25 @@ fn a_whole_number_is_an_id_and_may_have_zeros_as_its_fraction() {
 }
 
 #[test]
+fn a_negative_zero_is_the_id_0() {
+    for id in ["-0", "-0.0", "0"] {
+        let movies = read_all(&format!(r#"{{"movies": [{{"id": {id}, "title": "a"}}]}}"#), 1024).unwrap();
+        assert_eq!(movies.get("0").unwrap().title, "a", "{id}");
+    }
+}
+
+#[test]
+fn an_error_names_a_movie_by_its_number_as_an_id() {
+    for (id, name) in [("603", "603"), ("-1", "-1"), ("604.0", "604")] {
+        for rating in ["11", "\"8.8\""] {
+            let error =
+                error(&format!(r#"{{"movies": [{{"id": {id}, "title": "a", "rating": {rating}}}]}}"#));
+            assert!(error.contains(&format!(": movie 1 (id `{name}`): ")), "{error}");
+        }
+    }
+}
+
+#[test]
 fn ids_and_titles_have_their_types() {
     assert_eq!(
         error(r#"{"movies": [{"id": 7.5, "title": "a"}]}"#),
