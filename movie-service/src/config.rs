@@ -28,7 +28,7 @@ use crate::telemetry::log::LogFormat;
 #[command(name = "movie-service", version, args_conflicts_with_subcommands = true)]
 pub struct Config {
     /// Address and port to listen on, or unix:PATH; `[::]` also accepts IPv4 connections, port 0 picks a free port.
-    #[arg(long, env = "MOVIE_LISTEN", value_name = "ADDRESS", default_value = "[::]:3001", value_parser = address::<Address>)]
+    #[arg(long, env = "MOVIE_LISTEN", value_name = "ADDRESS", default_value = "[::]:3001", value_parser = address)]
     pub listen: Address,
 
     /// Database of movies: a JSON file, which is only read, or sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
@@ -81,7 +81,7 @@ pub struct Config {
     pub log_format: LogFormat,
 
     /// Address and port for /metrics, /livez and /readyz.
-    #[arg(long, env = "MOVIE_METRICS", value_name = "ADDRESS", value_parser = address::<SocketAddr>)]
+    #[arg(long, env = "MOVIE_METRICS", value_name = "ADDRESS", value_parser = tcp_address)]
     pub metrics: Option<SocketAddr>,
 
     #[command(flatten)]
@@ -309,8 +309,13 @@ fn origin(text: &str) -> Result<Option<Origin>, InvalidOrigin> {
 }
 
 /// Parses an address, ignoring surrounding blanks.
-fn address<T: FromStr>(text: &str) -> Result<T, T::Err> {
+fn address(text: &str) -> Result<Address, &'static str> {
     text.trim().parse()
+}
+
+/// Parses an IP address and a port, ignoring surrounding blanks.
+fn tcp_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.trim().parse().map_err(|_| "expected an IP address and a port, for example 127.0.0.1:9090")
 }
 
 #[cfg(test)]
@@ -387,6 +392,12 @@ mod tests {
             let error = Config::try_parse_from(["movie-service", flag, "maybe"]).unwrap_err().to_string();
             assert!(error.contains("'maybe'") && error.contains(&format!("{flag} <on|off>")), "{error}");
         }
+    }
+
+    #[test]
+    fn an_address_for_metrics_that_is_none_is_refused_with_an_example() {
+        let error = Config::try_parse_from(["movie-service", "--metrics", "foo"]).unwrap_err().to_string();
+        assert!(error.contains("expected an IP address and a port, for example 127.0.0.1:9090"), "{error}");
     }
 
     #[test]
