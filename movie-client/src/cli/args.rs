@@ -5,14 +5,14 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::bench::args::Bench;
-use super::environment;
 use super::field_flags::{Fields, clearable};
 use super::output::Format;
-use super::parse::{etag, list_item, number, rating, time, word};
+use super::parse::{etag, list_item, number, rating, time, tries, word};
+use crate::address::InvalidAddress;
 use crate::{Address, Field, Filter, Query};
 
 /// Client of the movie service. Without a command, it makes the two calls of the course.
@@ -38,16 +38,6 @@ pub struct Args {
     pub command: Option<Command>,
 }
 
-impl Args {
-    /// Parses the command line and the environment. Invalid arguments end the process with a message.
-    #[must_use]
-    pub fn read() -> Self {
-        let mut command = environment::ignore_empty(Self::command());
-        let args = Self::from_arg_matches(&command.get_matches_mut());
-        args.unwrap_or_else(|error| error.format(&mut command).exit())
-    }
-}
-
 /// Help heading of the output flags.
 const OUTPUT_HEADING: &str = "Output";
 
@@ -67,10 +57,10 @@ pub struct ConnectionArgs {
         value_name = "ADDRESS",
         default_value = "localhost:3001",
         value_delimiter = ',',
-        value_parser = list_item::<Address>,
+        value_parser = list_item::<AddressArg>,
         global = true
     )]
-    pub addresses: Vec<Option<Address>>,
+    pub addresses: Vec<Option<AddressArg>>,
 
     /// Use TLS, as with `https` in the address.
     #[arg(long, env = "MOVIE_TLS", value_parser = BoolishValueParser::new(), global = true)]
@@ -97,8 +87,25 @@ pub struct ConnectionArgs {
     pub timeout: Duration,
 
     /// Maximum number of attempts for a call that is safe to repeat.
-    #[arg(long, env = "MOVIE_TRIES", value_name = "NUMBER", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100), global = true)]
+    #[arg(long, env = "MOVIE_TRIES", value_name = "NUMBER", default_value_t = 5, value_parser = tries, global = true)]
     pub tries: u32,
+}
+
+/// An address, and whether it begins with `http://`, which rules out TLS.
+#[derive(Clone, Debug)]
+pub struct AddressArg {
+    /// The address.
+    pub address: Address,
+    /// Whether the address rules out TLS.
+    pub forbids_tls: bool,
+}
+
+impl FromStr for AddressArg {
+    type Err = InvalidAddress;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self { address: text.parse()?, forbids_tls: text.starts_with("http://") })
+    }
 }
 
 /// The commands.
@@ -327,6 +334,8 @@ impl FromStr for WatchStart {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]

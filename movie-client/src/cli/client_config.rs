@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 
-use super::args::ConnectionArgs;
+use super::args::{AddressArg, ConnectionArgs};
 use super::environment;
 use super::failure::UsageError;
 use crate::{Address, Client, Config, Identity, RetryPolicy, Tls, Token};
@@ -34,7 +34,7 @@ pub(super) fn read(connection: &ConnectionArgs) -> Result<Config, UsageError> {
     let token = token.map(|token| token.map_err(|error| UsageError(error.to_string())));
     let is_tls = connection.tls || tls.authorities.is_some() || tls.identity.is_some();
     let addresses = connection.addresses.iter().flatten().cloned();
-    let addresses = addresses.map(|address| if is_tls { with_tls(address) } else { Ok(address) });
+    let addresses = addresses.map(|given| if is_tls { with_tls(given) } else { Ok(given.address) });
     Ok(Config {
         tls,
         token: token.transpose()?,
@@ -55,7 +55,13 @@ fn check(tls: &Tls, files: &str) -> Result<(), UsageError> {
     Client::connect(&config).map(drop).map_err(|error| UsageError(format!("{files}: {error}")))
 }
 
-fn with_tls(address: Address) -> Result<Address, UsageError> {
+fn with_tls(AddressArg { address, forbids_tls }: AddressArg) -> Result<Address, UsageError> {
+    if forbids_tls {
+        return Err(UsageError(format!(
+            "http://{address} is not encrypted; write https://, or leave out --tls, --tls-ca, --client-cert and their \
+             variables"
+        )));
+    }
     let address = address.with_tls();
     if address.is_tls() {
         return Ok(address);

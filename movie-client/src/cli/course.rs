@@ -6,6 +6,7 @@ use anyhow::Result;
 
 use super::failure::Exit;
 use super::output::text_format;
+use super::print_notice;
 use super::stream::print_stream;
 use crate::{Client, Movie};
 
@@ -14,7 +15,13 @@ const COURSE_ID: &str = "a8034f44-aee4-44cf-b32c-74cf452aaaae";
 
 /// Makes the course's two calls, and prints the output of the course's client.
 pub(super) async fn run(client: &Client, out: &mut impl Write) -> Result<Exit> {
-    let movie = client.course_get(COURSE_ID).await?.unwrap_or_default();
+    let movie = client.course_get(COURSE_ID).await?;
+    if movie.is_none() {
+        print_notice(&format!(
+            "no movie has the course's id {COURSE_ID}; `list` and `get ID` show other databases than databases/movies.json"
+        ));
+    }
+    let movie = movie.unwrap_or_default();
     writeln!(out, "----- GetMovieByID -----")?;
     writeln!(out, "{}", text_format::movie(&movie))?;
     writeln!(out, "----- GetListMovies -----")?;

@@ -1,4 +1,4 @@
-//! Empty environment variables.
+//! Environment variables that are ignored.
 
 use std::env;
 use std::ffi::OsStr;
@@ -8,9 +8,18 @@ use clap::{Arg, Command};
 
 /// Ignores empty environment variables. Scripts and compose files unset a variable by setting it to nothing.
 pub(super) fn ignore_empty(command: Command) -> Command {
-    let ignore =
-        |arg: Arg| if arg.get_env().is_some_and(is_empty) { arg.env(Resettable::Reset) } else { arg };
-    command.mut_args(ignore).mut_subcommands(ignore_empty)
+    ignore(command, is_empty)
+}
+
+/// Ignores all environment variables.
+pub(super) fn ignore_all(command: Command) -> Command {
+    ignore(command, |_| true)
+}
+
+fn ignore(command: Command, is_ignored: fn(&OsStr) -> bool) -> Command {
+    let without =
+        |arg: Arg| if arg.get_env().is_some_and(is_ignored) { arg.env(Resettable::Reset) } else { arg };
+    command.mut_args(without).mut_subcommands(|command| ignore(command, is_ignored))
 }
 
 /// Returns whether an environment variable is set and blank.

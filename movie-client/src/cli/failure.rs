@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::Error;
+use super::field_flags::flag_for;
+use crate::{Error, InvalidField};
 
 /// Result of a command. The values are exit codes, on which scripts depend.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,10 +104,24 @@ pub fn message(error: &anyhow::Error) -> String {
         return format!("error: {}\n  {hint}", causes.join(": "));
     }
     let text = format!("error: {error:#}");
-    match error.downcast_ref::<Error>().and_then(hint_for) {
-        Some(hint_for) => format!("{text}\n  {hint_for}"),
+    let hint = error.downcast_ref::<Error>().and_then(|error| {
+        if let Error::Invalid { fields, .. } = error {
+            flags_hint(fields)
+        } else {
+            hint_for(error).map(str::to_owned)
+        }
+    });
+    match hint {
+        Some(hint) => format!("{text}\n  {hint}"),
         None => text,
     }
+}
+
+/// Names the flags that set invalid fields.
+fn flags_hint(fields: &[InvalidField]) -> Option<String> {
+    let mut flags: Vec<_> = fields.iter().filter_map(|invalid| flag_for(&invalid.field)).collect();
+    flags.dedup();
+    (!flags.is_empty()).then(|| format!("check the value of {}", flags.join(" and ")))
 }
 
 fn hint_for(error: &Error) -> Option<&'static str> {

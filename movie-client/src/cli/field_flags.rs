@@ -55,7 +55,9 @@ impl Args for Fields {
                 ValueMut::Number(_) => arg.value_parser(number::<u32>).allow_negative_numbers(true),
                 ValueMut::List(_) => arg
                     .value_delimiter(',')
-                    .value_parser(word)
+                    .value_parser(|text: &str| {
+                        word(text).map_err(|error| format!("{error}; `update --clear` empties a field"))
+                    })
                     .allow_hyphen_values(true)
                     .action(ArgAction::Append),
                 // The service sets the times.
@@ -104,6 +106,21 @@ fn set<T>(value: &mut T, given: Option<T>) -> bool {
         *value = given;
     }
     is_given
+}
+
+/// Returns the name of the flag that sets a field of a request, such as `filter.year_from`.
+pub(super) fn flag_for(path: &str) -> Option<String> {
+    let name = match path.split_once('.') {
+        Some(("movie" | "filter", "id")) => return None,
+        Some(("movie" | "filter", name)) => {
+            let flag = FLAGS.iter().find(|flag| flag.field.name() == name);
+            flag.map_or_else(|| name.replace('_', "-"), |flag| flag.long.to_owned())
+        }
+        _ if path == "order_by" => "order".to_owned(),
+        _ if matches!(path, "resume_token" | "from_revision") => "from".to_owned(),
+        _ => return None,
+    };
+    Some(format!("--{name}"))
 }
 
 /// Parses the name of a field to clear: the name of its flag, or for a list the name of the field.

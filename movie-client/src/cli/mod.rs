@@ -1,6 +1,7 @@
 //! Command line. The modules, in reading order:
 //!
-//! * [`args`]: command-line arguments; `environment`: environment variables that count.
+//! * [`args`]: command-line arguments; `field_flags`, `parse`: the flags of a movie's fields, and values of flags.
+//! * `command_line`: parses the command line, and explains errors; `environment`: environment variables that count.
 //! * [`main`]: runs a command and returns the exit code; `stdout`: standard output.
 //! * `client_config`: the configuration of the library.
 //! * `reads`, `course`, `writes`, `watch`, `export`, [`import`], [`mod@bench`], `completions`: the commands.
@@ -11,6 +12,7 @@
 pub mod args;
 pub mod bench;
 mod client_config;
+mod command_line;
 mod completions;
 mod course;
 mod environment;
@@ -58,7 +60,7 @@ pub fn main() -> ExitCode {
 }
 
 fn run_to_stdout() -> Result<Exit> {
-    let args = Args::read();
+    let args = command_line::read();
     let mut out = stdout::buffered();
     let runtime = Runtime::new()?;
     let outcome = runtime.block_on(run(args, &mut out));

@@ -8,6 +8,12 @@ pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a whole number, 0 or more".to_owned())
 }
 
+/// Parses a maximum number of attempts.
+pub(super) fn tries(text: &str) -> Result<u32, String> {
+    let tries = text.parse().ok().filter(|tries| (1..=100).contains(tries));
+    tries.ok_or_else(|| "expected a number from 1, which means no retries, to 100".to_owned())
+}
+
 /// Parses one item of a comma-separated list, with optional blanks around it. An empty item, as after a trailing
 /// comma, is `None`.
 pub(super) fn list_item<T: FromStr>(text: &str) -> Result<Option<T>, T::Err> {
@@ -21,10 +27,11 @@ pub(super) fn rating(text: &str) -> Result<f32, String> {
     rating.ok_or_else(|| "expected a number, such as 7.5".to_owned())
 }
 
-/// Parses one word of a comma-separated list, with optional blanks around it.
+/// Parses one value of a comma-separated list, with optional blanks around it.
 pub(super) fn word(text: &str) -> Result<String, String> {
     let word = Some(text.trim()).filter(|word| !word.is_empty());
-    word.map(str::to_owned).ok_or_else(|| "expected one word, or a comma-separated list".to_owned())
+    word.map(str::to_owned)
+        .ok_or_else(|| "expected a value, or several separated by commas, none of them empty".to_owned())
 }
 
 /// Parses an etag. Adds the quotes, which a shell may have removed. Rejects an empty etag, because the write would be

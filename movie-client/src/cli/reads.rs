@@ -163,7 +163,11 @@ pub(super) async fn health<W: Write>(
     let (status, exit) = match client.health(service).await? {
         Health::Serving => ("serving", Exit::Done),
         Health::NotServing => ("not serving", Exit::NotServing),
-        Health::Unknown => bail!("the service does not know `{}`", text_format::line(service)),
+        Health::Unknown => bail!(
+            "the service does not know `{}`; omit the name to check the whole service, or name a gRPC service, such as \
+             movie.catalog.v1.MovieCatalog",
+            text_format::line(service)
+        ),
     };
     printer.properties(&[("status", Property::Text(status.to_owned()))])?;
     printer.finish()?;

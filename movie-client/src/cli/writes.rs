@@ -51,7 +51,7 @@ pub(super) async fn update<W: Write>(
         changed.push(field);
     }
     if changed.is_empty() {
-        let message = "no field to update is given; use --title, --rating, …";
+        let message = "no field to update is given; use --title, --rating, …, or --clear FIELD";
         return Err(UsageError(message.to_owned()).into());
     }
     let movie = match stored {

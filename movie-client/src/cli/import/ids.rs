@@ -36,7 +36,7 @@ impl IdGenerator {
     pub(super) fn complete(&mut self, row: Row) -> Row {
         let (at, movie) = match row {
             Row::Movie { at, movie: Ok(movie) } if movie.id.is_empty() => (at, movie),
-            Row::Movie { .. } | Row::WithoutId { .. } | Row::Related { .. } | Row::MissingFile(_) => {
+            Row::Movie { .. } | Row::WithoutId { .. } | Row::Related { .. } | Row::Notice(_) => {
                 return row;
             }
         };

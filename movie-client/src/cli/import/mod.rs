@@ -30,6 +30,7 @@ use super::args;
 use super::failure::{Exit, Hint, RejectedRow, UsageError};
 use super::output::text_format::line;
 use super::output::{OutputOptions, Printer, Property};
+use super::print_notice;
 use crate::{Client, Error, ImportSummary, Movie};
 
 /// Limit for a list of directors, in bytes. The contract allows as many characters.
@@ -47,8 +48,8 @@ enum Row {
     WithoutId { at: FilePosition, is_first: bool },
     /// An invalid row of a related file.
     Related { at: FilePosition, reason: String },
-    /// Notice about a related file that does not exist.
-    MissingFile(String),
+    /// Notice about a file that is empty, or a related file that does not exist.
+    Notice(String),
 }
 
 /// Receiver of rows. Its error ends the reading.
@@ -69,7 +70,7 @@ pub async fn import(
 ) -> Result<Exit> {
     args.files.iter().try_for_each(|file| check_file(file))?;
     let outcome = run(client, args, &mut io::stderr()).await?;
-    let exit = outcome.exit();
+    let (exit, error) = outcome.verdict();
     let mut printer = Printer::new(out, options.clone());
     let dirty = ("dirty_rows", Property::Number(outcome.dirty + outcome.without_id + outcome.related));
     let Outcome { read, imported: ImportSummary { created, updated, unchanged, rejected, .. }, .. } = outcome;
@@ -82,6 +83,9 @@ pub async fn import(
         printer.properties(&[created, updated, unchanged, rejected, dirty])?;
     }
     printer.finish()?;
+    if let Some(error) = error {
+        print_notice(&format!("error: {error}"));
+    }
     Ok(exit)
 }
 
@@ -115,16 +119,17 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// Returns the exit code. A file of which most rows are rejected is probably wrong as a whole.
-    fn exit(&self) -> Exit {
+    /// Returns the exit code, and the error if most rows are rejected: the file is probably wrong as a whole.
+    fn verdict(&self) -> (Exit, Option<String>) {
         let unread = self.dirty + self.without_id;
         let (rejected, rows) = (self.imported.rejected + unread, self.read + unread);
         if rows > 0 && rejected == rows {
-            Exit::Refused
+            (Exit::Refused, Some("no row could be imported".to_owned()))
         } else if rejected > rows / 2 {
-            Exit::MostRowsRejected
+            let error = format!("{rejected} of {rows} rows were rejected, more than half");
+            (Exit::MostRowsRejected, Some(error))
         } else {
-            Exit::Done
+            (Exit::Done, None)
         }
     }
 
@@ -233,7 +238,7 @@ impl<W: Write> Import<'_, W> {
                     movies.push(movie);
                     continue;
                 }
-                Row::MissingFile(text) => {
+                Row::Notice(text) => {
                     self.print(&text);
                     continue;
                 }

@@ -72,9 +72,12 @@ pub(super) fn read(files: &[PathBuf], make_ids: bool, bar: &ProgressBar, rows: R
         let mut source = Source::open(file, bar)?;
         Ok((source.format()?, source))
     };
-    for (format, source) in files.iter().map(open).collect::<Result<Vec<_>>>()? {
+    for (format, mut source) in files.iter().map(open).collect::<Result<Vec<_>>>()? {
         let mut ids = IdGenerator::new(make_ids);
         let rows = &mut |row| rows(ids.complete(row));
+        if source.is_blank()? {
+            rows(Row::Notice(format!("{} is empty", source.name)))?;
+        }
         match format {
             Format::Json => json::documents(source, rows),
             Format::Ndjson => json::lines(source, rows),

@@ -91,8 +91,15 @@ impl Source {
                 return Self::open(path, &self.bar).map(Some);
             }
         }
-        rows(Row::MissingFile(format!("no {name} beside {}: the movies get no {unknown}", self.name)))?;
+        rows(Row::Notice(format!("no {name} beside {}: the movies get no {unknown}", self.name)))?;
         Ok(None)
+    }
+
+    /// Returns whether the text begins, and so most likely ends, with nothing but blanks.
+    pub(super) fn is_blank(&mut self) -> anyhow::Result<bool> {
+        let name = &self.name;
+        let head = self.text.fill_buf().with_context(|| format!("cannot read {name}"))?;
+        Ok(head.trim_ascii().is_empty())
     }
 
     /// Detects the format from the beginning of the text.

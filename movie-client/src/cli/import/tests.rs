@@ -33,7 +33,7 @@ fn read_with_ids(files: &[PathBuf], make_ids: bool) -> Result<(Vec<Movie>, Vec<S
     let (mut movies, mut invalid) = (Vec::new(), Vec::new());
     reader::read(files, make_ids, &ProgressBar::hidden(), &mut |row| {
         let (at, reason) = match row {
-            Row::MissingFile(_) => return Ok(()),
+            Row::Notice(_) => return Ok(()),
             Row::Movie { movie: Ok(movie), .. } => {
                 movies.push(movie);
                 return Ok(());

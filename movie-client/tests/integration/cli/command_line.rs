@@ -353,6 +353,26 @@ async fn an_empty_environment_variable_counts_as_unset() {
 }
 
 #[tokio::test]
+async fn an_invalid_environment_variable_is_named() {
+    for (name, value) in [("MOVIE_VERBOSE", "maybe"), ("MOVIE_TRIES", "0"), ("MOVIE_OUTPUT", "xml")] {
+        let Outcome { code, stderr, .. } = outcome(program().arg("info").env(name, value)).await;
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.contains(&format!("the environment variable {name} sets it")), "{stderr}");
+    }
+    let Outcome { stderr, .. } = outcome(program().args(["info", "--tries", "0"])).await;
+    assert!(stderr.contains("expected a number from 1") && !stderr.contains("MOVIE_TRIES"), "{stderr}");
+    let Outcome { stderr, .. } = outcome(program().arg("get").env("MOVIE_TRIES", "2")).await;
+    assert!(stderr.contains("Usage: movie-client get <ID>"), "{stderr}");
+}
+
+#[tokio::test]
+async fn the_course_command_says_that_the_database_has_no_such_movie() {
+    let Outcome { code, stdout, stderr } = outcome(&mut client(&over("films.json"))).await;
+    assert!(stdout.starts_with("----- GetMovieByID -----\n") && code == Some(0), "{stderr}");
+    assert!(stderr.contains("no movie has the course's id"), "{stderr}");
+}
+
+#[tokio::test]
 async fn an_empty_variable_for_the_trusted_authorities_is_an_error() {
     let mut command = client(&over("movies.json"));
     assert_fails(&outcome(command.arg("info").env("MOVIE_TLS_CA", "")).await, 2, &["MOVIE_TLS_CA is empty"]);

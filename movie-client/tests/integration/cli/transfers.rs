@@ -64,6 +64,28 @@ async fn a_second_import_of_the_same_file_changes_nothing() {
 }
 
 #[tokio::test]
+async fn an_import_says_why_it_fails_or_has_nothing_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let service = Service::writable();
+    let import = async |rows: &str| {
+        let path = folder.path().join("movies.ndjson");
+        fs::write(&path, rows).unwrap();
+        outcome(client(&service.address).arg("import").arg(path)).await
+    };
+    let (good, without_id) = ("{\"id\": 1, \"title\": \"A\"}\n", "{\"title\": \"A\"}\n");
+    for (rows, exit, last_line) in [
+        ([good, without_id, without_id].concat(), 9, "error: 2 of 3 rows were rejected, more than half\n"),
+        (without_id.to_owned(), 3, "error: no row could be imported\n"),
+        (" \n".to_owned(), 0, "movies.ndjson is empty\n"),
+        ([good, without_id].concat(), 0, "--make-ids generates ids from title, year and director\n"),
+    ] {
+        let Outcome { code, stderr, .. } = import(&rows).await;
+        assert_eq!(code, Some(exit), "{stderr}");
+        assert!(stderr.ends_with(last_line), "{stderr}");
+    }
+}
+
+#[tokio::test]
 async fn a_compressed_file_has_the_same_movies() {
     for (directory, file) in [("imdb", "title.basics.tsv"), ("movielens", "movies.csv")] {
         let service = Service::writable();

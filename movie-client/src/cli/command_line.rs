@@ -1,0 +1,59 @@
+//! Parses the command line and the environment.
+
+use std::env;
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
+use clap::{Arg, Command, CommandFactory, FromArgMatches};
+
+use super::args::Args;
+use super::environment;
+
+/// Parses the command line and the environment. Invalid arguments end the process with a message.
+pub(super) fn read() -> Args {
+    let line: Vec<_> = env::args_os().collect();
+    let mut command = environment::ignore_empty(Args::command());
+    let matches = command.try_get_matches_from_mut(&line).map_err(|error| explain(error, &line, &command));
+    let args = matches
+        .and_then(|matches| Args::from_arg_matches(&matches).map_err(|error| error.format(&mut command)));
+    args.unwrap_or_else(|error| error.exit())
+}
+
+/// Returns the error that helps more. The error may come from an environment variable, or its usage may list arguments
+/// that only environment variables set.
+fn explain(error: Error, line: &[OsString], command: &Command) -> Error {
+    // Help and the version are errors, too.
+    if !error.use_stderr() {
+        return error;
+    }
+    match environment::ignore_all(Args::command()).try_get_matches_from(line) {
+        Err(plain) if plain.kind() == error.kind() => with_tip(plain, line, command, value_tip),
+        Ok(_) | Err(_) => with_tip(error, line, command, |_, arg| {
+            Some(format!("the environment variable {} sets it", arg.get_env()?.display()))
+        }),
+    }
+}
+
+/// Describes an argument whose value is missing.
+fn value_tip(error: &Error, arg: &Arg) -> Option<String> {
+    let is_missing = error.kind() == ErrorKind::InvalidValue
+        && matches!(error.get(ContextKind::InvalidValue), Some(ContextValue::String(value)) if value.is_empty());
+    is_missing.then(|| arg.get_help().map(ToString::to_string)).flatten()
+}
+
+/// Adds a tip about the argument that an error names.
+fn with_tip(
+    mut error: Error,
+    line: &[OsString],
+    command: &Command,
+    tip: impl Fn(&Error, &Arg) -> Option<String>,
+) -> Error {
+    let Some(ContextValue::String(name)) = error.get(ContextKind::InvalidArg) else { return error };
+    let used = command.get_subcommands().filter(|command| line.iter().any(|word| word == command.get_name()));
+    let arg = std::iter::once(command).chain(used).flat_map(Command::get_arguments);
+    let arg = arg.into_iter().find(|arg| arg.to_string() == *name);
+    if let Some(tip) = arg.and_then(|arg| tip(&error, arg)) {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+    }
+    error
+}
