@@ -17,8 +17,8 @@ use crate::catalogue::encoding::frame;
 use crate::server::call::message::prefix::{COMPRESSED, PREFIX_BYTES, Prefix};
 use crate::server::call::refusal::Refusal;
 
-/// If messages have at most this size, they are decompressed on the worker thread; larger ones on the blocking threads,
-/// so that other calls are not delayed.
+/// Messages up to this size are decompressed on the worker thread; larger ones on the blocking threads, so that other
+/// calls are not delayed.
 pub(super) const MAX_INLINE_BYTES: usize = 64 * 1024;
 
 /// A request body that decompresses its messages. Each data frame is a whole message.
@@ -54,15 +54,20 @@ impl<B> DecompressedBody<B> {
 
     /// Decompresses a message, which has its prefix.
     fn decompress(&self, message: Bytes) -> BoxFuture<'static, Result<Bytes, Status>> {
-        let max_bytes = self.max_bytes;
-        if max_bytes > MAX_INLINE_BYTES {
-            return Box::pin(self.pool.run(move || decompress(&message[PREFIX_BYTES..], max_bytes)));
-        }
+        let (max_bytes, pool) = (self.max_bytes, self.pool.clone());
         Box::pin(async move {
-            // One flow-control window may decompress to hundreds of messages of maximum size, so yield to other calls
-            // between them.
-            task::yield_now().await;
-            decompress(&message[PREFIX_BYTES..], max_bytes)
+            if message.len() <= MAX_INLINE_BYTES {
+                // One flow-control window may decompress to hundreds of messages of this size, so yield to other calls
+                // between them.
+                task::yield_now().await;
+                if let Some(message) = decompress(&message[PREFIX_BYTES..], max_bytes.min(MAX_INLINE_BYTES))?
+                {
+                    return Ok(message);
+                }
+            }
+            // Start over: the size is known only after decompression.
+            let decompressed = pool.run(move || decompress(&message[PREFIX_BYTES..], max_bytes)).await?;
+            decompressed.ok_or_else(|| Refusal::MessageTooLarge { max_bytes }.into())
         })
     }
 }
@@ -107,8 +112,9 @@ impl<B: Body<Data = Bytes, Error: Into<StdError>> + Unpin> Body for Decompressed
     }
 }
 
-/// Decompresses a message, and returns it with a prefix. Allocates at most `max_bytes` bytes for it.
-fn decompress(gzip: &[u8], max_bytes: usize) -> Result<Bytes, Status> {
+/// Decompresses a message, and returns it with a prefix; `None` if it is larger than `max_bytes`. Allocates at most
+/// `max_bytes` bytes for it.
+fn decompress(gzip: &[u8], max_bytes: usize) -> Result<Option<Bytes>, Status> {
     // One extra byte distinguishes a message of exactly `max_bytes` bytes from a longer one.
     let mut message = Vec::with_capacity(PREFIX_BYTES + max_bytes + 1);
     message.extend([0; PREFIX_BYTES]);
@@ -117,8 +123,8 @@ fn decompress(gzip: &[u8], max_bytes: usize) -> Result<Bytes, Status> {
         .read_to_end(&mut message)
         .map_err(|error| Status::internal(format!("a message cannot be decompressed: {error}")))?;
     if length > max_bytes {
-        return Err(Refusal::MessageTooLarge { max_bytes }.into());
+        return Ok(None);
     }
     frame::write_length(&mut message, 0);
-    Ok(message.into())
+    Ok(Some(message.into()))
 }
