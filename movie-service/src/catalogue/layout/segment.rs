@@ -18,6 +18,10 @@ const KEY_BITS: u32 = 15;
 /// of HTTP/2's default size, and allocators do not round it up by much. Keys are below it.
 pub(crate) const MAX_SEGMENT_BYTES: usize = 1 << KEY_BITS;
 
+/// Maximum size of the details of a segment, in bytes, unless those of a single movie are larger or movies have grown. A
+/// change copies them all.
+const MAX_DETAILS_BYTES: usize = 8 * MAX_SEGMENT_BYTES;
+
 /// The location of a movie: its segment and its key there. It stays the same while the movie is in the catalogue,
 /// until the snapshot is compacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -155,7 +159,8 @@ impl Segment {
     pub(crate) fn next_key(&self, movie: &MovieView<'_>) -> Option<u16> {
         let after = self.starts.as_deref().and_then(|starts| starts.last()).map_or(0, |(last, _)| last + 1);
         let next = self.frames.len().max(usize::from(after));
-        (next < MAX_SEGMENT_BYTES && !is_full(&self.frames, movie)).then(|| key(next))
+        let details = self.details.as_ref().map_or(0, |details| details.bytes.len());
+        (next < MAX_SEGMENT_BYTES && !is_full(&self.frames, details, movie)).then(|| key(next))
     }
 
     /// Returns a copy with `movie` appended under a key that [`Self::next_key`] returned.
@@ -243,7 +248,7 @@ impl Draft {
     /// [`InvalidMovie`] if no catalogue may hold the movie.
     pub fn push(&mut self, movie: &MovieView<'_>) -> Result<Option<Self>, InvalidMovie> {
         movie.check()?;
-        let full = is_full(&self.frames, movie).then(|| {
+        let full = is_full(&self.frames, self.details.0.bytes.len(), movie).then(|| {
             mem::replace(
                 self,
                 Self { frames: Vec::with_capacity(MAX_SEGMENT_BYTES), details: DraftDetails::default() },
@@ -267,11 +272,45 @@ impl Draft {
     }
 }
 
-fn is_full(frames: &[u8], movie: &MovieView<'_>) -> bool {
-    !frames.is_empty() && frames.len() + movie.max_frame_len() > MAX_SEGMENT_BYTES
+/// Returns whether a movie does not fit into a segment that has these frames and this many bytes of details.
+fn is_full(frames: &[u8], details: usize, movie: &MovieView<'_>) -> bool {
+    let is_too_long = frames.len() + movie.max_frame_len() > MAX_SEGMENT_BYTES;
+    !frames.is_empty() && (is_too_long || details + movie.details.bytes().len() > MAX_DETAILS_BYTES)
 }
 
 /// Converts the start of a new frame to its key. A segment takes no further frame at or beyond [`MAX_SEGMENT_BYTES`].
 fn key(start: usize) -> u16 {
     u16::try_from(start).expect("a segment takes no movie beyond its size")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn movie<'a>(title: &'a str, details: &'a [u8]) -> MovieView<'a> {
+        MovieView { id: "1", title, details: Details::from_encoded(details), ..MovieView::default() }
+    }
+
+    #[test]
+    fn movies_with_long_details_fill_a_segment_before_their_frames_do() {
+        let details = vec![0; MAX_DETAILS_BYTES / 4 + 1];
+        let mut draft = Draft::default();
+        for _ in 0..3 {
+            assert!(draft.push(&movie("a", &details)).unwrap().is_none());
+        }
+        let full = draft.push(&movie("a", &details)).unwrap().unwrap();
+        let segment = Segment::new(full.frames().to_vec().into(), full.details());
+        assert_eq!(segment.frames_by_key().count(), 3);
+        assert_eq!(segment.next_key(&movie("a", &details)), None);
+        assert!(segment.next_key(&movie("a", b"")).is_some());
+    }
+
+    #[test]
+    fn a_movie_whose_details_are_longer_than_the_limit_has_a_segment_of_its_own() {
+        let details = vec![0; MAX_DETAILS_BYTES + 1];
+        let mut draft = Draft::default();
+        assert!(draft.push(&movie("a", &details)).unwrap().is_none());
+        assert!(draft.push(&movie("b", &details)).unwrap().is_some());
+        assert!(Segment::default().next_key(&movie("d", &details)).is_some());
+    }
 }
