@@ -106,6 +106,18 @@ fields! {
     /// Etag of this version of the movie (AIP-154). A write with an etag succeeds only if the stored movie has the
     /// same etag.
     etag: String,
+    /// The title in the original language. Empty if it is the title, or not known.
+    original_title: String = OriginalTitle,
+    /// The names of the actors.
+    cast: Vec<String> = Cast,
+    /// The names of the writers.
+    writers: Vec<String> = Writers,
+    /// Number of votes or reviews behind the rating.
+    rating_count: Option<u64> = RatingCount,
+    /// A summary of the plot.
+    overview: String = Overview,
+    /// The `https` address of a poster.
+    poster_uri: String = PosterUri,
 }
 
 /// Fields that the service sets. They are part of no JSON database.
@@ -119,6 +131,7 @@ pub(crate) enum Value<'a> {
     Text(&'a str),
     Rating(&'a Option<f32>),
     Number(&'a Option<u32>),
+    Count(&'a Option<u64>),
     List(&'a [String]),
     Time(&'a Option<SystemTime>),
 }
@@ -129,6 +142,7 @@ pub(crate) enum ValueMut<'a> {
     Text(&'a mut String),
     Rating(&'a mut Option<f32>),
     Number(&'a mut Option<u32>),
+    Count(&'a mut Option<u64>),
     List(&'a mut Vec<String>),
     #[expect(dead_code, reason = "only the service sets times")]
     Time(&'a mut Option<SystemTime>),
@@ -176,6 +190,7 @@ macro_rules! field_type {
 field_type!(Text: String, from String: identity, to: identity);
 field_type!(Rating: Option<f32>, from Option<f32>: identity, to: identity);
 field_type!(Number: Option<u32>, from i32: positive, to: number);
+field_type!(Count: Option<u64>, from i64: positive_count, to: count);
 field_type!(List: Vec<String>, from Vec<String>: identity, to: identity);
 field_type!(Time: Option<SystemTime>, from Option<Timestamp>: time, to: omitted);
 
@@ -227,6 +242,14 @@ fn positive(number: i32) -> Option<u32> {
 
 fn number(number: Option<u32>) -> i32 {
     number.map_or(0, |number| i32::try_from(number).unwrap_or(i32::MAX))
+}
+
+fn positive_count(count: i64) -> Option<u64> {
+    u64::try_from(count).ok().filter(|count| *count > 0)
+}
+
+fn count(count: Option<u64>) -> i64 {
+    count.map_or(0, |count| i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 /// The contract has signed types only, but its counts and revisions are never negative.

@@ -7,6 +7,7 @@
 pub mod field;
 mod id;
 mod revision;
+mod uri;
 
 use std::fmt;
 use std::ops::Deref;
@@ -44,6 +45,18 @@ pub struct Movie {
     pub create_time: Option<Timestamp>,
     /// When the movie was last changed. The store sets it.
     pub update_time: Option<Timestamp>,
+    /// The title in the original language.
+    pub original_title: String,
+    /// The names of the actors.
+    pub cast: Vec<String>,
+    /// The names of the writers.
+    pub writers: Vec<String>,
+    /// The number of votes or reviews behind the rating.
+    pub rating_count: i64,
+    /// A summary of the plot.
+    pub overview: String,
+    /// The address of a poster.
+    pub poster_uri: String,
 }
 
 impl Movie {
@@ -181,6 +194,12 @@ mod tests {
             languages: vec!["x".repeat(101)],
             create_time: None,
             update_time: None,
+            original_title: "x".repeat(1_001),
+            cast: vec!["x".into(); 2],
+            writers: vec!["x".repeat(101)],
+            rating_count: -1,
+            overview: "é".repeat(4_001),
+            poster_uri: "http://posters.example/creed.jpg".into(),
         };
         let inputs: Vec<_> = Field::inputs().map(Field::path).collect();
         assert_eq!(invalid_fields(movie), inputs);
@@ -196,9 +215,34 @@ mod tests {
             year: 2200,
             runtime_minutes: 100_000,
             genres: (0..50).map(|number| number.to_string()).collect(),
+            original_title: "é".repeat(1_000),
+            cast: (0..200).map(|number| format!("{number:é>100}")).collect(),
+            writers: (0..50).map(|number| number.to_string()).collect(),
+            rating_count: 1_000_000_000_000,
+            overview: "é".repeat(4_000),
+            poster_uri: format!("https://posters.example/{:x>976}", ""),
             ..Movie::default()
         };
+        assert_eq!(movie.poster_uri.len(), 1_000);
         assert_eq!(ValidMovie::try_from(movie.clone()), Ok(ValidMovie(movie)));
+    }
+
+    #[test]
+    fn each_list_has_its_own_maximum() {
+        let items = |count: usize| (0..count).map(|number| number.to_string()).collect::<Vec<_>>();
+        let with = |count| Movie { cast: items(count + 150), writers: items(count), ..creed() };
+        assert!(invalid_fields(with(50)).is_empty());
+        assert_eq!(invalid_fields(with(51)), ["movie.cast", "movie.writers"]);
+    }
+
+    #[test]
+    fn a_repeated_item_is_found_in_a_list_of_any_length() {
+        for count in [2, 32, 33, 200] {
+            let mut cast: Vec<_> = (0..count).map(|number| number.to_string()).collect();
+            assert!(invalid_fields(Movie { cast: cast.clone(), ..creed() }).is_empty(), "{count}");
+            cast[count - 1] = cast[0].clone();
+            assert_eq!(invalid_fields(Movie { cast, ..creed() }), ["movie.cast"], "{count}");
+        }
     }
 
     #[test]
@@ -215,6 +259,12 @@ mod tests {
             languages: vec!["English".into()],
             create_time: Some(Timestamp { seconds: 1, nanos: 2 }),
             update_time: Some(Timestamp { seconds: 3, nanos: 4 }),
+            original_title: "Creed 2".into(),
+            cast: vec!["Tessa Thompson".into()],
+            writers: vec!["Juel Taylor".into()],
+            rating_count: 7,
+            overview: "A fight.".into(),
+            poster_uri: "https://posters.example/creed.jpg".into(),
         };
         for field in Field::ALL {
             let mut to = creed();

@@ -21,7 +21,7 @@ const fn flag(field: Field, long: &'static str, value_name: &'static str, help: 
 }
 
 /// The flags, in the order of the help and of the update mask.
-const FLAGS: [Flag; 8] = [
+const FLAGS: [Flag; 14] = [
     flag(Field::Title, "title", "TITLE", "Title"),
     flag(Field::Rating, "rating", "RATING", "Rating from 0 to 10"),
     flag(Field::Director, "director", "DIRECTOR", "Director"),
@@ -30,6 +30,12 @@ const FLAGS: [Flag; 8] = [
     flag(Field::RuntimeMinutes, "runtime", "MINUTES", "Running time in minutes"),
     flag(Field::Countries, "country", "COUNTRY", "Country of production; several as with genres"),
     flag(Field::Languages, "language", "LANGUAGE", "Spoken language; several as with genres"),
+    flag(Field::OriginalTitle, "original-title", "TITLE", "Title in the original language"),
+    flag(Field::Cast, "cast", "NAME", "Actor; several as with genres"),
+    flag(Field::Writers, "writer", "NAME", "Writer; several as with genres"),
+    flag(Field::RatingCount, "rating-count", "COUNT", "Number of votes or reviews behind the rating"),
+    flag(Field::Overview, "overview", "TEXT", "Summary of the plot"),
+    flag(Field::PosterUri, "poster", "URI", "Address of a poster: an https URI"),
 ];
 
 /// Field that every movie must have, so that it cannot be cleared.
@@ -53,6 +59,7 @@ impl Args for Fields {
                 ValueMut::Text(_) => arg.allow_hyphen_values(true),
                 ValueMut::Rating(_) => arg.value_parser(rating).allow_negative_numbers(true),
                 ValueMut::Number(_) => arg.value_parser(number::<u32>).allow_negative_numbers(true),
+                ValueMut::Count(_) => arg.value_parser(number::<u64>).allow_negative_numbers(true),
                 ValueMut::List(_) => arg
                     .value_delimiter(',')
                     .value_parser(|text: &str| {
@@ -85,6 +92,7 @@ impl FromArgMatches for Fields {
                 ValueMut::Text(text) => set(text, matches.remove_one(name)),
                 ValueMut::Rating(rating) => set(rating, matches.remove_one(name).map(Some)),
                 ValueMut::Number(number) => set(number, matches.remove_one(name).map(Some)),
+                ValueMut::Count(count) => set(count, matches.remove_one(name).map(Some)),
                 ValueMut::List(list) => set(list, matches.remove_many(name).map(Iterator::collect)),
                 ValueMut::Time(_) => false,
             };
@@ -138,7 +146,11 @@ impl Flag {
     fn clear_name(&self) -> &'static str {
         match Movie::default().value_mut(self.field) {
             ValueMut::List(_) => self.field.name(),
-            ValueMut::Text(_) | ValueMut::Rating(_) | ValueMut::Number(_) | ValueMut::Time(_) => self.long,
+            ValueMut::Text(_)
+            | ValueMut::Rating(_)
+            | ValueMut::Number(_)
+            | ValueMut::Count(_)
+            | ValueMut::Time(_) => self.long,
         }
     }
 }

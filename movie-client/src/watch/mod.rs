@@ -54,6 +54,7 @@ pub struct Change {
 
 /// Kind of a change.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every event has a movie")]
 pub enum Event {
     /// The movie was added or updated.
     Upserted(Movie),

@@ -39,6 +39,25 @@ pub struct Movie {
     /// still has that etag.
     #[prost(string, tag = "12")]
     pub etag: ::prost::alloc::string::String,
+    /// The title in the original language: at most 1,000 characters; empty if it is the title, or not known.
+    #[prost(string, tag = "13")]
+    pub original_title: ::prost::alloc::string::String,
+    /// The names of the actors: at most 200 different ones of 1 to 100 characters each.
+    #[prost(string, repeated, tag = "14")]
+    pub cast: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The names of the writers: at most 50 different ones of 1 to 100 characters each.
+    #[prost(string, repeated, tag = "15")]
+    pub writers: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The number of votes or reviews behind the rating, from 1 to 1,000,000,000,000; 0 if not known.
+    #[prost(int64, tag = "16")]
+    pub rating_count: i64,
+    /// A summary of the plot: at most 4,000 characters; empty if not known.
+    #[prost(string, tag = "17")]
+    pub overview: ::prost::alloc::string::String,
+    /// The address of a poster: an absolute https URI (RFC 3986) without user information, of at most 1,000 bytes; empty if
+    /// there is none.
+    #[prost(string, tag = "18")]
+    pub poster_uri: ::prost::alloc::string::String,
 }
 /// The request of GetMovie.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -195,7 +195,7 @@ fn settings(address: SocketAddr, wait: Duration) -> Result<usize, String> {
 }
 
 fn large_messages(address: SocketAddr, _: Duration) -> Result<usize, String> {
-    for claim in [64 * 1024 + 1, 4 << 20, u32::MAX] {
+    for claim in [256 * 1024 + 1, 4 << 20, u32::MAX] {
         let prefix = [&[0], claim.to_be_bytes().as_slice()].concat();
         expect(address, &[], Frame::data(1, prefix), "8")?;
     }

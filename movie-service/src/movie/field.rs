@@ -5,13 +5,16 @@
 //! omits a field of the wire type.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 
-use crate::movie::{Movie, MovieId, Timestamp};
+use crate::movie::{Movie, MovieId, Timestamp, uri};
 
-/// Maximum number of items in a list, and of characters in an item.
-const MAX_ITEMS: usize = 50;
+/// Maximum number of characters of an item in a list.
 const MAX_ITEM_CHARS: usize = 100;
+
+/// Maximum number of items whose pairs are compared to find a repeated one: for a short list, that is faster than a set.
+const MAX_PAIRWISE_ITEMS: usize = 32;
 
 /// Makes [`Field`] from the table: variant, number, name and rule.
 macro_rules! fields {
@@ -102,12 +105,18 @@ fields! {
     Director = 3 director: Rule::Text { min_chars: 0, max_chars: 1_000 };
     Id = 4 id: Rule::Id;
     Year = 5 year: Rule::Number { min: 1_870, max: 2_200 };
-    Genres = 6 genres: Rule::List;
+    Genres = 6 genres: Rule::List { max_items: 50 };
     RuntimeMinutes = 7 runtime_minutes: Rule::Number { min: 1, max: 100_000 };
-    Countries = 8 countries: Rule::List;
-    Languages = 9 languages: Rule::List;
+    Countries = 8 countries: Rule::List { max_items: 50 };
+    Languages = 9 languages: Rule::List { max_items: 50 };
     CreateTime = 10 create_time: Rule::OutputOnly;
     UpdateTime = 11 update_time: Rule::OutputOnly;
+    OriginalTitle = 13 original_title: Rule::Text { min_chars: 0, max_chars: 1_000 };
+    Cast = 14 cast: Rule::List { max_items: 200 };
+    Writers = 15 writers: Rule::List { max_items: 50 };
+    RatingCount = 16 rating_count: Rule::Number { min: 1, max: 1_000_000_000_000 };
+    Overview = 17 overview: Rule::Text { min_chars: 0, max_chars: 4_000 };
+    PosterUri = 18 poster_uri: Rule::Uri;
 }
 
 impl Field {
@@ -202,7 +211,12 @@ pub enum Rule {
         max: i64,
     },
     /// A list of distinct texts.
-    List,
+    List {
+        /// Maximum number of texts.
+        max_items: usize,
+    },
+    /// An `https` URI, or empty; see [`uri`].
+    Uri,
     /// A time that the store sets.
     OutputOnly,
 }
@@ -212,10 +226,10 @@ impl Rule {
     #[must_use]
     pub const fn unset(self) -> Value<'static> {
         match self {
-            Self::Text { .. } | Self::Id => Value::Text(Cow::Borrowed("")),
+            Self::Text { .. } | Self::Id | Self::Uri => Value::Text(Cow::Borrowed("")),
             Self::Rating => Value::Rating(None),
             Self::Number { .. } => Value::Number(0),
-            Self::List => Value::List(Vec::new()),
+            Self::List { .. } => Value::List(Vec::new()),
             Self::OutputOnly => Value::Time(None),
         }
     }
@@ -232,13 +246,11 @@ impl Rule {
             (Self::Number { min, max }, Value::Number(number)) => {
                 *number == 0 || (min..=max).contains(number)
             }
-            (Self::List, Value::List(items)) => {
-                // Lists are short, so that comparing all pairs is faster than a set.
-                let is_item = |(index, item): (usize, &Cow<'_, str>)| {
-                    !item.is_empty() && !is_longer(item, MAX_ITEM_CHARS) && !items[..index].contains(item)
-                };
-                items.len() <= MAX_ITEMS && items.iter().enumerate().all(is_item)
+            (Self::List { max_items }, Value::List(items)) => {
+                let is_item = |item: &Cow<'_, str>| !item.is_empty() && !is_longer(item, MAX_ITEM_CHARS);
+                items.len() <= max_items && items.iter().all(is_item) && are_distinct(items)
             }
+            (Self::Uri, Value::Text(text)) => text.is_empty() || uri::is_valid(text),
             (Self::OutputOnly, Value::Time(_)) => true,
             _ => false,
         }
@@ -254,9 +266,10 @@ impl fmt::Display for Rule {
             Self::Rating => f.write_str("a number from 0 to 10, or none"),
             Self::Id => f.write_str(MovieId::RULE),
             Self::Number { min, max } => write!(f, "{min} to {max}, or 0 if not known"),
-            Self::List => {
-                write!(f, "at most {MAX_ITEMS} texts of 1 to {MAX_ITEM_CHARS} characters, each once")
+            Self::List { max_items } => {
+                write!(f, "at most {max_items} texts of 1 to {MAX_ITEM_CHARS} characters, each once")
             }
+            Self::Uri => f.write_str(uri::RULE),
             Self::OutputOnly => f.write_str("nothing"),
         }
     }
@@ -363,4 +376,13 @@ impl FieldType for Option<Timestamp> {
 #[must_use]
 pub fn is_longer(text: &str, chars: usize) -> bool {
     text.len() > chars && text.chars().nth(chars).is_some()
+}
+
+/// Returns whether no item is repeated.
+fn are_distinct(items: &[Cow<'_, str>]) -> bool {
+    if items.len() <= MAX_PAIRWISE_ITEMS {
+        return items.iter().enumerate().all(|(index, item)| !items[..index].contains(item));
+    }
+    let mut seen = HashSet::with_capacity(items.len());
+    items.iter().all(|item| seen.insert(item))
 }

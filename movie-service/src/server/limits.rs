@@ -67,8 +67,8 @@ limits! {
     streams: usize = 200;
     /// Bytes of a request's header list, as HTTP/2 counts them.
     header_list: usize = 16 * 1024;
-    /// Bytes of a request message.
-    message: usize = 64 * 1024;
+    /// Bytes of a request message. The largest valid movie has about 190,000.
+    message: usize = 256 * 1024;
     /// Bytes of a message of an import.
     import_message: usize = 4 * 1024 * 1024;
     /// Changes by which a watcher may lag after it has caught up. One commit may have up to 30,000 changes.

@@ -39,6 +39,12 @@ pub fn movie(movie: v1::Movie) -> (Movie, String) {
         create_time: _,
         update_time: _,
         etag,
+        original_title,
+        cast,
+        writers,
+        rating_count,
+        overview,
+        poster_uri,
     } = movie;
     let movie = Movie {
         title,
@@ -52,6 +58,12 @@ pub fn movie(movie: v1::Movie) -> (Movie, String) {
         languages,
         create_time: None,
         update_time: None,
+        original_title,
+        cast,
+        writers,
+        rating_count,
+        overview,
+        poster_uri,
     };
     (movie, etag)
 }
@@ -188,6 +200,12 @@ pub(crate) fn to_wire(movie: Movie) -> v1::Movie {
         languages,
         create_time,
         update_time,
+        original_title,
+        cast,
+        writers,
+        rating_count,
+        overview,
+        poster_uri,
     } = movie;
     let timestamp = |time: Option<Timestamp>| {
         time.map(|Timestamp { seconds, nanos }| prost_types::Timestamp { seconds, nanos })
@@ -205,6 +223,12 @@ pub(crate) fn to_wire(movie: Movie) -> v1::Movie {
         create_time: timestamp(create_time),
         update_time: timestamp(update_time),
         etag: String::new(),
+        original_title,
+        cast,
+        writers,
+        rating_count,
+        overview,
+        poster_uri,
     }
 }
 

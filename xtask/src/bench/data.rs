@@ -11,7 +11,7 @@ pub(crate) fn database(dir: &Path, movies: u64) -> Result<PathBuf> {
     written(&dir.join(format!("movies-{movies}.json")), movies, |_| String::new())
 }
 
-/// Returns the path of a database whose movies have all fields. Writes it if it is missing.
+/// Returns the path of a database whose movies have the fields up to the languages. Writes it if it is missing.
 pub(super) fn detailed(dir: &Path, movies: u64) -> Result<PathBuf> {
     const GENRES: [&str; 8] = ["Action", "Comedy", "Crime", "Drama", "Horror", "Musical", "Romance", "War"];
     const COUNTRIES: [&str; 4] = ["France", "India", "Japan", "United States"];

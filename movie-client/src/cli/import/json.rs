@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io::{self, Read};
+use std::str::FromStr;
 
 use anyhow::anyhow;
 use serde::de::{Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny};
@@ -100,6 +101,9 @@ fn movie(mut keys: Map<String, Value>) -> Result<Movie, String> {
             ValueMut::Number(number) => {
                 set(number, keys, name, "a whole number", |value| whole(value).map(Some))?;
             }
+            ValueMut::Count(count) => {
+                set(count, keys, name, "a whole number", |value| whole(value).map(Some))?;
+            }
             ValueMut::List(list) => set(list, keys, name, "a list of strings", any)?,
             ValueMut::Time(_) => {}
         }
@@ -141,7 +145,7 @@ const MAX_EXACT_INTEGER: f64 = 9_007_199_254_740_992.0;
 
 /// Converts a whole number, which may be written as `1894.0`.
 #[expect(clippy::needless_pass_by_value, reason = "as the others take it")]
-fn whole(value: Value) -> Option<u32> {
+fn whole<T: FromStr>(value: Value) -> Option<T> {
     value.as_number().and_then(|number| table::whole(&number.to_string()))
 }
 

@@ -36,11 +36,17 @@ use crate::{Client, Error, ImportSummary, Movie};
 /// Limit for a list of directors, in bytes. The contract allows as many characters.
 const MAX_TEXT_BYTES: usize = 1_000;
 
+/// Limits of the contract for lists of people: numbers of names, and characters of a name.
+const MAX_CAST: usize = 200;
+const MAX_WRITERS: usize = 50;
+const MAX_NAME_CHARS: usize = 100;
+
 /// Number of rejected rows that are reported one by one.
 const MAX_REPORTED_ROWS: u64 = 20;
 
 /// An item of a file.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly every row has a movie")]
 enum Row {
     /// A row with a movie, or the reason for which it is invalid.
     Movie { at: FilePosition, movie: Result<Movie, String> },

@@ -10,7 +10,7 @@ use super::source::Source;
 use super::table::{self, Cell};
 use crate::Movie;
 
-/// Reads the movies with their mean ratings and IMDb's ids.
+/// Reads the movies with the means and the numbers of their ratings, and IMDb's ids.
 ///
 /// A rating is doubled, because the service's scale ends at 10. A movie without an id of IMDb gets the id
 /// `movielens-` with the number of MovieLens. Trailing articles are moved to the front: `Matrix, The (1999)` becomes
@@ -24,7 +24,7 @@ pub(super) fn read(movies: Source, rows: Rows<'_>) -> anyhow::Result<()> {
     let links = movies.open_related("links.csv", "ids of IMDb", rows)?;
     let ratings = ratings.map(|ratings| read_ratings(ratings, rows)).transpose()?.unwrap_or_default();
     let links = links.map(|links| read_links(links, rows)).transpose()?.unwrap_or_default();
-    table::read(movies, ["movieId", "title", "genres"], rows, |[id, title, genres]| {
+    table::read(movies, ["movieId", "title", "genres"], [], rows, |[id, title, genres], []| {
         let id = id.whole()?;
         let (title, year) = title_and_year(title.text()?);
         let genres = genres.value().map(Cell::text).transpose()?;
@@ -33,6 +33,7 @@ pub(super) fn read(movies: Source, rows: Rows<'_>) -> anyhow::Result<()> {
             id: links.get(&id).map_or_else(|| format!("movielens-{id}"), |imdb| format!("tt{imdb:07}")),
             title,
             rating: ratings.get(&id).map(Ratings::mean),
+            rating_count: ratings.get(&id).map(|ratings| ratings.count.into()),
             year,
             genres: genres.map(|genres| genres.split('|').map(str::to_owned).collect()).unwrap_or_default(),
             ..Movie::default()
@@ -57,7 +58,7 @@ impl Ratings {
 
 fn read_ratings(ratings: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, Ratings>> {
     let mut all = HashMap::<_, Ratings>::new();
-    table::read_related(ratings, ["movieId", "rating"], rows, |[movie, rating]| {
+    table::read_related(ratings, ["movieId", "rating"], [], rows, |[movie, rating], []| {
         let stars = |text: &str| text.parse::<f64>().ok().filter(|stars| (0.5..=5.0).contains(stars));
         let (movie, stars) = (movie.whole()?, rating.parsed("a number from 0.5 to 5", stars)?);
         let ratings = all.entry(movie).or_default();
@@ -71,7 +72,7 @@ fn read_ratings(ratings: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, 
 /// Returns the numbers in IMDb's ids, by the ids of MovieLens.
 fn read_links(links: Source, rows: Rows<'_>) -> anyhow::Result<HashMap<u32, u32>> {
     let mut all = HashMap::new();
-    table::read_related(links, ["movieId", "imdbId"], rows, |[movie, imdb]| {
+    table::read_related(links, ["movieId", "imdbId"], [], rows, |[movie, imdb], []| {
         if let Some(imdb) = imdb.value() {
             all.insert(movie.whole()?, imdb.whole()?);
         }

@@ -127,7 +127,7 @@ fn text_bytes(movie: &Movie) -> usize {
     let bytes = |value| match value {
         Value::Text(text) => text.len(),
         Value::List(list) => list.iter().map(String::len).sum(),
-        Value::Rating(_) | Value::Number(_) | Value::Time(_) => 0,
+        Value::Rating(_) | Value::Number(_) | Value::Count(_) | Value::Time(_) => 0,
     };
     movie.fields().map(|(_, value)| bytes(value)).sum()
 }

@@ -47,7 +47,7 @@ impl<'a> Cell<'a> {
     }
 
     /// Parses a whole number, which may have a fraction of zeros.
-    pub(super) fn whole(self) -> Result<u32, String> {
+    pub(super) fn whole<T: FromStr>(self) -> Result<T, String> {
         self.parsed("a number", whole)
     }
 
@@ -67,7 +67,7 @@ impl<'a> Cell<'a> {
 
 /// Parses a whole number, such as `1894` or `1894.0`. pandas writes a column of whole numbers with missing values as
 /// floats.
-pub(super) fn whole(text: &str) -> Option<u32> {
+pub(super) fn whole<T: FromStr>(text: &str) -> Option<T> {
     let (digits, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_whole = !fraction.is_empty() && fraction.bytes().all(|digit| digit == b'0');
     digits.parse().ok().filter(|_| is_whole)
@@ -144,29 +144,39 @@ fn split_quoted<'a>(line: &[u8]) -> Result<Vec<Cow<'a, [u8]>>, String> {
     Ok(record.iter().flatten().map(|cell| Cow::Owned(cell.to_vec())).collect())
 }
 
-/// Reads a table, and passes these columns of each row to `take`. `take` returns a movie, `None` to skip the row, or
-/// the reason for which the row is invalid.
+/// Reads a table, and passes these columns of each row to `take`. In a table without an optional column, the cells of
+/// the column are empty. `take` returns a movie, `None` to skip the row, or the reason for which the row is invalid.
 ///
 /// # Errors
 ///
-/// A file that is unreadable or lacks a column, or an error of `rows`.
-pub(super) fn read<const N: usize>(
+/// A file that is unreadable or lacks a required column, or an error of `rows`.
+pub(super) fn read<const N: usize, const M: usize>(
     source: Source,
-    names: [&'static str; N],
+    required: [&'static str; N],
+    optional: [&'static str; M],
     rows: Rows<'_>,
-    mut take: impl FnMut([Cell<'_>; N]) -> Result<Option<Movie>, String>,
+    mut take: impl FnMut([Cell<'_>; N], [Cell<'_>; M]) -> Result<Option<Movie>, String>,
 ) -> anyhow::Result<()> {
     let file = source.name.clone();
     let mut lines = Lines::of(source);
     let header = Header::of(lines.next()?.and_then(|line| line.text.ok()).unwrap_or_default());
-    let mut indices = [0; N];
-    for (index, name) in indices.iter_mut().zip(names) {
-        let found = header.columns.iter().position(|column| column == name.as_bytes());
-        *index = found.with_context(|| format!("the header of {file} has no column `{name}`"))?;
+    let find = |name: &str| header.columns.iter().position(|column| column == name.as_bytes());
+    let mut required_indices = [0; N];
+    for (index, name) in required_indices.iter_mut().zip(required) {
+        *index = find(name).with_context(|| format!("the header of {file} has no column `{name}`"))?;
     }
+    let optional_indices = optional.map(find);
     while let Some(Line { number, text }) = lines.next()? {
         let movie = text.and_then(|text| header.cells(text)).and_then(|cells| {
-            take(array::from_fn(|column| Cell { name: names[column], bytes: &cells[indices[column]] }))
+            let required = array::from_fn(|column| Cell {
+                name: required[column],
+                bytes: &cells[required_indices[column]],
+            });
+            let optional = array::from_fn(|column| Cell {
+                name: optional[column],
+                bytes: optional_indices[column].map_or(&[], |index| &cells[index]),
+            });
+            take(required, optional)
         });
         if let Some(movie) = movie.transpose() {
             rows(Row::Movie { at: FilePosition { file: file.clone(), line: number }, movie })?;
@@ -180,14 +190,15 @@ pub(super) fn read<const N: usize>(
 /// # Errors
 ///
 /// The same as [`read`].
-pub(super) fn read_related<const N: usize>(
+pub(super) fn read_related<const N: usize, const M: usize>(
     source: Source,
-    names: [&'static str; N],
+    required: [&'static str; N],
+    optional: [&'static str; M],
     rows: Rows<'_>,
-    mut take: impl FnMut([Cell<'_>; N]) -> Result<(), String>,
+    mut take: impl FnMut([Cell<'_>; N], [Cell<'_>; M]) -> Result<(), String>,
 ) -> anyhow::Result<()> {
     let rows = &mut |row| {
         rows(if let Row::Movie { at, movie: Err(reason) } = row { Row::Related { at, reason } } else { row })
     };
-    read(source, names, rows, |cells| take(cells).map(|()| None))
+    read(source, required, optional, rows, |required, optional| take(required, optional).map(|()| None))
 }

@@ -74,7 +74,7 @@ fn words(words: &[&str]) -> Vec<String> {
 }
 
 #[test]
-fn imdb_movies_have_their_ratings_and_directors() {
+fn imdb_movies_have_their_ratings_and_people() {
     let (movies, invalid) = read(&[sample("imdb/title.basics.tsv")]).unwrap();
     assert_eq!(ids(&movies), ["tt0000101", "tt0000103", "tt0000106", "tt0000107", "tt10000110"]);
     let expected = Movie {
@@ -85,16 +85,36 @@ fn imdb_movies_have_their_ratings_and_directors() {
         year: Some(1931),
         genres: words(&["Drama", "Romance"]),
         runtime_minutes: Some(84),
+        // One actor has no name in the file.
+        cast: words(&["Lena Actress", "Sam Writer"]),
+        writers: words(&["Sam Writer"]),
+        rating_count: Some(1_203),
         ..Movie::default()
     };
     assert_eq!(movies[0], expected);
     let title = "\"Quiet,\" Said the Owl".into();
-    assert_eq!(movies[1], Movie { id: "tt0000103".into(), title, ..Movie::default() });
-    // One of the directors has no name in the file.
-    assert_eq!((movies[4].rating, movies[4].director.as_str()), (Some(6.0), "Ada Brandt"));
+    let writers = words(&["Sam Writer"]);
+    assert_eq!(movies[1], Movie { id: "tt0000103".into(), title, writers, ..Movie::default() });
+    let expected = Movie {
+        id: "tt10000110".into(),
+        title: "Ten Million Titles Later".into(),
+        original_title: "Dix millions de titres plus tard".into(),
+        rating: Some(6.0),
+        rating_count: Some(12),
+        // One of the directors has no name in the file.
+        director: "Ada Brandt".into(),
+        // Two actors have the same name.
+        cast: words(&["Sam Writer", "Ada Brandt"]),
+        year: Some(2023),
+        genres: words(&["Documentary"]),
+        runtime_minutes: Some(101),
+        ..Movie::default()
+    };
+    assert_eq!(movies[4], expected);
     let expected = [
         "title.ratings.tsv:4: `averageRating` is `good`, expected a number",
         "title.crew.tsv:5: `directors` is `somebody`, expected nm and a number",
+        "title.principals.tsv:8: `nconst` is `somebody`, expected nm and a number",
         "name.basics.tsv:5: 1 columns, expected 6",
         "title.basics.tsv:5: 6 columns, expected 9",
         "title.basics.tsv:6: `runtimeMinutes` is `ninety`, expected a number",
@@ -114,8 +134,10 @@ fn compressed_files_are_read_under_any_name_and_related_files_are_optional() {
     pack("title.basics.tsv", "titles");
     let (movies, invalid) = read(slice::from_ref(&titles)).unwrap();
     assert_eq!((movies.len(), invalid.len()), (5, 3));
-    assert!(movies.iter().all(|movie| movie.rating.is_none() && movie.director.is_empty()));
-    for name in ["title.ratings.tsv", "title.crew.tsv", "name.basics.tsv"] {
+    let has_no_related_data =
+        |movie: &Movie| movie.rating.is_none() && movie.director.is_empty() && movie.cast.is_empty();
+    assert!(movies.iter().all(has_no_related_data));
+    for name in ["title.ratings.tsv", "title.crew.tsv", "title.principals.tsv", "name.basics.tsv"] {
         pack(name, &format!("{name}.gz"));
     }
     let unpacked = read(&[sample("imdb/title.basics.tsv")]).unwrap();
@@ -124,27 +146,49 @@ fn compressed_files_are_read_under_any_name_and_related_files_are_optional() {
 }
 
 #[test]
-fn a_list_of_directors_is_limited_in_length() {
+fn lists_of_people_are_limited_as_in_the_contract() {
     let folder = TempDir::new().unwrap();
     let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
-    let many = (0..100).map(|number| format!("nm{number}")).collect::<Vec<_>>().join(",");
-    let names: Vec<_> = (0..100).map(|number| format!("nm{number}\t{}\n", "x".repeat(48))).collect();
+    let many = (0..300).map(|number| format!("nm{number}")).collect::<Vec<_>>().join(",");
+    let cast: Vec<_> = (0..300).map(|number| format!("tt1\tnm{number}\tactor\n")).collect();
+    let long = format!("nm0\t{}\n", "x".repeat(101));
+    let names: Vec<_> = (1..300).map(|number| format!("nm{number}\t{number:x>48}\n")).collect();
     write(
         "titles",
         "tconst\ttitleType\tprimaryTitle\tstartYear\truntimeMinutes\tgenres\ntt1\tmovie\tA\t\\N\t\\N\t\\N",
     );
-    write("title.crew.tsv", &format!("tconst\tdirectors\ntt1\t{many}\n"));
-    write("name.basics.tsv", &format!("nconst\tprimaryName\n{}", names.concat()));
-    let (movies, _) = read(&[folder.path().join("titles")]).unwrap();
-    assert_eq!(movies[0].director.len(), 20 * 50 - 2);
+    write("title.crew.tsv", &format!("tconst\tdirectors\twriters\ntt1\t{many}\t{many}\n"));
+    write("title.principals.tsv", &format!("tconst\tnconst\tcategory\n{}", cast.concat()));
+    write("name.basics.tsv", &format!("nconst\tprimaryName\n{long}{}", names.concat()));
+    let (movies, invalid) = read(&[folder.path().join("titles")]).unwrap();
+    assert_eq!(invalid, [""; 0]);
+    let [Movie { director, cast, writers, .. }] = &movies[..] else { panic!("{movies:?}") };
+    assert_eq!((director.len(), cast.len(), writers.len()), (101 + 17 * 50, 200, 50));
+    assert_eq!(cast[0], format!("{:x>48}", 1));
 }
 
 #[test]
-fn movielens_movies_have_their_mean_ratings_and_imdb_ids() {
+fn the_optional_columns_of_imdb_may_be_missing() {
+    let folder = TempDir::new().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "titles",
+        "tconst\ttitleType\tprimaryTitle\tstartYear\truntimeMinutes\tgenres\ntt1\tmovie\tA\t\\N\t\\N\t\\N",
+    );
+    write("title.ratings.tsv", "tconst\taverageRating\ntt1\t7.5\n");
+    write("title.crew.tsv", "tconst\tdirectors\ntt1\tnm1\n");
+    write("name.basics.tsv", "nconst\tprimaryName\nnm1\tAda Brandt\n");
+    let read = read(&[folder.path().join("titles")]).unwrap();
+    let (id, title, director) = ("tt1".into(), "A".into(), "Ada Brandt".into());
+    assert_eq!(read, (vec![Movie { id, title, director, rating: Some(7.5), ..Movie::default() }], vec![]));
+}
+
+#[test]
+fn movielens_movies_have_their_ratings_and_imdb_ids() {
     let (movies, invalid) = read(&[sample("movielens/movies.csv")]).unwrap();
     let expected = [
-        ("tt0000101", "The Lamplighter's Daughter", Some(1931), Some(7.5), words(&["Drama", "Romance"])),
-        ("movielens-2", "Owl at Noon", Some(1964), Some(1.0), vec![]),
+        ("tt0000101", "The Lamplighter's Daughter", Some(1931), Some((7.5, 2)), words(&["Drama", "Romance"])),
+        ("movielens-2", "Owl at Noon", Some(1964), Some((1.0, 1)), vec![]),
         ("tt10000110", "\"Quiet,\" Said the Owl", Some(2005), None, words(&["Animation", "Children"])),
         ("movielens-6", "The City of Rain (Ville de pluie, La)", Some(1995), None, words(&["Drama"])),
         ("movielens-7", "Harbour Street", None, None, words(&["Comedy"])),
@@ -153,7 +197,8 @@ fn movielens_movies_have_their_mean_ratings_and_imdb_ids() {
         id: id.into(),
         title: title.into(),
         year,
-        rating,
+        rating: rating.map(|(mean, _)| mean),
+        rating_count: rating.map(|(_, count)| count),
         genres,
         ..Movie::default()
     });
@@ -203,6 +248,7 @@ fn movielens_tables_may_have_quoted_headers_missing_values_and_fractions_of_zero
         title: "The Owl".into(),
         year: Some(1964),
         rating: Some(8.0),
+        rating_count: Some(1),
         ..Movie::default()
     };
     let rain = Movie { id: "movielens-8".into(), title: "Rain".into(), ..Movie::default() };
@@ -212,9 +258,10 @@ fn movielens_tables_may_have_quoted_headers_missing_values_and_fractions_of_zero
 #[test]
 fn a_number_with_a_fraction_is_not_a_whole_number() {
     for text in ["1894.5", "1894.", ".0", "-1.0", "1894.0.0", "inf", "1e3", "4294967296.0"] {
-        assert_eq!(table::whole(text), None, "{text}");
+        assert_eq!(table::whole::<u32>(text), None, "{text}");
     }
-    assert_eq!(["1894", "1894.0", "0.00"].map(table::whole), [Some(1894), Some(1894), Some(0)]);
+    assert_eq!(["1894", "1894.0", "0.00"].map(table::whole), [Some(1894_u32), Some(1894), Some(0)]);
+    assert_eq!(table::whole("4294967296.0"), Some(1_u64 << 32));
 }
 
 #[test]
@@ -249,12 +296,13 @@ fn an_invalid_movie_of_a_database_does_not_affect_the_others() {
          "year": "1999"},
         7,
         {"id": "3", "title": 3}, {"id": "4", "title": "D", "runtime_minutes": -1},
-        {"id": 5, "title": "E", "year": 1894.0, "runtime_minutes": 1e2}, {"id": -6}
+        {"id": 5, "title": "E", "year": 1894.0, "runtime_minutes": 1e2, "rating_count": 5e9, "cast": ["F", "G"]}, {"id": -6}
     ]}"#;
     let (movies, invalid) = read_text(text).unwrap();
     assert_eq!(ids(&movies), ["1", "5", "-6"]);
     assert_eq!((movies[0].rating, movies[0].year, movies[0].etag.as_str()), (Some(8.8), None, ""));
     assert_eq!((movies[1].year, movies[1].runtime_minutes), (Some(1894), Some(100)));
+    assert_eq!((movies[1].rating_count, &movies[1].cast), (Some(5_000_000_000), &words(&["F", "G"])));
     let expected = [
         "file:3: expected `year` to be a whole number",
         "file:5: expected a movie: `{…}`",

@@ -51,6 +51,7 @@ impl<W: Write> Csv<W> {
                 Value::Text(text) => self.text(text)?,
                 Value::Rating(rating) => self.value(rating.map(Rating))?,
                 Value::Number(number) => self.value(*number)?,
+                Value::Count(count) => self.value(*count)?,
                 Value::List(list) => self.list(list)?,
                 Value::Time(time) => self.value(Time::of(*time))?,
             }

@@ -44,6 +44,7 @@ impl Serialize for Value<'_> {
             Self::Text(text) => text.serialize(serializer),
             Self::Rating(rating) => rating.serialize(serializer),
             Self::Number(number) => number.serialize(serializer),
+            Self::Count(count) => count.serialize(serializer),
             Self::List(list) => list.serialize(serializer),
             Self::Time(time) => Time::of(**time).serialize(serializer),
         }

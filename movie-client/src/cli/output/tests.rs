@@ -46,6 +46,12 @@ fn samurai() -> Movie {
         create_time: Some(UNIX_EPOCH + Duration::from_secs(1_700_000_000)),
         update_time: Some(UNIX_EPOCH + Duration::from_millis(1_700_000_001_005)),
         etag: "e=1".into(),
+        original_title: "七人の侍".into(),
+        cast: vec!["Toshirō Mifune".into(), "Takashi Shimura".into()],
+        writers: vec!["Akira Kurosawa".into(), "Shinobu Hashimoto".into()],
+        rating_count: Some(5_000_000_000),
+        overview: "Bandits return, \"again\".".into(),
+        poster_uri: "https://posters.example/7.jpg".into(),
     }
 }
 
@@ -96,7 +102,7 @@ fn streams_without_rows_are_valid_in_every_format() {
     assert_eq!(empty(Format::Table), "ID  TITLE  YEAR  RATING  DIRECTOR  GENRES\n");
     assert_eq!(empty(Format::Json), "[]\n");
     assert_eq!(empty(Format::Ndjson), "");
-    let header = "id,title,rating,director,year,genres,runtime_minutes,countries,languages,create_time,update_time,etag\n";
+    let header = "id,title,rating,director,year,genres,runtime_minutes,countries,languages,create_time,update_time,etag,original_title,cast,writers,rating_count,overview,poster_uri\n";
     assert_eq!(empty(Format::Csv), header);
 }
 
@@ -161,6 +167,12 @@ languages        Japanese, English
 create_time      2023-11-14T22:13:20Z
 update_time      2023-11-14T22:13:21.005000000Z
 etag             e=1
+original_title   七人の侍
+cast             Toshirō Mifune, Takashi Shimura
+writers          Akira Kurosawa, Shinobu Hashimoto
+rating_count     5000000000
+overview         Bandits return, \"again\".
+poster_uri       https://posters.example/7.jpg
 ";
     assert_eq!(printed(&options, |printer| printer.one(&samurai())), expected);
     let only_set = "title   Creed\nrating  8.8\nid      267e\n";
@@ -295,7 +307,7 @@ const CREED_JSON: &str = r#"{"title":"Creed","rating":8.8,"id":"267e"}"#;
 #[test]
 fn json_is_one_document() {
     let options = options(Format::Json);
-    let samurai = r#"{"title":"七人の侍","rating":9.0,"director":"Akira Kurosawa","id":"tt0047478","year":1954,"genres":["Action","Drama"],"runtime_minutes":207,"countries":["Japan"],"languages":["Japanese","English"],"create_time":"2023-11-14T22:13:20Z","update_time":"2023-11-14T22:13:21.005000000Z","etag":"e=1"}"#;
+    let samurai = r#"{"title":"七人の侍","rating":9.0,"director":"Akira Kurosawa","id":"tt0047478","year":1954,"genres":["Action","Drama"],"runtime_minutes":207,"countries":["Japan"],"languages":["Japanese","English"],"create_time":"2023-11-14T22:13:20Z","update_time":"2023-11-14T22:13:21.005000000Z","etag":"e=1","original_title":"七人の侍","cast":["Toshirō Mifune","Takashi Shimura"],"writers":["Akira Kurosawa","Shinobu Hashimoto"],"rating_count":5000000000,"overview":"Bandits return, \"again\".","poster_uri":"https://posters.example/7.jpg"}"#;
     assert_eq!(printed(&options, |printer| printer.one(&self::samurai())), format!("{samurai}\n"));
     assert_eq!(of_movies(&options), format!("[\n{samurai},\n{CREED_JSON}\n]\n"));
     let lookups =
@@ -328,20 +340,20 @@ fn ndjson_has_one_document_per_line() {
 #[test]
 fn csv_has_a_header_and_the_required_quotes() {
     let options = options(Format::Csv);
-    let header = "id,title,rating,director,year,genres,runtime_minutes,countries,languages,create_time,update_time,etag\n";
-    let samurai = "tt0047478,七人の侍,9.0,Akira Kurosawa,1954,Action|Drama,207,Japan,Japanese|English,2023-11-14T22:13:20Z,2023-11-14T22:13:21.005000000Z,e=1\n";
-    let creed = "267e,Creed,8.8,,,,,,,,,\n";
+    let header = "id,title,rating,director,year,genres,runtime_minutes,countries,languages,create_time,update_time,etag,original_title,cast,writers,rating_count,overview,poster_uri\n";
+    let samurai = "tt0047478,七人の侍,9.0,Akira Kurosawa,1954,Action|Drama,207,Japan,Japanese|English,2023-11-14T22:13:20Z,2023-11-14T22:13:21.005000000Z,e=1,七人の侍,Toshirō Mifune|Takashi Shimura,Akira Kurosawa|Shinobu Hashimoto,5000000000,\"Bandits return, \"\"again\"\".\",https://posters.example/7.jpg\n";
+    let creed = "267e,Creed,8.8,,,,,,,,,,,,,,,\n";
     assert_eq!(printed(&options, |printer| printer.one(&self::samurai())), format!("{header}{samurai}"));
     assert_eq!(of_movies(&options), format!("{header}{samurai}{creed}"));
-    assert_eq!(of_lookups(&options), format!("{header}{creed}no,,,,,,,,,,,\n"));
+    assert_eq!(of_lookups(&options), format!("{header}{creed}no,,,,,,,,,,,,,,,,,\n"));
     let changes = format!(
-        "revision,change,resume_token,{header}12,upserted,,{creed}13,deleted,token-13,267e,,,,,,,,,,,\n13,caught_up,token-13,,,,,,,,,,,,\n"
+        "revision,change,resume_token,{header}12,upserted,,{creed}13,deleted,token-13,267e,,,,,,,,,,,,,,,,,\n13,caught_up,token-13,,,,,,,,,,,,,,,,,,\n"
     );
     assert_eq!(of_changes(&options), changes);
     assert_eq!(of_properties(&options), "name,value\nstore,\"a, \"\"b\"\"\"\nmovies,7\nread_only,true\n");
     let formula = Movie { title: "=1+1".into(), id: "7".into(), ..hostile() };
-    assert_eq!(rows(&options, &[Row::Movie(&formula)]), format!("{header}7,=1+1,,,,,,,,,,\n"));
-    let quoted = "x\ty,\"a\u{1b}[2J\"\"b\u{202e}c,\nd\",,,,,,,,,,\n";
+    assert_eq!(rows(&options, &[Row::Movie(&formula)]), format!("{header}7,=1+1,,,,,,,,,,,,,,,,\n"));
+    let quoted = "x\ty,\"a\u{1b}[2J\"\"b\u{202e}c,\nd\",,,,,,,,,,,,,,,,\n";
     assert_eq!(rows(&options, &[Row::Movie(&hostile())]), format!("{header}{quoted}"));
 }
 
@@ -364,7 +376,7 @@ fn rows_are_visible_after_a_flush() {
     let mut printer = Printer::new(Shared(Rc::clone(&out)), options(Format::Csv));
     printer.row(Row::Movie(&creed())).unwrap();
     printer.flush().unwrap();
-    assert!(out.borrow().ends_with(b"267e,Creed,8.8,,,,,,,,,\n"));
+    assert!(out.borrow().ends_with(b"267e,Creed,8.8,,,,,,,,,,,,,,,\n"));
 }
 
 #[test]

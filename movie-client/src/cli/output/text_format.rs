@@ -26,7 +26,8 @@ fn put_movie(out: &mut String, movie: &Movie) -> fmt::Result {
         Value::Text("") => Ok(()),
         Value::Text(text) => put_text(out, name, text),
         Value::Rating(rating) => put_rating(out, name, *rating),
-        Value::Number(number) => put_number(out, name, *number),
+        Value::Number(number) => put_number(out, name, number.map(u64::from)),
+        Value::Count(count) => put_number(out, name, *count),
         Value::List(list) => list.iter().try_for_each(|text| put_text(out, name, text)),
         Value::Time(time) => put_time(out, name, *time),
     })
@@ -53,7 +54,7 @@ fn put_rating(out: &mut String, name: &str, rating: Option<f32>) -> fmt::Result 
     rating.map_or(Ok(()), |rating| writeln!(out, "{name}: {}", python_repr(f64::from(rating))))
 }
 
-fn put_number(out: &mut String, name: &str, value: Option<u32>) -> fmt::Result {
+fn put_number(out: &mut String, name: &str, value: Option<u64>) -> fmt::Result {
     value.filter(|value| *value != 0).map_or(Ok(()), |value| writeln!(out, "{name}: {value}"))
 }
 
@@ -166,6 +167,12 @@ mod tests {
             create_time: at(1_700_000_000, 5),
             update_time: at(1_700_000_001, 0),
             etag: "e1".into(),
+            original_title: "Paisà".into(),
+            cast: vec!["Carmela Sazio".into(), "Dots Johnson".into()],
+            writers: vec!["Sergio Amidei".into()],
+            rating_count: Some(5_000_000_000),
+            overview: "Six episodes.".into(),
+            poster_uri: "https://posters.example/paisa.jpg".into(),
         };
         let expected = r#"title: "Paisà"
 rating: 8.300000190734863
@@ -186,6 +193,13 @@ update_time {
   seconds: 1700000001
 }
 etag: "e1"
+original_title: "Paisà"
+cast: "Carmela Sazio"
+cast: "Dots Johnson"
+writers: "Sergio Amidei"
+rating_count: 5000000000
+overview: "Six episodes."
+poster_uri: "https://posters.example/paisa.jpg"
 "#;
         assert_eq!(movie(&all), expected);
     }

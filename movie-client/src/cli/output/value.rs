@@ -49,6 +49,7 @@ impl Value<'_> {
             Self::Text(text) => text.is_empty(),
             Self::Rating(rating) => rating.is_none(),
             Self::Number(number) => number.is_none(),
+            Self::Count(count) => count.is_none(),
             Self::List(list) => list.is_empty(),
             Self::Time(time) => Time::of(**time).is_none(),
         }
@@ -63,6 +64,7 @@ impl Value<'_> {
             Self::Text(text) => text.to_owned(),
             Self::Rating(rating) => text(rating.map(Rating)),
             Self::Number(number) => text(*number),
+            Self::Count(count) => text(*count),
             Self::List(list) => list.join(", "),
             Self::Time(time) => text(Time::of(*time)),
         }

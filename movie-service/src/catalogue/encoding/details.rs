@@ -42,10 +42,12 @@ impl<'a> Details<'a> {
     #[must_use]
     pub fn value(self, field: Field) -> Value<'a> {
         match field.rule() {
-            Rule::Text { .. } | Rule::Id => Value::Text(self.texts(field).last().unwrap_or_default().into()),
+            Rule::Text { .. } | Rule::Id | Rule::Uri => {
+                Value::Text(self.texts(field).last().unwrap_or_default().into())
+            }
             Rule::Rating => Value::Rating(self.has_zero_rating().then_some(0.0)),
             Rule::Number { .. } => Value::Number(self.number(field)),
-            Rule::List => Value::List(self.texts(field).map(Cow::Borrowed).collect()),
+            Rule::List { .. } => Value::List(self.texts(field).map(Cow::Borrowed).collect()),
             Rule::OutputOnly => Value::Time(self.time(field)),
         }
     }
@@ -53,9 +55,9 @@ impl<'a> Details<'a> {
     /// Returns the number in a field; 0 if it is not known.
     #[must_use]
     pub fn number(self, field: Field) -> i64 {
-        let number = self.fields().find_map(|(number, value)| match value {
-            WireValue::Number(value) if number == field.number() => Some(value.cast_signed()),
-            WireValue::Number(_) | WireValue::Bytes(_) => None,
+        let number = self.values(field).find_map(|value| match value {
+            WireValue::Number(value) => Some(value.cast_signed()),
+            WireValue::Bytes(_) => None,
         });
         number.unwrap_or_default()
     }
@@ -85,10 +87,16 @@ impl<'a> Details<'a> {
     }
 
     fn messages(self, field: Field) -> impl Iterator<Item = &'a [u8]> {
-        self.fields().filter_map(move |(number, value)| match value {
-            WireValue::Bytes(bytes) if number == field.number() => Some(bytes),
-            WireValue::Number(_) | WireValue::Bytes(_) => None,
+        self.values(field).filter_map(|value| match value {
+            WireValue::Bytes(bytes) => Some(bytes),
+            WireValue::Number(_) => None,
         })
+    }
+
+    /// Returns the values of a field. Fields are in the order of their numbers, so the later ones are not read.
+    fn values(self, field: Field) -> impl Iterator<Item = WireValue<'a>> {
+        let fields = self.fields().take_while(move |(number, _)| *number <= field.number());
+        fields.filter_map(move |(number, value)| (number == field.number()).then_some(value))
     }
 
     /// Returns the numbers and values of the fields, up to the first malformed one.

@@ -170,9 +170,12 @@ mod tests {
                 proptest::option::of(prop_oneof![Just(0.0), 0.0..=10.0_f32]).prop_map(Value::Rating).boxed()
             }
             Rule::Number { max, .. } => (0..=max).prop_map(Value::Number).boxed(),
-            Rule::List => {
+            Rule::List { .. } => {
                 proptest::collection::vec(".{1,8}".prop_map(Into::into), 0..4).prop_map(Value::List).boxed()
             }
+            Rule::Uri => prop_oneof![Just(String::new()), "https://[a-z]{1,9}/[a-z]{0,140}"]
+                .prop_map(|uri| Value::Text(uri.into()))
+                .boxed(),
             Rule::OutputOnly => proptest::option::of((any::<i64>(), 0..1_000_000_000))
                 .prop_map(|time| Value::Time(time.map(|(seconds, nanos)| Timestamp { seconds, nanos })))
                 .boxed(),

@@ -105,11 +105,11 @@ impl<'de> DeserializeSeed<'de> for ValueSeed {
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         let name = self.0.name();
         match self.0.rule() {
-            Rule::Text { .. } => deserializer.deserialize_str(TextVisitor(name)).map(Value::Text),
+            Rule::Text { .. } | Rule::Uri => deserializer.deserialize_str(TextVisitor(name)).map(Value::Text),
             Rule::Id => deserializer.deserialize_any(IdVisitor(name)).map(Value::Text),
             Rule::Rating => deserializer.deserialize_any(RatingVisitor(name)).map(Some).map(Value::Rating),
             Rule::Number { .. } => deserializer.deserialize_any(NumberVisitor(name)).map(Value::Number),
-            Rule::List => deserializer.deserialize_any(ListVisitor(name)).map(Value::List),
+            Rule::List { .. } => deserializer.deserialize_any(ListVisitor(name)).map(Value::List),
             Rule::OutputOnly => IgnoredAny::deserialize(deserializer).map(|_| Value::Time(None)),
         }
     }

@@ -51,7 +51,9 @@ mod tests {
         let text = concat!(
             "{\"movies\": [\n",
             r#"{"title": "Creed", "rating": 0.0, "director": "Ryan Coogler", "id": "7", "year": 2015, "#,
-            r#""genres": ["Drama", "\"Sport\""], "runtime_minutes": 133, "countries": ["USA"], "languages": ["English"]},"#,
+            r#""genres": ["Drama", "\"Sport\""], "runtime_minutes": 133, "countries": ["USA"], "languages": ["English"], "#,
+            r#""original_title": "Creed", "cast": ["Tessa Thompson"], "writers": ["Ryan Coogler"], "rating_count": 7, "#,
+            r#""overview": "Boxing.\n", "poster_uri": "https://posters.example/creed.jpg"},"#,
             "\n",
             r#"{"title": "Amélie", "id": "é"}"#,
             "\n]}\n"

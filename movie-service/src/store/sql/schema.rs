@@ -12,7 +12,7 @@ pub(super) struct Schema {
     pub(super) create_table: &'static str,
     /// Inserts a migration: version, description and checksum.
     pub(super) insert: &'static str,
-    migrations: [Migration; 2],
+    migrations: [Migration; 3],
 }
 
 /// One step of a schema.
@@ -47,6 +47,11 @@ pub(super) const SQLITE: Schema = Schema {
             description: "chain values",
             sql: include_str!("../../../migrations/sqlite/2_chain_values.sql"),
         },
+        Migration {
+            version: 3,
+            description: "more fields",
+            sql: include_str!("../../../migrations/sqlite/3_more_fields.sql"),
+        },
     ],
 };
 
@@ -67,6 +72,11 @@ pub(super) const POSTGRES: Schema = Schema {
             version: 2,
             description: "chain values",
             sql: include_str!("../../../migrations/postgres/2_chain_values.sql"),
+        },
+        Migration {
+            version: 3,
+            description: "more fields",
+            sql: include_str!("../../../migrations/postgres/3_more_fields.sql"),
         },
     ],
 };
@@ -117,17 +127,17 @@ mod tests {
             let missing = POSTGRES.missing(applied).unwrap();
             missing.iter().map(|migration| migration.version).collect::<Vec<_>>()
         };
-        assert_eq!(versions(&[]), [1, 2]);
-        assert_eq!(versions(&applied(1)), [2]);
-        assert!(versions(&applied(2)).is_empty());
+        assert_eq!(versions(&[]), [1, 2, 3]);
+        assert_eq!(versions(&applied(1)), [2, 3]);
+        assert!(versions(&applied(3)).is_empty());
     }
 
     #[test]
     fn a_store_of_a_later_version_or_with_another_schema_is_refused() {
-        let mut newer = applied(2);
-        newer.push((3, Vec::new()));
+        let mut newer = applied(3);
+        newer.push((4, Vec::new()));
         assert!(matches!(POSTGRES.missing(&newer), Err(StoreError::Newer)));
-        let mut other = applied(2);
+        let mut other = applied(3);
         other[1].1[0] ^= 1;
         assert!(matches!(POSTGRES.missing(&other), Err(StoreError::Damaged(_))));
     }

@@ -98,7 +98,7 @@ async fn grpc_web_text_is_base64() {
 #[tokio::test]
 async fn errors_reach_the_page() {
     let service = start();
-    let large = framed(&MovieId { id: "i".repeat(64 * 1024) }.encode_to_vec());
+    let large = framed(&MovieId { id: "i".repeat(256 * 1024) }.encode_to_vec());
     for (path, message, status) in
         [("/Movie/Nope", framed(b""), "12"), (GET, framed(b"\x0a\x01\xff"), "13"), (GET, large, "8")]
     {

@@ -21,6 +21,12 @@ async fn a_movie_is_returned_with_all_its_fields() {
         runtime_minutes: 133,
         countries: vec!["USA".into()],
         languages: vec!["English".into(), "Español".into()],
+        original_title: "Creed: nacido para ganar".into(),
+        cast: vec!["Michael B. Jordan".into(), "Sylvester Stallone".into()],
+        writers: vec!["Ryan Coogler".into(), "Aaron Covington".into()],
+        rating_count: 5_000_000_000,
+        overview: "A boxer trains\nanother.".into(),
+        poster_uri: "https://posters.example/creed.jpg?size=large".into(),
         ..movie("7", "Creed")
     };
     let made = create(&mut stub, sent.clone()).await.unwrap();

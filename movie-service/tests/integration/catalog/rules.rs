@@ -4,12 +4,18 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use movie_proto::catalog::v1;
-use movie_service::movie::{self, Field};
+use movie_proto::catalog::v1::{self, UpdateMovieRequest};
+use movie_service::catalogue::Record;
+use movie_service::movie::{self, Field, MAX_ID_CHARS, Rule, ValidMovie, Value};
 use movie_service::offline;
 use movie_service::servicer::convert;
 use movie_service::store::json;
+use prost::Message;
+use prost_types::FieldMask;
 use serde_json::json;
+
+use super::{Fixture, get, plain};
+use crate::support::catalog::create_once;
 
 fn creed() -> v1::Movie {
     v1::Movie { id: "7".into(), title: "Creed".into(), ..v1::Movie::default() }
@@ -19,6 +25,7 @@ fn creed() -> v1::Movie {
 fn invalid_movies() -> Vec<(v1::Movie, serde_json::Value)> {
     let long = "é".repeat(1_001);
     let many: Vec<_> = (0..51).map(|number| number.to_string()).collect();
+    let (plot, http) = ("é".repeat(4_001), "http://posters.example/creed.jpg");
     vec![
         (v1::Movie { title: String::new(), ..creed() }, json!({"id": "7", "title": ""})),
         (v1::Movie { id: String::new(), ..creed() }, json!({"title": "Creed"})),
@@ -40,6 +47,18 @@ fn invalid_movies() -> Vec<(v1::Movie, serde_json::Value)> {
         (
             v1::Movie { languages: vec!["French".into(), "French".into()], ..creed() },
             json!({"id": "7", "title": "Creed", "languages": ["French", "French"]}),
+        ),
+        (
+            v1::Movie { original_title: long.clone(), rating_count: -1, ..creed() },
+            json!({"id": "7", "title": "Creed", "original_title": long, "rating_count": -1}),
+        ),
+        (
+            v1::Movie { cast: vec!["x".repeat(101)], writers: many.clone(), ..creed() },
+            json!({"id": "7", "title": "Creed", "cast": ["x".repeat(101)], "writers": many}),
+        ),
+        (
+            v1::Movie { overview: plot.clone(), poster_uri: http.into(), ..creed() },
+            json!({"id": "7", "title": "Creed", "overview": plot, "poster_uri": http}),
         ),
     ]
 }
@@ -77,20 +96,28 @@ fn a_movie_that_a_request_may_not_have_is_refused_in_a_file_and_by_an_import_for
 #[test]
 fn a_movie_at_the_bounds_is_taken_by_a_request_a_file_and_an_import() {
     let longest = |count: usize| "é".repeat(count);
-    let items: Vec<_> = (0..50).map(|number| format!("{number:02}{}", longest(98))).collect();
+    let items = |count| (0..count).map(|number| format!("{number:é>100}")).collect::<Vec<_>>();
     let message = v1::Movie {
         title: longest(1_000),
         rating: Some(0.0),
         director: longest(1_000),
         id: longest(128),
         year: 1_870,
-        genres: items.clone(),
+        genres: items(50),
         runtime_minutes: 100_000,
+        original_title: longest(1_000),
+        cast: items(200),
+        writers: items(50),
+        rating_count: 1_000_000_000_000,
+        overview: longest(4_000),
+        poster_uri: format!("https://posters.example/{:x>976}", ""),
         ..v1::Movie::default()
     };
     let entry = json!({
         "title": message.title, "rating": 0, "director": message.director, "id": message.id, "year": 1_870,
-        "genres": items, "runtime_minutes": 100_000,
+        "genres": message.genres, "runtime_minutes": 100_000, "original_title": message.original_title,
+        "cast": message.cast, "writers": message.writers, "rating_count": message.rating_count,
+        "overview": message.overview, "poster_uri": message.poster_uri,
     });
     assert_eq!(movie::violations(&convert::movie(message).0), []);
     let dir = tempfile::tempdir().unwrap();
@@ -103,4 +130,41 @@ fn a_movie_at_the_bounds_is_taken_by_a_request_a_file_and_an_import() {
     let movies = [path, exported].map(|path| json::load(&path).unwrap());
     assert_eq!(movies[0].len(), 1);
     assert_eq!(movies[0].count_differences(&movies[1]), 0);
+}
+
+/// Returns the value of a field that takes the most bytes.
+fn largest_value(field: Field) -> Value<'static> {
+    let text = |chars: usize| Value::Text("😀".repeat(chars).into());
+    match field.rule() {
+        Rule::Text { max_chars, .. } => text(max_chars),
+        Rule::Id => text(MAX_ID_CHARS),
+        Rule::Rating => Value::Rating(Some(10.0)),
+        Rule::Number { max, .. } => Value::Number(max),
+        Rule::List { max_items } => {
+            let item = |first| format!("{first}{}", "😀".repeat(99)).into();
+            Value::List(('😀'..).take(max_items).map(item).collect())
+        }
+        Rule::Uri => Value::Text(format!("https://posters.example/{:x>976}", "").into()),
+        Rule::OutputOnly => Value::Time(None),
+    }
+}
+
+#[tokio::test]
+async fn the_largest_valid_movie_is_created_and_updated_with_the_default_limits() {
+    let mut largest = movie::Movie::default();
+    Field::inputs().for_each(|field| field.set(&mut largest, largest_value(field)));
+    ValidMovie::try_from(largest.clone()).unwrap();
+    let largest = v1::Movie::decode(Record::of(&largest).bytes().clone()).unwrap();
+    // As in the description of the limit `message`.
+    assert_eq!(largest.encoded_len() / 10_000, 19);
+
+    let mut fixture = Fixture::start().await;
+    let made = create_once(&mut fixture.stub, largest.clone(), &"😀".repeat(128)).await.unwrap();
+    assert_eq!(plain(made.clone()), largest);
+    let changed = v1::Movie { rating_count: 1, ..made };
+    let update_mask = Some(FieldMask { paths: Field::inputs().map(|field| field.name().into()).collect() });
+    let request = UpdateMovieRequest { movie: Some(changed), update_mask, ..UpdateMovieRequest::default() };
+    fixture.stub.update_movie(request).await.unwrap();
+    let expected = v1::Movie { rating_count: 1, ..largest };
+    assert_eq!(plain(get(&mut fixture.stub, &expected.id).await.unwrap()), expected);
 }

@@ -103,7 +103,7 @@ fn a_truncated_message_is_internal() {
 fn a_prefix_that_claims_gigabytes_is_refused_at_once() {
     let target = Target::start(&[]);
     for path in [GET, LIST] {
-        for claim in [64 * 1024 + 1, 4 << 20, u32::MAX] {
+        for claim in [256 * 1024 + 1, 4 << 20, u32::MAX] {
             let prefix = [&[0], claim.to_be_bytes().as_slice()].concat();
             let mut peer = Peer::connect(target.address());
             let stream = peer.begin(&peer::fields(path));
@@ -155,7 +155,7 @@ fn an_id_of_a_mebibyte_is_refused_and_not_echoed() {
 #[test]
 fn the_longest_id_is_accepted() {
     let target = Target::start(&[]);
-    let id = "x".repeat(64 * 1024 - 4);
+    let id = "x".repeat(256 * 1024 - 4);
     let movie = block_on(async { target.service.stub().await.get_movie_by_id(MovieId { id }).await });
     assert_eq!(movie.unwrap().into_inner(), movie_proto::MovieData::default());
 }
@@ -188,7 +188,7 @@ fn writable_service(dir: &Path) -> Service {
 fn a_message_of_millions_of_empty_movies_is_refused_before_it_is_decoded() {
     let dir = tempfile::tempdir().unwrap();
     let service = writable_service(dir.path());
-    // Each takes two bytes, and would take 400 bytes decoded.
+    // Each takes two bytes, and would take hundreds of bytes decoded.
     let movies = framed_gzip(&gzip(&b"\n\0".repeat(2_000_000)));
     let before = reset_peak(&service);
     let response = response_from(service.address, IMPORT, &[("grpc-encoding", "gzip")], &movies);
@@ -202,7 +202,7 @@ fn a_message_of_millions_of_empty_movies_is_refused_before_it_is_decoded() {
 fn a_gzip_bomb_is_decompressed_only_up_to_the_message_limit() {
     let dir = tempfile::tempdir().unwrap();
     let service = writable_service(dir.path());
-    // It decompresses to 9 MiB. Messages are limited to 64 KiB, those of an import to 4 MiB.
+    // It decompresses to 9 MiB. Messages are limited to 256 KiB, those of an import to 4 MiB.
     let bomb = framed_gzip(&gzip_bomb(60 * 1024));
     let gzip = [("grpc-encoding", "gzip")];
     // The first call allocates memory that stays in use.
@@ -222,8 +222,8 @@ fn a_gzip_bomb_is_decompressed_only_up_to_the_message_limit() {
 #[test]
 fn many_messages_that_decompress_to_the_message_limit_do_not_delay_others() {
     let target = Target::start(&[]);
-    // Each message decompresses to 64 KiB.
-    let zeros = framed_gzip(&gzip(&vec![0; 64 * 1024]));
+    // Each message decompresses to 256 KiB.
+    let zeros = framed_gzip(&gzip(&vec![0; 256 * 1024]));
     let many = zeros.repeat(120 * 1024 / zeros.len());
     let mut peer = Peer::connect(target.address());
     let fields = [peer::fields(LOOKUP).as_slice(), &[("grpc-encoding", "gzip")]].concat();

@@ -23,9 +23,9 @@ async fn unchanged_movies_are_not_written_and_rejected_movies_are_reported_by_li
     let mut reported = Vec::new();
     let outcome = run(&client, &args, &mut reported).await.unwrap();
     // Two movies are in both files. The later file replaces them.
-    assert_eq!(counts(&outcome), (6, 2, 0, 2, 10));
+    assert_eq!(counts(&outcome), (6, 2, 0, 2, 11));
     let reported = String::from_utf8(reported).unwrap();
-    assert_eq!(reported.lines().count(), 12, "{reported}");
+    assert_eq!(reported.lines().count(), 13, "{reported}");
     let year = format!("{}:7: (id `tt0000106`) ", sample("imdb/title.basics.tsv").display());
     assert!(
         reported.lines().any(|line| line.starts_with(&year) && line.contains("1870 to 2200")),
@@ -156,7 +156,7 @@ async fn a_missing_related_file_is_reported() {
         (
             "imdb/title.basics.tsv",
             "titles",
-            &["no title.ratings.tsv", "no title.crew.tsv", "no name.basics.tsv"][..],
+            &["no title.ratings.tsv", "no title.crew.tsv", "no title.principals.tsv", "no name.basics.tsv"][..],
         ),
         ("movielens/movies.csv", "movies", &["no ratings.csv", "no links.csv"]),
     ] {

@@ -51,7 +51,9 @@ fn a_missing_rating_or_director_is_empty() {
 fn all_fields_are_loaded() {
     let movies = read_all(
         r#"{"movies": [{"id": "1", "title": "a", "rating": 0, "year": 1940, "genres": ["Drama", "\u00e9"],
-            "runtime_minutes": 110, "countries": [], "languages": null}, {"id": "2", "title": "b", "year": null}]}"#,
+            "runtime_minutes": 110, "countries": [], "languages": null, "original_title": "\u00e9", "cast": ["C", "\"D\""],
+            "writers": null, "rating_count": 5e9, "overview": "o", "poster_uri": "https:\/\/posters.example\/a"},
+            {"id": "2", "title": "b", "year": null, "rating_count": null}]}"#,
         7,
     )
     .unwrap();
@@ -59,7 +61,10 @@ fn all_fields_are_loaded() {
     let movie = Record::new(&movie).to_movie();
     assert_eq!((movie.rating, movie.year, movie.runtime_minutes), (Some(0.0), 1940, 110));
     assert_eq!(movie.genres, ["Drama", "é"]);
-    assert!(movie.countries.is_empty() && movie.languages.is_empty());
+    assert!(movie.countries.is_empty() && movie.languages.is_empty() && movie.writers.is_empty());
+    assert_eq!((movie.original_title.as_str(), movie.overview.as_str()), ("é", "o"));
+    assert_eq!((movie.cast, movie.rating_count), (vec!["C".to_owned(), "\"D\"".to_owned()], 5_000_000_000));
+    assert_eq!(movie.poster_uri, "https://posters.example/a");
     assert_eq!(movies.get("2"), Some(MovieView { id: "2", title: "b", ..MovieView::default() }));
 }
 
@@ -70,6 +75,16 @@ fn values_have_the_types_and_the_bounds_of_their_fields() {
         (r#""year": "1940""#, "expected `year` to be a whole number, or none"),
         (r#""runtime_minutes": -1"#, "`runtime_minutes`: expected 1 to 100000, or 0 if not known"),
         (r#""runtime_minutes": 18446744073709551615"#, "`runtime_minutes`: expected 1 to 100000"),
+        (
+            r#""rating_count": 1000000000001"#,
+            "`rating_count`: expected 1 to 1000000000000, or 0 if not known",
+        ),
+        (r#""poster_uri": 7"#, "expected `poster_uri` to be a string"),
+        (
+            r#""poster_uri": "creed.jpg""#,
+            "`poster_uri`: expected an https URI of at most 1000 bytes, or nothing",
+        ),
+        (r#""cast": ["A", "A"]"#, "`cast`: expected at most 200 texts of 1 to 100 characters, each once"),
         (r#""genres": "Drama""#, "expected `genres` to be a list of strings"),
         (r#""languages": [1]"#, "expected a string"),
     ] {
