@@ -29,7 +29,7 @@ use tonic_types::{ErrorDetails, StatusExt};
 use self::scripted::{ScriptedServer, Step};
 
 /// Timeout that guards against hanging. It is generous, because the machine may be busy.
-const TEST_TIMEOUT: Duration = Duration::from_secs(30);
+const TEST_TIMEOUT: Duration = Duration::from_mins(2);
 
 /// Waits for a future, and fails the test after the timeout.
 pub(crate) async fn in_time<T>(future: impl Future<Output = T>) -> T {

@@ -46,7 +46,7 @@ async fn on_terminal_until(command: &mut Command, last: Option<&'static str>) ->
         read(&mut terminal, &mut sent, |_| false);
         sent.replace("\r\n", "\n")
     });
-    let status = timeout(Duration::from_secs(30), child.wait()).await;
+    let status = timeout(Duration::from_mins(2), child.wait()).await;
     let code = status.expect("the client did not end").unwrap().code();
     (code, sent.join().unwrap())
 }
@@ -138,7 +138,8 @@ async fn characters_of_any_width_keep_columns_aligned() {
 async fn an_import_shows_a_progress_bar_and_clears_it() {
     let service = Service::writable();
     let films = workspace("databases/films.json");
-    let (code, sent) = on_terminal(client(&service.address).arg("import").arg(films)).await;
+    let (code, sent) =
+        on_terminal(client(&service.address).args(["import", "--timeout", "2m"]).arg(films)).await;
     assert_eq!(code, Some(0), "{sent}");
     let (progress, outcome) = sent.rsplit_once(CLEAR_LINE).expect("the progress bar is not cleared");
     for part in ["MiB", "█", " movies, ", "/s", " left"] {

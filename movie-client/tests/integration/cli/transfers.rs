@@ -24,7 +24,7 @@ fn sample(path: &str) -> PathBuf {
 /// Imports a file, and returns the numbers of created, updated, unchanged and rejected movies.
 async fn import(service: &Service, file: &Path) -> [u64; 4] {
     let Outcome { code, stdout, stderr } =
-        outcome(client(&service.address).args(["import", "-o", "csv"]).arg(file)).await;
+        outcome(client(&service.address).args(["import", "-o", "csv", "--timeout", "2m"]).arg(file)).await;
     // Most rows of some samples are invalid.
     assert!(matches!(code, Some(0 | 9)), "{stderr}");
     counts(&stdout)
@@ -109,9 +109,9 @@ async fn an_interrupted_import_reports_its_progress_and_is_completed_by_another(
     let service = Service::writable();
     let films = workspace("databases/films.json");
     // More than the first batch of 10,000 movies.
-    let address = cut_after(1_500_000, service.socket_address()).await;
+    let address = cut_after(4_000_000, service.socket_address()).await;
     let Outcome { code, stdout, stderr } =
-        outcome(client(&address).args(["--tries", "1", "import"]).arg(&films)).await;
+        outcome(client(&address).args(["--tries", "1", "--timeout", "2m", "import"]).arg(&films)).await;
     assert_eq!((code, stdout.as_str()), (Some(5), ""), "{stderr}");
     let (error, so_far) = stderr.split_once("\n  ").unwrap();
     assert!(error.starts_with("error: ") && error.contains(&address.to_string()), "{error}");
