@@ -1,5 +1,6 @@
 //! Admin HTTP server: `/metrics`, `/livez` and `/readyz`, over HTTP/1.1.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
 use std::pin::pin;
@@ -14,14 +15,15 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::timeout;
 use tower::ServiceExt;
 use tracing::debug;
 
 use crate::server::accept::retry;
 
-/// Maximum number of connections; more wait to be accepted. Few clients are expected: Prometheus and probes.
+/// Maximum number of connections; a further one ends the oldest, so that peers that send nothing do not keep a probe
+/// waiting. Few clients are expected: Prometheus and probes.
 const MAX_CONNECTIONS: usize = 32;
 
 /// Maximum time of a connection, for its only request and response. Bounds a peer that sends its headers slowly, and
@@ -45,16 +47,23 @@ pub async fn serve(
     shutdown: impl Future<Output = ()>,
 ) {
     let router = router(metrics, ready);
-    let mut open = JoinSet::new();
+    let mut connections = JoinSet::new();
+    let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
+    let accept = || retry::accept("connections for metrics", || listener.accept());
+    let mut accepted = pin!(accept());
     let mut shutdown = pin!(shutdown);
     loop {
-        let accepted = retry::accept("connections for metrics", || listener.accept());
         tokio::select! {
             () = &mut shutdown => return,
-            (stream, _) = accepted, if open.len() < MAX_CONNECTIONS => {
-                open.spawn(serve_request(stream, router.clone()));
+            (stream, _) = &mut accepted => {
+                by_age.retain(|connection| !connection.is_finished());
+                if by_age.len() == MAX_CONNECTIONS && let Some(oldest) = by_age.pop_front() {
+                    oldest.abort();
+                }
+                by_age.push_back(connections.spawn(serve_request(stream, router.clone())));
+                accepted.set(accept());
             }
-            Some(_) = open.join_next() => {}
+            Some(_) = connections.join_next() => {}
         }
     }
 }
@@ -164,13 +173,17 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn silent_peers_do_not_block_other_requests() {
+    async fn peers_that_do_not_finish_their_requests_do_not_delay_others() {
         let address = start(Arc::default()).await;
-        let mut silent = Vec::new();
-        for _ in 0..MAX_CONNECTIONS {
-            silent.push(TcpStream::connect(address).await.unwrap());
+        let mut unfinished = Vec::new();
+        for _ in 0..10 * MAX_CONNECTIONS {
+            let mut peer = TcpStream::connect(address).await.unwrap();
+            peer.write_all(b"GET /livez HT").await.unwrap();
+            unfinished.push(peer);
         }
-        assert!(ask(address, "GET /livez").await.starts_with("HTTP/1.1 200 "));
+        // Without waiting for the time limit of the others.
+        let answered = timeout(REQUEST_TIMEOUT / 2, ask(address, "GET /livez")).await.unwrap();
+        assert!(answered.starts_with("HTTP/1.1 200 "), "{answered}");
     }
 
     #[tokio::test]

@@ -1,7 +1,8 @@
 //! Imports JSON files into a store, and exports a store as a JSON file.
 
-use std::fs::File;
+use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -106,19 +107,34 @@ pub fn export(database: &Database, output: Option<&Path>) -> anyhow::Result<()> 
             written => written.context("write the movies"),
         };
     };
-    // Written to a temporary name and renamed when complete and synced, so that no reader sees a partial file.
-    let mut part = path.as_os_str().to_owned();
-    part.push(".part");
-    let part = PathBuf::from(part);
-    let write_all = || {
-        let mut file = BufWriter::new(File::create(&part)?);
-        json::write(&movies, &mut file)?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()?;
-        std::fs::rename(&part, path)
-    };
-    write_all()
+    write_file(&movies, path)
         .map_err(|error| name_missing_folder(error, path))
         .with_context(|| format!("write {}", path.display()))
+}
+
+/// Writes movies to a path. A regular file is replaced once the new one is complete, so that no reader sees a partial
+/// file; a pipe or a device is written in place.
+fn write_file(movies: &Snapshot, path: &Path) -> io::Result<()> {
+    let existing = fs::metadata(path).ok();
+    if existing.as_ref().is_some_and(|metadata| !metadata.is_file()) {
+        let mut file = BufWriter::new(OpenOptions::new().write(true).open(path)?);
+        json::write(movies, &mut file)?;
+        return file.flush();
+    }
+    // Not the symbolic link, but what it leads to.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let directory = path.parent().filter(|directory| *directory != Path::new("")).unwrap_or(Path::new("."));
+    let permissions = existing.map_or_else(|| Permissions::from_mode(0o666), |file| file.permissions());
+    let temporary = tempfile::Builder::new().permissions(permissions).tempfile_in(directory);
+    // Without the path of the temporary file, which nobody asked for.
+    let mut temporary = temporary.map_err(|error| io::Error::from(error.kind()))?;
+    let mut file = BufWriter::new(&mut temporary);
+    json::write(movies, &mut file)?;
+    file.flush()?;
+    drop(file);
+    temporary.as_file().sync_all()?;
+    temporary.persist(&path).map_err(|error| error.error)?;
+    Ok(())
 }
 
 fn store(database: &Database) -> anyhow::Result<&SqlSource> {
@@ -127,5 +143,58 @@ fn store(database: &Database) -> anyhow::Result<&SqlSource> {
         Database::Json(path) => {
             bail!("{} is a JSON file, expected a store: name it with --database sqlite:PATH", path.display())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+    use std::process::Command;
+    use std::thread;
+
+    use tempfile::TempDir;
+
+    use super::*;
+
+    const MOVIES: &str = "{\"movies\": [\n{\"title\": \"Creed\", \"id\": \"7\"}\n]}\n";
+
+    fn snapshot() -> Snapshot {
+        json::load_from(MOVIES.as_bytes(), 0, Path::new("movies.json")).unwrap()
+    }
+
+    #[test]
+    fn an_export_to_a_pipe_is_written_in_place() {
+        let directory = TempDir::new().unwrap();
+        let pipe = directory.path().join("pipe");
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::read_to_string(pipe).unwrap()
+        });
+        write_file(&snapshot(), &pipe).unwrap();
+        assert_eq!(reader.join().unwrap(), MOVIES);
+        assert!(!fs::metadata(pipe).unwrap().is_file());
+    }
+
+    #[test]
+    fn an_export_to_a_symbolic_link_replaces_its_target_and_keeps_the_permissions() {
+        let directory = TempDir::new().unwrap();
+        let (file, link) = (directory.path().join("films.json"), directory.path().join("link.json"));
+        fs::write(&file, "old").unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        symlink("films.json", &link).unwrap();
+        write_file(&snapshot(), &link).unwrap();
+        assert!(fs::symlink_metadata(link).unwrap().is_symlink());
+        assert_eq!(fs::read_to_string(&file).unwrap(), MOVIES);
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "a temporary file is left");
+    }
+
+    #[test]
+    fn an_export_into_a_missing_directory_creates_nothing() {
+        let directory = TempDir::new().unwrap();
+        let error = write_file(&snapshot(), &directory.path().join("missing/films.json")).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
     }
 }

@@ -31,7 +31,8 @@ const IDLE_SCAN_INTERVAL: Duration = Duration::from_millis(100);
 /// 2. the oldest that never made a call, of that address;
 /// 3. the one that has been idle for longest.
 ///
-/// A connection with a call in flight is never evicted. If no other exists, the new one is refused.
+/// A connection with a call in flight is never evicted. If no other exists, the new one is refused; so it is if all have
+/// served a call since a scan for idle ones that was less than [`IDLE_SCAN_INTERVAL`] ago.
 #[derive(Clone)]
 pub(crate) struct Admission {
     inner: Arc<Mutex<Inner>>,

@@ -113,6 +113,7 @@ fn the_connection_that_has_been_idle_for_longest_is_evicted_for_a_new_one() {
         peers.drain(1..4);
         peers.iter_mut().chain(&mut newcomers).for_each(call);
         drop((peers, newcomers));
+        assert_accepts_again(&target, "closed connections still count");
         target.assert_unharmed();
     }
 }
