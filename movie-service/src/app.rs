@@ -216,13 +216,13 @@ fn start_reloads(opened: &mut Opened, security: &Security, metrics: &Metrics) ->
     };
     let mut handles = Vec::new();
     if let Some(file) = opened.file.take() {
-        handles.push(file.follow(&opened.catalogue, report(Reload::Database))?);
+        handles.push(file.watch(&opened.catalogue, report(Reload::Database))?);
     }
-    handles.extend(security.access.follow(report(Reload::Tokens))?);
+    handles.extend(security.access.watch(report(Reload::Tokens))?);
     if let Some(tls) = &security.tls {
-        handles.push(tls.watch_files(report(Reload::Tls))?);
+        handles.push(tls.watch(report(Reload::Tls))?);
     }
-    signals::on_hangup(move || handles.iter().for_each(reload::Handle::reload_now))?;
+    signals::on_hangup(move || handles.iter().for_each(reload::WatcherHandle::reload_now))?;
     Ok(())
 }
 
@@ -254,7 +254,7 @@ fn readiness(
     serving: &watch::Receiver<bool>,
 ) -> Result<&'static str, String> {
     match &*status.borrow() {
-        StoreStatus::Unavailable(why) => Err(format!("the store is unavailable, reads go on: {why}")),
+        StoreStatus::Unavailable(why) => Err(format!("the store is unavailable, reads continue: {why}")),
         StoreStatus::Available | StoreStatus::ReadOnly if !*serving.borrow() => {
             Err("starting or stopping".to_owned())
         }

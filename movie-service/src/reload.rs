@@ -49,13 +49,13 @@ pub enum ReloadOutcome {
 
 /// Handle of a file watcher, to request a reload.
 #[derive(Clone, Debug)]
-pub struct Handle {
+pub struct WatcherHandle {
     requested: Arc<AtomicBool>,
     thread: Thread,
 }
 
 /// Watches `files` on a thread named `name`. Calls `read` when the files have changed and are no longer being
-/// written, and on [`Handle::reload_now`]. Stops when `read` returns [`ReloadOutcome::Unneeded`].
+/// written, and on [`WatcherHandle::reload_now`]. Stops when `read` returns [`ReloadOutcome::Unneeded`].
 ///
 /// Logs each outcome, and calls `report` with true if the new version is in use. A refusal that repeats the previous
 /// one is reported only if a reload was requested.
@@ -63,12 +63,12 @@ pub struct Handle {
 /// # Errors
 ///
 /// If the thread cannot be started.
-pub fn follow(
+pub fn watch(
     name: &str,
     mut files: Files,
     report: impl Fn(bool) + Send + 'static,
     mut read: impl FnMut() -> ReloadOutcome + Send + 'static,
-) -> io::Result<Handle> {
+) -> io::Result<WatcherHandle> {
     let requested = Arc::new(AtomicBool::new(false));
     let watched = requested.clone();
     let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
@@ -98,10 +98,10 @@ pub fn follow(
             }
         }
     })?;
-    Ok(Handle { requested, thread: thread.thread().clone() })
+    Ok(WatcherHandle { requested, thread: thread.thread().clone() })
 }
 
-impl Handle {
+impl WatcherHandle {
     /// Requests a reload now, whether or not the files changed.
     pub fn reload_now(&self) {
         self.requested.store(true, Ordering::Release);
@@ -257,13 +257,13 @@ pub(crate) mod tests {
         }
 
         /// Watches the files; the receiver gets a message each time that they are read.
-        fn follow(&self, is_transient: bool) -> (Handle, Receiver<()>) {
+        fn watch(&self, is_transient: bool) -> (WatcherHandle, Receiver<()>) {
             let (sender, receiver) = mpsc::channel();
             let read = move || match sender.send(()) {
                 Ok(()) => ReloadOutcome::Refused { why: "refused by the test".to_owned(), is_transient },
                 Err(_) => ReloadOutcome::Unneeded,
             };
-            (follow("test", self.files.clone(), |_| {}, read).unwrap(), receiver)
+            (watch("test", self.files.clone(), |_| {}, read).unwrap(), receiver)
         }
     }
 
@@ -289,14 +289,14 @@ pub(crate) mod tests {
     fn files_that_changed_before_the_watcher_started_are_read() {
         let fixture = Fixture::new();
         fs::write(fixture.dir.path().join("key"), "new and longer").unwrap();
-        let (_, read) = fixture.follow(false);
+        let (_, read) = fixture.watch(false);
         read.recv_timeout(TIMEOUT).unwrap();
     }
 
     #[test]
     fn a_reload_request_reads_unchanged_files() {
         let fixture = Fixture::new();
-        let (handle, read) = fixture.follow(false);
+        let (handle, read) = fixture.watch(false);
         for _ in 0..2 {
             handle.reload_now();
             read.recv_timeout(TIMEOUT).unwrap();
@@ -306,7 +306,7 @@ pub(crate) mod tests {
     #[test]
     fn a_transient_error_is_tried_again() {
         let fixture = Fixture::new();
-        let (handle, read) = fixture.follow(true);
+        let (handle, read) = fixture.watch(true);
         handle.reload_now();
         read.recv_timeout(TIMEOUT).unwrap();
         read.recv_timeout(TIMEOUT).unwrap();

@@ -17,7 +17,7 @@ use http::header::AUTHORIZATION;
 use tracing::warn;
 
 use self::tokens::{Caller, Tokens, TokensError};
-use crate::reload::{self, Files, Handle, ReloadOutcome};
+use crate::reload::{self, Files, ReloadOutcome, WatcherHandle};
 use crate::rpc::{Role, Rpc};
 
 /// Authorizes calls. Clones share the same tokens.
@@ -129,11 +129,11 @@ impl Access {
     /// # Errors
     ///
     /// If the thread cannot be started.
-    pub fn follow(&self, report: impl Fn(bool) + Send + 'static) -> io::Result<Option<Handle>> {
+    pub fn watch(&self, report: impl Fn(bool) + Send + 'static) -> io::Result<Option<WatcherHandle>> {
         let Inner::TokensFile { path, files, .. } = &*self.0 else { return Ok(None) };
         let used = format!("using the new version of the tokens file {}", path.display());
         let access = Arc::downgrade(&self.0);
-        reload::follow("tokens", files.clone(), report, move || {
+        reload::watch("tokens", files.clone(), report, move || {
             let Some(access) = access.upgrade() else { return ReloadOutcome::Unneeded };
             match Self(access).reload() {
                 Ok(()) => ReloadOutcome::Used(used.clone()),

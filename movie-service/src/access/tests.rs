@@ -52,7 +52,7 @@ fn without_a_tokens_file_everybody_may_read() {
     let access = Access::open(None, false).unwrap();
     assert_eq!(access.check(Rpc::find(READ), &HeaderMap::new(), &[]), Ok(None));
     assert_eq!(access.check(Rpc::find(READ), &headers("Bearer x"), &["y".to_owned()]), Ok(None));
-    assert!(access.follow(|_| {}).unwrap().is_none());
+    assert!(access.watch(|_| {}).unwrap().is_none());
     access.reload().unwrap();
 }
 
@@ -155,7 +155,7 @@ fn a_tokens_file_that_becomes_a_pipe_is_refused_and_the_previous_tokens_stay_in_
 fn a_reload_request_makes_a_watched_tokens_file_take_effect() {
     let fixture = Fixture::new();
     let access = fixture.open();
-    let handle = access.follow(|_| {}).unwrap().unwrap();
+    let handle = access.watch(|_| {}).unwrap().unwrap();
     let made = token::make("bob", Role::Reader).ok().unwrap();
     fixture.write(&made.line);
     handle.reload_now();

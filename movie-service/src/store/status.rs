@@ -24,7 +24,7 @@ impl StoreStatus {
     }
 }
 
-const READ_ONLY: &str = "the store is read-only: no host accepts writes; reads and watches go on";
+const READ_ONLY: &str = "the store is read-only: no host accepts writes; reads and watches continue";
 
 /// Outcome of a poll: the mode of the database, or why the poll failed.
 pub(super) type PollOutcome = Result<AccessMode, String>;
@@ -121,7 +121,7 @@ impl StatusSender {
         self.status.send_if_modified(|current| {
             match (&*current, &next) {
                 (StoreStatus::Available | StoreStatus::ReadOnly, StoreStatus::Unavailable(why)) => {
-                    error!("the store is unavailable, reads go on: {why}");
+                    error!("the store is unavailable, reads continue: {why}");
                 }
                 (StoreStatus::Available, StoreStatus::ReadOnly) => {
                     warn!("{READ_ONLY}");

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{
 use tracing::warn;
 use x509_parser::time::ASN1Time;
 
-use crate::reload::{self, Files, Handle, ReloadOutcome};
+use crate::reload::{self, Files, ReloadOutcome, WatcherHandle};
 use crate::server::accept::tls::certificate::SUPPORTED_KEYS;
 
 /// The files of TLS, all in PEM.
@@ -117,10 +117,10 @@ impl Tls {
     /// # Errors
     ///
     /// If the thread cannot be started.
-    pub fn watch_files(&self, report: impl Fn(bool) + Send + 'static) -> io::Result<Handle> {
+    pub fn watch(&self, report: impl Fn(bool) + Send + 'static) -> io::Result<WatcherHandle> {
         let reloaded = format!("reloaded the certificate {}", self.0.files.cert.display());
         let tls = Arc::downgrade(&self.0);
-        reload::follow("tls", self.0.watched.clone(), report, move || {
+        reload::watch("tls", self.0.watched.clone(), report, move || {
             let Some(tls) = tls.upgrade() else { return ReloadOutcome::Unneeded };
             match Self(tls).reload() {
                 Ok(()) => ReloadOutcome::Used(reloaded.clone()),

@@ -7,7 +7,7 @@ use std::{fs, io};
 
 use crate::catalogue::{Catalogue, HistoryPoint, Snapshot};
 use crate::movie::Revision;
-use crate::reload::{self, Files, Handle, ReloadOutcome};
+use crate::reload::{self, Files, ReloadOutcome, WatcherHandle};
 use crate::store::json::load::{LoadError, load_file};
 
 /// A loaded JSON database whose file can be watched for changes.
@@ -43,14 +43,14 @@ impl JsonDatabase {
     /// # Errors
     ///
     /// If the thread cannot be started.
-    pub fn follow(
+    pub fn watch(
         self,
         catalogue: &Arc<Catalogue>,
         report: impl Fn(bool) + Send + 'static,
-    ) -> io::Result<Handle> {
+    ) -> io::Result<WatcherHandle> {
         let Self { path, files } = self;
         let catalogue = Arc::downgrade(catalogue);
-        reload::follow("database", files, report, move || {
+        reload::watch("database", files, report, move || {
             let Some(catalogue) = catalogue.upgrade() else { return ReloadOutcome::Unneeded };
             match load_file(reload::open_to_read(&path), &path) {
                 Ok(movies) => {

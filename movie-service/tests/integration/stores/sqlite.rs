@@ -140,7 +140,7 @@ async fn on_a_full_disk_writes_fail_reads_go_on_and_the_service_recovers() {
     assert_eq!(reason(&failed), "STORE_UNAVAILABLE", "{failed}");
     assert!(failed.message().contains("its disk is full"), "{failed}");
     assert_eq!(list(&mut client).await.len(), written);
-    service.log_line_with("the store is unavailable, reads go on");
+    service.log_line_with("the store is unavailable, reads continue");
 
     limit(u64::MAX);
     service.log_line_with("the store is available again");

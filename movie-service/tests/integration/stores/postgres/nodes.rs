@@ -136,7 +136,7 @@ async fn a_restart_of_the_server_under_load_loses_no_write_and_no_read_fails() {
         }
         wait_for_health(&mut health, "Movie", ServingStatus::Serving).await;
         let (status, text) = metrics::get(pages, "/readyz").await;
-        assert!(status == 503 && text.contains("the store is unavailable, reads go on"), "{text}");
+        assert!(status == 503 && text.contains("the store is unavailable, reads continue"), "{text}");
         client.get_movie(GetMovieRequest { id: "first".into() }).await.unwrap();
         let refused = create(&mut client, movie("refused", "movie")).await.unwrap_err();
         assert_eq!(reason(&refused), "STORE_UNAVAILABLE", "{refused}");
