@@ -11,44 +11,46 @@ use serde::de::{
 };
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::catalogue::{DetailsBuffer, MovieView};
+use crate::catalogue::{DetailsBuffer, Draft, MovieView};
 use crate::movie::{Field, Rule, Value, Values};
-use crate::store::json::window::Borrowing;
+use crate::store::json::window::ReadValue;
 
-/// A movie in the file, which may be invalid. Unknown keys are ignored.
-pub(crate) struct MovieEntry<'a>(Values<'a>);
+/// Reads the movies of the file. Unknown keys are ignored.
+#[derive(Default)]
+pub(crate) struct MovieReader {
+    /// The movies read so far.
+    pub(crate) draft: Draft,
+    details: DetailsBuffer,
+}
 
-impl MovieEntry<'_> {
-    /// Returns the movie; its details are encoded into `buffer`.
-    ///
-    /// # Errors
-    ///
-    /// All violations of the rules of a movie, as one line.
-    pub(crate) fn movie<'a>(&'a self, buffer: &'a mut DetailsBuffer) -> Result<MovieView<'a>, String> {
-        let Self(values) = self;
+/// Refuses a movie with all violations of the rules, as one line.
+impl ReadValue for MovieReader {
+    /// The full draft, if the movie completed it.
+    type Output = Option<Draft>;
+
+    fn read<'de, D: Deserializer<'de>>(
+        &mut self,
+        deserializer: D,
+    ) -> Result<Result<Self::Output, String>, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl MovieReader {
+    fn push(&mut self, values: &Values<'_>) -> Result<Option<Draft>, String> {
         let mut violations = values.violations().peekable();
         if violations.peek().is_some() {
             let violations = violations.map(|(field, expected)| format!("`{}`: {expected}", field.name()));
             return Err(violations.collect::<Vec<_>>().join("; "));
         }
-        Ok(MovieView::of(values, buffer.encode(values)))
+        let movie = MovieView::of(values, self.details.encode(values));
+        self.draft.push(&movie).map_err(|error| error.to_string())
     }
 }
 
-impl Borrowing for MovieEntry<'_> {
-    type Borrowed<'a> = MovieEntry<'a>;
-}
-
-impl<'de> Deserialize<'de> for MovieEntry<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(EntryVisitor)
-    }
-}
-
-struct EntryVisitor;
-
-impl<'de> Visitor<'de> for EntryVisitor {
-    type Value = MovieEntry<'de>;
+/// The values are used where they are read, because moving them is a noticeable part of loading a file.
+impl<'de> Visitor<'de> for &mut MovieReader {
+    type Value = Result<Option<Draft>, String>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a movie: `{...}`")
@@ -69,7 +71,7 @@ impl<'de> Visitor<'de> for EntryVisitor {
             seen |= bit;
             values.set(field, map.next_value_seed(ValueSeed(field))?);
         }
-        Ok(MovieEntry(values))
+        Ok(self.push(&values))
     }
 }
 

@@ -11,8 +11,8 @@ use std::{mem, thread};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use crate::catalogue::{Builder, DetailsBuffer, Draft, NotAdded, Snapshot};
-use crate::store::json::entry::{MovieEntry, id_text};
+use crate::catalogue::{Builder, Draft, NotAdded, Snapshot};
+use crate::store::json::entry::{MovieReader, id_text};
 use crate::store::json::window::{Position, Window, WindowError};
 use crate::text::Escaped;
 
@@ -140,11 +140,11 @@ fn encode<R: Read>(
     batches: &mpsc::SyncSender<Batch>,
 ) -> Result<(), WindowError> {
     expect(window, b'[', "a list of movies: `[`")?;
-    let (mut draft, mut starts) = (Draft::default(), Vec::new());
-    let encoded = encode_movies(window, length, batches, &mut draft, &mut starts);
+    let (mut movies, mut starts) = (MovieReader::default(), Vec::new());
+    let encoded = encode_movies(window, length, batches, &mut movies, &mut starts);
     // Sent after an error, too, so that errors of earlier movies are found. If the receiver was dropped, the indexing
     // thread has failed and returns its error.
-    let _ = batches.send(Batch { draft, starts, estimate: 0 });
+    let _ = batches.send(Batch { draft: movies.draft, starts, estimate: 0 });
     encoded
 }
 
@@ -152,10 +152,10 @@ fn encode_movies<R: Read>(
     window: &mut Window<R>,
     length: u64,
     batches: &mpsc::SyncSender<Batch>,
-    draft: &mut Draft,
+    movies: &mut MovieReader,
     starts: &mut Vec<Position>,
 ) -> Result<(), WindowError> {
-    let (mut number, mut details) = (0_u64, DetailsBuffer::default());
+    let mut number = 0_u64;
     let mut more = !next_is(window, b']')?;
     while more {
         if window.peek()? != Some(b'{') {
@@ -163,10 +163,8 @@ fn encode_movies<R: Read>(
             return Err(name_movie(error, number + 1, window));
         }
         let start = window.position();
-        let pushed = window.take::<MovieEntry<'_>, _>(|entry| {
-            draft.push(&entry.movie(&mut details)?).map_err(|error| error.to_string())
-        });
-        if let Some(full) = pushed.map_err(|error| name_movie(error, number + 1, window))? {
+        let taken = window.take(movies);
+        if let Some(full) = taken.map_err(|error| name_movie(error, number + 1, window))? {
             // Estimate: the rest of the file resembles its start.
             let estimate = number.saturating_mul(length) / window.passed().max(1);
             let estimate = usize::try_from(estimate.min(MAX_ESTIMATE_RATIO * number)).unwrap_or_default();

@@ -4,8 +4,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::marker::PhantomData;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Deserializer;
 use serde_json::error::Category;
 
@@ -104,18 +103,15 @@ impl<R: Read> Window<R> {
 
     /// Takes a value that borrows nothing.
     pub(crate) fn take_owned<T: DeserializeOwned>(&mut self) -> Result<T, WindowError> {
-        self.take::<Owned<T>, T>(Ok)
+        self.take(&mut Owned(PhantomData))
     }
 
-    /// Takes a value that borrows from the window, and passes it to `with`. If `with` fails, the error is reported at the
-    /// start of the value, which is not taken.
-    pub(crate) fn take<T: Borrowing, O>(
-        &mut self,
-        mut with: impl FnMut(T::Borrowed<'_>) -> Result<O, String>,
-    ) -> Result<O, WindowError> {
+    /// Takes a value that `reader` reads. If it refuses the value, the error is reported at the start of the value,
+    /// which is not taken.
+    pub(crate) fn take<T: ReadValue>(&mut self, reader: &mut T) -> Result<T::Output, WindowError> {
         let mut looked_ahead = false;
         loop {
-            match self.try_take::<T, O>(&mut with, &mut looked_ahead)? {
+            match self.try_take(reader, &mut looked_ahead)? {
                 Some((output, length)) => {
                     self.advance(length);
                     return Ok(output);
@@ -126,29 +122,32 @@ impl<R: Read> Window<R> {
     }
 
     /// Parses a value and its length from the content of the window; `None` if more text is needed.
-    fn try_take<T: Borrowing, O>(
+    fn try_take<T: ReadValue>(
         &self,
-        with: &mut impl FnMut(T::Borrowed<'_>) -> Result<O, String>,
+        reader: &mut T,
         looked_ahead: &mut bool,
-    ) -> Result<Option<(O, usize)>, WindowError> {
+    ) -> Result<Option<(T::Output, usize)>, WindowError> {
         let rest = &self.buffer[self.taken..];
-        let mut values = Deserializer::from_slice(rest).into_iter::<T::Borrowed<'_>>();
-        match values.next() {
-            // A value that ends at the end of the window may be incomplete.
-            Some(Ok(value)) if values.byte_offset() < rest.len() || self.ended => {
-                let output = with(value).map_err(|message| self.invalid(message))?;
-                Ok(Some((output, values.byte_offset())))
+        if rest.is_empty() && self.ended {
+            return Err(self.unexpected("a value"));
+        }
+        let mut deserializer = Deserializer::from_slice(rest);
+        match reader.read(&mut deserializer) {
+            Ok(read) => {
+                let length = deserializer.into_iter::<IgnoredAny>().byte_offset();
+                // More digits of a number may follow.
+                let is_complete = length < rest.len() || self.ended || !rest[length - 1].is_ascii_digit();
+                let output = read.map_err(|message| self.invalid(message))?;
+                Ok(is_complete.then_some((output, length)))
             }
-            Some(Err(error)) if self.ended || (*looked_ahead && error.classify() != Category::Eof) => {
+            Err(error) if self.ended || (*looked_ahead && error.classify() != Category::Eof) => {
                 Err(self.error(&error))
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 // serde_json's error position depends on the next byte, which may not have been read yet.
                 *looked_ahead = error.classify() != Category::Eof;
                 Ok(None)
             }
-            None if self.ended => Err(self.unexpected("a value")),
-            Some(Ok(_)) | None => Ok(None),
         }
     }
 
@@ -213,17 +212,35 @@ impl<R: Read> Window<R> {
     }
 }
 
-/// A deserializable type, generic over the lifetime of the window.
-pub(crate) trait Borrowing {
-    /// The type, borrowing for `'a`.
-    type Borrowed<'a>: Deserialize<'a>;
+/// Reads values that may borrow from the window.
+pub(crate) trait ReadValue {
+    /// What it makes of a value.
+    type Output;
+
+    /// Reads a value; the inner error is the reason why it refuses it. Called again for a value of which the window had
+    /// only the start.
+    ///
+    /// # Errors
+    ///
+    /// That of `deserializer`, if the value is incomplete or not as expected.
+    fn read<'de, D: serde::Deserializer<'de>>(
+        &mut self,
+        deserializer: D,
+    ) -> Result<Result<Self::Output, String>, D::Error>;
 }
 
-/// A type that borrows nothing.
+/// Reads a value that borrows nothing.
 struct Owned<T>(PhantomData<T>);
 
-impl<T: DeserializeOwned> Borrowing for Owned<T> {
-    type Borrowed<'a> = T;
+impl<T: DeserializeOwned> ReadValue for Owned<T> {
+    type Output = T;
+
+    fn read<'de, D: serde::Deserializer<'de>>(
+        &mut self,
+        deserializer: D,
+    ) -> Result<Result<T, String>, D::Error> {
+        T::deserialize(deserializer).map(Ok)
+    }
 }
 
 impl fmt::Display for Position {
