@@ -8,6 +8,8 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
+use smallvec::SmallVec;
+
 use crate::movie::{Movie, MovieId, Timestamp, uri};
 
 /// Maximum number of characters of an item in a list.
@@ -47,16 +49,6 @@ macro_rules! fields {
                 })
             }
 
-            /// Returns the position in [`Self::ALL`].
-            const fn index(self) -> usize {
-                enum Index {
-                    $($variant),*
-                }
-                match self {
-                    $(Self::$variant => Index::$variant as usize),*
-                }
-            }
-
             /// Returns the rule for the values.
             #[must_use]
             pub const fn rule(self) -> Rule {
@@ -81,19 +73,13 @@ macro_rules! fields {
             }
         }
 
-        /// No field is set.
-        impl Default for Values<'_> {
-            fn default() -> Self {
-                const UNSET: Values<'static> = Values([$($rule.unset()),*]);
-                UNSET
-            }
-        }
-
         impl<'a> From<&'a Movie> for Values<'a> {
             fn from(movie: &'a Movie) -> Self {
                 // Without `..`: a field that is missing in the table does not compile.
                 let Movie { $($name),* } = movie;
-                Self([$($name.to_value()),*])
+                let mut values = Self::default();
+                $(values.set(Field::$variant, $name.to_value());)*
+                values
             }
         }
     };
@@ -149,43 +135,63 @@ impl Field {
     }
 }
 
-/// The values of all fields of a movie, borrowed where possible.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Values<'a>([Value<'a>; Field::ALL.len()]);
+/// The values of the fields of a movie that are set, borrowed where possible.
+///
+/// Loading a JSON database makes one for each movie. Most movies have few of the fields, so only those are held.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Values<'a> {
+    /// In the order of the numbers of the fields.
+    set: SmallVec<[(Field, Value<'a>); 8]>,
+}
 
 impl<'a> Values<'a> {
-    /// Returns the value of a field.
+    /// Returns the value of a field, if it is set.
     #[must_use]
-    pub fn get(&self, field: Field) -> &Value<'a> {
-        &self.0[field.index()]
+    pub fn get(&self, field: Field) -> Option<&Value<'a>> {
+        self.iter().find_map(|(other, value)| (other == field).then_some(value))
     }
 
-    /// Sets the value of a field.
+    /// Sets the value of a field that is not set.
     pub fn set(&mut self, field: Field, value: Value<'a>) {
-        self.0[field.index()] = value;
+        if value.is_set() {
+            let before = |(other, _): &&(Field, Value<'_>)| other.number() > field.number();
+            let after = self.set.iter().rev().take_while(before).count();
+            self.set.insert(self.set.len() - after, (field, value));
+        }
     }
 
-    /// Returns the text of a field; empty if its values are not texts.
+    /// Returns the text of a field; empty if it is not set, or if its values are not texts.
     #[must_use]
     pub fn text(&self, field: Field) -> &str {
-        if let Value::Text(text) = self.get(field) { text } else { "" }
+        if let Some(Value::Text(text)) = self.get(field) { text } else { "" }
     }
 
     /// Returns the rating.
     #[must_use]
     pub fn rating(&self) -> Option<f32> {
-        if let Value::Rating(rating) = self.get(Field::Rating) { *rating } else { None }
+        if let Some(Value::Rating(rating)) = self.get(Field::Rating) { *rating } else { None }
     }
 
-    /// Returns the fields with their values, in the order of their numbers.
+    /// Returns the fields that are set with their values, in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (Field, &Value<'a>)> {
-        Field::ALL.iter().copied().zip(&self.0)
+        self.set.iter().map(|(field, value)| (*field, value))
     }
 
-    /// Returns the fields with invalid values, each with the expected value.
+    /// Returns whether all values are valid, and none is missing.
+    #[must_use]
+    pub fn are_valid(&self) -> bool {
+        let is_required_set = |field: &Field| !field.rule().is_required() || self.get(*field).is_some();
+        self.iter().all(|(field, value)| field.rule().allows(value)) && Field::ALL.iter().all(is_required_set)
+    }
+
+    /// Returns the fields with invalid or missing values, each with the expected value.
     pub fn violations(&self) -> impl Iterator<Item = (Field, String)> {
-        let invalid = self.iter().filter(|(field, value)| !field.rule().allows(value));
-        invalid.map(|(field, _)| (field, format!("expected {}", field.rule())))
+        let is_invalid = |field: &Field| match self.get(*field) {
+            Some(value) => !field.rule().allows(value),
+            None => field.rule().is_required(),
+        };
+        let invalid = Field::ALL.iter().copied().filter(is_invalid);
+        invalid.map(|field| (field, format!("expected {}", field.rule())))
     }
 }
 
@@ -222,15 +228,12 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// Returns the value of a field that is not set.
-    #[must_use]
-    pub const fn unset(self) -> Value<'static> {
+    /// Returns whether a movie is invalid if the field is not set.
+    const fn is_required(self) -> bool {
         match self {
-            Self::Text { .. } | Self::Id | Self::Uri => Value::Text(Cow::Borrowed("")),
-            Self::Rating => Value::Rating(None),
-            Self::Number { .. } => Value::Number(0),
-            Self::List { .. } => Value::List(Vec::new()),
-            Self::OutputOnly => Value::Time(None),
+            Self::Text { min_chars, .. } => min_chars > 0,
+            Self::Id => true,
+            Self::Rating | Self::Number { .. } | Self::List { .. } | Self::Uri | Self::OutputOnly => false,
         }
     }
 

@@ -200,8 +200,8 @@ mod tests {
             prop_assert_eq!(record.to_movie(), movie.clone());
             prop_assert_eq!(Record::from_bytes(record.bytes().clone(), &movie.id), Some(record.clone()));
             prop_assert_eq!(Record::new(&record.movie()), record.clone());
-            for (field, value) in Values::from(&movie).iter() {
-                prop_assert_eq!(&record.movie().value(field), value);
+            for field in Field::ALL {
+                prop_assert_eq!(record.movie().value(*field), field.value(&movie));
             }
         }
 

@@ -38,9 +38,9 @@ impl ReadValue for MovieReader {
 
 impl MovieReader {
     fn push(&mut self, values: &Values<'_>) -> Result<Option<Draft>, String> {
-        let mut violations = values.violations().peekable();
-        if violations.peek().is_some() {
-            let violations = violations.map(|(field, expected)| format!("`{}`: {expected}", field.name()));
+        if !values.are_valid() {
+            let violations =
+                values.violations().map(|(field, expected)| format!("`{}`: {expected}", field.name()));
             return Err(violations.collect::<Vec<_>>().join("; "));
         }
         let movie = MovieView::of(values, self.details.encode(values));
