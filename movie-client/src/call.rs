@@ -240,7 +240,9 @@ impl Caller {
             }
             debug!("{error}; the connection was lost");
             lost_connections += 1;
-            if lost_connections > self.pool.count() || !error.is_temporary() {
+            // An error that lasts is that of one address: the others are tried, but not the same one again.
+            let max_lost = if error.is_temporary() { self.pool.count() } else { self.pool.count() - 1 };
+            if lost_connections > max_lost {
                 return Err(FailedAttempt::unsent(error));
             }
         }

@@ -49,21 +49,18 @@ pub async fn serve(
     let router = router(metrics, ready);
     let mut connections = JoinSet::new();
     let mut by_age: VecDeque<AbortHandle> = VecDeque::new();
-    let accept = || retry::accept("connections for metrics", || listener.accept());
-    let mut accepted = pin!(accept());
     let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
             () = &mut shutdown => return,
-            (stream, _) = &mut accepted => {
+            (stream, _) = retry::accept("connections for metrics", || listener.accept()) => {
+                while connections.try_join_next().is_some() {}
                 by_age.retain(|connection| !connection.is_finished());
                 if by_age.len() == MAX_CONNECTIONS && let Some(oldest) = by_age.pop_front() {
                     oldest.abort();
                 }
                 by_age.push_back(connections.spawn(serve_request(stream, router.clone())));
-                accepted.set(accept());
             }
-            Some(_) = connections.join_next() => {}
         }
     }
 }

@@ -121,13 +121,17 @@ fn write_file(movies: &Snapshot, path: &Path) -> io::Result<()> {
         json::write(movies, &mut file)?;
         return file.flush();
     }
-    // Not the symbolic link, but what it leads to.
+    // Not the symbolic link, but what it leads to, if that exists.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let directory = path.parent().filter(|directory| *directory != Path::new("")).unwrap_or(Path::new("."));
-    let permissions = existing.map_or_else(|| Permissions::from_mode(0o666), |file| file.permissions());
-    let temporary = tempfile::Builder::new().permissions(permissions).tempfile_in(directory);
-    // Without the path of the temporary file, which nobody asked for.
+    // The permissions of a new file, subject to the umask.
+    let new = Permissions::from_mode(0o666);
+    let temporary = tempfile::Builder::new().permissions(new).tempfile_in(directory);
+    // Omits the path of the temporary file.
     let mut temporary = temporary.map_err(|error| io::Error::from(error.kind()))?;
+    if let Some(existing) = existing {
+        temporary.as_file().set_permissions(existing.permissions())?;
+    }
     let mut file = BufWriter::new(&mut temporary);
     json::write(movies, &mut file)?;
     file.flush()?;
@@ -181,12 +185,12 @@ mod tests {
         let directory = TempDir::new().unwrap();
         let (file, link) = (directory.path().join("films.json"), directory.path().join("link.json"));
         fs::write(&file, "old").unwrap();
-        fs::set_permissions(&file, Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
         symlink("films.json", &link).unwrap();
         write_file(&snapshot(), &link).unwrap();
         assert!(fs::symlink_metadata(link).unwrap().is_symlink());
         assert_eq!(fs::read_to_string(&file).unwrap(), MOVIES);
-        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o666);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "a temporary file is left");
     }
 

@@ -195,7 +195,10 @@ fn load(path: &Path) -> Result<Tokens, TokensFileError> {
     let tokens =
         Tokens::parse(&text).map_err(|error| TokensFileError::Invalid { path: path.to_owned(), error })?;
     if tokens.is_empty() {
-        warn!("the tokens file {} names no caller, so nobody may call", path.display());
+        warn!(
+            "the tokens file {} lists no caller, so all calls but health checks are refused",
+            path.display()
+        );
     }
     Ok(tokens)
 }

@@ -78,7 +78,7 @@ macro_rules! fields {
                 // Without `..`: a field that is missing in the table does not compile.
                 let Movie { $($name),* } = movie;
                 let mut values = Self::default();
-                $(values.set(Field::$variant, $name.to_value());)*
+                $(values.insert(Field::$variant, $name.to_value());)*
                 values
             }
         }
@@ -151,12 +151,13 @@ impl<'a> Values<'a> {
         self.iter().find_map(|(other, value)| (other == field).then_some(value))
     }
 
-    /// Sets the value of a field that is not set.
-    pub fn set(&mut self, field: Field, value: Value<'a>) {
+    /// Adds the value of a field; ignores a value that is not set. The field must not have a value yet.
+    pub fn insert(&mut self, field: Field, value: Value<'a>) {
+        debug_assert!(self.get(field).is_none(), "{field:?} has a value");
         if value.is_set() {
-            let before = |(other, _): &&(Field, Value<'_>)| other.number() > field.number();
-            let after = self.set.iter().rev().take_while(before).count();
-            self.set.insert(self.set.len() - after, (field, value));
+            let is_later = |(other, _): &&(Field, Value<'_>)| other.number() > field.number();
+            let later = self.set.iter().rev().take_while(is_later).count();
+            self.set.insert(self.set.len() - later, (field, value));
         }
     }
 
@@ -177,7 +178,7 @@ impl<'a> Values<'a> {
         self.set.iter().map(|(field, value)| (*field, value))
     }
 
-    /// Returns whether all values are valid, and none is missing.
+    /// Returns whether all values are valid, and none is missing. Faster than [`Self::violations`].
     #[must_use]
     pub fn are_valid(&self) -> bool {
         let is_required_set = |field: &Field| !field.rule().is_required() || self.get(*field).is_some();
@@ -221,7 +222,7 @@ pub enum Rule {
         /// Maximum number of texts.
         max_items: usize,
     },
-    /// An `https` URI, or empty; see [`uri`].
+    /// An absolute `https` URI with a host and without user information, or empty.
     Uri,
     /// A time that the store sets.
     OutputOnly,

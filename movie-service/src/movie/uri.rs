@@ -4,9 +4,10 @@ use http::Uri;
 use http::uri::Scheme;
 
 /// The rule, for error messages.
-pub(super) const RULE: &str = "an https URI of at most 1000 bytes, or nothing";
+pub(super) const RULE: &str =
+    "an absolute https URI with a host, without user information, of at most 1000 bytes, or nothing";
 
-/// Maximum length.
+/// Maximum length of a URI.
 const MAX_BYTES: usize = 1_000;
 
 /// The characters of a URI other than letters, digits and percent-encoded bytes (RFC 3986 §2.2 and §2.3).
@@ -19,6 +20,8 @@ pub(super) fn is_valid(text: &str) -> bool {
     text.len() <= MAX_BYTES && has_valid_characters(text) && text.parse().is_ok_and(|uri| is_https(&uri))
 }
 
+/// Returns whether a text consists of the characters of a URI and percent-encoded bytes (RFC 3986 §2).
+///
 /// The parser of `http` accepts further characters, such as quotes and letters outside of ASCII.
 fn has_valid_characters(text: &str) -> bool {
     let mut pieces = text.as_bytes().split(|byte| *byte == b'%');
@@ -42,7 +45,8 @@ fn is_https(uri: &Uri) -> bool {
 /// Returns whether an authority is a host and a port.
 fn is_with_port(authority: &str, host: &str) -> bool {
     let port = authority.strip_prefix(host).and_then(|rest| rest.strip_prefix(':'));
-    port.is_some_and(|port| port.parse::<u16>().is_ok())
+    // `parse` alone accepts a sign (RFC 3986 §3.2.3 does not).
+    port.is_some_and(|port| port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok())
 }
 
 #[cfg(test)]
@@ -78,6 +82,7 @@ mod tests {
             "http://posters.example/a.jpg",
             "ftp://posters.example/a.jpg",
             "javascript:alert(1)",
+            "https://posters.example:+443/a.jpg",
             "data:image/png;base64,AA==",
             "https:posters.example",
             "https:/posters.example",

@@ -140,8 +140,8 @@ fn create(movie: Movie, request_id: String) -> Result<ValidCommand, Vec<Violatio
     let fingerprint = (!request_id.is_empty()).then(|| catalogue::fingerprint(&movie));
     let id = if movie.id.is_empty() { Uuid::new_v4().to_string() } else { movie.id };
     let movie = ValidMovie::try_from(Movie { id, ..movie });
-    // The rule of an id, except that there need not be one.
-    if fingerprint.is_some() && !MovieId::is_valid(&request_id) {
+    // A request id is optional, and follows the rule of an id.
+    if !request_id.is_empty() && !MovieId::is_valid(&request_id) {
         let expected =
             format!("expected at most {MAX_ID_CHARS} characters, none of them a control character");
         let mut violations = movie.err().unwrap_or_default();

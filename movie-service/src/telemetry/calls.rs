@@ -183,12 +183,12 @@ fn name(rpc: Option<Rpc>) -> &'static str {
     rpc.map_or(UNKNOWN_METHOD, Rpc::name)
 }
 
-/// Returns whether a code means an error of the service, not of the caller.
+/// Returns whether a code of an RPC means an error of the service: neither one of the caller, nor a planned stop.
 fn is_server_error(rpc: Option<Rpc>, code: Code) -> bool {
-    let is_watch = rpc.is_some_and(|rpc| matches!(rpc.kind, Kind::Watch | Kind::Probe));
-    // A planned stop ends all watches with UNAVAILABLE.
+    // A planned stop ends watches and probes with UNAVAILABLE.
+    let may_outlast_service = rpc.is_some_and(|rpc| matches!(rpc.kind, Kind::Watch | Kind::Probe));
     matches!(code, Code::Unknown | Code::Internal | Code::DataLoss)
-        || (code == Code::Unavailable && !is_watch)
+        || (code == Code::Unavailable && !may_outlast_service)
 }
 
 /// Returns a duration in milliseconds, rounded to microseconds.

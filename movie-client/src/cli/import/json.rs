@@ -137,7 +137,8 @@ fn id(value: Value) -> Option<String> {
         return Some(number.to_string());
     }
     let id = number.as_f64().filter(|id| id.fract() == 0.0 && id.abs() <= MAX_EXACT_INTEGER)?;
-    Some(format!("{id:.0}"))
+    // `-0.0 + 0.0` is `0.0`, so that its id is `0`.
+    Some(format!("{:.0}", id + 0.0))
 }
 
 /// Largest float up to which all whole numbers are exact: 2^53.

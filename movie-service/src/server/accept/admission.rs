@@ -31,8 +31,8 @@ const IDLE_SCAN_INTERVAL: Duration = Duration::from_millis(100);
 /// 2. the oldest that never made a call, of that address;
 /// 3. the one that has been idle for longest.
 ///
-/// A connection with a call in flight is never evicted. If no other exists, the new one is refused; so it is if all have
-/// served a call since a scan for idle ones that was less than [`IDLE_SCAN_INTERVAL`] ago.
+/// A connection with a call in flight is never evicted. If no other exists, the new one is refused. It is also refused if
+/// all idle connections have served a call since the last scan, and [`IDLE_SCAN_INTERVAL`] has not passed since.
 #[derive(Clone)]
 pub(crate) struct Admission {
     inner: Arc<Mutex<Inner>>,

@@ -214,11 +214,13 @@ impl<R: Read> Window<R> {
 
 /// Reads values that may borrow from the window.
 pub(crate) trait ReadValue {
-    /// What it makes of a value.
+    /// The result of reading a value.
     type Output;
 
-    /// Reads a value; the inner error is the reason why it refuses it. Called again for a value of which the window had
-    /// only the start.
+    /// Reads a value. The inner error is the reason for which the reader refuses it.
+    ///
+    /// After an outer error, called again when the window has more of the value. After `Ok`, called again only for a number
+    /// whose digits may continue, so a reader with side effects must not accept numbers.
     ///
     /// # Errors
     ///

@@ -221,7 +221,7 @@ fn settings_of_access_that_are_probably_mistakes_cause_a_warning() {
     let certificate = "ops.example writer certificate";
     let of_network = "may change the movies";
     for (tokens, arguments, address, warning) in [
-        (Some(""), &[][..], "127.0.0.1:0", Some("names no caller")),
+        (Some(""), &[][..], "127.0.0.1:0", Some("lists no caller")),
         (Some(certificate), &[], "127.0.0.1:0", Some("--tls-client-ca")),
         (Some(&*token), &["--allow-anonymous-writes"], "127.0.0.1:0", Some("has no effect with --tokens")),
         (None, &["--allow-anonymous-writes"], "0.0.0.0:0", Some(of_network)),

@@ -82,7 +82,7 @@ fn values_have_the_types_and_the_bounds_of_their_fields() {
         (r#""poster_uri": 7"#, "expected `poster_uri` to be a string"),
         (
             r#""poster_uri": "creed.jpg""#,
-            "`poster_uri`: expected an https URI of at most 1000 bytes, or nothing",
+            "`poster_uri`: expected an absolute https URI with a host, without user information, of at most 1000 bytes, or nothing",
         ),
         (r#""cast": ["A", "A"]"#, "`cast`: expected at most 200 texts of 1 to 100 characters, each once"),
         (r#""genres": "Drama""#, "expected `genres` to be a list of strings"),
