@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
@@ -98,6 +98,11 @@ async fn import_file(
 /// If the store cannot be read, or the file cannot be written.
 pub fn export(database: &Database, output: Option<&Path>) -> anyhow::Result<()> {
     let source = store(database)?;
+    if let (SqlSource::Sqlite(store), Some(path)) = (source, output)
+        && is_file_of_store(store, path)
+    {
+        bail!("{} is a file of the store, which must not be replaced; choose another file", path.display());
+    }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let movies = runtime.block_on(sql::read(source)).with_context(|| format!("cannot read {database}"))?;
     let Some(path) = output.filter(|path| *path != Path::new("-")) else {
@@ -110,6 +115,18 @@ pub fn export(database: &Database, output: Option<&Path>) -> anyhow::Result<()> 
     write_file(&movies, path)
         .map_err(|error| name_missing_folder(error, path))
         .with_context(|| format!("write {}", path.display()))
+}
+
+/// Returns whether a path leads to an SQLite database, or to one of its companions.
+fn is_file_of_store(store: &Path, path: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()));
+    let output = identity(path);
+    output.is_some()
+        && ["", "-wal", "-shm", "-journal"].into_iter().any(|suffix| {
+            let mut file = store.as_os_str().to_owned();
+            file.push(suffix);
+            identity(Path::new(&file)) == output
+        })
 }
 
 /// Writes movies to a path. A regular file is replaced once the new one is complete, so that no reader sees a partial
@@ -192,6 +209,29 @@ mod tests {
         assert_eq!(fs::read_to_string(&file).unwrap(), MOVIES);
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o666);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2, "a temporary file is left");
+    }
+
+    #[test]
+    fn an_export_onto_a_file_of_its_store_is_refused() {
+        let directory = TempDir::new().unwrap();
+        let file = |name| directory.path().join(name);
+        for name in ["movies.db", "movies.db-wal", "other.json"] {
+            fs::write(file(name), "content").unwrap();
+        }
+        symlink("movies.db", file("link")).unwrap();
+        fs::hard_link(file("movies.db-wal"), file("hard link")).unwrap();
+        let database = Database::Sql(SqlSource::Sqlite(file("movies.db")));
+        for name in ["movies.db", "movies.db-wal", "link", "hard link"] {
+            let error = export(&database, Some(&file(name))).unwrap_err().to_string();
+            assert!(
+                error.ends_with("is a file of the store, which must not be replaced; choose another file"),
+                "{error}"
+            );
+        }
+        assert_eq!(fs::read_to_string(file("movies.db")).unwrap(), "content");
+        for name in ["other.json", "new.json"] {
+            assert!(!is_file_of_store(&file("movies.db"), &file(name)));
+        }
     }
 
     #[test]
