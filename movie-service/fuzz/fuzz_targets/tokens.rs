@@ -10,7 +10,10 @@ const MIN_SECRET_LENGTH: usize = 20;
 
 fuzz_target!(|input: &[u8]| {
     let Ok(text) = str::from_utf8(input) else { return };
-    match Tokens::parse(text) {
+    let tokens = Tokens::parse(text);
+    // The byte order mark that some editors write is no part of the first line.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    match tokens {
         Ok(tokens) => {
             for line in text.lines() {
                 let words: Vec<&str> = line.split_whitespace().collect();
