@@ -64,6 +64,9 @@ impl<B> DecompressedBody<B> {
                 {
                     return Ok(message);
                 }
+                if max_bytes <= MAX_INLINE_BYTES {
+                    return Err(Refusal::MessageTooLarge { max_bytes }.into());
+                }
             }
             // Start over: the size is known only after decompression.
             let decompressed = pool.run(move || decompress(&message[PREFIX_BYTES..], max_bytes)).await?;
