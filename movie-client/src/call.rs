@@ -240,7 +240,7 @@ impl Caller {
             }
             debug!("{error}; the connection was lost");
             lost_connections += 1;
-            // An error that lasts is that of one address: the others are tried, but not the same one again.
+            // A lasting error concerns one address: the others are tried, each once.
             let max_lost = if error.is_temporary() { self.pool.count() } else { self.pool.count() - 1 };
             if lost_connections > max_lost {
                 return Err(FailedAttempt::unsent(error));

@@ -103,7 +103,7 @@ async fn explain_hang_up(address: SocketAddr) -> io::Error {
     let probe = async {
         let mut socket = TcpStream::connect(address).await?;
         socket.write_all(HTTP2_PREFACE).await?;
-        // The first byte of a SETTINGS frame is 0, and that of a TLS alert is not.
+        // A SETTINGS frame begins with the byte 0, a TLS alert with another one.
         Ok::<_, io::Error>(socket.read_u8().await? == 0)
     };
     match timeout(PROBE_TIMEOUT, probe).await {

@@ -224,7 +224,7 @@ pub(crate) trait ReadValue {
     ///
     /// # Errors
     ///
-    /// That of `deserializer`, if the value is incomplete or not as expected.
+    /// The error of `deserializer`, if the value is incomplete or not as expected.
     fn read<'de, D: serde::Deserializer<'de>>(
         &mut self,
         deserializer: D,
