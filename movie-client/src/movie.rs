@@ -203,14 +203,20 @@ pub struct Filter {
     pub year_to: Option<u32>,
     /// Lowest rating, inclusive.
     pub rating_min: Option<f32>,
-    /// The movie has any of these genres. Strings are compared exactly.
+    /// The movie has any of these genres. All strings are compared without regard to case and accents.
     pub genres: Vec<String>,
     /// The movie was made in any of these countries.
     pub countries: Vec<String>,
     /// The movie has any of these languages.
     pub languages: Vec<String>,
-    /// The whole field `director`. Empty for any director.
+    /// The director, or one of several. Empty for any director.
     pub director: String,
+    /// The movie has all of these people in its cast.
+    pub cast: Vec<String>,
+    /// The start of the title. Empty for any title.
+    pub title_prefix: String,
+    /// The movie is of any of these decades, each given as its first year, such as 1990.
+    pub decades: Vec<u32>,
 }
 
 impl From<MovieData> for Movie {
@@ -231,6 +237,9 @@ impl From<Filter> for v1::MovieFilter {
             countries: filter.countries,
             languages: filter.languages,
             director: filter.director,
+            cast: filter.cast,
+            title_prefix: filter.title_prefix,
+            decades: filter.decades.into_iter().map(|decade| number(Some(decade))).collect(),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use tokio::sync::Semaphore;
 use tokio::task;
 
-/// Runs work on blocking threads, at most one piece per core at a time, so that the threads that serve calls are not
+/// Runs work on blocking threads, at most one piece per core at a time (or one in all), so that the threads that serve calls are not
 /// delayed. Clones share the limit; each pool has its own.
 #[derive(Clone, Debug)]
 pub(crate) struct BlockingPool(Arc<Semaphore>);
@@ -16,6 +16,11 @@ impl BlockingPool {
     pub(crate) fn new() -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Semaphore::new(cores)))
+    }
+
+    /// Makes a pool that runs one piece of work at a time.
+    pub(crate) fn of_one_core() -> Self {
+        Self(Arc::new(Semaphore::new(1)))
     }
 
     /// Runs `work` once a core is free.

@@ -93,11 +93,16 @@ pub struct Config {
 }
 
 /// Optional features of the server.
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Args, Clone, Debug)]
 struct FeatureFlags {
     /// Origin whose pages may call by gRPC-Web, for example <https://films.example>, or `*` for all.
     #[arg(long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     web_origin: Vec<Option<Origin>>,
+
+    /// Search: an index of titles and people, which takes about 40 bytes a movie.
+    #[arg(long, env = "MOVIE_SEARCH", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    search: bool,
 
     /// Compress response messages of 1 KiB or more for callers that accept gzip.
     #[arg(long, env = "MOVIE_GZIP", value_parser = BoolishValueParser::new())]
@@ -250,8 +255,8 @@ impl Config {
     /// Returns the optional features.
     #[must_use]
     pub fn features(&self) -> Features {
-        let FeatureFlags { web_origin, gzip, health, reflection } = self.features.clone();
-        Features { health, reflection, gzip, web: web_origin.into_iter().flatten().collect() }
+        let FeatureFlags { web_origin, gzip, health, reflection, search } = self.features.clone();
+        Features { health, reflection, search, gzip, web: web_origin.into_iter().flatten().collect() }
     }
 
     /// Returns the files for TLS, if it is on.
@@ -362,8 +367,8 @@ mod tests {
         assert_eq!(config.listen.to_string(), "[::]:3001");
         assert_eq!(config.database, Database::Json("databases/movies.json".into()));
         assert_eq!(config.limits(), Limits::default());
-        let Features { health, reflection, gzip, web } = config.features();
-        assert!(health && reflection && !gzip && web.is_empty());
+        let Features { health, reflection, search, gzip, web } = config.features();
+        assert!(health && reflection && search && !gzip && web.is_empty());
         assert!(!config.quiet && !config.allow_anonymous_writes);
         assert!(config.tls().is_none() && config.tokens.is_none());
     }

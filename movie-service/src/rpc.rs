@@ -77,6 +77,12 @@ impl Entry {
         Self { path, service, role, kind, fast_path: None }
     }
 
+    /// Returns whether the response says what the caller may do.
+    #[must_use]
+    pub fn reports_access(&self) -> bool {
+        self.path.ends_with(".MovieCatalog/GetCatalog")
+    }
+
     const fn with_fast_path(mut self, fast_path: FastPath) -> Self {
         self.fast_path = Some(fast_path);
         self
@@ -84,7 +90,7 @@ impl Entry {
 }
 
 /// All RPCs, the most frequently called ones first. No other path can be called.
-const TABLE: [Entry; 16] = {
+const TABLE: [Entry; 17] = {
     use Kind::{Import, List, Probe, Unary, Watch};
     use Service::{Catalog, Health, Movie, Reflection, ReflectionAlpha};
     const READER: Option<Role> = Some(Role::Reader);
@@ -97,6 +103,7 @@ const TABLE: [Entry; 16] = {
         Entry::new("/movie.catalog.v1.MovieCatalog/BatchGetMovies", Catalog, READER, Unary),
         Entry::new("/movie.catalog.v1.MovieCatalog/LookupMovies", Catalog, READER, List),
         Entry::new("/movie.catalog.v1.MovieCatalog/ListMovies", Catalog, READER, Unary),
+        Entry::new("/movie.catalog.v1.MovieCatalog/SearchMovies", Catalog, READER, Unary),
         Entry::new("/movie.catalog.v1.MovieCatalog/WatchMovies", Catalog, READER, Watch),
         Entry::new("/movie.catalog.v1.MovieCatalog/GetCatalog", Catalog, READER, Unary),
         Entry::new("/movie.catalog.v1.MovieCatalog/CreateMovie", Catalog, WRITER, Unary),

@@ -203,7 +203,16 @@ impl From<List> for Query {
     fn from(list: List) -> Self {
         let List { year_from, year_to, rating_min, genres, countries, languages, director, order_by, limit } =
             list;
-        let filter = Filter { year_from, year_to, rating_min, genres, countries, languages, director };
+        let filter = Filter {
+            year_from,
+            year_to,
+            rating_min,
+            genres,
+            countries,
+            languages,
+            director,
+            ..Filter::default()
+        };
         // No more movies than the limit; 0 is the largest page.
         let page_size = limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or_default().min(1000);
         Self { filter, order_by, page_size }

@@ -5,6 +5,7 @@ use std::future::pending;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use std::vec;
 
 use futures_util::stream::{Stream, StreamExt, once, unfold};
 use http_body_util::combinators::UnsyncBoxBody;
@@ -70,7 +71,27 @@ pub(crate) struct ScriptedServer {
 #[derive(Default)]
 struct Recorded {
     calls: Vec<RecordedCall>,
+    /// Numbers of the calls that ended before their responses.
+    cancelled: Vec<usize>,
     connections: usize,
+}
+
+/// The rest of a response.
+struct Rest {
+    steps: vec::IntoIter<Step>,
+    disconnect: Arc<Notify>,
+    /// Number of the call.
+    number: usize,
+    is_ended: bool,
+    recorded: Arc<Mutex<Recorded>>,
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        if !self.is_ended {
+            self.recorded.lock().unwrap().cancelled.push(self.number);
+        }
+    }
 }
 
 type Script = dyn Fn(&RecordedCall) -> Vec<Step> + Send + Sync;
@@ -161,6 +182,11 @@ impl ScriptedServer {
         self.recorded.lock().unwrap().calls.clone()
     }
 
+    /// Returns the numbers of the calls that the client cancelled, or whose connection was lost.
+    pub(crate) fn cancelled(&self) -> Vec<usize> {
+        self.recorded.lock().unwrap().cancelled.clone()
+    }
+
     /// Returns the number of connections so far.
     pub(crate) fn connections(&self) -> usize {
         self.recorded.lock().unwrap().connections
@@ -176,17 +202,18 @@ async fn respond(
     let (head, body) = request.into_parts();
     // A caller that disconnects has sent nothing.
     let body = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-    let steps = {
+    let (number, steps) = {
         let mut recorded = recorded.lock().unwrap();
+        let number = recorded.calls.len();
         let call = RecordedCall {
-            number: recorded.calls.len(),
+            number,
             path: head.uri.path().to_owned(),
             headers: head.headers,
             message: first_message(body),
         };
         let steps = script(&call);
         recorded.calls.push(call);
-        steps
+        (number, steps)
     };
     if let [Step::HttpResponse(page)] = steps.as_slice() {
         return Ok(page.response());
@@ -194,7 +221,8 @@ async fn respond(
     let mut response = Response::builder();
     let headers = response.headers_mut().unwrap();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-    let mut frames = Box::pin(frames(steps, disconnect));
+    let rest = Rest { steps: steps.into_iter(), disconnect, number, is_ended: false, recorded };
+    let mut frames = Box::pin(frames(rest));
     // The headers are sent with the first frame. A response without messages consists of trailers only.
     let first = frames.next().await.unwrap();
     let first = match first.into_trailers() {
@@ -219,23 +247,27 @@ fn first_message(mut body: Bytes) -> Bytes {
 }
 
 /// Returns the frames of a response, which end with trailers.
-fn frames(steps: Vec<Step>, disconnect: Arc<Notify>) -> impl Stream<Item = Frame<Bytes>> + Send {
-    unfold(Some((steps.into_iter(), disconnect)), async |rest| {
-        let (mut steps, disconnect) = rest?;
+fn frames(rest: Rest) -> impl Stream<Item = Frame<Bytes>> + Send {
+    unfold(Some(rest), async |rest| {
+        let mut rest = rest?;
         loop {
-            match steps.next() {
-                Some(Step::Message(message)) => {
-                    return Some((Frame::data(framed(&message)), Some((steps, disconnect))));
-                }
+            match rest.steps.next() {
+                Some(Step::Message(message)) => return Some((Frame::data(framed(&message)), Some(rest))),
                 Some(Step::Pause(time)) => sleep(time).await,
                 Some(Step::Hang) => pending::<()>().await,
-                Some(Step::End(status)) => return Some((ended(&status), None)),
+                Some(Step::End(status)) => {
+                    rest.is_ended = true;
+                    return Some((ended(&status), None));
+                }
                 Some(Step::Disconnect) => {
-                    disconnect.notify_one();
+                    rest.disconnect.notify_one();
                     pending::<()>().await;
                 }
                 Some(Step::HttpResponse(_)) => panic!("a page among other steps"),
-                None => return Some((ended(&Status::ok("")), None)),
+                None => {
+                    rest.is_ended = true;
+                    return Some((ended(&Status::ok("")), None));
+                }
             }
         }
     })

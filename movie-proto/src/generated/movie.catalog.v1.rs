@@ -110,9 +110,10 @@ pub struct ListMoviesRequest {
     /// Selects the movies to list; unset for all.
     #[prost(message, optional, tag = "3")]
     pub filter: ::core::option::Option<MovieFilter>,
-    /// The order: fields separated by commas, each optionally followed by " desc" (AIP-132). The fields are title, year and
-    /// rating. Movies without a value come last, also in descending order. Titles are compared by code points. Equal movies
-    /// are ordered by id. Empty for the listing order, which is the order of the file or of creation.
+    /// The order: fields separated by commas, each optionally followed by " desc" (AIP-132). The fields are title, year,
+    /// rating, rating_count, create_time and update_time. Movies without a value come last, also in descending order. Titles
+    /// are in the order of a dictionary (the root collation of CLDR): case and accents only decide between titles that are
+    /// otherwise equal. Equal movies are ordered by id. Empty for the listing order, which is the order of the file or of creation.
     #[prost(string, tag = "4")]
     pub order_by: ::prost::alloc::string::String,
 }
@@ -128,7 +129,7 @@ pub struct MovieFilter {
     /// With at least this rating. Movies without a rating do not match.
     #[prost(float, optional, tag = "3")]
     pub rating_min: ::core::option::Option<f32>,
-    /// With at least one of these genres: at most 100. Genres, countries, languages and directors are compared exactly.
+    /// With at least one of these genres: at most 100. Texts of a filter are compared without regard to case and accents.
     #[prost(string, repeated, tag = "4")]
     pub genres: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
     /// With at least one of these countries: at most 100.
@@ -137,9 +138,19 @@ pub struct MovieFilter {
     /// With at least one of these languages: at most 100.
     #[prost(string, repeated, tag = "6")]
     pub languages: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// Whose `director` field equals this text.
+    /// Directed by this person: one of the names in `director`, which are separated by ", ", or all of it.
     #[prost(string, tag = "7")]
     pub director: ::prost::alloc::string::String,
+    /// With all of these people in the cast: at most 100.
+    #[prost(string, repeated, tag = "8")]
+    pub cast: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Whose title begins with this text: at most 1,000 characters.
+    #[prost(string, tag = "9")]
+    pub title_prefix: ::prost::alloc::string::String,
+    /// Released in one of these decades, each given as its first year, such as 1990: at most 100. Movies without a year do not
+    /// match.
+    #[prost(int32, repeated, tag = "10")]
+    pub decades: ::prost::alloc::vec::Vec<i32>,
 }
 /// The response of ListMovies.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -153,6 +164,110 @@ pub struct ListMoviesResponse {
     /// The number of movies on all pages.
     #[prost(int32, tag = "3")]
     pub total_size: i32,
+}
+/// The request of SearchMovies.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchMoviesRequest {
+    /// What the person has typed: at most 1,000 characters. The last word may be incomplete. A query without letters, digits
+    /// and symbols matches all movies, the most popular ones first.
+    #[prost(string, tag = "1")]
+    pub query: ::prost::alloc::string::String,
+    /// The maximum number of movies to return. 0 means 10; values above 100 mean 100. A page may have fewer movies.
+    #[prost(int32, tag = "2")]
+    pub page_size: i32,
+    /// The next_page_token of the previous page; empty for the first page. All other fields except page_size must be the
+    /// same as for the first page. Later pages show the catalogue at the revision of the first page, unless more than 1,000
+    /// changes have been made since: then the token has expired. Pages end after 1,000 movies.
+    #[prost(string, tag = "3")]
+    pub page_token: ::prost::alloc::string::String,
+    /// Selects the movies to search; unset for all.
+    #[prost(message, optional, tag = "4")]
+    pub filter: ::core::option::Option<MovieFilter>,
+    /// The fields to count values of: "genres", "countries", "languages" and "decades", each at most once.
+    #[prost(string, repeated, tag = "5")]
+    pub facets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The order, as in ListMoviesRequest; empty to order by how well the movies match.
+    #[prost(string, tag = "6")]
+    pub order_by: ::prost::alloc::string::String,
+}
+/// The response of SearchMovies.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SearchMoviesResponse {
+    /// The movies of the page, in order.
+    #[prost(message, repeated, tag = "1")]
+    pub hits: ::prost::alloc::vec::Vec<Hit>,
+    /// The token for the next page; empty on the last page.
+    #[prost(string, tag = "2")]
+    pub next_page_token: ::prost::alloc::string::String,
+    /// The number of movies that match. A lower bound for a query that matches very many movies.
+    #[prost(int32, tag = "3")]
+    pub total_size: i32,
+    /// The counts of the requested facets, in the order of the request. For a query that matches very many movies, those of
+    /// the most popular ones.
+    #[prost(message, repeated, tag = "4")]
+    pub facets: ::prost::alloc::vec::Vec<Facet>,
+    /// The revision that was searched.
+    #[prost(int64, tag = "5")]
+    pub revision: i64,
+}
+/// A movie that a search found.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Hit {
+    /// The movie.
+    #[prost(message, optional, tag = "1")]
+    pub movie: ::core::option::Option<Movie>,
+    /// The texts of the movie that match the query, in the order of the numbers of their fields.
+    #[prost(message, repeated, tag = "2")]
+    pub highlights: ::prost::alloc::vec::Vec<Highlight>,
+}
+/// The parts of a text that match a query.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Highlight {
+    /// The name of the field: "title", "original_title", "director", "cast" or "writers".
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    /// The index of the text in a repeated field, from 0; 0 in other fields.
+    #[prost(int32, tag = "2")]
+    pub index: i32,
+    /// The parts, in order; they do not overlap.
+    #[prost(message, repeated, tag = "3")]
+    pub ranges: ::prost::alloc::vec::Vec<highlight::Range>,
+}
+/// Nested message and enum types in `Highlight`.
+pub mod highlight {
+    /// A part of a text, in bytes of its UTF-8 encoding. Both ends lie between characters.
+    #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Range {
+        /// The position of the first byte.
+        #[prost(int32, tag = "1")]
+        pub start: i32,
+        /// The position after the last byte.
+        #[prost(int32, tag = "2")]
+        pub end: i32,
+    }
+}
+/// The values of a field in the movies that match a search.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Facet {
+    /// The name of the field, as in the request.
+    #[prost(string, tag = "1")]
+    pub field: ::prost::alloc::string::String,
+    /// The 100 most frequent values, the most frequent first; equally frequent ones in the order of their code points.
+    #[prost(message, repeated, tag = "2")]
+    pub values: ::prost::alloc::vec::Vec<facet::Value>,
+}
+/// Nested message and enum types in `Facet`.
+pub mod facet {
+    /// A value and the number of movies that have it.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct Value {
+        /// The value; for decades the first year, such as "1990".
+        #[prost(string, tag = "1")]
+        pub value: ::prost::alloc::string::String,
+        /// The number of movies that match the query and the filter. The filter's condition on this field is left out.
+        #[prost(int32, tag = "2")]
+        pub count: i32,
+    }
 }
 /// The request of CreateMovie.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -311,6 +426,9 @@ pub struct Catalog {
     /// The version of the service.
     #[prost(string, tag = "5")]
     pub version: ::prost::alloc::string::String,
+    /// Whether this caller may write: its role allows it, and the store is not read-only.
+    #[prost(bool, tag = "6")]
+    pub can_write: bool,
 }
 /// Generated client implementations.
 pub mod movie_catalog_client {
@@ -501,6 +619,41 @@ pub mod movie_catalog_client {
             let mut req = request.into_request();
             req.extensions_mut()
                 .insert(GrpcMethod::new("movie.catalog.v1.MovieCatalog", "ListMovies"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Searches movies by their titles, original titles, directors, cast and writers, while a person types (AIP-136). A
+        /// search sees every write that was acknowledged before it. Typing errors, missing accents and punctuation, words that
+        /// are joined or split, and an incomplete last word are forgiven.
+        ///
+        /// Movies are ordered by how well they match: titles count more than people; the whole title, the order of the words and
+        /// few typing errors count; then the number of ratings, the rating and the id decide.
+        ///
+        /// Errors: INVALID_FIELDS, PAGE_TOKEN_INVALID, PAGE_TOKEN_EXPIRED, SEARCH_OFF, and SERVICE_BUSY if too many searches run
+        /// at once.
+        pub async fn search_movies(
+            &mut self,
+            request: impl tonic::IntoRequest<super::SearchMoviesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SearchMoviesResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/movie.catalog.v1.MovieCatalog/SearchMovies",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(
+                    GrpcMethod::new("movie.catalog.v1.MovieCatalog", "SearchMovies"),
+                );
             self.inner.unary(req, path, codec).await
         }
         /// Adds a movie, at the end of the listing order (AIP-133).
@@ -715,6 +868,22 @@ pub mod movie_catalog_server {
             request: tonic::Request<super::ListMoviesRequest>,
         ) -> std::result::Result<
             tonic::Response<super::ListMoviesResponse>,
+            tonic::Status,
+        >;
+        /// Searches movies by their titles, original titles, directors, cast and writers, while a person types (AIP-136). A
+        /// search sees every write that was acknowledged before it. Typing errors, missing accents and punctuation, words that
+        /// are joined or split, and an incomplete last word are forgiven.
+        ///
+        /// Movies are ordered by how well they match: titles count more than people; the whole title, the order of the words and
+        /// few typing errors count; then the number of ratings, the rating and the id decide.
+        ///
+        /// Errors: INVALID_FIELDS, PAGE_TOKEN_INVALID, PAGE_TOKEN_EXPIRED, SEARCH_OFF, and SERVICE_BUSY if too many searches run
+        /// at once.
+        async fn search_movies(
+            &self,
+            request: tonic::Request<super::SearchMoviesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::SearchMoviesResponse>,
             tonic::Status,
         >;
         /// Adds a movie, at the end of the listing order (AIP-133).
@@ -1020,6 +1189,51 @@ pub mod movie_catalog_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListMoviesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/movie.catalog.v1.MovieCatalog/SearchMovies" => {
+                    #[allow(non_camel_case_types)]
+                    struct SearchMoviesSvc<T: MovieCatalog>(pub Arc<T>);
+                    impl<
+                        T: MovieCatalog,
+                    > tonic::server::UnaryService<super::SearchMoviesRequest>
+                    for SearchMoviesSvc<T> {
+                        type Response = super::SearchMoviesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SearchMoviesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as MovieCatalog>::search_movies(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SearchMoviesSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(

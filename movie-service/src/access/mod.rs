@@ -165,6 +165,12 @@ impl Access {
         }
     }
 
+    /// Returns whether a caller with these credentials may write.
+    #[must_use]
+    pub fn may_write(&self, headers: &HeaderMap, certificate_names: &[String]) -> bool {
+        self.check_role(Role::Writer, headers, certificate_names).is_ok()
+    }
+
     fn check_role(
         &self,
         needed: Role,

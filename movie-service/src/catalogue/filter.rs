@@ -1,9 +1,26 @@
 //! Filters: select the movies that a query lists.
 
+use std::iter;
+use std::sync::LazyLock;
+
 use crate::catalogue::encoding::frame::MovieView;
+use crate::catalogue::fold::{fold_starts_with, folds_to};
 use crate::movie::Field;
 
+/// What separates the names in the field `director`.
+const NAME_SEPARATOR: &str = ", ";
+
+/// The first decade that a movie can be of, and the number of decades; see the rule of [`Field::Year`].
+const FIRST_DECADE: u32 = 1870;
+const DECADE_COUNT: u32 = 34;
+
+/// The first years of the decades, as texts.
+static DECADES: LazyLock<Vec<String>> =
+    LazyLock::new(|| (0..DECADE_COUNT).map(|number| (FIRST_DECADE + 10 * number).to_string()).collect());
+
 /// Selects movies. A movie matches if it matches every field that is set.
+///
+/// All texts are folded (see [`fold`](crate::catalogue::fold::fold)), and are compared with the folded texts of movies.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter {
     /// The earliest year; 0 for no lower bound.
@@ -18,8 +35,14 @@ pub struct Filter {
     pub countries: Vec<String>,
     /// At least one of these languages; empty for any.
     pub languages: Vec<String>,
-    /// This director; empty for any.
+    /// The director, or one of several; empty for any.
     pub director: String,
+    /// All of these people in the cast; empty for any.
+    pub cast: Vec<String>,
+    /// The start of the title; empty for any.
+    pub title_prefix: String,
+    /// One of these decades, each given as its first year; empty for any.
+    pub decades: Vec<u32>,
 }
 
 impl Filter {
@@ -29,28 +52,64 @@ impl Filter {
         *self == Self::default()
     }
 
-    /// Returns whether the filter bounds the year.
-    pub(crate) fn has_year_bound(&self) -> bool {
-        self.year_from > 0 || self.year_to > 0
+    /// Returns whether the filter restricts the year.
+    pub(crate) fn restricts_year(&self) -> bool {
+        self.year_from > 0 || self.year_to > 0 || !self.decades.is_empty()
     }
 
-    /// Returns whether a year is within the bounds. An unknown one is not.
+    /// Returns whether a year matches. An unknown one does not.
     pub(crate) fn matches_year(&self, year: u32) -> bool {
-        year > 0 && year >= self.year_from && (self.year_to == 0 || year <= self.year_to)
+        year > 0
+            && year >= self.year_from
+            && (self.year_to == 0 || year <= self.year_to)
+            && (self.decades.is_empty() || self.decades.contains(&(year - year % 10)))
     }
 
     /// Returns whether a movie matches.
     #[must_use]
     pub fn matches(&self, movie: &MovieView<'_>) -> bool {
         let any = |wanted: &[String], field| {
-            wanted.is_empty()
-                || movie.details.texts(field).any(|text| wanted.iter().any(|wanted| wanted == text))
+            wanted.is_empty() || wanted.iter().any(|wanted| has_text(movie, field, wanted))
         };
-        (!self.has_year_bound() || self.matches_year(movie.year()))
+        (!self.restricts_year() || self.matches_year(movie.year()))
             && self.rating_min.is_none_or(|least| movie.rating().is_some_and(|rating| rating >= least))
             && any(&self.genres, Field::Genres)
             && any(&self.countries, Field::Countries)
             && any(&self.languages, Field::Languages)
-            && (self.director.is_empty() || self.director == movie.director)
+            && (self.director.is_empty() || is_directed_by(movie, &self.director))
+            && self.cast.iter().all(|wanted| has_text(movie, Field::Cast, wanted))
+            && (self.title_prefix.is_empty() || fold_starts_with(movie.title, &self.title_prefix))
     }
+}
+
+/// Returns whether one of the texts of a field folds to `folded`.
+pub(crate) fn has_text(movie: &MovieView<'_>, field: Field, folded: &str) -> bool {
+    movie.details.texts(field).any(|text| folds_to(text, folded))
+}
+
+/// Returns whether a director of a movie folds to `folded`.
+pub(crate) fn is_directed_by(movie: &MovieView<'_>, folded: &str) -> bool {
+    directors(movie.director).any(|name| folds_to(name, folded))
+}
+
+/// Returns the names of the directors; if there are several, also all of them as one text, as they are displayed.
+pub(crate) fn directors(director: &str) -> impl Iterator<Item = &str> {
+    let names = director.split(NAME_SEPARATOR).filter(move |name| name.len() < director.len());
+    iter::once(director).filter(|director| !director.is_empty()).chain(names)
+}
+
+/// Returns the decade of a year, as the text of its first year; `None` if the year is not known.
+pub(crate) fn decade(year: u32) -> Option<&'static str> {
+    let number = year.checked_sub(FIRST_DECADE)? / 10;
+    DECADES.get(usize::try_from(number).ok()?).map(String::as_str)
+}
+
+/// Returns the decades of a range of years, of which 0 is no bound; none if it has no bounds.
+pub(crate) fn decades_between(from: u32, to: u32) -> Vec<String> {
+    if from == 0 && to == 0 {
+        return Vec::new();
+    }
+    let to = if to == 0 { u32::MAX } else { to };
+    let years = DECADES.iter().zip((FIRST_DECADE..).step_by(10));
+    years.filter(|(_, first)| *first <= to && first + 9 >= from).map(|(decade, _)| decade.clone()).collect()
 }

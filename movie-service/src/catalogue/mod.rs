@@ -3,27 +3,37 @@
 //!
 //! * [`encoding`] — a movie as bytes: a frame that is ready to send, its details, a record;
 //! * [`filter`] — selects the movies of a query; [`order`] — sorts them;
+//! * [`fold`] — removes case and accents of texts; `collation` — compares titles as a dictionary does;
 //! * [`layout`] — the memory layout: segments, the index, the columns that queries read;
-//! * `snapshot` — the catalogue at one revision; immutable;
+//! * `search` — the search engine; `search_index` — its index of a snapshot; `indexer` — builds it in the background;
+//! * `snapshot` — the catalogue at one revision; immutable; `builder` makes one of many movies, `successor` of changes;
 //! * `change` — changes; `change_log` — the latest changes; `history` — revisions with a hash chain;
 //! * [`query`] — pages of results, at a recent revision;
 //! * [`Catalogue`] — the current snapshot, and its replacement by the next one.
 
+mod builder;
 mod change;
 mod change_log;
+mod collation;
 pub mod encoding;
 pub mod filter;
+pub mod fold;
 mod history;
+mod indexer;
 pub mod layout;
 pub mod order;
 pub mod query;
+pub(crate) mod search;
+mod search_index;
 mod snapshot;
+mod successor;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+pub use self::builder::{Builder, NotAdded};
 pub use self::change::{ApplyError, Change, ChangeError, CommittedChange};
 use self::change_log::ChangeLog;
 pub use self::change_log::{ChangesError, LogEntry};
@@ -31,8 +41,9 @@ pub use self::encoding::details::{Details, DetailsBuffer};
 pub use self::encoding::frame::{InvalidMovie, MovieView};
 pub use self::encoding::record::{Record, fingerprint};
 pub use self::history::{ChainValue, HistoryPoint};
+use self::indexer::Indexer;
 pub use self::layout::segment::Draft;
-pub use self::snapshot::{Builder, NotAdded, Snapshot};
+pub use self::snapshot::Snapshot;
 use crate::movie::Revision;
 
 /// Default number of changes that a catalogue keeps for watchers and past pages.
@@ -49,6 +60,7 @@ pub struct Catalogue {
     newest: watch::Sender<Revision>,
     /// Held while a change makes the next snapshot.
     changing: Mutex<()>,
+    indexer: Indexer,
 }
 
 impl Default for Catalogue {
@@ -72,6 +84,7 @@ impl Catalogue {
             newest: watch::Sender::new(snapshot.revision()),
             current: ArcSwap::from_pointee(snapshot),
             changing: Mutex::default(),
+            indexer: Indexer::default(),
         }
     }
 
@@ -159,6 +172,7 @@ impl Catalogue {
     /// Replaces all movies by those of `snapshot`. Logs each difference as a change; if the log cannot hold them all,
     /// or if only the order differs, clears the log and skips revisions. Returns the new revision.
     pub fn replace(&self, snapshot: Snapshot) -> Revision {
+        let snapshot = self.searchable(snapshot);
         let _changing = self.changing();
         let current = self.current.load_full();
         let capacity = self.log().capacity();
@@ -175,9 +189,10 @@ impl Catalogue {
 
     /// Replaces everything by the content of a store, which may have another history. Returns the previous movies.
     pub fn reset(&self, loaded: StoreContent) -> Arc<Snapshot> {
+        let StoreContent { snapshot, oldest, latest } = loaded;
+        let snapshot = self.searchable(snapshot);
         let _changing = self.changing();
         let before = self.snapshot();
-        let StoreContent { snapshot, oldest, latest } = loaded;
         self.publish(snapshot, |log, _| {
             let mut next = log_of(log.capacity(), oldest, latest);
             next.supersede(log);
@@ -194,10 +209,21 @@ impl Catalogue {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns a snapshot with a search index, if the current one has one. Takes long for many movies, so not while other
+    /// changes wait.
+    fn searchable(&self, snapshot: Snapshot) -> Snapshot {
+        let is_needed =
+            snapshot.search_index().is_none() && self.read(|current| current.search_index().is_some());
+        if is_needed { snapshot.indexed() } else { snapshot }
+    }
+
     /// Updates the change log by `log`, then makes `next` the current snapshot.
     fn publish(&self, next: Snapshot, log: impl FnOnce(&mut ChangeLog, HistoryPoint)) -> Revision {
+        // The index may have been completed since a replacement was prepared.
+        let next = self.searchable(next);
         let point = next.point();
         log(&mut self.log.write().unwrap_or_else(PoisonError::into_inner), point);
+        self.indexer.published(&next);
         self.current.store(Arc::new(next));
         self.newest.send_replace(point.revision);
         point.revision

@@ -2,10 +2,12 @@
 
 use std::cmp::Ordering;
 
+use crate::catalogue::collation;
 use crate::catalogue::encoding::frame::MovieView;
+use crate::movie::{Field, Timestamp};
 
-/// Maximum number of fields in an [`Order`].
-pub const MAX_ORDER_FIELDS: usize = 3;
+/// Maximum number of fields in an [`Order`]: each field once.
+pub const MAX_ORDER_FIELDS: usize = OrderField::ALL.len();
 
 /// A sort order: its fields, the most important first. Movies that are equal in all fields are ordered by id. Empty
 /// means listing order.
@@ -23,81 +25,118 @@ pub struct OrderBy {
 /// A field that movies can be ordered by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OrderField {
-    /// The title, by its code points.
+    /// The title, in the order of a dictionary.
     Title,
     /// The year.
     Year,
     /// The rating.
     Rating,
+    /// The number of ratings.
+    RatingCount,
+    /// The time of creation.
+    CreateTime,
+    /// The time of the last update.
+    UpdateTime,
 }
 
-/// Order-preserving 64-bit key of a field. Different titles may share a key.
+/// Order-preserving 64-bit key of a value in ascending order. Titles have none: they are compared as texts.
 pub(crate) type SortKey = u64;
 
-/// The values of a movie from which sort keys are computed.
-pub(crate) struct SortValues {
-    /// Prefix of the title; see [`title_prefix`].
-    pub(crate) title: u64,
-    /// Year; 0 if it is not known.
-    pub(crate) year: u32,
-    /// Rating; [`NOT_RATED`] if the movie has none.
-    pub(crate) rating: f32,
-}
+/// The sort key of a movie without a value. It is reserved, because such a movie comes last in either direction.
+const UNKNOWN: SortKey = SortKey::MAX;
 
 /// Represents a missing rating. It is less than every rating, because ratings are not negative.
 pub(crate) const NOT_RATED: f32 = -1.0;
 
-/// Returns the first eight bytes of a title as a number. The numbers are ordered like these bytes.
-pub(crate) fn title_prefix(title: &str) -> u64 {
-    let mut prefix = [0; 8];
-    let length = title.len().min(8);
-    prefix[..length].copy_from_slice(&title.as_bytes()[..length]);
-    u64::from_be_bytes(prefix)
+impl OrderField {
+    /// All fields.
+    pub const ALL: [Self; 6] =
+        [Self::Title, Self::Year, Self::Rating, Self::RatingCount, Self::CreateTime, Self::UpdateTime];
+
+    /// Returns the name, which is that of the field of a movie.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        let field = match self {
+            Self::Title => Field::Title,
+            Self::Year => Field::Year,
+            Self::Rating => Field::Rating,
+            Self::RatingCount => Field::RatingCount,
+            Self::CreateTime => Field::CreateTime,
+            Self::UpdateTime => Field::UpdateTime,
+        };
+        field.name()
+    }
+
+    /// Returns the field with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.name() == name)
+    }
+
+    /// Returns the sort key of a movie; the same for all titles.
+    pub(crate) fn sort_key(self, movie: &MovieView<'_>) -> SortKey {
+        match self {
+            Self::Title => 0,
+            Self::Year => year_key(movie.year()),
+            Self::Rating => rating_key(movie.rating().unwrap_or(NOT_RATED)),
+            Self::RatingCount => count_key(movie.details.number(Field::RatingCount)),
+            Self::CreateTime => time_key(movie.details.time(Field::CreateTime)),
+            Self::UpdateTime => time_key(movie.details.time(Field::UpdateTime)),
+        }
+    }
 }
 
 impl OrderBy {
-    /// Returns the sort key of a movie.
-    pub(crate) fn sort_key_of(self, movie: &MovieView<'_>) -> SortKey {
-        self.sort_key(&SortValues {
-            title: title_prefix(movie.title),
-            year: movie.year(),
-            rating: movie.rating().unwrap_or(NOT_RATED),
-        })
+    /// Returns a sort key in the direction of this order.
+    pub(crate) fn directed(self, key: SortKey) -> SortKey {
+        if self.descending && key != UNKNOWN { UNKNOWN - 1 - key } else { key }
     }
 
-    /// Returns the sort key of a movie with these values.
-    pub(crate) fn sort_key(self, movie: &SortValues) -> SortKey {
-        match self.field {
-            OrderField::Title => self.directed(movie.title),
-            OrderField::Year => self.known(movie.year > 0, u64::from(movie.year)),
-            OrderField::Rating => self.rating(movie.rating),
+    /// Compares two titles in the direction of this order.
+    pub(crate) fn compare_titles(self, one: &[u8], other: &[u8]) -> Ordering {
+        let ordering = collation::compare(one, other);
+        if self.descending { ordering.reverse() } else { ordering }
+    }
+}
+
+/// Returns the sort key of a year; 0 is not known.
+pub(crate) fn year_key(year: u32) -> SortKey {
+    if year > 0 { year.into() } else { UNKNOWN }
+}
+
+/// Returns the sort key of a rating, or of [`NOT_RATED`].
+pub(crate) fn rating_key(rating: f32) -> SortKey {
+    // Numbers that are not negative are ordered like their bits (IEEE 754, section 5.10).
+    if rating >= 0.0 { rating.abs().to_bits().into() } else { UNKNOWN }
+}
+
+/// Returns the sort key of a number of ratings; 0 is not known.
+fn count_key(count: i64) -> SortKey {
+    u64::try_from(count).ok().filter(|count| *count > 0).unwrap_or(UNKNOWN)
+}
+
+/// Returns the sort key of a time: its nanoseconds since the Unix epoch. Times before 1970 and after 2554, which no store
+/// sets, are equal to the nearest time between.
+fn time_key(time: Option<Timestamp>) -> SortKey {
+    let Some(Timestamp { seconds, nanos }) = time else { return UNKNOWN };
+    let [seconds, nanos] = [seconds, nanos.into()].map(|part| u64::try_from(part).unwrap_or_default());
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanos).min(UNKNOWN - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_ordered_to_the_nanosecond_and_unknown_ones_come_last() {
+        let key = |seconds, nanos| time_key(Some(Timestamp { seconds, nanos }));
+        let keys = [key(0, 0), key(0, 1), key(1, 0), key(1_800_000_000, 999_999_999), key(1_800_000_001, 0)];
+        assert!(keys.is_sorted_by(|one, other| one < other), "{keys:?}");
+        assert_eq!((key(-1, 5), key(i64::MIN, 0)), (5, 0));
+        assert_eq!(key(i64::MAX, 999_999_999), UNKNOWN - 1);
+        for descending in [false, true] {
+            let by = OrderBy { field: OrderField::CreateTime, descending };
+            assert!(keys.iter().all(|key| by.directed(*key) < by.directed(time_key(None))));
         }
-    }
-
-    /// Compares two movies with equal sort keys by their whole titles.
-    pub(crate) fn compare_ties<'a>(
-        self,
-        one: impl Fn() -> &'a [u8],
-        other: impl Fn() -> &'a [u8],
-    ) -> Ordering {
-        match (self.field, self.descending) {
-            (OrderField::Title, false) => one().cmp(other()),
-            (OrderField::Title, true) => other().cmp(one()),
-            (OrderField::Year | OrderField::Rating, _) => Ordering::Equal,
-        }
-    }
-
-    fn rating(self, rating: f32) -> SortKey {
-        // Numbers that are not negative are ordered like their bits (IEEE 754, section 5.10).
-        self.known(rating >= 0.0, u64::from(rating.abs().to_bits()))
-    }
-
-    fn known(self, is_known: bool, sort_key: SortKey) -> SortKey {
-        if is_known { self.directed(sort_key) } else { SortKey::MAX }
-    }
-
-    fn directed(self, sort_key: SortKey) -> SortKey {
-        // `SortKey::MAX` is reserved for unknown values.
-        if self.descending { SortKey::MAX - 1 - sort_key } else { sort_key }
     }
 }

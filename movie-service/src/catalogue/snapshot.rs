@@ -1,34 +1,40 @@
 //! A snapshot: all movies at one revision.
 
+use std::collections::HashSet;
 use std::iter;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
 
+use crate::catalogue::builder::Builder;
 use crate::catalogue::change::{ApplyError, Change, ChangeError, CommittedChange};
 use crate::catalogue::change_log::LogEntry;
 use crate::catalogue::encoding::frame::{self, MovieView};
 use crate::catalogue::encoding::record::{Record, put_full_frame};
 use crate::catalogue::history::{ChainValue, HistoryPoint};
-use crate::catalogue::layout::block::Block;
 use crate::catalogue::layout::cow_vec::CowVec;
-use crate::catalogue::layout::index::{Index, IndexBuilder};
+use crate::catalogue::layout::index::Index;
 use crate::catalogue::layout::segment::{Draft, Location, MAX_SEGMENT_BYTES, Segment};
+use crate::catalogue::successor::Successor;
+use crate::catalogue::{search, search_index};
 use crate::movie::Revision;
 
 /// The movies at one revision. It is immutable, so all reads from it are consistent.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    point: HistoryPoint,
+    pub(super) point: HistoryPoint,
     /// Oldest revision for which undoing changes yields the listing order.
-    ordered_since: Revision,
-    len: usize,
+    pub(super) ordered_since: Revision,
+    pub(super) len: usize,
     /// Total size of all frames, in bytes.
-    bytes: usize,
+    pub(super) bytes: usize,
     /// Size in bytes of the longest frame ever stored. Its movie may have been removed.
-    longest: usize,
-    segments: CowVec<Segment>,
-    index: Index,
+    pub(super) longest: usize,
+    pub(super) segments: CowVec<Segment>,
+    pub(super) index: Index,
+    /// Index for searches; `None` if there are none, or until it is built.
+    pub(super) search: Option<search::Index>,
 }
 
 impl Snapshot {
@@ -94,10 +100,13 @@ impl Snapshot {
 
     /// Returns the locations of all movies in listing order.
     pub(super) fn locations(&self) -> impl Iterator<Item = Location> {
-        let segments = (0..self.segments.len()).map(|number| (number, &self.segments[number]));
-        segments.flat_map(|(number, segment)| {
-            segment.frames_by_key().map(move |(key, _)| Location::new(number, key))
-        })
+        (0..self.segments.len()).flat_map(|number| self.locations_in(number))
+    }
+
+    /// Returns the locations of the movies in a segment, in order; none if there is no such segment.
+    pub(super) fn locations_in(&self, number: usize) -> impl Iterator<Item = Location> {
+        let keys = self.segments.get(number).into_iter().flat_map(Segment::frames_by_key);
+        keys.map(move |(key, _)| Location::new(number, key))
     }
 
     /// Returns the movie at an occupied location.
@@ -141,12 +150,32 @@ impl Snapshot {
         self.with_entries(changes).map(|(next, _)| next)
     }
 
+    /// Returns the snapshot with this search index.
+    pub(super) fn with_index(mut self, index: search::Index) -> Self {
+        self.search = Some(index);
+        self
+    }
+
+    /// Returns the movies before `entries`, which are the latest changes. The listing order is not restored.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError`] if a movie cannot be restored.
+    pub(crate) fn without(&self, entries: &[Arc<LogEntry>]) -> Result<Self, ChangeError> {
+        let mut restored = HashSet::new();
+        let first = entries.iter().filter(|entry| restored.insert(&entry.id));
+        self.with(first.filter_map(|entry| match &entry.before {
+            Some(record) => Some(Change::Put(record.movie())),
+            None => self.find(entry.id.as_bytes()).map(|_| Change::Delete(&entry.id)),
+        }))
+    }
+
     /// Returns the snapshot after `changes`, and the entries of the change log.
     pub(super) fn with_entries<'a>(
         &self,
         changes: impl IntoIterator<Item = Change<'a>>,
     ) -> Result<(Self, Vec<LogEntry>), ChangeError> {
-        let (mut next, mut entries) = (self.clone(), Vec::new());
+        let mut next = Successor::of(self);
         for change in changes {
             let record = match &change {
                 Change::Insert(movie) | Change::Update(movie) | Change::Put(movie) => {
@@ -154,9 +183,9 @@ impl Snapshot {
                 }
                 Change::Delete(_) => None,
             };
-            entries.push(next.apply(change, record)?);
+            next.apply(change, record)?;
         }
-        Ok((next.compact_if_sparse()?, entries))
+        next.finish()
     }
 
     /// Returns the snapshot after the changes that a store committed next, and the entries of the change log.
@@ -164,35 +193,17 @@ impl Snapshot {
         &self,
         changes: &[CommittedChange],
     ) -> Result<(Self, Vec<LogEntry>), ApplyError> {
-        let (mut next, mut entries) = (self.clone(), Vec::with_capacity(changes.len()));
+        let mut next = Successor::of(self);
         for CommittedChange { point, id, record } in changes {
             let change = match record.as_ref().map(Record::movie) {
                 Some(movie) => Change::Put(movie),
                 None => Change::Delete(id),
             };
-            let entry = next.apply(change, record.clone())?;
-            if entry.point != *point {
+            if next.apply(change, record.clone())? != *point {
                 return Err(ApplyError::HistoryChanged);
             }
-            entries.push(entry);
         }
-        Ok((next.compact_if_sparse()?, entries))
-    }
-
-    /// Applies a change. `record` is the movie after the change; `None` if it is removed.
-    fn apply(&mut self, change: Change<'_>, record: Option<Record>) -> Result<LogEntry, ChangeError> {
-        let before = self.get(change.id()).as_ref().map(Record::new);
-        let mut previous = None;
-        match &change {
-            Change::Delete(id) => previous = self.delete(id)?,
-            Change::Insert(movie) => self.insert(movie)?,
-            Change::Put(movie) if before.is_none() => self.insert(movie)?,
-            Change::Update(movie) | Change::Put(movie) => self.update(movie)?,
-        }
-        let CommittedChange { point, id, record: after } =
-            CommittedChange::after(self.point, change.id(), record);
-        self.point = point;
-        Ok(LogEntry { point, id, before, after, previous })
+        Ok(next.finish()?)
     }
 
     /// Returns the same movies at another point. Earlier revisions of the listing order can no longer be
@@ -233,7 +244,8 @@ impl Snapshot {
         self.ordered_since
     }
 
-    fn insert(&mut self, movie: &MovieView<'_>) -> Result<(), ChangeError> {
+    /// Adds a movie. Returns its location.
+    pub(super) fn insert(&mut self, movie: &MovieView<'_>) -> Result<Location, ChangeError> {
         movie.check()?;
         let last = self.segments.len().checked_sub(1);
         let location =
@@ -248,10 +260,10 @@ impl Snapshot {
         self.replace_segment(location, |segment| segment.with_next(location.key(), movie));
         self.longest = self.longest.max(self.frame_at(location).len());
         self.len += 1;
-        Ok(())
+        Ok(location)
     }
 
-    fn update(&mut self, movie: &MovieView<'_>) -> Result<(), ChangeError> {
+    pub(super) fn update(&mut self, movie: &MovieView<'_>) -> Result<(), ChangeError> {
         movie.check()?;
         let location =
             self.find(movie.id.as_bytes()).ok_or_else(|| ChangeError::NotFound(movie.id.to_owned()))?;
@@ -261,7 +273,7 @@ impl Snapshot {
     }
 
     /// Removes a movie. Returns the id of the movie that is listed before it, if any.
-    fn delete(&mut self, id: &str) -> Result<Option<Box<str>>, ChangeError> {
+    pub(super) fn delete(&mut self, id: &str) -> Result<Option<Box<str>>, ChangeError> {
         let location = self.find(id.as_bytes()).ok_or_else(|| ChangeError::NotFound(id.to_owned()))?;
         let previous = self.before(location).map(|location| self.movie(location).id.into());
         self.index.remove(id.as_bytes(), location);
@@ -294,7 +306,7 @@ impl Snapshot {
     }
 
     /// Returns the same movies, in new segments if the segments are sparse.
-    fn compact_if_sparse(self) -> Result<Self, ChangeError> {
+    pub(super) fn compact_if_sparse(self) -> Result<Self, ChangeError> {
         if self.is_sparse() { self.compacted() } else { Ok(self) }
     }
 
@@ -316,96 +328,13 @@ impl Snapshot {
         }
         builder.push(&draft).map_err(|(_, error)| error)?;
         let compacted = builder.finish().map_err(|(_, error)| error)?;
-        Ok(Self { point: self.point, ordered_since: self.ordered_since, ..compacted })
-    }
-}
-
-/// Builds a snapshot of many movies, faster than by one change for each.
-#[derive(Debug, Default)]
-pub struct Builder {
-    /// Segments that are not indexed yet.
-    block: Block,
-    len: usize,
-    bytes: usize,
-    longest: usize,
-    segments: CowVec<Segment>,
-    index: IndexBuilder,
-}
-
-/// The number, counted from 0, of a movie that cannot be added, and the reason.
-pub type NotAdded = (usize, ChangeError);
-
-impl Builder {
-    /// Reserves space for about `movies` movies.
-    pub fn reserve(&mut self, movies: usize) {
-        self.index.reserve(movies);
-    }
-
-    /// Adds the movies of a draft, at the end of the listing order.
-    ///
-    /// # Errors
-    ///
-    /// [`NotAdded`] of the first movie that cannot be added, in this draft or an earlier one. The builder must not be
-    /// used afterwards.
-    pub fn push(&mut self, draft: &Draft) -> Result<(), NotAdded> {
-        let ready = self.block.put(draft);
-        self.index(ready)
-    }
-
-    /// Returns how many movies have been validated and indexed.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Returns whether no movie has been validated and indexed yet.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Returns the snapshot of all movies added.
-    ///
-    /// # Errors
-    ///
-    /// [`NotAdded`] of the first movie that cannot be added.
-    pub fn finish(mut self) -> Result<Snapshot, NotAdded> {
-        let ready = self.block.finish();
-        self.index(ready)?;
-        let Self { len, bytes, longest, segments, index, .. } = self;
-        let point = HistoryPoint::default();
-        Ok(Snapshot {
-            point,
-            ordered_since: point.revision,
-            len,
-            bytes,
-            longest,
-            segments,
-            index: index.finish(),
-        })
-    }
-
-    fn index(&mut self, ready: Vec<Segment>) -> Result<(), NotAdded> {
-        for segment in ready {
-            self.bytes += segment.frames().len();
-            let movies = segment.clone();
-            let number = push(&mut self.segments, segment).map_err(|error| (self.len, error))?;
-            let Self { len, longest, segments, index, .. } = self;
-            for (key, frame) in movies.frames_by_key() {
-                let inserted = index.insert(frame::id(frame), Location::new(number, key), |location| {
-                    frame::id(frame_at(segments, location))
-                });
-                inserted.map_err(|other| (*len, exists(frame_at(segments, other))))?;
-                *longest = (*longest).max(frame.len());
-                *len += 1;
-            }
-        }
-        Ok(())
+        let search = self.search.as_ref().map(|index| search_index::moved(index, self, &compacted));
+        Ok(Self { point: self.point, ordered_since: self.ordered_since, search, ..compacted })
     }
 }
 
 /// Appends a segment and returns its number.
-fn push(segments: &mut CowVec<Segment>, segment: Segment) -> Result<usize, ChangeError> {
+pub(super) fn push(segments: &mut CowVec<Segment>, segment: Segment) -> Result<usize, ChangeError> {
     let number = segments.len();
     if number == Location::MAX_SEGMENTS {
         return Err(ChangeError::Full);
@@ -414,11 +343,11 @@ fn push(segments: &mut CowVec<Segment>, segment: Segment) -> Result<usize, Chang
     Ok(number)
 }
 
-fn frame_at(segments: &CowVec<Segment>, location: Location) -> &[u8] {
+pub(super) fn frame_at(segments: &CowVec<Segment>, location: Location) -> &[u8] {
     segments[location.segment()].frame(location.key())
 }
 
-fn exists(frame: &[u8]) -> ChangeError {
+pub(super) fn exists(frame: &[u8]) -> ChangeError {
     let other = MovieView::decode(frame);
     ChangeError::Exists { id: other.id.to_owned(), title: other.title.to_owned() }
 }

@@ -238,7 +238,9 @@ impl Rule {
         }
     }
 
-    fn allows(self, value: &Value<'_>) -> bool {
+    /// Returns whether a value follows the rule.
+    #[must_use]
+    pub fn allows(self, value: &Value<'_>) -> bool {
         match (self, value) {
             (Self::Text { min_chars, max_chars }, Value::Text(text)) => {
                 text.len() >= min_chars && !is_longer(text, max_chars)

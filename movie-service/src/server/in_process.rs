@@ -38,7 +38,8 @@ impl InProcessServer {
     ///
     /// If a service cannot be constructed.
     pub fn new(catalogue: Arc<Catalogue>) -> io::Result<Self> {
-        let features = Features { health: false, reflection: false, gzip: false, web: Vec::new() };
+        let features =
+            Features { health: false, reflection: false, search: false, gzip: false, web: Vec::new() };
         let (health, limits) = (Health::default(), Limits::default());
         let movie = MovieServicer::new(catalogue.clone(), FoundPrinter::quiet());
         let store = Store::read_only("memory");

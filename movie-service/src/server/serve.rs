@@ -108,7 +108,12 @@ impl Server {
         let admission = Admission::new(limits.connections, limits.connections_per_address, cores);
         let movie = MovieServicer::new(catalogue.clone(), found.clone());
         let status = store.status();
-        let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
+        let mut catalog =
+            CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
+        if features.search {
+            catalog = catalog.with_search();
+        }
+        let search = features.search.then(|| catalogue.clone());
         let dispatcher = Dispatcher::new(movie, catalog, &health, &features, &limits);
         let state = Arc::new(ServerState {
             dispatcher: dispatcher.map_err(io::Error::other)?,
@@ -126,6 +131,10 @@ impl Server {
         let mut workers = (0..cores)
             .map(|core| Worker::start(core, state.clone(), phases.clone()))
             .collect::<io::Result<Vec<_>>>()?;
+        // After the workers, so that calls need not wait for it.
+        if let Some(catalogue) = search {
+            catalogue.start_indexing()?;
+        }
 
         {
             let mut accepting = pin!(accept(&listener, &admission, &mut workers, &state.metrics));

@@ -7,8 +7,8 @@ use movie_proto::catalog::v1::movie_catalog_server::MovieCatalog;
 use movie_proto::catalog::v1::{
     BatchGetMoviesRequest, BatchGetMoviesResponse, Catalog, CreateMovieRequest, DeleteMovieRequest,
     GetCatalogRequest, GetMovieRequest, ImportMoviesRequest, ImportMoviesResponse, ListMoviesRequest,
-    ListMoviesResponse, LookupMoviesRequest, LookupMoviesResponse, Movie, UpdateMovieRequest,
-    WatchMoviesRequest, WatchMoviesResponse,
+    ListMoviesResponse, LookupMoviesRequest, LookupMoviesResponse, Movie, SearchMoviesRequest,
+    SearchMoviesResponse, UpdateMovieRequest, WatchMoviesRequest, WatchMoviesResponse,
 };
 use tokio::sync::watch;
 use tokio_stream::wrappers::ReceiverStream;
@@ -19,6 +19,7 @@ use crate::catalogue::{Catalogue, Record};
 use crate::movie::MovieId;
 use crate::servicer::error::CallError;
 use crate::servicer::list::Pages;
+use crate::servicer::search::Searches;
 use crate::servicer::{batch, convert, import, watch as watches};
 use crate::store::{Command, Outcome, Store};
 
@@ -29,6 +30,8 @@ pub struct CatalogServicer {
     catalogue: Arc<Catalogue>,
     store: Store,
     pages: Pages,
+    /// `None` if search is off.
+    searches: Option<Searches>,
     /// The sender is dropped when the service stops.
     stopping: watch::Receiver<bool>,
     /// Maximum number of changes that a watcher may lag behind.
@@ -45,7 +48,20 @@ impl CatalogServicer {
         stopping: watch::Receiver<bool>,
         max_watch_lag: usize,
     ) -> Self {
-        Self { pages: Pages::new(catalogue.clone()), catalogue, store, stopping, max_watch_lag }
+        Self {
+            pages: Pages::new(catalogue.clone()),
+            searches: None,
+            catalogue,
+            store,
+            stopping,
+            max_watch_lag,
+        }
+    }
+
+    /// Serves searches, too. The index must be built by [`Catalogue::start_indexing`].
+    #[must_use]
+    pub fn with_search(self) -> Self {
+        Self { searches: Some(Searches::new(self.catalogue.clone())), ..self }
     }
 
     async fn write_one(&self, command: Command) -> Result<Response<Movie>, Status> {
@@ -60,6 +76,10 @@ impl CatalogServicer {
         self.catalogue.read(|movies| movies.get(id).as_ref().map(Record::new)).as_ref().map(convert::response)
     }
 }
+
+/// Whether the caller may write; an extension of requests that ask for it.
+#[derive(Clone, Copy, Debug)]
+pub struct MayWrite(pub bool);
 
 type ResponseStream<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -104,6 +124,14 @@ impl MovieCatalog for CatalogServicer {
         Ok(Response::new(self.pages.list(request.into_inner()).await?))
     }
 
+    async fn search_movies(
+        &self,
+        request: Request<SearchMoviesRequest>,
+    ) -> Result<Response<SearchMoviesResponse>, Status> {
+        let searches = self.searches.as_ref().ok_or(CallError::SearchOff)?;
+        Ok(Response::new(searches.search(request.into_inner()).await?))
+    }
+
     async fn create_movie(&self, request: Request<CreateMovieRequest>) -> Result<Response<Movie>, Status> {
         let CreateMovieRequest { movie, request_id } = request.into_inner();
         let (movie, _) = convert::movie(movie.unwrap_or_default());
@@ -143,7 +171,8 @@ impl MovieCatalog for CatalogServicer {
         Ok(Response::new(Box::pin(messages)))
     }
 
-    async fn get_catalog(&self, _: Request<GetCatalogRequest>) -> Result<Response<Catalog>, Status> {
+    async fn get_catalog(&self, request: Request<GetCatalogRequest>) -> Result<Response<Catalog>, Status> {
+        let may_write = request.extensions().get().is_some_and(|MayWrite(may_write)| *may_write);
         let (revision, movies) = self.catalogue.read(|movies| (movies.revision(), movies.len()));
         Ok(Response::new(Catalog {
             revision: revision.to_i64(),
@@ -151,6 +180,7 @@ impl MovieCatalog for CatalogServicer {
             store: self.store.name().to_owned(),
             read_only: self.store.is_read_only(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
+            can_write: may_write && !self.store.is_read_only(),
         }))
     }
 }

@@ -1,24 +1,14 @@
-//! Conversion between `movie.catalog.v1` messages and domain types, with validation of requests.
+//! Conversion between the movies of `movie.catalog.v1` and those of the domain.
 
-use movie_proto::catalog::v1::{self, ListMoviesRequest, MovieFilter};
+use movie_proto::catalog::v1;
 use prost::Message;
 use prost_types::FieldMask;
 
 use crate::catalogue::Record;
-use crate::catalogue::filter::Filter;
-use crate::catalogue::order::{MAX_ORDER_FIELDS, Order, OrderBy, OrderField};
-use crate::catalogue::query::page::Query;
 #[cfg(test)]
 use crate::movie::Timestamp;
 use crate::movie::{Field, Movie, Violation};
 use crate::text::Escaped;
-
-/// Default and maximum page size.
-const DEFAULT_PAGE_SIZE: usize = 50;
-const MAX_PAGE_SIZE: usize = 1_000;
-
-/// Maximum number of values of one field of a filter.
-const MAX_FILTER_VALUES: usize = 100;
 
 /// Maximum number of violations reported for one field, so that they fit the headers that clients accept.
 const MAX_VIOLATIONS: usize = 10;
@@ -73,79 +63,6 @@ pub(crate) fn response(record: &Record) -> v1::Movie {
     // A record is an encoded message without its etag.
     let movie = v1::Movie::decode(record.bytes().clone()).unwrap_or_default();
     v1::Movie { etag: record.etag(), ..movie }
-}
-
-/// Returns the query and the page size of a request.
-pub(crate) fn list_query(request: &ListMoviesRequest) -> Result<(Query, usize), Vec<Violation>> {
-    let mut violations = Vec::new();
-    let size = match usize::try_from(request.page_size) {
-        Ok(0) => DEFAULT_PAGE_SIZE,
-        Ok(size) => size.min(MAX_PAGE_SIZE),
-        Err(_) => {
-            violations.push(Violation::new("page_size", "expected a number that is not negative"));
-            DEFAULT_PAGE_SIZE
-        }
-    };
-    let filter = request.filter.as_ref().map(|filter| self::filter(filter, &mut violations));
-    let order = order(&request.order_by).unwrap_or_else(|description| {
-        violations.push(Violation::new("order_by", description));
-        Order::new()
-    });
-    let query = Query { filter: filter.unwrap_or_default(), order };
-    if violations.is_empty() { Ok((query, size)) } else { Err(violations) }
-}
-
-fn filter(filter: &MovieFilter, violations: &mut Vec<Violation>) -> Filter {
-    let mut wrong = |field: &str, description: String| {
-        violations.push(Violation::new(format!("filter.{field}"), description));
-    };
-    let mut year = |year: i32, field: &str| {
-        u32::try_from(year).unwrap_or_else(|_| {
-            wrong(field, "expected a year, or 0 for any".into());
-            0
-        })
-    };
-    let (year_from, year_to) = (year(filter.year_from, "year_from"), year(filter.year_to, "year_to"));
-    if filter.rating_min.is_some_and(f32::is_nan) {
-        wrong("rating_min", "expected a number".into());
-    }
-    for (words, field) in
-        [(&filter.genres, "genres"), (&filter.countries, "countries"), (&filter.languages, "languages")]
-    {
-        if words.len() > MAX_FILTER_VALUES {
-            wrong(field, format!("expected at most {MAX_FILTER_VALUES}, not {}", words.len()));
-        }
-    }
-    let MovieFilter { rating_min, genres, countries, languages, director, .. } = filter.clone();
-    Filter { year_from, year_to, rating_min, genres, countries, languages, director }
-}
-
-/// Parses `order_by` (AIP-132): `year desc, title`.
-fn order(text: &str) -> Result<Order, String> {
-    let mut order = Order::new();
-    if text.trim().is_empty() {
-        return Ok(order);
-    }
-    for part in text.split(',') {
-        let mut words = part.split_whitespace();
-        let field = match words.next() {
-            Some("title") => OrderField::Title,
-            Some("year") => OrderField::Year,
-            Some("rating") => OrderField::Rating,
-            _ => return Err("expected title, year or rating, separated by commas".into()),
-        };
-        let descending = match (words.next(), words.next()) {
-            (None, _) => false,
-            (Some("desc"), None) => true,
-            _ => return Err("expected only ` desc` after a field".into()),
-        };
-        if order.iter().any(|by: &OrderBy| by.field == field) {
-            return Err("expected each field once".into());
-        }
-        order.push(OrderBy { field, descending });
-    }
-    debug_assert!(order.len() <= MAX_ORDER_FIELDS);
-    Ok(order)
 }
 
 /// Returns the fields that an update changes: those of the mask or, without a mask, those that are set.
@@ -245,49 +162,6 @@ mod tests {
         let contract: Vec<_> = contract.map(|field| (field.name(), field.number())).collect();
         let table = Field::ALL.iter().map(|field| (field.name(), field.number().cast_signed()));
         assert_eq!(table.collect::<Vec<_>>(), contract);
-    }
-
-    #[test]
-    fn an_order_is_fields_separated_by_commas() {
-        let by = |field, descending| OrderBy { field, descending };
-        assert_eq!(order(""), Ok(vec![]));
-        assert_eq!(order(" "), Ok(vec![]));
-        assert_eq!(order("year"), Ok(vec![by(OrderField::Year, false)]));
-        let both = vec![by(OrderField::Rating, true), by(OrderField::Title, false)];
-        assert_eq!(order(" rating  desc ,title"), Ok(both));
-        for wrong in [",", "year,", "director", "year asc", "year desc desc", "year,year desc", "YEAR"] {
-            order(wrong).unwrap_err();
-        }
-    }
-
-    #[test]
-    fn a_page_has_the_size_that_is_asked_for_within_bounds() {
-        let size = |page_size| {
-            let request = ListMoviesRequest { page_size, ..ListMoviesRequest::default() };
-            list_query(&request).map(|(_, size)| size).map_err(|violations| violations[0].field.clone())
-        };
-        assert_eq!([0, 1, 1_000, 1_001, i32::MAX].map(size), [50, 1, 1_000, 1_000, 1_000].map(Ok));
-        assert_eq!(size(-1), Err("page_size".to_owned()));
-    }
-
-    #[test]
-    fn all_violations_of_a_list_are_reported_at_once() {
-        let filter = MovieFilter {
-            year_from: -1,
-            rating_min: Some(f32::NAN),
-            genres: vec!["x".into(); 101],
-            ..MovieFilter::default()
-        };
-        let request = ListMoviesRequest {
-            page_size: -1,
-            filter: Some(filter),
-            order_by: "?".into(),
-            ..ListMoviesRequest::default()
-        };
-        let fields: Vec<_> =
-            list_query(&request).unwrap_err().into_iter().map(|violation| violation.field).collect();
-        let expected = ["page_size", "filter.year_from", "filter.rating_min", "filter.genres", "order_by"];
-        assert_eq!(fields, expected);
     }
 
     #[test]

@@ -68,6 +68,12 @@ pub enum CallError {
         /// The names of the services.
         known: Vec<&'static str>,
     },
+    /// The service was started without search.
+    #[error("search is off; the operator of this service can turn it on with --search on")]
+    SearchOff,
+    /// Too many searches run.
+    #[error("too many searches at once; try again in a second")]
+    Busy,
     /// The service is stopping.
     #[error("the service is stopping; try another one, or again in a second")]
     Stopping,

@@ -8,10 +8,10 @@ use crate::blocking_pool::BlockingPool;
 use crate::catalogue::query::page::{Page, PastCatalogue};
 use crate::catalogue::{Catalogue, HistoryPoint};
 use crate::servicer::catch_up::wait_for_revision;
-use crate::servicer::convert;
 use crate::servicer::error::CallError;
-use crate::servicer::page_token::{PageToken, hash_of_list};
 use crate::servicer::response_size::{MAX_MOVIE_BYTES, fitting, movie_bytes};
+use crate::servicer::tokens::page_token::{PageToken, hash_of_list};
+use crate::servicer::{convert, query};
 
 /// Computes pages on the blocking pool.
 #[derive(Clone, Debug)]
@@ -31,7 +31,7 @@ impl Pages {
     ///
     /// [`CallError`] if the request or its page token is invalid, or if the token has expired.
     pub(super) async fn list(&self, request: ListMoviesRequest) -> Result<ListMoviesResponse, CallError> {
-        let (query, size) = convert::list_query(&request)?;
+        let (query, size) = query::list_query(&request)?;
         let hash = hash_of_list(&request);
         let token = match request.page_token.as_str() {
             "" => None,

@@ -2,9 +2,9 @@
 //!
 //! * [`course`] — the course's contract, `Movie`; [`catalog`] — `movie.catalog.v1.MovieCatalog`; [`health`] —
 //!   `grpc.health.v1`; [`reflection`] — `grpc.reflection`;
-//! * `batch`, [`import`], `list` and `watch` — the logic of RPCs of `MovieCatalog`; `page_token` and `resume_token` —
-//!   their tokens; `catch_up` — waits for a revision; `response_size` — limits the movies in a response;
-//! * [`convert`] — conversion between wire types and the domain;
+//! * `batch`, [`import`], `list`, `search` and `watch` — the logic of RPCs of `MovieCatalog`; `tokens` — the
+//!   tokens that callers send back; `catch_up` — waits for a revision; `response_size` — limits the movies in a response;
+//! * [`convert`] — conversion between wire types and the domain; `query` — page sizes, filters and orders;
 //! * [`CallError`] — errors of calls, in terms of the domain; [`status`] — converts errors to gRPC statuses.
 
 mod batch;
@@ -16,11 +16,12 @@ mod error;
 pub mod health;
 pub mod import;
 mod list;
-mod page_token;
+mod query;
 pub mod reflection;
 mod response_size;
-mod resume_token;
+mod search;
 pub mod status;
+mod tokens;
 mod watch;
 
 pub use self::error::CallError;

@@ -48,6 +48,11 @@ impl From<CallError> for Status {
                 (Code::Aborted, "WATCHER_TOO_SLOW", number("resume_revision", resume.number()), vec![])
             }
             CallError::UnknownService { .. } => (Code::NotFound, "SERVICE_UNKNOWN", HashMap::new(), vec![]),
+            CallError::SearchOff => (Code::Unimplemented, "SEARCH_OFF", HashMap::new(), vec![]),
+            CallError::Busy => {
+                let retry = RetryInfo::new(Some(RETRY_DELAY)).into();
+                (Code::ResourceExhausted, "SERVICE_BUSY", HashMap::new(), vec![retry])
+            }
             CallError::Stopping => {
                 let retry = RetryInfo::new(Some(RETRY_DELAY)).into();
                 (Code::Unavailable, "SERVICE_STOPPING", HashMap::new(), vec![retry])

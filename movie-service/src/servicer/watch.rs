@@ -11,8 +11,9 @@ use tokio::sync::{mpsc, watch};
 use crate::catalogue::{Catalogue, ChangesError, HistoryPoint, LogEntry, Record};
 use crate::movie::{Revision, Violation};
 use crate::servicer::catch_up::wait_for_revision;
+use crate::servicer::convert;
 use crate::servicer::error::CallError;
-use crate::servicer::{convert, resume_token};
+use crate::servicer::tokens::resume_token;
 
 /// Capacity of the queue of a watch, in messages. It is small, because the change log keeps the changes.
 const MESSAGE_QUEUE_CAPACITY: usize = 32;

@@ -72,7 +72,8 @@ impl<'a> Details<'a> {
         self.0.starts_with(&RATED_ZERO)
     }
 
-    fn time(self, field: Field) -> Option<Timestamp> {
+    /// Returns the time in a field, if it is known.
+    pub(crate) fn time(self, field: Field) -> Option<Timestamp> {
         let message = Self(self.messages(field).last()?);
         let mut time = Timestamp::default();
         for (number, value) in message.fields() {

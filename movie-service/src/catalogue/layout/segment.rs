@@ -142,7 +142,7 @@ impl Segment {
 
     /// Returns the movies that match a filter, by their numbers in the columns.
     pub(crate) fn matching(&self, filter: &Filter) -> Bitset {
-        self.columns().matching(filter, |key| self.movie(key).director)
+        self.columns().matching(filter, |key| self.movie(key))
     }
 
     /// Returns the keys and frames of all movies, in order.

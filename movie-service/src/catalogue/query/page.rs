@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::catalogue::change_log::LogEntry;
 use crate::catalogue::encoding::record::Record;
 use crate::catalogue::filter::Filter;
-use crate::catalogue::layout::columns::{Bitset, numbers};
+use crate::catalogue::layout::columns::{Bitset, has, numbers};
 use crate::catalogue::layout::segment::Location;
-use crate::catalogue::order::Order;
+use crate::catalogue::order::{Order, OrderField};
 use crate::catalogue::query::top_k::{Candidate, TopK};
 use crate::catalogue::query::undo::Undo;
 use crate::catalogue::snapshot::Snapshot;
@@ -129,12 +129,26 @@ impl PastCatalogue {
                 }
             }
             total += count(&matching);
-            let first = &query.order[0];
+            let sort_key = |field, index| columns.sort_key(field, index, |key| segment.movie(key));
+            let candidate = |index: usize| {
+                let location = Location::new(number, columns.keys[index]);
+                Candidate::at(location, &query.order, |field| sort_key(field, index))
+            };
+            let first = query.order[0];
+            if first.field == OrderField::Title {
+                let by_title =
+                    columns.by_title(|key| segment.movie(key)).iter().map(|index| usize::from(*index));
+                let mut sorted: Vec<_> = by_title.filter(|index| has(&matching, *index)).collect();
+                if first.descending {
+                    sorted.reverse();
+                }
+                top.offer_sorted(&sorted, candidate);
+                continue;
+            }
             for index in numbers(&matching) {
                 // Rules out most candidates by their first key.
-                if top.may_select(columns.sort_key(*first, index)) {
-                    let location = Location::new(number, columns.keys[index]);
-                    top.offer(Candidate::at(location, &query.order, |by| columns.sort_key(by, index)));
+                if top.may_select(first.directed(sort_key(first.field, index))) {
+                    top.offer(candidate(index));
                 }
             }
         }

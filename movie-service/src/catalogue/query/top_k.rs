@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use crate::catalogue::encoding::frame::{self, MovieView, PREFIX_BYTES};
 use crate::catalogue::encoding::record::Record;
 use crate::catalogue::layout::segment::Location;
-use crate::catalogue::order::{MAX_ORDER_FIELDS, OrderBy, SortKey};
+use crate::catalogue::order::{MAX_ORDER_FIELDS, OrderBy, OrderField, SortKey};
 use crate::catalogue::snapshot::Snapshot;
 
 /// A movie that may be selected.
@@ -23,13 +23,17 @@ enum MovieSource<'a> {
 
 impl<'a> Candidate<'a> {
     /// Returns the candidate at a location of the snapshot, with the sort keys of its fields.
-    pub(super) fn at(location: Location, order: &[OrderBy], sort_key: impl Fn(OrderBy) -> SortKey) -> Self {
+    pub(super) fn at(
+        location: Location,
+        order: &[OrderBy],
+        sort_key: impl Fn(OrderField) -> SortKey,
+    ) -> Self {
         Self { sort_keys: keys(order, sort_key), source: MovieSource::Location(location) }
     }
 
     /// Returns the candidate for a record.
     pub(super) fn of_record(order: &[OrderBy], record: &'a Record) -> Self {
-        let sort_keys = keys(order, |by| by.sort_key_of(&record.movie()));
+        let sort_keys = keys(order, |field| field.sort_key(&record.movie()));
         Self { sort_keys, source: MovieSource::Record(record) }
     }
 
@@ -48,9 +52,9 @@ impl<'a> Candidate<'a> {
     }
 }
 
-fn keys(order: &[OrderBy], sort_key: impl Fn(OrderBy) -> SortKey) -> [SortKey; MAX_ORDER_FIELDS] {
+fn keys(order: &[OrderBy], sort_key: impl Fn(OrderField) -> SortKey) -> [SortKey; MAX_ORDER_FIELDS] {
     let mut keys = [0; MAX_ORDER_FIELDS];
-    keys.iter_mut().zip(order).for_each(|(key, by)| *key = sort_key(*by));
+    keys.iter_mut().zip(order).for_each(|(key, by)| *key = by.directed(sort_key(by.field)));
     keys
 }
 
@@ -84,6 +88,27 @@ impl<'a> TopK<'a> {
             && self.start.as_ref().is_none_or(|start| sort_key >= start.sort_keys[0])
     }
 
+    /// Adds the candidates for numbers, which are sorted by the first field of the order.
+    pub(super) fn offer_sorted(&mut self, numbers: &[usize], candidate: impl Fn(usize) -> Candidate<'a>) {
+        let skipped = self.start.as_ref().map_or(0, |start| {
+            let is_before = |number: &usize| self.compare_by(0, &candidate(*number), start).is_lt();
+            // The first pages start near the front of each segment, so look there first.
+            let mut end = 1;
+            while numbers.get(end - 1).is_some_and(is_before) {
+                end *= 2;
+            }
+            numbers[..numbers.len().min(end)].partition_point(is_before)
+        });
+        for number in &numbers[skipped..] {
+            let candidate = candidate(*number);
+            // The rest comes after it.
+            if self.last.as_ref().is_some_and(|last| self.compare_by(0, &candidate, last).is_gt()) {
+                break;
+            }
+            self.offer(candidate);
+        }
+    }
+
     /// Adds a candidate if it may be selected.
     pub(super) fn offer(&mut self, candidate: Candidate<'a>) {
         let is_late = self.last.as_ref().is_some_and(|last| self.compare(&candidate, last).is_ge());
@@ -115,13 +140,17 @@ impl<'a> TopK<'a> {
     }
 
     fn compare(&self, one: &Candidate<'a>, other: &Candidate<'a>) -> Ordering {
-        for (number, by) in self.order.iter().enumerate() {
-            let ties = || by.compare_ties(|| one.title(self.snapshot), || other.title(self.snapshot));
-            let ordering = one.sort_keys[number].cmp(&other.sort_keys[number]).then_with(ties);
-            if ordering.is_ne() {
-                return ordering;
-            }
+        let mut fields = (0..self.order.len()).map(|field| self.compare_by(field, one, other));
+        let by_id = || one.movie(self.snapshot).id.cmp(other.movie(self.snapshot).id);
+        fields.find(|ordering| ordering.is_ne()).unwrap_or_else(by_id)
+    }
+
+    /// Compares two candidates by one field of the order.
+    fn compare_by(&self, field: usize, one: &Candidate<'a>, other: &Candidate<'a>) -> Ordering {
+        let by = self.order[field];
+        if by.field == OrderField::Title {
+            return by.compare_titles(one.title(self.snapshot), other.title(self.snapshot));
         }
-        one.movie(self.snapshot).id.cmp(other.movie(self.snapshot).id)
+        one.sort_keys[field].cmp(&other.sort_keys[field])
     }
 }

@@ -30,12 +30,15 @@ use crate::servicer::health::Health;
 use crate::servicer::reflection;
 
 /// Optional services and features of a server.
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 #[derive(Clone, Debug)]
 pub struct Features {
     /// Serves `grpc.health.v1`.
     pub health: bool,
     /// Serves `grpc.reflection.v1` and `grpc.reflection.v1alpha`.
     pub reflection: bool,
+    /// Serves `SearchMovies`, for which an index is built.
+    pub search: bool,
     /// Compresses messages of 1 KiB or more for callers that accept gzip.
     pub gzip: bool,
     /// Origins whose pages may call with gRPC-Web; empty turns gRPC-Web off.
@@ -44,7 +47,7 @@ pub struct Features {
 
 impl Default for Features {
     fn default() -> Self {
-        Self { health: true, reflection: true, gzip: false, web: Vec::new() }
+        Self { health: true, reflection: true, search: true, gzip: false, web: Vec::new() }
     }
 }
 

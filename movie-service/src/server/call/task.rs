@@ -28,6 +28,7 @@ use crate::server::call::fast_path::{FastCall, FastPathResult};
 use crate::server::call::grpc_web::GrpcWeb;
 use crate::server::call::refusal::{self, Refusal};
 use crate::server::call::server_state::ServerState;
+use crate::servicer::catalog::MayWrite;
 
 /// Handles the calls of a connection.
 #[derive(Clone)]
@@ -85,7 +86,7 @@ impl CallHandler {
     /// Admits a call and chooses its handler.
     fn begin<B: Body>(
         &self,
-        request: Request<B>,
+        mut request: Request<B>,
         choose_handler: impl FnOnce(Rpc, Request<B>, Instant) -> Handler,
     ) -> Call {
         if let Some(response) = http_error(&request) {
@@ -93,7 +94,15 @@ impl CallHandler {
         }
         let (mut context, admitted) = CallContext::begin(&self.0, &request);
         let handler = match admitted {
-            Ok(rpc) => choose_handler(rpc, request, context.deadline()),
+            Ok(rpc) => {
+                if rpc.reports_access() {
+                    let connection = &self.0;
+                    let access = &connection.server.access;
+                    let may_write = access.may_write(request.headers(), &connection.peer_subject_names);
+                    request.extensions_mut().insert(MayWrite(may_write));
+                }
+                choose_handler(rpc, request, context.deadline())
+            }
             Err(refusal) => {
                 context.blame_caller();
                 Handler::Answered(refused(refusal))

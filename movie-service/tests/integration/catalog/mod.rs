@@ -8,6 +8,7 @@ mod lists;
 mod reads;
 mod reasons;
 mod rules;
+mod search;
 mod watches;
 
 use std::collections::BTreeMap;

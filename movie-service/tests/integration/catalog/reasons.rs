@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use movie_proto::catalog::v1::watch_movies_request::Start;
-use movie_proto::catalog::v1::{ListMoviesRequest, WatchMoviesRequest};
+use movie_proto::catalog::v1::{ListMoviesRequest, SearchMoviesRequest, WatchMoviesRequest};
 
 use super::*;
 use crate::support::databases::database;
@@ -66,6 +66,9 @@ async fn failures() -> Vec<Status> {
 
     let service = Service::run(&mut command(&database("movies.json")));
     failures.push(delete(&mut super::stub(&service).await, "1").await.unwrap_err());
+    let mut without_search = Fixture::with(&["--search", "off"]).await;
+    let search = without_search.stub.search_movies(SearchMoviesRequest::default()).await;
+    failures.push(search.unwrap_err());
     failures
 }
 

@@ -1,8 +1,8 @@
-//! Page tokens of `ListMovies`.
+//! Page tokens of `ListMovies` and `SearchMovies`.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use movie_proto::catalog::v1::ListMoviesRequest;
+use movie_proto::catalog::v1::{ListMoviesRequest, SearchMoviesRequest};
 use prost::Message;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -16,22 +16,22 @@ const MAX_TOKEN_BYTES: usize = 1_024;
 /// A token is not confidential and grants no access. Its checksum detects altered tokens and tokens of another list.
 /// Every node of the same version can read it.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct PageToken {
+pub(in crate::servicer) struct PageToken {
     /// The history point that all pages of the list share.
-    pub(super) point: HistoryPoint,
-    /// The id of the last movie of the page before.
-    pub(super) id: String,
+    pub(in crate::servicer) point: HistoryPoint,
+    /// The id of the last movie of the page before; for a search, the number of movies on the pages before.
+    pub(in crate::servicer) id: String,
 }
 
 impl PageToken {
     /// Encodes the token; `list` is the hash of the list's arguments.
-    pub(super) fn encode(&self, list: u64) -> String {
+    pub(in crate::servicer) fn encode(&self, list: u64) -> String {
         let checksum = self.checksum(list).to_be_bytes();
         URL_SAFE_NO_PAD.encode([&checksum[..], &self.point.to_bytes(), self.id.as_bytes()].concat())
     }
 
     /// Parses a token; `None` if it is invalid or belongs to another list.
-    pub(super) fn parse(text: &str, list: u64) -> Option<Self> {
+    pub(in crate::servicer) fn parse(text: &str, list: u64) -> Option<Self> {
         if text.len() > MAX_TOKEN_BYTES {
             return None;
         }
@@ -48,9 +48,15 @@ impl PageToken {
 }
 
 /// Returns a hash of the arguments that all pages of a list share.
-pub(super) fn hash_of_list(request: &ListMoviesRequest) -> u64 {
+pub(in crate::servicer) fn hash_of_list(request: &ListMoviesRequest) -> u64 {
     let shared = ListMoviesRequest { page_size: 0, page_token: String::new(), ..request.clone() };
     xxh3_64_with_seed(&shared.encode_to_vec(), 1)
+}
+
+/// Returns a hash of the arguments that all pages of a search share.
+pub(in crate::servicer) fn hash_of_search(request: &SearchMoviesRequest) -> u64 {
+    let shared = SearchMoviesRequest { page_size: 0, page_token: String::new(), ..request.clone() };
+    xxh3_64_with_seed(&shared.encode_to_vec(), 2)
 }
 
 #[cfg(test)]

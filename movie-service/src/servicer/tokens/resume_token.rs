@@ -8,12 +8,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::catalogue::HistoryPoint;
 
 /// Encodes a point.
-pub(super) fn encode(point: HistoryPoint) -> String {
+pub(in crate::servicer) fn encode(point: HistoryPoint) -> String {
     URL_SAFE_NO_PAD.encode(point.to_bytes())
 }
 
 /// Parses a token; `None` if it is invalid.
-pub(super) fn parse(token: &str) -> Option<HistoryPoint> {
+pub(in crate::servicer) fn parse(token: &str) -> Option<HistoryPoint> {
     // Base64 encodes 3 bytes as 4 characters.
     if token.len() != HistoryPoint::BYTES / 3 * 4 {
         return None;

@@ -1,0 +1,95 @@
+//! Builds a snapshot of many movies.
+
+use crate::catalogue::change::ChangeError;
+use crate::catalogue::encoding::frame;
+use crate::catalogue::history::HistoryPoint;
+use crate::catalogue::layout::block::Block;
+use crate::catalogue::layout::cow_vec::CowVec;
+use crate::catalogue::layout::index::IndexBuilder;
+use crate::catalogue::layout::segment::{Draft, Location, Segment};
+use crate::catalogue::snapshot::{Snapshot, exists, frame_at, push};
+
+/// Builds a snapshot of many movies, faster than by one change for each.
+#[derive(Debug, Default)]
+pub struct Builder {
+    /// Segments that are not indexed yet.
+    block: Block,
+    len: usize,
+    bytes: usize,
+    longest: usize,
+    segments: CowVec<Segment>,
+    index: IndexBuilder,
+}
+
+/// The number, counted from 0, of a movie that cannot be added, and the reason.
+pub type NotAdded = (usize, ChangeError);
+
+impl Builder {
+    /// Reserves space for about `movies` movies.
+    pub fn reserve(&mut self, movies: usize) {
+        self.index.reserve(movies);
+    }
+
+    /// Adds the movies of a draft, at the end of the listing order.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdded`] of the first movie that cannot be added, in this draft or an earlier one. The builder must not be
+    /// used afterwards.
+    pub fn push(&mut self, draft: &Draft) -> Result<(), NotAdded> {
+        let ready = self.block.put(draft);
+        self.index(ready)
+    }
+
+    /// Returns how many movies have been validated and indexed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns whether no movie has been validated and indexed yet.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Returns the snapshot of all movies added.
+    ///
+    /// # Errors
+    ///
+    /// [`NotAdded`] of the first movie that cannot be added.
+    pub fn finish(mut self) -> Result<Snapshot, NotAdded> {
+        let ready = self.block.finish();
+        self.index(ready)?;
+        let Self { len, bytes, longest, segments, index, .. } = self;
+        let point = HistoryPoint::default();
+        Ok(Snapshot {
+            point,
+            ordered_since: point.revision,
+            len,
+            bytes,
+            longest,
+            segments,
+            index: index.finish(),
+            search: None,
+        })
+    }
+
+    fn index(&mut self, ready: Vec<Segment>) -> Result<(), NotAdded> {
+        for segment in ready {
+            self.bytes += segment.frames().len();
+            let movies = segment.clone();
+            let number = push(&mut self.segments, segment).map_err(|error| (self.len, error))?;
+            let Self { len, longest, segments, index, .. } = self;
+            for (key, frame) in movies.frames_by_key() {
+                let inserted = index.insert(frame::id(frame), Location::new(number, key), |location| {
+                    frame::id(frame_at(segments, location))
+                });
+                inserted.map_err(|other| (*len, exists(frame_at(segments, other))))?;
+                *longest = (*longest).max(frame.len());
+                *len += 1;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,103 @@
+//! The thread that builds the search index of a catalogue, and merges its parts when there are many.
+
+use std::io;
+use std::sync::{Arc, OnceLock};
+use std::thread::{self, Thread};
+
+use tokio::sync::watch;
+
+use crate::catalogue::Catalogue;
+use crate::catalogue::snapshot::Snapshot;
+
+/// State of the thread.
+#[derive(Debug, Default)]
+pub(super) struct Indexer {
+    /// The thread, once it is started.
+    thread: OnceLock<Thread>,
+    /// Whether the index is built: all snapshots from then on have one.
+    is_built: watch::Sender<bool>,
+}
+
+impl Indexer {
+    /// Wakes the thread if the index of the next snapshot should be merged.
+    pub(super) fn published(&self, next: &Snapshot) {
+        if let Some(thread) = self.thread.get()
+            && next.search_index().is_some_and(|index| index.merge_due().is_some())
+        {
+            thread.unpark();
+        }
+    }
+}
+
+/// Ends the thread.
+impl Drop for Indexer {
+    fn drop(&mut self) {
+        if let Some(thread) = self.thread.get() {
+            thread.unpark();
+        }
+    }
+}
+
+impl Catalogue {
+    /// Starts to build the search index, on a thread of its own. Does nothing if that was called before.
+    ///
+    /// # Errors
+    ///
+    /// If the thread cannot be started.
+    pub fn start_indexing(self: &Arc<Self>) -> io::Result<()> {
+        if self.indexer.thread.get().is_some() {
+            return Ok(());
+        }
+        let (weak, catalogue) = (Arc::downgrade(self), self.clone());
+        let thread = thread::Builder::new().name("search-index".into()).spawn(move || {
+            catalogue.build_index();
+            drop(catalogue);
+            while let Some(catalogue) = weak.upgrade() {
+                while catalogue.merge_index() {}
+                drop(catalogue);
+                thread::park();
+            }
+        })?;
+        // If two callers were here at once, the second thread ends up without work.
+        let _ = self.indexer.thread.set(thread.thread().clone());
+        Ok(())
+    }
+
+    /// Returns a receiver of whether the search index is built.
+    #[must_use]
+    pub fn is_searchable(&self) -> watch::Receiver<bool> {
+        self.indexer.is_built.subscribe()
+    }
+
+    fn build_index(&self) {
+        loop {
+            let built = Snapshot::clone(&self.snapshot()).indexed();
+            let _changing = self.changing();
+            let current = self.snapshot();
+            // If nearly everything has changed meanwhile, start over.
+            if let Some(index) = current.index_from(&built) {
+                self.current.store(Arc::new(Snapshot::clone(&current).with_index(index)));
+                self.indexer.is_built.send_replace(true);
+                return;
+            }
+        }
+    }
+
+    /// Merges parts of the index, if there are many. Returns whether it did.
+    fn merge_index(&self) -> bool {
+        let Some(merge) = self.snapshot().search_index().and_then(super::search::index::Index::merge_due)
+        else {
+            return false;
+        };
+        let merged = merge.run();
+        let _changing = self.changing();
+        let current = self.snapshot();
+        let Some(mut index) = current.search_index().cloned() else { return false };
+        let is_installed = index.install(&merge, merged);
+        if is_installed {
+            self.current.store(Arc::new(Snapshot::clone(&current).with_index(index)));
+        }
+        // If the index has changed too much meanwhile, the next merge is another one.
+        true
+    }
+}

@@ -1,0 +1,195 @@
+//! Evaluation of a query: from literal to forgiving, within a budget of work.
+
+use std::cmp::Ordering;
+
+use crate::catalogue::search::browse::browse;
+use crate::catalogue::search::budget::Work;
+use crate::catalogue::search::document::{Documents, Facet, Popularity};
+use crate::catalogue::search::evaluate::{Collected, Evaluation, Limits};
+use crate::catalogue::search::facets::{Counter, FacetCounts};
+use crate::catalogue::search::filter::{Filter, Selection};
+use crate::catalogue::search::index::Index;
+use crate::catalogue::search::matching::automata;
+use crate::catalogue::search::query::{Level, Query, cost};
+use crate::catalogue::search::rank::{BEGINS, Ranker, Score};
+use crate::catalogue::search::segment::places::Places;
+
+/// So many hits without an edit are enough.
+const ENOUGH_HITS: usize = 10;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct SearchOptions {
+    /// Hits that are left out at the beginning.
+    pub(crate) offset: usize,
+    /// Most hits that are returned.
+    pub(crate) limit: usize,
+    /// Conditions on movies, besides those of [`Documents`].
+    pub(crate) filter: Filter,
+    /// Facets to be counted.
+    pub(crate) facets: Vec<Facet>,
+    /// Whether [`Results::matches`] is wanted.
+    pub(crate) lists_matches: bool,
+}
+
+impl Default for SearchOptions {
+    fn default() -> Self {
+        let (filter, facets) = (Filter::default(), Vec::new());
+        Self { offset: 0, limit: 10, filter, facets, lists_matches: false }
+    }
+}
+
+impl SearchOptions {
+    /// Returns the number of hits up to the last one wanted.
+    pub(crate) fn last(&self) -> usize {
+        self.offset.saturating_add(self.limit)
+    }
+}
+
+/// A document that matches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Hit {
+    pub(crate) key: u64,
+    /// None if the query was empty.
+    pub(crate) score: Option<Score>,
+}
+
+/// The hits of a query.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Results {
+    pub(crate) hits: Vec<Hit>,
+    /// Number of movies that match.
+    pub(crate) total: usize,
+    /// Whether `total`, `facets` and `matches` have all movies that match. Otherwise the work ended earlier: more may
+    /// match, and are less popular.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tells tests which results are complete"))]
+    pub(crate) is_total_exact: bool,
+    /// Counts of the facets that were asked for, each without the condition on itself.
+    pub(crate) facets: Vec<FacetCounts>,
+    /// Keys of the movies that match, in no order, for a caller that sorts them otherwise; empty if not asked for. Those of
+    /// an empty query are the most popular ones.
+    pub(crate) matches: Vec<u64>,
+    /// The level that the hits were found at; none if the query was empty.
+    pub(crate) level: Option<Level>,
+    /// Work done, in steps of about 25 ns.
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests compare it with its bound"))]
+    pub(crate) steps: usize,
+}
+
+/// Searches. The hits are in order of score, popularity and id.
+#[must_use]
+pub(crate) fn search(
+    index: &Index,
+    query: &Query,
+    options: &SearchOptions,
+    documents: &dyn Documents,
+) -> Results {
+    if query.is_empty() {
+        return browse(index, options, documents);
+    }
+    let selections: Vec<Option<Selection>> =
+        index.parts().iter().map(|part| Selection::new(part, &options.filter, &options.facets)).collect();
+    let documents_in_all = index.parts().iter().map(|part| part.segment.len()).sum();
+    let mut work = Work::after(0);
+    let mut level = Level::Literal;
+    let mut collected = Collected::default();
+    loop {
+        work = Work::after(work.steps());
+        let before = std::mem::take(&mut collected);
+        let mut ranker = Ranker::new(query, level);
+        let automata = automata(query, level);
+        let is_required = |(bits, word)| {
+            if Query::is_required(word, level) { bits } else { 0 }
+        };
+        let required = (0..).map(|bit| 1 << bit).zip(&query.words).map(is_required).sum();
+        // The newest first, so that there is work left for them.
+        for (number, (part, selection)) in index.parts().iter().zip(&selections).enumerate().rev() {
+            let evaluation = Evaluation {
+                number: number as u32,
+                part,
+                query,
+                level,
+                selection: selection.as_ref(),
+                documents,
+                limits: Limits::of_part(part.segment.len(), documents_in_all),
+                work: &mut work,
+                collected: &mut collected,
+                ranker: &mut ranker,
+                automata: &automata,
+                required,
+                ranked: Places::new(part.segment.len()),
+            };
+            evaluation.run();
+        }
+        if !work.is_complete {
+            collected.keep(before);
+        }
+        level = match next_level(query, level, &collected.found) {
+            Some(next) => next,
+            None => break,
+        };
+    }
+    let Collected { found, beside } = collected;
+    let mut counter = Counter::new(index, &options.facets);
+    for found in &found {
+        counter.count(found.part, found.place, None);
+    }
+    for (part, place, facet) in beside {
+        counter.count(part, place, Some(facet));
+    }
+    let matches =
+        if options.lists_matches { found.iter().map(|found| found.key).collect() } else { Vec::new() };
+    let (total, facets, steps) = (found.len(), counter.finish(), work.steps());
+    let hits = top(found, options, documents);
+    Results { hits, total, is_total_exact: work.is_complete, facets, matches, level: Some(level), steps }
+}
+
+/// Returns the level to go on to, if too little was found.
+pub(crate) fn next_level(query: &Query, level: Level, found: &[Found]) -> Option<Level> {
+    let scores = || found.iter().filter_map(|found| found.score);
+    match level {
+        Level::Literal => {
+            let is_title = |score: Score| score.begins_title() && score.cost() <= BEGINS + cost::COMPLETION;
+            let literal = scores().filter(|score| score.cost() < cost::EDIT).count();
+            let ends = literal >= ENOUGH_HITS || query.words.len() > 1 && scores().any(is_title);
+            (!ends).then_some(Level::OneEdit)
+        }
+        Level::OneEdit => {
+            let is_good = |score: Score| {
+                score.cost() < cost::EDIT || score.cost() < 2 * cost::EDIT && score.is_whole_title()
+            };
+            (!scores().any(is_good)).then_some(Level::TwoEdits)
+        }
+        Level::TwoEdits => found.is_empty().then_some(Level::Partial),
+        Level::Partial => None,
+    }
+}
+
+/// A document that was found.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) score: Option<Score>,
+    pub(crate) popularity: Popularity,
+    pub(crate) key: u64,
+    /// Number of the part of the index, and the place in it.
+    pub(crate) part: u32,
+    pub(crate) place: u32,
+}
+
+/// Returns the hits that are wanted.
+pub(crate) fn top(mut found: Vec<Found>, options: &SearchOptions, documents: &dyn Documents) -> Vec<Hit> {
+    let compare = |a: &Found, b: &Found| -> Ordering {
+        let by_id = || documents.id(a.key).cmp(documents.id(b.key));
+        a.score.cmp(&b.score).then(b.popularity.cmp(&a.popularity)).then_with(by_id)
+    };
+    let last = options.last();
+    if last == 0 {
+        return Vec::new();
+    }
+    if found.len() > last {
+        found.select_nth_unstable_by(last - 1, compare);
+        found.truncate(last);
+    }
+    found.sort_unstable_by(compare);
+    found.iter().skip(options.offset).map(|found| Hit { key: found.key, score: found.score }).collect()
+}

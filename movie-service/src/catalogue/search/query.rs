@@ -1,0 +1,194 @@
+//! A query: its words, and the rules that say which words they may stand for.
+
+use crate::catalogue::search::text::normalize::{ARTICLES, Words};
+use crate::catalogue::search::text::numerals::{Equivalent, equivalents};
+use crate::catalogue::search::text::typo::distances;
+
+/// Words of a query that count; those after are ignored.
+pub(crate) const MAX_WORDS: usize = 24;
+/// Longer queries have no edits.
+const MAX_EDITED_WORDS: usize = 12;
+/// Characters of a query that count.
+pub(crate) const MAX_CHARS: usize = 1000;
+/// Most words of a query that are joined: more than two only if each is one letter.
+pub(crate) const MAX_JOINED: usize = 6;
+/// Most words of a title that one word of a query stands for.
+pub(crate) const MAX_SPLIT: usize = 3;
+
+/// Words that say little. They may be missing from a document at less cost.
+const SMALL_WORDS: [&str; 28] = [
+    "the", "a", "an", "of", "and", "in", "to", "on", "for", "at", "by", "is", "it", "with", "from", "la",
+    "le", "les", "el", "der", "die", "das", "il", "lo", "de", "du", "des", "und",
+];
+
+/// How forgiving a search is. A search goes on to the next level if it found little.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    /// All words without an edit.
+    Literal,
+    /// Words of 5 letters may have one edit, of 4 letters among others; small words may be missing.
+    OneEdit,
+    /// Words of 8 letters may have two edits, one word of 4 letters one.
+    TwoEdits,
+    /// Half of the words may be missing. Words of 6 letters may have two edits, of 3 letters one.
+    Partial,
+}
+
+/// Costs in hundredths of an edit.
+pub(crate) mod cost {
+    pub(crate) const COMPLETION: u16 = 10;
+    pub(crate) const EDIT: u16 = 100;
+    pub(crate) const FIRST_LETTER: u16 = 15;
+    /// Completion of a word that has edits.
+    pub(crate) const EDITED_COMPLETION: u16 = 35;
+    /// One word of the query for several words of a document.
+    pub(crate) const SPLIT: u16 = 28;
+    /// Several words of the query for one word of a document.
+    pub(crate) const JOINED: u16 = 40;
+    pub(crate) const MISSING_ARTICLE: u16 = 30;
+    pub(crate) const MISSING_SMALL: u16 = 80;
+    pub(crate) const MISSING: u16 = 150;
+    pub(crate) const MISSING_PER_LETTER: u16 = 10;
+}
+
+/// A query.
+#[derive(Clone, Debug)]
+pub(crate) struct Query {
+    pub(crate) words: Vec<QueryWord>,
+}
+
+/// A word of a query.
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of the word; all combinations exist")]
+#[derive(Clone, Debug)]
+pub(crate) struct QueryWord {
+    pub(crate) text: String,
+    pub(crate) chars: usize,
+    pub(crate) equivalents: Vec<Equivalent>,
+    /// A number has no edits.
+    pub(crate) is_number: bool,
+    /// The last word is also the beginning of a word.
+    pub(crate) is_last: bool,
+    /// Cost if it is missing.
+    pub(crate) missing: u16,
+    /// A leading article before other words: may be missing at every level.
+    pub(crate) is_article: bool,
+    /// Says little: may be missing from the second level on.
+    pub(crate) is_small: bool,
+}
+
+impl Query {
+    /// Returns the query that a text stands for.
+    #[must_use]
+    pub(crate) fn new(text: &str) -> Self {
+        let text = text.char_indices().nth(MAX_CHARS).map_or(text, |(end, _)| &text[..end]);
+        let normalized = Words::of(text);
+        let len = normalized.len().min(MAX_WORDS);
+        let all_small = normalized.iter().take(len).all(|word| SMALL_WORDS.contains(&word));
+        let words = normalized.iter().take(len).enumerate().map(|(at, word)| {
+            let chars = word.chars().count();
+            let is_article = at == 0 && len > 1 && ARTICLES.contains(&word);
+            let is_small = !all_small && SMALL_WORDS.contains(&word);
+            QueryWord {
+                text: word.to_owned(),
+                chars,
+                equivalents: equivalents(word, at == 0),
+                is_number: word.chars().all(char::is_numeric),
+                is_last: at + 1 == len,
+                missing: match (is_article, is_small) {
+                    (true, _) => cost::MISSING_ARTICLE,
+                    (_, true) => cost::MISSING_SMALL,
+                    _ => cost::MISSING + cost::MISSING_PER_LETTER * chars.min(10) as u16,
+                },
+                is_article,
+                is_small,
+            }
+        });
+        Self { words: words.collect() }
+    }
+
+    /// Returns whether it has no words.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.is_empty()
+    }
+
+    /// Returns how many edits a word may have.
+    pub(crate) fn max_edits(&self, word: &QueryWord, level: Level) -> usize {
+        let most = match word.chars {
+            _ if self.words.len() > MAX_EDITED_WORDS => 0,
+            _ if word.is_number || word.is_small || word.is_article => 0,
+            8.. => 2,
+            6.. if level == Level::Partial => 2,
+            5.. => 1,
+            4 if self.words.len() > 1 || level >= Level::TwoEdits => 1,
+            3.. if level == Level::Partial && word.text.is_ascii() => 1,
+            _ => 0,
+        };
+        most.min(match level {
+            Level::Literal => 0,
+            Level::OneEdit => 1,
+            Level::TwoEdits | Level::Partial => 2,
+        })
+    }
+
+    /// Returns whether a document needs the word at a level.
+    pub(crate) fn is_required(word: &QueryWord, level: Level) -> bool {
+        !word.is_article && (!word.is_small || level == Level::Literal)
+    }
+
+    /// Passes each join of adjacent words to `each`: the number of the first, how many, their letters, and whether
+    /// the last one is among them.
+    pub(crate) fn for_each_join(&self, mut each: impl FnMut(usize, usize, &str, bool)) {
+        let mut joined = String::new();
+        for first in 0..self.words.len() {
+            joined.clear();
+            joined.push_str(&self.words[first].text);
+            for (more, word) in self.words[first + 1..].iter().take(MAX_JOINED - 1).enumerate() {
+                let single = |word: &QueryWord| word.chars == 1;
+                if more > 0 && !(single(word) && self.words[first..=first + more].iter().all(single)) {
+                    break;
+                }
+                joined.push_str(&word.text);
+                each(first, more + 2, &joined, word.is_last);
+            }
+        }
+    }
+
+    /// Returns the cost at which a word of the query stands for a word of a document, if it does, and whether as an
+    /// equivalent. This is the definition; `matching` finds the same words in a vocabulary.
+    pub(crate) fn word_cost(&self, word: &QueryWord, other: &str, level: Level) -> Option<WordCost> {
+        let literal = |cost| Some(WordCost { cost, is_equivalent: false, is_roman: false });
+        if word.text == other {
+            return literal(0);
+        }
+        if let Some(form) = word.equivalents.iter().find(|form| form.text == other) {
+            return Some(WordCost { cost: 0, is_equivalent: true, is_roman: form.is_roman });
+        }
+        if word.is_last && other.starts_with(&word.text) {
+            return literal(cost::COMPLETION);
+        }
+        let most = self.max_edits(word, level);
+        if most == 0 {
+            return None;
+        }
+        let (whole, prefix) = distances(&word.text, other);
+        let whole = (whole <= most).then_some(whole as u16 * cost::EDIT);
+        let prefix =
+            (word.is_last && prefix <= most).then_some(prefix as u16 * cost::EDIT + cost::EDITED_COMPLETION);
+        let first = if word.text.chars().next() == other.chars().next() { 0 } else { cost::FIRST_LETTER };
+        literal([whole, prefix].into_iter().flatten().min()? + first)
+    }
+}
+
+/// The cost at which a word stands for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WordCost {
+    pub(crate) cost: u16,
+    pub(crate) is_equivalent: bool,
+    pub(crate) is_roman: bool,
+}
+
+/// Returns whether the last of the parts of a word, `part`, may be the beginning of a word.
+pub(crate) fn may_complete_split(word: &QueryWord, part: &str) -> bool {
+    word.is_last && word.chars >= 6 && part.chars().nth(2).is_some()
+}

@@ -1,0 +1,8 @@
+//! Tests of searches over whole indexes.
+
+mod common;
+mod examples;
+mod filters;
+mod hostile;
+mod properties;
+mod scripts;

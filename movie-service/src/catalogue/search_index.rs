@@ -1,0 +1,97 @@
+//! The search index of a snapshot: built once, then changed with each change of the movies.
+
+use crate::catalogue::encoding::frame::MovieView;
+use crate::catalogue::filter::decade;
+use crate::catalogue::layout::segment::Location;
+use crate::catalogue::search::Document;
+use crate::catalogue::search::document::Facet;
+use crate::catalogue::search::index::{Change, Index};
+use crate::catalogue::snapshot::Snapshot;
+use crate::movie::Field;
+
+/// Maximum part of the segments that an index may have missed to be brought up to date, as a divisor: with more, a new
+/// one is built.
+const MAX_MISSED: usize = 4;
+
+impl Snapshot {
+    /// Returns the snapshot with a search index, which all snapshots that are made from it have, too.
+    #[must_use]
+    pub fn indexed(self) -> Self {
+        let index = Index::build(self.locations().map(|location| document(location, self.movie(location))));
+        self.with_index(index)
+    }
+
+    /// Returns the search index, if there is one.
+    pub(crate) fn search_index(&self) -> Option<&Index> {
+        self.search.as_ref()
+    }
+
+    /// Returns the index of an earlier snapshot, brought up to date; `None` if too much has changed since.
+    pub(super) fn index_from(&self, earlier: &Self) -> Option<Index> {
+        let index = earlier.search.as_ref()?;
+        let count = earlier.segments().len().max(self.segments().len());
+        let is_changed =
+            |number: &usize| match (earlier.segments().get(*number), self.segments().get(*number)) {
+                // A changed segment has other buffers.
+                (Some(before), Some(now)) => before.frames().as_ptr() != now.frames().as_ptr(),
+                _ => true,
+            };
+        let numbers: Vec<_> = (0..count).filter(is_changed).collect();
+        if numbers.len() > count / MAX_MISSED + 1 {
+            return None;
+        }
+        let before = numbers.iter().flat_map(|number| earlier.locations_in(*number));
+        let now = numbers.iter().flat_map(|number| self.locations_in(*number));
+        let gone = before.map(|location| Change::Remove(location.number()));
+        // Of two changes of one location, the later one counts.
+        let changes = gone.chain(now.map(|location| Change::Put(document(location, self.movie(location)))));
+        Some(index.with(&changes.collect::<Vec<_>>()))
+    }
+
+    /// Brings the index up to date after changes of the movies with these ids and locations.
+    pub(super) fn index_changes<'a>(&mut self, changed: impl Iterator<Item = (&'a str, Location)>) {
+        let Some(index) = self.search.take() else { return };
+        let documents: Vec<_> = changed
+            .map(|(id, at)| {
+                if self.find(id.as_bytes()) == Some(at) {
+                    Change::Put(document(at, self.movie(at)))
+                } else {
+                    Change::Remove(at.number())
+                }
+            })
+            .collect();
+        self.search = Some(index.with(&documents));
+    }
+}
+
+/// Returns the index of a snapshot for its compacted copy, whose movies have other locations, in the same order.
+pub(super) fn moved(index: &Index, from: &Snapshot, to: &Snapshot) -> Index {
+    let locations: Vec<_> = from.locations().zip(to.locations()).collect();
+    index.with_keys(|key| {
+        let at = locations.binary_search_by_key(&key, |(from, _)| from.number());
+        at.map_or(key, |at| locations[at].1.number())
+    })
+}
+
+/// Returns what the index needs to know of a movie.
+fn document(location: Location, movie: MovieView<'_>) -> Document<'_> {
+    let texts = |field| movie.details.texts(field);
+    let labels = [
+        (Facet::Genres, Field::Genres),
+        (Facet::Countries, Field::Countries),
+        (Facet::Languages, Field::Languages),
+    ];
+    let labels = labels.into_iter().flat_map(|(facet, field)| texts(field).map(move |text| (facet, text)));
+    let decade = decade(movie.year()).map(|decade| (Facet::Decades, decade));
+    Document {
+        key: location.number(),
+        title: movie.title,
+        original_title: texts(Field::OriginalTitle).last().unwrap_or_default(),
+        director: movie.director,
+        cast: texts(Field::Cast).collect(),
+        writers: texts(Field::Writers).collect(),
+        labels: labels.chain(decade).collect(),
+        rating_count: u64::try_from(movie.details.number(Field::RatingCount)).unwrap_or_default(),
+        rating: movie.rating().unwrap_or_default(),
+    }
+}

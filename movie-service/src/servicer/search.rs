@@ -1,0 +1,195 @@
+//! `SearchMovies`: the movies that match what a person types.
+
+use std::sync::Arc;
+
+use movie_proto::catalog::v1::{
+    Facet, Highlight, Hit, SearchMoviesRequest, SearchMoviesResponse, facet, highlight,
+};
+use tokio::sync::Semaphore;
+
+use crate::blocking_pool::BlockingPool;
+use crate::catalogue::query::matches::{self, MatchesPage, Search};
+use crate::catalogue::search::document;
+use crate::catalogue::{Catalogue, HistoryPoint, Snapshot};
+use crate::movie::{Violation, is_longer};
+use crate::servicer::catch_up::wait_for_revision;
+use crate::servicer::convert;
+use crate::servicer::error::CallError;
+use crate::servicer::query::{self, PageSizes};
+use crate::servicer::response_size::{MAX_MOVIE_BYTES, fitting, movie_bytes};
+use crate::servicer::tokens::page_token::{PageToken, hash_of_search};
+
+/// The page sizes of `SearchMovies`.
+const PAGE_SIZES: PageSizes = PageSizes { default: 10, max: 100 };
+
+/// Maximum length of a query, in characters.
+const MAX_QUERY_CHARS: usize = 1_000;
+
+/// Maximum number of changes since the first page; later pages undo them.
+const MAX_UNDONE_CHANGES: u64 = 1_000;
+
+/// Maximum number of values of a facet in a response.
+const MAX_FACET_VALUES: usize = 100;
+
+/// Maximum number of searches that wait, for their turn or for the index. Further ones are refused.
+const MAX_WAITING: usize = 64;
+
+/// The fields that have facets.
+const FACETS: [(&str, document::Facet); 4] = [
+    ("genres", document::Facet::Genres),
+    ("countries", document::Facet::Countries),
+    ("languages", document::Facet::Languages),
+    ("decades", document::Facet::Decades),
+];
+
+/// Runs searches, one at a time.
+#[derive(Clone, Debug)]
+pub(super) struct Searches {
+    catalogue: Arc<Catalogue>,
+    pool: BlockingPool,
+    waiting: Arc<Semaphore>,
+}
+
+impl Searches {
+    pub(super) fn new(catalogue: Arc<Catalogue>) -> Self {
+        let waiting = Arc::new(Semaphore::new(MAX_WAITING));
+        Self { catalogue, pool: BlockingPool::of_one_core(), waiting }
+    }
+
+    /// Returns the requested page. Waits until the index is built.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] if the request or its page token is invalid, if the token has expired, or if too
+    /// many searches wait.
+    pub(super) async fn search(
+        &self,
+        request: SearchMoviesRequest,
+    ) -> Result<SearchMoviesResponse, CallError> {
+        let (search, size) = search_query(&request)?;
+        let hash = hash_of_search(&request);
+        let token = match request.page_token.as_str() {
+            "" => None,
+            text => Some(SearchToken::parse(text, hash).ok_or(CallError::PageTokenInvalid)?),
+        };
+        let _waiting = self.waiting.try_acquire().map_err(|_| CallError::Busy)?;
+        if let Some(token) = &token
+            && !wait_for_revision(&mut self.catalogue.newest(), token.point.revision).await
+        {
+            return Err(CallError::PageTokenExpired);
+        }
+        if self.catalogue.is_searchable().wait_for(|is_built| *is_built).await.is_err() {
+            return Err(CallError::Stopping);
+        }
+        let catalogue = self.catalogue.clone();
+        let work = move || {
+            let now = catalogue.snapshot();
+            let token = token.unwrap_or(SearchToken { point: now.point(), offset: 0 });
+            let page = if token.point == now.point() {
+                search.page(&now, token.offset, size)
+            } else {
+                search.page(&Arc::new(past(&catalogue, &now, token.point)?), token.offset, size)
+            };
+            Ok(response(page, &token, hash))
+        };
+        self.pool.run(work).await
+    }
+}
+
+/// A position in the movies that match.
+struct SearchToken {
+    /// The history point that all pages share.
+    point: HistoryPoint,
+    /// The number of movies on the pages before.
+    offset: usize,
+}
+
+impl SearchToken {
+    fn parse(text: &str, hash: u64) -> Option<Self> {
+        let PageToken { point, id } = PageToken::parse(text, hash)?;
+        let offset = id.parse().ok().filter(|offset| *offset <= matches::MAX_MATCHES)?;
+        Some(Self { point, offset })
+    }
+
+    fn encode(&self, hash: u64) -> String {
+        PageToken { point: self.point, id: self.offset.to_string() }.encode(hash)
+    }
+}
+
+/// Returns the snapshot at an earlier point, but for the listing order.
+fn past(catalogue: &Catalogue, now: &Snapshot, point: HistoryPoint) -> Result<Snapshot, CallError> {
+    let since = now.revision().since(point.revision).filter(|since| *since <= MAX_UNDONE_CHANGES);
+    let since = since.filter(|_| point.revision >= now.ordered_since());
+    let max_changes = usize::try_from(since.ok_or(CallError::PageTokenExpired)?).unwrap_or(usize::MAX);
+    let entries = catalogue.changes(point, max_changes).map_err(|_| CallError::PageTokenExpired)?;
+    // The catalogue may have been reloaded since the snapshot was taken.
+    if entries.last().map(|entry| entry.point) != Some(now.point()) {
+        return Err(CallError::PageTokenExpired);
+    }
+    now.without(&entries).map_err(|_| CallError::PageTokenExpired)
+}
+
+/// Returns the search and the page size of a request.
+fn search_query(request: &SearchMoviesRequest) -> Result<(Search, usize), Vec<Violation>> {
+    let mut violations = Vec::new();
+    if is_longer(&request.query, MAX_QUERY_CHARS) {
+        violations.push(Violation::new("query", format!("expected at most {MAX_QUERY_CHARS} characters")));
+    }
+    let size = query::page_size(request.page_size, PAGE_SIZES, &mut violations);
+    let filter = query::filter(request.filter.as_ref(), &mut violations);
+    let order = query::order(&request.order_by, &mut violations);
+    let mut facets = Vec::new();
+    for name in &request.facets {
+        match FACETS.iter().find(|(known, _)| known == name) {
+            Some((_, facet)) if !facets.contains(facet) => facets.push(*facet),
+            _ => {
+                let expected = "expected genres, countries, languages and decades, each at most once";
+                violations.push(Violation::new("facets", expected));
+                break;
+            }
+        }
+    }
+    let search = Search { text: request.query.clone(), filter, facets, order };
+    if violations.is_empty() { Ok((search, size)) } else { Err(violations) }
+}
+
+fn response(page: MatchesPage, token: &SearchToken, hash: u64) -> SearchMoviesResponse {
+    let MatchesPage { matches, has_more, total, facets } = page;
+    // At least one movie fits, so paging always makes progress.
+    let fitting = fitting(&matches, MAX_MOVIE_BYTES, |found| movie_bytes(&found.movie));
+    let next = SearchToken { offset: token.offset + fitting.len(), ..*token };
+    let has_more = has_more || fitting.len() < matches.len();
+    SearchMoviesResponse {
+        hits: fitting.iter().map(hit).collect(),
+        next_page_token: if has_more { next.encode(hash) } else { String::new() },
+        total_size: to_i32(total),
+        facets: facets.into_iter().map(facet).collect(),
+        revision: token.point.revision.to_i64(),
+    }
+}
+
+fn hit(found: &matches::Match) -> Hit {
+    let highlights = found.highlights.iter().map(|highlight| Highlight {
+        field: highlight.field.name().to_owned(),
+        index: to_i32(highlight.index),
+        ranges: highlight
+            .ranges
+            .iter()
+            .map(|range| highlight::Range { start: to_i32(range.start), end: to_i32(range.end) })
+            .collect(),
+    });
+    Hit { movie: Some(convert::response(&found.movie)), highlights: highlights.collect() }
+}
+
+fn facet(counts: crate::catalogue::search::facets::FacetCounts) -> Facet {
+    let field = FACETS.iter().find(|(_, facet)| *facet == counts.facet);
+    let values = counts.values.into_iter().take(MAX_FACET_VALUES);
+    Facet {
+        field: field.map(|(name, _)| (*name).to_owned()).unwrap_or_default(),
+        values: values.map(|(value, count)| facet::Value { value, count: to_i32(count) }).collect(),
+    }
+}
+
+fn to_i32(number: usize) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
