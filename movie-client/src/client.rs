@@ -27,7 +27,7 @@ use crate::{Config, Error, Field, Movie, watch};
 /// Client of a movie service. Clones are cheap and share the connections.
 #[derive(Clone)]
 pub struct Client {
-    caller: Arc<Caller>,
+    pub(crate) caller: Arc<Caller>,
 }
 
 /// Number of lookup requests without a response. The end of the request stream counts as one, because the service

@@ -168,6 +168,12 @@ pub enum Error {
         /// Message of the service.
         message: String,
     },
+    /// The service was started without search.
+    #[error("search is off at {address}")]
+    SearchOff {
+        /// The address.
+        address: String,
+    },
     /// The service does not implement the call.
     #[error("{address} does not implement this call: {message}")]
     Unimplemented {
@@ -252,6 +258,7 @@ impl Error {
                 Self::TooLarge { address, message }
             }
             (Code::ResourceExhausted, _) => Self::ResourceExhausted { address, message },
+            (Code::Unimplemented, "SEARCH_OFF") => Self::SearchOff { address },
             (Code::Unimplemented, _) => Self::Unimplemented { address, message },
             (code, _) => Self::Failed { address, code, message },
         }

@@ -35,6 +35,7 @@
 //!
 //! * [`Client`]: the calls of both contracts, with this crate's types [`Movie`], [`Filter`], [`Change`] and
 //!   [`Error`].
+//! * `search`: queries, pages of hits, and search as a person types.
 //! * [`Config`]: addresses, credentials, deadlines and the retry policy.
 //! * `call`: one call with its deadline and retries.
 //! * `channel`: name resolution, connections, load balancing and TLS.
@@ -54,6 +55,7 @@ mod client;
 mod config;
 mod error;
 mod movie;
+mod search;
 mod watch;
 
 // The helpers of the tests name this crate.
@@ -67,6 +69,7 @@ pub use self::client::Client;
 pub use self::config::{Config, Identity, Resolver, RetryPolicy, Tls, Token};
 pub use self::error::{Error, InvalidField};
 pub use self::movie::{Field, Filter, Movie};
+pub use self::search::{Facet, FacetValue, Highlight, Hit, SearchPage, SearchQuery, SearchStream};
 pub use self::watch::{Change, Event, Start};
 /// The gRPC status code of [`Error::Failed`].
 pub use tonic::Code;

@@ -11,9 +11,9 @@ use clap_complete::Shell;
 use super::bench::args::Bench;
 use super::field_flags::{Fields, clearable};
 use super::output::Format;
-use super::parse::{etag, list_item, number, rating, time, tries, word};
+use super::parse::{etag, facet, list_item, number, rating, time, tries, word};
 use crate::address::InvalidAddress;
-use crate::{Address, Field, Filter, Query};
+use crate::{Address, Field, Filter, Query, SearchQuery};
 
 /// Client of the movie service. Without a command, it makes the two calls of the course.
 #[derive(Clone, Debug, Parser)]
@@ -118,6 +118,10 @@ pub enum Command {
     },
     /// List movies.
     List(List),
+    /// Search movies by words of their titles and people; typing errors are forgiven.
+    ///
+    /// Without words, on a terminal, the results change with each key.
+    Search(Search),
     /// Print the movies with these ids, all at one revision.
     Batch {
         /// The ids, up to 1,000.
@@ -158,9 +162,9 @@ pub enum Command {
     },
 }
 
-/// Filter and order of a list.
+/// Filter of a list or a search.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
-pub struct List {
+pub struct FilterArgs {
     /// Earliest year.
     #[arg(long, value_name = "YEAR", value_parser = number::<u32>, allow_negative_numbers = true)]
     pub year_from: Option<u32>,
@@ -173,7 +177,11 @@ pub struct List {
     #[arg(long, value_name = "RATING", value_parser = rating, allow_negative_numbers = true)]
     pub rating_min: Option<f32>,
 
-    /// Genre, spelt exactly; several, or a comma-separated list, match any of them.
+    /// First year of a decade, such as 1990; several, or a comma-separated list, match any of them.
+    #[arg(long = "decade", value_name = "YEAR", value_delimiter = ',', value_parser = number::<u32>, allow_negative_numbers = true)]
+    pub decades: Vec<u32>,
+
+    /// Genre; several, or a comma-separated list, match any of them. Case and accents do not matter, as in all texts.
     #[arg(long = "genre", value_name = "GENRE", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub genres: Vec<String>,
 
@@ -185,12 +193,34 @@ pub struct List {
     #[arg(long = "language", value_name = "LANGUAGE", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
     pub languages: Vec<String>,
 
-    /// Director, spelt exactly.
+    /// Director, or one of several.
     #[arg(long, default_value = "", hide_default_value = true, allow_hyphen_values = true)]
     pub director: String,
 
-    /// Order by the fields `title`, `year` and `rating`, such as `rating desc,title`. Titles are compared by Unicode
-    /// code points: `Z` comes before `a`.
+    /// Actor; several, or a comma-separated list, must all be in the cast.
+    #[arg(long = "cast", value_name = "NAME", value_delimiter = ',', value_parser = word, allow_hyphen_values = true)]
+    pub cast: Vec<String>,
+
+    /// Start of the title.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        default_value = "",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    pub title_prefix: String,
+}
+
+/// Filter and order of a list.
+#[derive(Clone, Debug, Default, PartialEq, clap::Args)]
+pub struct List {
+    /// The filter.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// Order by the fields `title`, `year`, `rating`, `rating_count`, `create_time` and `update_time`, such as `rating
+    /// desc,title`. Titles are in the order of a dictionary.
     #[arg(long = "order", value_name = "FIELDS", default_value = "", hide_default_value = true)]
     pub order_by: String,
 
@@ -199,11 +229,21 @@ pub struct List {
     pub limit: Option<u64>,
 }
 
-impl From<List> for Query {
-    fn from(list: List) -> Self {
-        let List { year_from, year_to, rating_min, genres, countries, languages, director, order_by, limit } =
-            list;
-        let filter = Filter {
+impl From<FilterArgs> for Filter {
+    fn from(args: FilterArgs) -> Self {
+        let FilterArgs {
+            year_from,
+            year_to,
+            decades,
+            rating_min,
+            genres,
+            countries,
+            languages,
+            director,
+            cast,
+            title_prefix,
+        } = args;
+        Self {
             year_from,
             year_to,
             rating_min,
@@ -211,11 +251,51 @@ impl From<List> for Query {
             countries,
             languages,
             director,
-            ..Filter::default()
-        };
+            cast,
+            title_prefix,
+            decades,
+        }
+    }
+}
+
+impl From<List> for Query {
+    fn from(List { filter, order_by, limit }: List) -> Self {
+        let filter = filter.into();
         // No more movies than the limit; 0 is the largest page.
         let page_size = limit.and_then(|limit| u32::try_from(limit).ok()).unwrap_or_default().min(1000);
         Self { filter, order_by, page_size }
+    }
+}
+
+/// The query of a search.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Search {
+    /// Words of titles and people; the last one may be incomplete. Without words, on a terminal, the results change with
+    /// each key: the arrows choose a movie, Enter prints it, and Esc ends the search.
+    pub words: Vec<String>,
+
+    /// The filter.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// Order by fields, as in `list`; by default by how well the movies match.
+    #[arg(long = "order", value_name = "FIELDS", default_value = "", hide_default_value = true)]
+    pub order_by: String,
+
+    /// Maximum number of movies, up to 1,000; by default 10, or as many as the terminal shows while you type.
+    #[arg(long, value_name = "NUMBER", value_parser = number::<u64>, allow_negative_numbers = true)]
+    pub limit: Option<u64>,
+
+    /// Fields whose values are counted in all movies that match, after the movies; several are separated by commas.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = facet())]
+    pub facets: Vec<String>,
+}
+
+impl From<Search> for SearchQuery {
+    fn from(search: Search) -> Self {
+        let Search { words, filter, order_by, limit: _, facets } = search;
+        let filter = filter.into();
+        Self { text: words.join(" "), filter, order_by, facets, ..Self::default() }
     }
 }
 
@@ -355,11 +435,12 @@ mod tests {
     #[test]
     fn words_may_have_blanks_around_their_commas() {
         let words = ["--genre", "Drama, War", "--country", " Japan ,Italy", "--language", "Italian"];
-        for command in [&["list"][..], &["create", "--title", "Ran"], &["update", "ran"]] {
+        for command in [&["list"][..], &["search", "ran"], &["create", "--title", "Ran"], &["update", "ran"]]
+        {
             let args = Args::try_parse_from([&["movie-client"], command, &words].concat()).unwrap();
             let (genres, countries, languages) = match args.command {
-                Some(Command::List(List { genres, countries, languages, .. })) => {
-                    (genres, countries, languages)
+                Some(Command::List(List { filter, .. }) | Command::Search(Search { filter, .. })) => {
+                    (filter.genres, filter.countries, filter.languages)
                 }
                 Some(Command::Create(Create { fields, .. }) | Command::Update(Update { fields, .. })) => {
                     (fields.values.genres, fields.values.countries, fields.values.languages)

@@ -92,7 +92,9 @@ pub fn exit(error: &anyhow::Error) -> Exit {
             Error::Unauthenticated { .. } | Error::PermissionDenied { .. } | Error::AnonymousWrite { .. },
         ) => Exit::NotAllowed,
         Some(Error::Config(_) | Error::Address(_)) => Exit::UsageError,
-        None | Some(Error::Unimplemented { .. } | Error::Failed { .. }) => Exit::Failed,
+        None | Some(Error::SearchOff { .. } | Error::Unimplemented { .. } | Error::Failed { .. }) => {
+            Exit::Failed
+        }
     }
 }
 
@@ -146,7 +148,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         Error::OutcomeUnknown { .. } => "get the movie to check whether it was changed",
         Error::AlreadyExists { .. } => "use `update` to change the movie, or omit the id to generate one",
         Error::Conflict { .. } => "`get` prints the current movie with its etag",
-        Error::PageTokenExpired => "list again",
+        Error::PageTokenExpired => "list or search again",
         Error::HistoryChanged | Error::RevisionCompacted { .. } => {
             "use `watch --copy`, which begins with all movies and requests another copy when necessary"
         }
@@ -161,6 +163,9 @@ fn hint_for(error: &Error) -> Option<&'static str> {
             "only the operator of the service can change this; a token alone does not help"
         }
         Error::TooLarge { .. } => "request less data per call",
+        Error::SearchOff { .. } => {
+            "only the operator of the service can turn it on; `list` filters the movies"
+        }
         Error::Unimplemented { .. } => {
             "the server may implement only the course's contract: `get` and `list`"
         }

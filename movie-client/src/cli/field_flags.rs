@@ -120,10 +120,12 @@ fn set<T>(value: &mut T, given: Option<T>) -> bool {
 pub(super) fn flag_for(path: &str) -> Option<String> {
     let name = match path.split_once('.') {
         Some(("movie" | "filter", "id")) => return None,
+        Some(("filter", "decades")) => "decade".to_owned(),
         Some(("movie" | "filter", name)) => {
             let flag = FLAGS.iter().find(|flag| flag.field.name() == name);
             flag.map_or_else(|| name.replace('_', "-"), |flag| flag.long.to_owned())
         }
+        _ if path == "facets" => "facets".to_owned(),
         _ if path == "order_by" => "order".to_owned(),
         _ if matches!(path, "resume_token" | "from_revision") => "from".to_owned(),
         _ => return None,

@@ -4,7 +4,7 @@
 //! * `command_line`: parses the command line, and explains errors; `environment`: environment variables that count.
 //! * [`main`]: runs a command and returns the exit code; `stdout`: standard output.
 //! * `client_config`: the configuration of the library.
-//! * `reads`, `course`, `writes`, `watch`, `export`, [`import`], [`mod@bench`], `completions`: the commands.
+//! * `reads`, `search`, `course`, `writes`, `watch`, `export`, [`import`], [`mod@bench`], `completions`: the commands.
 //! * [`output`]: text, table, JSON and CSV; `stream`: prints items as they arrive.
 //! * [`failure`]: error messages, hints and exit codes.
 //! * `log`: the log on standard error.
@@ -24,6 +24,7 @@ mod log;
 pub mod output;
 mod parse;
 mod reads;
+mod search;
 mod stdout;
 mod stream;
 mod watch;
@@ -117,6 +118,7 @@ async fn call<W: Write>(args: Args, out: &mut W) -> Result<Exit> {
         None => course::run(&client()?, out).await,
         Some(Command::Get { id }) => reads::get(&client()?, &id, &mut to(out)).await,
         Some(Command::List(args)) => reads::list(&client()?, args, &mut to(out)).await,
+        Some(Command::Search(args)) => search::search(&client()?, args, &options, out).await,
         Some(Command::Batch { ids }) => reads::batch(&client()?, ids, &mut to(out)).await,
         Some(Command::Lookup) => reads::lookup(&client()?, &mut to(out)).await,
         Some(Command::Create(args)) => writes::create(&client()?, args, &mut to(out)).await,

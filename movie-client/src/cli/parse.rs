@@ -3,6 +3,8 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 /// Parses a whole number, 0 or more.
 pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a whole number, 0 or more".to_owned())
@@ -32,6 +34,11 @@ pub(super) fn word(text: &str) -> Result<String, String> {
     let word = Some(text.trim()).filter(|word| !word.is_empty());
     word.map(str::to_owned)
         .ok_or_else(|| "expected a value, or several separated by commas, none of them empty".to_owned())
+}
+
+/// Parses the name of a facet.
+pub(super) fn facet() -> impl TypedValueParser<Value = String> {
+    PossibleValuesParser::new(["genres", "countries", "languages", "decades"])
 }
 
 /// Parses an etag. Adds the quotes, which a shell may have removed. Rejects an empty etag, because the write would be

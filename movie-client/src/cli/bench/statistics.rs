@@ -156,6 +156,7 @@ fn error_kind(error: &Error) -> &'static str {
         Error::PermissionDenied { .. } | Error::AnonymousWrite { .. } => "permission_denied",
         Error::ResourceExhausted { .. } => "busy",
         Error::TooLarge { .. } => "too_much",
+        Error::SearchOff { .. } => "search_off",
         Error::Unimplemented { .. } => "unimplemented",
         Error::Failed { .. } => "failed",
     }

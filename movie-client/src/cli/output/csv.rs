@@ -10,7 +10,10 @@ use super::text_format::line;
 use super::value::{Rating, Time};
 use super::{OutputOptions, Print, Property, Row};
 use crate::movie::Value;
-use crate::{Change, Event, Movie};
+use crate::{Change, Event, Facet, Hit, Movie};
+
+/// Columns of a facet: a row per value.
+const FACET_COLUMNS: [&str; 3] = ["facet", "value", "count"];
 
 /// Columns of a change, before the columns of its movie.
 const CHANGE_COLUMNS: [&str; 3] = ["revision", "change", "resume_token"];
@@ -33,12 +36,16 @@ impl<W: Write> Csv<W> {
         self.writer.write_record(cells).map_err(error)
     }
 
-    fn header(&mut self, is_of_changes: bool) -> io::Result<()> {
+    /// Writes the header before the first row.
+    fn header(&mut self, row: Option<Row<'_>>) -> io::Result<()> {
         if self.has_header {
             return Ok(());
         }
         self.has_header = true;
-        let change = if is_of_changes { &CHANGE_COLUMNS[..] } else { &[] };
+        if let Some(Row::Facet(_)) = row {
+            return self.record(FACET_COLUMNS);
+        }
+        let change = if let Some(Row::Change(_)) = row { &CHANGE_COLUMNS[..] } else { &[] };
         let empty = Movie::default();
         let movie = columns_after_id(&empty).map(|(name, _)| name);
         self.record(change.iter().copied().chain(["id"]).chain(movie))
@@ -103,11 +110,17 @@ impl<W: Write> Print for Csv<W> {
     }
 
     fn row(&mut self, row: Row<'_>) -> io::Result<()> {
-        self.header(matches!(row, Row::Change(_)))?;
+        self.header(Some(row))?;
         let empty = Movie::default();
         match row {
-            Row::Movie(movie) => self.movie(&movie.id, movie),
+            Row::Movie(movie) | Row::Hit(Hit { movie, .. }) => self.movie(&movie.id, movie),
             Row::Lookup { id, movie } => self.movie(id, movie.unwrap_or(&empty)),
+            Row::Facet(Facet { field, values }) => values.iter().try_for_each(|found| {
+                self.text(field)?;
+                self.text(&found.value)?;
+                self.value(Some(found.count))?;
+                self.writer.write_record(None::<&str>).map_err(error)
+            }),
             Row::Change(Change { revision, event, resume_token }) => {
                 let (change, id, movie) = match event {
                     Event::Upserted(movie) => ("upserted", movie.id.as_str(), movie),
@@ -124,7 +137,7 @@ impl<W: Write> Print for Csv<W> {
 
     fn end(&mut self) -> io::Result<()> {
         // Without a row, the kind of rows is unknown; the header of movies is the most likely one.
-        self.header(false)
+        self.header(None)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -140,7 +153,7 @@ fn columns_after_id(movie: &Movie) -> impl Iterator<Item = (&'static str, Value<
 /// Unwraps the I/O error, by which a closed pipe is recognised.
 fn error(error: csv::Error) -> io::Error {
     let csv::ErrorKind::Io(error) = error.into_kind() else {
-        return io::Error::other("movies and changes have no CSV header in common");
+        return io::Error::other("rows of different kinds have no CSV header in common");
     };
     error
 }

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::mem;
 
+use serde::ser::SerializeStruct;
 use serde::{Serialize, Serializer};
 
 use super::movie_json::MovieJson;
 use super::{OutputOptions, Print, Property, Row};
 use crate::error::is_terminal_unsafe;
-use crate::{Change, Event, Movie};
+use crate::{Change, Event, Facet, FacetValue, Highlight, Hit, Movie};
 
 pub(super) struct Json<W: Write> {
     out: W,
@@ -123,6 +124,14 @@ enum RowJson<'a> {
         id: &'a str,
         movie: Option<MovieJson<'a>>,
     },
+    Hit {
+        movie: MovieJson<'a>,
+        highlights: &'a [Highlight],
+    },
+    Facet {
+        facet: &'a str,
+        values: &'a [FacetValue],
+    },
     Change {
         revision: u64,
         #[serde(flatten)]
@@ -146,6 +155,8 @@ impl<'a> RowJson<'a> {
         match row {
             Row::Movie(movie) => Self::Movie(MovieJson::of(movie)),
             Row::Lookup { id, movie } => Self::Lookup { id, movie: movie.map(MovieJson::of) },
+            Row::Hit(Hit { movie, highlights }) => Self::Hit { movie: MovieJson::of(movie), highlights },
+            Row::Facet(Facet { field, values }) => Self::Facet { facet: field, values },
             Row::Change(&Change { revision, ref event, ref resume_token }) => {
                 let event = match event {
                     Event::Upserted(movie) => EventJson::Upserted(MovieJson::of(movie)),
@@ -155,6 +166,26 @@ impl<'a> RowJson<'a> {
                 Self::Change { revision, event, resume_token }
             }
         }
+    }
+}
+
+impl Serialize for Highlight {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Highlight", 3)?;
+        fields.serialize_field("field", &self.field)?;
+        fields.serialize_field("index", &self.index)?;
+        // As `{"start":…,"end":…}`.
+        fields.serialize_field("ranges", &self.ranges)?;
+        fields.end()
+    }
+}
+
+impl Serialize for FacetValue {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("FacetValue", 2)?;
+        fields.serialize_field("value", &self.value)?;
+        fields.serialize_field("count", &self.count)?;
+        fields.end()
     }
 }
 

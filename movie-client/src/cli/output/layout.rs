@@ -36,7 +36,7 @@ impl Column {
     }
 }
 
-/// A cell: text without control characters.
+/// A cell: text without control characters, except those of styles.
 pub(super) struct Cell {
     text: String,
     style: Style,

@@ -4,13 +4,14 @@
 //! * [`Printer`]: prints one movie, properties, or a stream of rows.
 //! * `text`, `table`, `json`, `csv`: the formats; [`text_format`]: protobuf's text format of a movie.
 //! * [`DatabaseWriter`]: a JSON database, which the service and `import` can read.
-//! * `movie_json`, `value`: parts that several formats share.
+//! * `highlight`, `movie_json`, `value`: parts that several formats share.
 //!
 //! Text and tables are for terminals: control characters and directional characters are always escaped. JSON and CSV
 //! are for programs, which get unmodified data; on a terminal, the same characters are escaped there, too.
 
 mod csv;
 mod database;
+mod highlight;
 mod json;
 mod layout;
 mod movie_json;
@@ -30,10 +31,11 @@ pub use self::database::DatabaseWriter;
 use self::json::Json;
 pub use self::options::{Format, OutputOptions};
 use self::table::Table;
+pub(super) use self::table::hit_lines;
 use self::text::Text;
-use crate::{Change, Movie};
+use crate::{Change, Facet, Hit, Movie};
 
-/// One row of a stream. All rows of a stream have the same kind.
+/// One row of a stream. All rows of a stream have the same kind, except that facets follow hits.
 #[derive(Clone, Copy, Debug)]
 pub enum Row<'a> {
     /// A movie of a list.
@@ -45,6 +47,10 @@ pub enum Row<'a> {
         /// The movie, or `None` for an unknown id.
         movie: Option<&'a Movie>,
     },
+    /// A movie that a search found.
+    Hit(&'a Hit),
+    /// The counted values of a field.
+    Facet(&'a Facet),
     /// A change of the catalogue.
     Change(&'a Change),
 }

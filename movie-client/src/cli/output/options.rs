@@ -48,7 +48,7 @@ impl OutputOptions {
     }
 
     /// Returns the style, or no style if colours are not allowed. Overrides the detection by `console`.
-    pub(super) fn style(&self, style: Style) -> Style {
+    pub(in crate::cli) fn style(&self, style: Style) -> Style {
         style.force_styling(self.colours)
     }
 }

@@ -5,18 +5,24 @@ use std::io::{self, Write};
 use console::Style;
 
 use super::text_format::{self, line};
-use super::{OutputOptions, Print, Property, Row};
-use crate::{Change, Event, Movie};
+use super::{OutputOptions, Print, Property, Row, highlight};
+use crate::{Change, Event, Facet, Movie};
 
 pub(super) struct Text<W> {
     out: W,
     added: Style,
     deleted: Style,
+    matching: Style,
 }
 
 impl<W: Write> Text<W> {
     pub(super) fn new(out: W, options: &OutputOptions) -> Self {
-        Self { out, added: options.style(Style::new().green()), deleted: options.style(Style::new().red()) }
+        Self {
+            out,
+            added: options.style(Style::new().green()),
+            deleted: options.style(Style::new().red()),
+            matching: highlight::style(options),
+        }
     }
 }
 
@@ -32,12 +38,19 @@ impl<W: Write> Print for Text<W> {
     }
 
     fn row(&mut self, row: Row<'_>) -> io::Result<()> {
-        let Self { out, added, deleted } = self;
+        let Self { out, added, deleted, matching } = self;
         match row {
             Row::Movie(movie) | Row::Lookup { movie: Some(movie), .. } => {
                 writeln!(out, "Movie called {}", line(&movie.title))
             }
             Row::Lookup { id, movie: None } => writeln!(out, "No movie has the id {}", line(id)),
+            Row::Hit(hit) => {
+                writeln!(out, "Movie called {}", highlight::highlighted(hit, "title", 0, matching))
+            }
+            Row::Facet(Facet { field, values }) => {
+                let counts = values.iter().map(|found| format!("{} {}", line(&found.value), found.count));
+                writeln!(out, "{}: {}", line(field), counts.collect::<Vec<_>>().join(", "))
+            }
             Row::Change(Change { revision, event, .. }) => match event {
                 Event::Upserted(Movie { title, id, .. }) => {
                     writeln!(out, "{revision} {} {} ({})", added.apply_to('+'), line(title), line(id))

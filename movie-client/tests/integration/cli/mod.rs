@@ -2,6 +2,8 @@
 
 mod command_line;
 mod documented_certificates;
+mod search;
+mod search_interactive;
 mod signals;
 mod snapshots;
 mod terminal;

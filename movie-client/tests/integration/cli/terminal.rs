@@ -18,13 +18,13 @@ use tokio::time::timeout;
 use crate::support::program::{self, over, workspace};
 use crate::support::service::Service;
 
-const TERMINAL_SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+pub(super) const TERMINAL_SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
 
 /// Control sequence that clears the current line.
 const CLEAR_LINE: &str = "\r\x1b[2K";
 
 /// Runs a command on a terminal of 80 columns, and returns its exit code and its output.
-async fn on_terminal(command: &mut Command) -> (Option<i32>, String) {
+pub(super) async fn on_terminal(command: &mut Command) -> (Option<i32>, String) {
     on_terminal_until(command, None).await
 }
 
@@ -52,14 +52,14 @@ async fn on_terminal_until(command: &mut Command, last: Option<&'static str>) ->
 }
 
 /// Returns the command that runs the client on a terminal with colours.
-fn client(address: &impl ToString) -> Command {
+pub(super) fn client(address: &impl ToString) -> Command {
     let mut command = program::client(address);
     command.env("TERM", "xterm-256color");
     command
 }
 
 /// Reads the output of a terminal until `is_enough` returns true, or until the terminal is closed.
-fn read(terminal: &mut File, sent: &mut String, is_enough: impl Fn(&str) -> bool) {
+pub(super) fn read(terminal: &mut File, sent: &mut String, is_enough: impl Fn(&str) -> bool) {
     let mut all = mem::take(sent).into_bytes();
     let mut some = [0; 4096];
     // Linux reports the end as EIO.

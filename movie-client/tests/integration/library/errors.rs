@@ -24,7 +24,7 @@ async fn failed(status: Status) -> (Error, String) {
 #[tokio::test]
 async fn errors_of_the_service_itself_name_its_address() {
     type ErrorOf = fn(String, String) -> Error;
-    let expectations: [(Code, &str, ErrorOf, &str); 8] = [
+    let expectations: [(Code, &str, ErrorOf, &str); 9] = [
         (
             Code::Unavailable,
             "STORE_UNAVAILABLE",
@@ -61,6 +61,7 @@ async fn errors_of_the_service_itself_name_its_address() {
             |address, message| Error::ResourceExhausted { address, message },
             "AT is busy: the status message",
         ),
+        (Code::Unimplemented, "SEARCH_OFF", |address, _| Error::SearchOff { address }, "search is off at AT"),
         (
             Code::Unimplemented,
             "",

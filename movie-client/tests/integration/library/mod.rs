@@ -6,6 +6,7 @@ mod errors;
 mod hostile;
 mod http_status;
 mod retries;
+mod search;
 mod self_signed;
 pub(crate) mod tls;
 mod watch;

@@ -24,7 +24,7 @@ async fn failing(first: impl Into<Vec<Step>>) -> ScriptedServer {
     .await
 }
 
-fn unavailable() -> Step {
+pub(super) fn unavailable() -> Step {
     Step::End(Status::unavailable("busy"))
 }
 
@@ -110,7 +110,7 @@ async fn a_write_that_was_not_stored_is_retried() {
 }
 
 /// Returns the status of a service that is busy and requests a retry after this delay.
-fn busy(reason: &str, retry_delay: Duration) -> Step {
+pub(super) fn busy(reason: &str, retry_delay: Duration) -> Step {
     let mut details = failure(Code::ResourceExhausted, reason).get_error_details();
     details.set_retry_info(Some(retry_delay));
     Step::End(Status::with_error_details(Code::ResourceExhausted, "too many calls at a time", details))

@@ -1,0 +1,204 @@
+//! State of a search while a person types: keys and results in, screen lines out.
+
+use console::{Style, measure_text_width, strip_ansi_codes, truncate_str};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+
+use crate::cli::output::{OutputOptions, hit_lines, text_format};
+use crate::{Error, Movie, SearchPage};
+
+/// Longest text of a search, in characters.
+const MAX_TEXT_CHARS: usize = 1_000;
+
+/// Text before the typed text.
+const PROMPT: &str = "search: ";
+
+/// Lines that are not hits: the typed text, the header of the table, and the status.
+pub(super) const FRAME_LINES: usize = 3;
+
+/// A typed text, the movies that match it, and the selected movie.
+#[derive(Debug, Default)]
+pub(super) struct Picker {
+    text: String,
+    /// The latest results. They belong to an earlier text until `is_found`.
+    page: SearchPage,
+    /// Index of the selected hit.
+    selected: usize,
+    /// Whether the results of the text have arrived.
+    is_found: bool,
+    /// Whether the first hit is chosen as soon as the results arrive, because Enter was pressed before.
+    is_chosen: bool,
+    /// The error of the latest search.
+    error: Option<String>,
+}
+
+/// What follows a key or results.
+#[derive(Debug, PartialEq)]
+pub(super) enum Reaction {
+    /// Only the screen changes.
+    Draw,
+    /// Search for this text.
+    Search(String),
+    /// End with this movie.
+    Choose(Box<Movie>),
+    /// End without a movie.
+    Leave,
+}
+
+/// Content of the screen.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct View {
+    /// The lines, from the top. None is wider than the screen.
+    pub(super) lines: Vec<String>,
+    /// Column of the cursor in the first line.
+    pub(super) cursor: usize,
+}
+
+impl Picker {
+    /// Handles an event of the terminal.
+    pub(super) fn event(&mut self, event: &Event) -> Reaction {
+        match event {
+            Event::Key(key) if key.kind != KeyEventKind::Release => self.key(*key),
+            Event::Paste(text) => self.edit(|typed| typed.push_str(text)),
+            Event::Key(_) | Event::Resize(..) | Event::FocusGained | Event::FocusLost | Event::Mouse(_) => {
+                Reaction::Draw
+            }
+        }
+    }
+
+    #[expect(clippy::wildcard_enum_match_arm, reason = "keys without a meaning here change nothing")]
+    fn key(&mut self, KeyEvent { code, modifiers, .. }: KeyEvent) -> Reaction {
+        let is_control = modifiers.contains(KeyModifiers::CONTROL);
+        match code {
+            KeyCode::Esc => Reaction::Leave,
+            KeyCode::Char('c') if is_control => Reaction::Leave,
+            KeyCode::Enter => {
+                self.is_chosen = true;
+                self.choice()
+            }
+            KeyCode::Up => self.select(self.selected.saturating_sub(1)),
+            KeyCode::Down => self.select(self.selected + 1),
+            KeyCode::Backspace => self.edit(delete_character),
+            // Older terminals send this for Backspace.
+            KeyCode::Char('h') if is_control => self.edit(delete_character),
+            KeyCode::Char('u') if is_control => self.edit(String::clear),
+            KeyCode::Char('w') if is_control => self.edit(delete_word),
+            KeyCode::Char(character) if !is_control && !modifiers.contains(KeyModifiers::ALT) => {
+                self.edit(|typed| typed.push(character))
+            }
+            _ => Reaction::Draw,
+        }
+    }
+
+    /// Handles the results of a search. Those of an earlier text are ignored.
+    pub(super) fn results(&mut self, text: &str, page: Result<SearchPage, Error>) -> Reaction {
+        if text != self.text {
+            return Reaction::Draw;
+        }
+        (self.page, self.error) = match page {
+            Ok(page) => (page, None),
+            Err(error) => (SearchPage::default(), Some(error.to_string())),
+        };
+        self.is_found = true;
+        self.selected = 0;
+        self.choice()
+    }
+
+    /// Returns the chosen movie, if there is one.
+    fn choice(&mut self) -> Reaction {
+        if !self.is_chosen || !self.is_found {
+            return Reaction::Draw;
+        }
+        self.is_chosen = false;
+        let hit = self.page.hits.get(self.selected);
+        hit.map_or(Reaction::Draw, |hit| Reaction::Choose(Box::new(hit.movie.clone())))
+    }
+
+    fn select(&mut self, index: usize) -> Reaction {
+        self.is_chosen = false;
+        self.selected = index.min(self.page.hits.len().saturating_sub(1));
+        Reaction::Draw
+    }
+
+    /// Changes the text.
+    fn edit(&mut self, change: impl FnOnce(&mut String)) -> Reaction {
+        let mut text = self.text.clone();
+        change(&mut text);
+        // Pasted text may have line ends.
+        let text = text.chars().take(MAX_TEXT_CHARS);
+        let text: String = text.map(|typed| if typed.is_control() { ' ' } else { typed }).collect();
+        self.is_chosen = false;
+        if text == self.text {
+            return Reaction::Draw;
+        }
+        self.is_found = false;
+        self.text.clone_from(&text);
+        Reaction::Search(text)
+    }
+
+    /// Returns the content of a screen with this many columns and lines.
+    pub(super) fn view(&self, width: usize, height: usize, options: &OutputOptions) -> View {
+        let prompt = format!(
+            "{PROMPT}{}",
+            end(&text_format::line(&self.text), width.saturating_sub(PROMPT.len() + 1))
+        );
+        let cursor = measure_text_width(&prompt);
+        let hits = self.hits(width, height.saturating_sub(FRAME_LINES), options);
+        let mut lines = vec![prompt];
+        lines.extend(hits);
+        // The status is the last line of the screen.
+        lines.resize(height.saturating_sub(1).max(1), String::new());
+        lines.push(options.style(Style::new().dim()).apply_to(self.status()).to_string());
+        lines.truncate(height);
+        let lines = lines.iter().map(|line| truncate_str(line, width, "…").into_owned()).collect();
+        View { lines, cursor }
+    }
+
+    /// Returns the lines of the table: the header, and the selected hit among as many as fit.
+    fn hits(&self, width: usize, count: usize, options: &OutputOptions) -> Vec<String> {
+        const UNSELECTED: &str = "  ";
+        let options =
+            OutputOptions { width: Some(width.saturating_sub(UNSELECTED.len())), ..options.clone() };
+        let mut lines = hit_lines(&self.page.hits, &options).into_iter();
+        let header = lines.next().map(|header| format!("{UNSELECTED}{header}"));
+        let selected = options.style(Style::new().reverse());
+        let line = |(index, line): (usize, String)| {
+            if index == self.selected {
+                // Highlights would end the style of the line.
+                selected.apply_to(format!("> {}", strip_ansi_codes(&line))).to_string()
+            } else {
+                format!("{UNSELECTED}{line}")
+            }
+        };
+        let first = (self.selected + 1).saturating_sub(count);
+        header.into_iter().chain(lines.enumerate().skip(first).take(count).map(line)).collect()
+    }
+
+    fn status(&self) -> String {
+        const KEYS: &str = "↑ ↓ choose, Enter prints, Esc ends";
+        match &self.error {
+            _ if !self.is_found => "searching…".to_owned(),
+            Some(error) => error.clone(),
+            None if self.page.hits.is_empty() => format!("no movie matches; {KEYS}"),
+            None => format!("{} movies; {KEYS}", self.page.total),
+        }
+    }
+}
+
+fn delete_character(text: &mut String) {
+    text.pop();
+}
+
+/// Deletes the last word, and the blanks after it.
+fn delete_word(text: &mut String) {
+    let words = text.trim_end();
+    let end = words
+        .rfind(char::is_whitespace)
+        .map_or(0, |blank| blank + words[blank..].chars().next().map_or(0, char::len_utf8));
+    text.truncate(end);
+}
+
+/// Returns the end of a text that fits the width.
+fn end(text: &str, width: usize) -> &str {
+    let mut start = text.char_indices().map(|(start, _)| &text[start..]).chain([""]);
+    start.find(|end| measure_text_width(end) <= width).unwrap_or_default()
+}
