@@ -66,8 +66,11 @@ pub struct Catalog {
     pub movie_count: u64,
     /// Kind of store: `json`, `sqlite` or `postgres`.
     pub store: String,
-    /// Whether the catalogue rejects writes.
+    /// Whether the store is read-only.
     pub read_only: bool,
+    /// Whether this client may write: the role of its token or certificate allows it, and the store is not read-only. A
+    /// service of an earlier version does not say it.
+    pub can_write: bool,
     /// Version of the service.
     pub version: String,
 }
@@ -103,6 +106,7 @@ impl From<v1::Catalog> for Catalog {
             movie_count: unsigned(found.movie_count),
             store: found.store,
             read_only: found.read_only,
+            can_write: found.can_write,
             version: found.version,
         }
     }

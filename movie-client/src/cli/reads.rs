@@ -149,6 +149,7 @@ pub(super) async fn info<W: Write>(client: &Client, printer: &mut Printer<W>) ->
         ("revision", Property::Number(catalog.revision)),
         ("store", Property::Text(catalog.store)),
         ("read_only", Property::Bool(catalog.read_only)),
+        ("can_write", Property::Bool(catalog.can_write)),
         ("version", Property::Text(catalog.version)),
     ])?;
     printer.finish()?;
