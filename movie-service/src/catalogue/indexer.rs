@@ -7,6 +7,7 @@ use std::thread::{self, Thread};
 use tokio::sync::watch;
 
 use crate::catalogue::Catalogue;
+use crate::catalogue::search::index::{Merge, Merged};
 use crate::catalogue::snapshot::Snapshot;
 
 /// State of the thread.
@@ -70,17 +71,19 @@ impl Catalogue {
     }
 
     fn build_index(&self) {
-        loop {
-            let built = Snapshot::clone(&self.snapshot()).indexed();
-            let _changing = self.changing();
-            let current = self.snapshot();
-            // If nearly everything has changed meanwhile, start over.
-            if let Some(index) = current.index_from(&built) {
-                self.current.store(Arc::new(Snapshot::clone(&current).with_index(index)));
-                self.indexer.is_built.send_replace(true);
-                return;
-            }
-        }
+        // If nearly everything has changed meanwhile, start over.
+        while !self.publish_index_of(&Snapshot::clone(&self.snapshot()).indexed()) {}
+    }
+
+    /// Gives the current snapshot the index of an earlier one, brought up to date. Returns whether it did: not if too much
+    /// has changed since.
+    pub(super) fn publish_index_of(&self, built: &Snapshot) -> bool {
+        let _changing = self.changing();
+        let current = self.snapshot();
+        let Some(index) = current.index_from(built) else { return false };
+        self.current.store(Arc::new(Snapshot::clone(&current).with_index(index)));
+        self.indexer.is_built.send_replace(true);
+        true
     }
 
     /// Merges parts of the index, if there are many. Returns whether it did.
@@ -89,15 +92,18 @@ impl Catalogue {
         else {
             return false;
         };
-        let merged = merge.run();
+        // If the index has changed too much meanwhile, the next merge is another one.
+        self.publish_merge(&merge, merge.run())
+    }
+
+    /// Replaces parts of the current index by their merge. Returns whether there is an index.
+    pub(super) fn publish_merge(&self, merge: &Merge, merged: Merged) -> bool {
         let _changing = self.changing();
         let current = self.snapshot();
         let Some(mut index) = current.search_index().cloned() else { return false };
-        let is_installed = index.install(&merge, merged);
-        if is_installed {
+        if index.install(merge, merged) {
             self.current.store(Arc::new(Snapshot::clone(&current).with_index(index)));
         }
-        // If the index has changed too much meanwhile, the next merge is another one.
         true
     }
 }

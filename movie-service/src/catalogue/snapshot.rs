@@ -318,7 +318,7 @@ impl Snapshot {
     }
 
     /// Returns the same movies in new segments.
-    fn compacted(&self) -> Result<Self, ChangeError> {
+    pub(super) fn compacted(&self) -> Result<Self, ChangeError> {
         let (mut draft, mut builder) = (Draft::default(), Builder::default());
         builder.reserve(self.len);
         for movie in self.movies() {

@@ -187,9 +187,11 @@ impl Search {
     }
 }
 
-/// Returns whether the words of a folded text are those of every text that folds to it.
+/// Returns whether the words of a folded text are those of every text that folds to it, also as a part of a longer one.
+/// Symbols are words only of a text that has nothing else.
 fn has_plain_words(folded: &str) -> bool {
     folded.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" -',".contains(&byte))
+        && folded.bytes().any(|byte| byte.is_ascii_alphanumeric())
 }
 
 /// The movies of a snapshot, selected by the conditions that the index does not know of.
@@ -229,3 +231,6 @@ fn texts_matched(query: &Query, level: Level, movie: &Record) -> Vec<Highlight> 
     }
     all
 }
+
+#[cfg(test)]
+mod tests;

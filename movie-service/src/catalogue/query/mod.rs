@@ -8,3 +8,6 @@ pub(crate) mod matches;
 pub mod page;
 mod top_k;
 pub(crate) mod undo;
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use crate::catalogue::search::filter::Selection;
 use crate::catalogue::search::index::Part;
 use crate::catalogue::search::matching::Expansions;
 use crate::catalogue::search::query::{Level, Query, cost};
-use crate::catalogue::search::rank::{Match, Ranker, TitleMatches};
+use crate::catalogue::search::rank::{Match, Ranker, TitleMatches, counts};
 use crate::catalogue::search::segment::data::Segment;
 use crate::catalogue::search::segment::places::Places;
 use crate::catalogue::search::text::typo::Automaton;
@@ -306,7 +306,9 @@ impl Evaluation<'_, '_> {
 
 /// Returns the bits of the words of the query that are matched at no more than a cost.
 fn covered(matches: &[Match], most: u16) -> u32 {
-    let matches = matches.iter().filter(|found| found.cost <= most && (most == u16::MAX || found.width == 1));
+    let is_covering =
+        |found: &&Match| counts(found) && found.cost <= most && (most == u16::MAX || found.width == 1);
+    let matches = matches.iter().filter(is_covering);
     matches.fold(0, |bits, found| bits | ((1 << found.width) - 1) << found.word)
 }
 

@@ -29,7 +29,7 @@ mod matching;
 pub(crate) mod query;
 pub(crate) mod rank;
 #[cfg(test)]
-mod scan;
+pub(crate) mod scan;
 mod segment;
 pub(crate) mod text;
 

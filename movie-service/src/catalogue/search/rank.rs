@@ -367,7 +367,7 @@ impl<'a> Ranker<'a> {
     }
 }
 
-/// A Roman numeral in first place is not a number.
-fn counts(found: &Match) -> bool {
+/// Returns whether a match in a title counts. A Roman numeral in first place is not a number.
+pub(crate) fn counts(found: &Match) -> bool {
     !(found.is_roman && found.at == 0)
 }

@@ -89,6 +89,12 @@ fn numbers_are_equivalent_in_three_forms() {
 }
 
 #[test]
+fn a_name_with_a_number_counts_beside_a_title_that_begins_with_a_roman_numeral() {
+    let films = Films::new(&["II Amici|2 Chainz", "II Fratelli|Nobody Known"]);
+    assert_eq!(films.search("2"), ["II Amici"]);
+}
+
+#[test]
 fn forgives_typing_errors() {
     let films = films();
     for (query, title) in [
