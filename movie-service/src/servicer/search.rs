@@ -193,3 +193,6 @@ fn facet(counts: crate::catalogue::search::facets::FacetCounts) -> Facet {
 fn to_i32(number: usize) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,5 +1,6 @@
 //! Who may write, and which stores are writable.
 
+use movie_proto::catalog::v1::GetCatalogRequest;
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 
@@ -21,6 +22,14 @@ async fn writes(stub: &mut Stub) -> Vec<Failure> {
     failed.iter().map(Failure::of).collect()
 }
 
+/// Returns a request with a token.
+fn with_token<T>(message: T, token: &str) -> Request<T> {
+    let mut request = Request::new(message);
+    let token = MetadataValue::try_from(format!("Bearer {token}")).unwrap();
+    request.metadata_mut().insert("authorization", token);
+    request
+}
+
 async fn assert_read_only(service: &Service) {
     let mut stub = stub(service).await;
     for failure in writes(&mut stub).await {
@@ -29,7 +38,8 @@ async fn assert_read_only(service: &Service) {
     let denied = delete(&mut stub, "8").await.unwrap_err();
     assert!(denied.message().ends_with("--tokens FILE or --allow-anonymous-writes"), "{denied}");
     let catalog = catalog(&mut stub).await;
-    assert_eq!((catalog.store.as_str(), catalog.read_only, catalog.movie_count), ("json", true, 7));
+    assert_eq!((catalog.store.as_str(), catalog.movie_count), ("json", 7));
+    assert_eq!((catalog.read_only, catalog.can_write), (true, false));
     get(&mut stub, "720d006c-3a57-4b6a-b18f-9b713b073f3c").await.unwrap();
 }
 
@@ -56,7 +66,7 @@ async fn anonymous_writes_are_denied_by_default() {
         --allow-anonymous-writes";
     assert_eq!(denied.message(), expected);
     let catalog = catalog(&mut stub).await;
-    assert_eq!((catalog.revision, catalog.read_only), (0, false));
+    assert_eq!((catalog.revision, catalog.read_only, catalog.can_write), (0, false, false));
 }
 
 #[tokio::test]
@@ -67,16 +77,14 @@ async fn with_tokens_a_writer_may_write_and_a_reader_may_not() {
     files.write("tokens", &format!("{reads}\n{line}\n"));
     let service = Service::run(&mut with_tokens(over_sqlite(dir.path()), &files));
     let mut stub = stub(&service).await;
-    let with = |token: &str| {
-        let mut request =
-            Request::new(CreateMovieRequest { movie: Some(movie("7", "Creed")), request_id: String::new() });
-        let token = MetadataValue::try_from(format!("Bearer {token}")).unwrap();
-        request.metadata_mut().insert("authorization", token);
-        request
-    };
-    let denied = stub.create_movie(with(&reader)).await;
+    let creation = CreateMovieRequest { movie: Some(movie("7", "Creed")), request_id: String::new() };
+    let denied = stub.create_movie(with_token(creation.clone(), &reader)).await;
     assert_failed(denied, &Failure::new(Code::PermissionDenied, "ROLE_TOO_LOW"));
-    stub.create_movie(with(&writer)).await.unwrap();
+    stub.create_movie(with_token(creation, &writer)).await.unwrap();
+    for (token, can_write) in [(&reader, false), (&writer, true)] {
+        let catalog = stub.get_catalog(with_token(GetCatalogRequest {}, token)).await.unwrap().into_inner();
+        assert_eq!((catalog.can_write, catalog.read_only), (can_write, false));
+    }
     let nobody = Failure::new(Code::Unauthenticated, "CREDENTIALS_MISSING");
     assert_failed(create(&mut stub, movie("8", "Creed II")).await, &nobody);
 }

@@ -9,6 +9,7 @@ mod reads;
 mod reasons;
 mod rules;
 mod search;
+mod search_refusals;
 mod watches;
 
 use std::collections::BTreeMap;

@@ -5,15 +5,18 @@ use movie_proto::catalog::v1::{MovieFilter, SearchMoviesRequest, SearchMoviesRes
 use super::*;
 use crate::support::databases::database;
 
-async fn search(stub: &mut Stub, request: SearchMoviesRequest) -> Result<SearchMoviesResponse, Status> {
+pub(super) async fn search(
+    stub: &mut Stub,
+    request: SearchMoviesRequest,
+) -> Result<SearchMoviesResponse, Status> {
     Ok(stub.search_movies(request).await?.into_inner())
 }
 
-fn query(text: &str) -> SearchMoviesRequest {
+pub(super) fn query(text: &str) -> SearchMoviesRequest {
     SearchMoviesRequest { query: text.into(), ..SearchMoviesRequest::default() }
 }
 
-fn ids(page: &SearchMoviesResponse) -> Vec<&str> {
+pub(super) fn ids(page: &SearchMoviesResponse) -> Vec<&str> {
     page.hits.iter().map(|hit| hit.movie.as_ref().unwrap().id.as_str()).collect()
 }
 
@@ -219,4 +222,119 @@ async fn the_catalog_says_whether_the_caller_may_write() {
     assert!(catalog(&mut fixture.stub).await.can_write);
     let (_service, mut stub) = films().await;
     assert!(!catalog(&mut stub).await.can_write);
+}
+
+#[tokio::test]
+async fn writes_in_parallel_are_found_once_they_are_acknowledged() {
+    let fixture = Fixture::start().await;
+    let words = ["Alien", "Brazil", "Casino", "Django"];
+    let writers = words.map(|word| {
+        let mut stub = fixture.stub.clone();
+        tokio::spawn(async move {
+            for round in 0..25 {
+                let id = format!("{word} {round}");
+                let expected = [id.as_str()];
+                create(&mut stub, movie(&id, word)).await.unwrap();
+                assert_finds(&mut stub, word, &expected).await;
+                let cast = vec![format!("Max {word}")];
+                update(&mut stub, Movie { cast, ..movie(&id, "Volver") }).await.unwrap();
+                assert_finds(&mut stub, &format!("max {word}"), &expected).await;
+                delete(&mut stub, &id).await.unwrap();
+                assert_finds(&mut stub, word, &[]).await;
+            }
+        })
+    });
+    // Batches that make the parts of the index merge meanwhile.
+    let mut stub = fixture.stub.clone();
+    for batch in 0..10 {
+        let movies = (0..200).map(|number| movie(&format!("x{}", (batch * 150 + number) % 900), "Zulu"));
+        import(&mut stub, movies.collect()).await.unwrap();
+        let count = if batch < 5 { batch * 150 + 200 } else { 900 };
+        let page = search(&mut stub, query("zulu")).await.unwrap();
+        assert_eq!(page.total_size, count);
+    }
+    for writer in writers {
+        writer.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn each_facet_is_counted_without_the_filter_on_itself() {
+    let mut fixture = Fixture::start().await;
+    let film = |id: &str, year, genre: &str, country: &str, language: &str| Movie {
+        year,
+        genres: vec![genre.into()],
+        countries: vec![country.into()],
+        languages: vec![language.into()],
+        ..movie(id, "A film")
+    };
+    let films = vec![
+        film("a", 1954, "Drama", "Japan", "Japanese"),
+        film("b", 1959, "Drama", "France", "French"),
+        film("c", 1966, "Drama", "Japan", "Japanese"),
+        film("d", 1954, "Comedy", "Japan", "Japanese"),
+        film("e", 1954, "Drama", "Japan", "English"),
+        film("f", 0, "Comedy", "France", "French"),
+    ];
+    import(&mut fixture.stub, films).await.unwrap();
+    let filter = MovieFilter {
+        genres: vec!["DRAMA".into()],
+        countries: vec!["japan".into()],
+        languages: vec!["Japanese".into()],
+        decades: vec![1950],
+        ..MovieFilter::default()
+    };
+    for text in ["film", ""] {
+        let request = SearchMoviesRequest {
+            filter: Some(filter.clone()),
+            facets: ["decades", "genres", "languages", "countries"].map(str::to_owned).into(),
+            ..query(text)
+        };
+        let page = search(&mut fixture.stub, request).await.unwrap();
+        assert_eq!((ids(&page), page.total_size), (vec!["a"], 1), "{text:?}");
+        let facets = page.facets.iter().map(|facet| {
+            let values = facet.values.iter().map(|value| format!("{} {}", value.value, value.count));
+            (facet.field.as_str(), values.collect::<Vec<_>>().join(", "))
+        });
+        let expected = [
+            ("decades", "1950 1, 1960 1"),
+            ("genres", "Comedy 1, Drama 1"),
+            ("languages", "English 1, Japanese 1"),
+            ("countries", "Japan 1"),
+        ];
+        let expected = expected.map(|(field, values)| (field, values.to_owned()));
+        assert_eq!(facets.collect::<Vec<_>>(), expected, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn highlights_lie_between_the_characters_of_titles_in_any_script() {
+    let mut fixture = Fixture::start().await;
+    let searches = [
+        ("Le fabuleux destin d'Amélie Poulain", "amelie", vec!["d'Amélie"]),
+        ("千と千尋の神隠し", "千尋", vec!["千", "千", "尋"]),
+        ("となりのトトロ", "トトロ", vec!["ト", "ト", "ロ"]),
+        ("기생충", "기생", vec!["기", "생"]),
+        ("Броненосец Потёмкин", "потемкин", vec!["Потёмкин"]),
+        ("Αλέξης Ζορμπάς", "ζορμπας", vec!["Ζορμπάς"]),
+        ("إسكندرية ليه", "اسكندرية", vec!["إسكندرية"]),
+        ("8½", "8 1/2", vec!["8", "½"]),
+        ("Ame\u{301}lie 🎬 II", "amelie 2", vec!["Ame\u{301}lie", "II"]),
+        ("WALL·E", "wall e", vec!["WALL", "E"]),
+        ("Straße nach Ærø", "strasse aero", vec!["Straße", "Ærø"]),
+        ("Mr. & Mrs. Smith", "mr and mrs", vec!["Mr", "&", "Mrs"]),
+    ];
+    let movies = searches.iter().map(|(title, ..)| movie(title, title));
+    import(&mut fixture.stub, movies.collect()).await.unwrap();
+    for (title, text, expected) in &searches {
+        let page = search(&mut fixture.stub, query(text)).await.unwrap();
+        let hit = page.hits.iter().find(|hit| hit.movie.as_ref().unwrap().title == *title);
+        let hit = hit.unwrap_or_else(|| panic!("{text} does not find {title}: {page:?}"));
+        let [highlight] = &hit.highlights[..] else { panic!("{hit:?}") };
+        let parts = highlight.ranges.iter().map(|range| {
+            let [start, end] = [range.start, range.end].map(|end| usize::try_from(end).unwrap());
+            title.get(start..end).unwrap_or_else(|| panic!("{start}..{end} of {title}"))
+        });
+        assert_eq!(parts.collect::<Vec<_>>(), *expected, "{text}");
+    }
 }
