@@ -68,7 +68,7 @@ async fn print_hits<W: Write>(
     let mut pages = client.search_pages(SearchQuery { page_size: page_size(limit), ..query });
     let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut facets = Vec::new();
-    let (mut count, mut total) = (0, 0);
+    let (mut count, mut total) = (0, None);
     while (left > 0 || wants_facets)
         && let Some(page) = pages.next().await.transpose()?
     {
@@ -78,7 +78,7 @@ async fn print_hits<W: Write>(
         }
         left = left.saturating_sub(page.hits.len());
         printer.flush()?;
-        total = page.total;
+        total = Some(page.total);
         if wants_facets {
             facets = page.facets;
             wants_facets = false;
@@ -88,8 +88,12 @@ async fn print_hits<W: Write>(
         printer.row(Row::Facet(facet))?;
     }
     printer.finish()?;
-    if options.width.is_some() && (1..total).contains(&count) {
-        print_notice(&format!("the first {count} of at least {total} movies; --limit sets their number"));
+    match total.filter(|_| options.width.is_some()) {
+        Some(0) => print_notice("no movie matches"),
+        Some(total) if (1..total).contains(&count) => {
+            print_notice(&format!("the first {count} of at least {total} movies; --limit sets their number"));
+        }
+        Some(_) | None => {}
     }
     Ok(Exit::Done)
 }

@@ -179,6 +179,7 @@ impl Picker {
             _ if !self.is_found => "searching…".to_owned(),
             Some(error) => error.clone(),
             None if self.page.hits.is_empty() => format!("no movie matches; {KEYS}"),
+            None if self.page.total == 1 => format!("1 movie; {KEYS}"),
             None => format!("{} movies; {KEYS}", self.page.total),
         }
     }

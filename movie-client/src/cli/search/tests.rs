@@ -201,6 +201,13 @@ fn an_error_replaces_the_movies_until_the_next_results() {
 }
 
 #[test]
+fn one_movie_is_not_called_movies() {
+    let mut picker = Picker::default();
+    picker.results("", Ok(SearchPage { total: 1, ..page(&["Alien"]) }));
+    assert_eq!(lines(&picker, 60, 5)[4], "1 movie; ↑ ↓ choose, Enter prints, Esc ends");
+}
+
+#[test]
 fn escape_and_control_c_leave() {
     for leave in [key(KeyCode::Esc), control('c')] {
         assert_eq!(aliens().event(&leave), Reaction::Leave);
