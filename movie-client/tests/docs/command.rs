@@ -120,6 +120,8 @@ impl Command {
                 let output = process::Command::new(env!("CARGO_BIN_EXE_movie-client"))
                     .args(args)
                     .args(["--address", &service.address.to_string()])
+                    // The machine may be busy, and a search waits until the films are indexed.
+                    .env("MOVIE_TIMEOUT", "60s")
                     .output()
                     .map_err(|error| error.to_string())?;
                 let text = [output.stdout, output.stderr].concat();

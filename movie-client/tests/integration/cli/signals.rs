@@ -109,7 +109,9 @@ async fn an_interruption_ends_a_lookup_that_waits_for_ids() {
 #[tokio::test]
 async fn an_interruption_ends_an_import_that_waits_for_input() {
     let service = Service::writable();
-    let mut import = Running::start(client(&service.address).args(["import", "-", "-v"]));
+    // The machine may be busy, so the timeout is long.
+    let arguments = ["import", "-", "-v", "--timeout", "60s"];
+    let mut import = Running::start(client(&service.address).args(arguments));
     let mut printed = BufReader::new(import.child.stderr.take().unwrap()).lines();
     let mut stdin = import.child.stdin.take().unwrap();
     // One batch, which is sent while the import waits for more input.
