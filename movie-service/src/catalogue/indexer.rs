@@ -10,6 +10,9 @@ use crate::catalogue::Catalogue;
 use crate::catalogue::search::index::{Merge, Merged};
 use crate::catalogue::snapshot::Snapshot;
 
+/// Maximum number of changed movies that the index is brought up to date with while other changes wait.
+const MAX_MISSED_CHANGES: usize = 2_000;
+
 /// State of the thread.
 #[derive(Debug, Default)]
 pub(super) struct Indexer {
@@ -71,16 +74,28 @@ impl Catalogue {
     }
 
     fn build_index(&self) {
-        // If nearly everything has changed meanwhile, start over.
-        while !self.publish_index_of(&Snapshot::clone(&self.snapshot()).indexed()) {}
+        let mut built = Snapshot::clone(&self.snapshot()).indexed();
+        while !self.publish_index_of(&built) {
+            built = self.with_index_of(&built);
+        }
     }
 
-    /// Gives the current snapshot the index of an earlier one, brought up to date. Returns whether it did: not if too much
-    /// has changed since.
+    /// Returns the current snapshot with the index of an earlier one, brought up to date while others make changes. That
+    /// takes less time than the index took, so fewer changes are missed.
+    pub(super) fn with_index_of(&self, built: &Snapshot) -> Snapshot {
+        let current = Snapshot::clone(&self.snapshot());
+        match current.index_from(built, current.len() / 2) {
+            Some(index) => current.with_index(index),
+            None => current.indexed(),
+        }
+    }
+
+    /// Gives the current snapshot the index of an earlier one, brought up to date. Returns whether it did: not if so much has
+    /// changed since that changes would wait long.
     pub(super) fn publish_index_of(&self, built: &Snapshot) -> bool {
         let _changing = self.changing();
         let current = self.snapshot();
-        let Some(index) = current.index_from(built) else { return false };
+        let Some(index) = current.index_from(built, MAX_MISSED_CHANGES) else { return false };
         self.current.store(Arc::new(Snapshot::clone(&current).with_index(index)));
         self.indexer.is_built.send_replace(true);
         true

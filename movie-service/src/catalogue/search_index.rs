@@ -1,5 +1,7 @@
 //! The search index of a snapshot: built once, then changed with each change of the movies.
 
+use std::collections::HashMap;
+
 use crate::catalogue::encoding::frame::MovieView;
 use crate::catalogue::filter::decade;
 use crate::catalogue::layout::segment::Location;
@@ -8,10 +10,6 @@ use crate::catalogue::search::document::Facet;
 use crate::catalogue::search::index::{Change, Index};
 use crate::catalogue::snapshot::Snapshot;
 use crate::movie::Field;
-
-/// Maximum part of the segments that an index may have missed to be brought up to date, as a divisor: with more, a new
-/// one is built.
-const MAX_MISSED: usize = 4;
 
 impl Snapshot {
     /// Returns the snapshot with a search index, which all snapshots that are made from it have, too.
@@ -26,26 +24,32 @@ impl Snapshot {
         self.search.as_ref()
     }
 
-    /// Returns the index of an earlier snapshot, brought up to date; `None` if too much has changed since.
-    pub(super) fn index_from(&self, earlier: &Self) -> Option<Index> {
+    /// Returns the index of an earlier snapshot, brought up to date; `None` if more movies than `max_changes` have changed
+    /// since, or moved.
+    pub(super) fn index_from(&self, earlier: &Self, max_changes: usize) -> Option<Index> {
         let index = earlier.search.as_ref()?;
-        let count = earlier.segments().len().max(self.segments().len());
-        let is_changed =
-            |number: &usize| match (earlier.segments().get(*number), self.segments().get(*number)) {
-                // A changed segment has other buffers.
-                (Some(before), Some(now)) => before.frames().as_ptr() != now.frames().as_ptr(),
-                _ => true,
-            };
-        let numbers: Vec<_> = (0..count).filter(is_changed).collect();
-        if numbers.len() > count / MAX_MISSED + 1 {
-            return None;
+        let mut changes = Vec::new();
+        for number in 0..earlier.segments().len().max(self.segments().len()) {
+            if let (Some(before), Some(now)) = (earlier.segments().get(number), self.segments().get(number))
+                && before.frames().as_ptr() == now.frames().as_ptr()
+            {
+                // A changed segment would have other buffers.
+                continue;
+            }
+            let before = earlier.locations_in(number).map(|location| (location, earlier.movie(location)));
+            let mut before: HashMap<_, _> = before.collect();
+            for location in self.locations_in(number) {
+                let movie = self.movie(location);
+                if before.remove(&location) != Some(movie) {
+                    changes.push(Change::Put(document(location, movie)));
+                }
+            }
+            changes.extend(before.keys().map(|location| Change::Remove(location.number())));
+            if changes.len() > max_changes {
+                return None;
+            }
         }
-        let before = numbers.iter().flat_map(|number| earlier.locations_in(*number));
-        let now = numbers.iter().flat_map(|number| self.locations_in(*number));
-        let gone = before.map(|location| Change::Remove(location.number()));
-        // Of two changes of one location, the later one counts.
-        let changes = gone.chain(now.map(|location| Change::Put(document(location, self.movie(location)))));
-        Some(index.with(&changes.collect::<Vec<_>>()))
+        Some(index.with(&changes))
     }
 
     /// Brings the index up to date after changes of the movies with these ids and locations.

@@ -336,6 +336,28 @@ fn a_title_that_begins_with_a_symbol_is_found_by_its_beginning() {
 }
 
 #[test]
+fn an_index_that_has_missed_many_changes_is_brought_up_to_date_before_changes_wait_for_it() {
+    let movies = |numbers: Range<usize>, word: &str| -> Vec<_> {
+        numbers
+            .map(|id| Movie { title: format!("{word} {id}"), id: id.to_string(), ..Movie::default() })
+            .collect()
+    };
+    let search = Search { text: "new 2999".into(), ..Search::default() };
+    for changed in [1_000, 3_000, 8_000] {
+        let catalogue = Catalogue::new(snapshot(&movies(0..8_000, "old")));
+        let built = Snapshot::clone(&catalogue.snapshot()).indexed();
+        let records: Vec<_> =
+            movies(3_000 - changed.min(3_000)..changed.max(3_000), "new").iter().map(Record::of).collect();
+        catalogue.apply(records.iter().map(|record| Change::Put(record.movie()))).unwrap();
+        let is_published = catalogue.publish_index_of(&built);
+        assert_eq!(is_published, changed == 1_000);
+        assert!(is_published || catalogue.publish_index_of(&catalogue.with_index_of(&built)));
+        let page = search.page(&catalogue.snapshot(), 0, 1);
+        assert_eq!(page.matches[0].movie.movie().title, "new 2999");
+    }
+}
+
+#[test]
 fn every_write_is_found_at_once_while_the_index_is_built_and_merged_in_the_background() {
     const MOVIES: usize = 1_000;
     let catalogue = Arc::new(Catalogue::default());
