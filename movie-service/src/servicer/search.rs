@@ -72,12 +72,13 @@ impl Searches {
             "" => None,
             text => Some(SearchToken::parse(text, hash).ok_or(CallError::PageTokenInvalid)?),
         };
-        let _waiting = self.waiting.try_acquire().map_err(|_| CallError::Busy)?;
         if let Some(token) = &token
             && !wait_for_revision(&mut self.catalogue.newest(), token.point.revision).await
         {
             return Err(CallError::PageTokenExpired);
         }
+        // After the wait for a revision, so that tokens of revisions to come do not keep others from searching.
+        let _waiting = self.waiting.try_acquire().map_err(|_| CallError::Busy)?;
         if self.catalogue.is_searchable().wait_for(|is_built| *is_built).await.is_err() {
             return Err(CallError::Stopping);
         }

@@ -51,6 +51,22 @@ async fn searches_are_shed_while_as_many_wait_as_may() {
 }
 
 #[tokio::test]
+async fn searches_that_wait_for_a_revision_do_not_shed_others() {
+    let (catalogue, searches) = searches();
+    catalogue.start_indexing().unwrap();
+    let now = catalogue.snapshot().point();
+    let ahead = SearchToken { point: HistoryPoint { revision: now.revision.plus(1), ..now }, offset: 0 };
+    let page_token = ahead.encode(hash_of_search(&request()));
+    let next =
+        || Box::pin(searches.search(SearchMoviesRequest { page_token: page_token.clone(), ..request() }));
+    let mut waiting: Vec<_> = (0..2 * MAX_WAITING).map(|_| next()).collect();
+    for search in &mut waiting {
+        assert!(search.now_or_never().is_none());
+    }
+    assert_eq!(searches.search(request()).await.unwrap().total_size, 1);
+}
+
+#[tokio::test]
 async fn an_invalid_request_does_not_wait() {
     let (_catalogue, searches) = searches();
     let invalid = SearchMoviesRequest { page_size: -1, ..request() };
