@@ -32,18 +32,20 @@ pub struct InProcessServer {
 }
 
 impl InProcessServer {
-    /// Serves `catalogue` with the default limits.
+    /// Serves `catalogue`, which it indexes for searches, with the default limits.
     ///
     /// # Errors
     ///
-    /// If a service cannot be constructed.
+    /// If a service cannot be constructed, or the indexing not be started.
     pub fn new(catalogue: Arc<Catalogue>) -> io::Result<Self> {
         let features =
-            Features { health: false, reflection: false, search: false, gzip: false, web: Vec::new() };
+            Features { health: false, reflection: false, search: true, gzip: false, web: Vec::new() };
         let (health, limits) = (Health::default(), Limits::default());
         let movie = MovieServicer::new(catalogue.clone(), FoundPrinter::quiet());
         let store = Store::read_only("memory");
         let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
+        let catalog = catalog.with_search();
+        catalogue.start_indexing()?;
         let dispatcher =
             Dispatcher::new(movie, catalog, &health, &features, &limits).map_err(io::Error::other)?;
         Ok(Self { catalogue, dispatcher })
