@@ -13,7 +13,7 @@ use super::{Bench, MILLION, data, load, micros, process};
 use crate::program;
 
 /// Time limit of an import.
-const IMPORT_TIMEOUT: Duration = Duration::from_mins(10);
+pub(super) const IMPORT_TIMEOUT: Duration = Duration::from_mins(10);
 
 impl Bench {
     /// Measures a SQLite store with a million movies.
@@ -70,7 +70,7 @@ impl Bench {
 }
 
 /// Removes a database and the files beside it.
-fn remove(path: &Path) -> Result<()> {
+pub(super) fn remove(path: &Path) -> Result<()> {
     for end in ["", "-wal", "-shm", ".lock"] {
         let mut name = path.as_os_str().to_owned();
         name.push(end);

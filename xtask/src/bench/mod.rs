@@ -9,6 +9,7 @@ pub(crate) mod data;
 mod listing;
 pub(crate) mod load;
 pub(crate) mod process;
+mod search;
 mod server;
 mod table;
 
@@ -18,7 +19,7 @@ use std::time::Duration;
 use std::{env, fs, thread};
 
 use anyhow::{Result, ensure};
-use clap::Args;
+use clap::{Args, Subcommand};
 
 use self::server::{Kind, Server};
 use self::table::{Bar, Table};
@@ -26,7 +27,11 @@ use crate::interop::python::Python;
 
 /// Options of the benchmark.
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
+    #[command(subcommand)]
+    part: Option<Part>,
+
     /// Number of movies in the database for calls and lists.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     movies: u64,
@@ -40,6 +45,13 @@ pub struct Options {
     catalog: bool,
 }
 
+/// Benchmarks with a table of their own.
+#[derive(Subcommand, Clone, Debug)]
+enum Part {
+    /// Measure search: its relevance, or what it costs.
+    Search(search::Options),
+}
+
 const MILLION: u64 = 1_000_000;
 
 /// Runs the benchmark, and prints a table.
@@ -48,6 +60,9 @@ const MILLION: u64 = 1_000_000;
 ///
 /// If a program cannot be built or run, or if a response is wrong.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
+    if let Some(Part::Search(options)) = &options.part {
+        return search::run(root, options);
+    }
     load::check_tools()?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
     build(root)?;
@@ -60,15 +75,15 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
 
 /// Builds the service and the client with the profile `release`, and the load generators with the profile `plain`.
 pub(crate) fn build(root: &Path) -> Result<()> {
-    for args in [&["--release", "--bins"][..], &["--profile", "plain", "--examples"]] {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let status = Command::new(cargo)
-            .current_dir(root)
-            .args(["build", "--package", "movie-service", "--package", "movie-client"])
-            .args(args)
-            .status()?;
-        ensure!(status.success(), "cargo build failed");
-    }
+    let packages = ["--package", "movie-service", "--package", "movie-client"];
+    cargo_build(root, &[&["--release", "--bins"][..], &packages].concat())?;
+    cargo_build(root, &[&["--profile", "plain", "--examples"][..], &packages].concat())
+}
+
+fn cargo_build(root: &Path, args: &[&str]) -> Result<()> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo).current_dir(root).arg("build").args(args).status()?;
+    ensure!(status.success(), "cargo build failed");
     Ok(())
 }
 
@@ -91,7 +106,7 @@ impl Bench {
             self.listing()?;
         }
         self.catalog()?;
-        self.table.print();
+        self.table.print(["ours", "naive"]);
         Ok(())
     }
 

@@ -17,9 +17,11 @@ const START_TIMEOUT: Duration = Duration::from_mins(2);
 /// Kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// The service.
+    /// The service without search.
     Ours,
-    /// The service with metrics.
+    /// The service with search.
+    Searching,
+    /// The service with metrics, without search.
     Metered,
     /// `movie-service/examples/naive.rs`.
     Naive,
@@ -28,7 +30,10 @@ pub(super) enum Kind {
 /// A running server. It is killed when it is dropped.
 pub(super) struct Server {
     child: Child,
+    pub(super) kind: Kind,
     pub(super) address: SocketAddr,
+    /// Time from the start of the process to the first accepted connection.
+    pub(super) listening: Duration,
     /// Time from the start of the process to the response to the first call.
     pub(super) start: Duration,
 }
@@ -42,8 +47,9 @@ impl Server {
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -n 4096; exec \"$@\"", "sh"]);
         match kind {
-            Kind::Ours | Kind::Metered => {
+            Kind::Ours | Kind::Searching | Kind::Metered => {
                 command.arg(target.join("release/movie-service"));
+                command.args(["--search", if kind == Kind::Searching { "on" } else { "off" }]);
                 if kind == Kind::Metered {
                     command.args(["--metrics", "127.0.0.1:0"]);
                 }
@@ -54,7 +60,7 @@ impl Server {
         command.arg(database.as_ref()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let began = Instant::now();
         let child = command.spawn().context("start a server")?;
-        let mut server = Self { child, address, start: Duration::ZERO };
+        let mut server = Self { child, kind, address, listening: Duration::ZERO, start: Duration::ZERO };
         while TcpStream::connect(address).is_err() {
             ensure!(server.child.try_wait()?.is_none(), "the server {kind:?} ended before it listened");
             ensure!(
@@ -63,6 +69,7 @@ impl Server {
             );
             thread::sleep(Duration::from_millis(1));
         }
+        server.listening = began.elapsed();
         load::one_call(address)?;
         server.start = began.elapsed();
         Ok(server)

@@ -49,9 +49,9 @@ impl Table {
         self.0.push(row);
     }
 
-    /// Prints the rows as a Markdown table.
-    pub(super) fn print(&self) {
-        println!("\n| figure | ours | naive | ratio | bar | kept |\n|---|---|---|---|---|---|");
+    /// Prints the rows as a Markdown table. `columns` are the headings of the figure and of the one that it is compared with.
+    pub(super) fn print(&self, [ours, other]: [&str; 2]) {
+        println!("\n| figure | {ours} | {other} | ratio | bar | kept |\n|---|---|---|---|---|---|");
         for row in &self.0 {
             println!("| {} |", row.join(" | "));
         }
@@ -66,7 +66,7 @@ fn judge(bar: Bar, ours: f64, ratio: f64) -> (String, String) {
         Bar::AtLeast(least) => (format!("ratio ≥ {least}"), ratio >= least),
         Bar::None => return (String::new(), String::new()),
     };
-    (words, if kept { "yes" } else { "no" }.into())
+    (words, if kept { "yes" } else { "NO" }.into())
 }
 
 /// Formats a number of movies.
@@ -86,8 +86,9 @@ fn number(value: f64, unit: &str) -> String {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
-    let mut values: Vec<f64> = values.collect();
+/// Returns the middle value.
+pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
@@ -98,13 +99,13 @@ mod tests {
 
     #[test]
     fn the_median_is_the_middle_value() {
-        assert!((median([5.0, 1.0, 3.0].into_iter()) - 3.0).abs() < f64::EPSILON);
+        assert!((median([5.0, 1.0, 3.0]) - 3.0).abs() < f64::EPSILON);
     }
 
     #[test]
     fn a_figure_outside_its_limit_is_marked() {
-        assert_eq!(judge(Bar::Ratio(0.4), 9.0, 0.5), ("ratio ≤ 0.4".into(), "no".into()));
+        assert_eq!(judge(Bar::Ratio(0.4), 9.0, 0.5), ("ratio ≤ 0.4".into(), "NO".into()));
         assert_eq!(judge(Bar::Ours(10.0), 9.0, 5.0), ("≤ 10".into(), "yes".into()));
-        assert_eq!(judge(Bar::AtLeast(10.0), 9.0, 5.0), ("ratio ≥ 10".into(), "no".into()));
+        assert_eq!(judge(Bar::AtLeast(10.0), 9.0, 5.0), ("ratio ≥ 10".into(), "NO".into()));
     }
 }
