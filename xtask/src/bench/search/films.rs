@@ -29,11 +29,11 @@ pub(super) struct Film {
     rating_count: u64,
     #[serde(default, skip_serializing_if = "is_zero")]
     year: u32,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     genres: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     countries: Vec<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default)]
     languages: Vec<String>,
 }
 
@@ -93,9 +93,9 @@ impl Parts<'_> {
             title.push(*random.pick(&self.words));
         }
         let director = format!("{} {}", random.pick(&self.first_names), random.pick(&self.last_names));
-        let rating = [0.0, 1.0, 2.5, 3.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, 7.5, 8.5][random.below(12)];
-        // Few movies have many ratings.
-        let rating_count = (1 << random.below(20)) + random.below(1000) as u64;
+        let rating = f32::from(u8::try_from(random.below(100)).unwrap_or_default()) / 10.0;
+        // Twice as many ratings are half as frequent: a few of a million movies have a million ratings.
+        let rating_count = 3_000_000 / (1 + random.below(1_000_000) as u64);
         Film {
             title: title.join(" "),
             director,
