@@ -90,8 +90,8 @@ impl Bench {
                 build.push((cpu[0] - cpu[1]) / millions);
             }
             let bars = if details { [Bar::None; 2] } else { [Bar::Ours(60.0), Bar::Ours(6.0)] };
-            let per = "of the index, per 1M movies";
-            self.table.single(&format!("memory {per}: {fields}"), "MB", median(memory), bars[0]);
+            let per = "the index, per 1M movies";
+            self.table.single(&format!("memory of {per}: {fields}"), "MB", median(memory), bars[0]);
             self.table.single(&format!("CPU to build {per}: {fields}"), "s", median(build), bars[1]);
         }
         Ok(())
