@@ -93,6 +93,10 @@ impl Command {
         let (command, variant) = match args {
             [] => return Ok(Self::Known),
             ["bench"] | ["bench", "--rounds", _] => (Self::Known, "\n    Bench("),
+            ["bench", "search"] | ["bench", "search", "--relevance"] => {
+                files.expect("xtask/src/bench/search/mod.rs", "\n    relevance: bool,")?;
+                (Self::Known, "\n    Bench(")
+            }
             ["fuzz"] => (Self::Known, "\n    Fuzz("),
             ["soak"] => (Self::Known, "\n    Soak("),
             ["interop"] => (Self::Known, "\n    Interop,"),
