@@ -168,8 +168,9 @@ pub struct ListMoviesResponse {
 /// The request of SearchMovies.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct SearchMoviesRequest {
-    /// What the person has typed: at most 1,000 characters. The last word may be incomplete. A query without letters, digits
-    /// and symbols matches all movies, the most popular ones first.
+    /// The text that the person has typed: at most 1,000 characters. The last word may be incomplete. A blank query matches
+    /// all movies, the most popular ones first. Words after the 24th are ignored; each character of a script without spaces,
+    /// and each Hangul syllable, counts as a word. Only the first 60 words of a title are searched.
     #[prost(string, tag = "1")]
     pub query: ::prost::alloc::string::String,
     /// The maximum number of movies to return. 0 means 10; values above 100 mean 100. A page may have fewer movies.
@@ -177,7 +178,8 @@ pub struct SearchMoviesRequest {
     pub page_size: i32,
     /// The next_page_token of the previous page; empty for the first page. All other fields except page_size must be the
     /// same as for the first page. Later pages show the catalogue at the revision of the first page, unless more than 1,000
-    /// changes have been made since: then the token has expired. Pages end after 1,000 movies.
+    /// changes have been made since: then the token has expired. Pages end after 1,000 movies. If total_size is a lower
+    /// bound, a movie may be missing from all pages or appear on two.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
     /// Selects the movies to search; unset for all.
@@ -186,7 +188,8 @@ pub struct SearchMoviesRequest {
     /// The fields to count values of: "genres", "countries", "languages" and "decades", each at most once.
     #[prost(string, repeated, tag = "5")]
     pub facets: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
-    /// The order, as in ListMoviesRequest; empty to order by how well the movies match.
+    /// The order, as in ListMoviesRequest; empty to order by how well the movies match. If total_size is a lower bound, only
+    /// the movies that were found are sorted, not all that match.
     #[prost(string, tag = "6")]
     pub order_by: ::prost::alloc::string::String,
 }
@@ -621,12 +624,14 @@ pub mod movie_catalog_client {
                 .insert(GrpcMethod::new("movie.catalog.v1.MovieCatalog", "ListMovies"));
             self.inner.unary(req, path, codec).await
         }
-        /// Searches movies by their titles, original titles, directors, cast and writers, while a person types (AIP-136). A
-        /// search sees every write that was acknowledged before it. Typing errors, missing accents and punctuation, words that
-        /// are joined or split, and an incomplete last word are forgiven.
+        /// Searches movies by their titles, original titles, directors, cast and writers, while a person types (AIP-136). Typing
+        /// errors, missing accents and punctuation, words that are joined or split, and an incomplete last word are forgiven.
+        ///
+        /// The first page shows every write that this node acknowledged before. Other nodes of the store follow within a second.
         ///
         /// Movies are ordered by how well they match: titles count more than people; the whole title, the order of the words and
-        /// few typing errors count; then the number of ratings, the rating and the id decide.
+        /// few typing errors count. Among equal matches, the number of ratings decides in steps of about 4 %, then the rating,
+        /// then the id.
         ///
         /// Errors: INVALID_FIELDS, PAGE_TOKEN_INVALID, PAGE_TOKEN_EXPIRED, SEARCH_OFF, and SERVICE_BUSY if too many searches run
         /// at once.
@@ -870,12 +875,14 @@ pub mod movie_catalog_server {
             tonic::Response<super::ListMoviesResponse>,
             tonic::Status,
         >;
-        /// Searches movies by their titles, original titles, directors, cast and writers, while a person types (AIP-136). A
-        /// search sees every write that was acknowledged before it. Typing errors, missing accents and punctuation, words that
-        /// are joined or split, and an incomplete last word are forgiven.
+        /// Searches movies by their titles, original titles, directors, cast and writers, while a person types (AIP-136). Typing
+        /// errors, missing accents and punctuation, words that are joined or split, and an incomplete last word are forgiven.
+        ///
+        /// The first page shows every write that this node acknowledged before. Other nodes of the store follow within a second.
         ///
         /// Movies are ordered by how well they match: titles count more than people; the whole title, the order of the words and
-        /// few typing errors count; then the number of ratings, the rating and the id decide.
+        /// few typing errors count. Among equal matches, the number of ratings decides in steps of about 4 %, then the rating,
+        /// then the id.
         ///
         /// Errors: INVALID_FIELDS, PAGE_TOKEN_INVALID, PAGE_TOKEN_EXPIRED, SEARCH_OFF, and SERVICE_BUSY if too many searches run
         /// at once.
