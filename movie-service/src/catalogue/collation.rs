@@ -1,4 +1,4 @@
-//! The order of titles: that of a dictionary.
+//! Dictionary order of titles.
 //!
 //! It is the root collation of CLDR (Unicode Technical Standard #35, part 5), which fits no language perfectly, and all
 //! of them well. Accents and case only decide between titles that are otherwise equal. A new version of the collation may

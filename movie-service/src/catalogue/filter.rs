@@ -104,7 +104,7 @@ pub(crate) fn decade(year: u32) -> Option<&'static str> {
     DECADES.get(usize::try_from(number).ok()?).map(String::as_str)
 }
 
-/// Returns the decades of a range of years, of which 0 is no bound; none if it has no bounds.
+/// Returns the decades that overlap a range of years; 0 is an open end. Empty if both ends are open.
 pub(crate) fn decades_between(from: u32, to: u32) -> Vec<String> {
     if from == 0 && to == 0 {
         return Vec::new();

@@ -1,6 +1,7 @@
 //! The thread that builds the search index of a catalogue, and merges its parts when there are many.
 
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 
@@ -16,6 +17,7 @@ const MAX_MISSED_CHANGES: usize = 2_000;
 /// State of the thread.
 #[derive(Debug, Default)]
 pub(super) struct Indexer {
+    is_started: AtomicBool,
     /// The thread, once it is started.
     thread: OnceLock<Thread>,
     /// Whether the index is built: all snapshots from then on have one.
@@ -24,7 +26,7 @@ pub(super) struct Indexer {
 
 impl Indexer {
     /// Wakes the thread if the index of the next snapshot should be merged.
-    pub(super) fn published(&self, next: &Snapshot) {
+    pub(super) fn wake_if_merge_due(&self, next: &Snapshot) {
         if let Some(thread) = self.thread.get()
             && next.search_index().is_some_and(|index| index.merge_due().is_some())
         {
@@ -49,7 +51,7 @@ impl Catalogue {
     ///
     /// If the thread cannot be started.
     pub fn start_indexing(self: &Arc<Self>) -> io::Result<()> {
-        if self.indexer.thread.get().is_some() {
+        if self.indexer.is_started.swap(true, Ordering::Relaxed) {
             return Ok(());
         }
         let (weak, catalogue) = (Arc::downgrade(self), self.clone());
@@ -62,7 +64,7 @@ impl Catalogue {
                 thread::park();
             }
         })?;
-        // If two callers were here at once, the second thread ends up without work.
+        // It is empty: only one caller comes here.
         let _ = self.indexer.thread.set(thread.thread().clone());
         Ok(())
     }
@@ -101,7 +103,7 @@ impl Catalogue {
         true
     }
 
-    /// Merges parts of the index, if there are many. Returns whether it did.
+    /// Merges parts of the index, if there are many. Returns whether to look for another merge.
     fn merge_index(&self) -> bool {
         let Some(merge) = self.snapshot().search_index().and_then(super::search::index::Index::merge_due)
         else {
@@ -119,6 +121,7 @@ impl Catalogue {
         if index.install(merge, merged) {
             self.current.store(Arc::new(Snapshot::clone(&current).with_index(index)));
         }
+        // If a write has merged these parts meanwhile, nothing is installed; look again.
         true
     }
 }

@@ -209,8 +209,8 @@ impl Catalogue {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a snapshot with a search index, if the current one has one. Takes long for many movies, so not while other
-    /// changes wait.
+    /// Returns a snapshot with a search index, if the current one has one. Slow for many movies, so call it before taking
+    /// the lock. `publish` calls it again only in case the index was completed in between.
     fn searchable(&self, snapshot: Snapshot) -> Snapshot {
         let is_needed =
             snapshot.search_index().is_none() && self.read(|current| current.search_index().is_some());
@@ -219,12 +219,13 @@ impl Catalogue {
 
     /// Updates the change log by `log`, then makes `next` the current snapshot.
     fn publish(&self, next: Snapshot, log: impl FnOnce(&mut ChangeLog, HistoryPoint)) -> Revision {
-        // The index may have been completed since a replacement was prepared.
+        // Only if the first index was completed since a replacement was prepared.
         let next = self.searchable(next);
         let point = next.point();
         log(&mut self.log.write().unwrap_or_else(PoisonError::into_inner), point);
-        self.indexer.published(&next);
-        self.current.store(Arc::new(next));
+        let next = Arc::new(next);
+        self.current.store(next.clone());
+        self.indexer.wake_if_merge_due(&next);
         self.newest.send_replace(point.revision);
         point.revision
     }

@@ -77,7 +77,7 @@ pub(super) fn moved(index: &Index, from: &Snapshot, to: &Snapshot) -> Index {
     })
 }
 
-/// Returns what the index needs to know of a movie.
+/// Returns the document to index for a movie.
 fn document(location: Location, movie: MovieView<'_>) -> Document<'_> {
     let texts = |field| movie.details.texts(field);
     let labels = [

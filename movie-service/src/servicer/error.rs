@@ -19,7 +19,7 @@ pub enum CallError {
         /// Maximum size of the movies in a response, in bytes.
         max_bytes: usize,
     },
-    /// The page token is invalid, or belongs to another list.
+    /// The page token is invalid, or belongs to another list or search.
     #[error(
         "the page_token does not belong to this list; send the same arguments as for the page before, or start without one"
     )]

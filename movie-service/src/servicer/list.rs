@@ -7,7 +7,7 @@ use movie_proto::catalog::v1::{ListMoviesRequest, ListMoviesResponse};
 use crate::blocking_pool::BlockingPool;
 use crate::catalogue::query::page::{Page, PastCatalogue};
 use crate::catalogue::{Catalogue, HistoryPoint};
-use crate::servicer::catch_up::wait_for_revision;
+use crate::servicer::catch_up::{changes_since, wait_for_revision};
 use crate::servicer::error::CallError;
 use crate::servicer::response_size::{MAX_MOVIE_BYTES, fitting, movie_bytes};
 use crate::servicer::tokens::page_token::{PageToken, hash_of_list};
@@ -44,37 +44,16 @@ impl Pages {
         }
         let catalogue = self.catalogue.clone();
         let work = move || {
-            let (past, point) = past(&catalogue, token.as_ref().map(|token| token.point))?;
-            let after = token.as_ref().map(|token| token.id.as_str());
+            let now = catalogue.snapshot();
+            let point = token.as_ref().map_or(now.point(), |token| token.point);
+            let changes = changes_since(point, &catalogue, &now, usize::MAX)?;
+            let past = PastCatalogue::new(now, &changes);
+            let after = token.as_ref().map(|token| token.position.as_str());
             let page = past.page(&query, after, size).map_err(|_| CallError::PageTokenInvalid)?;
             Ok(response(page, point, hash))
         };
         self.pool.run(work).await
     }
-}
-
-/// Returns the catalogue at `point`, and `point`; the current catalogue if `point` is `None`.
-fn past(
-    catalogue: &Catalogue,
-    point: Option<HistoryPoint>,
-) -> Result<(PastCatalogue, HistoryPoint), CallError> {
-    let snapshot = catalogue.snapshot();
-    let now = snapshot.point();
-    let point = point.unwrap_or(now);
-    if point == now {
-        return Ok((PastCatalogue::new(snapshot, &[]), now));
-    }
-    let since = now.revision.since(point.revision).ok_or(CallError::PageTokenExpired)?;
-    if point.revision < snapshot.ordered_since() {
-        return Err(CallError::PageTokenExpired);
-    }
-    let max_changes = usize::try_from(since).unwrap_or(usize::MAX);
-    let events = catalogue.changes(point, max_changes).map_err(|_| CallError::PageTokenExpired)?;
-    // The catalogue may have been reloaded since the snapshot was taken.
-    if events.last().map(|event| event.point) != Some(now) {
-        return Err(CallError::PageTokenExpired);
-    }
-    Ok((PastCatalogue::new(snapshot, &events), point))
 }
 
 fn response(page: Page, point: HistoryPoint, hash: u64) -> ListMoviesResponse {
@@ -83,7 +62,7 @@ fn response(page: Page, point: HistoryPoint, hash: u64) -> ListMoviesResponse {
     let fitting = fitting(&movies, MAX_MOVIE_BYTES, movie_bytes);
     let has_more = more || fitting.len() < movies.len();
     let next_page_token = match fitting.last() {
-        Some(last) if has_more => PageToken { point, id: last.movie().id.to_owned() }.encode(hash),
+        Some(last) if has_more => PageToken { point, position: last.movie().id.to_owned() }.encode(hash),
         _ => String::new(),
     };
     ListMoviesResponse {

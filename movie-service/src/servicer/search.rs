@@ -5,14 +5,16 @@ use std::sync::Arc;
 use movie_proto::catalog::v1::{
     Facet, Highlight, Hit, SearchMoviesRequest, SearchMoviesResponse, facet, highlight,
 };
+use prost::Message;
 use tokio::sync::Semaphore;
 
 use crate::blocking_pool::BlockingPool;
 use crate::catalogue::query::matches::{self, MatchesPage, Search};
 use crate::catalogue::search::document;
-use crate::catalogue::{Catalogue, HistoryPoint, Snapshot};
+use crate::catalogue::search::query::MAX_CHARS;
+use crate::catalogue::{Catalogue, HistoryPoint};
 use crate::movie::{Violation, is_longer};
-use crate::servicer::catch_up::wait_for_revision;
+use crate::servicer::catch_up::{changes_since, wait_for_revision};
 use crate::servicer::convert;
 use crate::servicer::error::CallError;
 use crate::servicer::query::{self, PageSizes};
@@ -22,17 +24,17 @@ use crate::servicer::tokens::page_token::{PageToken, hash_of_search};
 /// The page sizes of `SearchMovies`.
 const PAGE_SIZES: PageSizes = PageSizes { default: 10, max: 100 };
 
-/// Maximum length of a query, in characters.
-const MAX_QUERY_CHARS: usize = 1_000;
-
 /// Maximum number of changes since the first page; later pages undo them.
-const MAX_UNDONE_CHANGES: u64 = 1_000;
+const MAX_UNDONE_CHANGES: usize = 1_000;
 
 /// Maximum number of values of a facet in a response.
 const MAX_FACET_VALUES: usize = 100;
 
-/// Maximum number of searches that wait, for their turn or for the index. Further ones are refused.
+/// Maximum number of searches that run or wait for their turn, a revision or the index. Further ones are refused.
 const MAX_WAITING: usize = 64;
+
+/// Size of the tag and the length that a response adds to a highlight, at most, in bytes.
+const HIGHLIGHT_TAG_BYTES: usize = 4;
 
 /// The fields that have facets.
 const FACETS: [(&str, document::Facet); 4] = [
@@ -42,7 +44,7 @@ const FACETS: [(&str, document::Facet); 4] = [
     ("decades", document::Facet::Decades),
 ];
 
-/// Runs searches, one at a time.
+/// Runs searches one at a time, so that they take at most one core from other calls.
 #[derive(Clone, Debug)]
 pub(super) struct Searches {
     catalogue: Arc<Catalogue>,
@@ -86,12 +88,14 @@ impl Searches {
         let work = move || {
             let now = catalogue.snapshot();
             let token = token.unwrap_or(SearchToken { point: now.point(), offset: 0 });
-            let page = if token.point == now.point() {
-                search.page(&now, token.offset, size)
+            let changes = changes_since(token.point, &catalogue, &now, MAX_UNDONE_CHANGES)?;
+            let then = if changes.is_empty() {
+                now
             } else {
-                search.page(&Arc::new(past(&catalogue, &now, token.point)?), token.offset, size)
+                // But for the listing order, which a search does not depend on.
+                Arc::new(now.without(&changes).map_err(|_| CallError::PageTokenExpired)?)
             };
-            Ok(response(page, &token, hash))
+            Ok(response(search.page(&then, token.offset, size), &token, hash))
         };
         self.pool.run(work).await
     }
@@ -107,34 +111,21 @@ struct SearchToken {
 
 impl SearchToken {
     fn parse(text: &str, hash: u64) -> Option<Self> {
-        let PageToken { point, id } = PageToken::parse(text, hash)?;
-        let offset = id.parse().ok().filter(|offset| *offset <= matches::MAX_MATCHES)?;
+        let PageToken { point, position } = PageToken::parse(text, hash)?;
+        let offset = position.parse().ok().filter(|offset| *offset <= matches::MAX_MATCHES)?;
         Some(Self { point, offset })
     }
 
     fn encode(&self, hash: u64) -> String {
-        PageToken { point: self.point, id: self.offset.to_string() }.encode(hash)
+        PageToken { point: self.point, position: self.offset.to_string() }.encode(hash)
     }
-}
-
-/// Returns the snapshot at an earlier point, but for the listing order.
-fn past(catalogue: &Catalogue, now: &Snapshot, point: HistoryPoint) -> Result<Snapshot, CallError> {
-    let since = now.revision().since(point.revision).filter(|since| *since <= MAX_UNDONE_CHANGES);
-    let since = since.filter(|_| point.revision >= now.ordered_since());
-    let max_changes = usize::try_from(since.ok_or(CallError::PageTokenExpired)?).unwrap_or(usize::MAX);
-    let entries = catalogue.changes(point, max_changes).map_err(|_| CallError::PageTokenExpired)?;
-    // The catalogue may have been reloaded since the snapshot was taken.
-    if entries.last().map(|entry| entry.point) != Some(now.point()) {
-        return Err(CallError::PageTokenExpired);
-    }
-    now.without(&entries).map_err(|_| CallError::PageTokenExpired)
 }
 
 /// Returns the search and the page size of a request.
 fn search_query(request: &SearchMoviesRequest) -> Result<(Search, usize), Vec<Violation>> {
     let mut violations = Vec::new();
-    if is_longer(&request.query, MAX_QUERY_CHARS) {
-        violations.push(Violation::new("query", format!("expected at most {MAX_QUERY_CHARS} characters")));
+    if is_longer(&request.query, MAX_CHARS) {
+        violations.push(Violation::new("query", format!("expected at most {MAX_CHARS} characters")));
     }
     let size = query::page_size(request.page_size, PAGE_SIZES, &mut violations);
     let filter = query::filter(request.filter.as_ref(), &mut violations);
@@ -156,21 +147,34 @@ fn search_query(request: &SearchMoviesRequest) -> Result<(Search, usize), Vec<Vi
 
 fn response(page: MatchesPage, token: &SearchToken, hash: u64) -> SearchMoviesResponse {
     let MatchesPage { matches, has_more, total, facets } = page;
+    let facets: Vec<Facet> = facets.into_iter().map(facet).collect();
+    let facet_bytes: usize = facets.iter().map(Message::encoded_len).sum();
     // At least one movie fits, so paging always makes progress.
-    let fitting = fitting(&matches, MAX_MOVIE_BYTES, |found| movie_bytes(&found.movie));
+    let fitting = fitting(&matches, MAX_MOVIE_BYTES - facet_bytes.min(MAX_MOVIE_BYTES), found_bytes);
     let next = SearchToken { offset: token.offset + fitting.len(), ..*token };
     let has_more = has_more || fitting.len() < matches.len();
     SearchMoviesResponse {
         hits: fitting.iter().map(hit).collect(),
         next_page_token: if has_more { next.encode(hash) } else { String::new() },
         total_size: to_i32(total),
-        facets: facets.into_iter().map(facet).collect(),
+        facets,
         revision: token.point.revision.to_i64(),
     }
 }
 
+/// Returns an upper bound of the size of a hit in a response, in bytes.
+fn found_bytes(found: &matches::Match) -> usize {
+    let highlights: usize =
+        highlights(found).map(|highlight| highlight.encoded_len() + HIGHLIGHT_TAG_BYTES).sum();
+    movie_bytes(&found.movie) + highlights
+}
+
 fn hit(found: &matches::Match) -> Hit {
-    let highlights = found.highlights.iter().map(|highlight| Highlight {
+    Hit { movie: Some(convert::response(&found.movie)), highlights: highlights(found).collect() }
+}
+
+fn highlights(found: &matches::Match) -> impl Iterator<Item = Highlight> {
+    found.highlights.iter().map(|highlight| Highlight {
         field: highlight.field.name().to_owned(),
         index: to_i32(highlight.index),
         ranges: highlight
@@ -178,8 +182,7 @@ fn hit(found: &matches::Match) -> Hit {
             .iter()
             .map(|range| highlight::Range { start: to_i32(range.start), end: to_i32(range.end) })
             .collect(),
-    });
-    Hit { movie: Some(convert::response(&found.movie)), highlights: highlights.collect() }
+    })
 }
 
 fn facet(counts: crate::catalogue::search::facets::FacetCounts) -> Facet {

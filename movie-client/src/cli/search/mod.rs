@@ -25,6 +25,9 @@ use crate::{Client, SearchQuery};
 /// Maximum number of movies without `--limit`.
 const DEFAULT_LIMIT: u64 = 10;
 
+/// Maximum number of movies that a search returns.
+const MAX_HITS: u64 = 1_000;
+
 /// Largest page of a search.
 const MAX_PAGE_SIZE: u64 = 100;
 
@@ -40,6 +43,9 @@ pub(super) async fn search<W: Write>(
     let mut printer = Printer::new(out, options.clone());
     if !is_interactive {
         return print_hits(client, query, limit.unwrap_or(DEFAULT_LIMIT), options, &mut printer).await;
+    }
+    if !query.facets.is_empty() {
+        return Err(UsageError("--facets needs words to search for".to_owned()).into());
     }
     if !is_on_terminal() {
         let text = "give the words to search for; typing them needs a terminal as standard input and output";
@@ -91,7 +97,8 @@ async fn print_hits<W: Write>(
     match total.filter(|_| options.width.is_some()) {
         Some(0) => print_notice("no movie matches"),
         Some(total) if (1..total).contains(&count) => {
-            print_notice(&format!("the first {count} of at least {total} movies; --limit sets their number"));
+            let hint = if count < MAX_HITS { "; --limit shows more" } else { "" };
+            print_notice(&format!("the first {count} of at least {total} movies{hint}"));
         }
         Some(_) | None => {}
     }

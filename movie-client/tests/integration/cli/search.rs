@@ -165,7 +165,7 @@ async fn matches_are_highlighted_on_a_terminal_unless_colours_are_disabled() {
         assert!(code == Some(0) && colourful.contains("\x1b[36m\x1b[1mAmé\x1b[0mlie"), "{colourful:?}");
         assert!(!colourful.contains("\x1b[2J"), "{colourful:?}");
         assert!(
-            colourful.ends_with("the first 2 of at least 230 movies; --limit sets their number\n"),
+            colourful.ends_with("the first 2 of at least 230 movies; --limit shows more\n"),
             "{colourful}"
         );
         let search = ["search", "ame", "--limit", "2", "-o", format];

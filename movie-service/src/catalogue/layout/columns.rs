@@ -1,4 +1,4 @@
-//! Columnar copies of the fields that queries filter and sort by. A search over a million movies reads little memory,
+//! Columnar copies of the fields that queries filter and sort by. A list over a million movies reads little memory,
 //! sequentially.
 
 use std::borrow::Cow;

@@ -66,7 +66,7 @@ pub(crate) struct Segment {
     starts: Option<Arc<[(u16, usize)]>>,
     /// The details of the movies that have details.
     details: Option<Arc<SegmentDetails>>,
-    /// Built on the first search.
+    /// Built on first use.
     columns: OnceLock<Arc<Columns>>,
 }
 

@@ -29,7 +29,7 @@ const SEARCHED: [Field; 5] =
 /// A search for movies.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Search {
-    /// What the person has typed.
+    /// The text that a person has typed.
     pub(crate) text: String,
     /// Selects the movies.
     pub(crate) filter: Filter,

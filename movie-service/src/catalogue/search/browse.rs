@@ -1,4 +1,4 @@
-//! The empty query: all movies that a filter accepts, by popularity.
+//! The empty query: all documents that a filter accepts, by popularity.
 
 use crate::catalogue::search::document::Documents;
 use crate::catalogue::search::execute::{Found, Results, SearchOptions, top};
@@ -6,13 +6,13 @@ use crate::catalogue::search::facets::Counter;
 use crate::catalogue::search::filter::Selection;
 use crate::catalogue::search::index::{Index, Part};
 
-/// Most movies of a part that [`Documents::matches`] is asked about, once enough are found, and in all.
+/// Maximum number of documents of a part for which [`Documents::matches`] is called: once enough are found, and in all.
 const MAX_ASKED: usize = 10_000;
 const MAX_ASKED_IN_ALL: usize = 60_000;
-/// Most movies of a part that are listed, besides those of the page.
+/// Maximum number of documents of a part that are listed, besides those of the page.
 const MAX_LISTED: usize = 10_000;
 
-/// Returns the most popular movies.
+/// Returns the most popular documents.
 pub(crate) fn browse(index: &Index, options: &SearchOptions, documents: &dyn Documents) -> Results {
     let mut found = Vec::new();
     let mut counter = Counter::new(index, &options.facets);
@@ -65,6 +65,9 @@ pub(crate) fn browse(index: &Index, options: &SearchOptions, documents: &dyn Doc
 
 /// Appends the first documents, and all of the same popularity as the last one, whose order the ids decide.
 fn list(number: u32, part: &Part, places: impl Iterator<Item = u32>, wanted: usize, found: &mut Vec<Found>) {
+    if wanted == 0 {
+        return;
+    }
     let mut least = None;
     for (count, place) in (1..).zip(places) {
         let popularity = part.segment.popularity[place as usize];
@@ -78,7 +81,7 @@ fn list(number: u32, part: &Part, places: impl Iterator<Item = u32>, wanted: usi
     }
 }
 
-/// Returns the documents that the movies' own filter accepts, and how many it was asked about, and whether these were all.
+/// Returns the documents that [`Documents::matches`] accepts, the number of calls, and whether it was called for all.
 fn ask(
     number: u32,
     part: &Part,

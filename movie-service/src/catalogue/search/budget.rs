@@ -53,7 +53,7 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    /// Returns the work of a level, after so many steps.
+    /// Returns the budgets of a level, after this many steps of earlier levels.
     pub(crate) fn after(steps: usize) -> Self {
         let [nodes, postings, documents] = [MAX_NODES, MAX_POSTINGS, MAX_DOCUMENTS].map(Budget::new);
         Self { nodes, postings, documents, steps, is_complete: true }

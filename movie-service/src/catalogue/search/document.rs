@@ -1,6 +1,6 @@
-//! The searched fields of a movie, and access to the movies, whose texts the index does not store.
+//! The searched fields of a document, and access to the documents. The index does not store their texts.
 
-/// A field whose values are counted and filtered by, and not searched.
+/// A field to filter by and to count values of. Its texts are not searched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Facet {
     Genres,
@@ -14,10 +14,10 @@ impl Facet {
     pub(crate) const ALL: [Self; 4] = [Self::Genres, Self::Countries, Self::Languages, Self::Decades];
 }
 
-/// What the index needs to know of a movie.
+/// A document to index.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Document<'a> {
-    /// Identifies the movie among those of an index; not `u64::MAX`.
+    /// Identifies the document in its index; not `u64::MAX`.
     pub(crate) key: u64,
     pub(crate) title: &'a str,
     /// Empty if unknown.
@@ -33,17 +33,17 @@ pub(crate) struct Document<'a> {
     pub(crate) rating: f32,
 }
 
-/// Access to the movies of the version that is searched.
+/// Access to the documents of the version that is searched.
 pub(crate) trait Documents {
-    /// Returns the id of a movie. It decides the order of hits that are alike in everything else.
+    /// Returns the id of a document. It decides the order of hits that are equal in score and popularity.
     fn id(&self, key: u64) -> &str;
 
-    /// Returns whether [`matches`](Self::matches) is needed: false if it is true for all movies.
+    /// Returns whether [`matches`](Self::matches) is needed: false if it is true for all documents.
     fn is_filtered(&self) -> bool {
         false
     }
 
-    /// Returns whether a movie meets the conditions that the index does not know of.
+    /// Returns whether a document meets the conditions that the index does not know of.
     fn matches(&self, _key: u64) -> bool {
         true
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::catalogue::search::budget::Work;
+use crate::catalogue::search::budget::{Budget, Work};
 use crate::catalogue::search::document::{Documents, Facet};
 use crate::catalogue::search::execute::Found;
 use crate::catalogue::search::filter::Selection;
@@ -23,28 +23,28 @@ const MAX_SECOND: usize = 10;
 /// Steps of work that the look-up of a word in a segment counts as, and places of a set that count as a step.
 const STEPS_PER_WORD: usize = 10;
 const PLACES_PER_STEP: usize = 1_000;
-/// So many documents are read at a time.
+/// Documents prefetched at a time.
 const BATCH: usize = 40;
 
-/// How many documents of a part are ranked at a level: the most popular ones, and of the others only those that may have
-/// the query as whole title.
+/// Limits on the documents of one part that are ranked at a level, the most popular first. Beyond them, only whole titles are
+/// found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Documents that the lists of words have.
+    /// Maximum number of documents from the posting lists.
     ranked: usize,
-    /// Documents that are tried if the lists are too long.
+    /// Maximum number of documents that are tried in order of popularity, if the lists are too long.
     scanned: usize,
-    /// Most of them that are found.
+    /// Maximum number of them that are found.
     found: usize,
 }
 
 impl Limits {
     /// The limits of a part that has nearly all documents.
     const ALL: Self = Self { ranked: 2_000, scanned: 8_000, found: 500 };
-    /// The part of the limits that the smallest part has.
+    /// Divisor of the limits for the smallest parts.
     const LEAST: usize = 16;
 
-    /// Returns the limits of a part with so many of all documents. A small part needs less to have as popular ones.
+    /// Returns the limits of a part with `documents` of the `of_all` documents. A small part has fewer popular ones.
     pub(crate) fn of_part(documents: usize, of_all: usize) -> Self {
         let share = |limit: usize| (2 * limit * documents / of_all.max(1)).clamp(limit / Self::LEAST, limit);
         let Self { ranked, scanned, found } = Self::ALL;
@@ -52,7 +52,7 @@ impl Limits {
     }
 }
 
-/// What the evaluations of a level found.
+/// Results of one level.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
     pub(crate) found: Vec<Found>,
@@ -81,11 +81,15 @@ pub(crate) struct Evaluation<'a, 'q> {
 }
 
 impl Collected {
-    /// Adds what was found at the level before and has not been found again.
+    /// Adds the documents of the level before that this level has not found.
     pub(crate) fn keep(&mut self, before: Self) {
         let found: HashSet<(u32, u32)> = self.found.iter().map(|found| (found.part, found.place)).collect();
         let is_lost = |lost: &Found| !found.contains(&(lost.part, lost.place));
         self.found.extend(before.found.into_iter().filter(is_lost));
+        let beside: HashSet<(u32, u32)> =
+            self.beside.iter().map(|(part, place, _)| (*part, *place)).collect();
+        let is_lost = |(part, place, _): &(u32, u32, Facet)| !beside.contains(&(*part, *place));
+        self.beside.extend(before.beside.into_iter().filter(is_lost));
     }
 }
 
@@ -134,7 +138,7 @@ impl Evaluation<'_, '_> {
         }
     }
 
-    /// Ranks the documents that have one of some words of the query, and the second word. Returns whether there are more.
+    /// Ranks the documents that have one of `words` and, if given, `second`. Returns whether there are more.
     fn rank_listed(&mut self, expansions: &Expansions, words: &[usize], second: Option<usize>) -> bool {
         let segment = &*self.part.segment;
         let second = second.map(|second| {
@@ -220,6 +224,8 @@ impl Evaluation<'_, '_> {
         };
         let segment = &*self.part.segment;
         let literal = &literal[usize::from(self.query.words[0].is_article)..];
+        // Of its own: the other one is often spent before.
+        let mut budget = Budget::new(MAX_READ);
         let mut places = Places::new(segment.len());
         let mut by_count: Vec<(usize, u32)> = literal
             .iter()
@@ -228,27 +234,31 @@ impl Evaluation<'_, '_> {
         by_count.sort_unstable();
         match by_count[..] {
             [] => return,
-            [(_, ordinal)] => places.add_list(segment, ordinal, &mut self.work.postings, 0),
+            [(_, ordinal)] => places.add_list(segment, ordinal, &mut budget, 0),
             [(count, rarest), (other_count, other), ..] => {
                 if count > MAX_READ {
                     return;
                 }
-                places.add_list(segment, rarest, &mut self.work.postings, usize::MAX);
-                if count > MIN_INTERSECTED && other_count < self.work.postings.left() {
+                places.add_list(segment, rarest, &mut budget, usize::MAX);
+                if count > MIN_INTERSECTED && other_count < budget.left() {
                     let mut others = Places::new(segment.len());
-                    others.add_list(segment, other, &mut self.work.postings, usize::MAX);
+                    others.add_list(segment, other, &mut budget, usize::MAX);
                     places.intersect(&others);
                 }
             }
         }
-        let mut buffer = Buffer::default();
+        self.work.postings.spend(MAX_READ - budget.left());
+        let is_whole = |title: &[u32]| {
+            let after_article = title.split_first().filter(|(first, _)| segment.articles.contains(first));
+            title == literal || after_article.is_some_and(|(_, rest)| rest == literal)
+        };
+        let (mut buffer, mut titles) = (Buffer::default(), Vec::new());
         for place in places.iter().take(self.limits.ranked) {
             let document = segment.forward.get(place);
-            let has_one_more = document.title == literal.len() + 1;
-            let mut title = document.ordinals.take(document.title);
-            let has_article =
-                !has_one_more || title.next().is_some_and(|first| segment.articles.contains(&first));
-            if has_article && title.eq(literal.iter().copied()) {
+            titles.clear();
+            titles.extend(document.ordinals.take(document.title + document.original));
+            let (title, original) = titles.split_at(document.title);
+            if is_whole(title) || is_whole(original) {
                 self.rank(expansions, place, &mut buffer);
             }
         }
@@ -261,7 +271,7 @@ impl Evaluation<'_, '_> {
         }
         let segment = &*self.part.segment;
         self.work.documents.spend(1);
-        let Buffer { ordinals, matches, originals, names } = buffer;
+        let Buffer { ordinals, matches, originals, names, name } = buffer;
         let document = segment.forward.get(place);
         ordinals.clear();
         ordinals.extend(document.ordinals);
@@ -276,7 +286,7 @@ impl Evaluation<'_, '_> {
         }
         // Names add nothing if the title has all words as they are.
         if self.query.words.len() > covered(matches, cost::COMPLETION).count_ones() as usize {
-            find_names(expansions, people, names);
+            find_names(expansions, people, names, name);
         }
         let all = covered(matches, u16::MAX) | covered(originals, u16::MAX) | covered(names, u16::MAX);
         let missing = (self.required & !all).count_ones() as usize;
@@ -318,6 +328,7 @@ struct Buffer {
     matches: Vec<Match>,
     originals: Vec<Match>,
     names: Vec<Match>,
+    name: Vec<u32>,
 }
 
 fn title_matches<'a>(segment: &Segment, ordinals: &[u32], matches: &'a [Match]) -> TitleMatches<'a> {
@@ -327,19 +338,16 @@ fn title_matches<'a>(segment: &Segment, ordinals: &[u32], matches: &'a [Match]) 
 }
 
 /// Finds the matches in names. Positions of different names are not adjacent.
-fn find_names(expansions: &Expansions, people: &[u32], names: &mut Vec<Match>) {
-    let mut buffer = [0_u32; 16];
+fn find_names(expansions: &Expansions, people: &[u32], names: &mut Vec<Match>, buffer: &mut Vec<u32>) {
     let mut at = 0;
     for name in people.split(|ordinal| *ordinal == 0) {
-        let len = name.len().min(buffer.len());
-        for (to, ordinal) in buffer.iter_mut().zip(name) {
-            *to = ordinal - 1;
-        }
+        buffer.clear();
+        buffer.extend(name.iter().map(|ordinal| ordinal - 1));
         let before = names.len();
-        expansions.find(&buffer[..len], names);
+        expansions.find(buffer, names);
         for found in &mut names[before..] {
             found.at += at;
         }
-        at += name.len() as u16 + 1;
+        at += name.len() as u32 + 1;
     }
 }

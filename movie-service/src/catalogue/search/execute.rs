@@ -14,17 +14,17 @@ use crate::catalogue::search::query::{Level, Query, cost};
 use crate::catalogue::search::rank::{BEGINS, Ranker, Score};
 use crate::catalogue::search::segment::places::Places;
 
-/// So many hits without an edit are enough.
+/// Number of hits without an edit that ends the search at the first level.
 const ENOUGH_HITS: usize = 10;
 
-/// What is asked for.
+/// Options of a search.
 #[derive(Clone, Debug)]
 pub(crate) struct SearchOptions {
     /// Hits that are left out at the beginning.
     pub(crate) offset: usize,
     /// Most hits that are returned.
     pub(crate) limit: usize,
-    /// Conditions on movies, besides those of [`Documents`].
+    /// Conditions on documents, besides those of [`Documents`].
     pub(crate) filter: Filter,
     /// Facets to be counted.
     pub(crate) facets: Vec<Facet>,
@@ -58,16 +58,16 @@ pub(crate) struct Hit {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Results {
     pub(crate) hits: Vec<Hit>,
-    /// Number of movies that match.
+    /// Number of documents that match.
     pub(crate) total: usize,
-    /// Whether `total`, `facets` and `matches` have all movies that match. Otherwise the work ended earlier: more may
+    /// Whether `total`, `facets` and `matches` have all documents that match. Otherwise the work ended earlier: more may
     /// match, and are less popular.
     #[cfg_attr(not(test), expect(dead_code, reason = "tells tests which results are complete"))]
     pub(crate) is_total_exact: bool,
     /// Counts of the facets that were asked for, each without the condition on itself.
     pub(crate) facets: Vec<FacetCounts>,
-    /// Keys of the movies that match, in no order, for a caller that sorts them otherwise; empty if not asked for. Those of
-    /// an empty query are the most popular ones.
+    /// Keys of the documents that match, in no order, for a caller that sorts them otherwise; empty if not asked for. For
+    /// an empty query, the most popular ones.
     pub(crate) matches: Vec<u64>,
     /// The level that the hits were found at; none if the query was empty.
     pub(crate) level: Option<Level>,

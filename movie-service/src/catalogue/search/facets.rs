@@ -1,4 +1,4 @@
-//! How many of the movies found have each value of a facet.
+//! How many of the documents found have each value of a facet.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::catalogue::search::index::{Index, Part};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FacetCounts {
     pub(crate) facet: Facet,
-    /// Each value with the number of movies that have it.
+    /// Each value with the number of documents that have it.
     pub(crate) values: Vec<(String, usize)>,
 }
 

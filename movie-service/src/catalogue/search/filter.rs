@@ -13,16 +13,17 @@ const MAX_WORDS: usize = 4;
 /// Lists of more postings are not read for them.
 const MAX_POSTINGS: usize = 100_000;
 
-/// The conditions on movies that the index knows of. Others are those of [`Documents`](crate::catalogue::search::document::Documents).
+/// The conditions on documents that the index knows of.
+/// [`Documents`](crate::catalogue::search::document::Documents) checks the others.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Filter {
-    /// For each facet, folded values of which a movie needs one; empty for any.
+    /// For each facet, folded values of which a document needs one; empty for any.
     values: [Vec<String>; Facet::ALL.len()],
     words: Vec<String>,
 }
 
 impl Filter {
-    /// Adds a condition: a movie has one of these values of a facet, whatever their case and accents. No values are no
+    /// Adds a condition: a document has one of these values of a facet, whatever their case and accents. No values are no
     /// condition.
     #[must_use]
     pub(crate) fn with_values<'a>(mut self, facet: Facet, values: impl IntoIterator<Item = &'a str>) -> Self {
@@ -30,8 +31,9 @@ impl Filter {
         self
     }
 
-    /// Tells the words of a text that is part of the title or of the names of all movies which
-    /// [`Documents::matches`](crate::catalogue::search::document::Documents::matches) accepts. It is asked about fewer movies then.
+    /// Narrows the search to documents with the words of a text. Only for words that every document has that
+    /// [`Documents::matches`](crate::catalogue::search::document::Documents::matches) accepts, which is then called for fewer
+    /// documents.
     #[must_use]
     pub(crate) fn with_words(mut self, text: &str) -> Self {
         // Of a longer title, only the first words are indexed.
@@ -45,7 +47,7 @@ impl Filter {
         self.words.is_empty() && self.values.iter().all(Vec::is_empty)
     }
 
-    /// Returns whether a movie with these labels meets the conditions other than those on one facet.
+    /// Returns whether a document with these labels meets the conditions other than those on one facet.
     #[cfg(test)]
     pub(crate) fn accepts(&self, labels: &[(Facet, &str)], except: Option<Facet>) -> bool {
         Facet::ALL.into_iter().zip(&self.values).all(|(facet, values)| {
@@ -127,7 +129,8 @@ impl Selection {
     }
 }
 
-/// Returns the documents that have the rarest of some words, or more.
+/// Returns the documents that have all these words. Some are not checked if there are more than [`MAX_WORDS`], or if their lists
+/// are long: the result is then a superset.
 fn with_words(part: &Part, words: &[String]) -> Places {
     let segment = &*part.segment;
     let mut places = Places::all(segment.len());

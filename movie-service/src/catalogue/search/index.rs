@@ -8,11 +8,12 @@ use crate::catalogue::search::segment::builder::Builder;
 use crate::catalogue::search::segment::data::Segment;
 use crate::catalogue::search::segment::keys::{Keys, SharedPlaces};
 
-/// So many deltas of a tier are merged into one of the next tier.
-const FAN_OUT: usize = 4;
-/// Deltas of more documents in all are not merged by a write, but by a [`Merge`].
-const MAX_MERGED_BY_WRITE: usize = 4096;
-/// The base is rebuilt once the deltas have more than a part of its documents.
+/// Number of deltas of a tier that are merged into one of the next tier.
+const FAN_OUT: usize = 8;
+/// Maximum number of documents that a write merges. Larger merges run on a background thread, as a [`Merge`].
+const MAX_MERGED_BY_WRITE: usize = 512;
+/// The base is rebuilt once the documents of the deltas, and those removed from the base, exceed this part of it, as a
+/// divisor.
 const BASE_TO_DELTAS: usize = 8;
 
 /// A change of the documents.
@@ -142,8 +143,8 @@ impl Index {
         Self { parts: self.parts.iter().map(part).collect() }
     }
 
-    /// Returns a merge that would make searches faster, for a background thread: of many deltas, or of everything into
-    /// a new base.
+    /// Returns a merge for a background thread that makes searches faster: of small deltas, or of all parts into a new
+    /// base.
     #[must_use]
     pub(crate) fn merge_due(&self) -> Option<Merge> {
         let base = self.parts.first()?;
@@ -156,7 +157,7 @@ impl Index {
         self.merge_of_tier(usize::MAX)
     }
 
-    /// Returns a merge of everything into a new base.
+    /// Returns a merge of all parts into a new base.
     #[must_use]
     pub(crate) fn merge_of_all(&self) -> Merge {
         Merge { parts: self.parts.clone() }
@@ -173,8 +174,8 @@ impl Index {
         (run >= FAN_OUT && documents <= most).then(|| Merge { parts: parts.to_vec() })
     }
 
-    /// Replaces the parts that were merged. Returns whether it did: they may have been merged otherwise, or their
-    /// documents may have other keys, since. Documents that were replaced or removed while the merge ran stay so.
+    /// Replaces the merged parts. Returns false if the index no longer has them: a write has merged them, or changed the
+    /// keys of their documents. Documents that were replaced or removed while the merge ran stay removed.
     pub(crate) fn install(&mut self, merge: &Merge, merged: Merged) -> bool {
         let is_first = |part: &Part| merge.parts.first().is_some_and(|first| part.is_same(first));
         let Some(start) = self.parts.iter().position(is_first) else {

@@ -12,7 +12,7 @@ use crate::catalogue::search::text::typo::Automaton;
 
 /// Most ways to split one word of a query that are tried.
 const MAX_SPLITS: usize = 64;
-/// A range of at most so many words is listed one by one.
+/// Ranges of up to this many words are listed word by word.
 const MAX_LISTED: u32 = 32;
 
 /// One or several adjacent words of documents that one or several words of the query may stand for.
@@ -102,7 +102,7 @@ impl Expansions {
             |at: usize, has_expansion: bool| !has_expansion && Query::is_required(&query.words[at], level);
         let without = (0..has_expansion.len()).filter(|at| !matches!(automata.get(*at), Some(Some(_))));
         let mut missing = without.filter(|at| is_missing(*at, has_expansion[*at])).count();
-        // Those first that may end it.
+        // Words without an expansion first: they can rule the segment out.
         let mut order: Vec<usize> = (0..automata.len()).collect();
         order.sort_by_key(|at| has_expansion[*at]);
         for at in order {
@@ -198,7 +198,7 @@ impl Expansions {
             };
             if parts.iter().zip(words).all(|(part, word)| part.contains(word)) {
                 matches.push(Match {
-                    at: at as u16,
+                    at: at as u32,
                     span: expansion.span,
                     word: expansion.word,
                     width: expansion.width,
@@ -284,14 +284,13 @@ fn add_splits(segment: &Segment, query: &Query, at: usize, all: &mut Vec<Expansi
     });
 }
 
-/// Appends the matches of the words of a text, by the definition of the rules. `split` says whether words of the query
-/// may stand for several words of the text.
+/// Appends the matches of the words of a text, by the definition of the rules.
 pub(crate) fn find_in_words(query: &Query, words: &Words, level: Level, matches: &mut Vec<Match>) {
     let words: Vec<&str> = words.iter().collect();
     let mut push = |at: usize, span: usize, word: usize, width: usize, cost, is_equivalent, is_roman| {
         let ends_name = at + span == words.len();
         let [span, word, width] = [span, word, width].map(|number| number as u8);
-        matches.push(Match { at: at as u16, span, word, width, cost, is_equivalent, is_roman, ends_name });
+        matches.push(Match { at: at as u32, span, word, width, cost, is_equivalent, is_roman, ends_name });
     };
     for at in 0..words.len() {
         for (number, word) in query.words.iter().enumerate() {

@@ -1,15 +1,22 @@
-//! In-memory movie search: forgiving of typing errors, ordered by relevance, consistent with one version of the data.
+//! In-memory search: forgiving of typing errors, ordered by relevance, consistent with one version of the documents.
 //!
-//! * [`document`]: the fields of a movie that are searched, and access to the movies, which the index does not store;
-//! * [`mod@index`]: an immutable base and small deltas, `segment`s; a change makes the next version;
-//! * [`query`]: the words of a query, and what they may stand for; [`mod@filter`]: conditions on movies;
+//! The index is an inverted index in immutable segments: one large base, small deltas, and for each segment the set of its
+//! documents that have been replaced or removed since. A query word expands to words of a segment's vocabulary: itself, words
+//! that it begins if it is the last one, words within two edits, other forms of a number, and the words that splitting it or
+//! joining it with its neighbours gives. A search starts with strict rules, and relaxes them level by level until it has found
+//! enough. A document has a cost in hundredths of an edit: the document with the lowest cost comes first, and among equal ones
+//! the most popular.
+//!
+//! * [`document`]: the searched fields, and access to the documents, whose texts the index does not store;
+//! * [`mod@index`]: the segments of one version; a change makes the next version;
+//! * [`query`]: the words of a query, and what they may stand for; [`mod@filter`]: conditions on documents;
 //! * [`execute`]: the levels of a search, from literal to forgiving; `evaluate`: one level in one segment; `browse`: the
 //!   empty query; `budget`: the work that a search may do;
 //! * `matching`: the indexed words that a query's words may stand for; [`rank`]: cost and order of one document;
-//! * [`facets`]: how many of the movies found have each value;
+//! * [`facets`]: how many of the documents found have each value;
 //! * [`highlight`]: ranges of a text that a query matches;
 //! * [`text`]: text to words, typing errors;
-//! * `scan`: the rules applied to each document, for tests.
+//! * `scan`: the rules applied to each document in turn, the reference for tests.
 
 #![expect(
     clippy::cast_possible_truncation,

@@ -4,15 +4,15 @@ use crate::catalogue::search::text::normalize::{ARTICLES, Words};
 use crate::catalogue::search::text::numerals::{Equivalent, equivalents};
 use crate::catalogue::search::text::typo::distances;
 
-/// Words of a query that count; those after are ignored.
+/// Maximum number of words of a query. Further words are ignored.
 pub(crate) const MAX_WORDS: usize = 24;
-/// Longer queries have no edits.
+/// Maximum number of words of a query whose words may have edits.
 const MAX_EDITED_WORDS: usize = 12;
-/// Characters of a query that count.
+/// Maximum number of characters of a query. Further characters are ignored.
 pub(crate) const MAX_CHARS: usize = 1000;
-/// Most words of a query that are joined: more than two only if each is one letter.
+/// Maximum number of query words joined into one; more than two only if each is a single letter.
 pub(crate) const MAX_JOINED: usize = 6;
-/// Most words of a title that one word of a query stands for.
+/// Maximum number of document words that one query word is split into.
 pub(crate) const MAX_SPLIT: usize = 3;
 
 /// Words that say little. They may be missing from a document at less cost.
@@ -26,11 +26,13 @@ const SMALL_WORDS: [&str; 28] = [
 pub(crate) enum Level {
     /// All words without an edit.
     Literal,
-    /// Words of 5 letters may have one edit, of 4 letters among others; small words may be missing.
+    /// Words of 5 or more letters may have one edit, and words of 4 letters if the query has other words. Small words may be
+    /// missing.
     OneEdit,
-    /// Words of 8 letters may have two edits, one word of 4 letters one.
+    /// Words of 8 or more letters may have two edits; a query of one word of 4 letters may have one.
     TwoEdits,
-    /// Half of the words may be missing. Words of 6 letters may have two edits, of 3 letters one.
+    /// Half of the required words may be missing. Words of 6 or more letters may have two edits, words of 3 ASCII letters
+    /// one.
     Partial,
 }
 
@@ -154,8 +156,8 @@ impl Query {
         }
     }
 
-    /// Returns the cost at which a word of the query stands for a word of a document, if it does, and whether as an
-    /// equivalent. This is the definition; `matching` finds the same words in a vocabulary.
+    /// Returns the cost of matching a query word with a document word; `None` if it does not match. This is the definition:
+    /// `matching` finds the same words in a vocabulary.
     pub(crate) fn word_cost(&self, word: &QueryWord, other: &str, level: Level) -> Option<WordCost> {
         let literal = |cost| Some(WordCost { cost, is_equivalent: false, is_roman: false });
         if word.text == other {
@@ -180,7 +182,7 @@ impl Query {
     }
 }
 
-/// The cost at which a word stands for another.
+/// The cost of matching a query word with a document word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WordCost {
     pub(crate) cost: u16,

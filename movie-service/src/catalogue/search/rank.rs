@@ -3,16 +3,16 @@
 use crate::catalogue::search::query::{Level, MAX_JOINED, MAX_WORDS, Query, cost};
 use crate::catalogue::search::text::normalize::ARTICLES;
 
-/// More cost of a word that is found in a name: beside another word of the query; alone, as last word of the name and
+/// Additional cost of a word that is found in a name: beside another word of the query; alone, as last word of the name and
 /// elsewhere.
 const IN_NAME: u16 = 25;
 const LAST_NAME: u16 = 60;
 const FIRST_NAME: u16 = 110;
-/// More cost of a word alone in a name that is not spelt so.
+/// Additional cost of a word alone in a name that differs in spelling.
 const UNLIKE_NAME: u16 = 45;
-/// More cost of a document that has some words in names, and only alone, and others in its title.
+/// Additional cost of a document that has some words in names, and only alone, and others in its title.
 const MIXED: u16 = 45;
-/// More cost of a title that goes on after the query: of a literal one, and of one with edits.
+/// Additional cost of a title that goes on after the query: of a literal one, and of one with edits.
 pub(crate) const BEGINS: u16 = 5;
 const BEGINS_EDITED: u16 = 20;
 
@@ -20,7 +20,7 @@ const BEGINS_EDITED: u16 = 20;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Match {
     /// Position of the first word of the document, and the number of words.
-    pub(crate) at: u16,
+    pub(crate) at: u32,
     pub(crate) span: u8,
     /// First word of the query, and the number of words.
     pub(crate) word: u8,
@@ -50,10 +50,10 @@ pub(crate) struct Score(u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WordOrder {
     WholeTitle,
-    /// After an article that the query does not have, and not literally.
+    /// The whole title after an article that the query lacks, with some cost.
     WholeAfterArticle,
     BeginsTitle,
-    /// As the one before, after an article that the query does not have.
+    /// As the one before, after an article that the query lacks.
     BeginsAfterArticle,
     /// All words of the title, in another order.
     AllWords,
@@ -61,6 +61,8 @@ pub(crate) enum WordOrder {
     Phrase,
     InOrder,
     Scattered,
+    /// All words of the title, and others that are in names or missing.
+    WholeTitleAndOthers,
     /// Some words are in names or missing.
     Incomplete,
 }
@@ -77,10 +79,10 @@ impl WordOrder {
         }
     }
 
-    /// More cost of the order, for words of this cost.
+    /// Returns the additional cost of the order, for words of this cost.
     fn cost(self, words: u16) -> u16 {
         match self {
-            Self::WholeTitle | Self::WholeAfterArticle | Self::Incomplete => 0,
+            Self::WholeTitle | Self::WholeAfterArticle | Self::WholeTitleAndOthers | Self::Incomplete => 0,
             Self::BeginsTitle | Self::BeginsAfterArticle if words < cost::EDIT => BEGINS,
             Self::BeginsTitle | Self::BeginsAfterArticle => BEGINS_EDITED,
             Self::AllWords | Self::Phrase => 32,
@@ -147,7 +149,7 @@ pub(crate) struct Ranker<'a> {
     /// Number of letters of all words of the query.
     letters: usize,
     begins_with_article: bool,
-    /// Words that a document needs, and how many of them may be missing.
+    /// Number of required words that may be missing.
     may_miss: usize,
 }
 
@@ -203,9 +205,9 @@ impl<'a> Ranker<'a> {
         {
             let beside = |other: &Match| {
                 let next =
-                    found.word + found.width == other.word && found.at + u16::from(found.span) == other.at;
+                    found.word + found.width == other.word && found.at + u32::from(found.span) == other.at;
                 let last =
-                    other.word + other.width == found.word && other.at + u16::from(other.span) == found.at;
+                    other.word + other.width == found.word && other.at + u32::from(other.span) == found.at;
                 next || last
             };
             let near = &names[at.saturating_sub(8)..names.len().min(at + 8)];
@@ -218,11 +220,11 @@ impl<'a> Ranker<'a> {
             }
         }
         let mut path = self.cheapest_path();
+        if path.cost == u16::MAX {
+            return None;
+        }
         if path.alone > 0 && usize::from(path.elsewhere) < self.query.words.len() {
             path.cost = path.cost.saturating_add(MIXED);
-        }
-        if usize::from(path.missing) > self.may_miss {
-            return None;
         }
         Some(self.ordered(title, path))
     }
@@ -265,15 +267,11 @@ impl<'a> Ranker<'a> {
                     },
                 );
             }
-            offer(
-                at + 1,
-                Path {
-                    cost: path.cost.saturating_add(word.missing),
-                    missing: path.missing + u8::from(Query::is_required(word, self.level)),
-                    elsewhere: path.elsewhere + 1,
-                    ..path
-                },
-            );
+            let missing = path.missing + u8::from(Query::is_required(word, self.level));
+            if usize::from(missing) <= self.may_miss {
+                let cost = path.cost.saturating_add(word.missing);
+                offer(at + 1, Path { cost, missing, elsewhere: path.elsewhere + 1, ..path });
+            }
         }
         paths[words.len()]
     }
@@ -283,7 +281,7 @@ impl<'a> Ranker<'a> {
         let skips_article = usize::from(title.begins_with_article && title.len > 1);
         let covered =
             title.matches.iter().filter(|found| self.is_cheapest(found)).fold(0_u64, |covered, found| {
-                covered | ((1 << found.span) - 1) << found.at.min(63 - u16::from(found.span))
+                covered | ((1 << found.span) - 1) << found.at.min(63 - u32::from(found.span))
             });
         let counted = covered & !(skips_article as u64);
         let left_over = (title.len - skips_article).saturating_sub(counted.count_ones() as usize);
@@ -293,9 +291,11 @@ impl<'a> Ranker<'a> {
             0 if left_over == 0 => WordOrder::AllWords,
             0 if self.is_in_order(title.matches) => WordOrder::InOrder,
             0 => WordOrder::Scattered,
+            _ if left_over == 0 => WordOrder::WholeTitleAndOthers,
             _ => WordOrder::Incomplete,
         };
-        let is_small_part = self.is_small_part(title);
+        // How long the title is says nothing of words that are elsewhere.
+        let is_small_part = path.elsewhere == 0 && self.is_small_part(title);
         let mut best = Score::new(path.cost, order, is_small_part, path.equivalents);
         for first_word in 0..=optional_article {
             let skipped = if first_word == 1 { self.query.words[0].missing } else { 0 };
@@ -305,7 +305,7 @@ impl<'a> Ranker<'a> {
                     continue;
                 };
                 let cost = cost + skipped;
-                let mut order = match (usize::from(start), usize::from(end) == title.len) {
+                let mut order = match (start, end as usize == title.len) {
                     (0, true) => WordOrder::WholeTitle,
                     (1, true) if skips_article == 1 && cost == 0 => WordOrder::WholeTitle,
                     (1, true) if skips_article == 1 => WordOrder::WholeAfterArticle,
@@ -338,14 +338,14 @@ impl<'a> Ranker<'a> {
 
     /// Follows the words of the query from one of them and the words of the title from a position, to the end of the
     /// query. Returns the cost and where in the title it ends.
-    fn align(&self, matches: &[Match], first_word: usize, start: u16) -> Option<(u16, u16)> {
+    fn align(&self, matches: &[Match], first_word: usize, start: u32) -> Option<(u16, u32)> {
         let (mut word, mut at, mut cost) = (first_word, start, 0_u16);
         while word < self.query.words.len() {
             let here = matches.iter().filter(|found| found.at == at && usize::from(found.word) == word);
             let found = here.filter(|found| counts(found)).min_by_key(|found| found.cost)?;
             cost = cost.saturating_add(found.cost);
             word += usize::from(found.width);
-            at += u16::from(found.span);
+            at += u32::from(found.span);
         }
         Some((cost, at))
     }

@@ -1,4 +1,4 @@
-//! The rules of a search, applied to each document by its texts: what a search must equal. For tests.
+//! The rules of a search, applied to each document by its texts. The reference that tests compare searches with.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use crate::catalogue::search::query::{Level, Query};
 use crate::catalogue::search::rank::{Match, Ranker, Score, TitleMatches};
 use crate::catalogue::search::text::normalize::{ARTICLES, Words};
 
-/// Returns what [`search`](crate::catalogue::search::execute::search) does.
+/// Returns the same results as [`search`](crate::catalogue::search::execute::search).
 #[must_use]
 pub(crate) fn scan(
     all: &[Document<'_>],
@@ -108,7 +108,7 @@ fn score_document(
         let (words, before) = (Words::of(name), names_found.len());
         find_in_words(query, &words, level, &mut names_found);
         names_found[before..].iter_mut().for_each(|found| found.at += at);
-        at += words.len() as u16 + 1;
+        at += words.len() as u32 + 1;
     }
     ranker.score(&titles, &names_found)
 }

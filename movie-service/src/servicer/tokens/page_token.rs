@@ -19,15 +19,15 @@ const MAX_TOKEN_BYTES: usize = 1_024;
 pub(in crate::servicer) struct PageToken {
     /// The history point that all pages of the list share.
     pub(in crate::servicer) point: HistoryPoint,
-    /// The id of the last movie of the page before; for a search, the number of movies on the pages before.
-    pub(in crate::servicer) id: String,
+    /// Where the page starts: the id of the last movie before it or, for a search, the number of movies before it.
+    pub(in crate::servicer) position: String,
 }
 
 impl PageToken {
     /// Encodes the token; `list` is the hash of the list's arguments.
     pub(in crate::servicer) fn encode(&self, list: u64) -> String {
         let checksum = self.checksum(list).to_be_bytes();
-        URL_SAFE_NO_PAD.encode([&checksum[..], &self.point.to_bytes(), self.id.as_bytes()].concat())
+        URL_SAFE_NO_PAD.encode([&checksum[..], &self.point.to_bytes(), self.position.as_bytes()].concat())
     }
 
     /// Parses a token; `None` if it is invalid or belongs to another list.
@@ -37,13 +37,16 @@ impl PageToken {
         }
         let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
         let (checksum, rest) = bytes.split_first_chunk()?;
-        let (point, id) = rest.split_first_chunk()?;
-        let token = Self { point: HistoryPoint::from_bytes(*point), id: str::from_utf8(id).ok()?.to_owned() };
+        let (point, position) = rest.split_first_chunk()?;
+        let token = Self {
+            point: HistoryPoint::from_bytes(*point),
+            position: str::from_utf8(position).ok()?.to_owned(),
+        };
         (token.checksum(list) == u64::from_be_bytes(*checksum)).then_some(token)
     }
 
     fn checksum(&self, list: u64) -> u64 {
-        xxh3_64_with_seed(&[&self.point.to_bytes(), self.id.as_bytes()].concat(), list)
+        xxh3_64_with_seed(&[&self.point.to_bytes(), self.position.as_bytes()].concat(), list)
     }
 }
 
@@ -68,10 +71,10 @@ mod tests {
     proptest! {
         #[test]
         fn a_token_is_parsed_as_it_was_encoded_and_refused_once_it_is_altered(
-            point in any::<[u8; HistoryPoint::BYTES]>(), id in ".{0,20}", list in any::<u64>(), at in any::<usize>(),
+            point in any::<[u8; HistoryPoint::BYTES]>(), position in ".{0,20}", list in any::<u64>(), at in any::<usize>(),
             bit in 0..6_u8,
         ) {
-            let token = PageToken { point: HistoryPoint::from_bytes(point), id };
+            let token = PageToken { point: HistoryPoint::from_bytes(point), position };
             let mut text = token.encode(list);
             prop_assert_eq!(PageToken::parse(&text, list), Some(token));
             prop_assert_eq!(PageToken::parse(&text, list ^ 1), None);

@@ -1,14 +1,12 @@
 //! Makes segments, of documents or of other segments.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
-
-use foldhash::fast::RandomState;
 
 use crate::catalogue::fold::fold;
 use crate::catalogue::search::document::{Document, Popularity, names};
 use crate::catalogue::search::segment::data::Segment;
-use crate::catalogue::search::segment::forward::{Forward, MAX_ORDINAL};
+use crate::catalogue::search::segment::forward::Forward;
+use crate::catalogue::search::segment::interner::Interner;
 use crate::catalogue::search::segment::keys::Keys;
 use crate::catalogue::search::segment::labels::LabelsBuilder;
 use crate::catalogue::search::segment::postings::Postings;
@@ -22,7 +20,7 @@ pub(crate) const MAX_TITLE_WORDS: usize = 60;
 #[derive(Debug, Default)]
 pub(crate) struct Builder {
     /// Words by the order in which they came.
-    words: HashMap<Box<str>, u32, RandomState>,
+    words: Interner,
     labels: LabelsBuilder,
     /// For each document the words of title, original title and people, as `forward` has them, but temporary ordinals.
     stream: Vec<u32>,
@@ -82,8 +80,7 @@ impl Builder {
             buffer.fill(name);
             self.stream.push(0);
             for word in buffer.iter() {
-                let ordinal = self.intern(word);
-                self.stream.push(ordinal + 1);
+                self.stream.push(self.words.number(word) + 1);
             }
         }
         self.buffer = buffer;
@@ -107,8 +104,7 @@ impl Builder {
         buffer.fill(text);
         let len = buffer.len().min(MAX_TITLE_WORDS);
         for word in buffer.iter().take(len) {
-            let ordinal = self.intern(word);
-            self.stream.push(ordinal);
+            self.stream.push(self.words.number(word));
         }
         len as u16
     }
@@ -116,7 +112,7 @@ impl Builder {
     /// Adds the documents of a segment for which `is_live` is true.
     pub(crate) fn push_segment(&mut self, segment: &Segment, keys: &Keys, is_live: impl Fn(u32) -> bool) {
         let mut ordinals = Vec::with_capacity(segment.vocabulary.len());
-        segment.vocabulary.for_each(|word| ordinals.push(self.intern(word)));
+        segment.vocabulary.for_each(|word| ordinals.push(self.words.number(word)));
         let label = |ordinal| {
             let (facet, value) = segment.labels.get(ordinal);
             self.labels.intern(facet, value, || segment.labels.folded(ordinal).into())
@@ -135,16 +131,6 @@ impl Builder {
         }
     }
 
-    fn intern(&mut self, word: &str) -> u32 {
-        if let Some(ordinal) = self.words.get(word) {
-            return *ordinal;
-        }
-        // Words past the limit share an ordinal: they are found, with others.
-        let ordinal = (self.words.len() as u32).min(MAX_ORDINAL);
-        self.words.insert(word.into(), ordinal);
-        ordinal
-    }
-
     /// Returns the segment and the keys of its documents.
     #[must_use]
     pub(crate) fn finish(self) -> (Segment, Keys) {
@@ -154,16 +140,15 @@ impl Builder {
         // Words that are used, in order of their bytes.
         let mut counts = vec![0_u32; words.len()];
         for_each_word(&documents, &stream, |_, ordinal, _| counts[ordinal as usize] += 1);
-        let mut sorted: Vec<(Box<str>, u32)> =
-            words.into_iter().filter(|(_, ordinal)| counts[*ordinal as usize] > 0).collect();
-        sorted.sort_unstable();
-        let vocabulary = Vocabulary::new(sorted.iter().map(|(word, _)| &**word));
-        let lengths = sorted.iter().map(|(word, _)| word.chars().count() as u8).collect();
+        let sorted = words.sorted(|number| counts[number as usize] > 0);
+        let vocabulary = Vocabulary::new(sorted.iter().map(|number| words.word(*number)));
+        let lengths = sorted.iter().map(|number| words.word(*number).chars().count() as u8).collect();
+        drop(words);
         let mut ordinals = vec![0_u32; counts.len()];
         // Where the postings of each word begin in `lists`.
         let mut starts = Vec::with_capacity(sorted.len() + 1);
         let mut total = 0;
-        for (ordinal, (_, temporary)) in sorted.iter().enumerate() {
+        for (ordinal, temporary) in sorted.iter().enumerate() {
             ordinals[*temporary as usize] = ordinal as u32;
             starts.push(total);
             total += counts[*temporary as usize];

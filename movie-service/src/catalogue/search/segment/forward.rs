@@ -1,9 +1,13 @@
-//! For each document of a segment the ordinals of its words, in order, and of its labels.
+//! Forward index: for each document its word ordinals, in order, and its label ordinals.
 //!
-//! A document is a header, `title words << 2 | has labels << 1 | has original title`, the number of words of the original
-//! title if it has one, the number of bytes of the labels and their ordinals if it has some, and the ordinals of the
-//! words. Those take two bytes below 2¹⁵, else three. In the names of people, ordinal 0 separates names and others are one
-//! more than the ordinal of the word.
+//! A document has these fields, one after the other:
+//!
+//! 1. header, a varint: `title words << 2 | has labels << 1 | has original title`;
+//! 2. if it has an original title: its number of words, a varint;
+//! 3. if it has labels: the size of their ordinals in bytes, a varint; then the ordinals, varints;
+//! 4. the ordinals of the words of title, original title and names: two bytes below 2¹⁵, else three.
+//!
+//! In names, 0 precedes each name, and other numbers are the ordinal of a word plus one.
 
 use std::hint::black_box;
 
@@ -20,7 +24,7 @@ pub(crate) struct Forward {
 pub(crate) const MAX_ORDINAL: u32 = (1 << 23) - 2;
 
 impl Forward {
-    /// Makes an empty one with space for so many documents and words.
+    /// Makes an empty index with space for this many documents and words.
     pub(crate) fn with_capacity(documents: usize, words: usize) -> Self {
         let mut offsets = Vec::with_capacity(documents + 1);
         offsets.push(0);
@@ -57,8 +61,7 @@ impl Forward {
         self.offsets.shrink_to_fit();
     }
 
-    /// Reads the beginnings of documents that are needed next. The reads do not wait for each other, so that the documents
-    /// are in the processor's cache sooner than if each was read when it is needed.
+    /// Prefetches the beginnings of documents into the cache. The loads overlap.
     pub(crate) fn touch(&self, documents: &[u32]) {
         let first = |document: &u32| self.bytes.get(self.offsets[*document as usize] as usize).copied();
         black_box(documents.iter().filter_map(first).fold(0, u8::wrapping_add));

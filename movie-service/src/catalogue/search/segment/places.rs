@@ -11,12 +11,12 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Makes an empty set of places of so many documents.
+    /// Makes an empty set for documents numbered below `documents`.
     pub(crate) fn new(documents: usize) -> Self {
         Self { bits: vec![0; documents / 64 + 1] }
     }
 
-    /// Makes the set of all places of so many documents.
+    /// Makes the set of all documents numbered below `documents`.
     pub(crate) fn all(documents: usize) -> Self {
         let mut bits = vec![u64::MAX; documents / 64 + 1];
         if let Some(last) = bits.last_mut() {
@@ -103,11 +103,11 @@ pub(crate) enum PlaceSet {
     Bits(Places, usize),
 }
 
-/// A set with more than one of so many documents is kept as bits, which take less memory then.
+/// Number of documents for each place of a list. A set with more places is kept as bits, which take less memory then.
 const DENSE: usize = 32;
 
 impl PlaceSet {
-    /// Makes a set of places, in order, of so many documents.
+    /// Makes a set of places, in order, for documents numbered below `documents`.
     pub(crate) fn new(places: Vec<u32>, documents: usize) -> Self {
         if places.len() <= documents / DENSE {
             return Self::List(places.into());

@@ -1,4 +1,4 @@
-//! Posting lists: for each word the documents that have it, as variable-length gaps.
+//! Posting lists: for each word its documents, delta-encoded as varints.
 //!
 //! A list has two parts, each in ascending order of documents, which is the order of popularity: first the documents
 //! that have the word as a whole title, then all others. So both are found early in a list that is not read to its end.

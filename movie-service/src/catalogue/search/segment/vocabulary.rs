@@ -136,7 +136,7 @@ impl Vocabulary {
     ) -> usize {
         let fst = match self {
             Self::Many(fst) => fst,
-            Self::Few(words) => return words.approximate(automaton, as_prefix, each),
+            Self::Few(words) => return words.approximate(automaton, as_prefix, limit, each),
         };
         let mut walk = Walk { fst, automaton, as_prefix, limit, visited: 0, each };
         let start =

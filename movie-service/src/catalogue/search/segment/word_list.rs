@@ -15,7 +15,7 @@ pub(crate) struct WordList {
     letters: Box<[u32]>,
 }
 
-/// So many words, of which only the letters are compared, count as one visited.
+/// Number of words compared only by their letters that count as one visit.
 const COMPARED_PER_VISIT: usize = 16;
 
 impl<'a> FromIterator<&'a str> for WordList {
@@ -86,17 +86,21 @@ impl WordList {
         }
     }
 
-    /// Does what [`Vocabulary::approximate`](crate::catalogue::search::segment::vocabulary::Vocabulary::approximate) does.
+    /// See [`Vocabulary::approximate`](crate::catalogue::search::segment::vocabulary::Vocabulary::approximate).
     pub(crate) fn approximate(
         &self,
         automaton: &Automaton,
         as_prefix: bool,
+        limit: usize,
         each: &mut dyn FnMut(Found),
     ) -> usize {
         let mut visited = self.len() / COMPARED_PER_VISIT;
         for (ordinal, letters) in (0..).zip(&self.letters) {
             if automaton.excludes(*letters, as_prefix) {
                 continue;
+            }
+            if visited >= limit {
+                break;
             }
             visited += 1;
             let word = self.word(ordinal);

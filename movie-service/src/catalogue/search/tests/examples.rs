@@ -168,3 +168,33 @@ fn bad_input_ends_soon() {
         let _ = highlights(&Query::new(&query), &query[..0], Level::Partial);
     }
 }
+
+#[test]
+fn movies_of_a_person_are_ordered_by_popularity_and_not_by_the_length_of_their_titles() {
+    let films =
+        Films::new(&["The Good, the Bad and the Ugly|Sergio Leone", "Up|Pete Docter", "Duck|Sergio Leone"]);
+    for query in ["leone", "sergio leone"] {
+        assert_eq!(films.search(query), ["The Good, the Bad and the Ugly", "Duck"], "{query}");
+    }
+}
+
+#[test]
+fn a_name_may_have_two_typing_errors_as_a_title_may() {
+    let films = Films::new(&["Total Recall|Arnold Schwarzenegger", "Red|Krzysztof Kieslowski"]);
+    films.assert_first("shwarzeneger", "Total Recall");
+    films.assert_first("kislovski", "Red");
+}
+
+#[test]
+fn a_title_with_a_word_more_than_it_has_comes_before_titles_with_less_of_the_query() {
+    let films = Films::new(&["Do the Right Thing", "The Thing", "The Thing from Another World"]);
+    films.assert_first("the thing 1982", "The Thing");
+}
+
+#[test]
+fn a_name_of_many_words_is_found_by_its_last_one() {
+    let films = Films::new(&[
+        "Chaos|one two three four five six seven eight nine ten eleven twelve red blue green white black",
+    ]);
+    films.assert_first("black", "Chaos");
+}

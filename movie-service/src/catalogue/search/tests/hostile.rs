@@ -19,13 +19,13 @@ impl Documents for SameId {
     }
 }
 
-/// Words that resemble each other, of which each movie has some.
+/// Words that resemble each other, of which each document has some.
 const WORDS: [&str; 24] = [
     "the", "a", "of", "star", "stars", "start", "starting", "stating", "staring", "string", "strong",
     "sting", "man", "men", "main", "mane", "i", "ii", "two", "2", "1", "love", "lover", "loved",
 ];
 
-/// Half of the movies in the base, and many deltas.
+/// Half of the documents in the base, and many deltas.
 fn index(movies: u64) -> Index {
     let title = |movie: u64| -> String {
         let pick = |at: u64| {
@@ -103,4 +103,22 @@ fn the_budget_ends_a_search_that_finds_too_much() {
     assert!(!results.is_total_exact && !results.hits.is_empty(), "{results:?}");
     let exact = run(&index, "starting29999");
     assert!(exact.is_total_exact && exact.steps < results.steps, "{} {}", exact.steps, results.steps);
+}
+
+#[test]
+fn more_words_of_names_than_sixteen_bits_count_are_found() {
+    // One character that is decomposed into 18, in four words.
+    let name = "\u{fdfa}".repeat(100);
+    let names = vec![name.as_str(); 250];
+    let document = Document { title: "Names", cast: names, director: "Last Name", ..Document::default() };
+    let index = Index::build([document].into_iter());
+    assert_eq!(run(&index, "الله last").hits.len(), 1);
+}
+
+#[test]
+fn facets_of_all_movies_cost_little_if_no_movie_is_wanted() {
+    let options = SearchOptions { limit: 0, facets: Facet::ALL.to_vec(), ..SearchOptions::default() };
+    let results = search(&index(3_000), &Query::new(""), &options, &SameId);
+    assert_eq!(results.total, 3_000);
+    assert!(results.steps < 1_000, "{}", results.steps);
 }

@@ -78,7 +78,8 @@ impl Words {
             let (current, span) = (self.spans[joined], self.spans[next]);
             let separated_once = current.original.1 + 1 == span.original.0
                 && matches!(bytes.get(current.original.1 as usize), Some(b'.' | b'*'));
-            // The last letter joined ends the current word, so the letters are adjacent in `text`.
+            // The letters are adjacent in `text`, and the original is letters with one separator between each two, so only
+            // initials have been joined so far.
             let ends_with_letter = current.word.1 == span.word.0
                 && self.text[current.word.0 as usize..current.word.1 as usize]
                     .bytes()
@@ -100,14 +101,14 @@ impl Words {
     fn fill_with_symbols(&mut self, text: &str) {
         let mut start = 0;
         for part in text.split(|char: char| char.is_whitespace() || char.is_control()) {
-            // Safe arithmetic: `part` is a slice of `text`, in order.
             let at = text[start..].find(part).map_or(start, |offset| start + offset);
             start = at + part.len();
             if part.is_empty() {
                 continue;
             }
             let word = self.text.len();
-            self.text.extend(part.nfkd().filter(|char| !is_combining_mark(*char)).take(MAX_WORD_CHARS));
+            let folded = part.nfkd().filter(|char| !is_combining_mark(*char) && !char.is_whitespace());
+            self.text.extend(folded.take(MAX_WORD_CHARS));
             if self.text.len() > word {
                 self.spans.push(Span {
                     word: (word as u32, self.text.len() as u32),
@@ -165,6 +166,10 @@ impl Writer<'_> {
                 'ة' => 'ه',
                 other => other,
             };
+            if is_initial_jamo(letter) {
+                // A syllable that came decomposed.
+                self.finish_word();
+            }
             if letter.is_alphanumeric() {
                 self.letter(at, end, letter);
             } else {
@@ -206,14 +211,19 @@ impl Writer<'_> {
     }
 }
 
-/// Returns whether a script is written without spaces, so that each character is indexed as a word, and a part of
-/// a title is found as a sequence of words. A Hangul syllable is one as well.
+/// Returns whether a character is indexed as a word of its own: in scripts without spaces, and Hangul syllables, so that
+/// any part of a title is found.
 fn is_word_by_itself(char: char) -> bool {
     matches!(char,
         '\u{0e00}'..='\u{0eff}' | '\u{1000}'..='\u{109f}' | '\u{1780}'..='\u{17ff}' // Thai, Lao, Myanmar, Khmer
         | '\u{3005}'..='\u{3007}' | '\u{3040}'..='\u{30ff}' | '\u{31f0}'..='\u{31ff}' | '\u{ff66}'..='\u{ff9f}' // Kana
         | '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}' // Han
         | '\u{ac00}'..='\u{d7a3}')
+}
+
+/// Returns whether a character begins a decomposed Hangul syllable.
+fn is_initial_jamo(char: char) -> bool {
+    matches!(char, '\u{1100}'..='\u{1112}')
 }
 
 /// Leading articles, which do not count when whole titles are compared.
@@ -259,6 +269,10 @@ mod tests {
     fn splits_scripts_without_spaces() {
         assert_eq!(words("千と千尋"), ["千", "と", "千", "尋"]);
         assert_eq!(words("기생충").len(), 3);
+        assert_eq!(
+            words("\u{1100}\u{1175}\u{1109}\u{1162}\u{11bc}\u{110e}\u{116e}\u{11bc}"),
+            words("기생충")
+        );
         assert_eq!(words("Ёлки"), ["елки"]);
         assert_eq!(words("الكتاب"), ["كتاب"]);
         assert_eq!(words("Ζορμπάς"), ["ζορμπασ"]);

@@ -110,18 +110,17 @@ impl Automaton {
         rows[0] = (state.rows[0] & mask) << 1;
         for edits in 1..=self.edits {
             let swapped = (state.previous[edits - 1] & mask & (state.mask >> 1)) << 2;
-            // Bits beyond the end of the pattern are never tested and only move away from it.
             rows[edits] = (state.rows[edits] & mask) << 1
                 | state.rows[edits - 1]
                 | state.rows[edits - 1] << 1
                 | rows[edits - 1] << 1
                 | swapped;
         }
+        // Bits above the pattern would keep `can_match` true.
         let inside = u64::MAX >> (63 - self.len);
         for row in &mut rows {
             *row &= inside;
         }
-        // `previous` lacks the position before the pattern's first character only at the start, where it is 0.
         State { rows, previous: state.rows, mask }
     }
 
