@@ -178,11 +178,11 @@ pub struct SearchMoviesRequest {
     pub page_size: i32,
     /// The next_page_token of the previous page; empty for the first page. All other fields except page_size must be the
     /// same as for the first page. Later pages show the catalogue at the revision of the first page, unless more than 1,000
-    /// changes have been made since: then the token has expired. Pages end after 1,000 movies. If total_size is a lower
-    /// bound, a movie may be missing from all pages or appear on two.
+    /// changes have been made since: then the token has expired. Pages end after 1,000 movies.
     #[prost(string, tag = "3")]
     pub page_token: ::prost::alloc::string::String,
-    /// Selects the movies to search; unset for all.
+    /// Selects the movies to search; unset for all. A search forgives more if it finds little, so it can find a movie with a
+    /// filter that it does not find without.
     #[prost(message, optional, tag = "4")]
     pub filter: ::core::option::Option<MovieFilter>,
     /// The fields to count values of: "genres", "countries", "languages" and "decades", each at most once.
@@ -202,7 +202,7 @@ pub struct SearchMoviesResponse {
     /// The token for the next page; empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
-    /// The number of movies that match. A lower bound for a query that matches very many movies.
+    /// The number of movies that match. A lower bound for a query that matches more than a thousand movies.
     #[prost(int32, tag = "3")]
     pub total_size: i32,
     /// The counts of the requested facets, in the order of the request. For a query that matches very many movies, those of

@@ -1,228 +1,288 @@
-//! Evaluation of a query at one level in one part of an index.
+//! Evaluation of a query at one level.
+//!
+//! The documents of all parts of the index that may match are ranked in order of popularity, until enough match. So what a
+//! search finds does not depend on how the documents are divided into parts, which writes and merges change all the time.
 
 use std::collections::HashSet;
 
 use crate::catalogue::search::budget::{Budget, Work};
+use crate::catalogue::search::candidates::{Candidates, prefetch};
 use crate::catalogue::search::document::{Documents, Facet};
 use crate::catalogue::search::execute::Found;
 use crate::catalogue::search::filter::Selection;
-use crate::catalogue::search::index::Part;
-use crate::catalogue::search::matching::Expansions;
+use crate::catalogue::search::index::{Index, Part};
+use crate::catalogue::search::matching::{Expansion, Expansions, automata};
 use crate::catalogue::search::query::{Level, Query, cost};
 use crate::catalogue::search::rank::{Match, Ranker, TitleMatches, counts};
 use crate::catalogue::search::segment::data::Segment;
 use crate::catalogue::search::segment::places::Places;
 use crate::catalogue::search::text::typo::Automaton;
 
-/// Lists of more postings in all are not read; the documents are tried in order of popularity instead.
+/// Number of documents that match, found with words as they are and found with words completed, after which less popular
+/// ones are not ranked. Of those, only whole titles are found.
+const MAX_FOUND: usize = 1_000;
+/// Lists of more postings in all are not read; all documents are tried instead.
 const MAX_READ: usize = 30_000;
 /// Lists of fewer postings are not intersected: ranking the documents costs less.
 const MIN_INTERSECTED: usize = 300;
 /// Most postings of a second list for one of the first.
 const MAX_SECOND: usize = 10;
+/// Most documents of a part of which whole titles are looked for.
+const MAX_WHOLE_TITLES: usize = 2_000;
 /// Steps of work that the look-up of a word in a segment counts as, and places of a set that count as a step.
 const STEPS_PER_WORD: usize = 10;
 const PLACES_PER_STEP: usize = 1_000;
 /// Documents prefetched at a time.
 const BATCH: usize = 40;
 
-/// Limits on the documents of one part that are ranked at a level, the most popular first. Beyond them, only whole titles are
-/// found.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Maximum number of documents from the posting lists.
-    ranked: usize,
-    /// Maximum number of documents that are tried in order of popularity, if the lists are too long.
-    scanned: usize,
-    /// Maximum number of them that are found.
-    found: usize,
-}
-
-impl Limits {
-    /// The limits of a part that has nearly all documents.
-    const ALL: Self = Self { ranked: 2_000, scanned: 8_000, found: 500 };
-    /// Divisor of the limits for the smallest parts.
-    const LEAST: usize = 16;
-
-    /// Returns the limits of a part with `documents` of the `of_all` documents. A small part has fewer popular ones.
-    pub(crate) fn of_part(documents: usize, of_all: usize) -> Self {
-        let share = |limit: usize| (2 * limit * documents / of_all.max(1)).clamp(limit / Self::LEAST, limit);
-        let Self { ranked, scanned, found } = Self::ALL;
-        Self { ranked: share(ranked), scanned: share(scanned), found: share(found) }
-    }
-}
-
 /// Results of one level.
 #[derive(Debug, Default)]
 pub(crate) struct Collected {
     pub(crate) found: Vec<Found>,
-    /// Documents that only the filter of a facet excludes, which are counted for it: part, place, facet.
-    pub(crate) beside: Vec<(u32, u32, Facet)>,
-}
-
-/// The evaluation of a query at a level in a part of the index.
-pub(crate) struct Evaluation<'a, 'q> {
-    pub(crate) number: u32,
-    pub(crate) part: &'a Part,
-    pub(crate) query: &'q Query,
-    pub(crate) level: Level,
-    /// The documents that may be found; none for all.
-    pub(crate) selection: Option<&'a Selection>,
-    pub(crate) documents: &'a dyn Documents,
-    pub(crate) limits: Limits,
-    pub(crate) work: &'a mut Work,
-    pub(crate) collected: &'a mut Collected,
-    pub(crate) ranker: &'a mut Ranker<'q>,
-    pub(crate) automata: &'a [Option<Automaton>],
-    /// Bit of each word that a document needs.
-    pub(crate) required: u32,
-    /// Documents that have been ranked.
-    pub(crate) ranked: Places,
+    /// Documents that match except for the condition on one facet, for which they are counted: part, place, facet.
+    pub(crate) excluded_by_facet: Vec<(u32, u32, Facet)>,
 }
 
 impl Collected {
-    /// Adds the documents of the level before that this level has not found.
+    /// Adds what was found at the level before and has not been found again.
     pub(crate) fn keep(&mut self, before: Self) {
-        let found: HashSet<(u32, u32)> = self.found.iter().map(|found| (found.part, found.place)).collect();
-        let is_lost = |lost: &Found| !found.contains(&(lost.part, lost.place));
-        self.found.extend(before.found.into_iter().filter(is_lost));
-        let beside: HashSet<(u32, u32)> =
-            self.beside.iter().map(|(part, place, _)| (*part, *place)).collect();
-        let is_lost = |(part, place, _): &(u32, u32, Facet)| !beside.contains(&(*part, *place));
-        self.beside.extend(before.beside.into_iter().filter(is_lost));
+        let known: HashSet<(u32, u32)> = self.found.iter().map(|found| (found.part, found.place)).collect();
+        self.found
+            .extend(before.found.into_iter().filter(|found| !known.contains(&(found.part, found.place))));
+        let known: HashSet<(u32, u32)> =
+            self.excluded_by_facet.iter().map(|(part, place, _)| (*part, *place)).collect();
+        let is_lost = |(part, place, _): &(u32, u32, Facet)| !known.contains(&(*part, *place));
+        self.excluded_by_facet.extend(before.excluded_by_facet.into_iter().filter(is_lost));
     }
 }
 
-impl Evaluation<'_, '_> {
-    /// Ranks the documents that may match.
-    pub(crate) fn run(mut self) {
-        let segment = &*self.part.segment;
-        if segment.is_empty() || self.selection.is_some_and(|selection| selection.len == 0) {
+/// A part of the index in which documents can match.
+struct PartMatches<'a> {
+    number: u32,
+    part: &'a Part,
+    /// The documents that may be found; `None` for all.
+    selection: Option<&'a Selection>,
+    expansions: Expansions,
+    /// Number of postings of each word of the query.
+    counts: Vec<usize>,
+    /// Documents that have been ranked.
+    ranked: Places,
+}
+
+/// Evaluates a query at a level. `selections` are those of the parts.
+pub(crate) fn evaluate(
+    index: &Index,
+    query: &Query,
+    level: Level,
+    selections: &[Option<Selection>],
+    documents: &dyn Documents,
+    work: &mut Work,
+) -> Collected {
+    let is_required = |(bits, word)| if Query::is_required(word, level) { bits } else { 0 };
+    let required = (0..).map(|bit| 1 << bit).zip(&query.words).map(is_required).sum();
+    let mut evaluation = Evaluation {
+        query,
+        level,
+        documents,
+        required,
+        work,
+        ranker: Ranker::new(query, level),
+        parts: Vec::new(),
+        buffer: Buffer::default(),
+        collected: Collected::default(),
+    };
+    let automata = automata(query, level);
+    // The newest first, so that there is work left for them.
+    for (number, (part, selection)) in index.parts().iter().zip(selections).enumerate().rev() {
+        evaluation.add_part(number as u32, part, selection.as_ref(), &automata);
+    }
+    evaluation.run();
+    evaluation.collected
+}
+
+/// An evaluation, under way.
+struct Evaluation<'a> {
+    query: &'a Query,
+    level: Level,
+    documents: &'a dyn Documents,
+    /// Bit of each word that a document needs.
+    required: u32,
+    work: &'a mut Work,
+    ranker: Ranker<'a>,
+    parts: Vec<PartMatches<'a>>,
+    buffer: Buffer,
+    collected: Collected,
+}
+
+impl<'a> Evaluation<'a> {
+    /// Adds a part, if its documents can have the words.
+    fn add_part(
+        &mut self,
+        number: u32,
+        part: &'a Part,
+        selection: Option<&'a Selection>,
+        automata: &[Option<Automaton>],
+    ) {
+        let segment = &*part.segment;
+        if segment.is_empty() || selection.is_some_and(|selection| selection.candidates.is_empty()) {
             return;
         }
         // Look-ups of each word, and sets of places.
         self.work.steps += STEPS_PER_WORD * self.query.words.len() + segment.len() / PLACES_PER_STEP;
         let (may_miss, nodes) = (self.ranker.may_miss(), &mut self.work.nodes);
-        let expansions = Expansions::new(segment, self.query, self.level, may_miss, self.automata, nodes);
+        let expansions = Expansions::new(segment, self.query, self.level, may_miss, automata, nodes);
         self.work.is_complete &= !self.work.nodes.is_spent();
-        let Some(expansions) = expansions else {
-            return;
-        };
-        let counts = expansions.postings(segment, self.query.words.len());
+        if let Some(expansions) = expansions {
+            let counts = expansions.postings(segment, self.query.words.len());
+            let ranked = Places::new(segment.len());
+            self.parts.push(PartMatches { number, part, selection, expansions, counts, ranked });
+        }
+    }
+
+    /// Ranks the documents that may match.
+    fn run(&mut self) {
+        let may_miss = self.ranker.may_miss();
+        let count = |word: usize| self.parts.iter().map(|part| part.counts[word]).sum::<usize>();
+        let counts: Vec<usize> = (0..self.query.words.len()).map(count).collect();
         let is_required = |word: &usize| Query::is_required(&self.query.words[*word], self.level);
         let mut required: Vec<usize> = (0..counts.len()).filter(is_required).collect();
-        required.sort_unstable_by_key(|word| counts[*word]);
+        required.sort_by_key(|word| counts[*word]);
         // If some may be missing, each document still has one of the rarest.
-        let Some(pivots) = required.get(..may_miss + 1) else {
-            return;
-        };
+        let Some(pivots) = required.get(..may_miss + 1) else { return };
         let count: usize = pivots.iter().map(|word| counts[*word]).sum();
         if count == 0 {
             return;
         }
-        let is_truncated = match self.selection {
-            Some(selection) if selection.len <= count.min(self.limits.ranked) => {
-                self.rank_most_popular(&expansions, &selection.candidates)
+        let selections = || self.parts.iter().filter_map(|part| part.selection);
+        let accepted = selections().map(|selection| selection.accepted.len()).reduce(|sum, len| sum + len);
+        let has_excluded = selections().any(Selection::has_excluded);
+        // A second list that costs less to read than the documents to rank.
+        let most = (MAX_SECOND * count).min(self.work.postings.left().saturating_sub(count));
+        let is_worthwhile = may_miss == 0 && (MIN_INTERSECTED..=MAX_READ).contains(&count);
+        let second = required.get(1).filter(|second| is_worthwhile && counts[**second] < most).copied();
+        let is_truncated = if accepted.is_some_and(|accepted| accepted <= count.min(MAX_FOUND)) {
+            let is_truncated = self.rank_accepted();
+            if has_excluded {
+                // Only to count them for the facets.
+                let postings = std::mem::replace(&mut self.work.postings, Budget::new(MAX_READ));
+                self.work.counts_all &= !self.rank_listed(pivots, None);
+                let read = std::mem::replace(&mut self.work.postings, postings);
+                self.work.steps += read.steps_of_postings();
             }
-            _ => {
-                // A second list that costs less to read than the documents to rank.
-                let most = (MAX_SECOND * count).min(self.work.postings.left().saturating_sub(count));
-                let is_worthwhile = may_miss == 0 && (MIN_INTERSECTED..=MAX_READ).contains(&count);
-                let second = required.get(1).filter(|second| is_worthwhile && counts[**second] < most);
-                self.rank_listed(&expansions, pivots, second.copied())
-            }
+            is_truncated
+        } else {
+            self.rank_listed(pivots, second)
         };
         if is_truncated || self.work.postings.is_spent() || self.work.nodes.is_spent() {
             self.work.is_complete = false;
-            self.rank_whole_titles(&expansions);
+            (0..self.parts.len()).for_each(|part| self.rank_whole_titles(part));
         }
     }
 
-    /// Ranks the documents that have one of `words` and, if given, `second`. Returns whether there are more.
-    fn rank_listed(&mut self, expansions: &Expansions, words: &[usize], second: Option<usize>) -> bool {
-        let segment = &*self.part.segment;
-        let second = second.map(|second| {
-            let mut places = Places::new(segment.len());
-            for expansion in expansions.all.iter().filter(|expansion| expansion.has_one_of(&[second])) {
-                expansion.add_places(segment, &mut places, &mut self.work.postings);
-            }
-            places
-        });
+    /// Ranks the documents that have one of some words of the query, and the second word. Returns whether there are more.
+    fn rank_listed(&mut self, words: &[usize], second: Option<usize>) -> bool {
+        let seconds: Option<Vec<Places>> =
+            second.map(|second| self.places_of(|expansion| expansion.has_one_of(&[second])));
         let (mut read, mut is_truncated) = (0, false);
         for is_completion in [false, true] {
-            let of_words = expansions
-                .all
-                .iter()
-                .filter(|expansion| expansion.is_completion == is_completion && expansion.has_one_of(words));
-            read += of_words.clone().map(|expansion| expansion.rarest(segment).1).sum::<usize>();
+            let is_wanted = |expansion: &Expansion| {
+                expansion.is_completion == is_completion && expansion.has_one_of(words)
+            };
+            for PartMatches { part, expansions, .. } in &self.parts {
+                let wanted = expansions.all.iter().filter(|expansion| is_wanted(expansion));
+                read += wanted.map(|expansion| expansion.rarest(&part.segment).1).sum::<usize>();
+            }
             if read > MAX_READ {
-                self.scan(expansions);
-                return true;
+                return self.rank_all();
             }
-            let mut places = Places::new(segment.len());
-            of_words.for_each(|expansion| {
-                expansion.add_places(segment, &mut places, &mut self.work.postings);
-            });
-            if let Some(second) = &second {
-                places.intersect(second);
+            let mut places = self.places_of(is_wanted);
+            if let Some(seconds) = &seconds {
+                places.iter_mut().zip(seconds).for_each(|(places, second)| places.intersect(second));
             }
-            if let Some(selection) = self.selection {
-                places.intersect(&selection.candidates);
+            for (places, part) in places.iter_mut().zip(&self.parts) {
+                if let Some(selection) = part.selection {
+                    places.intersect(&selection.candidates);
+                }
             }
-            is_truncated |= self.rank_most_popular(expansions, &places);
+            let parts = self.parts.iter().map(|part| part.part);
+            let candidates = Candidates::new(parts.zip(places.iter().map(Places::iter)));
+            is_truncated |= self.rank_most_popular(candidates);
         }
         is_truncated
     }
 
-    /// Ranks documents in order of popularity until many match.
-    fn scan(&mut self, expansions: &Expansions) {
-        match self.selection {
-            Some(selection) => self.scan_places(expansions, selection.candidates.iter()),
-            None => self.scan_places(expansions, 0..self.part.segment.len() as u32),
-        }
+    /// Returns the documents of each part that have a word of one of some expansions.
+    fn places_of(&mut self, is_wanted: impl Fn(&Expansion) -> bool) -> Vec<Places> {
+        let Self { parts, work, .. } = self;
+        let places = |PartMatches { part, expansions, .. }: &PartMatches<'_>| {
+            let mut places = Places::new(part.segment.len());
+            for expansion in expansions.all.iter().filter(|expansion| is_wanted(expansion)) {
+                expansion.add_places(&part.segment, &mut places, &mut work.postings);
+            }
+            places
+        };
+        parts.iter().map(places).collect()
     }
 
-    fn scan_places(&mut self, expansions: &Expansions, places: impl Iterator<Item = u32>) {
-        let most = self.collected.found.len() + self.limits.found;
-        let mut buffer = Buffer::default();
-        for place in places.take(self.limits.scanned) {
-            if self.work.documents.is_spent() || self.collected.found.len() >= most {
-                return;
+    /// Ranks all documents that may be found or counted. Returns whether there are more to be found.
+    fn rank_all(&mut self) -> bool {
+        let is_truncated = self.rank_accepted();
+        let excluded = Candidates::new(self.parts.iter().map(|part| {
+            let places: Box<dyn Iterator<Item = u32> + 'a> = match part.selection {
+                Some(selection) => Box::new(selection.excluded()),
+                None => Box::new(std::iter::empty()),
+            };
+            (part.part, places)
+        }));
+        for (part, place) in excluded {
+            if self.work.excluded.is_spent() {
+                self.work.counts_all = false;
+                break;
             }
-            self.rank(expansions, place, &mut buffer);
+            self.rank(part, place);
         }
+        is_truncated
+    }
+
+    /// Ranks all documents that may be found. Returns whether there are more.
+    fn rank_accepted(&mut self) -> bool {
+        let candidates = Candidates::new(self.parts.iter().map(|part| {
+            let places: Box<dyn Iterator<Item = u32> + 'a> = match part.selection {
+                Some(selection) => Box::new(selection.accepted.iter()),
+                None => Box::new(0..part.part.segment.len() as u32),
+            };
+            (part.part, places)
+        }));
+        self.rank_most_popular(candidates)
     }
 
     /// Ranks the most popular ones of these documents. Returns whether there are more.
-    fn rank_most_popular(&mut self, expansions: &Expansions, places: &Places) -> bool {
-        let mut buffer = Buffer::default();
-        let mut places = places.iter();
-        let mut batch = [0; BATCH];
-        for _ in 0..self.limits.ranked.div_ceil(BATCH) {
-            let mut len = 0;
-            for (to, place) in batch.iter_mut().zip(places.by_ref()) {
-                (*to, len) = (place, len + 1);
-            }
-            self.part.segment.forward.touch(&batch[..len]);
-            for place in &batch[..len] {
-                if self.work.documents.is_spent() {
+    fn rank_most_popular(&mut self, mut candidates: Candidates<'a, impl Iterator<Item = u32>>) -> bool {
+        let most = self.collected.found.len() + MAX_FOUND;
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            batch.clear();
+            batch.extend(candidates.by_ref().take(BATCH));
+            prefetch(batch.iter().map(|(part, place)| (&*self.parts[*part].part.segment, *place)));
+            for (part, place) in &batch {
+                if self.work.is_spent() || self.collected.found.len() >= most {
                     return true;
                 }
-                self.rank(expansions, *place, &mut buffer);
+                self.rank(*part, *place);
             }
-            if len < BATCH {
+            if batch.len() < BATCH {
                 return false;
             }
         }
-        places.next().is_some()
     }
 
-    /// Ranks the documents that have the query as whole title, as it is written, however unpopular they are.
-    fn rank_whole_titles(&mut self, expansions: &Expansions) {
+    /// Ranks the documents of a part that have the query as whole title, as it is written, however unpopular they are.
+    fn rank_whole_titles(&mut self, number: usize) {
+        let PartMatches { part, selection, ref expansions, .. } = self.parts[number];
         let Some(literal) = expansions.literal(self.query) else {
             return;
         };
-        let segment = &*self.part.segment;
+        let segment = &*part.segment;
         let literal = &literal[usize::from(self.query.words[0].is_article)..];
         // Of its own: the other one is often spent before.
         let mut budget = Budget::new(MAX_READ);
@@ -252,26 +312,43 @@ impl Evaluation<'_, '_> {
             let after_article = title.split_first().filter(|(first, _)| segment.articles.contains(first));
             title == literal || after_article.is_some_and(|(_, rest)| rest == literal)
         };
-        let (mut buffer, mut titles) = (Buffer::default(), Vec::new());
-        for place in places.iter().take(self.limits.ranked) {
+        let mut titles = Vec::new();
+        let is_candidate = |place: &u32| {
+            part.is_live(*place) && selection.is_none_or(|selection| selection.candidates.contains(*place))
+        };
+        for place in places.iter().filter(is_candidate).take(MAX_WHOLE_TITLES) {
             let document = segment.forward.get(place);
             titles.clear();
             titles.extend(document.ordinals.take(document.title + document.original));
             let (title, original) = titles.split_at(document.title);
             if is_whole(title) || is_whole(original) {
-                self.rank(expansions, place, &mut buffer);
+                self.rank(number, place);
             }
         }
     }
 
-    fn rank(&mut self, expansions: &Expansions, place: u32, buffer: &mut Buffer) {
-        let is_candidate = self.selection.is_none_or(|selection| selection.candidates.contains(place));
-        if !is_candidate || !self.ranked.insert(place) {
+    /// Ranks a live document that may be found.
+    fn rank(&mut self, number: usize, place: u32) {
+        let PartMatches { number, part, selection, expansions, ranked, .. } = &mut self.parts[number];
+        if !ranked.insert(place) {
             return;
         }
-        let segment = &*self.part.segment;
-        self.work.documents.spend(1);
-        let Buffer { ordinals, matches, originals, names, name } = buffer;
+        let excluded_by = selection.and_then(|selection| selection.excluded_by(place));
+        let budget = if excluded_by.is_some() { &mut self.work.excluded } else { &mut self.work.documents };
+        if excluded_by.is_some() && budget.is_spent() {
+            self.work.counts_all = false;
+            return;
+        }
+        let key = part.keys.key(place);
+        if self.documents.is_filtered() {
+            self.work.asked.spend(1);
+            if !self.documents.matches(key) {
+                return;
+            }
+        }
+        budget.spend(1);
+        let segment = &*part.segment;
+        let Buffer { ordinals, matches, originals, names, name } = &mut self.buffer;
         let document = segment.forward.get(place);
         ordinals.clear();
         ordinals.extend(document.ordinals);
@@ -294,21 +371,17 @@ impl Evaluation<'_, '_> {
             return;
         }
         let matched = matches.len() + originals.len() + names.len();
-        self.work.documents.spend(matched * self.query.words.len() / 16);
+        budget.spend(matched * self.query.words.len() / 16);
         let titles = [title_matches(segment, title, matches), title_matches(segment, original, originals)];
         let titles = &titles[..if original.is_empty() { 1 } else { 2 }];
         let Some(score) = self.ranker.score(titles, names) else {
             return;
         };
-        let key = self.part.keys.key(place);
-        if !self.part.is_live(place) || self.documents.is_filtered() && !self.documents.matches(key) {
-            return;
-        }
-        if let Some(facet) = self.selection.and_then(|selection| selection.excluded_by(place)) {
-            self.collected.beside.push((self.number, place, facet));
+        if let Some(facet) = excluded_by {
+            self.collected.excluded_by_facet.push((*number, place, facet));
         } else {
             let popularity = segment.popularity[place as usize];
-            let (score, part) = (Some(score), self.number);
+            let (score, part) = (Some(score), *number);
             self.collected.found.push(Found { score, popularity, key, part, place });
         }
     }

@@ -5,14 +5,12 @@ use std::cmp::Ordering;
 use crate::catalogue::search::browse::browse;
 use crate::catalogue::search::budget::Work;
 use crate::catalogue::search::document::{Documents, Facet, Popularity};
-use crate::catalogue::search::evaluate::{Collected, Evaluation, Limits};
+use crate::catalogue::search::evaluate::{Collected, evaluate};
 use crate::catalogue::search::facets::{Counter, FacetCounts};
 use crate::catalogue::search::filter::{Filter, Selection};
 use crate::catalogue::search::index::Index;
-use crate::catalogue::search::matching::automata;
 use crate::catalogue::search::query::{Level, Query, cost};
-use crate::catalogue::search::rank::{BEGINS, Ranker, Score};
-use crate::catalogue::search::segment::places::Places;
+use crate::catalogue::search::rank::{BEGINS, Score};
 
 /// Number of hits without an edit that ends the search at the first level.
 const ENOUGH_HITS: usize = 10;
@@ -89,59 +87,40 @@ pub(crate) fn search(
     }
     let selections: Vec<Option<Selection>> =
         index.parts().iter().map(|part| Selection::new(part, &options.filter, &options.facets)).collect();
-    let documents_in_all = index.parts().iter().map(|part| part.segment.len()).sum();
-    let mut work = Work::after(0);
+    let mut work = Work::new();
     let mut level = Level::Literal;
-    let mut collected = Collected::default();
-    loop {
-        work = Work::after(work.steps());
-        let before = std::mem::take(&mut collected);
-        let mut ranker = Ranker::new(query, level);
-        let automata = automata(query, level);
-        let is_required = |(bits, word)| {
-            if Query::is_required(word, level) { bits } else { 0 }
-        };
-        let required = (0..).map(|bit| 1 << bit).zip(&query.words).map(is_required).sum();
-        // The newest first, so that there is work left for them.
-        for (number, (part, selection)) in index.parts().iter().zip(&selections).enumerate().rev() {
-            let evaluation = Evaluation {
-                number: number as u32,
-                part,
-                query,
-                level,
-                selection: selection.as_ref(),
-                documents,
-                limits: Limits::of_part(part.segment.len(), documents_in_all),
-                work: &mut work,
-                collected: &mut collected,
-                ranker: &mut ranker,
-                automata: &automata,
-                required,
-                ranked: Places::new(part.segment.len()),
-            };
-            evaluation.run();
-        }
+    let mut collected = evaluate(index, query, level, &selections, documents, &mut work);
+    while let Some(next) = next_level(query, level, &collected.found) {
+        (level, work) = (next, work.next_level());
+        let before = std::mem::replace(
+            &mut collected,
+            evaluate(index, query, level, &selections, documents, &mut work),
+        );
         if !work.is_complete {
             collected.keep(before);
         }
-        level = match next_level(query, level, &collected.found) {
-            Some(next) => next,
-            None => break,
-        };
     }
-    let Collected { found, beside } = collected;
+    let Collected { found, excluded_by_facet } = collected;
     let mut counter = Counter::new(index, &options.facets);
     for found in &found {
         counter.count(found.part, found.place, None);
     }
-    for (part, place, facet) in beside {
+    for (part, place, facet) in excluded_by_facet {
         counter.count(part, place, Some(facet));
     }
     let matches =
         if options.lists_matches { found.iter().map(|found| found.key).collect() } else { Vec::new() };
     let (total, facets, steps) = (found.len(), counter.finish(), work.steps());
     let hits = top(found, options, documents);
-    Results { hits, total, is_total_exact: work.is_complete, facets, matches, level: Some(level), steps }
+    Results {
+        hits,
+        total,
+        is_total_exact: work.is_complete && work.counts_all,
+        facets,
+        matches,
+        level: Some(level),
+        steps,
+    }
 }
 
 /// Returns the level to go on to, if too little was found.

@@ -66,11 +66,9 @@ impl Filter {
 pub(crate) struct Selection {
     pub(crate) accepted: Places,
     /// For facets with a condition, the documents that only this condition excludes.
-    beside: Vec<(Facet, Places)>,
+    excluded_by_facet: Vec<(Facet, Places)>,
     /// All of these.
     pub(crate) candidates: Places,
-    /// Number of candidates.
-    pub(crate) len: usize,
 }
 
 impl Selection {
@@ -97,7 +95,7 @@ impl Selection {
         };
         let accepted = except(None);
         let counted = sets.iter().map(|(facet, _)| *facet).filter(|facet| facets.contains(facet));
-        let beside: Vec<(Facet, Places)> = counted
+        let excluded_by_facet: Vec<(Facet, Places)> = counted
             .map(|facet| {
                 let mut places = except(Some(facet));
                 places.subtract(&accepted);
@@ -105,11 +103,20 @@ impl Selection {
             })
             .collect();
         let mut candidates = accepted.clone();
-        for (_, places) in &beside {
+        for (_, places) in &excluded_by_facet {
             candidates.unite(places);
         }
-        let len = candidates.len();
-        Some(Self { accepted, beside, candidates, len })
+        Some(Self { accepted, excluded_by_facet, candidates })
+    }
+
+    /// Returns whether there are documents that only the condition on a facet excludes.
+    pub(crate) fn has_excluded(&self) -> bool {
+        self.excluded_by_facet.iter().any(|(_, places)| !places.is_empty())
+    }
+
+    /// Returns the documents that only the condition on a facet excludes, in order.
+    pub(crate) fn excluded(&self) -> impl Iterator<Item = u32> {
+        self.candidates.iter().filter(|place| !self.accepted.contains(*place))
     }
 
     /// Returns the facet whose condition excludes a candidate.
@@ -117,13 +124,13 @@ impl Selection {
         if self.accepted.contains(place) {
             return None;
         }
-        self.beside.iter().find(|(_, places)| places.contains(place)).map(|(facet, _)| *facet)
+        self.excluded_by_facet.iter().find(|(_, places)| places.contains(place)).map(|(facet, _)| *facet)
     }
 
     /// Returns the documents that are counted for a facet: those that are accepted but for the condition on it.
     pub(crate) fn counted_for(&self, facet: Facet) -> Places {
         let mut places = self.accepted.clone();
-        let of_facet = self.beside.iter().filter(|(other, _)| *other == facet);
+        let of_facet = self.excluded_by_facet.iter().filter(|(other, _)| *other == facet);
         of_facet.for_each(|(_, beside)| places.unite(beside));
         places
     }

@@ -10,8 +10,8 @@
 //! * [`document`]: the searched fields, and access to the documents, whose texts the index does not store;
 //! * [`mod@index`]: the segments of one version; a change makes the next version;
 //! * [`query`]: the words of a query, and what they may stand for; [`mod@filter`]: conditions on documents;
-//! * [`execute`]: the levels of a search, from literal to forgiving; `evaluate`: one level in one segment; `browse`: the
-//!   empty query; `budget`: the work that a search may do;
+//! * [`execute`]: the levels of a search, from literal to forgiving; `evaluate`: one level; `browse`: the empty query;
+//! * `candidates`: the documents of all segments, by popularity; `budget`: the work that a search may do;
 //! * `matching`: the indexed words that a query's words may stand for; [`rank`]: cost and order of one document;
 //! * [`facets`]: how many of the documents found have each value;
 //! * [`highlight`]: ranges of a text that a query matches;
@@ -25,6 +25,7 @@
 
 mod browse;
 mod budget;
+mod candidates;
 pub(crate) mod document;
 mod evaluate;
 pub(crate) mod execute;

@@ -9,8 +9,6 @@
 //!
 //! In names, 0 precedes each name, and other numbers are the ordinal of a word plus one.
 
-use std::hint::black_box;
-
 use crate::catalogue::search::segment::postings::{put, take};
 
 /// The words and labels of all documents.
@@ -61,10 +59,9 @@ impl Forward {
         self.offsets.shrink_to_fit();
     }
 
-    /// Prefetches the beginnings of documents into the cache. The loads overlap.
-    pub(crate) fn touch(&self, documents: &[u32]) {
-        let first = |document: &u32| self.bytes.get(self.offsets[*document as usize] as usize).copied();
-        black_box(documents.iter().filter_map(first).fold(0, u8::wrapping_add));
+    /// Returns the first byte of a document.
+    pub(crate) fn first_byte(&self, document: u32) -> Option<u8> {
+        self.bytes.get(self.offsets[document as usize] as usize).copied()
     }
 
     /// Returns the words of a document.

@@ -36,6 +36,16 @@ impl Places {
         self.bits.iter().map(|bits| bits.count_ones() as usize).sum()
     }
 
+    /// Returns whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bits.iter().all(|bits| *bits == 0)
+    }
+
+    /// Returns the number of places that fit.
+    pub(crate) fn capacity(&self) -> usize {
+        64 * self.bits.len()
+    }
+
     /// Adds a place. Returns whether it is new.
     #[inline]
     pub(crate) fn insert(&mut self, place: u32) -> bool {

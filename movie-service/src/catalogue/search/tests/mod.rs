@@ -4,5 +4,6 @@ mod common;
 mod examples;
 mod filters;
 mod hostile;
+mod layout;
 mod properties;
 mod scripts;

@@ -155,6 +155,11 @@ impl Writer<'_> {
             '¼' | '½' | '¾' | '⅐'..='⅞' => self.finish_word(),
             _ => {}
         }
+        if is_combining_mark(char) {
+            // Not a part of the word, but of its highlight.
+            self.end = if self.start.is_some() { end } else { self.end };
+            return;
+        }
         let alone = is_word_by_itself(char);
         if alone {
             self.finish_word();
@@ -263,6 +268,8 @@ mod tests {
         let words = Words::of(text);
         assert_eq!(&text[words.original_range(0)], "L.A");
         assert_eq!(&text[words.original_range(1)], "Amélie");
+        let decomposed = "Cafe\u{301}!";
+        assert_eq!(&decomposed[Words::of(decomposed).original_range(0)], "Cafe\u{301}");
     }
 
     #[test]
