@@ -202,10 +202,10 @@ pub struct SearchMoviesResponse {
     /// The token for the next page; empty on the last page.
     #[prost(string, tag = "2")]
     pub next_page_token: ::prost::alloc::string::String,
-    /// The number of movies that match. A lower bound for a query that matches more than a thousand movies.
+    /// The number of movies that match. A lower bound if very many movies have words of the query.
     #[prost(int32, tag = "3")]
     pub total_size: i32,
-    /// The counts of the requested facets, in the order of the request. For a query that matches very many movies, those of
+    /// The counts of the requested facets, in the order of the request. If very many movies have words of the query, those of
     /// the most popular ones.
     #[prost(message, repeated, tag = "4")]
     pub facets: ::prost::alloc::vec::Vec<Facet>,
