@@ -2,7 +2,7 @@
 
 use crate::catalogue::search::text::normalize::{ARTICLES, Words};
 use crate::catalogue::search::text::numerals::{Equivalent, equivalents};
-use crate::catalogue::search::text::typo::distances;
+use crate::catalogue::search::text::typo::{distances, letters, letters_exclude};
 
 /// Maximum number of words of a query. Further words are ignored.
 pub(crate) const MAX_WORDS: usize = 24;
@@ -65,6 +65,8 @@ pub(crate) struct Query {
 pub(crate) struct QueryWord {
     pub(crate) text: String,
     pub(crate) chars: usize,
+    /// See [`letters`].
+    pub(crate) letters: u32,
     pub(crate) equivalents: Vec<Equivalent>,
     /// A number has no edits.
     pub(crate) is_number: bool,
@@ -93,6 +95,7 @@ impl Query {
             QueryWord {
                 text: word.to_owned(),
                 chars,
+                letters: letters(word),
                 equivalents: equivalents(word, at == 0),
                 is_number: word.chars().all(char::is_numeric),
                 is_last: at + 1 == len,
@@ -170,7 +173,7 @@ impl Query {
             return literal(cost::COMPLETION);
         }
         let most = self.max_edits(word, level);
-        if most == 0 {
+        if most == 0 || letters_exclude(word.letters, letters(other), most, word.is_last) {
             return None;
         }
         let (whole, prefix) = distances(&word.text, other);

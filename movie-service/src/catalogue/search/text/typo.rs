@@ -53,13 +53,10 @@ impl Automaton {
         automaton
     }
 
-    /// Returns whether a word cannot match because of its letters, see [`letters`]: each edit removes one from the pattern
-    /// and adds one to it at most.
+    /// Returns whether a word cannot match because of its letters, see [`letters`].
     #[inline]
     pub(crate) fn excludes(&self, letters: u32, as_prefix: bool) -> bool {
-        let removed = (self.letters & !letters).count_ones() as usize;
-        let added = if as_prefix { 0 } else { (letters & !self.letters).count_ones() as usize };
-        removed.max(added) > self.edits
+        letters_exclude(self.letters, letters, self.edits, as_prefix)
     }
 
     /// Returns the first character of the pattern.
@@ -135,6 +132,15 @@ impl Automaton {
     pub(crate) fn edits(&self, state: &State) -> Option<usize> {
         (0..=self.edits).find(|edits| state.rows[*edits] >> self.len & 1 == 1)
     }
+}
+
+/// Returns whether words cannot be within a number of edits of each other because of their letters, see [`letters`]: each
+/// edit removes one from the pattern and adds one to it at most. With `as_prefix`, a beginning of the other word is enough.
+#[inline]
+pub(crate) fn letters_exclude(pattern: u32, other: u32, edits: usize, as_prefix: bool) -> bool {
+    let removed = (pattern & !other).count_ones() as usize;
+    let added = if as_prefix { 0 } else { (other & !pattern).count_ones() as usize };
+    removed.max(added) > edits
 }
 
 /// Returns a mask of the characters of a word. Characters share bits.
