@@ -334,14 +334,22 @@ impl<'a> Evaluation<'a> {
             return;
         }
         let excluded_by = selection.and_then(|selection| selection.excluded_by(place));
-        let budget = if excluded_by.is_some() { &mut self.work.excluded } else { &mut self.work.documents };
-        if excluded_by.is_some() && budget.is_spent() {
-            self.work.counts_all = false;
-            return;
-        }
+        let Work { documents, asked, excluded, counts_all, .. } = &mut *self.work;
+        // What is only counted takes nothing from what is found.
+        let (budget, asked) = match excluded_by {
+            Some(_) if excluded.is_spent() => {
+                *counts_all = false;
+                return;
+            }
+            Some(_) => (excluded, None),
+            None => (documents, Some(asked)),
+        };
         let key = part.keys.key(place);
         if self.documents.is_filtered() {
-            self.work.asked.spend(1);
+            match asked {
+                Some(asked) => asked.spend(1),
+                None => budget.spend(1),
+            }
             if !self.documents.matches(key) {
                 return;
             }
