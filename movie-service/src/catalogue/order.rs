@@ -53,7 +53,7 @@ impl OrderField {
     pub const ALL: [Self; 6] =
         [Self::Title, Self::Year, Self::Rating, Self::RatingCount, Self::CreateTime, Self::UpdateTime];
 
-    /// Returns the name, which is that of the field of a movie.
+    /// Returns the name of the field.
     #[must_use]
     pub const fn name(self) -> &'static str {
         let field = match self {

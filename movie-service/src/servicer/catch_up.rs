@@ -1,4 +1,4 @@
-//! Other revisions than the current one: those that another node already has, and earlier ones.
+//! Waits for later revisions, and finds the changes since earlier ones.
 
 use std::sync::Arc;
 use std::time::Duration;

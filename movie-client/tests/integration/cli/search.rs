@@ -182,7 +182,7 @@ async fn finding_nothing_is_no_error() {
         let search = outcome(client(&service.address).args(["search", "nothing", "-o", format])).await;
         assert_eq!(search, Outcome { code: Some(0), stdout: expected.to_owned(), stderr: String::new() });
     }
-    // A person is told that there is nothing to wait for.
+    // On a terminal, the notice says that the search is over.
     let mut command = terminal::client(&service.address);
     let (code, printed) = terminal::on_terminal(command.args(["search", "nothing", "-o", "text"])).await;
     assert_eq!((code, printed.as_str()), (Some(0), "no movie matches\n"));

@@ -19,7 +19,7 @@ pub(crate) type Bitset = Vec<u64>;
 
 /// The columns of a segment. A movie has the same number in all of them.
 ///
-/// Those that few queries use are built on first use. Their methods have a parameter `movie`, which returns the movie with
+/// Columns that few queries use are built on first use. Their methods have a parameter `movie`, which returns the movie with
 /// a key.
 #[derive(Debug, Default)]
 pub(crate) struct Columns {

@@ -8,9 +8,9 @@ use crate::catalogue::search::filter::Selection;
 use crate::catalogue::search::index::{Index, Part};
 use crate::catalogue::search::segment::places::Places;
 
-/// Number of the most popular documents that are found, those of all pages, if no fewer are wanted; and with those that are
-/// as popular as the last one, whose order the ids decide.
+/// Minimum number of documents that are found, so that all pages are cut from the same ones.
 const MIN_FOUND: usize = 1_000;
+/// Maximum number of documents that are found, with ties: the ids decide the order of equally popular documents.
 const MAX_FOUND: usize = 4_000;
 /// Maximum number of documents for which [`Documents::matches`] is called.
 const MAX_ASKED: usize = 60_000;
@@ -116,7 +116,7 @@ impl Browsing<'_> {
         total
     }
 
-    /// Returns the `wanted` most popular documents, and those that are as popular as the last one.
+    /// Returns the `wanted` most popular documents, with ties.
     fn list(&self, wanted: usize) -> Vec<Found> {
         let mut all: Vec<Found> = Vec::new();
         if wanted == 0 {

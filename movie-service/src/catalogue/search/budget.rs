@@ -60,7 +60,7 @@ pub(crate) struct Work {
     pub(crate) documents: Budget,
     pub(crate) excluded: Budget,
     pub(crate) asked: Budget,
-    /// Other work, and that of earlier levels, in steps.
+    /// Other work, and the work of earlier levels, in steps.
     pub(crate) steps: usize,
     /// Whether the level found all that there is.
     pub(crate) is_complete: bool,

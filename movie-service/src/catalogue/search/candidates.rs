@@ -9,7 +9,7 @@ use crate::catalogue::search::document::Popularity;
 use crate::catalogue::search::index::Part;
 use crate::catalogue::search::segment::data::Segment;
 
-/// The live ones of some documents of each part, the most popular first; of equally popular ones, those with smaller keys.
+/// Live documents of several parts, the most popular first. Equally popular documents are in order of their keys.
 pub(crate) struct Candidates<'a, I> {
     parts: Vec<(&'a Part, I)>,
     /// The next document of each part: its rank, the number of the part among `parts`, and its place.
@@ -49,8 +49,7 @@ fn next_of(
     Some(((popularity, Reverse(part.keys.key(place))), number, place))
 }
 
-/// Reads the beginnings of documents that are needed next. The reads do not wait for each other, so that the documents are
-/// in the processor's cache sooner than if each was read when it is needed.
+/// Prefetches the beginnings of documents into the processor's cache. The reads overlap.
 pub(crate) fn prefetch<'a>(documents: impl Iterator<Item = (&'a Segment, u32)>) {
     let first = |(segment, place): (&Segment, u32)| segment.forward.first_byte(place);
     black_box(documents.filter_map(first).fold(0, u8::wrapping_add));

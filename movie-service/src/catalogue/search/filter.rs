@@ -127,7 +127,7 @@ impl Selection {
         self.excluded_by_facet.iter().find(|(_, places)| places.contains(place)).map(|(facet, _)| *facet)
     }
 
-    /// Returns the documents that are counted for a facet: those that are accepted but for the condition on it.
+    /// Returns the documents that are counted for a facet. Its own condition does not apply.
     pub(crate) fn counted_for(&self, facet: Facet) -> Places {
         let mut places = self.accepted.clone();
         let of_facet = self.excluded_by_facet.iter().filter(|(other, _)| *other == facet);
