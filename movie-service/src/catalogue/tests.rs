@@ -9,6 +9,12 @@ use prost::Message;
 
 use super::*;
 
+/// Returns the number of cases of a property test whose cases take long: eight for each of the rounds in `MOVIE_TEST_ROUNDS`,
+/// which is 2 by default.
+pub(super) fn slow_cases() -> u32 {
+    8 * std::env::var("MOVIE_TEST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(2)
+}
+
 /// A movie of the model.
 type Entry = (String, String);
 
@@ -124,7 +130,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(slow_cases()))]
 
     #[test]
     fn any_changes_give_what_they_give_in_a_list_and_snapshots_stay_what_they_were(

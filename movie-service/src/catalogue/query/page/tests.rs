@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::catalogue::query::tests::{compare, entry, filter, fits, order};
+use crate::catalogue::tests::slow_cases;
 use crate::catalogue::{Catalogue, Change};
 use crate::movie::Movie;
 
@@ -38,7 +39,7 @@ fn query() -> impl Strategy<Value = Query> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig::with_cases(slow_cases()))]
 
     #[test]
     fn all_pages_together_are_the_list_at_the_revision_of_the_first_whatever_changed_since(
