@@ -7,19 +7,20 @@ use std::thread;
 use tokio::sync::Semaphore;
 use tokio::task;
 
-/// Runs work on blocking threads, at most one piece per core at a time (or one in all), so that the threads that serve calls are not
-/// delayed. Clones share the limit; each pool has its own.
+/// Runs work on blocking threads, at most as many pieces at a time as the pool allows, so that the threads that serve calls are
+/// not delayed. Clones share the limit; each pool has its own.
 #[derive(Clone, Debug)]
 pub(crate) struct BlockingPool(Arc<Semaphore>);
 
 impl BlockingPool {
+    /// Makes a pool that runs one piece of work per core at a time.
     pub(crate) fn new() -> Self {
         let cores = thread::available_parallelism().map_or(1, usize::from);
         Self(Arc::new(Semaphore::new(cores)))
     }
 
     /// Makes a pool that runs one piece of work at a time.
-    pub(crate) fn of_one_core() -> Self {
+    pub(crate) fn sequential() -> Self {
         Self(Arc::new(Semaphore::new(1)))
     }
 

@@ -10,7 +10,7 @@ use crate::movie::Field;
 /// What separates the names in the field `director`.
 const NAME_SEPARATOR: &str = ", ";
 
-/// The first decade that a movie can be of, and the number of decades; see the rule of [`Field::Year`].
+/// The decades that a movie can be of, by the rule of [`Field::Year`]: the first year of the first one, and their number.
 const FIRST_DECADE: u32 = 1870;
 const DECADE_COUNT: u32 = 34;
 
@@ -92,9 +92,15 @@ pub(crate) fn is_directed_by(movie: &MovieView<'_>, folded: &str) -> bool {
     directors(movie.director).any(|name| folds_to(name, folded))
 }
 
-/// Returns the names of the directors; if there are several, also all of them as one text, as they are displayed.
+/// Returns the names of the directors.
+pub(crate) fn director_names(director: &str) -> impl Iterator<Item = &str> {
+    director.split(NAME_SEPARATOR).filter(|name| !name.is_empty())
+}
+
+/// Returns the texts of which a filter by director needs one: the names, and if there are several, also all of them as they are
+/// displayed.
 pub(crate) fn directors(director: &str) -> impl Iterator<Item = &str> {
-    let names = director.split(NAME_SEPARATOR).filter(move |name| name.len() < director.len());
+    let names = director_names(director).filter(move |name| name.len() < director.len());
     iter::once(director).filter(|director| !director.is_empty()).chain(names)
 }
 
@@ -112,4 +118,28 @@ pub(crate) fn decades_between(from: u32, to: u32) -> Vec<String> {
     let to = if to == 0 { u32::MAX } else { to };
     let years = DECADES.iter().zip((FIRST_DECADE..).step_by(10));
     years.filter(|(_, first)| *first <= to && first + 9 >= from).map(|(decade, _)| decade.clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::movie::Rule;
+
+    #[test]
+    fn every_valid_year_has_a_decade() {
+        let Rule::Number { min, max } = Field::Year.rule() else { panic!("a year is a number") };
+        let [min, max] = [min, max].map(|year| u32::try_from(year).unwrap());
+        for year in min..=max {
+            assert_eq!(decade(year), Some(&*(year / 10 * 10).to_string()));
+        }
+        assert_eq!((decade(0), decade(min / 10 * 10 - 1), decade(max / 10 * 10 + 10)), (None, None, None));
+    }
+
+    #[test]
+    fn a_director_is_one_name_or_all_of_them() {
+        assert_eq!(director_names("A B, , C").collect::<Vec<_>>(), ["A B", "C"]);
+        assert_eq!(directors("A B, C").collect::<Vec<_>>(), ["A B, C", "A B", "C"]);
+        assert_eq!(directors("A B").collect::<Vec<_>>(), ["A B"]);
+        assert_eq!((director_names("").count(), directors("").count()), (0, 0));
+    }
 }

@@ -1,4 +1,4 @@
-//! The thread that builds the search index of a catalogue, and merges its parts when there are many.
+//! The thread that builds the search index of a catalogue, and merges its segments when there are many.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +8,7 @@ use std::thread::{self, Thread};
 use tokio::sync::watch;
 
 use crate::catalogue::Catalogue;
-use crate::catalogue::search::index::{Merge, Merged};
+use crate::catalogue::search::index::{Merge, Merged, SearchIndex};
 use crate::catalogue::snapshot::Snapshot;
 
 /// Maximum number of changed movies that the index is brought up to date with while other changes wait.
@@ -71,7 +71,7 @@ impl Catalogue {
 
     /// Returns a receiver of whether the search index is built.
     #[must_use]
-    pub fn is_searchable(&self) -> watch::Receiver<bool> {
+    pub fn index_built(&self) -> watch::Receiver<bool> {
         self.indexer.is_built.subscribe()
     }
 
@@ -103,17 +103,16 @@ impl Catalogue {
         true
     }
 
-    /// Merges parts of the index, if there are many. Returns whether to look for another merge.
+    /// Merges segments of the index, if there are many. Returns whether to look for another merge.
     fn merge_index(&self) -> bool {
-        let Some(merge) = self.snapshot().search_index().and_then(super::search::index::Index::merge_due)
-        else {
+        let Some(merge) = self.snapshot().search_index().and_then(SearchIndex::merge_due) else {
             return false;
         };
         // If the index has changed too much meanwhile, the next merge is another one.
         self.publish_merge(&merge, merge.run())
     }
 
-    /// Replaces parts of the current index by their merge. Returns whether there is an index.
+    /// Replaces segments of the current index by their merge. Returns whether there is an index.
     pub(super) fn publish_merge(&self, merge: &Merge, merged: Merged) -> bool {
         let _changing = self.changing();
         let current = self.snapshot();
@@ -121,7 +120,7 @@ impl Catalogue {
         if index.install(merge, merged) {
             self.current.store(Arc::new(Snapshot::clone(&current).with_index(index)));
         }
-        // If a write has merged these parts meanwhile, nothing is installed; look again.
+        // If a write has merged these segments meanwhile, nothing is installed; look again.
         true
     }
 }

@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use crate::catalogue::encoding::frame::MovieView;
-use crate::catalogue::filter::decade;
+use crate::catalogue::filter::{decade, director_names};
 use crate::catalogue::layout::segment::Location;
 use crate::catalogue::search::Document;
 use crate::catalogue::search::document::Facet;
-use crate::catalogue::search::index::{Change, Index};
+use crate::catalogue::search::index::{DocumentChange, SearchIndex};
 use crate::catalogue::snapshot::Snapshot;
 use crate::movie::Field;
 
@@ -15,18 +15,19 @@ impl Snapshot {
     /// Returns the snapshot with a search index, which all snapshots that are made from it have, too.
     #[must_use]
     pub fn indexed(self) -> Self {
-        let index = Index::build(self.locations().map(|location| document(location, self.movie(location))));
+        let index =
+            SearchIndex::build(self.locations().map(|location| document(location, self.movie(location))));
         self.with_index(index)
     }
 
     /// Returns the search index, if there is one.
-    pub(crate) fn search_index(&self) -> Option<&Index> {
+    pub(crate) fn search_index(&self) -> Option<&SearchIndex> {
         self.search.as_ref()
     }
 
     /// Returns the index of an earlier snapshot, brought up to date; `None` if more movies than `max_changes` have changed
     /// since, or moved.
-    pub(super) fn index_from(&self, earlier: &Self, max_changes: usize) -> Option<Index> {
+    pub(super) fn index_from(&self, earlier: &Self, max_changes: usize) -> Option<SearchIndex> {
         let index = earlier.search.as_ref()?;
         let mut changes = Vec::new();
         for number in 0..earlier.segments().len().max(self.segments().len()) {
@@ -41,10 +42,10 @@ impl Snapshot {
             for location in self.locations_in(number) {
                 let movie = self.movie(location);
                 if before.remove(&location) != Some(movie) {
-                    changes.push(Change::Put(document(location, movie)));
+                    changes.push(DocumentChange::Put(document(location, movie)));
                 }
             }
-            changes.extend(before.keys().map(|location| Change::Remove(location.number())));
+            changes.extend(before.keys().map(|location| DocumentChange::Remove(location.number())));
             if changes.len() > max_changes {
                 return None;
             }
@@ -58,9 +59,9 @@ impl Snapshot {
         let documents: Vec<_> = changed
             .map(|(id, at)| {
                 if self.find(id.as_bytes()) == Some(at) {
-                    Change::Put(document(at, self.movie(at)))
+                    DocumentChange::Put(document(at, self.movie(at)))
                 } else {
-                    Change::Remove(at.number())
+                    DocumentChange::Remove(at.number())
                 }
             })
             .collect();
@@ -69,7 +70,7 @@ impl Snapshot {
 }
 
 /// Returns the index of a snapshot for its compacted copy, whose movies have other locations, in the same order.
-pub(super) fn moved(index: &Index, from: &Snapshot, to: &Snapshot) -> Index {
+pub(super) fn remapped(index: &SearchIndex, from: &Snapshot, to: &Snapshot) -> SearchIndex {
     let locations: Vec<_> = from.locations().zip(to.locations()).collect();
     index.with_keys(|key| {
         let at = locations.binary_search_by_key(&key, |(from, _)| from.number());
@@ -80,21 +81,21 @@ pub(super) fn moved(index: &Index, from: &Snapshot, to: &Snapshot) -> Index {
 /// Returns the document to index for a movie.
 fn document(location: Location, movie: MovieView<'_>) -> Document<'_> {
     let texts = |field| movie.details.texts(field);
-    let labels = [
+    let lists = [
         (Facet::Genres, Field::Genres),
         (Facet::Countries, Field::Countries),
         (Facet::Languages, Field::Languages),
     ];
-    let labels = labels.into_iter().flat_map(|(facet, field)| texts(field).map(move |text| (facet, text)));
+    let values = lists.into_iter().flat_map(|(facet, field)| texts(field).map(move |text| (facet, text)));
     let decade = decade(movie.year()).map(|decade| (Facet::Decades, decade));
     Document {
         key: location.number(),
         title: movie.title,
         original_title: texts(Field::OriginalTitle).last().unwrap_or_default(),
-        director: movie.director,
+        directors: director_names(movie.director).collect(),
         cast: texts(Field::Cast).collect(),
         writers: texts(Field::Writers).collect(),
-        labels: labels.chain(decade).collect(),
+        facet_values: values.chain(decade).collect(),
         rating_count: u64::try_from(movie.details.number(Field::RatingCount)).unwrap_or_default(),
         rating: movie.rating().unwrap_or_default(),
     }

@@ -34,7 +34,7 @@ pub struct Snapshot {
     pub(super) segments: CowVec<Segment>,
     pub(super) index: Index,
     /// Index for searches; `None` if there are none, or until it is built.
-    pub(super) search: Option<search::Index>,
+    pub(super) search: Option<search::SearchIndex>,
 }
 
 impl Snapshot {
@@ -151,7 +151,7 @@ impl Snapshot {
     }
 
     /// Returns the snapshot with this search index.
-    pub(super) fn with_index(mut self, index: search::Index) -> Self {
+    pub(super) fn with_index(mut self, index: search::SearchIndex) -> Self {
         self.search = Some(index);
         self
     }
@@ -263,23 +263,24 @@ impl Snapshot {
         Ok(location)
     }
 
-    pub(super) fn update(&mut self, movie: &MovieView<'_>) -> Result<(), ChangeError> {
+    /// Replaces a movie. Returns its location.
+    pub(super) fn update(&mut self, movie: &MovieView<'_>) -> Result<Location, ChangeError> {
         movie.check()?;
         let location =
             self.find(movie.id.as_bytes()).ok_or_else(|| ChangeError::NotFound(movie.id.to_owned()))?;
         self.replace_segment(location, |segment| segment.with(location.key(), Some(movie)));
         self.longest = self.longest.max(self.frame_at(location).len());
-        Ok(())
+        Ok(location)
     }
 
-    /// Removes a movie. Returns the id of the movie that is listed before it, if any.
-    pub(super) fn delete(&mut self, id: &str) -> Result<Option<Box<str>>, ChangeError> {
+    /// Removes a movie. Returns its location, and the id of the movie that is listed before it, if any.
+    pub(super) fn delete(&mut self, id: &str) -> Result<(Location, Option<Box<str>>), ChangeError> {
         let location = self.find(id.as_bytes()).ok_or_else(|| ChangeError::NotFound(id.to_owned()))?;
         let previous = self.before(location).map(|location| self.movie(location).id.into());
         self.index.remove(id.as_bytes(), location);
         self.replace_segment(location, |segment| segment.with(location.key(), None));
         self.len -= 1;
-        Ok(previous)
+        Ok((location, previous))
     }
 
     /// Returns the location of the movie that is listed before the one at `location`.
@@ -328,7 +329,7 @@ impl Snapshot {
         }
         builder.push(&draft).map_err(|(_, error)| error)?;
         let compacted = builder.finish().map_err(|(_, error)| error)?;
-        let search = self.search.as_ref().map(|index| search_index::moved(index, self, &compacted));
+        let search = self.search.as_ref().map(|index| search_index::remapped(index, self, &compacted));
         Ok(Self { point: self.point, ordered_since: self.ordered_since, search, ..compacted })
     }
 }

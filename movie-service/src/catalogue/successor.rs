@@ -10,14 +10,13 @@ use crate::catalogue::snapshot::Snapshot;
 /// The snapshot after some changes, under construction.
 pub(super) struct Successor {
     next: Snapshot,
-    entries: Vec<LogEntry>,
-    /// For each entry, the location of its movie, before the change if it was removed.
-    locations: Vec<Location>,
+    /// Each entry with the location of its movie, before the change if it was removed.
+    entries: Vec<(LogEntry, Location)>,
 }
 
 impl Successor {
     pub(super) fn of(snapshot: &Snapshot) -> Self {
-        Self { next: snapshot.clone(), entries: Vec::new(), locations: Vec::new() }
+        Self { next: snapshot.clone(), entries: Vec::new() }
     }
 
     /// Applies a change. `record` is the movie after the change; `None` if it is removed. Returns the new point.
@@ -29,26 +28,24 @@ impl Successor {
         let next = &mut self.next;
         let known = next.find(change.id().as_bytes());
         let before = known.map(|location| Record::new(&next.movie(location)));
-        let mut previous = None;
-        let mut added = None;
-        match &change {
-            Change::Delete(id) => previous = next.delete(id)?,
-            Change::Insert(movie) => added = Some(next.insert(movie)?),
-            Change::Put(movie) if known.is_none() => added = Some(next.insert(movie)?),
-            Change::Update(movie) | Change::Put(movie) => next.update(movie)?,
-        }
-        self.locations.extend(added.or(known));
+        let (location, previous) = match &change {
+            Change::Delete(id) => next.delete(id)?,
+            Change::Insert(movie) => (next.insert(movie)?, None),
+            Change::Put(movie) if known.is_none() => (next.insert(movie)?, None),
+            Change::Update(movie) | Change::Put(movie) => (next.update(movie)?, None),
+        };
         let CommittedChange { point, id, record: after } =
             CommittedChange::after(next.point, change.id(), record);
         next.point = point;
-        self.entries.push(LogEntry { point, id, before, after, previous });
+        self.entries.push((LogEntry { point, id, before, after, previous }, location));
         Ok(point)
     }
 
     /// Returns the snapshot, and the entries of the change log.
     pub(super) fn finish(self) -> Result<(Snapshot, Vec<LogEntry>), ChangeError> {
-        let Self { mut next, entries, locations } = self;
-        next.index_changes(entries.iter().map(|entry| &*entry.id).zip(locations));
+        let Self { mut next, entries } = self;
+        next.index_changes(entries.iter().map(|(entry, location)| (&*entry.id, *location)));
+        let entries = entries.into_iter().map(|(entry, _)| entry).collect();
         Ok((next.compact_if_sparse()?, entries))
     }
 }

@@ -55,7 +55,7 @@ pub(super) struct Searches {
 impl Searches {
     pub(super) fn new(catalogue: Arc<Catalogue>) -> Self {
         let waiting = Arc::new(Semaphore::new(MAX_WAITING));
-        Self { catalogue, pool: BlockingPool::of_one_core(), waiting }
+        Self { catalogue, pool: BlockingPool::sequential(), waiting }
     }
 
     /// Returns the requested page. Waits until the index is built.
@@ -81,7 +81,7 @@ impl Searches {
         }
         // After the wait for a revision, so that tokens of revisions to come do not keep others from searching.
         let _waiting = self.waiting.try_acquire().map_err(|_| CallError::Busy)?;
-        if self.catalogue.is_searchable().wait_for(|is_built| *is_built).await.is_err() {
+        if self.catalogue.index_built().wait_for(|is_built| *is_built).await.is_err() {
             return Err(CallError::Stopping);
         }
         let catalogue = self.catalogue.clone();

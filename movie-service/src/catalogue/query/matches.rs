@@ -11,11 +11,11 @@ use crate::catalogue::query::page::{self, PastCatalogue};
 use crate::catalogue::query::top_k::{Candidate, TopK};
 use crate::catalogue::search;
 use crate::catalogue::search::document::{Documents, Facet};
-use crate::catalogue::search::execute::{Results, SearchOptions};
 use crate::catalogue::search::facets::FacetCounts;
 use crate::catalogue::search::highlight::highlights;
-use crate::catalogue::search::index::Index;
-use crate::catalogue::search::query::{Level, Query};
+use crate::catalogue::search::index::SearchIndex;
+use crate::catalogue::search::query::{Level, ParsedQuery};
+use crate::catalogue::search::searcher::{Results, SearchOptions};
 use crate::catalogue::snapshot::Snapshot;
 use crate::movie::{Field, Value};
 
@@ -77,7 +77,7 @@ impl Search {
     #[must_use]
     pub(crate) fn page(&self, snapshot: &Arc<Snapshot>, offset: usize, size: usize) -> MatchesPage {
         let Some(index) = snapshot.search_index() else { return MatchesPage::default() };
-        let query = Query::new(&self.text);
+        let query = ParsedQuery::new(&self.text);
         let limit = size.min(MAX_MATCHES.saturating_sub(offset));
         let (found, movies) = if self.order.is_empty() {
             let found =
@@ -116,7 +116,13 @@ impl Search {
         }
     }
 
-    fn find(&self, index: &Index, query: &Query, snapshot: &Snapshot, options: &SearchOptions) -> Results {
+    fn find(
+        &self,
+        index: &SearchIndex,
+        query: &ParsedQuery,
+        snapshot: &Snapshot,
+        options: &SearchOptions,
+    ) -> Results {
         let filter = Filter {
             genres: Vec::new(),
             countries: Vec::new(),
@@ -124,14 +130,14 @@ impl Search {
             decades: Vec::new(),
             ..self.filter.clone()
         };
-        search::execute::search(index, query, options, &Searched { snapshot, filter })
+        search::searcher::search(index, query, options, &Searched { snapshot, filter })
     }
 
     /// Returns the movies that match an empty query, in a sort order: those of a list.
     fn list(
         &self,
-        index: &Index,
-        query: &Query,
+        index: &SearchIndex,
+        query: &ParsedQuery,
         snapshot: &Arc<Snapshot>,
         offset: usize,
         limit: usize,
@@ -160,7 +166,7 @@ impl Search {
     }
 
     /// Returns the conditions that the index knows of, and what it needs to ask about few movies for the others.
-    fn index_filter(&self) -> search::filter::Filter {
+    fn index_filter(&self) -> search::filter::IndexFilter {
         let filter = &self.filter;
         let mut decades: Vec<_> = filter.decades.iter().map(ToString::to_string).collect();
         // A facet is counted without the condition on itself, but with the one on the year.
@@ -174,7 +180,7 @@ impl Search {
             (Facet::Decades, &decades),
         ]
         .into_iter()
-        .fold(search::filter::Filter::default(), |index_filter, (facet, values)| {
+        .fold(search::filter::IndexFilter::default(), |index_filter, (facet, values)| {
             index_filter.with_values(facet, values.iter().map(String::as_str))
         });
         // The last word of a prefix may be a part of a word.
@@ -183,7 +189,7 @@ impl Search {
         names
             .chain(complete)
             .filter(|text| has_plain_words(text))
-            .fold(index_filter, search::filter::Filter::with_words)
+            .fold(index_filter, search::filter::IndexFilter::with_words)
     }
 }
 
@@ -214,7 +220,7 @@ impl Documents for Searched<'_> {
     }
 }
 
-fn texts_matched(query: &Query, level: Level, movie: &Record) -> Vec<Highlight> {
+fn texts_matched(query: &ParsedQuery, level: Level, movie: &Record) -> Vec<Highlight> {
     let mut all = Vec::new();
     for field in SEARCHED {
         let mut add = |index, text: &str| {

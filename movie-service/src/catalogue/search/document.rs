@@ -22,15 +22,21 @@ pub(crate) struct Document<'a> {
     pub(crate) title: &'a str,
     /// Empty if unknown.
     pub(crate) original_title: &'a str,
-    /// Several names are separated by `", "`.
-    pub(crate) director: &'a str,
+    pub(crate) directors: Vec<&'a str>,
     pub(crate) cast: Vec<&'a str>,
     pub(crate) writers: Vec<&'a str>,
     /// Values of facets, in any order.
-    pub(crate) labels: Vec<(Facet, &'a str)>,
+    pub(crate) facet_values: Vec<(Facet, &'a str)>,
     /// Number of ratings: the measure of popularity.
     pub(crate) rating_count: u64,
     pub(crate) rating: f32,
+}
+
+impl<'a> Document<'a> {
+    /// Returns the names of all people.
+    pub(crate) fn people(&self) -> impl Iterator<Item = &'a str> {
+        [&self.directors, &self.cast, &self.writers].into_iter().flatten().copied()
+    }
 }
 
 /// Access to the documents of the version that is searched.
@@ -67,9 +73,4 @@ impl Popularity {
         let rating = (rating * 100.0) as u16;
         Self(u32::from(steps) << 16 | u32::from(rating))
     }
-}
-
-/// The names in a director field.
-pub(crate) fn names(director: &str) -> impl Iterator<Item = &str> {
-    director.split(", ").filter(|name| !name.is_empty())
 }

@@ -2,17 +2,17 @@
 
 use std::ops::Range;
 
-use crate::catalogue::search::matching::find_in_words;
-use crate::catalogue::search::query::{Level, Query};
+use crate::catalogue::search::query::{Level, ParsedQuery};
 use crate::catalogue::search::text::normalize::Words;
+use crate::catalogue::search::text_matches::match_words;
 
 /// Returns the byte ranges of the words of a text that words of the query stand for, in order, not overlapping. They lie
 /// on character boundaries.
 #[must_use]
-pub(crate) fn highlights(query: &Query, text: &str, level: Level) -> Vec<Range<usize>> {
+pub(crate) fn highlights(query: &ParsedQuery, text: &str, level: Level) -> Vec<Range<usize>> {
     let words = Words::of(text);
     let mut matches = Vec::new();
-    find_in_words(query, &words, level, &mut matches);
+    match_words(query, &words, level, &mut matches);
     let mut cheapest = vec![u16::MAX; query.words.len()];
     for found in &matches {
         for word in found.word..found.word + found.width {

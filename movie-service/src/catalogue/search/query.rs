@@ -1,11 +1,11 @@
 //! A query: its words, and the rules that say which words they may stand for.
 
+use crate::catalogue::search::text::edit_distance::{distances, letters, letters_exclude};
 use crate::catalogue::search::text::normalize::{ARTICLES, Words};
 use crate::catalogue::search::text::numerals::{Equivalent, equivalents};
-use crate::catalogue::search::text::typo::{distances, letters, letters_exclude};
 
 /// Maximum number of words of a query. Further words are ignored.
-pub(crate) const MAX_WORDS: usize = 24;
+pub(crate) const MAX_QUERY_WORDS: usize = 24;
 /// Maximum number of words of a query whose words may have edits.
 const MAX_EDITED_WORDS: usize = 12;
 /// Maximum number of characters of a query. Further characters are ignored.
@@ -38,8 +38,10 @@ pub(crate) enum Level {
 
 /// Costs in hundredths of an edit.
 pub(crate) mod cost {
+    /// The last word of the query for a word that it begins.
     pub(crate) const COMPLETION: u16 = 10;
     pub(crate) const EDIT: u16 = 100;
+    /// Additional cost of a word with edits whose first letter differs.
     pub(crate) const FIRST_LETTER: u16 = 15;
     /// Completion of a word that has edits.
     pub(crate) const EDITED_COMPLETION: u16 = 35;
@@ -51,11 +53,31 @@ pub(crate) mod cost {
     pub(crate) const MISSING_SMALL: u16 = 80;
     pub(crate) const MISSING: u16 = 150;
     pub(crate) const MISSING_PER_LETTER: u16 = 10;
+    /// Additional cost of a word that is found in a name, beside another word of the query.
+    pub(crate) const IN_NAME: u16 = 25;
+    /// Additional cost of a word that is found alone in a name, as its last word.
+    pub(crate) const ALONE_AS_LAST_NAME: u16 = 60;
+    /// Additional cost of a word that is found alone in a name, and is not its last word.
+    pub(crate) const ALONE_AS_FIRST_NAME: u16 = 110;
+    /// Additional cost of a word alone in a name that differs in spelling.
+    pub(crate) const ALONE_AND_UNLIKE: u16 = 45;
+    /// Additional cost of a document that has some words in its title, and others in names and only alone.
+    pub(crate) const TITLE_AND_ALONE_IN_NAME: u16 = 45;
+    /// Additional cost of a title that goes on after the query.
+    pub(crate) const BEGINS_TITLE: u16 = 5;
+    /// The same for a query with edits.
+    pub(crate) const BEGINS_TITLE_EDITED: u16 = 20;
+    /// Additional cost of a title that has all words, next to each other or in another order.
+    pub(crate) const PHRASE: u16 = 32;
+    /// Additional cost of a title that has all words in order, with others between them.
+    pub(crate) const IN_ORDER: u16 = 40;
+    /// Additional cost of a title that has all words in another order, and more words.
+    pub(crate) const SCATTERED: u16 = 50;
 }
 
 /// A query.
 #[derive(Clone, Debug)]
-pub(crate) struct Query {
+pub(crate) struct ParsedQuery {
     pub(crate) words: Vec<QueryWord>,
 }
 
@@ -68,8 +90,10 @@ pub(crate) struct QueryWord {
     /// See [`letters`].
     pub(crate) letters: u32,
     pub(crate) equivalents: Vec<Equivalent>,
-    /// A number has no edits.
-    pub(crate) is_number: bool,
+    /// Whether the word may not have edits at any level: a number, a word that says little, or a word of a long query.
+    is_exact: bool,
+    /// Whether the query has other words.
+    has_others: bool,
     /// The last word is also the beginning of a word.
     pub(crate) is_last: bool,
     /// Cost if it is missing.
@@ -80,24 +104,29 @@ pub(crate) struct QueryWord {
     pub(crate) is_small: bool,
 }
 
-impl Query {
+impl ParsedQuery {
     /// Returns the query that a text stands for.
     #[must_use]
     pub(crate) fn new(text: &str) -> Self {
         let text = text.char_indices().nth(MAX_CHARS).map_or(text, |(end, _)| &text[..end]);
         let normalized = Words::of(text);
-        let len = normalized.len().min(MAX_WORDS);
+        let len = normalized.len().min(MAX_QUERY_WORDS);
+        let has_others = len > 1;
         let all_small = normalized.iter().take(len).all(|word| SMALL_WORDS.contains(&word));
         let words = normalized.iter().take(len).enumerate().map(|(at, word)| {
             let chars = word.chars().count();
-            let is_article = at == 0 && len > 1 && ARTICLES.contains(&word);
+            let is_article = at == 0 && has_others && ARTICLES.contains(&word);
             let is_small = !all_small && SMALL_WORDS.contains(&word);
             QueryWord {
                 text: word.to_owned(),
                 chars,
                 letters: letters(word),
                 equivalents: equivalents(word, at == 0),
-                is_number: word.chars().all(char::is_numeric),
+                is_exact: word.chars().all(char::is_numeric)
+                    || is_small
+                    || is_article
+                    || len > MAX_EDITED_WORDS,
+                has_others,
                 is_last: at + 1 == len,
                 missing: match (is_article, is_small) {
                     (true, _) => cost::MISSING_ARTICLE,
@@ -117,30 +146,6 @@ impl Query {
         self.words.is_empty()
     }
 
-    /// Returns how many edits a word may have.
-    pub(crate) fn max_edits(&self, word: &QueryWord, level: Level) -> usize {
-        let most = match word.chars {
-            _ if self.words.len() > MAX_EDITED_WORDS => 0,
-            _ if word.is_number || word.is_small || word.is_article => 0,
-            8.. => 2,
-            6.. if level == Level::Partial => 2,
-            5.. => 1,
-            4 if self.words.len() > 1 || level >= Level::TwoEdits => 1,
-            3.. if level == Level::Partial && word.text.is_ascii() => 1,
-            _ => 0,
-        };
-        most.min(match level {
-            Level::Literal => 0,
-            Level::OneEdit => 1,
-            Level::TwoEdits | Level::Partial => 2,
-        })
-    }
-
-    /// Returns whether a document needs the word at a level.
-    pub(crate) fn is_required(word: &QueryWord, level: Level) -> bool {
-        !word.is_article && (!word.is_small || level == Level::Literal)
-    }
-
     /// Passes each join of adjacent words to `each`: the number of the first, how many, their letters, and whether
     /// the last one is among them.
     pub(crate) fn for_each_join(&self, mut each: impl FnMut(usize, usize, &str, bool)) {
@@ -158,30 +163,60 @@ impl Query {
             }
         }
     }
+}
 
-    /// Returns the cost of matching a query word with a document word; `None` if it does not match. This is the definition:
-    /// `matching` finds the same words in a vocabulary.
-    pub(crate) fn word_cost(&self, word: &QueryWord, other: &str, level: Level) -> Option<WordCost> {
+impl QueryWord {
+    /// Returns how many edits the word may have at a level.
+    pub(crate) fn max_edits(&self, level: Level) -> usize {
+        let most = match self.chars {
+            _ if self.is_exact => 0,
+            8.. => 2,
+            6.. if level == Level::Partial => 2,
+            5.. => 1,
+            4 if self.has_others || level >= Level::TwoEdits => 1,
+            3.. if level == Level::Partial && self.text.is_ascii() => 1,
+            _ => 0,
+        };
+        most.min(match level {
+            Level::Literal => 0,
+            Level::OneEdit => 1,
+            Level::TwoEdits | Level::Partial => 2,
+        })
+    }
+
+    /// Returns whether a document needs the word at a level.
+    pub(crate) fn is_required(&self, level: Level) -> bool {
+        !self.is_article && (!self.is_small || level == Level::Literal)
+    }
+
+    /// Returns the cost of matching a document word; `None` if it does not match. This is the definition: `expansions` finds
+    /// the same words in a vocabulary.
+    pub(crate) fn cost_of(&self, other: &str, level: Level) -> Option<WordCost> {
         let literal = |cost| Some(WordCost { cost, is_equivalent: false, is_roman: false });
-        if word.text == other {
+        if self.text == other {
             return literal(0);
         }
-        if let Some(form) = word.equivalents.iter().find(|form| form.text == other) {
+        if let Some(form) = self.equivalents.iter().find(|form| form.text == other) {
             return Some(WordCost { cost: 0, is_equivalent: true, is_roman: form.is_roman });
         }
-        if word.is_last && other.starts_with(&word.text) {
+        if self.is_last && other.starts_with(&self.text) {
             return literal(cost::COMPLETION);
         }
-        let most = self.max_edits(word, level);
-        if most == 0 || letters_exclude(word.letters, letters(other), most, word.is_last) {
+        let most = self.max_edits(level);
+        if most == 0 || letters_exclude(self.letters, letters(other), most, self.is_last) {
             return None;
         }
-        let (whole, prefix) = distances(&word.text, other);
+        let (whole, prefix) = distances(&self.text, other);
         let whole = (whole <= most).then_some(whole as u16 * cost::EDIT);
         let prefix =
-            (word.is_last && prefix <= most).then_some(prefix as u16 * cost::EDIT + cost::EDITED_COMPLETION);
-        let first = if word.text.chars().next() == other.chars().next() { 0 } else { cost::FIRST_LETTER };
+            (self.is_last && prefix <= most).then_some(prefix as u16 * cost::EDIT + cost::EDITED_COMPLETION);
+        let first = if self.text.chars().next() == other.chars().next() { 0 } else { cost::FIRST_LETTER };
         literal([whole, prefix].into_iter().flatten().min()? + first)
+    }
+
+    /// Returns whether the last of the parts into which the word is split may be the beginning of a document word.
+    pub(crate) fn may_complete_split(&self, part: &str) -> bool {
+        self.is_last && self.chars >= 6 && part.chars().nth(2).is_some()
     }
 }
 
@@ -191,9 +226,4 @@ pub(crate) struct WordCost {
     pub(crate) cost: u16,
     pub(crate) is_equivalent: bool,
     pub(crate) is_roman: bool,
-}
-
-/// Returns whether the last of the parts of a word, `part`, may be the beginning of a word.
-pub(crate) fn may_complete_split(word: &QueryWord, part: &str) -> bool {
-    word.is_last && word.chars >= 6 && part.chars().nth(2).is_some()
 }

@@ -1,24 +1,11 @@
 //! Cost and order of a document.
 
-use crate::catalogue::search::query::{Level, MAX_JOINED, MAX_WORDS, Query, cost};
+use crate::catalogue::search::query::{Level, MAX_JOINED, MAX_QUERY_WORDS, MAX_SPLIT, ParsedQuery, cost};
 use crate::catalogue::search::text::normalize::ARTICLES;
-
-/// Additional cost of a word that is found in a name: beside another word of the query; alone, as last word of the name and
-/// elsewhere.
-const IN_NAME: u16 = 25;
-const LAST_NAME: u16 = 60;
-const FIRST_NAME: u16 = 110;
-/// Additional cost of a word alone in a name that differs in spelling.
-const UNLIKE_NAME: u16 = 45;
-/// Additional cost of a document that has some words in names, and only alone, and others in its title.
-const MIXED: u16 = 45;
-/// Additional cost of a title that goes on after the query: of a literal one, and of one with edits.
-pub(crate) const BEGINS: u16 = 5;
-const BEGINS_EDITED: u16 = 20;
 
 /// Words of a query that stand for words of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Match {
+pub(crate) struct WordMatch {
     /// Position of the first word of the document, and the number of words.
     pub(crate) at: u32,
     pub(crate) span: u8,
@@ -35,18 +22,26 @@ pub(crate) struct Match {
 /// The matches in a title, in order of position.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TitleMatches<'a> {
-    pub(crate) matches: &'a [Match],
+    pub(crate) matches: &'a [WordMatch],
     pub(crate) len: usize,
     /// Number of letters of all words.
     pub(crate) letters: usize,
     pub(crate) begins_with_article: bool,
 }
 
-/// How well a document matches: the less, the better.
+/// How well a document matches: the less, the better. The fields are compared in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Score(u64);
+pub(crate) struct Score {
+    /// In hundredths of an edit.
+    cost: u16,
+    order: WordOrder,
+    /// Whether the query is only a small part of the title.
+    is_small_part: bool,
+    /// Number of words found as another form of a number.
+    equivalents: u8,
+}
 
-/// How a title contains the words of a query.
+/// How a title contains the words of a query, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum WordOrder {
     WholeTitle,
@@ -83,69 +78,66 @@ impl WordOrder {
     fn cost(self, words: u16) -> u16 {
         match self {
             Self::WholeTitle | Self::WholeAfterArticle | Self::WholeTitleAndOthers | Self::Incomplete => 0,
-            Self::BeginsTitle | Self::BeginsAfterArticle if words < cost::EDIT => BEGINS,
-            Self::BeginsTitle | Self::BeginsAfterArticle => BEGINS_EDITED,
-            Self::AllWords | Self::Phrase => 32,
-            Self::InOrder => 40,
-            Self::Scattered => 50,
+            Self::BeginsTitle | Self::BeginsAfterArticle if words < cost::EDIT => cost::BEGINS_TITLE,
+            Self::BeginsTitle | Self::BeginsAfterArticle => cost::BEGINS_TITLE_EDITED,
+            Self::AllWords | Self::Phrase => cost::PHRASE,
+            Self::InOrder => cost::IN_ORDER,
+            Self::Scattered => cost::SCATTERED,
         }
     }
 }
 
 impl Score {
-    fn new(cost: u16, order: WordOrder, is_small_part: bool, equivalents: u8) -> Self {
-        let cost = cost.saturating_add(order.cost(cost));
-        Self(
-            u64::from(cost) << 24
-                | (order as u64) << 16
-                | u64::from(is_small_part) << 8
-                | u64::from(equivalents),
-        )
+    fn new(words_cost: u16, order: WordOrder, is_small_part: bool, equivalents: u8) -> Self {
+        let cost = words_cost.saturating_add(order.cost(words_cost));
+        Self { cost, order, is_small_part, equivalents }
     }
 
     /// Returns the cost in hundredths of an edit.
     #[must_use]
     pub(crate) fn cost(self) -> u16 {
-        (self.0 >> 24) as u16
+        self.cost
     }
 
     /// Returns whether the whole title was meant.
     #[must_use]
     pub(crate) fn is_whole_title(self) -> bool {
-        (self.0 >> 16) as u8 <= WordOrder::WholeAfterArticle as u8
+        self.order <= WordOrder::WholeAfterArticle
     }
 
     /// Returns whether the title, without an article, begins with the query.
     #[must_use]
     pub(crate) fn begins_title(self) -> bool {
-        (self.0 >> 16) as u8 <= WordOrder::BeginsAfterArticle as u8
+        self.order <= WordOrder::BeginsAfterArticle
     }
 }
 
-/// The cheapest match of words of the query, by first word and width.
+/// The cheapest match of words of the query.
 #[derive(Clone, Copy)]
 struct Cheapest {
     cost: u16,
-    place: Place,
+    found_in: MatchedIn,
     is_equivalent: bool,
 }
 
 /// Where a match is.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum MatchedIn {
     Title,
     /// In a name, beside another match.
     Name,
     AloneInName,
 }
 
-const NONE: Cheapest = Cheapest { cost: u16::MAX, place: Place::Title, is_equivalent: false };
+const NONE: Cheapest = Cheapest { cost: u16::MAX, found_in: MatchedIn::Title, is_equivalent: false };
 
 /// Ranks documents for a query. Reused for many documents.
 pub(crate) struct Ranker<'a> {
-    query: &'a Query,
+    query: &'a ParsedQuery,
     level: Level,
+    /// By first word and width.
     cheapest: Vec<[Cheapest; MAX_JOINED]>,
+    neighbours: Neighbours,
     /// Number of letters of all words of the query.
     letters: usize,
     begins_with_article: bool,
@@ -153,27 +145,58 @@ pub(crate) struct Ranker<'a> {
     may_miss: usize,
 }
 
+/// Where matches in names begin and end: finds the matches that are next to each other in a name and in the query.
+#[derive(Default)]
+struct Neighbours {
+    /// For each position in names, bits of words of the query: the first words of the matches that begin there, and the
+    /// words after the matches that end before it.
+    positions: Vec<(u32, u32)>,
+}
+
+impl Neighbours {
+    /// Replaces the matches. They are in order of position.
+    fn fill(&mut self, names: &[WordMatch]) {
+        self.positions.clear();
+        let Some(last) = names.last() else { return };
+        self.positions.resize(last.at as usize + MAX_SPLIT + 1, (0, 0));
+        for found in names {
+            self.positions[found.at as usize].0 |= 1 << found.word;
+            self.positions[(found.at + u32::from(found.span)) as usize].1 |= 1 << (found.word + found.width);
+        }
+    }
+
+    /// Returns whether a match has another one directly before or after it.
+    fn has_one(&self, found: &WordMatch) -> bool {
+        let begins_after = self.positions[(found.at + u32::from(found.span)) as usize].0;
+        let ends_before = self.positions[found.at as usize].1;
+        begins_after >> (found.word + found.width) & 1 == 1 || ends_before >> found.word & 1 == 1
+    }
+}
+
 /// The cheapest way to find all words.
 #[derive(Clone, Copy, Default)]
 struct Path {
     cost: u16,
     missing: u8,
-    /// Words that are missing or in names.
+    /// Number of words that are missing or in names.
     elsewhere: u8,
+    /// Number of matches that are alone in a name.
     alone: u8,
+    /// Number of matches with another form of a number.
     equivalents: u8,
 }
 
 impl<'a> Ranker<'a> {
     /// Makes a ranker.
     #[must_use]
-    pub(crate) fn new(query: &'a Query, level: Level) -> Self {
-        let required = query.words.iter().filter(|word| Query::is_required(word, level)).count();
+    pub(crate) fn new(query: &'a ParsedQuery, level: Level) -> Self {
+        let required = query.words.iter().filter(|word| word.is_required(level)).count();
         let may_miss = if level == Level::Partial { required / 2 } else { 0 };
         Self {
             query,
             level,
             cheapest: vec![[NONE; MAX_JOINED]; query.words.len()],
+            neighbours: Neighbours::default(),
             letters: query.words.iter().map(|word| word.chars).sum(),
             begins_with_article: query.words.first().is_some_and(|word| ARTICLES.contains(&&*word.text)),
             may_miss,
@@ -186,7 +209,8 @@ impl<'a> Ranker<'a> {
     }
 
     /// Returns the score of a document; none if too many words are missing.
-    pub(crate) fn score(&mut self, titles: &[TitleMatches<'_>], names: &[Match]) -> Option<Score> {
+    pub(crate) fn score(&mut self, titles: &[TitleMatches<'_>], names: &[WordMatch]) -> Option<Score> {
+        self.neighbours.fill(names);
         let mut best: Option<Score> = None;
         for title in titles {
             let score = self.score_with(title, names);
@@ -195,28 +219,19 @@ impl<'a> Ranker<'a> {
         best
     }
 
-    fn score_with(&mut self, title: &TitleMatches<'_>, names: &[Match]) -> Option<Score> {
+    fn score_with(&mut self, title: &TitleMatches<'_>, names: &[WordMatch]) -> Option<Score> {
         self.cheapest.fill([NONE; MAX_JOINED]);
         for found in title.matches.iter().filter(|found| counts(found)) {
-            self.offer(found, found.cost, Place::Title);
+            self.offer(found, found.cost, MatchedIn::Title);
         }
-        for (at, found) in
-            names.iter().enumerate().filter(|(_, found)| !found.is_roman && !found.is_equivalent)
-        {
-            let beside = |other: &Match| {
-                let next =
-                    found.word + found.width == other.word && found.at + u32::from(found.span) == other.at;
-                let last =
-                    other.word + other.width == found.word && other.at + u32::from(other.span) == found.at;
-                next || last
-            };
-            let near = &names[at.saturating_sub(8)..names.len().min(at + 8)];
-            if near.iter().any(beside) {
-                self.offer(found, found.cost + IN_NAME, Place::Name);
+        for found in names.iter().filter(|found| !found.is_roman && !found.is_equivalent) {
+            if self.neighbours.has_one(found) {
+                self.offer(found, found.cost + cost::IN_NAME, MatchedIn::Name);
             } else {
-                let more = if found.ends_name { LAST_NAME } else { FIRST_NAME };
-                let unlike = if found.cost > 0 { UNLIKE_NAME } else { 0 };
-                self.offer(found, found.cost + more + unlike, Place::AloneInName);
+                let alone =
+                    if found.ends_name { cost::ALONE_AS_LAST_NAME } else { cost::ALONE_AS_FIRST_NAME };
+                let unlike = if found.cost > 0 { cost::ALONE_AND_UNLIKE } else { 0 };
+                self.offer(found, found.cost + alone + unlike, MatchedIn::AloneInName);
             }
         }
         let mut path = self.cheapest_path();
@@ -224,12 +239,12 @@ impl<'a> Ranker<'a> {
             return None;
         }
         if path.alone > 0 && usize::from(path.elsewhere) < self.query.words.len() {
-            path.cost = path.cost.saturating_add(MIXED);
+            path.cost = path.cost.saturating_add(cost::TITLE_AND_ALONE_IN_NAME);
         }
         Some(self.ordered(title, path))
     }
 
-    fn offer(&mut self, found: &Match, cost: u16, place: Place) {
+    fn offer(&mut self, found: &WordMatch, cost: u16, found_in: MatchedIn) {
         let Some(cheapest) = self
             .cheapest
             .get_mut(found.word as usize)
@@ -238,13 +253,13 @@ impl<'a> Ranker<'a> {
             return;
         };
         if (cost, found.is_equivalent) < (cheapest.cost, cheapest.is_equivalent) {
-            *cheapest = Cheapest { cost, place, is_equivalent: found.is_equivalent };
+            *cheapest = Cheapest { cost, found_in, is_equivalent: found.is_equivalent };
         }
     }
 
     fn cheapest_path(&self) -> Path {
         let words = &self.query.words;
-        let mut paths = [Path { cost: u16::MAX, ..Path::default() }; MAX_WORDS + 1];
+        let mut paths = [Path { cost: u16::MAX, ..Path::default() }; MAX_QUERY_WORDS + 1];
         paths[0].cost = 0;
         for (at, word) in words.iter().enumerate() {
             let path = paths[at];
@@ -260,14 +275,14 @@ impl<'a> Ranker<'a> {
                     at + width,
                     Path {
                         cost: path.cost.saturating_add(cheapest.cost),
-                        elsewhere: path.elsewhere + u8::from(cheapest.place != Place::Title),
-                        alone: path.alone + u8::from(cheapest.place == Place::AloneInName),
+                        elsewhere: path.elsewhere + u8::from(cheapest.found_in != MatchedIn::Title),
+                        alone: path.alone + u8::from(cheapest.found_in == MatchedIn::AloneInName),
                         equivalents: path.equivalents + u8::from(cheapest.is_equivalent),
                         ..path
                     },
                 );
             }
-            let missing = path.missing + u8::from(Query::is_required(word, self.level));
+            let missing = path.missing + u8::from(word.is_required(self.level));
             if usize::from(missing) <= self.may_miss {
                 let cost = path.cost.saturating_add(word.missing);
                 offer(at + 1, Path { cost, missing, elsewhere: path.elsewhere + 1, ..path });
@@ -331,14 +346,14 @@ impl<'a> Ranker<'a> {
         title.letters.saturating_sub(article) * 2 > self.letters * 3 + 2
     }
 
-    fn is_cheapest(&self, found: &Match) -> bool {
+    fn is_cheapest(&self, found: &WordMatch) -> bool {
         let cheapest = &self.cheapest[found.word as usize][found.width as usize - 1];
-        counts(found) && cheapest.place == Place::Title && cheapest.cost == found.cost
+        counts(found) && cheapest.found_in == MatchedIn::Title && cheapest.cost == found.cost
     }
 
     /// Follows the words of the query from one of them and the words of the title from a position, to the end of the
     /// query. Returns the cost and where in the title it ends.
-    fn align(&self, matches: &[Match], first_word: usize, start: u32) -> Option<(u16, u32)> {
+    fn align(&self, matches: &[WordMatch], first_word: usize, start: u32) -> Option<(u16, u32)> {
         let (mut word, mut at, mut cost) = (first_word, start, 0_u16);
         while word < self.query.words.len() {
             let here = matches.iter().filter(|found| found.at == at && usize::from(found.word) == word);
@@ -350,7 +365,7 @@ impl<'a> Ranker<'a> {
         Some((cost, at))
     }
 
-    fn is_in_order(&self, matches: &[Match]) -> bool {
+    fn is_in_order(&self, matches: &[WordMatch]) -> bool {
         let mut next = 0;
         for word in 0..self.query.words.len() {
             let of_word =
@@ -368,6 +383,6 @@ impl<'a> Ranker<'a> {
 }
 
 /// Returns whether a match in a title counts. A Roman numeral in first place is not a number.
-pub(crate) fn counts(found: &Match) -> bool {
+pub(crate) fn counts(found: &WordMatch) -> bool {
     !(found.is_roman && found.at == 0)
 }

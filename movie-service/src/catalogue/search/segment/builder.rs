@@ -3,29 +3,30 @@
 use std::cmp::Reverse;
 
 use crate::catalogue::fold::fold;
-use crate::catalogue::search::document::{Document, Popularity, names};
-use crate::catalogue::search::segment::data::Segment;
+use crate::catalogue::search::document::{Document, Popularity};
+use crate::catalogue::search::segment::doc_set::DocId;
+use crate::catalogue::search::segment::facet_values::FacetValuesBuilder;
 use crate::catalogue::search::segment::forward::Forward;
 use crate::catalogue::search::segment::interner::Interner;
 use crate::catalogue::search::segment::keys::Keys;
-use crate::catalogue::search::segment::labels::LabelsBuilder;
 use crate::catalogue::search::segment::postings::Postings;
+use crate::catalogue::search::segment::reader::IndexSegment;
 use crate::catalogue::search::segment::vocabulary::Vocabulary;
 use crate::catalogue::search::text::normalize::{ARTICLES, Words};
 
-/// Words of a title that count.
+/// Maximum number of words of a title that are indexed.
 pub(crate) const MAX_TITLE_WORDS: usize = 60;
 
 /// Makes a segment.
 #[derive(Debug, Default)]
-pub(crate) struct Builder {
+pub(crate) struct SegmentBuilder {
     /// Words by the order in which they came.
     words: Interner,
-    labels: LabelsBuilder,
+    facet_values: FacetValuesBuilder,
     /// For each document the words of title, original title and people, as `forward` has them, but temporary ordinals.
-    stream: Vec<u32>,
-    /// For each document its labels, as temporary ordinals.
-    label_stream: Vec<u32>,
+    word_stream: Vec<u32>,
+    /// For each document its facet values, as temporary ordinals.
+    value_stream: Vec<u32>,
     documents: Vec<Entry>,
     buffer: Words,
 }
@@ -36,8 +37,8 @@ struct Entry {
     popularity: Popularity,
     /// Range in the stream of words.
     words: (u32, u32),
-    /// Range in the stream of labels.
-    labels: (u32, u32),
+    /// Range in the stream of facet values.
+    facet_values: (u32, u32),
     title: u16,
     original: u16,
 }
@@ -51,12 +52,12 @@ impl Entry {
         [title, original, people]
     }
 
-    fn labels<'a>(&self, stream: &'a [u32]) -> &'a [u32] {
-        &stream[self.labels.0 as usize..self.labels.1 as usize]
+    fn facet_values<'a>(&self, stream: &'a [u32]) -> &'a [u32] {
+        &stream[self.facet_values.0 as usize..self.facet_values.1 as usize]
     }
 }
 
-impl Builder {
+impl SegmentBuilder {
     /// Returns whether no document has been added.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
@@ -65,7 +66,7 @@ impl Builder {
 
     /// Adds a document.
     pub(crate) fn push(&mut self, document: &Document<'_>) {
-        let start = (self.stream.len() as u32, self.label_stream.len() as u32);
+        let start = (self.word_stream.len() as u32, self.value_stream.len() as u32);
         let mut buffer = std::mem::take(&mut self.buffer);
         let title = self.push_title(&mut buffer, document.title);
         let original = match document.original_title {
@@ -73,21 +74,20 @@ impl Builder {
             same if same == document.title => 0,
             other => self.push_title(&mut buffer, other),
         };
-        let people = names(document.director)
-            .chain(document.cast.iter().copied())
-            .chain(document.writers.iter().copied());
-        for name in people {
+        for name in document.people() {
             buffer.fill(name);
-            self.stream.push(0);
+            self.word_stream.push(0);
             for word in buffer.iter() {
-                self.stream.push(self.words.number(word) + 1);
+                self.word_stream.push(self.words.number(word) + 1);
             }
         }
         self.buffer = buffer;
-        for (facet, value) in &document.labels {
-            let label = self.labels.intern(*facet, value, || fold(value).into());
-            if !self.label_stream[start.1 as usize..].contains(&label) {
-                self.label_stream.push(label);
+        for (facet, value) in &document.facet_values {
+            let value = self.facet_values.intern(*facet, value, || fold(value).into());
+            // A document is counted once for values that a filter takes for the same.
+            let mut known = self.value_stream[start.1 as usize..].iter();
+            if !known.any(|known| self.facet_values.is_same(*known, value)) {
+                self.value_stream.push(value);
             }
         }
         let popularity = Popularity::new(document.rating_count, document.rating);
@@ -95,51 +95,56 @@ impl Builder {
     }
 
     fn push_entry(&mut self, key: u64, popularity: Popularity, start: (u32, u32), title: u16, original: u16) {
-        let words = (start.0, self.stream.len() as u32);
-        let labels = (start.1, self.label_stream.len() as u32);
-        self.documents.push(Entry { key, popularity, words, labels, title, original });
+        let words = (start.0, self.word_stream.len() as u32);
+        let facet_values = (start.1, self.value_stream.len() as u32);
+        self.documents.push(Entry { key, popularity, words, facet_values, title, original });
     }
 
     fn push_title(&mut self, buffer: &mut Words, text: &str) -> u16 {
         buffer.fill(text);
         let len = buffer.len().min(MAX_TITLE_WORDS);
         for word in buffer.iter().take(len) {
-            self.stream.push(self.words.number(word));
+            self.word_stream.push(self.words.number(word));
         }
         len as u16
     }
 
     /// Adds the documents of a segment for which `is_live` is true.
-    pub(crate) fn push_segment(&mut self, segment: &Segment, keys: &Keys, is_live: impl Fn(u32) -> bool) {
+    pub(crate) fn push_segment(
+        &mut self,
+        segment: &IndexSegment,
+        keys: &Keys,
+        is_live: impl Fn(DocId) -> bool,
+    ) {
         let mut ordinals = Vec::with_capacity(segment.vocabulary.len());
         segment.vocabulary.for_each(|word| ordinals.push(self.words.number(word)));
-        let label = |ordinal| {
-            let (facet, value) = segment.labels.get(ordinal);
-            self.labels.intern(facet, value, || segment.labels.folded(ordinal).into())
+        let value = |ordinal| {
+            let (facet, value) = segment.facet_values.get(ordinal);
+            self.facet_values.intern(facet, value, || segment.facet_values.folded(ordinal).into())
         };
-        let labels: Vec<u32> = (0..segment.labels.len()).map(label).collect();
-        for place in (0..segment.len() as u32).filter(|place| is_live(*place)) {
-            let start = (self.stream.len() as u32, self.label_stream.len() as u32);
-            let document = segment.forward.get(place);
+        let values: Vec<u32> = (0..segment.facet_values.len()).map(value).collect();
+        for doc in (0..segment.len() as DocId).filter(|doc| is_live(*doc)) {
+            let start = (self.word_stream.len() as u32, self.value_stream.len() as u32);
+            let document = segment.forward.get(doc);
             let (title, original) = (document.title, document.original);
             let words = document.ordinals.enumerate();
-            self.stream
+            self.word_stream
                 .extend(words.map(|(at, ordinal)| renumbered(ordinal, at < title + original, &ordinals)));
-            self.label_stream.extend(document.labels.map(|ordinal| labels[ordinal]));
-            let popularity = segment.popularity[place as usize];
-            self.push_entry(keys.key(place), popularity, start, title as u16, original as u16);
+            self.value_stream.extend(document.facet_values.map(|ordinal| values[ordinal]));
+            let popularity = segment.popularity[doc as usize];
+            self.push_entry(keys.key(doc), popularity, start, title as u16, original as u16);
         }
     }
 
     /// Returns the segment and the keys of its documents.
     #[must_use]
-    pub(crate) fn finish(self) -> (Segment, Keys) {
-        let Self { words, labels, mut stream, mut label_stream, mut documents, .. } = self;
+    pub(crate) fn finish(self) -> (IndexSegment, Keys) {
+        let Self { words, facet_values, mut word_stream, mut value_stream, mut documents, .. } = self;
         documents.sort_unstable_by_key(|entry| (Reverse(entry.popularity), entry.key));
 
         // Words that are used, in order of their bytes.
         let mut counts = vec![0_u32; words.len()];
-        for_each_word(&documents, &stream, |_, ordinal, _| counts[ordinal as usize] += 1);
+        for_each_word(&documents, &word_stream, |_, ordinal, _| counts[ordinal as usize] += 1);
         let sorted = words.sorted(|number| counts[number as usize] > 0);
         let vocabulary = Vocabulary::new(sorted.iter().map(|number| words.word(*number)));
         let lengths = sorted.iter().map(|number| words.word(*number).chars().count() as u8).collect();
@@ -157,28 +162,29 @@ impl Builder {
         drop(counts);
         for entry in &documents {
             let titles = (entry.title + entry.original) as usize;
-            let words = &mut stream[entry.words.0 as usize..entry.words.1 as usize];
+            let words = &mut word_stream[entry.words.0 as usize..entry.words.1 as usize];
             for (at, word) in words.iter_mut().enumerate() {
                 *word = renumbered(*word, at < titles, &ordinals);
             }
         }
         drop(ordinals);
         let articles: Vec<u32> = ARTICLES.iter().filter_map(|article| vocabulary.get(article)).collect();
-        let postings = postings(&documents, &stream, &articles, &starts, total as usize);
+        let postings = postings(&documents, &word_stream, &articles, &starts, total as usize);
 
-        let (labels, ordinals) = labels.finish(documents.iter().map(|entry| entry.labels(&label_stream)));
-        for label in &mut label_stream {
-            *label = ordinals[*label as usize];
+        let values_of = documents.iter().map(|entry| entry.facet_values(&value_stream));
+        let (facet_values, ordinals) = facet_values.finish(values_of);
+        for value in &mut value_stream {
+            *value = ordinals[*value as usize];
         }
-        let mut forward = Forward::with_capacity(documents.len(), stream.len());
+        let mut forward = Forward::with_capacity(documents.len(), word_stream.len());
         for entry in &documents {
-            let [title, original, people] = entry.words(&stream);
-            forward.push(entry.labels(&label_stream), title, original, people);
+            let [title, original, people] = entry.words(&word_stream);
+            forward.push(entry.facet_values(&value_stream), title, original, people);
         }
         forward.shrink();
         let popularity = documents.iter().map(|entry| entry.popularity).collect();
         let keys = Keys::new(documents.iter().map(|entry| entry.key).collect());
-        (Segment { vocabulary, postings, forward, labels, popularity, lengths, articles }, keys)
+        (IndexSegment { vocabulary, postings, forward, facet_values, popularity, lengths, articles }, keys)
     }
 }
 
@@ -195,15 +201,17 @@ fn renumbered(word: u32, is_in_title: bool, ordinals: &[u32]) -> u32 {
 fn postings(documents: &[Entry], stream: &[u32], articles: &[u32], starts: &[u32], total: usize) -> Postings {
     let mut lists = vec![0_u32; total];
     let mut ends = starts.to_vec();
-    for_each_word(documents, stream, |place, ordinal, before| {
+    for_each_word(documents, stream, |doc, ordinal, whole_title| {
         let (start, end) = (starts[ordinal as usize] as usize, &mut ends[ordinal as usize]);
-        // A title of one word, or of one word after an article.
-        let is_whole =
-            before.is_some_and(|before: Option<u32>| before.is_none_or(|word| articles.contains(&word)));
+        let is_whole = match whole_title {
+            WholeTitle::No => false,
+            WholeTitle::Alone => true,
+            WholeTitle::After(word) => articles.contains(&word),
+        };
         match lists[start..*end as usize].last_mut() {
-            Some(last) if *last >> 1 == place => *last |= u32::from(is_whole),
+            Some(last) if *last >> 1 == doc => *last |= u32::from(is_whole),
             _ => {
-                lists[*end as usize] = place << 1 | u32::from(is_whole);
+                lists[*end as usize] = doc << 1 | u32::from(is_whole);
                 *end += 1;
             }
         }
@@ -211,23 +219,32 @@ fn postings(documents: &[Entry], stream: &[u32], articles: &[u32], starts: &[u32
     Postings::new(starts.iter().zip(&ends).map(|(start, end)| &lists[*start as usize..*end as usize]))
 }
 
-/// Passes each word of each document to `each`: place, ordinal, and whether the word may be a whole title, with the
-/// word before it if there is one.
-fn for_each_word(documents: &[Entry], stream: &[u32], mut each: impl FnMut(u32, u32, Option<Option<u32>>)) {
-    for (place, entry) in (0..).zip(documents) {
+/// Whether a word is the whole title.
+#[derive(Clone, Copy)]
+enum WholeTitle {
+    No,
+    /// The title has no other word.
+    Alone,
+    /// The title has two words. It is whole if the first one, with this ordinal, is an article.
+    After(u32),
+}
+
+/// Passes each word of each document to `each`, by its ordinal.
+fn for_each_word(documents: &[Entry], stream: &[u32], mut each: impl FnMut(DocId, u32, WholeTitle)) {
+    for (doc, entry) in (0..).zip(documents) {
         let [title, original, people] = entry.words(stream);
         for title in [title, original] {
             for (at, ordinal) in title.iter().enumerate() {
-                let whole = match (title.len(), at) {
-                    (1, 0) => Some(None),
-                    (2, 1) => Some(Some(title[0])),
-                    _ => None,
+                let whole_title = match (title, at) {
+                    ([_], _) => WholeTitle::Alone,
+                    ([first, _], 1) => WholeTitle::After(*first),
+                    _ => WholeTitle::No,
                 };
-                each(place, *ordinal, whole);
+                each(doc, *ordinal, whole_title);
             }
         }
         for ordinal in people.iter().filter_map(|word| word.checked_sub(1)) {
-            each(place, ordinal, None);
+            each(doc, ordinal, WholeTitle::No);
         }
     }
 }

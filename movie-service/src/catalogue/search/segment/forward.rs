@@ -1,18 +1,19 @@
-//! Forward index: for each document its word ordinals, in order, and its label ordinals.
+//! Forward index: for each document its word ordinals, in order, and the ordinals of its facet values.
 //!
 //! A document has these fields, one after the other:
 //!
-//! 1. header, a varint: `title words << 2 | has labels << 1 | has original title`;
+//! 1. header, a varint: `title words << 2 | has facet values << 1 | has original title`;
 //! 2. if it has an original title: its number of words, a varint;
-//! 3. if it has labels: the size of their ordinals in bytes, a varint; then the ordinals, varints;
+//! 3. if it has facet values: the size of their ordinals in bytes, a varint; then the ordinals, varints;
 //! 4. the ordinals of the words of title, original title and names: two bytes below 2¹⁵, else three.
 //!
 //! In names, 0 precedes each name, and other numbers are the ordinal of a word plus one.
 
-use crate::catalogue::search::segment::postings::{put, take};
+use crate::catalogue::search::segment::doc_set::DocId;
+use crate::catalogue::search::segment::varint::{put_varint, take_varint};
 
-/// The words and labels of all documents.
-#[derive(Clone, Debug, Default)]
+/// The words and facet values of all documents, by doc id.
+#[derive(Clone, Debug)]
 pub(crate) struct Forward {
     bytes: Vec<u8>,
     offsets: Vec<u32>,
@@ -30,21 +31,21 @@ impl Forward {
     }
 
     /// Appends a document.
-    pub(crate) fn push(&mut self, labels: &[u32], title: &[u32], original: &[u32], people: &[u32]) {
-        let (has_labels, has_original) = (!labels.is_empty(), !original.is_empty());
-        put(
+    pub(crate) fn push(&mut self, facet_values: &[u32], title: &[u32], original: &[u32], people: &[u32]) {
+        let (has_values, has_original) = (!facet_values.is_empty(), !original.is_empty());
+        put_varint(
             &mut self.bytes,
-            (title.len() as u32) << 2 | u32::from(has_labels) << 1 | u32::from(has_original),
+            (title.len() as u32) << 2 | u32::from(has_values) << 1 | u32::from(has_original),
         );
         if has_original {
-            put(&mut self.bytes, original.len() as u32);
+            put_varint(&mut self.bytes, original.len() as u32);
         }
-        if has_labels {
-            let mut encoded = Vec::with_capacity(2 * labels.len());
-            for label in labels {
-                put(&mut encoded, *label);
+        if has_values {
+            let mut encoded = Vec::with_capacity(2 * facet_values.len());
+            for value in facet_values {
+                put_varint(&mut encoded, *value);
             }
-            put(&mut self.bytes, encoded.len() as u32);
+            put_varint(&mut self.bytes, encoded.len() as u32);
             self.bytes.append(&mut encoded);
         }
         for ordinal in title.iter().chain(original).chain(people) {
@@ -60,46 +61,46 @@ impl Forward {
     }
 
     /// Returns the first byte of a document.
-    pub(crate) fn first_byte(&self, document: u32) -> Option<u8> {
-        self.bytes.get(self.offsets[document as usize] as usize).copied()
+    pub(crate) fn first_byte(&self, doc: DocId) -> Option<u8> {
+        self.bytes.get(self.offsets[doc as usize] as usize).copied()
     }
 
-    /// Returns the words of a document.
+    /// Returns the words and facet values of a document.
     #[inline]
-    pub(crate) fn get(&self, document: u32) -> DocumentWords<'_> {
-        let document = document as usize;
-        let mut bytes = &self.bytes[self.offsets[document] as usize..self.offsets[document + 1] as usize];
-        let header = take(&mut bytes);
-        let original = if header & 1 == 1 { take(&mut bytes) as usize } else { 0 };
-        let labels = if header & 2 == 2 { take(&mut bytes) as usize } else { 0 };
-        let (labels, ordinals) = bytes.split_at(labels);
+    pub(crate) fn get(&self, doc: DocId) -> DocumentWords<'_> {
+        let doc = doc as usize;
+        let mut bytes = &self.bytes[self.offsets[doc] as usize..self.offsets[doc + 1] as usize];
+        let header = take_varint(&mut bytes);
+        let original = if header & 1 == 1 { take_varint(&mut bytes) as usize } else { 0 };
+        let values = if header & 2 == 2 { take_varint(&mut bytes) as usize } else { 0 };
+        let (values, ordinals) = bytes.split_at(values);
         DocumentWords {
             title: (header >> 2) as usize,
             original,
-            labels: LabelOrdinals(labels),
+            facet_values: ValueOrdinals(values),
             ordinals: Ordinals(ordinals),
         }
     }
 }
 
-/// The words of a document: those of the title, of the original title, then those of people and separators.
+/// The words of a document, of the title, of the original title, then of people with separators; and its facet values.
 pub(crate) struct DocumentWords<'a> {
     /// Number of words of the title.
     pub(crate) title: usize,
     /// Number of words of the original title.
     pub(crate) original: usize,
-    pub(crate) labels: LabelOrdinals<'a>,
+    pub(crate) facet_values: ValueOrdinals<'a>,
     pub(crate) ordinals: Ordinals<'a>,
 }
 
-/// Encoded ordinals of labels.
-pub(crate) struct LabelOrdinals<'a>(&'a [u8]);
+/// Encoded ordinals of facet values.
+pub(crate) struct ValueOrdinals<'a>(&'a [u8]);
 
-impl Iterator for LabelOrdinals<'_> {
+impl Iterator for ValueOrdinals<'_> {
     type Item = usize;
 
     fn next(&mut self) -> Option<usize> {
-        (!self.0.is_empty()).then(|| take(&mut self.0) as usize)
+        (!self.0.is_empty()).then(|| take_varint(&mut self.0) as usize)
     }
 }
 

@@ -8,7 +8,7 @@ use std::ops::Range;
 use fst::raw::{Fst, Node, Transition};
 
 use crate::catalogue::search::segment::word_list::WordList;
-use crate::catalogue::search::text::typo::{Automaton, State};
+use crate::catalogue::search::text::edit_distance::{Automaton, State};
 
 /// The words of a segment. Words that begin alike have adjacent ordinals.
 #[derive(Clone)]
@@ -17,8 +17,8 @@ pub(crate) enum Vocabulary {
     Few(WordList),
 }
 
-/// More words are an `fst`.
-const MAX_FEW: usize = 8192;
+/// Maximum number of words that are a list. More words are an `fst`.
+const MAX_LISTED_WORDS: usize = 8192;
 
 impl fmt::Debug for Vocabulary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -28,7 +28,7 @@ impl fmt::Debug for Vocabulary {
 
 /// Words found by an approximate look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct ApproximateMatch {
     pub(crate) ordinals: Range<u32>,
     pub(crate) edits: u8,
     /// The words continue after what was looked up.
@@ -39,7 +39,7 @@ pub(crate) struct Found {
 impl Vocabulary {
     /// Makes a vocabulary of words that are sorted and distinct.
     pub(crate) fn new<'a>(words: impl ExactSizeIterator<Item = &'a str>) -> Self {
-        if words.len() <= MAX_FEW {
+        if words.len() <= MAX_LISTED_WORDS {
             return Self::Few(words.collect());
         }
         Self::many(words)
@@ -132,15 +132,21 @@ impl Vocabulary {
         automaton: &Automaton,
         as_prefix: bool,
         limit: usize,
-        each: &mut dyn FnMut(Found),
+        each: &mut dyn FnMut(ApproximateMatch),
     ) -> usize {
         let fst = match self {
             Self::Many(fst) => fst,
             Self::Few(words) => return words.approximate(automaton, as_prefix, limit, each),
         };
         let mut walk = Walk { fst, automaton, as_prefix, limit, visited: 0, each };
-        let start =
-            Place { state: automaton.start(), sum: 0, char: 0, missing: 0, first_differs: None, least: 255 };
+        let start = WalkState {
+            automaton: automaton.start(),
+            sum: 0,
+            char: 0,
+            missing: 0,
+            first_differs: None,
+            least: 255,
+        };
         walk.visit(fst.root(), &start);
         walk.visited
     }
@@ -171,13 +177,13 @@ struct Walk<'a> {
     as_prefix: bool,
     limit: usize,
     visited: usize,
-    each: &'a mut dyn FnMut(Found),
+    each: &'a mut dyn FnMut(ApproximateMatch),
 }
 
 /// Where a walk is.
 #[derive(Clone, Copy)]
-struct Place {
-    state: State,
+struct WalkState {
+    automaton: State,
     sum: u64,
     /// Bits of a character of several bytes that is not complete, and how many bytes are missing.
     char: u32,
@@ -188,25 +194,25 @@ struct Place {
 }
 
 impl Walk<'_> {
-    fn visit(&mut self, node: Node<'_>, place: &Place) {
+    fn visit(&mut self, node: Node<'_>, state: &WalkState) {
         if self.visited >= self.limit {
             return;
         }
         self.visited += 1;
-        let only = if place.missing == 0 { self.automaton.only_next(&place.state) } else { None };
+        let only = if state.missing == 0 { self.automaton.only_next(&state.automaton) } else { None };
         if let Some((len, next)) = only {
             for index in next[..len].iter().filter_map(|byte| node.find_input(*byte)) {
-                self.follow(node.transition(index), place);
+                self.follow(node.transition(index), state);
             }
         } else {
             for transition in node.transitions() {
-                self.follow(transition, place);
+                self.follow(transition, state);
             }
         }
     }
 
-    fn follow(&mut self, transition: Transition, place: &Place) {
-        let mut next = Place { sum: place.sum + transition.out.value(), ..*place };
+    fn follow(&mut self, transition: Transition, state: &WalkState) {
+        let mut next = WalkState { sum: state.sum + transition.out.value(), ..*state };
         let char = match (next.missing, transition.inp) {
             (0, byte @ ..0x80) => Some(byte.into()),
             (0, byte) => {
@@ -227,13 +233,13 @@ impl Walk<'_> {
             self.visit(self.fst.node(transition.addr), &next);
             return;
         };
-        next.state = self.automaton.step(&place.state, char);
-        if !self.automaton.can_match(&next.state) {
+        next.automaton = self.automaton.step(&state.automaton, char);
+        if !self.automaton.can_match(&next.automaton) {
             return;
         }
         let first_differs = *next.first_differs.get_or_insert(Some(char) != self.automaton.first());
         let child = self.fst.node(transition.addr);
-        if let Some(edits) = self.automaton.edits(&next.state) {
+        if let Some(edits) = self.automaton.edits(&next.automaton) {
             if self.as_prefix && edits == 0 {
                 // Completions without an edit are not ours.
                 return;
@@ -242,12 +248,22 @@ impl Walk<'_> {
             if child.is_final() && edits > 0 {
                 let ordinal = (next.sum + child.final_output().value()) as u32;
                 let ordinals = ordinal..ordinal + 1;
-                (self.each)(Found { ordinals, edits: edits_found, completed: false, first_differs });
+                (self.each)(ApproximateMatch {
+                    ordinals,
+                    edits: edits_found,
+                    completed: false,
+                    first_differs,
+                });
             }
             if self.as_prefix && edits_found < next.least {
                 next.least = edits_found;
                 let ordinals = below(self.fst, child, next.sum);
-                (self.each)(Found { ordinals, edits: edits_found, completed: true, first_differs });
+                (self.each)(ApproximateMatch {
+                    ordinals,
+                    edits: edits_found,
+                    completed: true,
+                    first_differs,
+                });
             }
         }
         self.visit(child, &next);
@@ -268,7 +284,7 @@ mod tests {
         let mut all = Vec::new();
         let automaton = Automaton::new(pattern, edits);
         vocabulary.approximate(&automaton, as_prefix, usize::MAX, &mut |found| {
-            let Found { ordinals, edits, completed, first_differs } = found;
+            let ApproximateMatch { ordinals, edits, completed, first_differs } = found;
             all.extend(ordinals.map(|ordinal| (ordinal, completed, edits, first_differs)));
         });
         all.sort_unstable();

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use crate::catalogue::search::segment::vocabulary::Found;
-use crate::catalogue::search::text::typo::{Automaton, letters};
+use crate::catalogue::search::segment::vocabulary::ApproximateMatch;
+use crate::catalogue::search::text::edit_distance::{Automaton, letters};
 
 /// Sorted words, by ordinal.
 #[derive(Clone, Debug)]
@@ -92,7 +92,7 @@ impl WordList {
         automaton: &Automaton,
         as_prefix: bool,
         limit: usize,
-        each: &mut dyn FnMut(Found),
+        each: &mut dyn FnMut(ApproximateMatch),
     ) -> usize {
         let mut visited = self.len() / COMPARED_PER_VISIT;
         for (ordinal, letters) in (0..).zip(&self.letters) {
@@ -118,7 +118,7 @@ impl WordList {
                 // Completions without an edit are not looked up here.
                 continue;
             }
-            let found = |edits: usize, completed| Found {
+            let found = |edits: usize, completed| ApproximateMatch {
                 ordinals: ordinal..ordinal + 1,
                 edits: edits as u8,
                 completed,

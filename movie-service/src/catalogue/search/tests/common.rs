@@ -1,9 +1,9 @@
 //! Helpers of the tests.
 
 use crate::catalogue::search::document::{Document, Documents};
-use crate::catalogue::search::execute::{Results, SearchOptions, search};
-use crate::catalogue::search::index::Index;
-use crate::catalogue::search::query::Query;
+use crate::catalogue::search::index::SearchIndex;
+use crate::catalogue::search::query::ParsedQuery;
+use crate::catalogue::search::searcher::{Results, SearchOptions, search};
 
 /// Ids in the order of the keys.
 pub(super) struct Ids(pub(super) Vec<String>);
@@ -23,17 +23,17 @@ impl Documents for Ids {
 /// An index of these titles and the directors after a `|`, the most popular first.
 pub(super) struct Films {
     pub(super) titles: Vec<&'static str>,
-    pub(super) index: Index,
+    pub(super) index: SearchIndex,
     ids: Ids,
 }
 
 impl Films {
     pub(super) fn new(lines: &[&'static str]) -> Self {
         let titles: Vec<&str> = lines.iter().map(|line| line.split('|').next().unwrap_or(line)).collect();
-        let index = Index::build(lines.iter().enumerate().map(|(number, line)| Document {
+        let index = SearchIndex::build(lines.iter().enumerate().map(|(number, line)| Document {
             key: number as u64,
             title: titles[number],
-            director: line.split('|').nth(1).unwrap_or(""),
+            directors: line.split('|').skip(1).collect(),
             rating_count: 1 << (30 - number.min(30)),
             ..Document::default()
         }));
@@ -41,7 +41,7 @@ impl Films {
     }
 
     pub(super) fn results(&self, query: &str) -> Results {
-        search(&self.index, &Query::new(query), &SearchOptions::default(), &self.ids)
+        search(&self.index, &ParsedQuery::new(query), &SearchOptions::default(), &self.ids)
     }
 
     pub(super) fn search(&self, query: &str) -> Vec<&'static str> {

@@ -2,7 +2,8 @@
 
 use super::common::Films;
 use crate::catalogue::search::highlight::highlights;
-use crate::catalogue::search::query::{Level, Query};
+use crate::catalogue::search::query::{Level, ParsedQuery};
+use crate::catalogue::search::rank::Score;
 
 fn films() -> Films {
     Films::new(&[
@@ -141,7 +142,10 @@ fn empty_query_lists_by_popularity() {
 #[test]
 fn highlights_are_the_matched_words() {
     let shown = |query: &str, text: &'static str| -> Vec<&str> {
-        highlights(&Query::new(query), text, Level::TwoEdits).into_iter().map(|range| &text[range]).collect()
+        highlights(&ParsedQuery::new(query), text, Level::TwoEdits)
+            .into_iter()
+            .map(|range| &text[range])
+            .collect()
     };
     assert_eq!(shown("amelei", "Le fabuleux destin d’Amélie"), [""; 0]);
     assert_eq!(shown("amelie", "Amélie Poulain"), ["Amélie"]);
@@ -165,7 +169,7 @@ fn bad_input_ends_soon() {
         "\u{301}\u{302}".into(),
     ] {
         let _ = films.search(&query);
-        let _ = highlights(&Query::new(&query), &query[..0], Level::Partial);
+        let _ = highlights(&ParsedQuery::new(&query), &query[..0], Level::Partial);
     }
 }
 
@@ -197,4 +201,13 @@ fn a_name_of_many_words_is_found_by_its_last_one() {
         "Chaos|one two three four five six seven eight nine ten eleven twelve red blue green white black",
     ]);
     films.assert_first("black", "Chaos");
+}
+
+#[test]
+fn words_next_to_each_other_in_a_name_are_found_however_often_the_query_repeats_them() {
+    let films = Films::new(&["Hulk|Ang Lee"]);
+    let cost = |query: &str| films.results(query).hits[0].score.map(Score::cost);
+    let once = cost("ang lee").unwrap_or_default();
+    assert!(once > 0);
+    assert_eq!(cost(&["ang lee"; 12].join(" ")), Some(12 * once));
 }

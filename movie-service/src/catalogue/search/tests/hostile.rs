@@ -2,10 +2,10 @@
 
 use crate::catalogue::search::document::Facet;
 use crate::catalogue::search::document::{Document, Documents};
-use crate::catalogue::search::execute::{Results, SearchOptions, search};
-use crate::catalogue::search::index::Change;
-use crate::catalogue::search::index::Index;
-use crate::catalogue::search::query::Query;
+use crate::catalogue::search::index::DocumentChange;
+use crate::catalogue::search::index::SearchIndex;
+use crate::catalogue::search::query::ParsedQuery;
+use crate::catalogue::search::searcher::{Results, SearchOptions, search};
 use proptest::prelude::*;
 
 /// Steps of 25 ns in 20 ms.
@@ -26,7 +26,7 @@ const WORDS: [&str; 24] = [
 ];
 
 /// Half of the documents in the base, and many deltas.
-fn index(movies: u64) -> Index {
+fn index(movies: u64) -> SearchIndex {
     let title = |movie: u64| -> String {
         let pick = |at: u64| {
             WORDS[((movie * 10 + at).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as usize % WORDS.len()]
@@ -39,22 +39,22 @@ fn index(movies: u64) -> Index {
     let document = |key: usize| Document {
         key: key as u64,
         title: &titles[key],
-        director: &titles[key / 2],
+        directors: vec![&titles[key / 2]],
         rating_count: key as u64,
         ..Document::default()
     };
     let half = titles.len() / 2;
-    let base = Index::build((0..half).map(document));
+    let base = SearchIndex::build((0..half).map(document));
     let keys: Vec<usize> = (half..titles.len()).collect();
     keys.chunks(7).fold(base, |index, keys| {
-        index.with(&keys.iter().map(|key| Change::Put(document(*key))).collect::<Vec<_>>())
+        index.with(&keys.iter().map(|key| DocumentChange::Put(document(*key))).collect::<Vec<_>>())
     })
 }
 
-fn run(index: &Index, text: &str) -> Results {
+fn run(index: &SearchIndex, text: &str) -> Results {
     let facets = Facet::ALL.to_vec();
     let options = SearchOptions { limit: 100, facets, lists_matches: true, ..SearchOptions::default() };
-    search(index, &Query::new(text), &options, &SameId)
+    search(index, &ParsedQuery::new(text), &options, &SameId)
 }
 
 fn hostile_text() -> impl Strategy<Value = String> {
@@ -84,9 +84,7 @@ fn any_query_costs_a_bounded_number_of_steps() {
     let result = runner.run(&hostile_text(), |text| {
         let results = run(&index, &text);
         prop_assert!(results.steps <= MAX_STEPS, "{} steps", results.steps);
-        prop_assert!(
-            results.hits.len() <= 100 && results.matches.len() == results.total.min(results.matches.len())
-        );
+        prop_assert!(results.hits.len() <= 100 && results.matches.len() <= results.total);
         Ok(())
     });
     assert!(result.is_ok(), "{result:?}");
@@ -110,15 +108,16 @@ fn more_words_of_names_than_sixteen_bits_count_are_found() {
     // One character that is decomposed into 18, in four words.
     let name = "\u{fdfa}".repeat(100);
     let names = vec![name.as_str(); 250];
-    let document = Document { title: "Names", cast: names, director: "Last Name", ..Document::default() };
-    let index = Index::build([document].into_iter());
+    let document =
+        Document { title: "Names", cast: names, directors: vec!["Last Name"], ..Document::default() };
+    let index = SearchIndex::build([document].into_iter());
     assert_eq!(run(&index, "الله last").hits.len(), 1);
 }
 
 #[test]
 fn facets_of_all_movies_cost_little_if_no_movie_is_wanted() {
     let options = SearchOptions { limit: 0, facets: Facet::ALL.to_vec(), ..SearchOptions::default() };
-    let results = search(&index(3_000), &Query::new(""), &options, &SameId);
+    let results = search(&index(3_000), &ParsedQuery::new(""), &options, &SameId);
     assert_eq!(results.total, 3_000);
     assert!(results.steps < 1_000, "{}", results.steps);
 }

@@ -1,10 +1,10 @@
 //! What a search finds does not depend on how documents are divided into segments, also if more match than it ranks.
 
 use crate::catalogue::search::document::{Document, Facet};
-use crate::catalogue::search::execute::{Results, SearchOptions, search};
-use crate::catalogue::search::filter::Filter;
-use crate::catalogue::search::index::{Change, Index};
-use crate::catalogue::search::query::Query;
+use crate::catalogue::search::filter::IndexFilter;
+use crate::catalogue::search::index::{DocumentChange, SearchIndex};
+use crate::catalogue::search::query::ParsedQuery;
+use crate::catalogue::search::searcher::{Results, SearchOptions, search};
 use crate::catalogue::search::tests::common::Ids;
 
 const MOVIES: usize = 12_000;
@@ -31,34 +31,34 @@ impl Movies {
         Document {
             key: movie as u64,
             title: &self.titles[movie],
-            director: WORDS[movie % 7],
-            labels: vec![(Facet::Genres, GENRES[movie % 10 / 4])],
+            directors: vec![WORDS[movie % 7]],
+            facet_values: vec![(Facet::Genres, GENRES[movie % 10 / 4])],
             // Each number of ratings occurs more than once.
             rating_count: (movie as u64 * 7919) % 3_000,
             ..Document::default()
         }
     }
 
-    fn search(&self, index: &Index, text: &str, genre: Option<&str>, facets: &[Facet]) -> Results {
-        let filter = Filter::default().with_values(Facet::Genres, genre);
+    fn search(&self, index: &SearchIndex, text: &str, genre: Option<&str>, facets: &[Facet]) -> Results {
+        let filter = IndexFilter::default().with_values(Facet::Genres, genre);
         let options =
             SearchOptions { limit: 1_000, filter, facets: facets.to_vec(), ..SearchOptions::default() };
-        search(index, &Query::new(text), &options, &self.ids)
+        search(index, &ParsedQuery::new(text), &options, &self.ids)
     }
 }
 
 #[test]
 fn one_segment_and_many_find_the_same() {
     let movies = Movies::new();
-    let whole = Index::build((0..MOVIES).map(|movie| movies.document(movie)));
+    let whole = SearchIndex::build((0..MOVIES).map(|movie| movies.document(movie)));
     // Most in the base; some in deltas, and some in the base and again in deltas, unchanged.
-    let mut divided = Index::build((0..9_000).map(|movie| movies.document(movie)));
+    let mut divided = SearchIndex::build((0..9_000).map(|movie| movies.document(movie)));
     for start in (8_000..MOVIES).step_by(37) {
         let end = MOVIES.min(start + 37);
-        let changes: Vec<_> = (start..end).map(|movie| Change::Put(movies.document(movie))).collect();
+        let changes: Vec<_> = (start..end).map(|movie| DocumentChange::Put(movies.document(movie))).collect();
         divided = divided.with(&changes);
     }
-    assert!(divided.parts().len() > 5);
+    assert!(divided.segments().len() > 5);
     let mut truncated = 0;
     for text in ["the", "s", "star wars", "of man", "mon", "the knigt", "love two moon", ""] {
         for genre in [None, Some("western")] {
@@ -74,7 +74,7 @@ fn one_segment_and_many_find_the_same() {
 #[test]
 fn facets_do_not_change_what_is_found() {
     let movies = Movies::new();
-    let index = Index::build((0..MOVIES).map(|movie| movies.document(movie)));
+    let index = SearchIndex::build((0..MOVIES).map(|movie| movies.document(movie)));
     for text in ["the", "s", "star wars", "knigt", ""] {
         let [with, without] =
             [&[Facet::Genres][..], &[]].map(|facets| movies.search(&index, text, Some("Western"), facets));

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use super::common::Ids;
 use crate::catalogue::search::document::Facet;
 use crate::catalogue::search::document::{Document, Documents};
-use crate::catalogue::search::execute::{SearchOptions, search};
-use crate::catalogue::search::filter::Filter;
+use crate::catalogue::search::filter::IndexFilter;
 use crate::catalogue::search::highlight::highlights;
-use crate::catalogue::search::index::Change;
-use crate::catalogue::search::index::Index;
-use crate::catalogue::search::query::{Level, Query};
-use crate::catalogue::search::scan::scan;
+use crate::catalogue::search::index::DocumentChange;
+use crate::catalogue::search::index::SearchIndex;
+use crate::catalogue::search::query::{Level, ParsedQuery};
+use crate::catalogue::search::reference::scan;
+use crate::catalogue::search::searcher::{SearchOptions, search};
 use proptest::prelude::*;
 
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ struct Movie {
     original_title: String,
     director: String,
     cast: Vec<String>,
-    labels: Vec<(Facet, &'static str)>,
+    facet_values: Vec<(Facet, &'static str)>,
     rating_count: u64,
 }
 
@@ -30,9 +30,9 @@ impl Movie {
             key,
             title: &self.title,
             original_title: &self.original_title,
-            director: &self.director,
+            directors: vec![&self.director],
             cast: self.cast.iter().map(String::as_str).collect(),
-            labels: self.labels.clone(),
+            facet_values: self.facet_values.clone(),
             rating_count: self.rating_count,
             ..Document::default()
         }
@@ -50,7 +50,7 @@ fn words(most: usize) -> impl Strategy<Value = String> {
     prop::collection::vec(word(), 0..=most).prop_map(|words| words.join(" "))
 }
 
-fn label() -> impl Strategy<Value = (Facet, &'static str)> {
+fn facet_value() -> impl Strategy<Value = (Facet, &'static str)> {
     (
         prop::sample::select(Facet::ALL.to_vec()),
         prop::sample::select(vec!["Drama", "drama", "Comédie", "War"]),
@@ -63,15 +63,15 @@ fn movie() -> impl Strategy<Value = Movie> {
         prop_oneof![3 => Just(String::new()), 1 => words(3)],
         words(2),
         prop::collection::vec(words(2), 0..2),
-        prop::collection::vec(label(), 0..4),
+        prop::collection::vec(facet_value(), 0..4),
         0..4_u64,
     )
-        .prop_map(|(title, original_title, director, cast, labels, rating_count)| Movie {
+        .prop_map(|(title, original_title, director, cast, facet_values, rating_count)| Movie {
             title,
             original_title,
             director,
             cast,
-            labels,
+            facet_values,
             rating_count,
         })
 }
@@ -87,9 +87,9 @@ fn options() -> impl Strategy<Value = SearchOptions> {
         prop::collection::vec((prop::sample::select(Facet::ALL.to_vec()), values.clone(), values), 0..3);
     let facets = prop::sample::subsequence(Facet::ALL.to_vec(), 0..=4);
     (0..4_usize, 1..30_usize, conditions, facets).prop_map(|(offset, limit, conditions, facets)| {
-        let filter = conditions
-            .into_iter()
-            .fold(Filter::default(), |filter, (facet, one, other)| filter.with_values(facet, [one, other]));
+        let filter = conditions.into_iter().fold(IndexFilter::default(), |filter, (facet, one, other)| {
+            filter.with_values(facet, [one, other])
+        });
         SearchOptions { offset, limit, filter, facets, lists_matches: true }
     })
 }
@@ -130,13 +130,13 @@ proptest! {
     ) {
         let ids = Ids::new(128);
         let mut expected: BTreeMap<u64, Movie> = (0..).zip(base).collect();
-        let mut index = Index::build(expected.iter().map(|(key, movie)| movie.document(*key)));
+        let mut index = SearchIndex::build(expected.iter().map(|(key, movie)| movie.document(*key)));
         let mut merge = None;
         let mut moved = 0;
         for (at, changes) in changes.chunks(batch).enumerate() {
-            let encoded: Vec<Change<'_>> = changes.iter().map(|(key, movie)| match movie {
-                Some(movie) => Change::Put(movie.document(*key + moved)),
-                None => Change::Remove(*key + moved),
+            let encoded: Vec<DocumentChange<'_>> = changes.iter().map(|(key, movie)| match movie {
+                Some(movie) => DocumentChange::Put(movie.document(*key + moved)),
+                None => DocumentChange::Remove(*key + moved),
             }).collect();
             let before = (index.clone(), expected.clone());
             index = index.with(&encoded);
@@ -164,7 +164,7 @@ proptest! {
         prop_assert_eq!(index.len(), expected.len());
         let movies = Filtered { ids: &ids, excluded };
         for text in queries.iter().map(String::as_str).chain([""]) {
-            let query = Query::new(text);
+            let query = ParsedQuery::new(text);
             let documents: Vec<Document<'_>> = expected.iter().map(|(key, movie)| movie.document(*key)).collect();
             let mut found = search(&index, &query, &options, &movies);
             let mut wanted = scan(&documents, &query, &options, &movies);
@@ -200,13 +200,13 @@ proptest! {
         let ids = Ids::new(32);
         let mut movies = movies;
         movies.extend(movies.first().cloned().map(|movie| Movie { title: wanted.clone(), ..movie }));
-        let index = Index::build((0..).zip(&movies).map(|(key, movie)| movie.document(key)));
+        let index = SearchIndex::build((0..).zip(&movies).map(|(key, movie)| movie.document(key)));
         for query in [&query, &text, &wanted, &String::new()] {
             let results = |filter| {
                 let options = SearchOptions { filter, ..SearchOptions::default() };
-                search(&index, &Query::new(query), &options, &Titled(&movies, &ids, &wanted)).hits
+                search(&index, &ParsedQuery::new(query), &options, &Titled(&movies, &ids, &wanted)).hits
             };
-            prop_assert_eq!(results(Filter::default()), results(Filter::default().with_words(&wanted)));
+            prop_assert_eq!(results(IndexFilter::default()), results(IndexFilter::default().with_words(&wanted)));
         }
     }
 
@@ -214,7 +214,7 @@ proptest! {
     fn highlights_are_on_character_boundaries(query in "\\PC{0,30}", text in "\\PC{0,60}", own in words(5), other in words(5)) {
         for (query, text) in [(&query, &text), (&text, &text), (&own, &other), (&own, &own), (&query, &own)] {
             let mut end = 0;
-            for range in highlights(&Query::new(query), text, Level::Partial) {
+            for range in highlights(&ParsedQuery::new(query), text, Level::Partial) {
                 prop_assert!(range.start >= end && range.end > range.start);
                 prop_assert!(text.get(range.clone()).is_some());
                 end = range.end;
@@ -226,12 +226,12 @@ proptest! {
     fn any_text_is_searched(titles in prop::collection::vec("\\PC{0,40}", 1..8), query in "\\PC{0,60}") {
         let ids = Ids::new(16);
         let documents = titles.iter().zip(0..).map(|(title, key)| Document { key, title, ..Document::default() });
-        let index = Index::build(documents);
-        let _ = search(&index, &Query::new(&query), &SearchOptions::default(), &ids);
+        let index = SearchIndex::build(documents);
+        let _ = search(&index, &ParsedQuery::new(&query), &SearchOptions::default(), &ids);
         // Each title is found by itself, if it has words.
-        for title in titles.iter().filter(|title| !Query::new(title).is_empty()) {
-            let hits = search(&index, &Query::new(title), &SearchOptions::default(), &ids).hits;
-            let is_same = |hit: &crate::catalogue::search::execute::Hit| &titles[hit.key as usize] == title;
+        for title in titles.iter().filter(|title| !ParsedQuery::new(title).is_empty()) {
+            let hits = search(&index, &ParsedQuery::new(title), &SearchOptions::default(), &ids).hits;
+            let is_same = |hit: &crate::catalogue::search::searcher::Hit| &titles[hit.key as usize] == title;
             prop_assert!(hits.iter().any(is_same), "{:?} {:?}", title, hits);
         }
     }

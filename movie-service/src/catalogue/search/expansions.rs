@@ -1,29 +1,29 @@
-//! The words of a segment that the words of a query may stand for.
+//! Query expansion: the words of a segment that the words of a query may stand for.
 
 use std::ops::Range;
 
 use crate::catalogue::search::budget::Budget;
-use crate::catalogue::search::query::{Level, MAX_SPLIT, Query, cost, may_complete_split};
-use crate::catalogue::search::rank::Match;
-use crate::catalogue::search::segment::data::Segment;
-use crate::catalogue::search::segment::places::Places;
-use crate::catalogue::search::text::normalize::Words;
-use crate::catalogue::search::text::typo::Automaton;
+use crate::catalogue::search::query::{Level, MAX_SPLIT, ParsedQuery, cost};
+use crate::catalogue::search::rank::WordMatch;
+use crate::catalogue::search::segment::doc_set::DocSet;
+use crate::catalogue::search::segment::reader::IndexSegment;
+use crate::catalogue::search::text::edit_distance::Automaton;
 
-/// Most ways to split one word of a query that are tried.
+/// Maximum number of ways to split one word of a query.
 const MAX_SPLITS: usize = 64;
-/// Ranges of up to this many words are listed word by word.
-const MAX_LISTED: u32 = 32;
+/// Maximum number of words of a range that is listed word by word.
+const MAX_LISTED_WORDS: u32 = 32;
 
 /// One or several adjacent words of documents that one or several words of the query may stand for.
 #[derive(Clone, Debug)]
 pub(crate) struct Expansion {
     /// Ordinals of the words, one range for each position.
     pub(crate) parts: [Range<u32>; MAX_SPLIT],
+    /// Number of positions.
     pub(crate) span: u8,
     /// First word of the query.
     pub(crate) word: u8,
-    /// How many words of the query.
+    /// Number of words of the query.
     pub(crate) width: u8,
     pub(crate) cost: u16,
     pub(crate) is_equivalent: bool,
@@ -50,14 +50,14 @@ impl Expansion {
         words.iter().any(|word| own.contains(word))
     }
 
-    /// Adds the documents that have the rarest part to `places`. `budget` is the number of postings that may still be read.
-    pub(crate) fn add_places(&self, segment: &Segment, places: &mut Places, budget: &mut Budget) {
+    /// Adds the documents that have the rarest part to `docs`, as far as `budget` allows postings to be read.
+    pub(crate) fn add_docs(&self, segment: &IndexSegment, docs: &mut DocSet, budget: &mut Budget) {
         let (ordinals, _) = self.rarest(segment);
-        ordinals.for_each(|ordinal| places.add_list(segment, ordinal, budget, usize::MAX));
+        ordinals.for_each(|ordinal| docs.add_list(segment, ordinal, budget, usize::MAX));
     }
 
     /// Returns the part that the fewest documents have, and how many postings it has.
-    pub(crate) fn rarest(&self, segment: &Segment) -> (Range<u32>, usize) {
+    pub(crate) fn rarest(&self, segment: &IndexSegment) -> (Range<u32>, usize) {
         let parts = self.parts[..self.span as usize].iter();
         let counted = parts.map(|part| (part.clone(), segment.postings.count(part.clone())));
         counted.min_by_key(|(_, count)| *count).unwrap_or((0..0, 0))
@@ -79,8 +79,8 @@ impl Expansions {
     /// Finds the expansions; none if documents cannot have enough of the words. `automata` are those of the words, see
     /// [`automata`]; `nodes` is the work left for approximate look-ups.
     pub(crate) fn new(
-        segment: &Segment,
-        query: &Query,
+        segment: &IndexSegment,
+        query: &ParsedQuery,
         level: Level,
         may_miss: usize,
         automata: &[Option<Automaton>],
@@ -99,7 +99,7 @@ impl Expansions {
         }
         // Words for which there is nothing, whatever the automata find.
         let is_missing =
-            |at: usize, has_expansion: bool| !has_expansion && Query::is_required(&query.words[at], level);
+            |at: usize, has_expansion: bool| !has_expansion && query.words[at].is_required(level);
         let without = (0..has_expansion.len()).filter(|at| !matches!(automata.get(*at), Some(Some(_))));
         let mut missing = without.filter(|at| is_missing(*at, has_expansion[*at])).count();
         // Words without an expansion first: they can rule the segment out.
@@ -133,7 +133,7 @@ impl Expansions {
         let (mut listed, mut ranges) = (Vec::new(), Vec::new());
         for (index, expansion) in all.iter().enumerate() {
             let Range { start, end } = expansion.parts[0];
-            if end - start <= MAX_LISTED {
+            if end - start <= MAX_LISTED_WORDS {
                 for ordinal in start..end {
                     bits[ordinal as usize / 64] |= 1 << (ordinal % 64);
                     listed.push((ordinal, index as u16));
@@ -150,7 +150,7 @@ impl Expansions {
     }
 
     /// Returns how many postings the expansions of each word of the query have.
-    pub(crate) fn postings(&self, segment: &Segment, words: usize) -> Vec<usize> {
+    pub(crate) fn postings(&self, segment: &IndexSegment, words: usize) -> Vec<usize> {
         let mut counts = vec![0; words];
         for expansion in &self.all {
             let (_, count) = expansion.rarest(segment);
@@ -161,7 +161,7 @@ impl Expansions {
     }
 
     /// Returns the ordinals of the words of the query as they are written; none if the segment lacks one.
-    pub(crate) fn literal(&self, query: &Query) -> Option<Vec<u32>> {
+    pub(crate) fn literal(&self, query: &ParsedQuery) -> Option<Vec<u32>> {
         let is_literal = |expansion: &&Expansion| {
             (expansion.cost, expansion.span, expansion.width) == (0, 1, 1) && !expansion.is_equivalent
         };
@@ -175,7 +175,7 @@ impl Expansions {
 
     /// Appends the matches of adjacent words of a document: `ordinals` of a title, or of names as in `forward`.
     #[inline]
-    pub(crate) fn find(&self, ordinals: &[u32], matches: &mut Vec<Match>) {
+    pub(crate) fn find(&self, ordinals: &[u32], matches: &mut Vec<WordMatch>) {
         for (at, ordinal) in ordinals.iter().enumerate() {
             let bit = self.bits.get(*ordinal as usize / 64).map_or(0, |bits| bits >> (ordinal % 64) & 1);
             if bit == 1 {
@@ -185,7 +185,7 @@ impl Expansions {
     }
 
     #[inline(never)]
-    fn find_at(&self, ordinals: &[u32], at: usize, matches: &mut Vec<Match>) {
+    fn find_at(&self, ordinals: &[u32], at: usize, matches: &mut Vec<WordMatch>) {
         let ordinal = ordinals[at];
         let start = self.listed.partition_point(|(other, _)| *other < ordinal);
         let listed =
@@ -197,7 +197,7 @@ impl Expansions {
                 continue;
             };
             if parts.iter().zip(words).all(|(part, word)| part.contains(word)) {
-                matches.push(Match {
+                matches.push(WordMatch {
                     at: at as u32,
                     span: expansion.span,
                     word: expansion.word,
@@ -213,13 +213,13 @@ impl Expansions {
 }
 
 /// Returns an automaton for each word of a query that may have edits at a level.
-pub(crate) fn automata(query: &Query, level: Level) -> Vec<Option<Automaton>> {
-    let edits = query.words.iter().map(|word| (word, query.max_edits(word, level)));
+pub(crate) fn automata(query: &ParsedQuery, level: Level) -> Vec<Option<Automaton>> {
+    let edits = query.words.iter().map(|word| (word, word.max_edits(level)));
     edits.map(|(word, edits)| (edits > 0).then(|| Automaton::new(&word.text, edits))).collect()
 }
 
 /// Adds the words that a word is, is equivalent to, or begins.
-fn add_literal(segment: &Segment, query: &Query, at: usize, all: &mut Vec<Expansion>) {
+fn add_literal(segment: &IndexSegment, query: &ParsedQuery, at: usize, all: &mut Vec<Expansion>) {
     let (word, vocabulary) = (&query.words[at], &segment.vocabulary);
     if let Some(ordinal) = vocabulary.get(&word.text) {
         all.push(Expansion::new(at, ordinal..ordinal + 1, 0));
@@ -238,7 +238,7 @@ fn add_literal(segment: &Segment, query: &Query, at: usize, all: &mut Vec<Expans
 }
 
 /// Adds the words that adjacent words of the query are when they are joined.
-fn add_joins(segment: &Segment, query: &Query, all: &mut Vec<Expansion>) {
+fn add_joins(segment: &IndexSegment, query: &ParsedQuery, all: &mut Vec<Expansion>) {
     query.for_each_join(|first, width, joined, is_last| {
         if let Some(ordinal) = segment.vocabulary.get(joined) {
             let expansion = Expansion::new(first, ordinal..ordinal + 1, cost::JOINED);
@@ -252,7 +252,7 @@ fn add_joins(segment: &Segment, query: &Query, all: &mut Vec<Expansion>) {
 }
 
 /// Adds the ways to split a word into words of the segment.
-fn add_splits(segment: &Segment, query: &Query, at: usize, all: &mut Vec<Expansion>) {
+fn add_splits(segment: &IndexSegment, query: &ParsedQuery, at: usize, all: &mut Vec<Expansion>) {
     let word = &query.words[at];
     let (text, vocabulary) = (&word.text[..], &segment.vocabulary);
     let limit = all.len() + MAX_SPLITS;
@@ -270,7 +270,7 @@ fn add_splits(segment: &Segment, query: &Query, at: usize, all: &mut Vec<Expansi
         if let Some(second) = vocabulary.get(rest) {
             add([first.clone(), second..second + 1, 0..0], 2, cost::SPLIT);
         }
-        if may_complete_split(word, rest)
+        if word.may_complete_split(rest)
             && let Some(second) = vocabulary.with_prefix(rest)
         {
             add([first.clone(), second, 0..0], 2, cost::SPLIT + cost::COMPLETION);
@@ -282,41 +282,4 @@ fn add_splits(segment: &Segment, query: &Query, at: usize, all: &mut Vec<Expansi
             }
         });
     });
-}
-
-/// Appends the matches of the words of a text, by the definition of the rules.
-pub(crate) fn find_in_words(query: &Query, words: &Words, level: Level, matches: &mut Vec<Match>) {
-    let words: Vec<&str> = words.iter().collect();
-    let mut push = |at: usize, span: usize, word: usize, width: usize, cost, is_equivalent, is_roman| {
-        let ends_name = at + span == words.len();
-        let [span, word, width] = [span, word, width].map(|number| number as u8);
-        matches.push(Match { at: at as u32, span, word, width, cost, is_equivalent, is_roman, ends_name });
-    };
-    for at in 0..words.len() {
-        for (number, word) in query.words.iter().enumerate() {
-            if let Some(found) = query.word_cost(word, words[at], level) {
-                push(at, 1, number, 1, found.cost, found.is_equivalent, found.is_roman);
-            }
-            for span in 2..=MAX_SPLIT.min(words.len() - at) {
-                let parts = &words[at..at + span];
-                let before: usize = parts[..span - 1].iter().map(|part| part.len()).sum();
-                let begins = word.text.len() > before && word.text.starts_with(&parts[..span - 1].concat());
-                let Some(rest) = begins.then(|| &word.text[before..]) else {
-                    continue;
-                };
-                if rest == parts[span - 1] {
-                    push(at, span, number, 1, cost::SPLIT, false, false);
-                } else if span == 2 && may_complete_split(word, rest) && parts[1].starts_with(rest) {
-                    push(at, span, number, 1, cost::SPLIT + cost::COMPLETION, false, false);
-                }
-            }
-        }
-        query.for_each_join(|first, width, joined, is_last| {
-            if joined == words[at] {
-                push(at, 1, first, width, cost::JOINED, false, false);
-            } else if is_last && words[at].starts_with(joined) {
-                push(at, 1, first, width, cost::JOINED + cost::COMPLETION, false, false);
-            }
-        });
-    }
 }

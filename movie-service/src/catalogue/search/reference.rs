@@ -1,33 +1,35 @@
-//! The rules of a search, applied to each document by its texts. The reference that tests compare searches with.
+//! Reference implementation for tests: applies the rules of a search to the texts of each document.
 
-use std::collections::{HashMap, HashSet};
+use std::borrow::Cow;
+use std::collections::HashSet;
 
-use crate::catalogue::search::document::{Document, Documents, Facet, Popularity, names};
-use crate::catalogue::search::execute::{Found, Results, SearchOptions, next_level, top};
-use crate::catalogue::search::facets::ranked;
-use crate::catalogue::search::matching::find_in_words;
-use crate::catalogue::search::query::{Level, Query};
-use crate::catalogue::search::rank::{Match, Ranker, Score, TitleMatches};
+use crate::catalogue::fold::fold;
+use crate::catalogue::search::document::{Document, Documents, Facet, Popularity};
+use crate::catalogue::search::facets::FacetCounts;
+use crate::catalogue::search::query::{Level, ParsedQuery};
+use crate::catalogue::search::rank::{Ranker, Score, TitleMatches, WordMatch};
+use crate::catalogue::search::searcher::{Results, ScoredDoc, SearchOptions, next_level, top};
 use crate::catalogue::search::text::normalize::{ARTICLES, Words};
+use crate::catalogue::search::text_matches::match_words;
 
-/// Returns the same results as [`search`](crate::catalogue::search::execute::search).
+/// Returns the same results as [`search`](crate::catalogue::search::searcher::search).
 #[must_use]
 pub(crate) fn scan(
     all: &[Document<'_>],
-    query: &Query,
+    query: &ParsedQuery,
     options: &SearchOptions,
     documents: &dyn Documents,
 ) -> Results {
     let with_score = |document: &Document<'_>, score| {
         let popularity = Popularity::new(document.rating_count, document.rating);
-        Found { score, popularity, key: document.key, part: 0, place: 0 }
+        ScoredDoc { score, popularity, key: document.key, segment_ord: 0, doc: 0 }
     };
     let all: Vec<&Document<'_>> = all.iter().filter(|document| documents.matches(document.key)).collect();
-    // The documents that match the query, whatever the filter says of their labels, with their scores.
+    // The documents that match the query, whatever the filter says of their facet values, with their scores.
     let mut matching: Vec<(&Document<'_>, Option<Score>)> =
         all.iter().map(|document| (*document, None)).collect();
-    let is_accepted = |document: &Document<'_>| options.filter.accepts(&document.labels, None);
-    let found = |matching: &[(&Document<'_>, Option<Score>)]| -> Vec<Found> {
+    let is_accepted = |document: &Document<'_>| options.filter.accepts(&document.facet_values, None);
+    let found = |matching: &[(&Document<'_>, Option<Score>)]| -> Vec<ScoredDoc> {
         let accepted = matching.iter().filter(|(document, _)| is_accepted(document));
         accepted.map(|(document, score)| with_score(document, *score)).collect()
     };
@@ -44,27 +46,22 @@ pub(crate) fn scan(
     }
     let found = found(&matching);
     let counts = |facet: Facet| {
-        let mut sums: HashMap<&str, usize> = HashMap::new();
+        let mut counted: Vec<(Cow<'_, str>, &str)> = Vec::new();
         for (document, _) in &matching {
-            if options.filter.accepts(&document.labels, Some(facet)) {
-                let values: HashSet<&str> = document
-                    .labels
-                    .iter()
-                    .filter(|(other, _)| *other == facet)
-                    .map(|(_, value)| *value)
-                    .collect();
-                for value in values {
-                    *sums.entry(value).or_default() += 1;
-                }
+            if options.filter.accepts(&document.facet_values, Some(facet)) {
+                let of_facet = document.facet_values.iter().filter(|(other, _)| *other == facet);
+                let mut known = HashSet::new();
+                let folded = of_facet.map(|(_, value)| (fold(value), *value));
+                counted.extend(folded.filter(|(folded, _)| known.insert(folded.clone())));
             }
         }
-        ranked(facet, sums.into_iter().map(|(value, count)| (value.to_owned(), count)))
+        FacetCounts::new(facet, counted.iter().map(|(folded, value)| (&**folded, *value, 1)))
     };
     Results {
         total: found.len(),
         is_total_exact: true,
         facets: options.facets.iter().map(|facet| counts(*facet)).collect(),
-        matches: if options.lists_matches {
+        matches: if options.lists_matches && level.is_some() {
             found.iter().map(|found| found.key).collect()
         } else {
             Vec::new()
@@ -77,18 +74,18 @@ pub(crate) fn scan(
 
 fn score_document(
     document: &Document<'_>,
-    query: &Query,
+    query: &ParsedQuery,
     level: Level,
     ranker: &mut Ranker<'_>,
 ) -> Option<Score> {
     let original =
         Some(document.original_title).filter(|title| !title.is_empty() && *title != document.title);
-    let titles: Vec<(Words, Vec<Match>)> = [Some(document.title), original]
+    let titles: Vec<(Words, Vec<WordMatch>)> = [Some(document.title), original]
         .into_iter()
         .flatten()
         .map(|title| {
             let (words, mut matches) = (Words::of(title), Vec::new());
-            find_in_words(query, &words, level, &mut matches);
+            match_words(query, &words, level, &mut matches);
             (words, matches)
         })
         .collect();
@@ -102,11 +99,9 @@ fn score_document(
         })
         .collect();
     let (mut names_found, mut at) = (Vec::new(), 1);
-    for name in
-        names(document.director).chain(document.cast.iter().copied()).chain(document.writers.iter().copied())
-    {
+    for name in document.people() {
         let (words, before) = (Words::of(name), names_found.len());
-        find_in_words(query, &words, level, &mut names_found);
+        match_words(query, &words, level, &mut names_found);
         names_found[before..].iter_mut().for_each(|found| found.at += at);
         at += words.len() as u32 + 1;
     }
