@@ -300,8 +300,8 @@ impl Client {
     /// Adds new movies and replaces existing ones (`ImportMovies`). Rejected movies are counted, and the first ones
     /// are returned with a reason.
     ///
-    /// An interrupted import is retried as a whole; movies that had arrived then count as unchanged. About 10,000
-    /// movies are a good size for one call. The deadline applies to the whole call.
+    /// An interrupted import is retried as a whole; movies that had arrived then count as unchanged. The deadline applies
+    /// to the whole call, so import many movies by several calls of about 1,000 each.
     ///
     /// ```
     /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/service.rs"));

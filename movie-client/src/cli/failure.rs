@@ -142,9 +142,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
             "make fewer calls at a time; --tries sets the number of automatic attempts"
         }
         Error::Unavailable { .. } => "try again later; --tries sets the number of automatic attempts",
-        Error::DeadlineExceeded { .. } => {
-            "check the address; --verbose shows each step, --timeout extends the deadline"
-        }
+        Error::DeadlineExceeded { .. } => "--verbose shows each step; --timeout extends the deadline",
         Error::OutcomeUnknown { .. } => "get the movie to check whether it was changed",
         Error::AlreadyExists { .. } => "use `update` to change the movie, or omit the id to generate one",
         Error::Conflict { .. } => "`get` prints the current movie with its etag",

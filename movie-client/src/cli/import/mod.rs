@@ -145,12 +145,13 @@ impl Outcome {
         created + updated + unchanged
     }
 
-    /// Returns a description of the progress before an error or an interruption.
-    fn progress_text(&self) -> String {
+    /// Returns a description of the progress before an error or an interruption. `how` is what to change in the next
+    /// import.
+    fn progress_text(&self, how: &str) -> String {
         let ImportSummary { created, updated, unchanged, .. } = self.imported;
         let written = created + updated;
         format!(
-            "so far {written} written and {unchanged} unchanged; import again to continue: unchanged movies are not \
+            "so far {written} written and {unchanged} unchanged; import again{how} to continue: unchanged movies are not \
              written again"
         )
     }
@@ -176,8 +177,11 @@ async fn run(client: &Client, args: &args::Import, errors: &mut impl Write) -> R
     let outcome = mem::take(&mut import.outcome);
     match ended {
         Ok(()) => Ok(outcome),
+        Err(error) if matches!(error.downcast_ref(), Some(Error::DeadlineExceeded { .. })) => {
+            Err(error.context(Hint(outcome.progress_text(" with a longer --timeout"))))
+        }
         Err(error) if outcome.stored() == 0 => Err(error),
-        Err(error) => Err(error.context(Hint(outcome.progress_text()))),
+        Err(error) => Err(error.context(Hint(outcome.progress_text("")))),
     }
 }
 
@@ -208,7 +212,7 @@ impl<W: Write> Drop for Import<'_, W> {
     fn drop(&mut self) {
         self.bar.finish_and_clear();
         if !self.has_ended && !self.args.dry_run {
-            let progress_text = self.outcome.progress_text();
+            let progress_text = self.outcome.progress_text("");
             self.print(&progress_text);
         }
     }

@@ -16,9 +16,10 @@ use crate::cli::args;
 use crate::cli::failure::UsageError;
 use crate::movie::Value;
 
-/// Size at which a batch is complete: a number of rows, or a number of bytes of text. A batch is sent in one call.
-const MAX_BATCH_ROWS: usize = 10_000;
-const BATCH_TARGET_BYTES: usize = 8 << 20;
+/// Size at which a batch is complete: a number of rows, or a number of bytes of text. A batch is sent in one call. The
+/// deadline applies to each call, so it limits the time for a batch, not for the import.
+const MAX_BATCH_ROWS: usize = 1_000;
+const BATCH_TARGET_BYTES: usize = 1 << 20;
 
 /// Largest batch of a strict import. The service stores the other movies of the call that has a rejected one.
 const MAX_STRICT_BATCH_ROWS: usize = 100;

@@ -138,7 +138,8 @@ async fn a_call_without_a_response_ends_at_its_deadline() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = silent.local_addr().unwrap();
     let outcome = outcome(client(&address).args(["--timeout", "300ms"])).await;
-    assert_fails(&outcome, 6, &[&address.to_string(), "did not respond within 0.3 seconds"]);
+    let hint = "\n  --verbose shows each step; --timeout extends the deadline\n";
+    assert_fails(&outcome, 6, &[&address.to_string(), "did not respond within 0.3 seconds", hint]);
 }
 
 #[tokio::test]

@@ -114,10 +114,12 @@ async fn an_interruption_ends_an_import_that_waits_for_input() {
     let mut import = Running::start(client(&service.address).args(arguments));
     let mut printed = BufReader::new(import.child.stderr.take().unwrap()).lines();
     let mut stdin = import.child.stdin.take().unwrap();
-    // One batch, which is sent while the import waits for more input.
-    let rows = (0..10_000).map(|id| format!("{{\"id\":\"{id}\",\"title\":\"A title\"}}\n"));
+    // Whole batches, which are sent while the import waits for more input.
+    let rows = (0..4_000).map(|id| format!("{{\"id\":\"{id}\",\"title\":\"A title\"}}\n"));
     stdin.write_all(rows.collect::<String>().as_bytes()).await.unwrap();
-    while !printed.next_line().await.unwrap().unwrap().contains("first response") {}
+    for _batch in 0..4 {
+        while !printed.next_line().await.unwrap().unwrap().contains("first response") {}
+    }
     import.interrupt();
     let (code, stdout, _) = import.end().await;
     assert_eq!((code, stdout.as_str()), (Some(130), ""));
@@ -125,9 +127,9 @@ async fn an_interruption_ends_an_import_that_waits_for_input() {
     while let Some(line) = printed.next_line().await.unwrap() {
         last = line;
     }
-    assert!(last.starts_with("so far 10000 written and 0 unchanged; import again to continue"), "{last}");
+    assert!(last.starts_with("so far 4000 written and 0 unchanged; import again to continue"), "{last}");
     assert!(
-        outcome(client(&service.address).args(["info", "-o", "csv"])).await.stdout.contains("movies,10000\n")
+        outcome(client(&service.address).args(["info", "-o", "csv"])).await.stdout.contains("movies,4000\n")
     );
     drop(stdin);
 }

@@ -9,12 +9,14 @@ use std::thread;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use movie_proto::catalog::v1::ImportMoviesResponse;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use tempfile::TempDir;
 
 use crate::support::program::{Outcome, UNREACHABLE_ADDRESS, client, outcome, over, workspace};
 use crate::support::proxy::Proxy;
+use crate::support::scripted::{ScriptedServer, Step};
 use crate::support::service::Service;
 
 fn sample(path: &str) -> PathBuf {
@@ -108,19 +110,54 @@ async fn cut_after(bytes: u64, to: SocketAddr) -> SocketAddr {
 async fn an_interrupted_import_reports_its_progress_and_is_completed_by_another() {
     let service = Service::writable();
     let films = workspace("databases/films.json");
-    // More than the first batch of 10,000 movies.
+    // More than the first batches.
     let address = cut_after(4_000_000, service.socket_address()).await;
     let Outcome { code, stdout, stderr } =
         outcome(client(&address).args(["--tries", "1", "--timeout", "2m", "import"]).arg(&films)).await;
     assert_eq!((code, stdout.as_str()), (Some(5), ""), "{stderr}");
     let (error, so_far) = stderr.split_once("\n  ").unwrap();
     assert!(error.starts_with("error: ") && error.contains(&address.to_string()), "{error}");
-    assert!(so_far.starts_with("so far 10000 written and 0 unchanged; import again to continue"), "{so_far}");
+    let written = so_far.strip_prefix("so far ").unwrap();
+    let (written, rest) = written.split_once(" written and 0 unchanged; ").unwrap();
+    assert!(rest.starts_with("import again to continue"), "{so_far}");
+    let written: u64 = written.parse().unwrap();
     let [created, updated, unchanged, rejected] = import(&service, &films).await;
     assert_eq!((created + unchanged, updated, rejected), (17_470, 0, 0));
-    assert!(unchanged >= 10_000 && created > 0, "{unchanged} unchanged");
+    assert!(unchanged >= written && written > 0 && created > 0, "{written} written, {unchanged} unchanged");
     let exported = outcome(client(&service.address).arg("export")).await;
     assert_eq!((exported.code, exported.stdout), (Some(0), fs::read_to_string(films).unwrap()));
+}
+
+#[tokio::test]
+async fn the_timeout_of_an_import_is_for_each_thousand_movies_and_its_error_says_how_to_continue() {
+    let service = ScriptedServer::start(|call| match call.number {
+        0 | 1 => {
+            vec![Step::message(&ImportMoviesResponse { created: 999, updated: 1, ..Default::default() })]
+        }
+        _ => vec![Step::Hang],
+    })
+    .await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("movies.ndjson");
+    let rows = (0..3_000).map(|id| format!("{{\"id\":\"{id}\",\"title\":\"A title\"}}\n"));
+    fs::write(&file, rows.collect::<String>()).unwrap();
+    let import = async |timeout: &str, file: &Path| {
+        outcome(client(&service.address).args(["import", "--timeout", timeout]).arg(file)).await
+    };
+    let Outcome { code, stderr, .. } = import("5s", &file).await;
+    let expected = format!(
+        "error: {} did not respond within 5 seconds\n  so far 2000 written and 0 unchanged; import again with a longer \
+         --timeout to continue: unchanged movies are not written again\n",
+        service.address
+    );
+    assert_eq!((code, stderr), (Some(6), expected));
+    assert_eq!(service.calls().len(), 3);
+    // Also if the first call takes too long.
+    let Outcome { code, stderr, .. } = import("300ms", &file).await;
+    assert!(
+        code == Some(6) && stderr.contains("\n  so far 0 written and 0 unchanged; import again with"),
+        "{stderr}"
+    );
 }
 
 #[tokio::test]
