@@ -4,13 +4,13 @@ use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tracing::{info, warn};
 
 use crate::access::Access;
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, Snapshot};
 use crate::found::FoundPrinter;
 use crate::server::accept::admission::Admission;
 use crate::server::accept::listener::Listener;
@@ -134,6 +134,7 @@ impl Server {
         // After the workers, so that calls need not wait for it.
         if let Some(catalogue) = search {
             catalogue.start_indexing()?;
+            tokio::spawn(log_index(catalogue, Instant::now()));
         }
 
         {
@@ -168,6 +169,14 @@ async fn drain(workers: Vec<Worker>, phase: &watch::Sender<Phase>, grace: Durati
         warn!(?grace, "ending the calls that are still in flight after the grace period");
         phase.send_replace(Phase::ForceClosing);
         finished.await;
+    }
+}
+
+/// Logs when the search index, whose building began at this time, is built.
+async fn log_index(catalogue: Arc<Catalogue>, began: Instant) {
+    if catalogue.index_built().wait_for(|is_built| *is_built).await.is_ok() {
+        let (movies, milliseconds) = (catalogue.read(Snapshot::len), began.elapsed().as_millis());
+        info!("the search index of {movies} movies is ready after {milliseconds} ms");
     }
 }
 

@@ -34,6 +34,17 @@ async fn a_call_that_succeeds_is_logged_at_debug() {
 }
 
 #[tokio::test]
+async fn the_search_index_is_logged_once_it_is_ready() {
+    let mut service = Service::start("movies.json");
+    let line = service.log_line_with("search index");
+    assert!(line.contains(" INFO the search index of 7 movies is ready after "), "{line}");
+    assert!(line.ends_with(" ms\n"), "{line}");
+    let mut service = Service::run(command(&database("movies.json")).args(["--search", "off"]));
+    let log = service.end().await.concat();
+    assert!(!log.contains("search index"), "{log}");
+}
+
+#[tokio::test]
 async fn log_lines_are_json_objects_unless_standard_error_is_a_terminal() {
     for flags in [&["--log-format", "json"], &["--log-format", "auto"]] {
         let mut service = Service::run(command(&database("movies.json")).args(flags));

@@ -34,7 +34,9 @@ impl Fixture {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("movies.json");
         fs::write(&path, text).unwrap();
-        let service = Service::run(&mut command(&path));
+        let mut service = Service::run(&mut command(&path));
+        // The last line of the start.
+        service.log_line_with("search index");
         let stub = service.stub().await;
         Self { service, stub, path, _dir: dir }
     }
