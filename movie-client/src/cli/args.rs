@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use super::bench::args::Bench;
 use super::field_flags::{Fields, clearable};
 use super::output::Format;
-use super::parse::{etag, facet, list_item, number, rating, time, tries, word};
+use super::parse::{decade, etag, facet, list_item, max_hits, number, rating, time, tries, word};
 use crate::address::InvalidAddress;
 use crate::{Address, Field, Filter, Query, SearchQuery};
 
@@ -165,6 +165,16 @@ pub enum Command {
 /// Filter of a list or a search.
 #[derive(Clone, Debug, Default, PartialEq, clap::Args)]
 pub struct FilterArgs {
+    /// Year.
+    #[arg(
+        long,
+        value_name = "YEAR",
+        value_parser = number::<u32>,
+        allow_negative_numbers = true,
+        conflicts_with_all = ["year_from", "year_to"]
+    )]
+    pub year: Option<u32>,
+
     /// Earliest year.
     #[arg(long, value_name = "YEAR", value_parser = number::<u32>, allow_negative_numbers = true)]
     pub year_from: Option<u32>,
@@ -178,7 +188,7 @@ pub struct FilterArgs {
     pub rating_min: Option<f32>,
 
     /// First year of a decade, such as 1990; several, or a comma-separated list, match any of them.
-    #[arg(long = "decade", value_name = "YEAR", value_delimiter = ',', value_parser = number::<u32>, allow_negative_numbers = true)]
+    #[arg(long = "decade", value_name = "YEAR", value_delimiter = ',', value_parser = decade, allow_negative_numbers = true)]
     pub decades: Vec<u32>,
 
     /// Genre; several, or a comma-separated list, match any of them. Case and accents do not matter, as in all texts.
@@ -232,6 +242,7 @@ pub struct List {
 impl From<FilterArgs> for Filter {
     fn from(args: FilterArgs) -> Self {
         let FilterArgs {
+            year,
             year_from,
             year_to,
             decades,
@@ -244,8 +255,8 @@ impl From<FilterArgs> for Filter {
             title_prefix,
         } = args;
         Self {
-            year_from,
-            year_to,
+            year_from: year.or(year_from),
+            year_to: year.or(year_to),
             rating_min,
             genres,
             countries,
@@ -267,8 +278,14 @@ impl From<List> for Query {
     }
 }
 
+/// Examples of searches.
+const SEARCH_EXAMPLES: &str = "Examples:
+  movie-client search sevn samurai
+  movie-client search kurosawa --decade 1950 --order year";
+
 /// The query of a search.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = SEARCH_EXAMPLES)]
 pub struct Search {
     /// Words of titles and people; the last one may be incomplete. Without words, on a terminal, the results change with
     /// each key: the arrows choose a movie, Enter prints it, and Esc ends the search.
@@ -282,8 +299,8 @@ pub struct Search {
     #[arg(long = "order", value_name = "FIELDS", default_value = "", hide_default_value = true)]
     pub order_by: String,
 
-    /// Maximum number of movies, up to 1,000; by default 10, or as many as the terminal shows while you type.
-    #[arg(long, value_name = "NUMBER", value_parser = number::<u64>, allow_negative_numbers = true)]
+    /// Maximum number of movies, up to 1,000; by default 10. While you type, up to 100, which is also the default.
+    #[arg(long, value_name = "NUMBER", value_parser = max_hits, allow_negative_numbers = true)]
     pub limit: Option<u64>,
 
     /// Fields whose values are counted in all movies that match, after the movies; several are separated by commas.

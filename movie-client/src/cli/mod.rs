@@ -117,7 +117,7 @@ async fn call<W: Write>(args: Args, out: &mut W) -> Result<Exit> {
     match command {
         None => course::run(&client()?, out).await,
         Some(Command::Get { id }) => reads::get(&client()?, &id, &mut to(out)).await,
-        Some(Command::List(args)) => reads::list(&client()?, args, &mut to(out)).await,
+        Some(Command::List(args)) => reads::list(&client()?, args, &options, out).await,
         Some(Command::Search(args)) => search::search(&client()?, args, &options, out).await,
         Some(Command::Batch { ids }) => reads::batch(&client()?, ids, &mut to(out)).await,
         Some(Command::Lookup) => reads::lookup(&client()?, &mut to(out)).await,

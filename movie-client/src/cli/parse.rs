@@ -5,9 +5,22 @@ use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use super::search::MAX_HITS;
+
 /// Parses a whole number, 0 or more.
 pub(super) fn number<T: FromStr>(text: &str) -> Result<T, String> {
     text.parse().map_err(|_| "expected a whole number, 0 or more".to_owned())
+}
+
+/// Parses the first year of a decade. The service checks whether it is one.
+pub(super) fn decade(text: &str) -> Result<u32, String> {
+    text.parse().map_err(|_| "expected the first year of a decade, such as 1950".to_owned())
+}
+
+/// Parses a maximum number of movies of a search.
+pub(super) fn max_hits(text: &str) -> Result<u64, String> {
+    let limit = text.parse().ok().filter(|limit| *limit <= MAX_HITS);
+    limit.ok_or_else(|| format!("expected a whole number from 0 to {MAX_HITS}"))
 }
 
 /// Parses a maximum number of attempts.
@@ -67,6 +80,13 @@ mod tests {
         assert_eq!((number::<u32>("1999"), rating("-1")), (Ok(1999), Ok(-1.0)));
         for text in ["soon", "-1", "", "1.5", "4294967296"] {
             assert_eq!(number::<u32>(text), Err("expected a whole number, 0 or more".to_owned()), "{text}");
+        }
+        assert_eq!((decade("1950"), max_hits("0"), max_hits("1000")), (Ok(1950), Ok(0), Ok(1000)));
+        let expected = "expected the first year of a decade, such as 1950".to_owned();
+        assert_eq!(decade("1950s"), Err(expected));
+        for text in ["1001", "5000", "-1", "all"] {
+            let expected = "expected a whole number from 0 to 1000".to_owned();
+            assert_eq!(max_hits(text), Err(expected), "{text}");
         }
         for text in ["good", "NaN", "inf", ""] {
             assert_eq!(rating(text), Err("expected a number, such as 7.5".to_owned()), "{text}");

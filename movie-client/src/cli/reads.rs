@@ -12,7 +12,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use super::args::List;
 use super::failure::Exit;
-use super::output::{Printer, Property, Row, text_format};
+use super::output::{OutputOptions, Printer, Property, Row, text_format};
 use super::print_notice;
 use super::stream::print_stream;
 use crate::{Client, Error, Health, Movie, Query};
@@ -46,7 +46,14 @@ fn not_found(id: &str) -> Error {
     }
 }
 
-pub(super) async fn list<W: Write>(client: &Client, args: List, printer: &mut Printer<W>) -> Result<Exit> {
+pub(super) async fn list<W: Write>(
+    client: &Client,
+    args: List,
+    options: &OutputOptions,
+    out: &mut W,
+) -> Result<Exit> {
+    let mut printer = Printer::new(out, options.clone());
+    let mut is_empty = false;
     let limit = args.limit.unwrap_or(u64::MAX);
     let is_plain = List { limit: None, ..args.clone() } == List::default();
     let mut pages = client.pages(Query::from(args));
@@ -58,7 +65,7 @@ pub(super) async fn list<W: Write>(client: &Client, args: List, printer: &mut Pr
             // A server of the course implements only the course's contract.
             Err(Error::Unimplemented { .. }) if is_plain => {
                 let movies = Box::pin(client.course_list().await?.take(left));
-                print_stream(movies, printer, |printer, movie: Option<Movie>| match movie {
+                print_stream(movies, &mut printer, |printer, movie: Option<Movie>| match movie {
                     Some(movie) => printer.row(Row::Movie(&movie)),
                     None => printer.flush(),
                 })
@@ -67,6 +74,7 @@ pub(super) async fn list<W: Write>(client: &Client, args: List, printer: &mut Pr
             }
             page => page?,
         };
+        is_empty = page.total == 0;
         for movie in page.movies.iter().take(left) {
             printer.row(Row::Movie(movie))?;
         }
@@ -76,6 +84,9 @@ pub(super) async fn list<W: Write>(client: &Client, args: List, printer: &mut Pr
         yield_now().await;
     }
     printer.finish()?;
+    if is_empty && options.is_on_terminal() {
+        print_notice("no movie matches");
+    }
     Ok(Exit::Done)
 }
 

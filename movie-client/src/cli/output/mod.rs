@@ -119,6 +119,15 @@ impl<W: Write> Printer<W> {
         self.print.as_mut().properties(properties)
     }
 
+    /// Begins the rows of a search: even without any, a header is that of a search.
+    ///
+    /// # Errors
+    ///
+    /// The error of writing.
+    pub fn begin_hits(&mut self) -> io::Result<()> {
+        self.print.as_mut().begin_hits()
+    }
+
     /// Prints a row. It may be buffered until a later row or [`Printer::flush`].
     ///
     /// # Errors
@@ -154,6 +163,10 @@ impl<W: Write> Printer<W> {
 trait Print {
     fn one(&mut self, movie: &Movie) -> io::Result<()>;
     fn properties(&mut self, properties: &[(&'static str, Property)]) -> io::Result<()>;
+    /// Does nothing in formats without a header, and in those whose header does not depend on it.
+    fn begin_hits(&mut self) -> io::Result<()> {
+        Ok(())
+    }
     fn row(&mut self, row: Row<'_>) -> io::Result<()>;
     /// Ends the rows, of which there may be none.
     fn end(&mut self) -> io::Result<()>;

@@ -43,7 +43,7 @@ impl OutputOptions {
     }
 
     /// Returns whether the output goes to a terminal, which interprets control characters.
-    pub(super) fn is_on_terminal(&self) -> bool {
+    pub(in crate::cli) fn is_on_terminal(&self) -> bool {
         self.width.is_some()
     }
 

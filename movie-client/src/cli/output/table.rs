@@ -164,6 +164,10 @@ impl<W: Write> Print for Table<W> {
         self.print_properties(&properties)
     }
 
+    fn begin_hits(&mut self) -> io::Result<()> {
+        self.set_columns(HIT_COLUMNS)
+    }
+
     fn row(&mut self, row: Row<'_>) -> io::Result<()> {
         self.is_slow = matches!(row, Row::Lookup { .. } | Row::Change(_));
         self.set_columns(match row {

@@ -7,14 +7,14 @@ use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 
-use super::page_size;
-use super::picker::{FRAME_LINES, Picker, Reaction};
+use super::picker::{Picker, Reaction};
 use super::screen::Screen;
+use super::{MAX_PAGE_SIZE, page_size};
 use crate::cli::output::OutputOptions;
 use crate::{Client, Movie, SearchQuery};
 
 /// Lets a person search on the terminal, and returns the chosen movie. `query` has the filter and the order. Without a
-/// limit, as many movies are requested as the screen shows.
+/// limit, a page of the largest size is requested, through which the screen scrolls.
 ///
 /// # Errors
 ///
@@ -27,9 +27,7 @@ pub(super) async fn choose(
 ) -> Result<Option<Movie>> {
     // Both end the process without restoring the terminal by default.
     let (mut terminated, mut hung_up) = (signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
-    let (_, height) = Screen::size();
-    let shown = height.saturating_sub(FRAME_LINES) as u64;
-    let query = SearchQuery { page_size: page_size(limit.unwrap_or(shown)), ..query };
+    let query = SearchQuery { page_size: page_size(limit.unwrap_or(MAX_PAGE_SIZE)), ..query };
     let (typed, queries) = mpsc::unbounded_channel();
     let search = |text| {
         // The results hold the receiver.

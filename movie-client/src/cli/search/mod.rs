@@ -2,9 +2,10 @@
 //!
 //! * [`search`]: prints the movies that match words.
 //! * `interactive`: shows the movies that match while a person types, on a terminal that `screen` controls; `picker`: the
-//!   state of such a search, without a terminal and a service.
+//!   state of such a search, without a terminal and a service; `line_editor`: the typed text.
 
 mod interactive;
+mod line_editor;
 mod picker;
 mod screen;
 #[cfg(test)]
@@ -26,7 +27,7 @@ use crate::{Client, SearchQuery};
 const DEFAULT_LIMIT: u64 = 10;
 
 /// Maximum number of movies that a search returns.
-const MAX_HITS: u64 = 1_000;
+pub(super) const MAX_HITS: u64 = 1_000;
 
 /// Largest page of a search.
 const MAX_PAGE_SIZE: u64 = 100;
@@ -47,10 +48,11 @@ pub(super) async fn search<W: Write>(
     if !query.facets.is_empty() {
         return Err(UsageError("--facets needs words to search for".to_owned()).into());
     }
-    if !is_on_terminal() {
-        let text = "give the words to search for; typing them needs a terminal as standard input and output";
-        return Err(UsageError(text.to_owned()).into());
+    if limit.is_some_and(|limit| !(1..=MAX_PAGE_SIZE).contains(&limit)) {
+        let text = format!("--limit: expected 1 to {MAX_PAGE_SIZE} without words to search for");
+        return Err(UsageError(text).into());
     }
+    check_terminal()?;
     let Some(movie) = interactive::choose(client, query, limit, options).await? else {
         return Ok(Exit::Interrupted);
     };
@@ -75,6 +77,7 @@ async fn print_hits<W: Write>(
     let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
     let mut facets = Vec::new();
     let (mut count, mut total) = (0, None);
+    printer.begin_hits()?;
     while (left > 0 || wants_facets)
         && let Some(page) = pages.next().await.transpose()?
     {
@@ -110,8 +113,14 @@ fn page_size(limit: u64) -> u32 {
     u32::try_from(limit.clamp(1, MAX_PAGE_SIZE)).unwrap_or_default()
 }
 
-/// Returns whether a person can type, and the screen can be drawn.
-fn is_on_terminal() -> bool {
-    let is_dumb = env::var_os("TERM").is_some_and(|name| name == "dumb");
-    io::stdin().is_terminal() && io::stdout().is_terminal() && !is_dumb
+/// Checks that a person can type, and that the screen can be drawn.
+fn check_terminal() -> Result<(), UsageError> {
+    let needed = if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+        "a terminal as standard input and output"
+    } else if env::var_os("TERM").is_some_and(|name| name == "dumb") {
+        "a terminal that can move its cursor (TERM is `dumb`)"
+    } else {
+        return Ok(());
+    };
+    Err(UsageError(format!("give the words to search for; typing them needs {needed}")))
 }

@@ -3,22 +3,20 @@
 use console::{Style, measure_text_width, strip_ansi_codes, truncate_str};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
+use super::line_editor::LineEditor;
 use crate::cli::output::{OutputOptions, hit_lines, text_format};
 use crate::{Error, Movie, SearchPage};
-
-/// Longest text of a search, in characters.
-const MAX_TEXT_CHARS: usize = 1_000;
 
 /// Text before the typed text.
 const PROMPT: &str = "search: ";
 
 /// Lines that are not hits: the typed text, the header of the table, and the status.
-pub(super) const FRAME_LINES: usize = 3;
+const FRAME_LINES: usize = 3;
 
 /// A typed text, the movies that match it, and the selected movie.
 #[derive(Debug, Default)]
 pub(super) struct Picker {
-    text: String,
+    line: LineEditor,
     /// The latest results. They belong to an earlier text until `is_found`.
     page: SearchPage,
     /// Index of the selected hit.
@@ -58,7 +56,7 @@ impl Picker {
     pub(super) fn event(&mut self, event: &Event) -> Reaction {
         match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => self.key(*key),
-            Event::Paste(text) => self.edit(|typed| typed.push_str(text)),
+            Event::Paste(text) => self.edit(|line| line.insert(text)),
             Event::Key(_) | Event::Resize(..) | Event::FocusGained | Event::FocusLost | Event::Mouse(_) => {
                 Reaction::Draw
             }
@@ -71,19 +69,27 @@ impl Picker {
         match code {
             KeyCode::Esc => Reaction::Leave,
             KeyCode::Char('c') if is_control => Reaction::Leave,
+            KeyCode::Enter if self.is_found && self.error.is_some() => self.search(),
             KeyCode::Enter => {
                 self.is_chosen = true;
                 self.choice()
             }
             KeyCode::Up => self.select(self.selected.saturating_sub(1)),
             KeyCode::Down => self.select(self.selected + 1),
-            KeyCode::Backspace => self.edit(delete_character),
+            KeyCode::Left => self.edit(LineEditor::move_left),
+            KeyCode::Right => self.edit(LineEditor::move_right),
+            KeyCode::Home => self.edit(LineEditor::move_to_start),
+            KeyCode::End => self.edit(LineEditor::move_to_end),
+            KeyCode::Char('a') if is_control => self.edit(LineEditor::move_to_start),
+            KeyCode::Char('e') if is_control => self.edit(LineEditor::move_to_end),
+            KeyCode::Backspace => self.edit(LineEditor::delete_back),
             // Older terminals send this for Backspace.
-            KeyCode::Char('h') if is_control => self.edit(delete_character),
-            KeyCode::Char('u') if is_control => self.edit(String::clear),
-            KeyCode::Char('w') if is_control => self.edit(delete_word),
+            KeyCode::Char('h') if is_control => self.edit(LineEditor::delete_back),
+            KeyCode::Delete => self.edit(LineEditor::delete_forward),
+            KeyCode::Char('u') if is_control => self.edit(LineEditor::delete_to_start),
+            KeyCode::Char('w') if is_control => self.edit(LineEditor::delete_word),
             KeyCode::Char(character) if !is_control && !modifiers.contains(KeyModifiers::ALT) => {
-                self.edit(|typed| typed.push(character))
+                self.edit(|line| line.insert(character.encode_utf8(&mut [0; 4])))
             }
             _ => Reaction::Draw,
         }
@@ -91,7 +97,7 @@ impl Picker {
 
     /// Handles the results of a search. Those of an earlier text are ignored.
     pub(super) fn results(&mut self, text: &str, page: Result<SearchPage, Error>) -> Reaction {
-        if text != self.text {
+        if text != self.line.text() {
             return Reaction::Draw;
         }
         (self.page, self.error) = match page {
@@ -119,29 +125,28 @@ impl Picker {
         Reaction::Draw
     }
 
-    /// Changes the text.
-    fn edit(&mut self, change: impl FnOnce(&mut String)) -> Reaction {
-        let mut text = self.text.clone();
-        change(&mut text);
-        // Pasted text may have line ends.
-        let text = text.chars().take(MAX_TEXT_CHARS);
-        let text: String = text.map(|typed| if typed.is_control() { ' ' } else { typed }).collect();
+    /// Changes the text, or moves the cursor.
+    fn edit(&mut self, change: impl FnOnce(&mut LineEditor)) -> Reaction {
+        let before = self.line.text();
+        change(&mut self.line);
         self.is_chosen = false;
-        if text == self.text {
-            return Reaction::Draw;
-        }
+        if self.line.text() == before { Reaction::Draw } else { self.search() }
+    }
+
+    /// Searches for the text.
+    fn search(&mut self) -> Reaction {
         self.is_found = false;
-        self.text.clone_from(&text);
-        Reaction::Search(text)
+        Reaction::Search(self.line.text())
     }
 
     /// Returns the content of a screen with this many columns and lines.
     pub(super) fn view(&self, width: usize, height: usize, options: &OutputOptions) -> View {
-        let prompt = format!(
-            "{PROMPT}{}",
-            end(&text_format::line(&self.text), width.saturating_sub(PROMPT.len() + 1))
-        );
+        let (before, after) = self.line.parts();
+        let before = text_format::line(before);
+        // The cursor needs a column.
+        let mut prompt = format!("{PROMPT}{}", end(&before, width.saturating_sub(PROMPT.len() + 1)));
         let cursor = measure_text_width(&prompt);
+        prompt.push_str(&text_format::line(after));
         let hits = self.hits(width, height.saturating_sub(FRAME_LINES), options);
         let mut lines = vec![prompt];
         lines.extend(hits);
@@ -175,27 +180,16 @@ impl Picker {
 
     fn status(&self) -> String {
         const KEYS: &str = "↑ ↓ choose, Enter prints, Esc ends";
+        let (hits, total) = (self.page.hits.len() as u64, self.page.total);
         match &self.error {
             _ if !self.is_found => "searching…".to_owned(),
-            Some(error) => error.clone(),
-            None if self.page.hits.is_empty() => format!("no movie matches; {KEYS}"),
-            None if self.page.total == 1 => format!("1 movie; {KEYS}"),
-            None => format!("{} movies; {KEYS}", self.page.total),
+            Some(error) => format!("{error}; Enter searches again"),
+            None if hits == 0 => format!("no movie matches; {KEYS}"),
+            None if total == 1 => format!("1 movie; {KEYS}"),
+            None if hits < total => format!("the first {hits} of {total} movies; {KEYS}"),
+            None => format!("{total} movies; {KEYS}"),
         }
     }
-}
-
-fn delete_character(text: &mut String) {
-    text.pop();
-}
-
-/// Deletes the last word, and the blanks after it.
-fn delete_word(text: &mut String) {
-    let words = text.trim_end();
-    let end = words
-        .rfind(char::is_whitespace)
-        .map_or(0, |blank| blank + words[blank..].chars().next().map_or(0, char::len_utf8));
-    text.truncate(end);
 }
 
 /// Returns the end of a text that fits the width.

@@ -392,7 +392,7 @@ fn bash_completes_flags_after_a_command() {
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     };
     assert_eq!(complete("movie-client", "li"), "list");
-    assert_eq!(complete("movie-client list", "--year"), "--year-from --year-to");
+    assert_eq!(complete("movie-client list", "--year"), "--year --year-from --year-to");
     assert_eq!(complete("movie-client list -o", "nd"), "ndjson");
     assert_eq!(complete("movie-client help", "wat"), "watch");
 }

@@ -152,10 +152,44 @@ async fn the_filter_the_order_and_the_limit_apply_to_each_search() {
     let service = service().await;
     let arguments = ["--genre", "War", "--order", "year", "--limit", "5"];
     search(&service, &arguments, [("> <> first", Keys("a")), ("> <a> first", Keys(ESCAPE))]).await;
+    assert_eq!(service.calls().len(), 2);
     for request in service.calls().iter().map(RecordedCall::message::<SearchMoviesRequest>) {
         assert_eq!(request.filter.unwrap().genres, ["War"]);
         assert_eq!((request.order_by.as_str(), request.page_size), ("year", 5));
     }
+}
+
+#[tokio::test]
+async fn every_movie_of_the_largest_page_can_be_chosen() {
+    let service = ScriptedServer::start(|call| {
+        let request: SearchMoviesRequest = call.message();
+        let movie =
+            |id: i32| v1::Movie { id: id.to_string(), title: format!("<{id}>"), ..v1::Movie::default() };
+        let hits =
+            (0..request.page_size).map(|id| v1::Hit { movie: Some(movie(id)), highlights: Vec::new() });
+        let (hits, total_size) = (hits.collect(), 200);
+        vec![Step::message(&SearchMoviesResponse { hits, total_size, ..Default::default() })]
+    })
+    .await;
+    let keys: &str = DOWN.repeat(120).leak();
+    let inputs = [("the first 100 of 200 movies", Keys(keys)), ("> <99>", Keys(ENTER))];
+    let ended = search(&service, &["-o", "ndjson"], inputs).await;
+    assert_eq!(ended.printed, "{\"title\":\"<99>\",\"id\":\"99\"}\n", "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_limit_that_a_screen_cannot_have_and_facets_are_refused() {
+    let service = service().await;
+    for (flags, error) in [
+        (["--limit", "0"], "error: --limit: expected 1 to 100 without words to search for\n"),
+        (["--limit", "101"], "error: --limit: expected 1 to 100 without words to search for\n"),
+        (["--facets", "genres"], "error: --facets needs words to search for\n"),
+    ] {
+        let mut command = terminal::client(&service.address);
+        let refused = terminal::on_terminal(command.arg("search").args(flags)).await;
+        assert_eq!(refused, (Some(2), error.to_owned()));
+    }
+    assert_eq!(service.calls().len(), 0);
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use nix::unistd::{Pid, mkfifo};
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use crate::support::program::{self, over, workspace};
+use crate::support::program::{self, Outcome, outcome, over, workspace};
 use crate::support::service::Service;
 
 pub(super) const TERMINAL_SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
@@ -88,6 +88,16 @@ async fn a_list_is_a_table_that_fits_and_has_a_bold_header() {
     let widths = lines.iter().map(|line| measure_text_width(line));
     assert!(widths.clone().all(|width| width <= 80), "{sent}");
     assert!(widths.max() > Some(72), "the table is too narrow: {sent}");
+}
+
+#[tokio::test]
+async fn a_list_without_movies_says_so() {
+    let address = over("films.json");
+    let list = ["list", "--genre", "horor", "-o", "text"];
+    assert_eq!(on_terminal(client(&address).args(list)).await, (Some(0), "no movie matches\n".to_owned()));
+    // Without a terminal, the reader is a program.
+    let Outcome { code, stdout, stderr } = outcome(program::client(&address).args(list)).await;
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "", ""));
 }
 
 #[tokio::test]
