@@ -626,6 +626,10 @@ pub mod movie_catalog_client {
         }
         /// Searches movies by their titles, original titles, directors, cast and writers, while a person types (AIP-136). Typing
         /// errors, missing accents and punctuation, words that are joined or split, and an incomplete last word are forgiven.
+        /// Other fields are not searched: the filter selects years, genres, countries and languages; overviews are only shown.
+        ///
+        /// If no movie has all words of the query, those with at least half of them match. Small words, such as "the" and "of",
+        /// may be missing and do not count.
         ///
         /// The first page shows every write that this node acknowledged before. Other nodes of the store follow within a second.
         ///
@@ -877,6 +881,10 @@ pub mod movie_catalog_server {
         >;
         /// Searches movies by their titles, original titles, directors, cast and writers, while a person types (AIP-136). Typing
         /// errors, missing accents and punctuation, words that are joined or split, and an incomplete last word are forgiven.
+        /// Other fields are not searched: the filter selects years, genres, countries and languages; overviews are only shown.
+        ///
+        /// If no movie has all words of the query, those with at least half of them match. Small words, such as "the" and "of",
+        /// may be missing and do not count.
         ///
         /// The first page shows every write that this node acknowledged before. Other nodes of the store follow within a second.
         ///
