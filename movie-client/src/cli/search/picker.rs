@@ -17,14 +17,14 @@ const FRAME_LINES: usize = 3;
 #[derive(Debug, Default)]
 pub(super) struct Picker {
     line: LineEditor,
-    /// The latest results. They belong to an earlier text until `is_found`.
+    /// The latest results. They belong to an earlier text until `is_current`.
     page: SearchPage,
     /// Index of the selected hit.
     selected: usize,
     /// Whether the results of the text have arrived.
-    is_found: bool,
+    is_current: bool,
     /// Whether the first hit is chosen as soon as the results arrive, because Enter was pressed before.
-    is_chosen: bool,
+    chooses_on_arrival: bool,
     /// The error of the latest search.
     error: Option<String>,
 }
@@ -69,9 +69,9 @@ impl Picker {
         match code {
             KeyCode::Esc => Reaction::Leave,
             KeyCode::Char('c') if is_control => Reaction::Leave,
-            KeyCode::Enter if self.is_found && self.error.is_some() => self.search(),
+            KeyCode::Enter if self.is_current && self.error.is_some() => self.search(),
             KeyCode::Enter => {
-                self.is_chosen = true;
+                self.chooses_on_arrival = true;
                 self.choice()
             }
             KeyCode::Up => self.select(self.selected.saturating_sub(1)),
@@ -104,23 +104,23 @@ impl Picker {
             Ok(page) => (page, None),
             Err(error) => (SearchPage::default(), Some(error.to_string())),
         };
-        self.is_found = true;
+        self.is_current = true;
         self.selected = 0;
         self.choice()
     }
 
     /// Returns the chosen movie, if there is one.
     fn choice(&mut self) -> Reaction {
-        if !self.is_chosen || !self.is_found {
+        if !self.chooses_on_arrival || !self.is_current {
             return Reaction::Draw;
         }
-        self.is_chosen = false;
+        self.chooses_on_arrival = false;
         let hit = self.page.hits.get(self.selected);
         hit.map_or(Reaction::Draw, |hit| Reaction::Choose(Box::new(hit.movie.clone())))
     }
 
     fn select(&mut self, index: usize) -> Reaction {
-        self.is_chosen = false;
+        self.chooses_on_arrival = false;
         self.selected = index.min(self.page.hits.len().saturating_sub(1));
         Reaction::Draw
     }
@@ -129,13 +129,13 @@ impl Picker {
     fn edit(&mut self, change: impl FnOnce(&mut LineEditor)) -> Reaction {
         let before = self.line.text();
         change(&mut self.line);
-        self.is_chosen = false;
+        self.chooses_on_arrival = false;
         if self.line.text() == before { Reaction::Draw } else { self.search() }
     }
 
     /// Searches for the text.
     fn search(&mut self) -> Reaction {
-        self.is_found = false;
+        self.is_current = false;
         Reaction::Search(self.line.text())
     }
 
@@ -182,7 +182,7 @@ impl Picker {
         const KEYS: &str = "↑ ↓ choose, Enter prints, Esc ends";
         let (hits, total) = (self.page.hits.len() as u64, self.page.total);
         match &self.error {
-            _ if !self.is_found => "searching…".to_owned(),
+            _ if !self.is_current => "searching…".to_owned(),
             Some(error) => format!("{error}; Enter searches again"),
             None if hits == 0 => format!("no movie matches; {KEYS}"),
             None if total == 1 => format!("1 movie; {KEYS}"),
