@@ -264,7 +264,8 @@ pub mod facet {
     /// A value and the number of movies that have it.
     #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
     pub struct Value {
-        /// The value; for decades the first year, such as "1990".
+        /// The value; for decades the first year, such as "1990". Values that differ only in case or accents are counted as one, in
+        /// the most frequent spelling.
         #[prost(string, tag = "1")]
         pub value: ::prost::alloc::string::String,
         /// The number of movies that match the query and the filter. The filter's condition on this field is left out.

@@ -1,9 +1,11 @@
 //! The values of facets in a segment, and the documents that have them.
 
-use std::collections::HashMap;
+use std::hash::BuildHasher;
 use std::ops::Range;
 
 use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::catalogue::search::document::Facet;
 use crate::catalogue::search::segment::doc_set::{CompactDocSet, DocSet};
@@ -66,21 +68,28 @@ impl FacetValues {
 pub(crate) struct FacetValuesBuilder {
     /// For each number a facet, a value of it, and the folded value.
     values: Vec<(Facet, Box<str>, Box<str>)>,
-    /// For each facet, the numbers of its values.
-    numbers: [HashMap<Box<str>, u32, RandomState>; Facet::ALL.len()],
+    numbers: HashTable<u32>,
+    hasher: RandomState,
 }
 
 impl FacetValuesBuilder {
     /// Returns the number of a value, in the order in which values came. `folded` is called if it is new.
-    pub(crate) fn intern(&mut self, facet: Facet, value: &str, folded: impl FnOnce() -> Box<str>) -> u32 {
-        let numbers = &mut self.numbers[facet as usize];
-        if let Some(number) = numbers.get(value) {
-            return *number;
+    pub(crate) fn intern(&mut self, facet: Facet, text: &str, folded: impl FnOnce() -> Box<str>) -> u32 {
+        let Self { values, numbers, hasher } = self;
+        let value = |number: &u32| {
+            let (facet, text, _) = &values[*number as usize];
+            (*facet, &**text)
+        };
+        let hash = |number: &u32| hasher.hash_one(value(number));
+        match numbers.entry(hasher.hash_one((facet, text)), |number| value(number) == (facet, text), hash) {
+            Entry::Occupied(entry) => *entry.get(),
+            Entry::Vacant(entry) => {
+                let number = values.len() as u32;
+                entry.insert(number);
+                values.push((facet, text.into(), folded()));
+                number
+            }
         }
-        let number = self.values.len() as u32;
-        numbers.insert(value.into(), number);
-        self.values.push((facet, value.into(), folded()));
-        number
     }
 
     /// Returns whether two numbers are of the same value, or of values that differ only in case or accents.
