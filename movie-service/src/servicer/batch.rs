@@ -1,22 +1,28 @@
 //! `BatchGetMovies`: all movies of a batch, or an error.
 
-use movie_proto::catalog::v1::Movie;
+use movie_proto::catalog::v1::BatchGetMoviesResponse;
 
 use crate::catalogue::{Catalogue, Record};
 use crate::movie::Violation;
-use crate::servicer::convert;
+use crate::servicer::encoded::Encoded;
 use crate::servicer::error::CallError;
 use crate::servicer::response_size::{MAX_MOVIE_BYTES, movie_bytes};
 
 /// Maximum number of ids in a batch.
 const MAX_BATCH_IDS: usize = 1_000;
 
+/// The number of the field `movies` of a response.
+const MOVIES: u32 = 1;
+
 /// Returns the movies with these ids, in the order of the ids, all at one revision.
 ///
 /// # Errors
 ///
 /// [`CallError`] if there are too many ids, if a movie does not exist, or if the movies do not fit into a response.
-pub(super) fn get(catalogue: &Catalogue, ids: &[String]) -> Result<Vec<Movie>, CallError> {
+pub(super) fn get(
+    catalogue: &Catalogue,
+    ids: &[String],
+) -> Result<Encoded<BatchGetMoviesResponse>, CallError> {
     if ids.len() > MAX_BATCH_IDS {
         let expected = format!("expected at most {MAX_BATCH_IDS}, not {}", ids.len());
         return Err(vec![Violation::new("ids", expected)].into());
@@ -36,5 +42,9 @@ pub(super) fn get(catalogue: &Catalogue, ids: &[String]) -> Result<Vec<Movie>, C
     if bytes > MAX_MOVIE_BYTES {
         return Err(CallError::TooLarge { bytes, max_bytes: MAX_MOVIE_BYTES });
     }
-    Ok(found.iter().map(convert::response).collect())
+    let mut response = Encoded::new(BatchGetMoviesResponse::default());
+    for movie in &found {
+        response.add_movie(MOVIES, movie);
+    }
+    Ok(response)
 }

@@ -17,6 +17,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::catalogue::{Catalogue, Record};
 use crate::movie::MovieId;
+use crate::servicer::encoded::Encoded;
 use crate::servicer::error::CallError;
 use crate::servicer::list::Pages;
 use crate::servicer::search::Searches;
@@ -64,6 +65,31 @@ impl CatalogServicer {
         Self { searches: Some(Searches::new(self.catalogue.clone())), ..self }
     }
 
+    /// `BatchGetMovies`, encoded.
+    pub(super) fn batch(
+        &self,
+        request: &BatchGetMoviesRequest,
+    ) -> Result<Encoded<BatchGetMoviesResponse>, Status> {
+        Ok(batch::get(&self.catalogue, &request.ids)?)
+    }
+
+    /// `ListMovies`, encoded.
+    pub(super) async fn list(
+        &self,
+        request: ListMoviesRequest,
+    ) -> Result<Encoded<ListMoviesResponse>, Status> {
+        Ok(self.pages.list(request).await?)
+    }
+
+    /// `SearchMovies`, encoded.
+    pub(super) async fn search(
+        &self,
+        request: SearchMoviesRequest,
+    ) -> Result<Encoded<SearchMoviesResponse>, Status> {
+        let searches = self.searches.as_ref().ok_or(CallError::SearchOff)?;
+        Ok(searches.search(request).await?)
+    }
+
     async fn write_one(&self, command: Command) -> Result<Response<Movie>, Status> {
         match self.store.write(command).await.map_err(CallError::from)? {
             Outcome::Movie(record) => Ok(Response::new(convert::response(&record))),
@@ -99,8 +125,7 @@ impl MovieCatalog for CatalogServicer {
         &self,
         request: Request<BatchGetMoviesRequest>,
     ) -> Result<Response<BatchGetMoviesResponse>, Status> {
-        let movies = batch::get(&self.catalogue, &request.get_ref().ids)?;
-        Ok(Response::new(BatchGetMoviesResponse { movies }))
+        self.batch(request.get_ref()).map(|response| Response::new(response.decoded()))
     }
 
     type LookupMoviesStream = ResponseStream<LookupMoviesResponse>;
@@ -121,15 +146,14 @@ impl MovieCatalog for CatalogServicer {
         &self,
         request: Request<ListMoviesRequest>,
     ) -> Result<Response<ListMoviesResponse>, Status> {
-        Ok(Response::new(self.pages.list(request.into_inner()).await?))
+        self.list(request.into_inner()).await.map(|response| Response::new(response.decoded()))
     }
 
     async fn search_movies(
         &self,
         request: Request<SearchMoviesRequest>,
     ) -> Result<Response<SearchMoviesResponse>, Status> {
-        let searches = self.searches.as_ref().ok_or(CallError::SearchOff)?;
-        Ok(Response::new(searches.search(request.into_inner()).await?))
+        self.search(request.into_inner()).await.map(|response| Response::new(response.decoded()))
     }
 
     async fn create_movie(&self, request: Request<CreateMovieRequest>) -> Result<Response<Movie>, Status> {

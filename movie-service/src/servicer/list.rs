@@ -8,10 +8,14 @@ use crate::blocking_pool::BlockingPool;
 use crate::catalogue::query::page::{Page, PastCatalogue};
 use crate::catalogue::{Catalogue, HistoryPoint};
 use crate::servicer::catch_up::{changes_since, wait_for_revision};
+use crate::servicer::encoded::Encoded;
 use crate::servicer::error::CallError;
+use crate::servicer::query;
 use crate::servicer::response_size::{MAX_MOVIE_BYTES, fitting, movie_bytes};
 use crate::servicer::tokens::page_token::{PageToken, hash_of_list};
-use crate::servicer::{convert, query};
+
+/// The number of the field `movies` of a response.
+const MOVIES: u32 = 1;
 
 /// Computes pages on the blocking pool.
 #[derive(Clone, Debug)]
@@ -30,7 +34,10 @@ impl Pages {
     /// # Errors
     ///
     /// [`CallError`] if the request or its page token is invalid, or if the token has expired.
-    pub(super) async fn list(&self, request: ListMoviesRequest) -> Result<ListMoviesResponse, CallError> {
+    pub(super) async fn list(
+        &self,
+        request: ListMoviesRequest,
+    ) -> Result<Encoded<ListMoviesResponse>, CallError> {
         let (query, size) = query::list_query(&request)?;
         let hash = hash_of_list(&request);
         let token = match request.page_token.as_str() {
@@ -56,7 +63,7 @@ impl Pages {
     }
 }
 
-fn response(page: Page, point: HistoryPoint, hash: u64) -> ListMoviesResponse {
+fn response(page: Page, point: HistoryPoint, hash: u64) -> Encoded<ListMoviesResponse> {
     let Page { movies, more, total } = page;
     // At least one movie fits, so paging always makes progress.
     let fitting = fitting(&movies, MAX_MOVIE_BYTES, movie_bytes);
@@ -65,9 +72,13 @@ fn response(page: Page, point: HistoryPoint, hash: u64) -> ListMoviesResponse {
         Some(last) if has_more => PageToken { point, position: last.movie().id.to_owned() }.encode(hash),
         _ => String::new(),
     };
-    ListMoviesResponse {
-        movies: fitting.iter().map(convert::response).collect(),
+    let mut response = Encoded::new(ListMoviesResponse {
+        movies: Vec::new(),
         next_page_token,
         total_size: i32::try_from(total).unwrap_or(i32::MAX),
+    });
+    for movie in fitting {
+        response.add_movie(MOVIES, movie);
     }
+    response
 }

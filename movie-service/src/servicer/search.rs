@@ -15,7 +15,7 @@ use crate::catalogue::search::query::MAX_CHARS;
 use crate::catalogue::{Catalogue, HistoryPoint};
 use crate::movie::{Violation, is_longer};
 use crate::servicer::catch_up::{changes_since, wait_for_revision};
-use crate::servicer::convert;
+use crate::servicer::encoded::Encoded;
 use crate::servicer::error::CallError;
 use crate::servicer::query::{self, PageSizes};
 use crate::servicer::response_size::{MAX_MOVIE_BYTES, fitting, movie_bytes};
@@ -35,6 +35,9 @@ const MAX_WAITING: usize = 64;
 
 /// Size of the tag and the length that a response adds to a highlight, at most, in bytes.
 const HIGHLIGHT_TAG_BYTES: usize = 4;
+
+/// The number of the field `hits` of a response.
+const HITS: u32 = 1;
 
 /// The fields that have facets.
 const FACETS: [(&str, document::Facet); 4] = [
@@ -67,7 +70,7 @@ impl Searches {
     pub(super) async fn search(
         &self,
         request: SearchMoviesRequest,
-    ) -> Result<SearchMoviesResponse, CallError> {
+    ) -> Result<Encoded<SearchMoviesResponse>, CallError> {
         let (search, size) = search_query(&request)?;
         let hash = hash_of_search(&request);
         let token = match request.page_token.as_str() {
@@ -145,7 +148,7 @@ fn search_query(request: &SearchMoviesRequest) -> Result<(Search, usize), Vec<Vi
     if violations.is_empty() { Ok((search, size)) } else { Err(violations) }
 }
 
-fn response(page: MatchesPage, token: &SearchToken, hash: u64) -> SearchMoviesResponse {
+fn response(page: MatchesPage, token: &SearchToken, hash: u64) -> Encoded<SearchMoviesResponse> {
     let MatchesPage { matches, has_more, total, facets } = page;
     let facets: Vec<Facet> = facets.into_iter().map(facet).collect();
     let facet_bytes: usize = facets.iter().map(Message::encoded_len).sum();
@@ -153,13 +156,18 @@ fn response(page: MatchesPage, token: &SearchToken, hash: u64) -> SearchMoviesRe
     let fitting = fitting(&matches, MAX_MOVIE_BYTES - facet_bytes.min(MAX_MOVIE_BYTES), found_bytes);
     let next = SearchToken { offset: token.offset + fitting.len(), ..*token };
     let has_more = has_more || fitting.len() < matches.len();
-    SearchMoviesResponse {
-        hits: fitting.iter().map(hit).collect(),
+    let mut response = Encoded::new(SearchMoviesResponse {
+        hits: Vec::new(),
         next_page_token: if has_more { next.encode(hash) } else { String::new() },
         total_size: to_i32(total),
         facets,
         revision: token.point.revision.to_i64(),
+    });
+    for found in fitting {
+        let others = Hit { movie: None, highlights: highlights(found).collect() };
+        response.add_with_movie(HITS, &found.movie, &others);
     }
+    response
 }
 
 /// Returns an upper bound of the size of a hit in a response, in bytes.
@@ -167,10 +175,6 @@ fn found_bytes(found: &matches::Match) -> usize {
     let highlights: usize =
         highlights(found).map(|highlight| highlight.encoded_len() + HIGHLIGHT_TAG_BYTES).sum();
     movie_bytes(&found.movie) + highlights
-}
-
-fn hit(found: &matches::Match) -> Hit {
-    Hit { movie: Some(convert::response(&found.movie)), highlights: highlights(found).collect() }
 }
 
 fn highlights(found: &matches::Match) -> impl Iterator<Item = Highlight> {

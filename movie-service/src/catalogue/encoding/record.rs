@@ -5,18 +5,17 @@
 //! the last one counts.
 
 use bytes::Bytes;
-use prost::encoding::encode_varint;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalogue::encoding::details::{self, Details, DetailsBuffer};
 use crate::catalogue::encoding::frame::{self, MovieView, PREFIX_BYTES};
 use crate::movie::{Field, Movie, Value, Values};
 
-/// The key of the etag: field 12, a length and that many bytes.
-const ETAG: u8 = 12 << 3 | 2;
+/// The key of the etag, field 12, and its length.
+const ETAG_KEY: [u8; 2] = [12 << 3 | 2, 18];
 
 /// The length of an etag.
-const ETAG_BYTES: usize = 18;
+const ETAG_BYTES: usize = ETAG_KEY[1] as usize;
 
 /// A complete movie, encoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -71,6 +70,18 @@ impl Record {
         MovieView { details, ..movie }
     }
 
+    /// Returns the size of the movie with its etag, in bytes.
+    #[must_use]
+    pub fn full_len(&self) -> usize {
+        self.0.len() + ETAG_KEY.len() + ETAG_BYTES
+    }
+
+    /// Appends the encoded movie with its etag, [`Self::full_len`] bytes.
+    pub fn put_full(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.0);
+        put_etag(etag(&self.0), out);
+    }
+
     /// Returns the etag: a quoted strong validator (RFC 9110, section 8.8.3). It is a hash of the record, the same on
     /// every node and after restarts.
     #[must_use]
@@ -123,10 +134,14 @@ pub(crate) fn put_full_frame(frame: &[u8], details: Details<'_>, out: &mut Vec<u
     out.extend_from_slice(frame);
     out.extend_from_slice(details.bytes());
     let etag = etag(out.get(start + PREFIX_BYTES..).unwrap_or_default());
-    out.push(ETAG);
-    encode_varint(ETAG_BYTES as u64, out);
-    out.extend_from_slice(&etag);
+    put_etag(etag, out);
     frame::write_length(out, start);
+}
+
+/// Appends the field of an etag.
+fn put_etag(etag: [u8; ETAG_BYTES], out: &mut Vec<u8>) {
+    out.extend_from_slice(&ETAG_KEY);
+    out.extend_from_slice(&etag);
 }
 
 /// Returns a hash of a movie, by which repeated requests are compared. It covers all fields, in the order of their

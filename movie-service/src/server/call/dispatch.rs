@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
-use movie_proto::catalog::v1::movie_catalog_server::{MovieCatalogServer, SERVICE_NAME as CATALOG};
+use movie_proto::catalog::v1::movie_catalog_server::SERVICE_NAME as CATALOG;
 use movie_proto::movie_server::{MovieServer, SERVICE_NAME as MOVIE};
 use prost_reflect::DescriptorError;
 use tonic::Status;
@@ -25,6 +25,7 @@ use crate::server::call::message::limited_body::{LimitedBody, MessageLimits};
 use crate::server::call::refusal;
 use crate::server::limits::Limits;
 use crate::servicer::catalog::CatalogServicer;
+use crate::servicer::catalog_server::CatalogServer;
 use crate::servicer::course::MovieServicer;
 use crate::servicer::health::Health;
 use crate::servicer::reflection;
@@ -84,8 +85,7 @@ impl Dispatcher {
         // `LimitedBody` refuses larger messages before tonic decodes them.
         let (max_message_bytes, max_import_message_bytes) = (limits.message, limits.import_message);
         let movie = MovieServer::new(movie).max_decoding_message_size(max_message_bytes);
-        let catalog = MovieCatalogServer::new(catalog)
-            .max_decoding_message_size(max_message_bytes.max(max_import_message_bytes));
+        let catalog = CatalogServer::new(catalog, max_message_bytes.max(max_import_message_bytes));
         let health = features.health.then(|| BoxCloneSyncService::new(health.server(&[MOVIE], &[CATALOG])));
         let reflection = features.reflection.then(|| reflection::service(features.health)).transpose()?;
         Ok(Self {

@@ -27,7 +27,7 @@ async fn searches_wait_for_the_index_and_see_what_was_written_meanwhile() {
         .apply([Change::Insert(MovieView { title: "Creed II", id: "2", ..MovieView::default() })])
         .unwrap();
     catalogue.start_indexing().unwrap();
-    assert_eq!(search.await.unwrap().total_size, 2);
+    assert_eq!(search.await.unwrap().rest.total_size, 2);
 }
 
 #[tokio::test]
@@ -45,7 +45,7 @@ async fn searches_are_shed_while_as_many_wait_as_may() {
     assert_eq!(searches.search(request()).await, Err(CallError::Busy));
     catalogue.start_indexing().unwrap();
     for found in join_all(waiting).await {
-        assert_eq!(found.unwrap().total_size, 1);
+        assert_eq!(found.unwrap().rest.total_size, 1);
     }
     assert!(searches.search(request()).await.is_ok());
 }
@@ -63,7 +63,7 @@ async fn searches_that_wait_for_a_revision_do_not_shed_others() {
     for search in &mut waiting {
         assert!(search.now_or_never().is_none());
     }
-    assert_eq!(searches.search(request()).await.unwrap().total_size, 1);
+    assert_eq!(searches.search(request()).await.unwrap().rest.total_size, 1);
 }
 
 #[tokio::test]

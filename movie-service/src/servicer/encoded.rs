@@ -1,0 +1,83 @@
+//! Responses with many movies, which are encoded as the catalogue stores them.
+//!
+//! The generated types hold each name of a cast as a text of its own. To build a page of them, to encode it, and to drop it
+//! on another thread took longer than to find its movies.
+
+use bytes::{Buf, BufMut};
+use prost::encoding::{DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint};
+use prost::{DecodeError, Message};
+
+use crate::catalogue::Record;
+
+/// A message of which some fields are encoded already.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Encoded<M> {
+    /// Encoded fields, which `rest` does not have.
+    fields: Vec<u8>,
+    /// The other fields.
+    pub(super) rest: M,
+}
+
+impl<M> Encoded<M> {
+    /// Returns the message `rest` without encoded fields, which are added by the methods.
+    pub(super) fn new(rest: M) -> Self {
+        Self { fields: Vec::new(), rest }
+    }
+
+    /// Adds a field that is a movie.
+    pub(super) fn add_movie(&mut self, number: u32, movie: &Record) {
+        add_message(number, movie.full_len(), &mut self.fields);
+        movie.put_full(&mut self.fields);
+    }
+
+    /// Adds a field that is a message with a movie, field 1, and other fields.
+    pub(super) fn add_with_movie(&mut self, number: u32, movie: &Record, others: &impl Message) {
+        const MOVIE: u32 = 1;
+        let movie_len = movie.full_len();
+        // The key of a field with a number below 16 takes one byte.
+        let length = 1 + encoded_len_varint(movie_len as u64) + movie_len + others.encoded_len();
+        add_message(number, length, &mut self.fields);
+        add_message(MOVIE, movie_len, &mut self.fields);
+        movie.put_full(&mut self.fields);
+        others.encode_raw(&mut self.fields);
+    }
+}
+
+impl<M: Message + Default> Encoded<M> {
+    /// Decodes the whole message.
+    pub(super) fn decoded(&self) -> M {
+        M::decode(self.encode_to_vec().as_slice()).unwrap_or_default()
+    }
+}
+
+/// Appends the key and the length of a field that is a message.
+fn add_message(number: u32, length: usize, fields: &mut Vec<u8>) {
+    encode_key(number, WireType::LengthDelimited, fields);
+    encode_varint(length as u64, fields);
+}
+
+impl<M: Message> Message for Encoded<M> {
+    fn encode_raw(&self, buffer: &mut impl BufMut) {
+        buffer.put_slice(&self.fields);
+        self.rest.encode_raw(buffer);
+    }
+
+    fn merge_field(
+        &mut self,
+        tag: u32,
+        wire_type: WireType,
+        buffer: &mut impl Buf,
+        context: DecodeContext,
+    ) -> Result<(), DecodeError> {
+        self.rest.merge_field(tag, wire_type, buffer, context)
+    }
+
+    fn encoded_len(&self) -> usize {
+        self.fields.len() + self.rest.encoded_len()
+    }
+
+    fn clear(&mut self) {
+        self.fields.clear();
+        self.rest.clear();
+    }
+}
