@@ -8,7 +8,7 @@
 //!   implements, and what registers it with a server;
 //!
 //! Of `movie.catalog.v1.MovieCatalog` the same in [`catalog::v1`]; of both, [`FILE_DESCRIPTOR_SET`]: the contract as data,
-//! for reflection.
+//! for reflection, and [`OPENAPI`]: the contract as JSON over HTTP.
 //!
 //! Everything under `src/generated/` is written by `cargo xtask regen-proto`; edit `proto/` and run
 //! that command instead. A test of this crate fails while the two differ.
@@ -18,6 +18,10 @@
 ///
 /// The types of prost do not know extensions: prost-reflect reads them.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!("generated/descriptor_set.bin");
+
+/// The OpenAPI document (version 3.1) of the contract as JSON over HTTP, in JSON: paths from the `google.api.http`
+/// annotations, schemas, limits and errors from the messages and their comments.
+pub const OPENAPI: &str = include_str!("generated/openapi.json");
 
 include!("generated/movie.rs");
 

@@ -154,7 +154,7 @@ impl Security {
         let anonymous_writes = config.allow_anonymous_writes || store.is_read_only();
         let access =
             Access::open(config.tokens.as_deref(), anonymous_writes).context("cannot use the tokens file")?;
-        let has_web = !features.web.is_empty();
+        let has_web = features.http || !features.web.is_empty();
         let tls = config.tls().map(|files| Tls::load(files, has_web)).transpose();
         let tls = tls.context("cannot use TLS")?;
         warn_of_access(config, &access, store);

@@ -18,7 +18,7 @@ use crate::rpc::Role;
 use crate::server::accept::listener::Address;
 use crate::server::accept::tls::TlsFiles;
 use crate::server::call::dispatch::Features;
-use crate::server::call::grpc_web::{InvalidOrigin, Origin};
+use crate::server::call::origin::{InvalidOrigin, Origin};
 use crate::server::limits::{Limits, parse_duration};
 use crate::store::sql::{PostgresUrl, SqlSource};
 use crate::telemetry::log::LogFormat;
@@ -96,7 +96,11 @@ pub struct Config {
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Args, Clone, Debug)]
 struct FeatureFlags {
-    /// Origin whose pages may call by gRPC-Web, for example <https://films.example>, or `*` for all.
+    /// JSON over HTTP, and gRPC-Web for pages of the service itself.
+    #[arg(long, env = "MOVIE_HTTP", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    http: bool,
+
+    /// Origin whose pages may call, for example <https://films.example>, or `*` for all.
     #[arg(long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
     web_origin: Vec<Option<Origin>>,
 
@@ -255,8 +259,9 @@ impl Config {
     /// Returns the optional features.
     #[must_use]
     pub fn features(&self) -> Features {
-        let FeatureFlags { web_origin, gzip, health, reflection, search } = self.features.clone();
-        Features { health, reflection, search, gzip, web: web_origin.into_iter().flatten().collect() }
+        let FeatureFlags { http, web_origin, gzip, health, reflection, search } = self.features.clone();
+        let web = web_origin.into_iter().flatten().collect();
+        Features { health, reflection, search, gzip, http, web }
     }
 
     /// Returns the files for TLS, if it is on.
@@ -367,8 +372,8 @@ mod tests {
         assert_eq!(config.listen.to_string(), "[::]:3001");
         assert_eq!(config.database, Database::Json("databases/movies.json".into()));
         assert_eq!(config.limits(), Limits::default());
-        let Features { health, reflection, search, gzip, web } = config.features();
-        assert!(health && reflection && search && !gzip && web.is_empty());
+        let Features { health, reflection, search, gzip, http, web } = config.features();
+        assert!(health && reflection && search && http && !gzip && web.is_empty());
         assert!(!config.quiet && !config.allow_anonymous_writes);
         assert!(config.tls().is_none() && config.tokens.is_none());
     }

@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod fuzz;
 pub mod interop;
+mod openapi;
 mod program;
 pub mod regen_proto;
 pub mod soak;

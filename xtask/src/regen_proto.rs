@@ -1,7 +1,7 @@
 //! `cargo xtask regen-proto`: generates `movie-proto/src/generated/` from `proto/`.
 //!
 //! protox compiles the contract and tonic-prost-build turns it into Rust, both in this process: no
-//! `protoc` is needed. The result is made in memory first, so that `--check` changes nothing.
+//! `protoc` is needed. `openapi` turns it into the OpenAPI document. The result is made in memory first, so that `--check` changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,9 +10,14 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use prost_build::Module;
 
+use crate::openapi;
+
 const PROTO_DIR: &str = "proto";
 const OUT_DIR: &str = "movie-proto/src/generated";
 const DESCRIPTOR_SET: &str = "descriptor_set.bin";
+const OPENAPI: &str = "openapi.json";
+/// The version of the OpenAPI document: that of the workspace.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The stem of the file for `proto/movie.proto`, which has no package to name it after.
 const WITHOUT_PACKAGE: &str = "movie";
 
@@ -67,8 +72,8 @@ pub fn check(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Generates every file from the contract.
-fn generate(root: &Path) -> Result<Files> {
+/// Compiles the contract, with its comments.
+fn compile(root: &Path) -> Result<protox::Compiler> {
     let proto_dir = root.join(PROTO_DIR);
     let mut protos = Vec::new();
     find_protos(&proto_dir, &mut protos)?;
@@ -78,7 +83,18 @@ fn generate(root: &Path) -> Result<Files> {
     let mut compiler = protox::Compiler::new([&proto_dir])?;
     compiler.include_imports(true).include_source_info(true);
     compiler.open_files(protos).with_context(|| format!("compile {PROTO_DIR}/"))?;
+    Ok(compiler)
+}
 
+/// Returns the encoded descriptor set of the contract, with its comments.
+#[cfg(test)]
+pub(crate) fn descriptor_set_with_comments(root: &Path) -> Result<Vec<u8>> {
+    Ok(compile(root)?.encode_file_descriptor_set())
+}
+
+/// Generates every file from the contract.
+fn generate(root: &Path) -> Result<Files> {
+    let mut compiler = compile(root)?;
     let services = tonic_prost_build::configure().build_transport(false).service_generator();
     let requests = compiler
         .file_descriptor_set()
@@ -94,7 +110,10 @@ fn generate(root: &Path) -> Result<Files> {
         .map(|(module, code)| (module.to_file_name_or(WITHOUT_PACKAGE), code.into_bytes()))
         .collect();
 
-    // The comments are for the generated code; reflection has no use for them. protox encodes the set itself, since
+    let openapi = openapi::document(&compiler.encode_file_descriptor_set(), VERSION)?;
+    files.insert(OPENAPI.to_owned(), openapi);
+
+    // The comments are for the generated code and the OpenAPI document; reflection has no use for them. protox encodes the set itself, since
     // the types of prost drop extension options such as `google.api.field_behavior`.
     compiler.include_source_info(false);
     files.insert(DESCRIPTOR_SET.to_owned(), compiler.encode_file_descriptor_set());

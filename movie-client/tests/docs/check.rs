@@ -176,7 +176,7 @@ impl Reader {
             let command = Command::parse(command, &self.files).map_err(|problem| (below, problem))?;
             let outcome = command.run(&self.files, &mut self.service).map_err(|problem| (below, problem))?;
             if !printed.is_empty() {
-                same(&printed, &outcome.output, "the command prints")
+                same_output(&printed, &outcome.output)
                     .map_err(|(deeper, problem)| (below + deeper, problem))?;
             } else if !outcome.success {
                 return Err((below, format!("the command fails: {}", outcome.output)));
@@ -188,8 +188,17 @@ impl Reader {
     /// Checks that commands, flags, environment variables, file paths and RPC paths exist.
     fn code(&self, code: &str) -> Result<(), String> {
         let ends = [".rs", ".proto", ".json", ".toml", ".md"];
-        if code.starts_with("cargo ") || code.starts_with("git ") {
+        if ["cargo ", "git ", "curl "].iter().any(|program| code.starts_with(program)) {
             Command::parse(code, &self.files).map(drop)
+        } else if let Some((method, path)) = code.split_once(' ')
+            && ["GET", "POST", "PATCH", "DELETE"].contains(&method)
+        {
+            let contract = self.files.read("proto/movie/catalog/v1/catalog.proto")?;
+            let course = self.files.read("proto/movie_http.proto")?;
+            let pages = self.files.read("movie-service/src/server/call/web.rs")?;
+            let known = contract + &course + &pages;
+            let is_known = known.contains(&format!("\"{}\"", path.split('?').next().unwrap_or_default()));
+            is_known.then_some(()).ok_or_else(|| format!("no request has the path `{path}`"))
         } else if code.starts_with('/') {
             let generated = self.files.read("movie-proto/src/generated/movie.rs")?;
             let exercise = self.files.finished("movie-proto/src/generated/exercise.v1.rs")?;
@@ -197,6 +206,8 @@ impl Reader {
             let end = if code.ends_with(['/', '.']) { "" } else { "\"" };
             let called = (generated + &exercise + &pages).contains(&format!("\"{code}{end}"));
             called.then_some(()).ok_or_else(|| format!("no call has the path `{code}`"))
+        } else if is_header(code) || ["application/", "text/"].iter().any(|media| code.starts_with(media)) {
+            Ok(())
         } else if code.starts_with("MOVIE_") || code.starts_with("--") {
             is_option(code).then_some(()).ok_or_else(|| format!("neither program knows `{code}`"))
         } else if code.contains('/') || ends.iter().any(|end| code.ends_with(end)) {
@@ -224,6 +235,32 @@ impl Reader {
 /// Returns a problem of the first line.
 fn at_first_line(problem: String) -> Problem {
     (0, problem)
+}
+
+/// Compares the lines of a block with the output of a command. An ellipsis stands for any lines.
+fn same_output(lines: &[String], output: &str) -> Result<(), Problem> {
+    if !lines.iter().any(|line| line == ELLIPSIS) {
+        return same(lines, output, "the command prints");
+    }
+    let output: Vec<&str> = output.lines().collect();
+    let mut from = 0;
+    for range in pieces(lines)? {
+        let piece: Vec<&str> = lines[range.clone()].iter().map(String::as_str).collect();
+        let place = find(&output, from, &piece)
+            .map_err(|line| not_in("the output", piece[line], range.start + line))?;
+        if from == 0 && place.start > 0 && range.start == 0 {
+            return Err((1, format!("the command first prints `{}`", output[0])));
+        }
+        from = place.end;
+    }
+    let is_whole = from == output.len() || lines.last().is_some_and(|line| line == ELLIPSIS);
+    if is_whole { Ok(()) } else { Err((lines.len(), format!("the command goes on with `{}`", output[from]))) }
+}
+
+/// Returns whether this is a header of HTTP with its value.
+fn is_header(code: &str) -> bool {
+    let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b'-');
+    code.split_once(": ").is_some_and(|(name, _)| name.starts_with(char::is_uppercase) && is_name(name))
 }
 
 /// Returns whether the service or the client has this flag or environment variable.

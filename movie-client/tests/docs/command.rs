@@ -7,6 +7,7 @@ use movie_client::cli::args::Args;
 use movie_service::config::{Config, Database};
 use movie_service::store::json;
 
+use crate::curl::Curl;
 use crate::files::{Files, members};
 use crate::service::Service;
 
@@ -20,6 +21,8 @@ pub(crate) enum Command {
     Serve(Box<Config>),
     /// Run the client with these arguments.
     Call(Vec<String>),
+    /// Make a request over HTTP.
+    Curl(Curl),
     /// Only check that the command exists, because it runs for too long or prints help.
     Known,
     /// Generate code from the contract.
@@ -63,6 +66,9 @@ impl Command {
                 files.find(&format!("{package}/tests/{name}.rs")).map(|_| Self::Known)
             }
             ["cargo", "xtask", args @ ..] => Self::xtask(files, args),
+            ["curl", args @ ..] => {
+                Curl::parse(args).map(|curl| if curl.is_endless { Self::Known } else { Self::Curl(curl) })
+            }
             // A test of the client runs these commands and uses their certificates.
             ["openssl", "req", ..] => Ok(Self::Known),
             // `.ci/run` runs these checks.
@@ -111,11 +117,14 @@ impl Command {
     pub(crate) fn run(self, files: &Files, service: &mut Option<Service>) -> Result<Outcome, String> {
         match self {
             Self::Serve(config) => {
-                // The service runs on a free port, because the port of the command may be in use. Writable stores are
-                // not started.
-                if let Database::Json(path) = &config.database {
-                    let movies = json::load(&files.find(&path.to_string_lossy())?);
-                    *service = Some(Service::of(movies.map_err(|error| error.to_string())?));
+                // The service runs on a free port, because the port of the command may be in use. A store is an empty one.
+                match &config.database {
+                    Database::Json(path) => {
+                        let movies = json::load(&files.find(&path.to_string_lossy())?);
+                        *service = Some(Service::of(movies.map_err(|error| error.to_string())?));
+                    }
+                    Database::Sql(_) if config.allow_anonymous_writes => *service = Some(Service::writable()),
+                    Database::Sql(_) => {}
                 }
                 Ok(Outcome::silent())
             }
@@ -130,6 +139,11 @@ impl Command {
                     .map_err(|error| error.to_string())?;
                 let text = [output.stdout, output.stderr].concat();
                 Ok(Outcome { success: output.status.success(), output: String::from_utf8(text).unwrap() })
+            }
+            Self::Curl(curl) => {
+                let service = service.as_ref().ok_or("no command before this one starts the service")?;
+                let output = curl.run(service.socket_address()).map_err(|error| error.to_string())?;
+                Ok(Outcome { success: true, output })
             }
             Self::Known => Ok(Outcome::silent()),
             Self::Generate => Outcome::of_xtask(&xtask::regen_proto::write(files.workspace()), files),

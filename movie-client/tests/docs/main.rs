@@ -3,8 +3,8 @@
 //! A document is followed from top to bottom. The text after the three backticks determines the check of a block; an
 //! unchecked block is an error.
 //!
-//! Commands that generate code, serve or call are run: the service in this process on a free port, the code
-//! generation in a copy of its files. Commands that build, test, measure or print help are only looked up, like the
+//! Commands that generate code, serve or call are run: the service in this process on a free port, the requests of `curl`
+//! by this program, the code generation in a copy of its files. Commands that build, test, measure or print help are only looked up, like the
 //! commands within a sentence.
 //!
 //! | block | check |
@@ -12,7 +12,7 @@
 //! | `rust file=PATH`, also proto, json, toml | the file has these lines in this order; `…` stands for others |
 //! | `proto new=PATH`, also rust | equals the file of the finished exercise in `docs/exercise/` |
 //! | `diff file=PATH` | applies to the file, which has the change from then on |
-//! | `console` | each `$ ` line is a command that is run or looked up; its output follows |
+//! | `console` | each `$ ` line is a command that is run or looked up; its output follows, `…` stands for any lines |
 //! | `json database` | the service loads the database |
 //! | `json refused=FILE` | the service rejects the file |
 //! | `text refused=FILE` | the error of the service about this file |
@@ -34,6 +34,7 @@ extern crate self as movie_service;
 mod arrows;
 mod check;
 mod command;
+mod curl;
 mod files;
 mod markdown;
 #[path = "../support/service.rs"]
@@ -80,7 +81,9 @@ fn the_tutorial_is_accurate() {
 #[test]
 fn the_other_documents_are_accurate() {
     let pages = pages();
-    for path in ["docs/client.md", "docs/operations/limits.md", "databases/README.md", "CHANGELOG.md"] {
+    for path in
+        ["docs/client.md", "docs/http.md", "docs/operations/limits.md", "databases/README.md", "CHANGELOG.md"]
+    {
         assert!(pages.iter().any(|page| page == path), "{path} is not checked");
     }
     for path in &pages {

@@ -100,7 +100,8 @@ pub struct LookupMoviesResponse {
 /// The request of ListMovies.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListMoviesRequest {
-    /// The maximum number of movies to return. 0 means 50; values above 1,000 mean 1,000. A page may have fewer movies.
+    /// The maximum number of movies to return, not negative. 0 means 50; values above 1,000 mean 1,000. A page may have fewer
+    /// movies.
     #[prost(int32, tag = "1")]
     pub page_size: i32,
     /// The next_page_token of the previous page; empty for the first page. All other fields except page_size must be the
@@ -120,10 +121,10 @@ pub struct ListMoviesRequest {
 /// Selects movies that match every set field.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct MovieFilter {
-    /// Released in this year or later. Movies without a year do not match.
+    /// Released in this year or later, not negative; 0 for any. Movies without a year do not match.
     #[prost(int32, tag = "1")]
     pub year_from: i32,
-    /// Released in this year or earlier. Movies without a year do not match.
+    /// Released in this year or earlier, not negative; 0 for any. Movies without a year do not match.
     #[prost(int32, tag = "2")]
     pub year_to: i32,
     /// With at least this rating. Movies without a rating do not match.
@@ -147,8 +148,8 @@ pub struct MovieFilter {
     /// Whose title begins with this text: at most 1,000 characters.
     #[prost(string, tag = "9")]
     pub title_prefix: ::prost::alloc::string::String,
-    /// Released in one of these decades, each given as its first year, such as 1990: at most 100. Movies without a year do not
-    /// match.
+    /// Released in one of these decades, each given as its first year, such as 1990: at most 100, each a multiple of 10 from
+    /// 1870 to 2200. Movies without a year do not match.
     #[prost(int32, repeated, tag = "10")]
     pub decades: ::prost::alloc::vec::Vec<i32>,
 }
@@ -173,7 +174,8 @@ pub struct SearchMoviesRequest {
     /// and each Hangul syllable, counts as a word. Only the first 60 words of a title are searched.
     #[prost(string, tag = "1")]
     pub query: ::prost::alloc::string::String,
-    /// The maximum number of movies to return. 0 means 10; values above 100 mean 100. A page may have fewer movies.
+    /// The maximum number of movies to return, not negative. 0 means 10; values above 100 mean 100. A page may have fewer
+    /// movies.
     #[prost(int32, tag = "2")]
     pub page_size: i32,
     /// The next_page_token of the previous page; empty for the first page. All other fields except page_size must be the
@@ -280,8 +282,8 @@ pub struct CreateMovieRequest {
     #[prost(message, optional, tag = "1")]
     pub movie: ::core::option::Option<Movie>,
     /// Identifies the request, so that it can be sent again if its response was lost (AIP-155). A second request with the
-    /// same request_id and movie adds nothing and returns the movie as first created. At most 128 characters; a UUID is a
-    /// good choice. Kept as long as the change is kept for watchers.
+    /// same request_id and movie adds nothing and returns the movie as first created. At most 128 characters, none of them a
+    /// control character; a UUID is a good choice. Kept as long as the change is kept for watchers.
     #[prost(string, tag = "2")]
     pub request_id: ::prost::alloc::string::String,
 }
@@ -301,7 +303,7 @@ pub struct UpdateMovieRequest {
 /// The request of DeleteMovie.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct DeleteMovieRequest {
-    /// The id of the movie.
+    /// The id of the movie: 1 to 128 characters, none of them a control character.
     #[prost(string, tag = "1")]
     pub id: ::prost::alloc::string::String,
     /// If set, the movie is deleted only if it has this etag.

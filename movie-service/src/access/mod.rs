@@ -80,6 +80,11 @@ pub enum Denial {
          --allow-anonymous-writes"
     )]
     ReadOnly,
+    /// A page of an origin that only `*` allows wants to write without credentials.
+    #[error(
+        "pages of any site may not write without a token; start the service with --web-origin and the page's origin"
+    )]
+    WriteFromAnySite,
 }
 
 impl Access {
@@ -169,6 +174,12 @@ impl Access {
     #[must_use]
     pub fn may_write(&self, headers: &HeaderMap, certificate_names: &[String]) -> bool {
         self.check_role(Role::Writer, headers, certificate_names).is_ok()
+    }
+
+    /// Returns whether a tokens file says who the callers are.
+    #[must_use]
+    pub fn identifies_callers(&self) -> bool {
+        matches!(*self.0, Inner::TokensFile { .. })
     }
 
     fn check_role(

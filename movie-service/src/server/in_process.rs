@@ -1,5 +1,6 @@
-//! In-process entry point that handles one call without a connection. Used by the fuzz targets.
+//! In-process entry points that handle one call or request without a connection. Used by the fuzz targets.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use tonic::Status;
 use tonic::codegen::StdError;
+use tower::service_fn;
 
 use crate::access::Denial;
 use crate::catalogue::Catalogue;
@@ -19,6 +21,7 @@ use crate::server::call::body::{Content, ResponseBody};
 use crate::server::call::dispatch::{Dispatcher, Features};
 use crate::server::call::fast_path::{FastCall, FastPathResult};
 use crate::server::call::refusal::{self, Refusal};
+use crate::server::call::transcoding::transcoder::Transcoder;
 use crate::server::limits::Limits;
 use crate::servicer::catalog::CatalogServicer;
 use crate::servicer::course::MovieServicer;
@@ -29,6 +32,7 @@ use crate::store::Store;
 pub struct InProcessServer {
     catalogue: Arc<Catalogue>,
     dispatcher: Dispatcher,
+    transcoder: Transcoder,
 }
 
 impl InProcessServer {
@@ -38,8 +42,7 @@ impl InProcessServer {
     ///
     /// If a service cannot be constructed, or the indexing not be started.
     pub fn new(catalogue: Arc<Catalogue>) -> io::Result<Self> {
-        let features =
-            Features { health: false, reflection: false, search: true, gzip: false, web: Vec::new() };
+        let features = Features { health: false, reflection: false, http: false, ..Features::default() };
         let (health, limits) = (Health::default(), Limits::default());
         let movie = MovieServicer::new(catalogue.clone(), FoundPrinter::quiet());
         let store = Store::read_only("memory");
@@ -48,7 +51,23 @@ impl InProcessServer {
         catalogue.start_indexing()?;
         let dispatcher =
             Dispatcher::new(movie, catalog, &health, &features, &limits).map_err(io::Error::other)?;
-        Ok(Self { catalogue, dispatcher })
+        let transcoder = Transcoder::new(limits.message, limits.import_message).map_err(io::Error::other)?;
+        Ok(Self { catalogue, dispatcher, transcoder })
+    }
+
+    /// Handles a request in JSON, by a call in gRPC.
+    pub async fn call_json<B>(
+        &self,
+        request: Request<B>,
+    ) -> Response<impl Body<Data = Bytes, Error = Status> + use<B>>
+    where
+        B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
+    {
+        let service = service_fn(async |request| {
+            let response = self.call(request).await;
+            Ok::<_, Infallible>(response.map(tonic::body::Body::new))
+        });
+        self.transcoder.call(request, service).await
     }
 
     /// Handles a call on the fast path or, if that declines it, with the generated code.

@@ -17,8 +17,8 @@ use crate::server::accept::listener::Listener;
 use crate::server::accept::retry;
 use crate::server::accept::tls::Tls;
 use crate::server::call::dispatch::{Dispatcher, Features};
-use crate::server::call::grpc_web::GrpcWeb;
 use crate::server::call::server_state::{Phase, ServerState};
+use crate::server::call::web::{Web, WebOptions};
 use crate::server::connection::worker::Worker;
 use crate::server::limits::Limits;
 use crate::server::usage::Usage;
@@ -115,9 +115,16 @@ impl Server {
         }
         let search = features.search.then(|| catalogue.clone());
         let dispatcher = Dispatcher::new(movie, catalog, &health, &features, &limits);
+        let web = Web::new(WebOptions {
+            features: &features,
+            limits: &limits,
+            is_secure: tls.is_some(),
+            is_loopback: listener.is_loopback(),
+            serving: health.subscribe(),
+        });
         let state = Arc::new(ServerState {
             dispatcher: dispatcher.map_err(io::Error::other)?,
-            grpc_web: (!features.web.is_empty()).then(|| GrpcWeb::new(&features.web)),
+            web: web.map_err(io::Error::other)?,
             usage: Usage::new(cores),
             catalogue,
             found,

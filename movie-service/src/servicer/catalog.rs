@@ -1,4 +1,6 @@
-//! The servicer of `movie.catalog.v1.MovieCatalog`.
+//! The servicer of `movie.catalog.v1.MovieCatalog`. [`server`] makes a service of it.
+
+pub mod server;
 
 use std::pin::Pin;
 use std::sync::Arc;

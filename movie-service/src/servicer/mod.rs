@@ -1,6 +1,6 @@
 //! The servicers: implementations of the RPCs.
 //!
-//! * [`course`] — the course's contract, `Movie`; [`catalog`] and [`catalog_server`] — `movie.catalog.v1.MovieCatalog`; [`health`] —
+//! * [`course`] — the course's contract, `Movie`; [`catalog`] — `movie.catalog.v1.MovieCatalog`; [`health`] —
 //!   `grpc.health.v1`; [`reflection`] — `grpc.reflection`;
 //! * `batch`, [`import`], `list`, `search` and `watch` — the logic of RPCs of `MovieCatalog`; `tokens` — the
 //!   tokens that callers send back; `catch_up` — waits for a revision; `response_size` — limits the movies in a response;
@@ -9,7 +9,6 @@
 
 mod batch;
 pub mod catalog;
-pub mod catalog_server;
 mod catch_up;
 pub mod convert;
 pub mod course;

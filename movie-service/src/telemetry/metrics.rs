@@ -290,7 +290,7 @@ fn describe() {
 }
 
 /// Returns the name of a code as in gRPC's documentation.
-pub(super) fn code_name(code: Code) -> &'static str {
+pub(crate) fn code_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

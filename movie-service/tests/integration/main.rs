@@ -7,6 +7,7 @@ mod calls;
 mod catalog;
 #[cfg(target_os = "linux")]
 mod hostile;
+mod json;
 #[cfg(target_os = "linux")]
 mod lifecycle;
 mod operation;

@@ -1,9 +1,11 @@
-//! `cargo xtask interop`: the service and the client with Python, the course's language, at the other end.
+//! `cargo xtask interop`: the service and the client with Python, the course's language, at the other end,
+//! and with tools that know the JSON interface from its OpenAPI document.
 //!
 //! The Python programs are in `xtask/interop/`; what they need is installed into `target/interop/`. Whole
 //! outputs are compared, of every movie, with what the database says or with what the Python programs print
 //! when they talk to each other.
 
+mod http;
 pub(crate) mod python;
 mod relay;
 
@@ -71,7 +73,8 @@ pub fn check(root: &Path) -> Result<()> {
     rust_client(&programs, FILMS)?;
     compression(&programs)?;
     unix_socket(&programs)?;
-    reflection(&programs)
+    reflection(&programs)?;
+    http::check(&programs)
 }
 
 /// The course's two programs print the same if either is replaced by ours.
@@ -281,6 +284,11 @@ impl Programs {
         Ok(Self { root: root.to_owned(), built: folder, python })
     }
 
+    /// Returns our service, without arguments.
+    fn service(&self) -> Command {
+        command(&self.root, self.built.join("movie-service"))
+    }
+
     fn rust_service(&self, database: &str) -> Result<Server> {
         self.rust_service_over(Path::new(&path(database)), &[])
     }
@@ -292,7 +300,7 @@ impl Programs {
 
     /// Starts our service on an address.
     fn rust_service_on(&self, address: &str, database: &Path, arguments: &[&str]) -> Result<Server> {
-        let mut service = command(&self.root, self.built.join("movie-service"));
+        let mut service = self.service();
         // By itself it logs JSON into a pipe; here the line that says where it listens is read.
         service.env("MOVIE_LOG_FORMAT", "text");
         service.args(["--listen", address, "--database"]).arg(database).args(arguments);

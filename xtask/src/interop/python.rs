@@ -42,7 +42,8 @@ impl Python {
         // Without any effect, and without the network, if all is there.
         let mut pip = python.command();
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        program::run(pip.args(["--requirement", "xtask/interop/requirements.txt"]), INSTALL_LIMIT)?;
+        pip.args(["--requirement", "xtask/interop/requirements.txt"]);
+        program::run(pip.args(["--requirement", "xtask/interop/requirements-http.txt"]), INSTALL_LIMIT)?;
 
         // Beside the others, of which there can be one version only.
         let newest = folder.join("newest");
@@ -78,6 +79,25 @@ impl Python {
         client
     }
 
+    /// Returns a command of a package.
+    pub(super) fn tool(&self, name: &str) -> Command {
+        let mut tool = self.in_environment(self.folder.join("venv/bin").join(name));
+        // Nothing beside the programs.
+        tool.env("PYTHONDONTWRITEBYTECODE", "1");
+        // Generators look for programs of other packages there.
+        let paths = std::env::var_os("PATH").unwrap_or_default();
+        let paths = std::iter::once(self.folder.join("venv/bin")).chain(std::env::split_paths(&paths));
+        tool.env("PATH", std::env::join_paths(paths).unwrap_or_default());
+        tool
+    }
+
+    /// Returns the client of the JSON interface, for the server at an address.
+    pub(super) fn http_client(&self, address: &str, command: &str) -> Command {
+        let mut client = self.command();
+        client.args(["xtask/interop/http_client.py", address, command]);
+        client
+    }
+
     /// Returns the client of a Unix socket, with both versions of grpcio.
     pub(super) fn unix_socket_clients(&self, address: &str) -> [Command; 2] {
         [self.folder.join("stubs"), self.folder.join("newest")].map(|packages| {
@@ -88,7 +108,11 @@ impl Python {
     }
 
     fn command(&self) -> Command {
-        let mut python = command(&self.root, self.folder.join("venv/bin/python"));
+        self.in_environment(self.folder.join("venv/bin/python"))
+    }
+
+    fn in_environment(&self, program: PathBuf) -> Command {
+        let mut python = command(&self.root, program);
         python.env("PYTHONPATH", self.folder.join("stubs"));
         // Whatever the locale is, as Rust does.
         python.env("PYTHONUTF8", "1");

@@ -107,6 +107,12 @@ impl Listener {
         }
     }
 
+    /// Returns whether connections can only come over the loopback interface. Not so for a Unix socket: who may use it
+    /// depends on its permissions.
+    pub(crate) fn is_loopback(&self) -> bool {
+        matches!(self.address(), Ok(Address::Tcp(address)) if address.ip().to_canonical().is_loopback())
+    }
+
     /// Accepts a connection; returns the address of the peer, if it has one.
     pub(crate) async fn accept(&self) -> io::Result<(Accepted, Option<IpAddr>)> {
         match &self.0 {

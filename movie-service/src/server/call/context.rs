@@ -7,8 +7,9 @@ use http::{HeaderMap, Request};
 use tonic::{Code, Status};
 
 use crate::access::Denial;
-use crate::rpc::Rpc;
+use crate::rpc::{Role, Rpc};
 use crate::server::call::connection_state::ConnectionState;
+use crate::server::call::origin::FromAnySite;
 use crate::server::call::permit::{Permit, PermitHandle, UnsentGuard};
 use crate::server::call::refusal::{self, Refusal};
 use crate::server::call::server_state::{Phase, ServerState};
@@ -40,7 +41,7 @@ impl CallContext {
         let (mut permit, acquired) = Permit::acquire(connection.clone(), deadline);
         let admitted = acquired
             .and(timeout)
-            .and_then(|()| authorize(connection, rpc, request.headers(), &mut observed))
+            .and_then(|()| authorize(connection, rpc, request, &mut observed))
             .and_then(|rpc| permit.acquire_class(rpc).map(|()| rpc));
         (Self { permit: Some(PermitHandle::Owned(permit)), deadline, observed }, admitted)
     }
@@ -105,14 +106,18 @@ impl CallContext {
 }
 
 /// Checks that the caller may call this RPC, and records its name.
-fn authorize(
+fn authorize<B>(
     connection: &ConnectionState,
     rpc: Option<Rpc>,
-    headers: &HeaderMap,
+    request: &Request<B>,
     observed: &mut CallObservation,
 ) -> Result<Rpc, Refusal> {
-    let caller = connection.server.access.check(rpc, headers, &connection.peer_subject_names)?;
+    let caller = connection.server.access.check(rpc, request.headers(), &connection.peer_subject_names)?;
     let rpc = rpc.ok_or(Denial::NoSuchRpc)?;
+    let writes_anonymously = caller.is_none() && rpc.role == Some(Role::Writer);
+    if writes_anonymously && request.extensions().get::<FromAnySite>().is_some() {
+        return Err(Denial::WriteFromAnySite.into());
+    }
     if let Some(caller) = caller {
         observed.set_caller(caller);
     }

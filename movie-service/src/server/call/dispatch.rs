@@ -20,12 +20,12 @@ use crate::rpc::{Kind, Rpc, Service};
 use crate::server::call::compression::negotiation::{self, ACCEPTED_ENCODINGS, GRPC_ACCEPT_ENCODING, GZIP};
 use crate::server::call::compression::request::DecompressedBody;
 use crate::server::call::compression::response::CompressedBody;
-use crate::server::call::grpc_web::Origin;
 use crate::server::call::message::limited_body::{LimitedBody, MessageLimits};
+use crate::server::call::origin::Origin;
 use crate::server::call::refusal;
 use crate::server::limits::Limits;
 use crate::servicer::catalog::CatalogServicer;
-use crate::servicer::catalog_server::CatalogServer;
+use crate::servicer::catalog::server::CatalogServer;
 use crate::servicer::course::MovieServicer;
 use crate::servicer::health::Health;
 use crate::servicer::reflection;
@@ -42,13 +42,15 @@ pub struct Features {
     pub search: bool,
     /// Compresses messages of 1 KiB or more for callers that accept gzip.
     pub gzip: bool,
-    /// Origins whose pages may call with gRPC-Web; empty turns gRPC-Web off.
+    /// Serves JSON over HTTP, and gRPC-Web for pages of the service itself.
+    pub http: bool,
+    /// Origins whose pages may call, with gRPC-Web and JSON.
     pub web: Vec<Origin>,
 }
 
 impl Default for Features {
     fn default() -> Self {
-        Self { health: true, reflection: true, search: true, gzip: false, web: Vec::new() }
+        Self { health: true, reflection: true, search: true, gzip: false, http: true, web: Vec::new() }
     }
 }
 

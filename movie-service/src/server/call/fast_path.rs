@@ -67,6 +67,17 @@ impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
         self.rpc
     }
 
+    /// Gives the request up, with the frames that were read.
+    ///
+    /// # Panics
+    ///
+    /// If the call has completed.
+    pub(crate) fn decline(mut self) -> Request<ReplayedBody<B>> {
+        let request = self.request.take().expect("a call has one result");
+        let read = self.first_frame.take().into_iter().collect();
+        request.map(|rest| ReplayedBody { read, rest })
+    }
+
     /// Reads the request and returns the result.
     ///
     /// # Panics

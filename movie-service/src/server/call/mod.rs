@@ -5,7 +5,8 @@
 //!   deadlines;
 //! * `context` — a call's deadline, permit and observation; [`timeout`] — the `grpc-timeout` header; `permit` — call
 //!   accounting;
-//! * [`grpc_web`] — translates calls of browsers;
+//! * `web` — requests that are not in gRPC; [`origin`] — which pages may send them; `grpc_web` and `transcoding` — their
+//!   translation to gRPC;
 //! * `fast_path` — responses that are sent as the catalogue stores them; [`dispatch`] — the generated code for all others;
 //! * [`message`] and `compression` — messages, checked and decompressed before generated code sees them;
 //! * `body` — request and response bodies; `response_data` — data frames of responses; `response` — sends them over
@@ -19,8 +20,9 @@ pub(crate) mod connection_state;
 mod context;
 pub mod dispatch;
 pub(crate) mod fast_path;
-pub mod grpc_web;
+mod grpc_web;
 pub mod message;
+pub mod origin;
 mod permit;
 pub mod refusal;
 pub(crate) mod response;
@@ -28,3 +30,5 @@ pub(crate) mod response_data;
 pub(crate) mod server_state;
 pub(crate) mod task;
 pub mod timeout;
+pub(crate) mod transcoding;
+pub(crate) mod web;

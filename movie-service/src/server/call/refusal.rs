@@ -67,7 +67,7 @@ impl From<Refusal> for Status {
                 Denial::UnknownCertificate(_) | Denial::RoleTooLow(_) => {
                     (Code::PermissionDenied, "ROLE_TOO_LOW")
                 }
-                Denial::ReadOnly => (Code::PermissionDenied, "ANONYMOUS_WRITE"),
+                Denial::ReadOnly | Denial::WriteFromAnySite => (Code::PermissionDenied, "ANONYMOUS_WRITE"),
             },
             Refusal::Internal => (Code::Internal, "SERVICE_FAILED"),
         };

@@ -7,7 +7,7 @@ use crate::catalogue::Catalogue;
 use crate::found::FoundPrinter;
 use crate::server::accept::tls::Tls;
 use crate::server::call::dispatch::Dispatcher;
-use crate::server::call::grpc_web::GrpcWeb;
+use crate::server::call::web::Web;
 use crate::server::limits::Limits;
 use crate::server::usage::Usage;
 use crate::telemetry::calls::Observer;
@@ -23,8 +23,8 @@ pub(crate) struct ServerState {
     pub(crate) observer: Observer,
     pub(crate) metrics: Metrics,
     pub(crate) dispatcher: Dispatcher,
-    /// `None` if gRPC-Web is off.
-    pub(crate) grpc_web: Option<GrpcWeb>,
+    /// `None` if only gRPC is on.
+    pub(crate) web: Option<Web>,
     /// Calls and lists in flight of the whole service.
     pub(crate) usage: Usage,
 }

@@ -25,9 +25,10 @@ use crate::server::call::connection_state::ConnectionState;
 use crate::server::call::context::CallContext;
 use crate::server::call::dispatch::ResponseFuture;
 use crate::server::call::fast_path::{FastCall, FastPathResult};
-use crate::server::call::grpc_web::GrpcWeb;
+use crate::server::call::origin::FromAnySite;
 use crate::server::call::refusal::{self, Refusal};
 use crate::server::call::server_state::ServerState;
+use crate::server::call::web::Web;
 use crate::servicer::catalog::MayWrite;
 
 /// Handles the calls of a connection.
@@ -41,27 +42,27 @@ impl CallHandler {
 
     /// Handles a request over HTTP/2.
     pub(crate) fn handle(&self, request: Request<RequestBody>) -> Call {
-        match self.grpc_web(&request) {
-            Some(grpc_web) => self.call_grpc_web(grpc_web, request),
+        match self.web(&request) {
+            Some(web) => self.call_web(web, request),
             None => self.call_grpc(request),
         }
     }
 
-    /// Returns the gRPC-Web layer if the request is for it.
-    fn grpc_web<B>(&self, request: &Request<B>) -> Option<&GrpcWeb> {
-        self.0.server.grpc_web.as_ref().filter(|_| GrpcWeb::matches(request))
+    /// Returns the layer for requests that are not in gRPC, if this is one.
+    fn web<B>(&self, request: &Request<B>) -> Option<&Web> {
+        self.0.server.web.as_ref().filter(|web| web.handles(request))
     }
 
-    /// Handles a call in gRPC-Web.
-    fn call_grpc_web<B>(&self, grpc_web: &GrpcWeb, request: Request<B>) -> Call
+    /// Handles a request that is not in gRPC.
+    fn call_web<B>(&self, web: &Web, request: Request<B>) -> Call
     where
-        B: Body<Data = Bytes, Error: Into<StdError> + Display> + Send + 'static,
+        B: Body<Data = Bytes, Error: Into<StdError> + Display> + Send + Unpin + 'static,
     {
         let began = Instant::now();
         // The inner gRPC call reports a malformed header.
         let deadline = self.0.deadline(began, &request).unwrap_or(began + self.0.server.limits.deadline);
-        let response = Box::pin(grpc_web.call(request, self.clone()));
-        Call { context: None, handler: Handler::GrpcWeb { response, deadline } }
+        let response = Box::pin(web.clone().call(request, self.clone()));
+        Call { context: None, handler: Handler::Web { response, deadline } }
     }
 
     /// Handles a call in gRPC.
@@ -83,6 +84,29 @@ impl CallHandler {
         })
     }
 
+    /// Handles a call in gRPC that stands for another request.
+    fn call_translated<B>(&self, request: Request<B>) -> Call
+    where
+        B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
+    {
+        let ServerState { catalogue, found, dispatcher, .. } = &*self.0.server;
+        self.begin(request, |rpc, request, deadline| {
+            let deadline = Some(deadline);
+            let mut fast = match FastCall::try_new(rpc, request, dispatcher.compresses()) {
+                Ok(fast) => fast,
+                Err(request) => return Handler::Generated(dispatcher.call(rpc, request, deadline)),
+            };
+            match fast.poll_result(catalogue, found, &mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(FastPathResult::Answered(response)) => Handler::Answered(response),
+                Poll::Ready(FastPathResult::Declined(request)) => {
+                    Handler::Generated(dispatcher.call(rpc, request, deadline))
+                }
+                // The request has not arrived completely, which is rare: most have no body to wait for.
+                Poll::Pending => Handler::Generated(dispatcher.call(rpc, fast.decline(), deadline)),
+            }
+        })
+    }
+
     /// Admits a call and chooses its handler.
     fn begin<B: Body>(
         &self,
@@ -98,7 +122,9 @@ impl CallHandler {
                 if rpc.reports_access() {
                     let connection = &self.0;
                     let access = &connection.server.access;
-                    let may_write = access.may_write(request.headers(), &connection.peer_subject_names);
+                    let is_from_any_site = request.extensions().get::<FromAnySite>().is_some();
+                    let may_write = access.may_write(request.headers(), &connection.peer_subject_names)
+                        && (access.identifies_callers() || !is_from_any_site);
                     request.extensions_mut().insert(MayWrite(may_write));
                 }
                 choose_handler(rpc, request, context.deadline())
@@ -112,23 +138,26 @@ impl CallHandler {
     }
 }
 
-/// Requests over HTTP/1.1: calls of browsers, or requests that need HTTP/2.
+/// Requests over HTTP/1.1: any but calls in gRPC, which need HTTP/2.
 impl hyper::service::Service<Request<hyper::body::Incoming>> for CallHandler {
     type Response = Response<ResponseBody>;
     type Error = Infallible;
     type Future = Call;
 
     fn call(&self, request: Request<hyper::body::Incoming>) -> Call {
-        if let Some(grpc_web) = self.grpc_web(&request) {
-            return self.call_grpc_web(grpc_web, request);
+        if let Some(web) = self.web(&request) {
+            return self.call_web(web, request);
         }
-        let response = refusal::http_version_not_supported("over HTTP/1.1, it serves gRPC-Web");
+        let response = refusal::http_version_not_supported("over HTTP/1.1, it serves JSON and gRPC-Web");
         Call::answered(response.map(Content::Generated))
     }
 }
 
-/// The calls of a browser, translated to gRPC.
-impl tower::Service<Request<tonic::body::Body>> for CallHandler {
+/// Calls in gRPC that stand for other requests.
+impl<B> tower::Service<Request<B>> for CallHandler
+where
+    B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
+{
     type Response = Response<tonic::body::Body>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
@@ -137,10 +166,8 @@ impl tower::Service<Request<tonic::body::Body>> for CallHandler {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
-        let call = self.begin(request, |rpc, request, deadline| {
-            Handler::Generated(self.0.server.dispatcher.call(rpc, request, Some(deadline)))
-        });
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let call = self.call_translated(request);
         Box::pin(async move {
             let (mut parts, mut body) = call.await?.into_parts();
             // The translated response is written after this body is consumed, so pass the permit on.
@@ -155,7 +182,7 @@ impl tower::Service<Request<tonic::body::Body>> for CallHandler {
 
 /// A call until its response begins.
 pub(crate) struct Call {
-    /// `None` for an HTTP error, and for gRPC-Web: the inner gRPC call has the context.
+    /// `None` for an HTTP error, and for a request that is not in gRPC: the inner gRPC call has the context.
     context: Option<CallContext>,
     handler: Handler,
 }
@@ -166,7 +193,8 @@ enum Handler {
     /// The request has not arrived completely.
     FastCall(Box<FastCall>),
     Generated(ResponseFuture),
-    GrpcWeb {
+    /// A request that is not in gRPC.
+    Web {
         response: Pin<Box<dyn Future<Output = Response<tonic::body::Body>> + Send>>,
         deadline: Instant,
     },
@@ -181,7 +209,7 @@ impl Call {
     /// Returns the deadline; `None` if the response is ready and needs none.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.handler {
-            Handler::GrpcWeb { deadline, .. } => Some(*deadline),
+            Handler::Web { deadline, .. } => Some(*deadline),
             Handler::Answered(_) | Handler::FastCall(_) | Handler::Generated(_) => {
                 self.context.as_ref().map(CallContext::deadline)
             }
@@ -254,7 +282,7 @@ impl Handler {
                     }
                     return Poll::Ready(response);
                 }
-                Self::GrpcWeb { response, .. } => {
+                Self::Web { response, .. } => {
                     return response.as_mut().poll(cx).map(|response| response.map(Content::Generated));
                 }
             }

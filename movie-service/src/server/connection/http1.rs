@@ -1,4 +1,4 @@
-//! HTTP/1.1 connections: gRPC-Web, and an error response for other clients.
+//! HTTP/1.1 connections: JSON and gRPC-Web, or an error response if both are off.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -65,8 +65,8 @@ where
     }
 }
 
-/// Answers one request with [`http_version_not_supported`] and closes the connection. For HTTP/1.1 while gRPC-Web is
-/// off. An idle connection is closed once `drain` completes.
+/// Answers one request with [`http_version_not_supported`] and closes the connection. For HTTP/1.1 while JSON and
+/// gRPC-Web are off. An idle connection is closed once `drain` completes.
 ///
 /// # Errors
 ///
@@ -78,7 +78,7 @@ pub(crate) async fn refuse(
 ) -> hyper::Result<()> {
     let service = service_fn(|_: Request<Incoming>| {
         ready(Ok::<_, Infallible>(http_version_not_supported(
-            "start the service with --web-origin to enable gRPC-Web",
+            "start the service with --http on to serve JSON",
         )))
     });
     let mut connection = pin!(builder(head_timeout).serve_connection(TokioIo::new(io), service));
@@ -110,7 +110,7 @@ mod tests {
         assert!(response.starts_with("HTTP/1.1 505 HTTP Version Not Supported\r\n"), "{response}");
         assert!(response.contains("connection: close\r\n"), "{response}");
         let (_, body) = response.split_once("\r\n\r\n").unwrap();
-        assert!(body.contains("gRPC") && body.contains("HTTP/2") && body.contains("--web-origin"), "{body}");
+        assert!(body.contains("gRPC") && body.contains("HTTP/2") && body.contains("--http on"), "{body}");
         serving.await.unwrap().unwrap();
     }
 

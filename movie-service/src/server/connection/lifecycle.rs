@@ -95,7 +95,7 @@ pub(crate) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
                 Err(error) => debug!(%error, "the HTTP/2 handshake of a connection failed"),
             }
         }
-        Protocol::Http1 if connection.server.grpc_web.is_some() => {
+        Protocol::Http1 if connection.server.web.is_some() => {
             let write_buffer = WriteBuffer::new(stream);
             let serving =
                 http1::builder(limits.handshake).serve_connection(TokioIo::new(write_buffer.clone()), calls);

@@ -55,7 +55,9 @@ async fn a_page_gets_a_movie_and_the_list_over_http_1_1() {
     assert_eq!(response.header("access-control-allow-origin"), Some(SITE));
     assert_eq!(
         response.header("access-control-expose-headers"),
-        Some("grpc-status,grpc-message,grpc-status-details-bin,grpc-encoding,grpc-accept-encoding")
+        Some(
+            "grpc-status,grpc-message,grpc-status-details-bin,grpc-encoding,grpc-accept-encoding,etag,location,retry-after"
+        )
     );
     let [movie] = &*movies(&response.body) else { panic!("not one movie: {response:?}") };
     assert_eq!(movie.title, "Creed");
@@ -140,7 +142,7 @@ async fn a_preflight_is_allowed_to_pages_of_the_origin_and_refused_to_others() {
     let allowed = preflight(SITE).await;
     assert_eq!(allowed.status(), "200");
     assert_eq!(allowed.header("access-control-allow-origin"), Some(SITE));
-    assert_eq!(allowed.header("access-control-allow-methods"), Some("post"));
+    assert_eq!(allowed.header("access-control-allow-methods"), Some("get,head,post,patch,delete"));
     assert_eq!(allowed.header("access-control-allow-headers"), Some("content-type,x-grpc-web"));
     for origin in ["http://localhost:8081", "https://localhost:8080", "null"] {
         for refused in [preflight(origin).await, call(&service, GET, origin, &get()).await] {
@@ -151,11 +153,19 @@ async fn a_preflight_is_allowed_to_pages_of_the_origin_and_refused_to_others() {
 }
 
 #[tokio::test]
-async fn grpc_web_is_off_by_default() {
+async fn without_an_option_only_pages_of_the_service_itself_may_call() {
     let service = Service::start("movies.json");
+    // The host of the requests of these tests is `localhost`.
+    assert_eq!(call(&service, GET, "http://localhost", &get()).await.status(), "200");
+    assert_eq!(call(&service, GET, SITE, &get()).await.status(), "403");
+}
+
+#[tokio::test]
+async fn grpc_web_can_be_turned_off() {
+    let service = Service::run(command(&database("movies.json")).args(["--http", "off"]));
     let mut peer = Client::connect(service.address).await;
     let mut over_2 = Call::new(GET, b"");
-    over_2.headers = vec![("content-type", "application/grpc-web+proto"), ("origin", SITE)];
+    over_2.headers = vec![("content-type", "application/grpc-web+proto"), ("origin", "http://localhost")];
     assert_eq!(peer.call(&over_2).await.unwrap().status, 415);
     assert_eq!(call(&service, GET, SITE, &get()).await.status(), "505");
 }

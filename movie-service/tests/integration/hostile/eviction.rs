@@ -129,7 +129,7 @@ fn connections_that_never_made_a_call_are_evicted_first() {
     unfinished.send(&Frame::headers(1, peer::header_block(GET)).encode()[..9]);
     let mut refused = settled(Peer::connect(target.address()));
     let stream =
-        refused.begin(&[(":method", "GET"), (":scheme", "http"), (":path", "/"), (":authority", "a")]);
+        refused.begin(&[(":method", "GET"), (":scheme", "http"), (":path", GET), (":authority", "a")]);
     assert_eq!(refused.response(stream).field(":status"), Some("405"));
     for (peer, calls) in [(&mut silent, 0), (&mut unfinished, 0), (&mut refused, 1)] {
         served.push(try_call(&target).expect("no connection without a call is evicted"));

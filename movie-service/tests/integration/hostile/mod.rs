@@ -7,6 +7,7 @@ mod eviction;
 mod floods;
 mod handshakes;
 mod header_blocks;
+mod http1;
 mod limits;
 mod messages;
 mod readers;

@@ -68,7 +68,7 @@ async fn mutual_tls_requires_a_certificate_of_the_authority() {
 }
 
 #[tokio::test]
-async fn plaintext_and_http_1_1_are_refused() {
+async fn plaintext_is_refused_and_http_1_1_is_selected_only_if_something_is_served_over_it() {
     let files = Files::new();
     let service = Service::run(&mut files.command("movies.json"));
 
@@ -80,7 +80,9 @@ async fn plaintext_and_http_1_1_are_refused() {
     assert!(response.len() < 100, "{response:?}");
 
     assert_eq!(alpn(service.address, &files.authority, b"h2").await.unwrap(), b"h2");
-    let refused = alpn(service.address, &files.authority, b"http/1.1").await.unwrap_err();
+    assert_eq!(alpn(service.address, &files.authority, b"http/1.1").await.unwrap(), b"http/1.1");
+    let grpc_only = Service::run(files.command("movies.json").args(["--http", "off"]));
+    let refused = alpn(grpc_only.address, &files.authority, b"http/1.1").await.unwrap_err();
     assert!(refused.to_string().contains("NoApplicationProtocol"), "{refused}");
 
     call(service.address, files.authority.trusted()).await.unwrap();

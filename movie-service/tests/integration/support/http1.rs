@@ -19,7 +19,7 @@ pub(crate) struct Response {
 
 impl Response {
     /// Parses all bytes of a connection.
-    fn new(text: &[u8]) -> Self {
+    pub(crate) fn new(text: &[u8]) -> Self {
         let end = text.windows(4).position(|part| part == b"\r\n\r\n");
         let end = end.unwrap_or_else(|| panic!("no response: {}", text.escape_ascii()));
         let head = String::from_utf8(text[..end].to_ascii_lowercase()).unwrap();

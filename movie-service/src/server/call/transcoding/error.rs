@@ -1,0 +1,243 @@
+//! Errors over HTTP: an object in JSON (AIP-193), with the HTTP status of google/rpc/code.proto.
+
+use std::fmt;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Method, Response, StatusCode};
+use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tonic::{Code, Status};
+
+use crate::server::call::transcoding::parameter;
+use crate::servicer::status::DOMAIN;
+use crate::telemetry::metrics::code_name;
+
+/// The type of details that name fields.
+const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
+
+/// The type of details that say when to try again.
+const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
+
+/// The reason of an error that a smaller request avoids, which `RESOURCE_EXHAUSTED` alone does not say.
+const MESSAGE_TOO_LARGE: &str = "MESSAGE_TOO_LARGE";
+
+/// An error without a call: a request that no RPC handles.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HttpError {
+    #[error("there is nothing at this path; /openapi.json lists the paths")]
+    NotFound,
+    #[error("the method is not allowed here, expected {}", join(.0))]
+    MethodNotAllowed(Vec<Method>),
+    #[error("the content-type is not supported, expected {0}")]
+    UnsupportedMediaType(&'static str),
+    #[error("the content-encoding is not supported, expected none")]
+    UnsupportedEncoding,
+    #[error(
+        "the movie does not have the etag of If-Match; read it again, and send its strong etag in quotes, or *"
+    )]
+    PreconditionFailed,
+    #[error("pages of {0} may not call this service; its operator can allow that with --web-origin")]
+    OriginNotAllowed(String),
+    #[error(
+        "this service listens on the loopback interface only, and does not answer for the host {0}; expected localhost or an \
+         IP address, or start the service with --web-origin and the origin"
+    )]
+    HostNotServed(String),
+}
+
+impl HttpError {
+    /// Returns the response to the request.
+    pub(crate) fn response(&self) -> Response<Vec<u8>> {
+        let (status, code, reason) = match self {
+            Self::NotFound => (StatusCode::NOT_FOUND, Code::NotFound, "PATH_UNKNOWN"),
+            Self::MethodNotAllowed(_) => {
+                (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, "METHOD_NOT_ALLOWED")
+            }
+            Self::UnsupportedMediaType(_) => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED")
+            }
+            Self::UnsupportedEncoding => {
+                (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, "ENCODING_UNSUPPORTED")
+            }
+            Self::PreconditionFailed => {
+                (StatusCode::PRECONDITION_FAILED, Code::FailedPrecondition, "ETAG_STALE")
+            }
+            Self::OriginNotAllowed(_) => {
+                (StatusCode::FORBIDDEN, Code::PermissionDenied, "ORIGIN_NOT_ALLOWED")
+            }
+            Self::HostNotServed(_) => {
+                (StatusCode::MISDIRECTED_REQUEST, Code::PermissionDenied, "HOST_NOT_SERVED")
+            }
+        };
+        let info = json!({ "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": DOMAIN });
+        let mut response = ErrorObject::new(status, code, &self.to_string(), vec![info]).response();
+        match self {
+            Self::MethodNotAllowed(methods) => {
+                response.headers_mut().insert(ALLOW, allow(methods));
+            }
+            Self::UnsupportedEncoding => {
+                let identity = HeaderValue::from_static("identity");
+                response.headers_mut().insert(http::header::ACCEPT_ENCODING, identity);
+            }
+            Self::NotFound
+            | Self::UnsupportedMediaType(_)
+            | Self::PreconditionFailed
+            | Self::OriginNotAllowed(_)
+            | Self::HostNotServed(_) => {}
+        }
+        response
+    }
+}
+
+/// Returns the value of the header `allow`.
+pub(crate) fn allow(methods: &[Method]) -> HeaderValue {
+    HeaderValue::try_from(join(methods)).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn join(methods: &[Method]) -> String {
+    methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// Converts the status of a call.
+#[derive(Clone, Debug)]
+pub(crate) struct ErrorWriter {
+    status: Option<MessageDescriptor>,
+}
+
+impl ErrorWriter {
+    /// Finds the types of details in `descriptors`.
+    pub(crate) fn new(descriptors: &DescriptorPool) -> Self {
+        Self { status: descriptors.get_message_by_name("google.rpc.Status") }
+    }
+
+    /// Returns the object for a status. `request` is the message in which the details name fields, and `body` the JSON name
+    /// of the field of it that is the body of the request.
+    pub(crate) fn object(
+        &self,
+        status: &Status,
+        request: &MessageDescriptor,
+        body: Option<&str>,
+    ) -> ErrorObject {
+        let details = self.details(status, request, body);
+        let is_too_large = details.iter().any(|detail| detail["reason"] == MESSAGE_TOO_LARGE);
+        let http_status =
+            if is_too_large { StatusCode::PAYLOAD_TOO_LARGE } else { http_status(status.code()) };
+        ErrorObject::new(http_status, status.code(), status.message(), details)
+    }
+
+    /// Returns the response for a status.
+    pub(crate) fn response(
+        &self,
+        status: &Status,
+        request: &MessageDescriptor,
+        body: Option<&str>,
+    ) -> Response<Vec<u8>> {
+        let object = self.object(status, request, body);
+        let (retry, mut response) = (object.retry_after(), object.response());
+        let headers = response.headers_mut();
+        if let Some(seconds) = retry {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status.code() == Code::Unauthenticated {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+
+    /// Returns the details of a status as JSON; those of unknown types are left out.
+    fn details(&self, status: &Status, request: &MessageDescriptor, body: Option<&str>) -> Vec<Value> {
+        let descriptor = self.status.clone();
+        let decoded =
+            descriptor.and_then(|descriptor| DynamicMessage::decode(descriptor, status.details()).ok());
+        let Some(decoded) = decoded else { return Vec::new() };
+        let details = decoded.get_field_by_name("details");
+        let details = details.as_deref().and_then(prost_reflect::Value::as_list).unwrap_or_default();
+        let details = details.iter().filter_map(prost_reflect::Value::as_message);
+        let mut details: Vec<Value> =
+            details.filter_map(|detail| serde_json::to_value(detail).ok()).collect();
+        for detail in details.iter_mut().filter(|detail| detail["@type"] == BAD_REQUEST) {
+            let violations = detail.get_mut("fieldViolations").and_then(Value::as_array_mut);
+            for violation in violations.into_iter().flatten() {
+                if let Some(field) = violation.get_mut("field") {
+                    let path = json_path(request, body, field.as_str().unwrap_or_default());
+                    *field = path.into();
+                }
+            }
+        }
+        details
+    }
+}
+
+/// Returns the path of a field as the caller wrote it: in JSON names, and within the body for a field of it.
+fn json_path(request: &MessageDescriptor, body: Option<&str>, path: &str) -> String {
+    let path = parameter::json_path(request, path);
+    let within = body.and_then(|body| path.strip_prefix(body)?.strip_prefix('.'));
+    within.map_or_else(|| path.clone(), str::to_owned)
+}
+
+/// The body of an error.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorObject {
+    error: ErrorBody,
+}
+
+#[derive(Debug, Serialize)]
+struct ErrorBody {
+    /// The HTTP status.
+    code: u16,
+    message: String,
+    status: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    details: Vec<Value>,
+}
+
+impl ErrorObject {
+    fn new(status: StatusCode, code: Code, message: &str, details: Vec<Value>) -> Self {
+        let (code, status) = (status.as_u16(), code_name(code));
+        Self { error: ErrorBody { code, message: message.to_owned(), status, details } }
+    }
+
+    /// Returns the seconds after which to try again, at least one, if the details say so.
+    fn retry_after(&self) -> Option<u64> {
+        let retry = self.error.details.iter().find(|detail| detail["@type"] == RETRY_INFO)?;
+        let seconds = retry["retryDelay"].as_str()?.strip_suffix('s')?.split('.').next()?.parse().ok()?;
+        Some(std::cmp::max(seconds, 1))
+    }
+
+    fn response(&self) -> Response<Vec<u8>> {
+        let mut response = Response::new(format!("{self}\n").into_bytes());
+        *response.status_mut() =
+            StatusCode::from_u16(self.error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+/// In JSON, on one line.
+impl fmt::Display for ErrorObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// Returns the HTTP status of a code (google/rpc/code.proto).
+pub(crate) fn http_status(code: Code) -> StatusCode {
+    match code {
+        Code::Ok => StatusCode::OK,
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        // Client Closed Request; not registered, but what the mapping says.
+        Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}

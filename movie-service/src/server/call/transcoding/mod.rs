@@ -1,0 +1,22 @@
+//! HTTP requests in JSON for the RPCs of the contract (AIP-127).
+//!
+//! The annotations `google.api.http` of the contract say which request calls which RPC. A request becomes a call in gRPC,
+//! which goes the way of every call, and its response becomes JSON again. Nothing here knows an RPC or a message: names and
+//! types come from the descriptors.
+//!
+//! * `template`, `routes` — paths, and the RPCs that they call;
+//! * `transcoder` — a request, from its headers to its response; `request` and `request_body` — the messages of its call;
+//!   `response` and `stream` — what the call returns; `error` — errors;
+//! * `parameter` — fields that text sets; `json_writer` — encoded messages as JSON; `conditional` — etags.
+
+pub(crate) mod conditional;
+pub(crate) mod error;
+mod json_writer;
+mod parameter;
+mod request;
+mod request_body;
+pub(crate) mod response;
+pub(crate) mod routes;
+mod stream;
+mod template;
+pub(crate) mod transcoder;

@@ -1,0 +1,270 @@
+//! The body of a request: JSON, turned into the gRPC messages of the call as it arrives.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http_body::{Body, Frame};
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint};
+use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use tonic::Status;
+use tonic::codegen::StdError;
+use tracing::debug;
+
+use crate::movie::Violation;
+use crate::server::call::message::prefix::{PREFIX_BYTES, UNCOMPRESSED};
+use crate::server::call::refusal::Refusal;
+use crate::server::call::transcoding::parameter;
+use crate::servicer::CallError;
+
+/// The name of the whole body in errors.
+const BODY: &str = "body";
+
+/// Maximum number of elements in one message of a streamed request.
+const MAX_ELEMENTS: usize = 500;
+
+/// The body of a request in gRPC, made of one in JSON.
+pub(crate) struct TranscodedRequest<B> {
+    source: B,
+    state: State,
+    /// What has been read of `source` and not used yet.
+    buffer: BytesMut,
+    /// Maximum size of the body, or of a line, in bytes.
+    max_bytes: usize,
+}
+
+/// What the body of a request becomes.
+#[derive(Debug)]
+pub(crate) enum State {
+    /// The only message, or the reason for which there is none. `source` has nothing to add.
+    Ready(Result<DynamicMessage, Vec<Violation>>),
+    /// The only message, of which the whole body is a field.
+    Field(Box<MessageWithField>),
+    /// Messages, of which each line of the body is an element of a field.
+    Elements {
+        /// The repeated field.
+        field: FieldDescriptor,
+        /// The number of lines before those in the buffer.
+        lines: usize,
+    },
+    Ended,
+}
+
+/// A message, and the field of it that is the body.
+#[derive(Debug)]
+pub(crate) struct MessageWithField {
+    /// The message without the field.
+    pub(crate) message: DynamicMessage,
+    pub(crate) field: FieldDescriptor,
+    /// Values within the field that come from the path or a header: the path of the field, and the text.
+    pub(crate) set: Vec<(Vec<FieldDescriptor>, String)>,
+}
+
+impl<B> TranscodedRequest<B> {
+    /// A request with this body. Neither it nor, in a stream, a line of it may have more than `max_bytes`.
+    pub(crate) fn new(source: B, state: State, max_bytes: usize) -> Self {
+        Self { source, state, buffer: BytesMut::new(), max_bytes }
+    }
+
+    /// Returns the next message if the buffer has it. `is_complete` says whether the buffer has all of the rest.
+    fn next_message(&mut self, is_complete: bool) -> Result<Option<Bytes>, Status> {
+        match &mut self.state {
+            State::Ready(_) => {
+                let State::Ready(message) = std::mem::replace(&mut self.state, State::Ended) else {
+                    return Ok(None);
+                };
+                frame(&message.map_err(invalid)?).map(Some)
+            }
+            State::Field(_) if !is_complete => Ok(None),
+            State::Field(request) => {
+                let message = request.complete(&self.buffer).map_err(invalid)?;
+                self.state = State::Ended;
+                frame(&message).map(Some)
+            }
+            State::Elements { field, lines } => {
+                let mut message = BytesMut::from(&[UNCOMPRESSED, 0, 0, 0, 0][..]);
+                let mut count = 0;
+                while count < MAX_ELEMENTS
+                    && let Some(line) = next_line(&mut self.buffer, is_complete)
+                {
+                    *lines += 1;
+                    if !line.trim_ascii().is_empty() {
+                        add_element(&mut message, field, &line)
+                            .map_err(|violation| invalid(vec![in_line(violation, *lines)]))?;
+                        count += 1;
+                    }
+                }
+                if count == 0 {
+                    if is_complete {
+                        self.state = State::Ended;
+                    }
+                    return Ok(None);
+                }
+                Ok(Some(with_length(message)))
+            }
+            State::Ended => Ok(None),
+        }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error: Into<StdError>> + Unpin> Body for TranscodedRequest<B> {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let mut is_complete = false;
+        loop {
+            match self.next_message(is_complete) {
+                Ok(Some(message)) => return Poll::Ready(Some(Ok(Frame::data(message)))),
+                Ok(None) if matches!(self.state, State::Ended) => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(status) => {
+                    self.state = State::Ended;
+                    return Poll::Ready(Some(Err(status)));
+                }
+            }
+            match ready!(Pin::new(&mut self.source).poll_frame(cx)) {
+                Some(Ok(frame)) => {
+                    if let Ok(data) = frame.into_data() {
+                        // Complete lines have been taken out before.
+                        if self.buffer.len() + data.len() > self.max_bytes {
+                            let max_bytes = self.max_bytes;
+                            self.state = State::Ended;
+                            return Poll::Ready(Some(Err(Refusal::MessageTooLarge { max_bytes }.into())));
+                        }
+                        self.buffer.extend_from_slice(&data);
+                    }
+                }
+                Some(Err(error)) => {
+                    debug!(error = &*error.into(), "the body of a request cannot be read");
+                    self.state = State::Ended;
+                    let expected = Violation::new(
+                        BODY,
+                        "expected a whole body, in valid chunks or of its content-length",
+                    );
+                    return Poll::Ready(Some(Err(invalid(vec![expected]))));
+                }
+                None => is_complete = true,
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+}
+
+impl MessageWithField {
+    /// Returns the message with its field, parsed from JSON.
+    fn complete(&self, json: &[u8]) -> Result<DynamicMessage, Vec<Violation>> {
+        let Kind::Message(descriptor) = self.field.kind() else { return Err(Vec::new()) };
+        let mut value = parse(&descriptor, json).map_err(|violation| vec![violation])?;
+        for (fields, text) in &self.set {
+            set_within(&mut value, fields, text)?;
+        }
+        let mut message = self.message.clone();
+        message.set_field(&self.field, Value::Message(value));
+        Ok(message)
+    }
+}
+
+/// Sets a field that the path or a header sets, unless the body says otherwise.
+fn set_within(
+    message: &mut DynamicMessage,
+    fields: &[FieldDescriptor],
+    text: &str,
+) -> Result<(), Vec<Violation>> {
+    let Some(field) = fields.last().filter(|_| fields.len() == 1) else { return Ok(()) };
+    let given = message.get_field(field);
+    if given.as_str().is_some_and(|given| !given.is_empty() && given != text) {
+        let expected = format!("expected `{text}` as in the path or the header, or none");
+        return Err(vec![Violation::new(field.json_name(), expected)]);
+    }
+    drop(given);
+    parameter::set(message, fields, text)
+        .map_err(|error| vec![Violation::new(field.json_name(), error.to_string())])
+}
+
+/// Takes the next line from the buffer, without its end. Unless the buffer `is_complete`, the line needs one.
+fn next_line(buffer: &mut BytesMut, is_complete: bool) -> Option<BytesMut> {
+    match memchr::memchr(b'\n', buffer) {
+        Some(end) => {
+            let line = buffer.split_to(end);
+            buffer.advance(1);
+            Some(line)
+        }
+        None if is_complete && !buffer.is_empty() => Some(buffer.split()),
+        None => None,
+    }
+}
+
+/// Appends the element of a repeated field.
+fn add_element(message: &mut BytesMut, field: &FieldDescriptor, json: &[u8]) -> Result<(), Violation> {
+    let Kind::Message(descriptor) = field.kind() else { return Ok(()) };
+    let element = parse(&descriptor, json)?;
+    encode_key(field.number(), WireType::LengthDelimited, message);
+    encode_varint(element.encoded_len() as u64, message);
+    // Cannot fail: the buffer grows.
+    let _ = element.encode(message);
+    Ok(())
+}
+
+fn in_line(violation: Violation, line: usize) -> Violation {
+    let Violation { field, description } = violation;
+    Violation {
+        field,
+        description: format!("line {line}: {description}; the lines before may have been imported"),
+    }
+}
+
+/// Parses a message.
+fn parse(descriptor: &MessageDescriptor, json: &[u8]) -> Result<DynamicMessage, Violation> {
+    let text = str::from_utf8(json).map_err(|_| Violation::new(BODY, "expected JSON in UTF-8"))?;
+    let mut json = serde_json::Deserializer::from_str(text);
+    let mut track = serde_path_to_error::Track::new();
+    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
+    let options = DeserializeOptions::new().deny_unknown_fields(true);
+    let message = DynamicMessage::deserialize_with_options(descriptor.clone(), tracked, &options);
+    let message = message.map_err(|error| violation(descriptor, text, &track.path().to_string(), &error))?;
+    json.end().map_err(|error| Violation::new(BODY, format!("expected the end of the JSON: {error}")))?;
+    Ok(message)
+}
+
+/// Returns what was expected where the JSON of a message is wrong.
+fn violation(descriptor: &MessageDescriptor, json: &str, path: &str, error: &serde_json::Error) -> Violation {
+    if !error.is_data() {
+        return Violation::new(BODY, format!("expected JSON: {error}"));
+    }
+    // The path of an unknown field is that of the object which has it.
+    let parsed: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
+    if let Some(unknown) = parameter::unknown_field(descriptor, &parsed) {
+        return Violation::new(unknown, "there is no such field");
+    }
+    let path = if path == "." { "" } else { path };
+    let expected = parameter::expected_at(descriptor, path).unwrap_or_default();
+    let description = format!("expected {expected}, at line {} column {}", error.line(), error.column());
+    Violation::new(if path.is_empty() { BODY } else { path }, description)
+}
+
+fn invalid(violations: Vec<Violation>) -> Status {
+    CallError::from(violations).into()
+}
+
+/// Encodes a message with its prefix.
+fn frame(message: &DynamicMessage) -> Result<Bytes, Status> {
+    let mut frame = BytesMut::with_capacity(PREFIX_BYTES + message.encoded_len());
+    frame.put_bytes(UNCOMPRESSED, PREFIX_BYTES);
+    message.encode(&mut frame).map_err(|_| Status::from(Refusal::Internal))?;
+    Ok(with_length(frame))
+}
+
+/// Completes the prefix of a message.
+fn with_length(mut frame: BytesMut) -> Bytes {
+    let length = u32::try_from(frame.len() - PREFIX_BYTES).unwrap_or(u32::MAX);
+    frame[1..PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
+    frame.freeze()
+}

@@ -1,0 +1,129 @@
+//! Responses of a call, as JSON.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, VARY};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
+use http_body::Frame;
+use http_body_util::{BodyExt, Full};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tonic::body::Body;
+use tonic::{Code, Status};
+
+use crate::server::call::message::prefix::PREFIX_BYTES;
+use crate::server::call::refusal::{self, Refusal};
+use crate::server::call::transcoding::conditional;
+use crate::server::call::transcoding::error::allow;
+use crate::server::call::transcoding::json_writer::{Layout, text_field};
+use crate::server::call::transcoding::routes::Route;
+use crate::server::call::transcoding::stream::{Framing, TranscodedStream};
+
+/// Characters that stay as they are in a segment of a path.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+
+/// Returns the response with a message.
+pub(crate) fn unary(
+    route: &Route,
+    message: &[u8],
+    layout: Layout,
+    headers: &HeaderMap,
+) -> Result<Response<Body>, Status> {
+    let mut json = Vec::with_capacity(message.len() * 2);
+    route.writer.write(message, layout, &mut json).map_err(|_| Status::from(Refusal::Internal))?;
+    json.push(b'\n');
+    let mut response = Response::new(());
+    let response_headers = response.headers_mut();
+    response_headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let is_read = route.method == Method::GET;
+    let caching = if is_read { "no-cache" } else { "no-store" };
+    response_headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
+    let field = route.response.get_field_by_name("etag");
+    let of_resource = field.and_then(|field| text_field(message, field.number()));
+    if (is_read || of_resource.is_some())
+        && let Some(etag) = conditional::etag(of_resource, &json)
+    {
+        let is_known = is_read && conditional::is_known(headers, &etag);
+        response_headers.insert(ETAG, etag);
+        if is_known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response.headers_mut().remove(CONTENT_TYPE);
+            return Ok(response.map(|()| Body::empty()));
+        }
+    }
+    if let Some((prefix, field)) = &route.created
+        && let Some(id) = text_field(message, field.number())
+        && let Ok(location) = HeaderValue::try_from(format!("{prefix}{}", utf8_percent_encode(id, SEGMENT)))
+    {
+        response.headers_mut().insert(LOCATION, location);
+        *response.status_mut() = StatusCode::CREATED;
+    }
+    Ok(full(response.map(|()| json)))
+}
+
+/// Returns the response with a stream of messages. Waits for the first one, so that a call that fails at once has the
+/// status of its error.
+pub(crate) async fn stream(
+    route: &Arc<Route>,
+    mut body: Body,
+    framing: Framing,
+    layout: Layout,
+) -> Result<Response<Body>, Status> {
+    let first = body.frame().await.ok_or_else(|| Status::from(Refusal::Internal))??;
+    if let Some(trailers) = first.trailers_ref()
+        && refusal::status_code(trailers) != Some(Code::Ok)
+    {
+        return Err(status_of(trailers));
+    }
+    let stream = TranscodedStream::new(first, body, route.clone(), framing, layout);
+    let mut response = Response::new(Body::new(stream));
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, framing.content_type());
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(VARY, HeaderValue::from_static("accept"));
+    Ok(response)
+}
+
+/// Reads the only message of a response, without its prefix.
+pub(crate) async fn message(mut body: Body) -> Result<Bytes, Status> {
+    let mut message = Bytes::new();
+    while let Some(frame) = body.frame().await {
+        match frame?.into_data() {
+            Ok(data) if message.is_empty() => message = data,
+            Ok(data) => {
+                let mut joined = BytesMut::from(message);
+                joined.extend_from_slice(&data);
+                message = joined.freeze();
+            }
+            Err(frame) => {
+                let trailers = Frame::into_trailers(frame).unwrap_or_default();
+                return match refusal::status_code(&trailers) {
+                    Some(Code::Ok) if message.len() >= PREFIX_BYTES => Ok(message.slice(PREFIX_BYTES..)),
+                    _ => Err(status_of(&trailers)),
+                };
+            }
+        }
+    }
+    Err(Refusal::Internal.into())
+}
+
+/// Returns the status in the headers or trailers of a response.
+pub(crate) fn status_of(headers: &HeaderMap) -> Status {
+    Status::from_header_map(headers).unwrap_or_else(|| Refusal::Internal.into())
+}
+
+/// Returns the response to a request for the methods of a path.
+pub(crate) fn options(methods: &[Method]) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response.headers_mut().insert(ALLOW, allow(methods));
+    response
+}
+
+/// Returns a response with its length.
+pub(crate) fn full(response: Response<Vec<u8>>) -> Response<Body> {
+    let mut response = response.map(Bytes::from);
+    let length = HeaderValue::from(response.body().len());
+    response.headers_mut().insert(CONTENT_LENGTH, length);
+    response.map(|body| Body::new(Full::new(body)))
+}

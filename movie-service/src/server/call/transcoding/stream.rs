@@ -1,0 +1,191 @@
+//! The body of a streamed response: an array, lines, or server-sent events.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http_body::{Body, Frame};
+use tonic::{Code, Status};
+
+use crate::catalogue::encoding::frame;
+use crate::server::call::message::prefix::PREFIX_BYTES;
+use crate::server::call::refusal::Refusal;
+use crate::server::call::transcoding::json_writer::{Layout, text_field};
+use crate::server::call::transcoding::routes::Route;
+
+/// How the messages of a stream are separated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    /// The elements of a JSON array. An error leaves it without its end.
+    Array,
+    /// A line for each message (<https://github.com/ndjson/ndjson-spec>). An error is the last line.
+    Lines,
+    /// Server-sent events (<https://html.spec.whatwg.org/multipage/server-sent-events.html>). The field `resume_token` of a
+    /// message is the id of its event; without one, the event has no id. An error is an event of the type `error`.
+    Events,
+}
+
+impl Framing {
+    pub(crate) fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Array => "application/json",
+            Self::Lines => "application/x-ndjson",
+            Self::Events => "text/event-stream",
+        })
+    }
+}
+
+/// A streamed response in JSON, made of one in gRPC. Each data frame of it must contain whole messages.
+pub(crate) struct TranscodedStream {
+    body: tonic::body::Body,
+    /// The first frame, which was read to know whether the call failed.
+    first: Option<Frame<Bytes>>,
+    route: Arc<Route>,
+    framing: Framing,
+    layout: Layout,
+    /// The number of the field with the id of an event.
+    event_id: Option<u32>,
+    state: State,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No message has been written.
+    Beginning,
+    Continuing,
+    Ended,
+}
+
+/// The name of the field whose value resumes a stream.
+pub(crate) const RESUME_TOKEN: &str = "resume_token";
+
+impl TranscodedStream {
+    pub(crate) fn new(
+        first: Frame<Bytes>,
+        body: tonic::body::Body,
+        route: Arc<Route>,
+        framing: Framing,
+        layout: Layout,
+    ) -> Self {
+        let event_id = route.response.get_field_by_name(RESUME_TOKEN).map(|field| field.number());
+        // A line break ends a line, and the data of an event.
+        let layout = if framing == Framing::Array { layout } else { Layout::Compact };
+        Self { body, first: Some(first), route, framing, layout, event_id, state: State::Beginning }
+    }
+
+    /// Writes the messages of a data frame.
+    fn messages(&mut self, data: &Bytes) -> Result<Vec<u8>, Status> {
+        let mut out = Vec::with_capacity(data.len() * 2);
+        for (_, message) in frame::each(data) {
+            let message = &message[PREFIX_BYTES..];
+            match self.framing {
+                Framing::Array => out.extend_from_slice(self.separator()),
+                Framing::Lines => {}
+                Framing::Events => {
+                    let id = self.event_id.and_then(|number| text_field(message, number));
+                    // An id cannot have line breaks, or it would be cut.
+                    if let Some(id) = id.filter(|id| !id.is_empty() && !id.contains(['\r', '\n', '\0'])) {
+                        out.extend_from_slice(b"id: ");
+                        out.extend_from_slice(id.as_bytes());
+                        out.push(b'\n');
+                    }
+                    out.extend_from_slice(b"data: ");
+                }
+            }
+            let written = self.route.writer.write(message, self.layout, &mut out);
+            written.map_err(|_| Status::from(Refusal::Internal))?;
+            out.extend_from_slice(match self.framing {
+                Framing::Array => b"",
+                Framing::Lines => b"\n",
+                Framing::Events => b"\n\n",
+            });
+            self.state = State::Continuing;
+        }
+        Ok(out)
+    }
+
+    /// Returns what stands before the next element of an array.
+    fn separator(&self) -> &'static [u8] {
+        match (self.state == State::Beginning, self.layout) {
+            (true, Layout::Compact) => b"[",
+            (true, Layout::Pretty) => b"[\n",
+            (false, Layout::Compact) => b",",
+            (false, Layout::Pretty) => b",\n",
+        }
+    }
+
+    /// Returns what ends the stream; an error if it has to be cut off.
+    fn end(&mut self, status: Status) -> Result<Vec<u8>, Status> {
+        let is_empty = self.state == State::Beginning;
+        self.state = State::Ended;
+        if status.code() == Code::Ok {
+            return Ok(match (self.framing, is_empty) {
+                (Framing::Array, true) => b"[]\n".to_vec(),
+                (Framing::Array, false) => b"]\n".to_vec(),
+                (Framing::Lines | Framing::Events, _) => Vec::new(),
+            });
+        }
+        let error = || self.route.error(&status);
+        match self.framing {
+            Framing::Array => Err(status),
+            Framing::Lines => Ok(format!("{}\n", error()).into_bytes()),
+            Framing::Events => Ok(format!("event: error\ndata: {}\n\n", error()).into_bytes()),
+        }
+    }
+
+    fn frame(&mut self, frame: Frame<Bytes>) -> Result<Vec<u8>, Status> {
+        match frame.into_data() {
+            Ok(data) => self.messages(&data),
+            Err(frame) => {
+                let trailers = frame.into_trailers().unwrap_or_default();
+                let status = Status::from_header_map(&trailers);
+                self.end(status.unwrap_or_else(|| Refusal::Internal.into()))
+            }
+        }
+    }
+}
+
+impl Body for TranscodedStream {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        loop {
+            if self.state == State::Ended {
+                return Poll::Ready(None);
+            }
+            let frame = match self.first.take() {
+                Some(frame) => Ok(frame),
+                None => match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                    Some(frame) => frame,
+                    // gRPC always ends with trailers, so the response is incomplete.
+                    None => Err(Refusal::Internal.into()),
+                },
+            };
+            let written = frame.or_else(|status| {
+                let mut trailers = http::HeaderMap::new();
+                // Statuses of this service fit into a header.
+                let _ = status.add_header(&mut trailers);
+                Ok::<_, Status>(Frame::trailers(trailers))
+            });
+            let written = written.and_then(|frame| self.frame(frame));
+            match written {
+                Ok(data) if data.is_empty() => {}
+                Ok(data) => return Poll::Ready(Some(Ok(Frame::data(data.into())))),
+                Err(status) => {
+                    self.state = State::Ended;
+                    return Poll::Ready(Some(Err(status)));
+                }
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.state == State::Ended
+    }
+}

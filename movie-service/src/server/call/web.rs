@@ -1,0 +1,219 @@
+//! Requests that are not in gRPC: gRPC-Web, JSON over HTTP, and CORS preflights.
+
+use std::convert::Infallible;
+use std::fmt::Display;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use http::header::{
+    ACCEPT_ENCODING, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
+    ORIGIN,
+};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use tokio::sync::watch;
+use tonic::body::Body;
+use tonic::codegen::StdError;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{And, DefaultPredicate, Predicate, SizeAbove};
+use tower_http::cors::CorsLayer;
+
+use crate::rpc::Rpc;
+use crate::server::call::dispatch::Features;
+use crate::server::call::grpc_web;
+use crate::server::call::origin::{FromAnySite, OriginPolicy, Sender};
+use crate::server::call::task::CallHandler;
+use crate::server::call::transcoding::conditional;
+use crate::server::call::transcoding::error::HttpError;
+use crate::server::call::transcoding::response::{full, options};
+use crate::server::call::transcoding::routes::RoutesError;
+use crate::server::call::transcoding::transcoder::Transcoder;
+use crate::server::limits::Limits;
+
+/// Minimum size of a body that is compressed, in bytes.
+const MIN_COMPRESSED_BYTES: u64 = 1024;
+
+/// Handles requests that are not in gRPC. Clones share everything.
+#[derive(Clone)]
+pub(crate) struct Web(Arc<Inner>);
+
+struct Inner {
+    policy: OriginPolicy,
+    cors: CorsLayer,
+    /// `None` if only gRPC-Web is on.
+    json: Option<Json>,
+}
+
+struct Json {
+    transcoder: Transcoder,
+    compression: CompressionLayer<And<DefaultPredicate, SizeAbove>>,
+    /// Whether the service is serving, and its store available.
+    serving: watch::Receiver<bool>,
+}
+
+/// What the requests that are not in gRPC depend on.
+pub(crate) struct WebOptions<'a> {
+    pub(crate) features: &'a Features,
+    pub(crate) limits: &'a Limits,
+    /// Whether the service uses TLS.
+    pub(crate) is_secure: bool,
+    /// Whether the service listens on the loopback interface only.
+    pub(crate) is_loopback: bool,
+    /// Whether the service is serving, and its store available.
+    pub(crate) serving: watch::Receiver<bool>,
+}
+
+impl Web {
+    /// Returns `None` if neither JSON nor gRPC-Web is on.
+    ///
+    /// # Errors
+    ///
+    /// [`RoutesError`] if an annotation of the contract is not supported.
+    pub(crate) fn new(options: WebOptions<'_>) -> Result<Option<Self>, RoutesError> {
+        let WebOptions { features, limits, is_secure, is_loopback, serving } = options;
+        if !features.http && features.web.is_empty() {
+            return Ok(None);
+        }
+        let policy = OriginPolicy::new(&features.web, features.http, is_secure, is_loopback);
+        let json = if features.http {
+            let predicate = DefaultPredicate::new().and(SizeAbove::new(MIN_COMPRESSED_BYTES));
+            let compression = CompressionLayer::new().compress_when(predicate);
+            let transcoder = Transcoder::new(limits.message, limits.import_message)?;
+            Some(Json { transcoder, compression, serving })
+        } else {
+            None
+        };
+        Ok(Some(Self(Arc::new(Inner { cors: policy.cors(), policy, json }))))
+    }
+
+    /// Returns whether a request is for [`Web::call`], not a call in gRPC or an invalid one.
+    pub(crate) fn handles<B>(&self, request: &Request<B>) -> bool {
+        grpc_web::is_call(request)
+            || is_preflight(request)
+            || (self.0.json.is_some() && !is_grpc(request) && Rpc::find(request.uri().path()).is_none())
+    }
+
+    /// Handles a request, by calls in plain gRPC.
+    pub(crate) async fn call<B>(self, mut request: Request<B>, calls: CallHandler) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<StdError> + Display> + Send + Unpin + 'static,
+    {
+        match self.0.policy.check(&request) {
+            Ok(Sender::Known) => {}
+            Ok(Sender::AnySite) => drop(request.extensions_mut().insert(FromAnySite)),
+            Err(error) => return full(error.response()),
+        }
+        if !request.headers().contains_key(ORIGIN) {
+            return self.respond(request, calls).await;
+        }
+        let web = self.clone();
+        let service = service_fn(move |request| {
+            let response = web.clone().respond(request, calls.clone());
+            async move { Ok::<_, Infallible>(response.await) }
+        });
+        let Ok(response) = self.0.cors.layer(service).oneshot(request).await;
+        response
+    }
+
+    async fn respond<B>(self, request: Request<B>, calls: CallHandler) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<StdError> + Display> + Send + Unpin + 'static,
+    {
+        if grpc_web::is_call(&request) {
+            return grpc_web::call(request, calls).await;
+        }
+        let Some(json) = &self.0.json else { return full(HttpError::NotFound.response()) };
+        if !request.headers().contains_key(ACCEPT_ENCODING) {
+            return json.respond(request, calls).await;
+        }
+        let web = self.clone();
+        let service = service_fn(move |request| {
+            let (web, calls) = (web.clone(), calls.clone());
+            async move {
+                Ok::<_, Infallible>(match &web.0.json {
+                    Some(json) => json.respond(request, calls).await,
+                    None => full(HttpError::NotFound.response()),
+                })
+            }
+        });
+        let Ok(response) = json.compression.layer(service).oneshot(request).await;
+        let mut response = response.map(Body::new);
+        if response.headers().contains_key(CONTENT_ENCODING) {
+            conditional::weaken(response.headers_mut());
+        }
+        response
+    }
+}
+
+impl Json {
+    async fn respond<B>(&self, request: Request<B>, calls: CallHandler) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
+    {
+        match request.uri().path() {
+            "/healthz" => page(&request, || self.health()),
+            "/openapi.json" => page(&request, || contract(request.headers())),
+            _ => self.transcoder.call(request, calls).await,
+        }
+    }
+
+    /// Answers a health check: 200 if the service is serving, else 503.
+    fn health(&self) -> Response<Vec<u8>> {
+        let (status, text) = if *self.serving.borrow() {
+            (StatusCode::OK, "serving\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "not serving\n")
+        };
+        let mut response = Response::new(text.as_bytes().to_vec());
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+/// Returns the OpenAPI document of the contract.
+fn contract(headers: &HeaderMap) -> Response<Vec<u8>> {
+    static ETAG_OF_CONTRACT: LazyLock<Option<HeaderValue>> =
+        LazyLock::new(|| conditional::etag(None, movie_proto::OPENAPI.as_bytes()));
+    let etag = ETAG_OF_CONTRACT.clone();
+    let is_known = etag.as_ref().is_some_and(|etag| conditional::is_known(headers, etag));
+    let body = if is_known { Vec::new() } else { movie_proto::OPENAPI.as_bytes().to_vec() };
+    let mut response = Response::new(body);
+    if is_known {
+        *response.status_mut() = StatusCode::NOT_MODIFIED;
+    }
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    if let Some(etag) = etag {
+        headers.insert(ETAG, etag);
+    }
+    response
+}
+
+/// Answers a request for a page that can only be read.
+fn page<B>(request: &Request<B>, page: impl FnOnce() -> Response<Vec<u8>>) -> Response<Body> {
+    const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
+    match *request.method() {
+        Method::GET => full(page()),
+        Method::HEAD => full(page()).map(|_| Body::empty()),
+        Method::OPTIONS => options(&METHODS),
+        _ => full(HttpError::MethodNotAllowed(METHODS.to_vec()).response()),
+    }
+}
+
+/// Returns whether a request is in gRPC, by its content type.
+fn is_grpc<B>(request: &Request<B>) -> bool {
+    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    matches!(content_type.strip_prefix(b"application/grpc"), Some([] | [b'+' | b';', ..]))
+}
+
+/// Returns whether a request is a CORS preflight.
+fn is_preflight<B>(request: &Request<B>) -> bool {
+    let headers = request.headers();
+    request.method() == Method::OPTIONS
+        && headers.contains_key(ORIGIN)
+        && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)
+}

@@ -1,0 +1,68 @@
+//! Etags and conditional requests.
+
+use super::{CREED, get, json, send, writable};
+use crate::support::http1::exchange;
+use crate::support::process::Service;
+
+#[tokio::test]
+async fn a_body_that_the_caller_has_is_not_sent_again() {
+    let service = Service::start("movies.json");
+    for path in [format!("/v1/movies/{CREED}"), "/v1/movies".to_owned(), "/v1/catalog".to_owned()] {
+        let first = get(&service, &path).await;
+        let etag = first.header("etag").unwrap();
+        for known in [etag, "*", &format!("\"other\", W/{etag}")] {
+            let head = format!("GET {path} HTTP/1.1\r\nif-none-match: {known}");
+            let again = exchange(service.address, &head, b"").await;
+            assert_eq!((again.status(), again.body.as_slice()), ("304", &b""[..]), "{path} {known}");
+            assert_eq!(again.header("etag"), Some(etag));
+        }
+        let head = format!("GET {path} HTTP/1.1\r\nif-none-match: \"other\"");
+        assert_eq!(exchange(service.address, &head, b"").await.body, first.body);
+    }
+}
+
+#[tokio::test]
+async fn a_write_can_be_bound_to_a_version() {
+    let (service, _dir) = writable();
+    let created = send(&service, "POST /v1/movies", &[], r#"{"id": "7", "title": "Seven"}"#).await;
+    let stale = created.header("etag").unwrap().to_owned();
+    let bound = format!("if-match: {stale}");
+    let updated = send(&service, "PATCH /v1/movies/7", &[&bound], r#"{"year": 1995}"#).await;
+    assert_eq!(updated.status(), "200", "{updated:?}");
+
+    for request in ["PATCH /v1/movies/7", "DELETE /v1/movies/7"] {
+        let body = if request.starts_with("PATCH") { r#"{"year": 1996}"# } else { "" };
+        for if_match in [bound.as_str(), &format!("if-match: W/{stale}"), "if-match: 7"] {
+            let refused = send(&service, request, &[if_match], body).await;
+            assert_eq!(refused.status(), "412", "{request} {if_match}: {refused:?}");
+            assert_eq!(json(&refused)["error"]["details"][0]["reason"], "ETAG_STALE");
+        }
+    }
+    let in_body = format!(r#"{{"year": 1996, "etag": {}}}"#, serde_json::Value::from(stale.as_str()));
+    assert_eq!(send(&service, "PATCH /v1/movies/7", &[], &in_body).await.status(), "409");
+    let current = updated.header("etag").unwrap();
+    let both = send(&service, "PATCH /v1/movies/7", &[&format!("if-match: {current}")], &in_body).await;
+    assert_eq!(both.status(), "400", "{both:?}");
+    let any = send(&service, "PATCH /v1/movies/7", &["if-match: *"], r#"{"year": 1996}"#).await;
+    assert_eq!(any.status(), "200", "{any:?}");
+    let bound = format!("if-match: {}", any.header("etag").unwrap());
+    let deleted = send(&service, "DELETE /v1/movies/7", &[&bound], "").await;
+    assert_eq!(deleted.status(), "200");
+}
+
+#[tokio::test]
+async fn a_compressed_body_has_a_weak_etag() {
+    let service = Service::start("films.json");
+    let plain = get(&service, "/v1/movies?pageSize=20").await;
+    for (accepted, encoding) in [("gzip", "gzip"), ("br", "br"), ("gzip;q=0.5, br", "br")] {
+        let head = format!("GET /v1/movies?pageSize=20 HTTP/1.1\r\naccept-encoding: {accepted}");
+        let compressed = exchange(service.address, &head, b"").await;
+        assert_eq!(compressed.header("content-encoding"), Some(encoding));
+        assert_eq!(compressed.header("etag"), Some(format!("w/{}", plain.header("etag").unwrap()).as_str()));
+        assert!(compressed.header("vary").unwrap().contains("accept-encoding"));
+        assert!(compressed.body.len() < plain.body.len() / 2);
+    }
+    // Less than 1 KiB.
+    let head = "GET /v1/catalog HTTP/1.1\r\naccept-encoding: gzip";
+    assert_eq!(exchange(service.address, head, b"").await.header("content-encoding"), None);
+}
