@@ -11,6 +11,7 @@ use movie_service::config::Config;
 use movie_service::store::json;
 
 use crate::command::Command;
+use crate::exchange::exchange;
 use crate::files::Files;
 use crate::markdown::{self, Kind};
 use crate::service::Service;
@@ -61,6 +62,7 @@ impl Reader {
             ["json", "refused", path] => self.broken(path, lines).map_err(at_first_line),
             ["text", "refused", path] => self.refusal(path, lines),
             ["text", "movie", id] => self.bytes(id, lines),
+            ["text", "exchange", protocol] => self.exchange(protocol, lines),
             ["text", "tokens"] => {
                 Tokens::parse(&lines.join("\n")).map(drop).map_err(|error| at_first_line(error.to_string()))
             }
@@ -161,6 +163,14 @@ impl Reader {
         let movies = json::load(&file).map_err(|error| at_first_line(error.to_string()))?;
         let movie = movies.get(id).ok_or_else(|| at_first_line(format!("no movie has the id `{id}`")))?;
         same(lines, &wire::dump(&MovieData::from(movie)), "the bytes are")
+    }
+
+    /// Makes the call of the block, and compares its request and response.
+    fn exchange(&self, protocol: &str, lines: &[String]) -> Result<(), Problem> {
+        let service = self.service.as_ref().ok_or("no command before this one starts the service");
+        let service = service.map_err(|problem| at_first_line(problem.to_owned()))?;
+        let expected = exchange(protocol, service.socket_address()).map_err(at_first_line)?;
+        same(lines, expected.trim_end_matches(['<', '\n']), "the call is")
     }
 
     /// Runs the commands of the block, and compares their output. The output of a successful command may be omitted.

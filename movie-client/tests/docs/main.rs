@@ -17,6 +17,7 @@
 //! | `json refused=FILE` | the service rejects the file |
 //! | `text refused=FILE` | the error of the service about this file |
 //! | `text movie=ID` | the wire format of this movie |
+//! | `text exchange=PROTOCOL` | a call in grpc, grpc-web or json, as it is on the wire |
 //! | `text arrows` | the crates of the workspace and their dependencies |
 
 //!
@@ -35,6 +36,7 @@ mod arrows;
 mod check;
 mod command;
 mod curl;
+mod exchange;
 mod files;
 mod markdown;
 #[path = "../support/service.rs"]

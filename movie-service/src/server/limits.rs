@@ -83,7 +83,7 @@ limits! {
     deadline: Duration = Duration::from_mins(15);
     /// Time in which a peer must read some of the data sent to it.
     unread: Duration = Duration::from_mins(1);
-    /// Time that a connection may stay without calls in flight.
+    /// Time that a connection may stay without calls in flight. Over HTTP/1.1, also for the head of a request.
     idle: Duration = Duration::from_mins(10);
     /// Maximum age of a connection, varied by up to 10 %, so that not all connections end at once.
     age: Duration = Duration::from_hours(1);

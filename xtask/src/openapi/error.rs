@@ -30,7 +30,7 @@ enum Applies {
 }
 
 /// The reasons of the server, see also docs/operations/limits.md.
-const SERVER_REASONS: [ServerReason; 15] = {
+const SERVER_REASONS: [ServerReason; 17] = {
     use Applies::{Always, Bodies, Conditional, Writes};
     const fn reason(
         status: u16,
@@ -52,6 +52,8 @@ const SERVER_REASONS: [ServerReason; 15] = {
         reason(403, "ROLE_TOO_LOW", Always, "the caller's role does not allow the call"),
         reason(403, "ORIGIN_NOT_ALLOWED", Always, "pages of this origin may not call the service"),
         reason(403, "ANONYMOUS_WRITE", Writes, "the service does not accept writes without tokens"),
+        reason(400, "HOST_INVALID", Always, "the header Host is missing, or given twice"),
+        reason(400, "TIMEOUT_MALFORMED", Always, "the header Grpc-Timeout cannot be parsed"),
         reason(412, "ETAG_STALE", Conditional, "the movie does not have the etag of If-Match; read it again"),
         reason(413, "MESSAGE_TOO_LARGE", Bodies, "the body, or a line of it, is too large"),
         reason(

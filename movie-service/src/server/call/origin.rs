@@ -1,9 +1,9 @@
-//! Which pages may call the service: `Origin` and `Host` of requests that browsers can send.
+//! Checks of `Origin` and `Host`: which pages may call the service.
 //!
-//! A browser lets a page of any site send requests, and read the responses of its own site. Two checks keep strangers out:
-//! the `Origin` of a page must be allowed or its own site (<https://fetch.spec.whatwg.org/#http-cors-protocol>), and the
-//! `Host` of a service that listens on the loopback interface must not be a name that a stranger can let point there (DNS
-//! rebinding).
+//! A browser lets a page of any site send requests, and read the responses of its own site. The `Origin` of a page must be
+//! allowed, or be the service itself (<https://fetch.spec.whatwg.org/#http-cors-protocol>). The `Host` of a service that
+//! listens on the loopback interface must not be a domain name that an attacker can resolve to that interface (DNS
+//! rebinding). On other interfaces the `Host` is not checked, and such a page can read: use tokens there.
 
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use http::header::{ETAG, HOST, LOCATION, ORIGIN, RETRY_AFTER};
 use http::uri::Authority;
-use http::{HeaderName, HeaderValue, Method, Request};
+use http::{HeaderName, HeaderValue, Method, Request, Version};
 use tonic::Status;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
@@ -121,8 +121,12 @@ impl OriginPolicy {
     ///
     /// # Errors
     ///
-    /// [`HttpError`] if the service does not answer for the host, or pages of the origin may not call.
+    /// [`HttpError`] if the host is missing, if the service does not answer for it, or if pages of the origin may not call.
     pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<Sender, HttpError> {
+        // RFC 9112, section 3.2.
+        if request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1 {
+            return Err(HttpError::HostInvalid);
+        }
         let authority = authority(request);
         let host = authority.map(host_of).unwrap_or_default();
         if self.is_loopback && !self.is_own_host(host) {

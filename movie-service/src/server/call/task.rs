@@ -59,6 +59,8 @@ impl CallHandler {
         B: Body<Data = Bytes, Error: Into<StdError> + Display> + Send + Unpin + 'static,
     {
         let began = Instant::now();
+        // Also for requests that become no call, such as health checks.
+        self.0.calls.mark_used(began);
         // The inner gRPC call reports a malformed header.
         let deadline = self.0.deadline(began, &request).unwrap_or(began + self.0.server.limits.deadline);
         let response = Box::pin(web.clone().call(request, self.clone()));
@@ -67,6 +69,27 @@ impl CallHandler {
 
     /// Handles a call in gRPC.
     fn call_grpc(&self, request: Request<RequestBody>) -> Call {
+        self.call_fast(request, |fast, _| Handler::FastCall(Box::new(fast)))
+    }
+
+    /// Handles a call in gRPC that stands for another request.
+    fn call_translated<B>(&self, request: Request<B>) -> Call
+    where
+        B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
+    {
+        // The request has not arrived completely, which is rare: most have no body to wait for.
+        self.call_fast(request, |fast, deadline| {
+            let rpc = fast.rpc();
+            Handler::Generated(self.0.server.dispatcher.call(rpc, fast.decline(), Some(deadline)))
+        })
+    }
+
+    /// Handles a call on the fast path if that supports it, or else by the generated code. `wait` handles a call whose
+    /// request has not arrived completely.
+    fn call_fast<B>(&self, request: Request<B>, wait: impl FnOnce(FastCall<B>, Instant) -> Handler) -> Call
+    where
+        B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
+    {
         let ServerState { catalogue, found, dispatcher, .. } = &*self.0.server;
         self.begin(request, |rpc, request, deadline| {
             let mut fast = match FastCall::try_new(rpc, request, dispatcher.compresses()) {
@@ -79,30 +102,7 @@ impl CallHandler {
                 Poll::Ready(FastPathResult::Declined(request)) => {
                     Handler::Generated(dispatcher.call(rpc, request, Some(deadline)))
                 }
-                Poll::Pending => Handler::FastCall(Box::new(fast)),
-            }
-        })
-    }
-
-    /// Handles a call in gRPC that stands for another request.
-    fn call_translated<B>(&self, request: Request<B>) -> Call
-    where
-        B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
-    {
-        let ServerState { catalogue, found, dispatcher, .. } = &*self.0.server;
-        self.begin(request, |rpc, request, deadline| {
-            let deadline = Some(deadline);
-            let mut fast = match FastCall::try_new(rpc, request, dispatcher.compresses()) {
-                Ok(fast) => fast,
-                Err(request) => return Handler::Generated(dispatcher.call(rpc, request, deadline)),
-            };
-            match fast.poll_result(catalogue, found, &mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(FastPathResult::Answered(response)) => Handler::Answered(response),
-                Poll::Ready(FastPathResult::Declined(request)) => {
-                    Handler::Generated(dispatcher.call(rpc, request, deadline))
-                }
-                // The request has not arrived completely, which is rare: most have no body to wait for.
-                Poll::Pending => Handler::Generated(dispatcher.call(rpc, fast.decline(), deadline)),
+                Poll::Pending => wait(fast, deadline),
             }
         })
     }
@@ -148,7 +148,9 @@ impl hyper::service::Service<Request<hyper::body::Incoming>> for CallHandler {
         if let Some(web) = self.web(&request) {
             return self.call_web(web, request);
         }
-        let response = refusal::http_version_not_supported("over HTTP/1.1, it serves JSON and gRPC-Web");
+        let response = refusal::http_version_not_supported(
+            "over HTTP/1.1, it serves gRPC-Web, and JSON unless --http is off",
+        );
         Call::answered(response.map(Content::Generated))
     }
 }

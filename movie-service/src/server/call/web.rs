@@ -6,16 +6,17 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use http::header::{
-    ACCEPT_ENCODING, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, ETAG,
-    ORIGIN,
+    ACCEPT_ENCODING, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_TYPE, ETAG, ORIGIN, VARY,
 };
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http_body_util::Full;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codegen::StdError;
 use tower::{Layer, ServiceExt, service_fn};
+use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{And, DefaultPredicate, Predicate, SizeAbove};
 use tower_http::cors::CorsLayer;
 
 use crate::rpc::Rpc;
@@ -33,6 +34,15 @@ use crate::server::limits::Limits;
 /// Minimum size of a body that is compressed, in bytes.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
 
+type IsCompressed = fn(StatusCode, Version, &HeaderMap, &Extensions) -> bool;
+
+/// Streams have no length and are not compressed: the compressor of each would take up to 3 MB, and a long list would occupy
+/// the thread that serves other calls, too.
+const IS_COMPRESSED: IsCompressed = |_, _, headers, _| {
+    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    length.is_some_and(|length| length >= MIN_COMPRESSED_BYTES)
+};
+
 /// Handles requests that are not in gRPC. Clones share everything.
 #[derive(Clone)]
 pub(crate) struct Web(Arc<Inner>);
@@ -46,7 +56,7 @@ struct Inner {
 
 struct Json {
     transcoder: Transcoder,
-    compression: CompressionLayer<And<DefaultPredicate, SizeAbove>>,
+    compression: CompressionLayer<IsCompressed>,
     /// Whether the service is serving, and its store available.
     serving: watch::Receiver<bool>,
 }
@@ -76,8 +86,8 @@ impl Web {
         }
         let policy = OriginPolicy::new(&features.web, features.http, is_secure, is_loopback);
         let json = if features.http {
-            let predicate = DefaultPredicate::new().and(SizeAbove::new(MIN_COMPRESSED_BYTES));
-            let compression = CompressionLayer::new().compress_when(predicate);
+            let compression =
+                CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(IS_COMPRESSED);
             let transcoder = Transcoder::new(limits.message, limits.import_message)?;
             Some(Json { transcoder, compression, serving })
         } else {
@@ -94,7 +104,18 @@ impl Web {
     }
 
     /// Handles a request, by calls in plain gRPC.
-    pub(crate) async fn call<B>(self, mut request: Request<B>, calls: CallHandler) -> Response<Body>
+    pub(crate) async fn call<B>(self, request: Request<B>, calls: CallHandler) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<StdError> + Display> + Send + Unpin + 'static,
+    {
+        let is_head = *request.method() == Method::HEAD;
+        let mut response = self.checked(request, calls).await;
+        response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding, origin"));
+        if is_head { response.map(|_| Body::empty()) } else { response }
+    }
+
+    /// Handles a request if its host and its origin may be served.
+    async fn checked<B>(self, mut request: Request<B>, calls: CallHandler) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes, Error: Into<StdError> + Display> + Send + Unpin + 'static,
     {
@@ -123,7 +144,7 @@ impl Web {
             return grpc_web::call(request, calls).await;
         }
         let Some(json) = &self.0.json else { return full(HttpError::NotFound.response()) };
-        if !request.headers().contains_key(ACCEPT_ENCODING) {
+        if !request.headers().contains_key(ACCEPT_ENCODING) || refuses_identity(request.headers()) {
             return json.respond(request, calls).await;
         }
         let web = self.clone();
@@ -151,7 +172,7 @@ impl Json {
         B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
     {
         match request.uri().path() {
-            "/healthz" => page(&request, || self.health()),
+            "/healthz" => page(&request, || full(self.health())),
             "/openapi.json" => page(&request, || contract(request.headers())),
             _ => self.transcoder.call(request, calls).await,
         }
@@ -174,18 +195,23 @@ impl Json {
 }
 
 /// Returns the OpenAPI document of the contract.
-fn contract(headers: &HeaderMap) -> Response<Vec<u8>> {
+fn contract(headers: &HeaderMap) -> Response<Body> {
     static ETAG_OF_CONTRACT: LazyLock<Option<HeaderValue>> =
         LazyLock::new(|| conditional::etag(None, movie_proto::OPENAPI.as_bytes()));
     let etag = ETAG_OF_CONTRACT.clone();
     let is_known = etag.as_ref().is_some_and(|etag| conditional::is_known(headers, etag));
-    let body = if is_known { Vec::new() } else { movie_proto::OPENAPI.as_bytes().to_vec() };
-    let mut response = Response::new(body);
-    if is_known {
+    let mut response = if is_known {
+        let mut response = Response::new(Body::empty());
         *response.status_mut() = StatusCode::NOT_MODIFIED;
-    }
+        response
+    } else {
+        let mut response =
+            Response::new(Body::new(Full::new(Bytes::from_static(movie_proto::OPENAPI.as_bytes()))));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(movie_proto::OPENAPI.len()));
+        response
+    };
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     if let Some(etag) = etag {
         headers.insert(ETAG, etag);
@@ -194,14 +220,24 @@ fn contract(headers: &HeaderMap) -> Response<Vec<u8>> {
 }
 
 /// Answers a request for a page that can only be read.
-fn page<B>(request: &Request<B>, page: impl FnOnce() -> Response<Vec<u8>>) -> Response<Body> {
+fn page<B>(request: &Request<B>, page: impl FnOnce() -> Response<Body>) -> Response<Body> {
     const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
     match *request.method() {
-        Method::GET => full(page()),
-        Method::HEAD => full(page()).map(|_| Body::empty()),
+        Method::GET | Method::HEAD => page(),
         Method::OPTIONS => options(&METHODS),
         _ => full(HttpError::MethodNotAllowed(METHODS.to_vec()).response()),
     }
+}
+
+/// Returns whether a caller refuses bodies that are not compressed. It gets them even so (RFC 9110, section 12.5.3): an
+/// error instead would hide that a write was done.
+fn refuses_identity(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|part| {
+        let (name, weight) = part.split_once(';').unwrap_or((part, ""));
+        let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
+        matches!(name.trim(), "identity" | "*") && weight == Some(0.0)
+    })
 }
 
 /// Returns whether a request is in gRPC, by its content type.

@@ -98,7 +98,7 @@ pub(crate) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
         Protocol::Http1 if connection.server.web.is_some() => {
             let write_buffer = WriteBuffer::new(stream);
             let serving =
-                http1::builder(limits.handshake).serve_connection(TokioIo::new(write_buffer.clone()), calls);
+                http1::builder(limits.idle).serve_connection(TokioIo::new(write_buffer.clone()), calls);
             drive(serving, write_buffer, &connection, &mut ticket).await;
         }
         Protocol::Http1 => {

@@ -66,3 +66,28 @@ async fn a_compressed_body_has_a_weak_etag() {
     let head = "GET /v1/catalog HTTP/1.1\r\naccept-encoding: gzip";
     assert_eq!(exchange(service.address, head, b"").await.header("content-encoding"), None);
 }
+
+#[tokio::test]
+async fn conditions_that_no_call_can_check_are_refused() {
+    let (service, _dir) = writable();
+    send(&service, "POST /v1/movies", &[], r#"{"id": "7", "title": "Seven"}"#).await;
+    for (request, header) in [
+        ("PATCH /v1/movies/7?allowMissing=true", "if-none-match: *"),
+        ("PATCH /v1/movies/8?allowMissing=true", "if-match: *"),
+        ("DELETE /v1/movies/8?allowMissing=true", "if-match: *"),
+    ] {
+        let body = if request.starts_with("PATCH") { r#"{"title": "Other"}"# } else { "" };
+        let refused = send(&service, request, &[header], body).await;
+        assert_eq!(refused.status(), "400", "{request} {header}: {refused:?}");
+    }
+    assert_eq!(json(&get(&service, "/v1/movies/7").await)["title"], "Seven");
+    assert_eq!(get(&service, "/v1/movies/8").await.status(), "404");
+}
+
+#[tokio::test]
+async fn a_write_is_done_for_a_caller_that_accepts_no_encoding_at_all() {
+    let (service, _dir) = writable();
+    let refuses = "accept-encoding: gzip, identity;q=0, *;q=0";
+    let created = send(&service, "POST /v1/movies", &[refuses], r#"{"id": "7", "title": "Seven"}"#).await;
+    assert_eq!((created.status(), created.header("content-encoding")), ("201", None));
+}

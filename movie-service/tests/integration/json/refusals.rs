@@ -1,9 +1,11 @@
 //! Requests that are refused.
 
+use http::Method;
 use serde_json::{Value, json};
 
 use super::{CREED, get, json, send, writable};
 use crate::support::databases::database;
+use crate::support::h2_client::{Call, Client};
 use crate::support::http1::{Response, exchange};
 use crate::support::process::{Service, command};
 use crate::support::tokens::make_token;
@@ -191,4 +193,57 @@ async fn http_off_leaves_grpc_only() {
     let response = get(&service, "/v1/catalog").await;
     assert_eq!(response.status(), "505", "{response:?}");
     assert!(response.text().contains("--http on"), "{response:?}");
+}
+
+#[tokio::test]
+async fn a_request_without_content_may_not_have_a_body() {
+    let (service, _dir) = writable();
+    send(&service, "POST /v1/movies", &[], r#"{"id": "7", "title": "Seven"}"#).await;
+    let refused = send(&service, "DELETE /v1/movies/7", &[], r#"{"etag": "\"0\""}"#).await;
+    assert_eq!(violations(&refused), [("body".to_owned(), "expected none".to_owned())]);
+    assert_eq!(get(&service, "/v1/movies/7").await.status(), "200");
+}
+
+#[tokio::test]
+async fn an_error_is_short_whatever_the_request_has() {
+    let service = Service::start("movies.json");
+    let query = "a&".repeat(7_000);
+    let response = get(&service, &format!("/v1/movies:search?{query}")).await;
+    assert_eq!(violations(&response).len(), 10);
+    assert!(response.body.len() < 20_000, "{} bytes", response.body.len());
+}
+
+#[tokio::test]
+async fn an_error_is_for_people_and_names_fields_as_in_json() {
+    let service = Service::start("movies.json");
+    let response = get(&service, "/v1/movies?page_size=-1&pretty").await;
+    assert!(response.text().starts_with("{\n  \"error\": {\n    \"code\": 400,"), "{}", response.text());
+    let message = error(&response)["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("pageSize: "), "{message}");
+}
+
+#[tokio::test]
+async fn headers_that_are_invalid_are_the_fault_of_the_caller() {
+    let (service, _dir) = writable();
+    let timeout = exchange(service.address, "GET /v1/catalog HTTP/1.1\r\ngrpc-timeout: soon", b"").await;
+    assert_eq!((timeout.status(), &error(&timeout)["status"]), ("400", &json!("INTERNAL")));
+    let keys = ["idempotency-key: a", "idempotency-key: b"];
+    let refused = send(&service, "POST /v1/movies", &keys, r#"{"title": "a"}"#).await;
+    assert_eq!(violations(&refused)[0].0, "idempotency-key");
+}
+
+#[tokio::test]
+async fn over_http_2_the_response_to_head_has_no_body_either() {
+    let service = Service::start("movies.json");
+    let mut peer = Client::connect(service.address).await;
+    for (path, status) in
+        [("/v1/catalog", 200), ("/v1/movies/unknown", 404), ("/openapi.json", 200), ("/nothing", 404)]
+    {
+        for (method, has_body) in [(Method::GET, true), (Method::HEAD, false)] {
+            let mut call = Call::new(path, b"").frames(&[]);
+            (call.method, call.headers) = (method, Vec::new());
+            let response = peer.call(&call).await.unwrap();
+            assert_eq!((response.status, !response.body.is_empty()), (status, has_body), "{path}");
+        }
+    }
 }

@@ -23,7 +23,13 @@ async fn a_movie_is_created_read_updated_and_deleted() {
     assert_eq!(updated.status(), "200", "{updated:?}");
     assert_eq!((&json(&updated)["genres"], &json(&updated)["year"]), (&json!(["Horror"]), &json!(1979)));
 
-    let masked = send(&service, &format!("PATCH {path}?updateMask=year,originalTitle"), &[], "{}").await;
+    let cleared =
+        send(&service, &format!("PATCH {path}"), &[], r#"{"genres": [], "ratingCount": null}"#).await;
+    let movie = json(&cleared);
+    assert!(movie.get("genres").is_none() && movie.get("ratingCount").is_none(), "{movie}");
+    assert_eq!((&movie["title"], &movie["year"]), (&json!("Alien"), &json!(1979)));
+
+    let masked = send(&service, &format!("PATCH {path}?updateMask=year,original_title"), &[], "{}").await;
     assert!(json(&masked).get("year").is_none(), "{masked:?}");
 
     let deleted = send(&service, &format!("DELETE {path}"), &[], "").await;
@@ -34,7 +40,7 @@ async fn a_movie_is_created_read_updated_and_deleted() {
 #[tokio::test]
 async fn an_id_with_any_characters_is_found_at_its_location() {
     let (service, _dir) = writable();
-    for id in ["a/b", "1:2", "50%", "é ü", "..", "?#", "+"] {
+    for id in ["a/b", "1:2", "50%", "é ü", "...", "?#", "+"] {
         let body = json!({ "id": id, "title": "A title" }).to_string();
         let created = send(&service, "POST /v1/movies", &[], &body).await;
         assert_eq!(created.status(), "201", "{id}: {created:?}");
@@ -42,6 +48,9 @@ async fn an_id_with_any_characters_is_found_at_its_location() {
         let location = created.header("location").unwrap().to_owned();
         assert_eq!(json(&get(&service, &location).await)["id"], id, "{location}");
     }
+    // Clients would resolve it to another path.
+    let created = send(&service, "POST /v1/movies", &[], r#"{"id": "..", "title": "A title"}"#).await;
+    assert_eq!((created.status(), created.header("location")), ("201", None));
 }
 
 #[tokio::test]

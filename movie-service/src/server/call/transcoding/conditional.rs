@@ -7,28 +7,24 @@ use xxhash_rust::xxh3::xxh3_64;
 /// The condition of `If-Match` for a write.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum IfMatch {
-    /// Without the header, or with `*`: any version.
-    Any,
-    /// The version with this etag, in quotes.
+    /// There is none.
+    Absent,
+    /// `*`: the resource exists.
+    Existing,
+    /// The resource has this etag. A weak etag, a list of etags or an invalid one equals no etag, so that the write fails.
     Etag(String),
-    /// No version: only weak etags, which never match, or several ones, of which a write cannot check all.
-    Never,
 }
 
 impl IfMatch {
     /// Reads the header.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut values = headers.get_all(IF_MATCH).iter();
-        match (values.next(), values.next()) {
-            (None, _) => Self::Any,
-            (Some(value), None) => match value.as_bytes().trim_ascii() {
-                b"*" => Self::Any,
-                etag @ [b'"', inner @ .., b'"'] if !inner.contains(&b'"') => {
-                    str::from_utf8(etag).map_or(Self::Never, |etag| Self::Etag(etag.to_owned()))
-                }
-                _ => Self::Never,
-            },
-            (Some(_), Some(_)) => Self::Never,
+        let values = headers.get_all(IF_MATCH).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+        match values.collect::<Vec<_>>().join(", ").trim() {
+            "" if !headers.contains_key(IF_MATCH) => Self::Absent,
+            "*" => Self::Existing,
+            // An empty etag would not be compared.
+            "" => Self::Etag("\"\"".to_owned()),
+            etag => Self::Etag(etag.to_owned()),
         }
     }
 }
@@ -75,14 +71,15 @@ mod tests {
     #[test]
     fn a_write_can_be_bound_to_one_strong_etag() {
         for (values, expected) in [
-            (&[][..], IfMatch::Any),
-            (&["*"], IfMatch::Any),
+            (&[][..], IfMatch::Absent),
+            (&["*"], IfMatch::Existing),
             (&["\"3f\""], IfMatch::Etag("\"3f\"".to_owned())),
             (&[" \"3f\" "], IfMatch::Etag("\"3f\"".to_owned())),
-            (&["W/\"3f\""], IfMatch::Never),
-            (&["\"3f\", \"40\""], IfMatch::Never),
-            (&["\"3f\"", "\"40\""], IfMatch::Never),
-            (&["3f"], IfMatch::Never),
+            // None of these equals an etag of a movie.
+            (&["W/\"3f\""], IfMatch::Etag("W/\"3f\"".to_owned())),
+            (&["\"3f\", \"40\""], IfMatch::Etag("\"3f\", \"40\"".to_owned())),
+            (&["\"3f\"", "\"40\""], IfMatch::Etag("\"3f\", \"40\"".to_owned())),
+            (&[""], IfMatch::Etag("\"\"".to_owned())),
         ] {
             assert_eq!(IfMatch::of(&headers(&IF_MATCH, values)), expected, "{values:?}");
         }

@@ -9,6 +9,8 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use tonic::{Code, Status};
 
+use crate::movie::Violation;
+use crate::server::call::transcoding::json_writer::Layout;
 use crate::server::call::transcoding::parameter;
 use crate::servicer::status::DOMAIN;
 use crate::telemetry::metrics::code_name;
@@ -18,9 +20,6 @@ const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 
 /// The type of details that say when to try again.
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
-
-/// The reason of an error that a smaller request avoids, which `RESOURCE_EXHAUSTED` alone does not say.
-const MESSAGE_TOO_LARGE: &str = "MESSAGE_TOO_LARGE";
 
 /// An error without a call: a request that no RPC handles.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,10 +32,8 @@ pub(crate) enum HttpError {
     UnsupportedMediaType(&'static str),
     #[error("the content-encoding is not supported, expected none")]
     UnsupportedEncoding,
-    #[error(
-        "the movie does not have the etag of If-Match; read it again, and send its strong etag in quotes, or *"
-    )]
-    PreconditionFailed,
+    #[error("the header Host is missing or given twice, expected the host and port of this service")]
+    HostInvalid,
     #[error("pages of {0} may not call this service; its operator can allow that with --web-origin")]
     OriginNotAllowed(String),
     #[error(
@@ -60,9 +57,7 @@ impl HttpError {
             Self::UnsupportedEncoding => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, "ENCODING_UNSUPPORTED")
             }
-            Self::PreconditionFailed => {
-                (StatusCode::PRECONDITION_FAILED, Code::FailedPrecondition, "ETAG_STALE")
-            }
+            Self::HostInvalid => (StatusCode::BAD_REQUEST, Code::InvalidArgument, "HOST_INVALID"),
             Self::OriginNotAllowed(_) => {
                 (StatusCode::FORBIDDEN, Code::PermissionDenied, "ORIGIN_NOT_ALLOWED")
             }
@@ -71,7 +66,8 @@ impl HttpError {
             }
         };
         let info = json!({ "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": DOMAIN });
-        let mut response = ErrorObject::new(status, code, &self.to_string(), vec![info]).response();
+        let object = ErrorObject::new(status, code, &self.to_string(), vec![info]);
+        let mut response = object.response(Layout::Compact);
         match self {
             Self::MethodNotAllowed(methods) => {
                 response.headers_mut().insert(ALLOW, allow(methods));
@@ -82,7 +78,7 @@ impl HttpError {
             }
             Self::NotFound
             | Self::UnsupportedMediaType(_)
-            | Self::PreconditionFailed
+            | Self::HostInvalid
             | Self::OriginNotAllowed(_)
             | Self::HostNotServed(_) => {}
         }
@@ -119,34 +115,19 @@ impl ErrorWriter {
         request: &MessageDescriptor,
         body: Option<&str>,
     ) -> ErrorObject {
-        let details = self.details(status, request, body);
-        let is_too_large = details.iter().any(|detail| detail["reason"] == MESSAGE_TOO_LARGE);
-        let http_status =
-            if is_too_large { StatusCode::PAYLOAD_TOO_LARGE } else { http_status(status.code()) };
-        ErrorObject::new(http_status, status.code(), status.message(), details)
-    }
-
-    /// Returns the response for a status.
-    pub(crate) fn response(
-        &self,
-        status: &Status,
-        request: &MessageDescriptor,
-        body: Option<&str>,
-    ) -> Response<Vec<u8>> {
-        let object = self.object(status, request, body);
-        let (retry, mut response) = (object.retry_after(), object.response());
-        let headers = response.headers_mut();
-        if let Some(seconds) = retry {
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        let mut details = self.details(status);
+        // The message of an invalid request is made of its violations, and names the fields, too.
+        let is_joined = join_violations(&details) == status.message();
+        for violation in details.iter_mut().flat_map(violations_mut) {
+            let path = violation["field"].as_str().map(|field| json_path(request, body, field));
+            violation["field"] = path.into();
         }
-        if status.code() == Code::Unauthenticated {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        response
+        let message = if is_joined { &join_violations(&details) } else { status.message() };
+        ErrorObject::new(http_status(status.code(), &details), status.code(), message, details)
     }
 
     /// Returns the details of a status as JSON; those of unknown types are left out.
-    fn details(&self, status: &Status, request: &MessageDescriptor, body: Option<&str>) -> Vec<Value> {
+    fn details(&self, status: &Status) -> Vec<Value> {
         let descriptor = self.status.clone();
         let decoded =
             descriptor.and_then(|descriptor| DynamicMessage::decode(descriptor, status.details()).ok());
@@ -154,19 +135,26 @@ impl ErrorWriter {
         let details = decoded.get_field_by_name("details");
         let details = details.as_deref().and_then(prost_reflect::Value::as_list).unwrap_or_default();
         let details = details.iter().filter_map(prost_reflect::Value::as_message);
-        let mut details: Vec<Value> =
-            details.filter_map(|detail| serde_json::to_value(detail).ok()).collect();
-        for detail in details.iter_mut().filter(|detail| detail["@type"] == BAD_REQUEST) {
-            let violations = detail.get_mut("fieldViolations").and_then(Value::as_array_mut);
-            for violation in violations.into_iter().flatten() {
-                if let Some(field) = violation.get_mut("field") {
-                    let path = json_path(request, body, field.as_str().unwrap_or_default());
-                    *field = path.into();
-                }
-            }
-        }
-        details
+        details.filter_map(|detail| serde_json::to_value(detail).ok()).collect()
     }
+}
+
+/// Returns the invalid fields that a detail names.
+fn violations_mut(detail: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let is_bad_request = detail["@type"] == BAD_REQUEST;
+    let violations = detail.get_mut("fieldViolations").filter(|_| is_bad_request);
+    violations.and_then(Value::as_array_mut).into_iter().flatten()
+}
+
+/// Returns the invalid fields as the message of an error lists them.
+fn join_violations(details: &[Value]) -> String {
+    let bad_request = details.iter().find(|detail| detail["@type"] == BAD_REQUEST);
+    let violations = bad_request.and_then(|detail| detail["fieldViolations"].as_array());
+    let text = |violation: &Value, name: &str| violation[name].as_str().unwrap_or_default().to_owned();
+    let violations = violations.into_iter().flatten();
+    let violations =
+        violations.map(|violation| Violation::new(text(violation, "field"), text(violation, "description")));
+    Violation::join(&violations.collect::<Vec<_>>())
 }
 
 /// Returns the path of a field as the caller wrote it: in JSON names, and within the body for a field of it.
@@ -205,14 +193,35 @@ impl ErrorObject {
         Some(std::cmp::max(seconds, 1))
     }
 
-    fn response(&self) -> Response<Vec<u8>> {
-        let mut response = Response::new(format!("{self}\n").into_bytes());
+    /// Returns the response with this object.
+    pub(crate) fn response(&self, layout: Layout) -> Response<Vec<u8>> {
+        let body = match layout {
+            Layout::Compact => serde_json::to_vec(self),
+            Layout::Pretty => serde_json::to_vec_pretty(self),
+        };
+        let mut body = body.unwrap_or_default();
+        body.push(b'\n');
+        let mut response = Response::new(body);
         *response.status_mut() =
             StatusCode::from_u16(self.error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.error.code == StatusCode::UNAUTHORIZED.as_u16() {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
         response
+    }
+
+    /// Says that the condition of `If-Match` does not hold, if that is why the movie has another etag.
+    pub(crate) fn with_precondition(mut self) -> Self {
+        if has_reason(&self.error.details, "ETAG_STALE") {
+            self.error.code = StatusCode::PRECONDITION_FAILED.as_u16();
+        }
+        self
     }
 }
 
@@ -223,10 +232,22 @@ impl fmt::Display for ErrorObject {
     }
 }
 
-/// Returns the HTTP status of a code (google/rpc/code.proto).
-pub(crate) fn http_status(code: Code) -> StatusCode {
+fn has_reason(details: &[Value], reason: &str) -> bool {
+    details.iter().any(|detail| detail["reason"] == reason)
+}
+
+/// Returns the HTTP status of a code (google/rpc/code.proto), or a closer one of some reasons.
+fn http_status(code: Code, details: &[Value]) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
+        // A smaller request avoids it, so it is not the caller's rate.
+        Code::ResourceExhausted if has_reason(details, "MESSAGE_TOO_LARGE") => StatusCode::PAYLOAD_TOO_LARGE,
+        // In gRPC, what cannot be decoded is INTERNAL.
+        Code::Internal
+            if has_reason(details, "TIMEOUT_MALFORMED") || has_reason(details, "REQUEST_MALFORMED") =>
+        {
+            StatusCode::BAD_REQUEST
+        }
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::PermissionDenied => StatusCode::FORBIDDEN,

@@ -135,7 +135,8 @@ pub(crate) fn set(
 fn parse(kind: &Kind, text: &str) -> Result<Value, InvalidValue> {
     let value = match kind {
         Kind::String => Some(Value::String(text.to_owned())),
-        Kind::Bool => text.parse().ok().map(Value::Bool),
+        // Programs also write `True`.
+        Kind::Bool => text.to_ascii_lowercase().parse().ok().map(Value::Bool),
         Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => text.parse().ok().map(Value::I32),
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => text.parse().ok().map(Value::I64),
         Kind::Uint32 | Kind::Fixed32 => text.parse().ok().map(Value::U32),
@@ -145,11 +146,26 @@ fn parse(kind: &Kind, text: &str) -> Result<Value, InvalidValue> {
         Kind::Enum(names) => names.get_value_by_name(text).map(|value| Value::EnumNumber(value.number())),
         Kind::Bytes => None,
         Kind::Message(message) => {
+            // A mask may have either spelling, too.
+            let is_mask = message.full_name() == "google.protobuf.FieldMask";
+            let text = if is_mask { &camel_case(text) } else { text };
             let text: StrDeserializer<'_, ValueError> = text.into_deserializer();
             DynamicMessage::deserialize(message.clone(), text).ok().map(Value::Message)
         }
     };
     value.ok_or_else(|| InvalidValue(expected(kind)))
+}
+
+/// Returns names of protobuf as those of JSON: `poster_uri` as `posterUri`.
+fn camel_case(names: &str) -> String {
+    let mut is_after_underscore = false;
+    let letters = names.chars().filter_map(|letter| {
+        let is_underscore = letter == '_';
+        let letter = if is_after_underscore { letter.to_ascii_uppercase() } else { letter };
+        is_after_underscore = is_underscore;
+        (!is_underscore).then_some(letter)
+    });
+    letters.collect()
 }
 
 /// Returns what a value of this kind looks like in JSON, for an error.
@@ -308,7 +324,7 @@ mod tests {
         let descriptor = request("UpdateMovieRequest");
         let mut message = DynamicMessage::new(descriptor.clone());
         let mask = resolve(&descriptor, "updateMask").unwrap();
-        set(&mut message, &mask, "title,posterUri").unwrap();
+        set(&mut message, &mask, "title,poster_uri").unwrap();
         let time = resolve(&descriptor, "movie.createTime").unwrap();
         set(&mut message, &time, "1954-04-26T00:00:00.5Z").unwrap();
         assert!(

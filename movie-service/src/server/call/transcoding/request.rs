@@ -1,10 +1,10 @@
 //! A request without its body: the message that its path, its query and its headers make.
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, TRANSFER_ENCODING,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use prost_reflect::DynamicMessage;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+use prost_reflect::{DynamicMessage, FieldDescriptor};
 
 use crate::movie::Violation;
 use crate::rpc::Kind;
@@ -19,117 +19,187 @@ use crate::server::call::transcoding::stream::{Framing, RESUME_TOKEN};
 /// The query parameter that lays a response out for people.
 const PRETTY: &str = "pretty";
 
-/// A header that identifies a request, so that it can be sent again (draft-ietf-httpapi-idempotency-key-header).
+/// A header that identifies a request, so that it can be sent again, and the path of the field that it stands for.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const REQUEST_ID_PATH: &str = "requestId";
 
-/// The parameter that such a header sets.
-const REQUEST_ID_PARAMETER: &str = "requestId";
-
-/// The header with the id of the last event that a browser has received (HTML, section 9.2.4).
+/// The header with the id of the last event that a browser has received (HTML, section 9.2.4), and the path of the field
+/// that it stands for.
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const RESUME_TOKEN_PATH: &str = "resumeToken";
 
-/// The parameter that such a header sets.
-const RESUME_PARAMETER: &str = "resumeToken";
+/// The path of the field with which an update or a delete needs no movie.
+const ALLOW_MISSING_PATH: &str = "allowMissing";
 
-/// Returns the message of a request without its body, and the layout of the response.
+/// Maximum number of violations in a response, and of characters of a name in them.
+const MAX_VIOLATIONS: usize = 10;
+const MAX_NAME_CHARS: usize = 100;
+
+/// Returns what becomes of the body of a request, and the layout of the response.
 pub(crate) fn read_request(
     route: &Route,
     uri: &Uri,
     headers: &HeaderMap,
     if_match: &IfMatch,
-) -> Result<(State, Layout), Vec<Violation>> {
-    let mut message = DynamicMessage::new(route.request.clone());
-    let (mut violations, mut layout, mut within) = (Vec::new(), Layout::Compact, Vec::new());
-    let mut set = |path: &str, text: &str, violations: &mut Vec<Violation>| {
-        let Some(fields) = parameter::resolve(&route.request, path) else { return };
-        if matches!(&route.content, Content::Field(body) if fields.first() == Some(body)) {
-            // The body is read later, and may not contradict.
-            within.push((fields[1..].to_vec(), text.to_owned()));
-        } else if let Err(error) = parameter::set(&mut message, &fields, text) {
-            violations.push(Violation::new(parameter::json_path(&route.request, path), error.to_string()));
-        }
+) -> (State, Layout) {
+    let mut fields = Fields {
+        route,
+        message: DynamicMessage::new(route.request.clone()),
+        in_body: Vec::new(),
+        violations: Vec::new(),
     };
-    match route.template.values(uri.path()) {
-        Ok(values) => {
-            for (variable, value) in route.template.variables().zip(values) {
-                set(variable, &value, &mut violations);
-            }
-        }
-        Err(_) => violations.push(Violation::new("path", "expected percent-encoded UTF-8")),
-    }
-    let query = parameter::parse_query(uri.query().unwrap_or_default());
-    if query.is_none() {
-        violations.push(Violation::new("query", "expected percent-encoded UTF-8"));
-    }
-    let mut given: Vec<(String, String)> = Vec::new();
-    for Parameter { name, value } in query.unwrap_or_default() {
-        if name == PRETTY {
-            match value.as_str() {
-                "" | "true" | "1" => layout = Layout::Pretty,
-                "false" | "0" => layout = Layout::Compact,
-                _ => violations.push(Violation::new(PRETTY, "expected true or false")),
-            }
-            continue;
-        }
-        let path = parameter::json_path(&route.request, &name);
-        if !has_parameter(route, &path) {
-            violations.push(unknown_parameter(route, name));
-        } else if given.iter().any(|(known, _)| *known == path) && !parameter::is_list(&route.request, &path)
-        {
-            violations.push(Violation::new(path, "expected this parameter at most once"));
-        } else if let Some(names) = parameter::alternatives(&route.request, &path, &given) {
-            violations.push(Violation::new(path, format!("expected only one of {}", names.join(", "))));
-        } else {
-            set(&path, &value, &mut violations);
-            given.push((path, value));
-        }
-    }
-    // The address of a watch stays the same when a browser resumes it.
-    if let Some(token) = header(headers, &LAST_EVENT_ID).filter(|_| has_parameter(route, RESUME_PARAMETER)) {
-        set(RESUME_PARAMETER, token, &mut violations);
-    }
-    let key = header(headers, &IDEMPOTENCY_KEY).map(|key| (REQUEST_ID_PARAMETER.to_owned(), key));
-    let etag = match if_match {
-        IfMatch::Etag(etag) => etag_path(route).map(|path| (path, etag.as_str())),
-        IfMatch::Any | IfMatch::Never => None,
-    };
-    for (path, text) in [key, etag].into_iter().flatten() {
-        if given.iter().any(|(known, value)| *known == path && value != text) {
-            violations.push(Violation::new(path, format!("expected `{text}` as in the header, or none")));
-        } else {
-            set(&path, text, &mut violations);
-        }
-    }
-    if !violations.is_empty() {
-        return Err(violations);
-    }
-    let state = match &route.content {
-        Content::None => State::Ready(Ok(message)),
-        Content::Field(field) => {
-            State::Field(Box::new(MessageWithField { message, field: field.clone(), set: within }))
-        }
-        Content::Elements(field) => State::Elements { field: field.clone(), lines: 0 },
-    };
-    Ok((state, layout))
+    fields.set_variables(uri.path());
+    let (layout, given) = fields.set_parameters(uri.query().unwrap_or_default());
+    fields.set_headers(headers, if_match, &given);
+    (fields.into_state(), layout)
 }
 
-/// Returns the value of a header, if it is text.
-fn header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
-    headers.get(name).and_then(|value| str::from_utf8(value.as_bytes()).ok())
+/// The fields of a request message that do not come from the body.
+struct Fields<'a> {
+    route: &'a Route,
+    message: DynamicMessage,
+    /// Fields within the body: it is read later, and may not contradict.
+    in_body: Vec<(Vec<FieldDescriptor>, String)>,
+    violations: Vec<Violation>,
+}
+
+impl Fields<'_> {
+    fn set(&mut self, path: &str, text: &str) {
+        let Some(fields) = parameter::resolve(&self.route.request, path) else { return };
+        if matches!(&self.route.content, Content::Field(body) if fields.first() == Some(body)) {
+            self.in_body.push((fields[1..].to_vec(), text.to_owned()));
+        } else if let Err(error) = parameter::set(&mut self.message, &fields, text) {
+            self.refuse(parameter::json_path(&self.route.request, path), error.to_string());
+        }
+    }
+
+    fn refuse(&mut self, name: impl Into<String>, expected: impl Into<String>) {
+        if self.violations.len() < MAX_VIOLATIONS {
+            self.violations.push(Violation::new(name, expected));
+        }
+    }
+
+    /// Sets the variables of the path.
+    fn set_variables(&mut self, path: &str) {
+        match self.route.template.values(path) {
+            Ok(values) => {
+                for (variable, value) in self.route.template.variables().zip(values) {
+                    self.set(variable, &value);
+                }
+            }
+            Err(_) => self.refuse("path", "expected percent-encoded UTF-8"),
+        }
+    }
+
+    /// Sets the parameters of the query; returns the layout, and the paths and values of the parameters.
+    fn set_parameters(&mut self, query: &str) -> (Layout, Vec<(String, String)>) {
+        let (mut layout, mut given): (_, Vec<(String, String)>) = (Layout::Compact, Vec::new());
+        let Some(parameters) = parameter::parse_query(query) else {
+            self.refuse("query", "expected percent-encoded UTF-8");
+            return (layout, given);
+        };
+        let request = &self.route.request;
+        for Parameter { name, value } in parameters {
+            if name == PRETTY {
+                match value.as_str() {
+                    "" | "true" | "1" => layout = Layout::Pretty,
+                    "false" | "0" => layout = Layout::Compact,
+                    _ => self.refuse(PRETTY, "expected true or false"),
+                }
+                continue;
+            }
+            let path = parameter::json_path(request, &name);
+            if !has_parameter(self.route, &path) {
+                self.refuse_unknown(&name);
+            } else if given.iter().any(|(known, _)| *known == path) && !parameter::is_list(request, &path) {
+                self.refuse(path, "expected this parameter at most once");
+            } else if let Some(names) = parameter::alternatives(request, &path, &given) {
+                self.refuse(path, format!("expected only one of {}", names.join(", ")));
+            } else {
+                self.set(&path, &value);
+                given.push((path, value));
+            }
+        }
+        (layout, given)
+    }
+
+    fn refuse_unknown(&mut self, name: &str) {
+        let name: String = name.chars().take(MAX_NAME_CHARS).collect();
+        let known = self.route.parameters.join(", ");
+        let expected = if known.is_empty() { "none but".to_owned() } else { format!("{known} or") };
+        self.refuse(name, format!("there is no such parameter, expected {expected} {PRETTY}"));
+    }
+
+    /// Sets the fields that headers stand for.
+    fn set_headers(&mut self, headers: &HeaderMap, if_match: &IfMatch, given: &[(String, String)]) {
+        // The address of a watch stays the same when a browser resumes it.
+        if let Some(token) = self.header(headers, &LAST_EVENT_ID, RESUME_TOKEN_PATH) {
+            self.set(RESUME_TOKEN_PATH, &token);
+        }
+        let key = self.header(headers, &IDEMPOTENCY_KEY, REQUEST_ID_PATH);
+        let key = key.map(|key| (REQUEST_ID_PATH.to_owned(), key));
+        let etag = match if_match {
+            IfMatch::Etag(etag) => etag_path(self.route).map(|path| (path, etag.clone())),
+            IfMatch::Absent | IfMatch::Existing => None,
+        };
+        for (path, text) in [key, etag].into_iter().flatten() {
+            if given.iter().any(|(known, value)| *known == path && *value != text) {
+                self.refuse(path, format!("expected `{text}` as in the header, or none"));
+            } else {
+                self.set(&path, &text);
+            }
+        }
+        let creates = given.iter().any(|(path, value)| path == ALLOW_MISSING_PATH && value == "true");
+        if *if_match == IfMatch::Existing && creates {
+            self.refuse(ALLOW_MISSING_PATH, "expected false or none with the header If-Match");
+        }
+        if headers.contains_key(IF_NONE_MATCH) && self.route.method != Method::GET {
+            self.refuse(IF_NONE_MATCH.as_str(), "expected this header with GET and HEAD only");
+        }
+        if matches!(self.route.content, Content::None) && has_body(headers) {
+            self.refuse("body", "expected none");
+        }
+    }
+
+    /// Returns the value of a header that stands for the field of this path, if the request has both.
+    fn header(&mut self, headers: &HeaderMap, name: &HeaderName, path: &str) -> Option<String> {
+        if !has_parameter(self.route, path) {
+            return None;
+        }
+        let mut values = headers.get_all(name).iter();
+        let value = values.next()?;
+        match str::from_utf8(value.as_bytes()) {
+            Ok(text) if values.next().is_none() => Some(text.to_owned()),
+            _ => {
+                self.refuse(name.as_str(), "expected one value in UTF-8");
+                None
+            }
+        }
+    }
+
+    fn into_state(self) -> State {
+        let Self { route, message, in_body, violations } = self;
+        if !violations.is_empty() {
+            return State::Ready(Err(violations));
+        }
+        match &route.content {
+            Content::None => State::Ready(Ok(message)),
+            Content::Field(field) => {
+                State::Field(Box::new(MessageWithField { message, field: field.clone(), set: in_body }))
+            }
+            Content::Elements(field) => State::Elements { field: field.clone(), lines: 0 },
+        }
+    }
 }
 
 fn has_parameter(route: &Route, path: &str) -> bool {
     route.parameters.iter().any(|known| known == path)
 }
 
-fn unknown_parameter(route: &Route, name: String) -> Violation {
-    let known = route.parameters.join(", ");
-    let description = if known.is_empty() {
-        format!("there is no such parameter, expected none but {PRETTY}")
-    } else {
-        format!("there is no such parameter, expected {known} or {PRETTY}")
-    };
-    Violation::new(name, description)
+/// Returns whether the headers announce a body.
+fn has_body(headers: &HeaderMap) -> bool {
+    let length = headers.get(CONTENT_LENGTH).map_or(&b"0"[..], HeaderValue::as_bytes);
+    length != b"0" || headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// Returns the path of the field for the version that a write is bound to, if the request has one.
@@ -169,7 +239,11 @@ pub(crate) fn framing(route: &Route, headers: &HeaderMap) -> Framing {
     let accepts = |media_type: &str| {
         let mut values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         values.any(|value| {
-            value.split(',').any(|part| part.split(';').next().unwrap_or_default().trim() == media_type)
+            value.split(',').any(|part| {
+                let (name, weight) = part.split_once(';').unwrap_or((part, ""));
+                let is_refused = matches!(weight.trim().replace(' ', "").as_str(), "q=0" | "q=0.0");
+                name.trim().eq_ignore_ascii_case(media_type) && !is_refused
+            })
         })
     };
     if route.response.get_field_by_name(RESUME_TOKEN).is_some() && accepts("text/event-stream") {

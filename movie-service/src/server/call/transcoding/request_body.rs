@@ -1,5 +1,6 @@
 //! The body of a request: JSON, turned into the gRPC messages of the call as it arrives.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -7,7 +8,10 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::{Body, Frame};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
-use prost_reflect::{DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Value};
+use prost_reflect::{
+    DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value,
+};
+use serde::de::IgnoredAny;
 use tonic::Status;
 use tonic::codegen::StdError;
 use tracing::debug;
@@ -30,6 +34,10 @@ pub(crate) struct TranscodedRequest<B> {
     state: State,
     /// What has been read of `source` and not used yet.
     buffer: BytesMut,
+    /// How many bytes of the buffer are known to have no line end.
+    searched: usize,
+    /// Whether all of `source` has been read.
+    is_complete: bool,
     /// Maximum size of the body, or of a line, in bytes.
     max_bytes: usize,
 }
@@ -64,11 +72,12 @@ pub(crate) struct MessageWithField {
 impl<B> TranscodedRequest<B> {
     /// A request with this body. Neither it nor, in a stream, a line of it may have more than `max_bytes`.
     pub(crate) fn new(source: B, state: State, max_bytes: usize) -> Self {
-        Self { source, state, buffer: BytesMut::new(), max_bytes }
+        Self { source, state, buffer: BytesMut::new(), searched: 0, is_complete: false, max_bytes }
     }
 
-    /// Returns the next message if the buffer has it. `is_complete` says whether the buffer has all of the rest.
-    fn next_message(&mut self, is_complete: bool) -> Result<Option<Bytes>, Status> {
+    /// Returns the next message if the buffer has it.
+    fn next_message(&mut self) -> Result<Option<Bytes>, Status> {
+        let is_complete = self.is_complete;
         match &mut self.state {
             State::Ready(_) => {
                 let State::Ready(message) = std::mem::replace(&mut self.state, State::Ended) else {
@@ -86,7 +95,7 @@ impl<B> TranscodedRequest<B> {
                 let mut message = BytesMut::from(&[UNCOMPRESSED, 0, 0, 0, 0][..]);
                 let mut count = 0;
                 while count < MAX_ELEMENTS
-                    && let Some(line) = next_line(&mut self.buffer, is_complete)
+                    && let Some(line) = next_line(&mut self.buffer, &mut self.searched, is_complete)
                 {
                     *lines += 1;
                     if !line.trim_ascii().is_empty() {
@@ -116,9 +125,8 @@ impl<B: Body<Data = Bytes, Error: Into<StdError>> + Unpin> Body for TranscodedRe
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let mut is_complete = false;
         loop {
-            match self.next_message(is_complete) {
+            match self.next_message() {
                 Ok(Some(message)) => return Poll::Ready(Some(Ok(Frame::data(message)))),
                 Ok(None) if matches!(self.state, State::Ended) => return Poll::Ready(None),
                 Ok(None) => {}
@@ -148,7 +156,7 @@ impl<B: Body<Data = Bytes, Error: Into<StdError>> + Unpin> Body for TranscodedRe
                     );
                     return Poll::Ready(Some(Err(invalid(vec![expected]))));
                 }
-                None => is_complete = true,
+                None => self.is_complete = true,
             }
         }
     }
@@ -168,8 +176,43 @@ impl MessageWithField {
         }
         let mut message = self.message.clone();
         message.set_field(&self.field, Value::Message(value));
+        if let Some(mask) = mask_of_update(&message) {
+            let names = field_names(json);
+            let fields = names.iter().filter_map(|name| parameter::field(&descriptor, name));
+            let fields: Vec<_> =
+                fields.filter(is_updatable).map(|field| field.json_name().to_owned()).collect();
+            let _ = parameter::set(&mut message, &[mask], &fields.join(","));
+        }
         Ok(message)
     }
+}
+
+/// Returns the mask of an update (AIP-134) that says nothing yet. In JSON, the fields of the body make it: a field with
+/// null or without a value is to be cleared.
+fn mask_of_update(message: &DynamicMessage) -> Option<FieldDescriptor> {
+    let mask = message.descriptor().get_field_by_name("update_mask")?;
+    (!message.has_field(&mask)).then_some(mask)
+}
+
+/// Returns the names of the fields of an object.
+#[expect(clippy::zero_sized_map_values, reason = "serde reads names with their values only")]
+fn field_names(json: &[u8]) -> Vec<String> {
+    let fields: BTreeMap<String, IgnoredAny> = serde_json::from_slice(json).unwrap_or_default();
+    fields.into_keys().collect()
+}
+
+/// Returns whether an update can change a field (AIP-203).
+fn is_updatable(field: &FieldDescriptor) -> bool {
+    const OUTPUT_ONLY: i32 = 3;
+    const IMMUTABLE: i32 = 5;
+    let behavior = field.parent_pool().get_extension_by_name("google.api.field_behavior");
+    let options = field.options();
+    let behaviors = behavior.map(|behavior| options.get_extension(&behavior).into_owned());
+    let behaviors = behaviors.as_ref().and_then(Value::as_list).unwrap_or_default();
+    !behaviors
+        .iter()
+        .filter_map(Value::as_enum_number)
+        .any(|behavior| [OUTPUT_ONLY, IMMUTABLE].contains(&behavior))
 }
 
 /// Sets a field that the path or a header sets, unless the body says otherwise.
@@ -189,15 +232,21 @@ fn set_within(
         .map_err(|error| vec![Violation::new(field.json_name(), error.to_string())])
 }
 
-/// Takes the next line from the buffer, without its end. Unless the buffer `is_complete`, the line needs one.
-fn next_line(buffer: &mut BytesMut, is_complete: bool) -> Option<BytesMut> {
-    match memchr::memchr(b'\n', buffer) {
+/// Takes the next line from the buffer, without its end. Unless the buffer `is_complete`, the line needs one. The first
+/// `searched` bytes have none.
+fn next_line(buffer: &mut BytesMut, searched: &mut usize, is_complete: bool) -> Option<BytesMut> {
+    let end = memchr::memchr(b'\n', &buffer[*searched..]).map(|end| *searched + end);
+    *searched = if end.is_some() { 0 } else { buffer.len() };
+    match end {
         Some(end) => {
             let line = buffer.split_to(end);
             buffer.advance(1);
             Some(line)
         }
-        None if is_complete && !buffer.is_empty() => Some(buffer.split()),
+        None if is_complete && !buffer.is_empty() => {
+            *searched = 0;
+            Some(buffer.split())
+        }
         None => None,
     }
 }

@@ -1,12 +1,15 @@
 //! Responses of a call, as JSON.
 
+use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::{Bytes, BytesMut};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, VARY};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode};
-use http_body::Frame;
-use http_body_util::{BodyExt, Full};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
+use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tonic::body::Body;
 use tonic::{Code, Status};
@@ -18,6 +21,12 @@ use crate::server::call::transcoding::error::allow;
 use crate::server::call::transcoding::json_writer::{Layout, text_field};
 use crate::server::call::transcoding::routes::Route;
 use crate::server::call::transcoding::stream::{Framing, TranscodedStream};
+
+/// The header with which nginx's buffering is turned off for one response.
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// Maximum size of a part of a body that is sent, or compressed, in one go, in bytes.
+const MAX_CHUNK_BYTES: usize = 64 * 1024;
 
 /// Characters that stay as they are in a segment of a path.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
@@ -51,12 +60,14 @@ pub(crate) fn unary(
             return Ok(response.map(|()| Body::empty()));
         }
     }
-    if let Some((prefix, field)) = &route.created
-        && let Some(id) = text_field(message, field.number())
-        && let Ok(location) = HeaderValue::try_from(format!("{prefix}{}", utf8_percent_encode(id, SEGMENT)))
-    {
-        response.headers_mut().insert(LOCATION, location);
+    if let Some((prefix, field)) = &route.created {
         *response.status_mut() = StatusCode::CREATED;
+        let id = text_field(message, field.number()).unwrap_or_default();
+        let location = HeaderValue::try_from(format!("{prefix}{}", utf8_percent_encode(id, SEGMENT)));
+        // Clients resolve these within a path (RFC 3986, section 5.2.4).
+        if let (Ok(location), false) = (location, matches!(id, "." | "..")) {
+            response.headers_mut().insert(LOCATION, location);
+        }
     }
     Ok(full(response.map(|()| json)))
 }
@@ -81,6 +92,10 @@ pub(crate) async fn stream(
     headers.insert(CONTENT_TYPE, framing.content_type());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(VARY, HeaderValue::from_static("accept"));
+    if framing != Framing::Array {
+        // nginx would keep the lines until its buffer is full.
+        headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    }
     Ok(response)
 }
 
@@ -125,5 +140,40 @@ pub(crate) fn full(response: Response<Vec<u8>>) -> Response<Body> {
     let mut response = response.map(Bytes::from);
     let length = HeaderValue::from(response.body().len());
     response.headers_mut().insert(CONTENT_LENGTH, length);
-    response.map(|body| Body::new(Full::new(body)))
+    response.map(|rest| Body::new(Chunks { rest, has_yielded: false }))
+}
+
+/// A body in chunks, between which other tasks run: to compress a long one in one go would delay other calls.
+struct Chunks {
+    rest: Bytes,
+    has_yielded: bool,
+}
+
+impl http_body::Body for Chunks {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if self.rest.is_empty() {
+            return Poll::Ready(None);
+        }
+        if self.rest.len() > MAX_CHUNK_BYTES && !std::mem::replace(&mut self.has_yielded, true) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.has_yielded = false;
+        let length = self.rest.len().min(MAX_CHUNK_BYTES);
+        Poll::Ready(Some(Ok(Frame::data(self.rest.split_to(length)))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.rest.len() as u64)
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{Method, Response};
+use http::Method;
 use prost_reflect::{
     Cardinality, DescriptorError, DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor,
     MethodDescriptor, Value,
@@ -194,11 +194,6 @@ impl Route {
     /// Returns the error object for the status of a call.
     pub(crate) fn error(&self, status: &Status) -> ErrorObject {
         self.errors.object(status, &self.request, self.body())
-    }
-
-    /// Returns the response for the status of a call.
-    pub(crate) fn error_response(&self, status: &Status) -> Response<Vec<u8>> {
-        self.errors.response(status, &self.request, self.body())
     }
 
     /// Returns the JSON name of the field that the body of a request sets.

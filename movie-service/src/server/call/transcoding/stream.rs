@@ -3,10 +3,12 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderValue;
 use http_body::{Body, Frame};
+use tokio::time::{Instant, Sleep, sleep};
 use tonic::{Code, Status};
 
 use crate::catalogue::encoding::frame;
@@ -47,6 +49,8 @@ pub(crate) struct TranscodedStream {
     layout: Layout,
     /// The number of the field with the id of an event.
     event_id: Option<u32>,
+    /// The time of the next comment, of events only.
+    heartbeat: Option<Pin<Box<Sleep>>>,
     state: State,
 }
 
@@ -57,6 +61,12 @@ enum State {
     Continuing,
     Ended,
 }
+
+/// Time after which a silent stream of events sends a comment, so that proxies do not end it.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// A comment of a stream of events, which browsers pass over.
+const COMMENT: &[u8] = b":\n\n";
 
 /// The name of the field whose value resumes a stream.
 pub(crate) const RESUME_TOKEN: &str = "resume_token";
@@ -72,7 +82,17 @@ impl TranscodedStream {
         let event_id = route.response.get_field_by_name(RESUME_TOKEN).map(|field| field.number());
         // A line break ends a line, and the data of an event.
         let layout = if framing == Framing::Array { layout } else { Layout::Compact };
-        Self { body, first: Some(first), route, framing, layout, event_id, state: State::Beginning }
+        let heartbeat = (framing == Framing::Events).then(|| Box::pin(sleep(HEARTBEAT)));
+        Self {
+            body,
+            first: Some(first),
+            route,
+            framing,
+            layout,
+            event_id,
+            heartbeat,
+            state: State::Beginning,
+        }
     }
 
     /// Writes the messages of a data frame.
@@ -161,10 +181,16 @@ impl Body for TranscodedStream {
             }
             let frame = match self.first.take() {
                 Some(frame) => Ok(frame),
-                None => match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
-                    Some(frame) => frame,
+                None => match Pin::new(&mut self.body).poll_frame(cx) {
+                    Poll::Ready(Some(frame)) => frame,
                     // gRPC always ends with trailers, so the response is incomplete.
-                    None => Err(Refusal::Internal.into()),
+                    Poll::Ready(None) => Err(Refusal::Internal.into()),
+                    Poll::Pending => {
+                        let Some(heartbeat) = &mut self.heartbeat else { return Poll::Pending };
+                        ready!(heartbeat.as_mut().poll(cx));
+                        heartbeat.as_mut().reset(Instant::now() + HEARTBEAT);
+                        return Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(COMMENT)))));
+                    }
                 },
             };
             let written = frame.or_else(|status| {

@@ -7,7 +7,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, Method, Request, Response, Uri};
 use prost_reflect::DescriptorPool;
-use tonic::Code;
 use tonic::body::Body;
 use tonic::codegen::StdError;
 use tower::Service;
@@ -20,7 +19,7 @@ use crate::server::call::transcoding::json_writer::Layout;
 use crate::server::call::transcoding::request::{
     check_content, etag_path, framing, grpc_headers, read_request,
 };
-use crate::server::call::transcoding::request_body::{State, TranscodedRequest};
+use crate::server::call::transcoding::request_body::TranscodedRequest;
 use crate::server::call::transcoding::response::{full, message, options, status_of, stream, unary};
 use crate::server::call::transcoding::routes::{Route, Routes, RoutesError};
 use crate::server::call::transcoding::stream::Framing;
@@ -68,7 +67,7 @@ impl Transcoder {
         })
     }
 
-    /// Calls `service` in gRPC, and translates its response.
+    /// Calls `service` in gRPC, and translates its response. The response to HEAD is that to GET.
     pub(crate) fn call<S, B>(
         &self,
         request: Request<B>,
@@ -78,14 +77,12 @@ impl Transcoder {
         S: Service<Request<TranscodedRequest<B>>, Response = Response<Body>, Error = Infallible>,
         B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Unpin,
     {
-        let is_head = request.method() == Method::HEAD;
         let call = self.begin(request);
         async move {
-            let response = match call {
+            match call {
                 Ok(call) => answer(call, service).await,
                 Err(response) => response,
-            };
-            if is_head { response.map(|_| Body::empty()) } else { response }
+            }
         }
     }
 
@@ -103,15 +100,9 @@ impl Transcoder {
             .map_err(|error| full(error.response()))?;
         let framing = framing(route, &parts.headers);
         let is_bound = method != Method::GET && etag_path(route).is_some();
-        let if_match = if is_bound { IfMatch::of(&parts.headers) } else { IfMatch::Any };
-        let is_conditional = if_match != IfMatch::Any;
-        if if_match == IfMatch::Never {
-            return Err(full(HttpError::PreconditionFailed.response()));
-        }
-        let (state, layout) = match read_request(route, &parts.uri, &parts.headers, &if_match) {
-            Ok((state, layout)) => (state, layout),
-            Err(violations) => (State::Ready(Err(violations)), Layout::Compact),
-        };
+        let if_match = if is_bound { IfMatch::of(&parts.headers) } else { IfMatch::Absent };
+        let is_conditional = if_match != IfMatch::Absent;
+        let (state, layout) = read_request(route, &parts.uri, &parts.headers, &if_match);
         let max_bytes =
             if route.rpc.kind == Kind::Import { self.max_line_bytes } else { self.max_body_bytes };
         let mut request = Request::new(TranscodedRequest::new(body, state, max_bytes));
@@ -155,8 +146,9 @@ where
         message(body).await.and_then(|message| unary(&route, &message, layout, &headers))
     };
     let mut response = result.unwrap_or_else(|status| {
-        let is_stale = is_conditional && status.code() == Code::Aborted;
-        full(if is_stale { HttpError::PreconditionFailed.response() } else { route.error_response(&status) })
+        let error = route.error(&status);
+        let error = if is_conditional { error.with_precondition() } else { error };
+        full(error.response(layout))
     });
     // The permit of the call, which lasts until the response has been written.
     *response.extensions_mut() = parts.extensions;
