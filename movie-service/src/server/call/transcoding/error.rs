@@ -216,9 +216,9 @@ impl ErrorObject {
         response
     }
 
-    /// Says that the condition of `If-Match` does not hold, if that is why the movie has another etag.
+    /// Says that the condition of `If-Match` does not hold, if the movie has another etag or does not exist.
     pub(crate) fn with_precondition(mut self) -> Self {
-        if has_reason(&self.error.details, "ETAG_STALE") {
+        if ["ETAG_STALE", "MOVIE_NOT_FOUND"].iter().any(|reason| has_reason(&self.error.details, reason)) {
             self.error.code = StatusCode::PRECONDITION_FAILED.as_u16();
         }
         self

@@ -1,8 +1,9 @@
 //! HTTP requests in JSON for the RPCs of the contract (AIP-127).
 //!
 //! The annotations `google.api.http` of the contract say which request calls which RPC. A request becomes a call in gRPC,
-//! which goes the way of every call, and its response becomes JSON again. Nothing here knows an RPC or a message: names and
-//! types come from the descriptors.
+//! which goes the way of every call, and its response becomes JSON again. There is no code for an RPC: names and types come
+//! from the descriptors. Some names of fields have a meaning: `etag`, `request_id`, `resume_token`, `update_mask` and
+//! `allow_missing` (AIP-154, 155, 134).
 //!
 //! * `template`, `routes` — paths, and the RPCs that they call;
 //! * `transcoder` — a request, from its headers to its response; `request` and `request_body` — the messages of its call;

@@ -149,9 +149,9 @@ impl Fields<'_> {
                 self.set(&path, &text);
             }
         }
-        let creates = given.iter().any(|(path, value)| path == ALLOW_MISSING_PATH && value == "true");
-        if *if_match == IfMatch::Existing && creates {
-            self.refuse(ALLOW_MISSING_PATH, "expected false or none with the header If-Match");
+        if *if_match != IfMatch::Absent {
+            // The condition does not hold without a movie (RFC 9110, section 13.1.1).
+            self.set(ALLOW_MISSING_PATH, "false");
         }
         if headers.contains_key(IF_NONE_MATCH) && self.route.method != Method::GET {
             self.refuse(IF_NONE_MATCH.as_str(), "expected this header with GET and HEAD only");
