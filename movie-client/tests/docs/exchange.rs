@@ -1,12 +1,13 @@
 //! One call in each protocol that the service speaks, as it is on the wire.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use contract::MovieId;
 use http::{HeaderMap, Request};
 use prost::Message;
+
+use crate::http1;
 
 /// The movie that is requested.
 const ID: &str = "a8034f44-aee4-44cf-b32c-74cf452aaaae";
@@ -43,29 +44,16 @@ fn http1(
     address: SocketAddr,
     show: impl Fn(&[u8]) -> String,
 ) -> Result<String, String> {
-    let mut response = Vec::new();
-    let end = format!("host: localhost\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
-    let request = [format!("{head}\r\n{end}").as_bytes(), body].concat();
-    let sent = TcpStream::connect(address).and_then(|mut stream| {
-        stream.write_all(&request)?;
-        stream.read_to_end(&mut response)
-    });
-    sent.map_err(|error| error.to_string())?;
-    let end = response.windows(4).position(|part| part == b"\r\n\r\n").ok_or("no response")?;
-    let text = String::from_utf8_lossy(&response[..end]).into_owned();
-    let mut body_of_response = response[end + 4..].to_vec();
-    if text.contains("transfer-encoding: chunked") {
-        body_of_response = joined(&body_of_response).ok_or("invalid chunks")?;
-    }
-    let mut lines = text.lines();
+    let response = http1::send(address, head, body).map_err(|error| error.to_string())?;
+    let mut lines = response.head.lines();
     let status = lines.next().unwrap_or_default();
     let headers = lines.filter(|line| SHOWN.iter().any(|name| line.starts_with(name)));
-    let response: Vec<&str> = std::iter::once(status).chain(headers).collect();
+    let shown: Vec<&str> = std::iter::once(status).chain(headers).collect();
     Ok([
         part('>', &head.replace("\r\n", "\n")),
         part('>', &show(body)),
-        part('<', &response.join("\n")),
-        part('<', &show(&body_of_response)),
+        part('<', &shown.join("\n")),
+        part('<', &show(&response.body)),
     ]
     .concat())
 }
@@ -140,18 +128,4 @@ fn hex(bytes: &[u8]) -> String {
         format!("{:width$}{text}", digits.join(" "), width = 3 * BYTES_PER_LINE + 1)
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// Joins the chunks of a body (RFC 9112, section 7.1).
-fn joined(mut chunks: &[u8]) -> Option<Vec<u8>> {
-    let mut body = Vec::new();
-    loop {
-        let end = chunks.windows(2).position(|part| part == b"\r\n")?;
-        let size = usize::from_str_radix(str::from_utf8(&chunks[..end]).ok()?, 16).ok()?;
-        if size == 0 {
-            return Some(body);
-        }
-        body.extend(chunks.get(end + 2..end + 2 + size)?);
-        chunks = chunks.get(end + 4 + size..)?;
-    }
 }

@@ -38,6 +38,7 @@ mod command;
 mod curl;
 mod exchange;
 mod files;
+mod http1;
 mod markdown;
 #[path = "../support/service.rs"]
 #[allow(dead_code, reason = "the integration tests use the rest")]

@@ -10,8 +10,8 @@ use crate::movie::Timestamp;
 use crate::movie::{Field, Movie, Violation};
 use crate::text::Escaped;
 
-/// Maximum number of violations reported for one field, so that they fit the headers that clients accept.
-const MAX_VIOLATIONS: usize = 10;
+/// Maximum number of violations reported for one field, or for one query, so that they fit the headers that clients accept.
+pub(crate) const MAX_VIOLATIONS: usize = 10;
 
 /// Returns the movie of a request, and its etag. Output-only fields are ignored (AIP-203).
 #[must_use]

@@ -119,7 +119,7 @@ impl<W: Write> Printer<W> {
         self.print.as_mut().properties(properties)
     }
 
-    /// Begins the rows of a search: even without any, a header is that of a search.
+    /// Begins the rows of a search, so that its header is printed even if no row follows.
     ///
     /// # Errors
     ///

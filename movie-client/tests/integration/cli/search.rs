@@ -178,7 +178,7 @@ async fn matches_are_highlighted_on_a_terminal_unless_colours_are_disabled() {
 #[tokio::test]
 async fn finding_nothing_is_no_error() {
     let service = ScriptedServer::always([Step::message(&SearchMoviesResponse::default())]).await;
-    // The header is that of a search with results.
+    // The same header as with results.
     let table = "ID  TITLE  YEAR  RATING  DIRECTOR  MATCHES\n";
     for (format, expected) in [("ndjson", ""), ("json", "[]\n"), ("text", ""), ("table", table)] {
         let search = outcome(client(&service.address).args(["search", "nothing", "-o", format])).await;

@@ -172,7 +172,7 @@ impl OriginPolicy {
             && own.is_some_and(|own| own.as_bytes() == origin.as_bytes())
     }
 
-    /// Returns whether a host is an IP address, `localhost`, or that of an allowed origin.
+    /// Returns whether a host is an IP address, `localhost`, or the host of an allowed origin.
     fn is_own_host(&self, host: &str) -> bool {
         let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
         let is_listed = |origin: &Origin| match origin {

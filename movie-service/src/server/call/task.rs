@@ -12,7 +12,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE};
+use http::header::ALLOW;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
@@ -28,7 +28,7 @@ use crate::server::call::fast_path::{FastCall, FastPathResult};
 use crate::server::call::origin::FromAnySite;
 use crate::server::call::refusal::{self, Refusal};
 use crate::server::call::server_state::ServerState;
-use crate::server::call::web::Web;
+use crate::server::call::web::{Web, is_grpc};
 use crate::servicer::catalog::MayWrite;
 
 /// Handles the calls of a connection.
@@ -309,9 +309,5 @@ fn http_error<B>(request: &Request<B>) -> Option<Response<Content>> {
     if request.method() != Method::POST {
         return error(StatusCode::METHOD_NOT_ALLOWED, Some("POST"));
     }
-    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
-    match content_type.strip_prefix(b"application/grpc") {
-        Some([] | [b'+' | b';', ..]) => None,
-        _ => error(StatusCode::UNSUPPORTED_MEDIA_TYPE, None),
-    }
+    if is_grpc(request) { None } else { error(StatusCode::UNSUPPORTED_MEDIA_TYPE, None) }
 }

@@ -7,10 +7,9 @@ use std::sync::{Arc, LazyLock};
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, ACCESS_CONTROL_REQUEST_METHOD, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
-    CONTENT_TYPE, ETAG, ORIGIN, VARY,
+    CONTENT_TYPE, ORIGIN, VARY,
 };
 use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version};
-use http_body_util::Full;
 use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codegen::StdError;
@@ -26,7 +25,8 @@ use crate::server::call::origin::{FromAnySite, OriginPolicy, Sender};
 use crate::server::call::task::CallHandler;
 use crate::server::call::transcoding::conditional;
 use crate::server::call::transcoding::error::HttpError;
-use crate::server::call::transcoding::response::{full, options};
+use crate::server::call::transcoding::request::weighted;
+use crate::server::call::transcoding::response::{full, options, with_etag};
 use crate::server::call::transcoding::routes::RoutesError;
 use crate::server::call::transcoding::transcoder::Transcoder;
 use crate::server::limits::Limits;
@@ -51,7 +51,7 @@ struct Inner {
     policy: OriginPolicy,
     cors: CorsLayer,
     /// `None` if only gRPC-Web is on.
-    json: Option<Json>,
+    json: Option<Arc<Json>>,
 }
 
 struct Json {
@@ -89,7 +89,7 @@ impl Web {
             let compression =
                 CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(IS_COMPRESSED);
             let transcoder = Transcoder::new(limits.message, limits.import_message)?;
-            Some(Json { transcoder, compression, serving })
+            Some(Arc::new(Json { transcoder, compression, serving }))
         } else {
             None
         };
@@ -147,15 +147,10 @@ impl Web {
         if !request.headers().contains_key(ACCEPT_ENCODING) || refuses_identity(request.headers()) {
             return json.respond(request, calls).await;
         }
-        let web = self.clone();
+        let inner = json.clone();
         let service = service_fn(move |request| {
-            let (web, calls) = (web.clone(), calls.clone());
-            async move {
-                Ok::<_, Infallible>(match &web.0.json {
-                    Some(json) => json.respond(request, calls).await,
-                    None => full(HttpError::NotFound.response()),
-                })
-            }
+            let (json, calls) = (inner.clone(), calls.clone());
+            async move { Ok::<_, Infallible>(json.respond(request, calls).await) }
         });
         let Ok(response) = json.compression.layer(service).oneshot(request).await;
         let mut response = response.map(Body::new);
@@ -198,25 +193,10 @@ impl Json {
 fn contract(headers: &HeaderMap) -> Response<Body> {
     static ETAG_OF_CONTRACT: LazyLock<Option<HeaderValue>> =
         LazyLock::new(|| conditional::etag(None, movie_proto::OPENAPI.as_bytes()));
-    let etag = ETAG_OF_CONTRACT.clone();
-    let is_known = etag.as_ref().is_some_and(|etag| conditional::is_known(headers, etag));
-    let mut response = if is_known {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NOT_MODIFIED;
-        response
-    } else {
-        let mut response =
-            Response::new(Body::new(Full::new(Bytes::from_static(movie_proto::OPENAPI.as_bytes()))));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from(movie_proto::OPENAPI.len()));
-        response
-    };
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    if let Some(etag) = etag {
-        headers.insert(ETAG, etag);
-    }
-    response
+    let mut response = Response::new(Bytes::from_static(movie_proto::OPENAPI.as_bytes()));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    with_etag(response, ETAG_OF_CONTRACT.clone(), headers)
 }
 
 /// Answers a request for a page that can only be read.
@@ -232,16 +212,12 @@ fn page<B>(request: &Request<B>, page: impl FnOnce() -> Response<Body>) -> Respo
 /// Returns whether a caller refuses bodies that are not compressed. It gets them even so (RFC 9110, section 12.5.3): an
 /// error instead would hide that a write was done.
 fn refuses_identity(headers: &HeaderMap) -> bool {
-    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|part| {
-        let (name, weight) = part.split_once(';').unwrap_or((part, ""));
-        let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse::<f32>().ok());
-        matches!(name.trim(), "identity" | "*") && weight == Some(0.0)
-    })
+    weighted(headers, &ACCEPT_ENCODING)
+        .any(|(name, weight)| matches!(name, "identity" | "*") && weight == 0.0)
 }
 
 /// Returns whether a request is in gRPC, by its content type.
-fn is_grpc<B>(request: &Request<B>) -> bool {
+pub(super) fn is_grpc<B>(request: &Request<B>) -> bool {
     let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     matches!(content_type.strip_prefix(b"application/grpc"), Some([] | [b'+' | b';', ..]))
 }

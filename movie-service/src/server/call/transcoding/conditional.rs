@@ -29,7 +29,7 @@ impl IfMatch {
     }
 }
 
-/// Returns the strong etag of a body: that of its resource, which is in quotes, or else one that is made of the body.
+/// Returns the strong etag of a body: the etag of its resource, which is in quotes, or a hash of the body.
 pub(crate) fn etag(of_resource: Option<&str>, body: &[u8]) -> Option<HeaderValue> {
     match of_resource {
         Some(etag) if !etag.is_empty() => HeaderValue::from_str(etag).ok(),

@@ -14,7 +14,7 @@ pub(crate) mod conditional;
 pub(crate) mod error;
 mod json_writer;
 mod parameter;
-mod request;
+pub(crate) mod request;
 mod request_body;
 pub(crate) mod response;
 pub(crate) mod routes;

@@ -14,7 +14,8 @@ use crate::server::call::transcoding::json_writer::Layout;
 use crate::server::call::transcoding::parameter::{self, Parameter};
 use crate::server::call::transcoding::request_body::{MessageWithField, State};
 use crate::server::call::transcoding::routes::{Content, Route};
-use crate::server::call::transcoding::stream::{Framing, RESUME_TOKEN};
+use crate::server::call::transcoding::stream::Framing;
+use crate::servicer::convert::MAX_VIOLATIONS;
 
 /// The query parameter that lays a response out for people.
 const PRETTY: &str = "pretty";
@@ -31,11 +32,10 @@ const RESUME_TOKEN_PATH: &str = "resumeToken";
 /// The path of the field with which an update or a delete needs no movie.
 const ALLOW_MISSING_PATH: &str = "allowMissing";
 
-/// Maximum number of violations in a response, and of characters of a name in them.
-const MAX_VIOLATIONS: usize = 10;
+/// Maximum number of characters of a name in a violation.
 const MAX_NAME_CHARS: usize = 100;
 
-/// Returns what becomes of the body of a request, and the layout of the response.
+/// Returns how the body of a request is read, and the layout of the response.
 pub(crate) fn read_request(
     route: &Route,
     uri: &Uri,
@@ -139,7 +139,7 @@ impl Fields<'_> {
         let key = self.header(headers, &IDEMPOTENCY_KEY, REQUEST_ID_PATH);
         let key = key.map(|key| (REQUEST_ID_PATH.to_owned(), key));
         let etag = match if_match {
-            IfMatch::Etag(etag) => etag_path(self.route).map(|path| (path, etag.clone())),
+            IfMatch::Etag(etag) => self.route.etag_path.clone().map(|path| (path, etag.clone())),
             IfMatch::Absent | IfMatch::Existing => None,
         };
         for (path, text) in [key, etag].into_iter().flatten() {
@@ -202,15 +202,6 @@ fn has_body(headers: &HeaderMap) -> bool {
     length != b"0" || headers.contains_key(TRANSFER_ENCODING)
 }
 
-/// Returns the path of the field for the version that a write is bound to, if the request has one.
-pub(crate) fn etag_path(route: &Route) -> Option<String> {
-    let within = match &route.content {
-        Content::Field(field) => format!("{}.etag", field.json_name()),
-        Content::None | Content::Elements(_) => "etag".to_owned(),
-    };
-    parameter::resolve(&route.request, &within).map(|_| within)
-}
-
 /// Checks the headers that describe the body of a request.
 pub(crate) fn check_content(
     route: &Route,
@@ -237,16 +228,9 @@ pub(crate) fn check_content(
 /// Returns how the messages of a stream are separated.
 pub(crate) fn framing(route: &Route, headers: &HeaderMap) -> Framing {
     let accepts = |media_type: &str| {
-        let mut values = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-        values.any(|value| {
-            value.split(',').any(|part| {
-                let (name, weight) = part.split_once(';').unwrap_or((part, ""));
-                let is_refused = matches!(weight.trim().replace(' ', "").as_str(), "q=0" | "q=0.0");
-                name.trim().eq_ignore_ascii_case(media_type) && !is_refused
-            })
-        })
+        weighted(headers, &ACCEPT).any(|(name, weight)| name.eq_ignore_ascii_case(media_type) && weight > 0.0)
     };
-    if route.response.get_field_by_name(RESUME_TOKEN).is_some() && accepts("text/event-stream") {
+    if route.resume_token.is_some() && accepts("text/event-stream") {
         Framing::Events
     } else if route.rpc.kind == Kind::Watch || accepts("application/x-ndjson") {
         Framing::Lines
@@ -255,7 +239,20 @@ pub(crate) fn framing(route: &Route, headers: &HeaderMap) -> Framing {
     }
 }
 
-/// Returns the headers of the call: those of the request, but for what describes its body and its connection.
+/// Returns the values of a header that lists them with weights, which are 1 by default (RFC 9110, section 12.4.2).
+pub(crate) fn weighted<'h>(
+    headers: &'h HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = (&'h str, f32)> {
+    let lists = headers.get_all(name).iter().filter_map(|list| list.to_str().ok());
+    lists.flat_map(|list| list.split(',')).map(|part| {
+        let (value, weight) = part.split_once(';').unwrap_or((part, ""));
+        let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse().ok());
+        (value.trim(), weight.unwrap_or(1.0))
+    })
+}
+
+/// Returns the headers of the call: those of the request, without the ones that describe its body and encodings.
 pub(crate) fn grpc_headers(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
     for name in [ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING] {

@@ -16,6 +16,7 @@ use tonic::Status;
 use tonic::codegen::StdError;
 use tracing::debug;
 
+use crate::catalogue::encoding::frame;
 use crate::movie::Violation;
 use crate::server::call::message::prefix::{PREFIX_BYTES, UNCOMPRESSED};
 use crate::server::call::refusal::Refusal;
@@ -83,13 +84,13 @@ impl<B> TranscodedRequest<B> {
                 let State::Ready(message) = std::mem::replace(&mut self.state, State::Ended) else {
                     return Ok(None);
                 };
-                frame(&message.map_err(invalid)?).map(Some)
+                framed(&message.map_err(invalid)?).map(Some)
             }
             State::Field(_) if !is_complete => Ok(None),
             State::Field(request) => {
                 let message = request.complete(&self.buffer).map_err(invalid)?;
                 self.state = State::Ended;
-                frame(&message).map(Some)
+                framed(&message).map(Some)
             }
             State::Elements { field, lines } => {
                 let mut message = BytesMut::from(&[UNCOMPRESSED, 0, 0, 0, 0][..]);
@@ -288,7 +289,7 @@ fn violation(descriptor: &MessageDescriptor, json: &str, path: &str, error: &ser
     if !error.is_data() {
         return Violation::new(BODY, format!("expected JSON: {error}"));
     }
-    // The path of an unknown field is that of the object which has it.
+    // For an unknown field, serde reports the path of the object around it.
     let parsed: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     if let Some(unknown) = parameter::unknown_field(descriptor, &parsed) {
         return Violation::new(unknown, "there is no such field");
@@ -304,7 +305,7 @@ fn invalid(violations: Vec<Violation>) -> Status {
 }
 
 /// Encodes a message with its prefix.
-fn frame(message: &DynamicMessage) -> Result<Bytes, Status> {
+fn framed(message: &DynamicMessage) -> Result<Bytes, Status> {
     let mut frame = BytesMut::with_capacity(PREFIX_BYTES + message.encoded_len());
     frame.put_bytes(UNCOMPRESSED, PREFIX_BYTES);
     message.encode(&mut frame).map_err(|_| Status::from(Refusal::Internal))?;
@@ -312,8 +313,7 @@ fn frame(message: &DynamicMessage) -> Result<Bytes, Status> {
 }
 
 /// Completes the prefix of a message.
-fn with_length(mut frame: BytesMut) -> Bytes {
-    let length = u32::try_from(frame.len() - PREFIX_BYTES).unwrap_or(u32::MAX);
-    frame[1..PREFIX_BYTES].copy_from_slice(&length.to_be_bytes());
-    frame.freeze()
+fn with_length(mut message: BytesMut) -> Bytes {
+    frame::write_length(&mut message, 0);
+    message.freeze()
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -41,35 +41,47 @@ pub(crate) fn unary(
     let mut json = Vec::with_capacity(message.len() * 2);
     route.writer.write(message, layout, &mut json).map_err(|_| Status::from(Refusal::Internal))?;
     json.push(b'\n');
-    let mut response = Response::new(());
+    let of_resource = route.etag.and_then(|number| text_field(message, number));
+    let is_read = route.method == Method::GET;
+    let etag = (is_read || of_resource.is_some()).then(|| conditional::etag(of_resource, &json)).flatten();
+    let mut response = Response::new(json);
     let response_headers = response.headers_mut();
     response_headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let is_read = route.method == Method::GET;
     let caching = if is_read { "no-cache" } else { "no-store" };
     response_headers.insert(CACHE_CONTROL, HeaderValue::from_static(caching));
-    let field = route.response.get_field_by_name("etag");
-    let of_resource = field.and_then(|field| text_field(message, field.number()));
-    if (is_read || of_resource.is_some())
-        && let Some(etag) = conditional::etag(of_resource, &json)
-    {
-        let is_known = is_read && conditional::is_known(headers, &etag);
+    if is_read {
+        return Ok(with_etag(response, etag, headers));
+    }
+    if let Some(etag) = etag {
         response_headers.insert(ETAG, etag);
-        if is_known {
-            *response.status_mut() = StatusCode::NOT_MODIFIED;
-            response.headers_mut().remove(CONTENT_TYPE);
-            return Ok(response.map(|()| Body::empty()));
-        }
     }
     if let Some((prefix, field)) = &route.created {
-        *response.status_mut() = StatusCode::CREATED;
         let id = text_field(message, field.number()).unwrap_or_default();
         let location = HeaderValue::try_from(format!("{prefix}{}", utf8_percent_encode(id, SEGMENT)));
         // Clients resolve these within a path (RFC 3986, section 5.2.4).
         if let (Ok(location), false) = (location, matches!(id, "." | "..")) {
-            response.headers_mut().insert(LOCATION, location);
+            response_headers.insert(LOCATION, location);
         }
+        *response.status_mut() = StatusCode::CREATED;
     }
-    Ok(full(response.map(|()| json)))
+    Ok(full(response))
+}
+
+/// Returns the response to a GET request, with its etag; 304 if the caller has the body already.
+pub(crate) fn with_etag(
+    mut response: Response<impl Into<Bytes>>,
+    etag: Option<HeaderValue>,
+    headers: &HeaderMap,
+) -> Response<Body> {
+    let Some(etag) = etag else { return full(response) };
+    let is_known = conditional::is_known(headers, &etag);
+    response.headers_mut().insert(ETAG, etag);
+    if !is_known {
+        return full(response);
+    }
+    response.headers_mut().remove(CONTENT_TYPE);
+    *response.status_mut() = StatusCode::NOT_MODIFIED;
+    response.map(|_| Body::empty())
 }
 
 /// Returns the response with a stream of messages. Waits for the first one, so that a call that fails at once has the
@@ -100,26 +112,15 @@ pub(crate) async fn stream(
 }
 
 /// Reads the only message of a response, without its prefix.
-pub(crate) async fn message(mut body: Body) -> Result<Bytes, Status> {
-    let mut message = Bytes::new();
-    while let Some(frame) = body.frame().await {
-        match frame?.into_data() {
-            Ok(data) if message.is_empty() => message = data,
-            Ok(data) => {
-                let mut joined = BytesMut::from(message);
-                joined.extend_from_slice(&data);
-                message = joined.freeze();
-            }
-            Err(frame) => {
-                let trailers = Frame::into_trailers(frame).unwrap_or_default();
-                return match refusal::status_code(&trailers) {
-                    Some(Code::Ok) if message.len() >= PREFIX_BYTES => Ok(message.slice(PREFIX_BYTES..)),
-                    _ => Err(status_of(&trailers)),
-                };
-            }
-        }
+pub(crate) async fn message(body: Body) -> Result<Bytes, Status> {
+    let response = body.collect().await?;
+    let status = response.trailers().map(status_of);
+    let message = response.to_bytes();
+    match status {
+        Some(status) if status.code() != Code::Ok => Err(status),
+        Some(_) if message.len() >= PREFIX_BYTES => Ok(message.slice(PREFIX_BYTES..)),
+        _ => Err(Refusal::Internal.into()),
     }
-    Err(Refusal::Internal.into())
 }
 
 /// Returns the status in the headers or trailers of a response.
@@ -136,8 +137,8 @@ pub(crate) fn options(methods: &[Method]) -> Response<Body> {
 }
 
 /// Returns a response with its length.
-pub(crate) fn full(response: Response<Vec<u8>>) -> Response<Body> {
-    let mut response = response.map(Bytes::from);
+pub(crate) fn full(response: Response<impl Into<Bytes>>) -> Response<Body> {
+    let mut response = response.map(Into::into);
     let length = HeaderValue::from(response.body().len());
     response.headers_mut().insert(CONTENT_LENGTH, length);
     response.map(|rest| Body::new(Chunks { rest, has_yielded: false }))

@@ -7,7 +7,6 @@ use prost_reflect::{
     Cardinality, DescriptorError, DescriptorPool, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor,
     MethodDescriptor, Value,
 };
-
 use tonic::Status;
 
 use crate::rpc::{Kind as RpcKind, Rpc};
@@ -37,6 +36,12 @@ pub(crate) struct Route {
     pub(crate) writer: JsonWriter,
     /// Whether the response is a stream of messages.
     pub(crate) is_streaming: bool,
+    /// The path of the field for the version that a write is bound to (AIP-154), if the request has one.
+    pub(crate) etag_path: Option<String>,
+    /// The number of the field with the version of the response, if it has one.
+    pub(crate) etag: Option<u32>,
+    /// The number of the field from which a stream resumes, if messages of the response have one.
+    pub(crate) resume_token: Option<u32>,
     errors: ErrorWriter,
     /// The path of the resource that the request creates, with the field of the response that completes it.
     pub(crate) created: Option<(String, FieldDescriptor)>,
@@ -173,7 +178,11 @@ impl Route {
             let is_bound = bound.is_some_and(|field| path.split('.').next() == Some(field));
             !is_bound && !variables.contains(path)
         });
+        let etag_path = bound.map_or_else(|| "etag".to_owned(), |field| format!("{field}.etag"));
+        let etag_path = parameter::resolve(&request, &etag_path).map(|_| etag_path);
         let response = method.output();
+        let number = |name| response.get_field_by_name(name).map(|field| field.number());
+        let (etag, resume_token) = (number("etag"), number("resume_token"));
         let writer = JsonWriter::new(&response)
             .map_err(|source| RoutesError::Response { method: name.to_owned(), source })?;
         Ok(Self {
@@ -186,6 +195,9 @@ impl Route {
             parameters,
             writer,
             is_streaming: method.is_server_streaming(),
+            etag_path,
+            etag,
+            resume_token,
             errors: errors.clone(),
             created: None,
         })

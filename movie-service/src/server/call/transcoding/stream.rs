@@ -47,8 +47,6 @@ pub(crate) struct TranscodedStream {
     route: Arc<Route>,
     framing: Framing,
     layout: Layout,
-    /// The number of the field with the id of an event.
-    event_id: Option<u32>,
     /// The time of the next comment, of events only.
     heartbeat: Option<Pin<Box<Sleep>>>,
     state: State,
@@ -68,9 +66,6 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// A comment of a stream of events, which browsers pass over.
 const COMMENT: &[u8] = b":\n\n";
 
-/// The name of the field whose value resumes a stream.
-pub(crate) const RESUME_TOKEN: &str = "resume_token";
-
 impl TranscodedStream {
     pub(crate) fn new(
         first: Frame<Bytes>,
@@ -79,20 +74,10 @@ impl TranscodedStream {
         framing: Framing,
         layout: Layout,
     ) -> Self {
-        let event_id = route.response.get_field_by_name(RESUME_TOKEN).map(|field| field.number());
         // A line break ends a line, and the data of an event.
         let layout = if framing == Framing::Array { layout } else { Layout::Compact };
         let heartbeat = (framing == Framing::Events).then(|| Box::pin(sleep(HEARTBEAT)));
-        Self {
-            body,
-            first: Some(first),
-            route,
-            framing,
-            layout,
-            event_id,
-            heartbeat,
-            state: State::Beginning,
-        }
+        Self { body, first: Some(first), route, framing, layout, heartbeat, state: State::Beginning }
     }
 
     /// Writes the messages of a data frame.
@@ -104,7 +89,7 @@ impl TranscodedStream {
                 Framing::Array => out.extend_from_slice(self.separator()),
                 Framing::Lines => {}
                 Framing::Events => {
-                    let id = self.event_id.and_then(|number| text_field(message, number));
+                    let id = self.route.resume_token.and_then(|number| text_field(message, number));
                     // An id cannot have line breaks, or it would be cut.
                     if let Some(id) = id.filter(|id| !id.is_empty() && !id.contains(['\r', '\n', '\0'])) {
                         out.extend_from_slice(b"id: ");

@@ -16,9 +16,7 @@ use crate::server::call::refusal;
 use crate::server::call::transcoding::conditional::IfMatch;
 use crate::server::call::transcoding::error::HttpError;
 use crate::server::call::transcoding::json_writer::Layout;
-use crate::server::call::transcoding::request::{
-    check_content, etag_path, framing, grpc_headers, read_request,
-};
+use crate::server::call::transcoding::request::{check_content, framing, grpc_headers, read_request};
 use crate::server::call::transcoding::request_body::TranscodedRequest;
 use crate::server::call::transcoding::response::{full, message, options, status_of, stream, unary};
 use crate::server::call::transcoding::routes::{Route, Routes, RoutesError};
@@ -99,7 +97,7 @@ impl Transcoder {
         check_content(route, content_type, parts.headers.get(CONTENT_ENCODING))
             .map_err(|error| full(error.response()))?;
         let framing = framing(route, &parts.headers);
-        let is_bound = method != Method::GET && etag_path(route).is_some();
+        let is_bound = method != Method::GET && route.etag_path.is_some();
         let if_match = if is_bound { IfMatch::of(&parts.headers) } else { IfMatch::Absent };
         let is_conditional = if_match != IfMatch::Absent;
         let (state, layout) = read_request(route, &parts.uri, &parts.headers, &if_match);

@@ -1,4 +1,4 @@
-//! JSON beside that of prost-reflect.
+//! Compares the JSON with the JSON of prost-reflect.
 
 use std::sync::LazyLock;
 
