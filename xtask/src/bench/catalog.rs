@@ -43,7 +43,7 @@ impl Bench {
         for round in 0..self.rounds {
             let movie = round * 7919;
             calls.push([
-                micros(server, CALLS, || load::catalog_calls(server.address, movie, CALLS))?,
+                micros(server, CALLS, || load::catalog_calls(server.address, movie, CALLS, 10, 100))?,
                 micros(server, CALLS, || load::calls(server.address, movie, CALLS, 10, 100))?,
             ]);
             pages.push(micros(server, PAGES, || load::pages(&self.target, server.address, PAGES))? / 1e3);

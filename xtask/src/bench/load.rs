@@ -39,9 +39,42 @@ pub(super) fn calls(
 }
 
 /// Makes calls of `GetMovie` for one movie. Its request has the same encoding.
-pub(super) fn catalog_calls(address: SocketAddr, movie: u64, calls: u64) -> Result<()> {
+pub(super) fn catalog_calls(
+    address: SocketAddr,
+    movie: u64,
+    calls: u64,
+    connections: u64,
+    streams: u64,
+) -> Result<()> {
     let message = message(movie)?;
-    h2load(address, "movie.catalog.v1.MovieCatalog/GetMovie", &message, calls, 10, 100)
+    h2load(address, "movie.catalog.v1.MovieCatalog/GetMovie", &message, calls, connections, streams)
+}
+
+/// Requests a page of `ListMovies` several times, one after the other.
+pub(super) fn list_pages(address: SocketAddr, message: &[u8], pages: u64) -> Result<()> {
+    h2load(address, "movie.catalog.v1.MovieCatalog/ListMovies", message, pages, 1, 1)
+}
+
+/// A version of HTTP, without TLS.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Sends GET requests for one path over one connection.
+pub(super) fn gets(
+    address: SocketAddr,
+    path: &str,
+    protocol: Protocol,
+    requests: u64,
+    streams: u64,
+) -> Result<()> {
+    let mut command = h2load_command(requests, 1, streams);
+    if matches!(protocol, Protocol::Http1) {
+        command.arg("--h1");
+    }
+    check_run(command.arg(format!("http://{address}{path}")), requests)
 }
 
 /// Requests pages with filters and orders, one after the other.
@@ -79,25 +112,26 @@ fn h2load(
     let body = std::env::temp_dir().join(format!("movie-bench-{}.bin", std::process::id()));
     let length = u32::try_from(message.len())?.to_be_bytes();
     std::fs::write(&body, [&[0], length.as_slice(), message].concat())?;
-    let mut command = Command::new("h2load");
-    command.args(["-n", &calls.to_string(), "-c", &connections.to_string(), "-m", &streams.to_string()]);
-    // Windows of 16 MiB, so that flow control does not slow down the server.
-    command.args([
-        "-w",
-        "24",
-        "-W",
-        "24",
-        "-H",
-        "content-type: application/grpc",
-        "-H",
-        "te: trailers",
-        "-d",
-    ]);
+    let mut command = h2load_command(calls, connections, streams);
+    command.args(["-H", "content-type: application/grpc", "-H", "te: trailers", "-d"]);
     command.arg(&body).arg(format!("http://{address}/{method}"));
-    let printed = program::run(&mut command, LOAD_TIMEOUT);
+    let done = check_run(&mut command, calls);
     let _ = std::fs::remove_file(body);
-    let printed = printed?;
-    ensure!(printed.contains(&format!(" {calls} succeeded, 0 failed")), "h2load had failures:\n{printed}");
+    done
+}
+
+fn h2load_command(requests: u64, connections: u64, streams: u64) -> Command {
+    let mut command = Command::new("h2load");
+    command.args(["-n", &requests.to_string(), "-c", &connections.to_string(), "-m", &streams.to_string()]);
+    // Windows of 16 MiB, so that flow control does not slow down the server.
+    command.args(["-w", "24", "-W", "24"]);
+    command
+}
+
+/// Runs h2load, and fails if a request did.
+fn check_run(command: &mut Command, requests: u64) -> Result<()> {
+    let printed = program::run(command, LOAD_TIMEOUT)?;
+    ensure!(printed.contains(&format!(" {requests} succeeded, 0 failed")), "h2load had failures:\n{printed}");
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 
 mod catalog;
 pub(crate) mod data;
+mod http;
 mod listing;
 pub(crate) mod load;
 pub(crate) mod process;
@@ -48,6 +49,8 @@ pub struct Options {
 /// Benchmarks with a table of their own.
 #[derive(Subcommand, Clone, Debug)]
 enum Part {
+    /// Measure what JSON over HTTP costs beside gRPC.
+    Http(http::Options),
     /// Measure search: its relevance, or what it costs.
     Search(search::Options),
 }
@@ -60,8 +63,10 @@ const MILLION: u64 = 1_000_000;
 ///
 /// If a program cannot be built or run, or if a response is wrong.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
-    if let Some(Part::Search(options)) = &options.part {
-        return search::run(root, options);
+    match &options.part {
+        Some(Part::Http(options)) => return http::run(root, options),
+        Some(Part::Search(options)) => return search::run(root, options),
+        None => {}
     }
     load::check_tools()?;
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
