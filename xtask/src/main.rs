@@ -14,7 +14,7 @@ enum Command {
     /// Feed made-up bytes to whatever reads bytes from outside.
     Fuzz(fuzz::Options),
     /// Check that the service and the client work with Python programs at the other end.
-    Interop,
+    Interop(interop::Options),
     /// Generate `movie-proto/src/generated/` from `proto/`.
     RegenProto {
         /// Change nothing; fail if a generated file is stale, missing or left over.
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Bench(options) => bench::run(&root(), &options),
         Command::Fuzz(options) => fuzz::run(&root(), &options),
-        Command::Interop => interop::check(&root()),
+        Command::Interop(options) => interop::check(&root(), &options),
         Command::RegenProto { check: false } => regen_proto::write(&root()),
         Command::RegenProto { check: true } => regen_proto::check(&root()),
         Command::Soak(options) => soak::run(&root(), &options),

@@ -14,9 +14,6 @@ const DOCUMENT: &str = "movie-proto/src/generated/openapi.json";
 /// The package that is generated from the document.
 const PACKAGE: &str = "movie_catalogue";
 
-/// Maximum number of requests that schemathesis makes up for each operation, besides those that cover the schemas.
-const MAX_EXAMPLES: &str = "200";
-
 /// The seed of the requests that are made up, so that a failure can be repeated.
 const SEED: &str = "1";
 
@@ -38,11 +35,11 @@ movies: 9
 ";
 
 /// The document is valid, the service keeps to it, and a client that is generated from it works.
-pub(super) fn check(programs: &Programs) -> Result<()> {
+pub(super) fn check(programs: &Programs, examples: u32) -> Result<()> {
     run(programs.python.tool("openapi-spec-validator").arg(DOCUMENT))?;
     println!("openapi-spec-validator: {DOCUMENT} is valid");
     client(programs)?;
-    schemathesis(programs)
+    schemathesis(programs, examples)
 }
 
 /// A client that is generated from the document makes the calls of the README.
@@ -79,7 +76,7 @@ fn client(programs: &Programs) -> Result<()> {
 }
 
 /// The service keeps to the document, whatever requests schemathesis makes up.
-fn schemathesis(programs: &Programs) -> Result<()> {
+fn schemathesis(programs: &Programs, examples: u32) -> Result<()> {
     let folder = tempfile::tempdir().context("create a folder for a store")?;
     let server = writable_service(programs, folder.path())?;
     let mut tester = programs.python.tool("schemathesis");
@@ -87,15 +84,10 @@ fn schemathesis(programs: &Programs) -> Result<()> {
     tester.current_dir(&programs.python.folder);
     tester.env("SCHEMATHESIS_HOOKS", programs.root.join("xtask/interop/schemathesis_hooks.py"));
     tester.arg("--config-file").arg(programs.root.join("xtask/interop/schemathesis.toml"));
-    tester.arg("run").arg(programs.root.join(DOCUMENT));
-    tester.args([
-        "--url",
-        &format!("http://{}", server.address),
-        "--seed",
-        SEED,
-        "--max-examples",
-        MAX_EXAMPLES,
-    ]);
+    // The document that the service serves, which names no server.
+    let url = format!("http://{}", server.address);
+    tester.args(["run", &format!("{url}/openapi.json"), "--url", &url]);
+    tester.args(["--seed", SEED, "--max-examples", &examples.to_string()]);
     // What it finds is on its standard output.
     let output = Program::start(&mut tester)?.finish(TEST_LIMIT)?;
     ensure!(output.status.success(), "schemathesis: {}\n{}{}", output.status, output.stdout, output.stderr);

@@ -17,6 +17,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use clap::Args;
 use serde::Deserialize;
 
 use self::python::{Python, command};
@@ -45,6 +46,15 @@ struct Movie {
     id: String,
 }
 
+/// Options of the checks.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Options {
+    /// Maximum number of requests that schemathesis generates for each operation, besides those that cover the schemas. 2000 take
+    /// some 20 minutes.
+    #[arg(long, default_value_t = 200)]
+    examples: u32,
+}
+
 /// Where the programs are that talk to each other.
 struct Programs {
     root: PathBuf,
@@ -65,7 +75,7 @@ struct Server {
 ///
 /// If an answer differs: the error shows the first line that does. Also if a program cannot be built, installed
 /// or started, fails or takes too long.
-pub fn check(root: &Path) -> Result<()> {
+pub fn check(root: &Path, options: &Options) -> Result<()> {
     let programs = Programs::prepare(root)?;
     course(&programs)?;
     rust_service(&programs, MOVIES)?;
@@ -74,7 +84,7 @@ pub fn check(root: &Path) -> Result<()> {
     compression(&programs)?;
     unix_socket(&programs)?;
     reflection(&programs)?;
-    http::check(&programs)
+    http::check(&programs, options.examples)
 }
 
 /// The course's two programs print the same if either is replaced by ours.
