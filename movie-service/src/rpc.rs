@@ -89,6 +89,15 @@ impl Entry {
     }
 }
 
+/// The path of `BatchGetMovies`.
+pub const BATCH_GET_MOVIES: &str = "/movie.catalog.v1.MovieCatalog/BatchGetMovies";
+
+/// The path of `ListMovies`.
+pub const LIST_MOVIES: &str = "/movie.catalog.v1.MovieCatalog/ListMovies";
+
+/// The path of `SearchMovies`.
+pub const SEARCH_MOVIES: &str = "/movie.catalog.v1.MovieCatalog/SearchMovies";
+
 /// All RPCs, the most frequently called ones first. No other path can be called.
 const TABLE: [Entry; 17] = {
     use Kind::{Import, List, Probe, Unary, Watch};
@@ -100,10 +109,10 @@ const TABLE: [Entry; 17] = {
         Entry::new("/Movie/GetListMovies", Movie, READER, List).with_fast_path(FastPath::ListMovies),
         Entry::new("/movie.catalog.v1.MovieCatalog/GetMovie", Catalog, READER, Unary)
             .with_fast_path(FastPath::Movie),
-        Entry::new("/movie.catalog.v1.MovieCatalog/BatchGetMovies", Catalog, READER, Unary),
+        Entry::new(BATCH_GET_MOVIES, Catalog, READER, Unary),
         Entry::new("/movie.catalog.v1.MovieCatalog/LookupMovies", Catalog, READER, List),
-        Entry::new("/movie.catalog.v1.MovieCatalog/ListMovies", Catalog, READER, Unary),
-        Entry::new("/movie.catalog.v1.MovieCatalog/SearchMovies", Catalog, READER, Unary),
+        Entry::new(LIST_MOVIES, Catalog, READER, Unary),
+        Entry::new(SEARCH_MOVIES, Catalog, READER, Unary),
         Entry::new("/movie.catalog.v1.MovieCatalog/WatchMovies", Catalog, READER, Watch),
         Entry::new("/movie.catalog.v1.MovieCatalog/GetCatalog", Catalog, READER, Unary),
         Entry::new("/movie.catalog.v1.MovieCatalog/CreateMovie", Catalog, WRITER, Unary),

@@ -17,6 +17,7 @@ use tonic::server::Grpc;
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
+use crate::rpc::{BATCH_GET_MOVIES, LIST_MOVIES, SEARCH_MOVIES};
 use crate::servicer::catalog::CatalogServicer;
 use crate::servicer::encoded::Encoded;
 
@@ -75,16 +76,14 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         match request.uri().path() {
-            "/movie.catalog.v1.MovieCatalog/BatchGetMovies" => self
+            BATCH_GET_MOVIES => self
                 .unary(request, |servicer, request: BatchGetMoviesRequest| ready(servicer.batch(&request))),
-            "/movie.catalog.v1.MovieCatalog/ListMovies" => self
-                .unary(request, |servicer, request: ListMoviesRequest| async move {
-                    servicer.list(request).await
-                }),
-            "/movie.catalog.v1.MovieCatalog/SearchMovies" => self
-                .unary(request, |servicer, request: SearchMoviesRequest| async move {
-                    servicer.search(request).await
-                }),
+            LIST_MOVIES => self.unary(request, |servicer, request: ListMoviesRequest| async move {
+                servicer.list(request).await
+            }),
+            SEARCH_MOVIES => self.unary(request, |servicer, request: SearchMoviesRequest| async move {
+                servicer.search(request).await
+            }),
             _ => self.generated.call(request),
         }
     }
