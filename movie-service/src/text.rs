@@ -22,6 +22,19 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// Returns names of protobuf as those of JSON: `poster_uri` as `posterUri`.
+#[must_use]
+pub fn camel_case(names: &str) -> String {
+    let mut is_after_underscore = false;
+    let letters = names.chars().filter_map(|letter| {
+        let is_underscore = letter == '_';
+        let letter = if is_after_underscore { letter.to_ascii_uppercase() } else { letter };
+        is_after_underscore = is_underscore;
+        (!is_underscore).then_some(letter)
+    });
+    letters.collect()
+}
+
 /// Returns an error with its causes as one line.
 #[must_use]
 pub fn error_chain(error: &dyn Error) -> String {

@@ -112,9 +112,10 @@ pub struct ListMoviesRequest {
     #[prost(message, optional, tag = "3")]
     pub filter: ::core::option::Option<MovieFilter>,
     /// The order: fields separated by commas, each optionally followed by " desc" (AIP-132). The fields are title, year,
-    /// rating, rating_count, create_time and update_time. Movies without a value come last, also in descending order. Titles
-    /// are in the order of a dictionary (the root collation of CLDR): case and accents only decide between titles that are
-    /// otherwise equal. Equal movies are ordered by id. Empty for the listing order, which is the order of the file or of creation.
+    /// rating, rating_count, create_time and update_time, also in camel case. Movies without a value come last, also in
+    /// descending order. Titles are in the order of a dictionary (the root collation of CLDR): case and accents only decide
+    /// between titles that are otherwise equal. Equal movies are ordered by id. Empty for the listing order, which is the order
+    /// of the file or of creation.
     #[prost(string, tag = "4")]
     pub order_by: ::prost::alloc::string::String,
 }

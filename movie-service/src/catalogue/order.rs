@@ -67,12 +67,6 @@ impl OrderField {
         field.name()
     }
 
-    /// Returns the field with this name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|field| field.name() == name)
-    }
-
     /// Returns the sort key of a movie; the same for all titles.
     pub(crate) fn sort_key(self, movie: &MovieView<'_>) -> SortKey {
         match self {

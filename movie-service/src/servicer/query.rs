@@ -7,6 +7,7 @@ use crate::catalogue::fold::fold;
 use crate::catalogue::order::{MAX_ORDER_FIELDS, Order, OrderBy, OrderField};
 use crate::catalogue::query::page::Query;
 use crate::movie::{Field, Value, Violation, is_longer};
+use crate::text::camel_case;
 
 /// Maximum number of values of one field of a filter.
 const MAX_FILTER_VALUES: usize = 100;
@@ -118,6 +119,11 @@ pub(super) fn order(text: &str, violations: &mut Vec<Violation>) -> Order {
     })
 }
 
+/// Returns the field with this name, which may be in camel case, as in JSON.
+fn order_field(name: &str) -> Option<OrderField> {
+    OrderField::ALL.into_iter().find(|field| field.name() == name || camel_case(field.name()) == name)
+}
+
 fn parse_order(text: &str) -> Result<Order, String> {
     let mut order = Order::new();
     if text.trim().is_empty() {
@@ -125,7 +131,7 @@ fn parse_order(text: &str) -> Result<Order, String> {
     }
     for part in text.split(',') {
         let mut words = part.split_whitespace();
-        let field = words.next().and_then(OrderField::from_name).ok_or_else(|| {
+        let field = words.next().and_then(order_field).ok_or_else(|| {
             let names = OrderField::ALL.map(OrderField::name).join(", ");
             format!("expected fields separated by commas, each one of {names}")
         })?;
@@ -157,7 +163,20 @@ mod tests {
         assert_eq!(parse_order(" rating  desc ,title"), Ok(both));
         let all = OrderField::ALL.map(OrderField::name).join(",");
         assert_eq!(parse_order(&all), Ok(OrderField::ALL.map(|field| by(field, false)).to_vec()));
-        for wrong in [",", "year,", "director", "year asc", "year desc desc", "year,year desc", "YEAR"] {
+        let counts = vec![by(OrderField::RatingCount, true), by(OrderField::CreateTime, false)];
+        assert_eq!(parse_order("ratingCount desc,createTime"), Ok(counts.clone()));
+        assert_eq!(parse_order("rating_count desc,create_time"), Ok(counts));
+        for wrong in [
+            ",",
+            "year,",
+            "director",
+            "year asc",
+            "year desc desc",
+            "year,year desc",
+            "YEAR",
+            "RatingCount",
+            "rating_count,ratingCount",
+        ] {
             parse_order(wrong).unwrap_err();
         }
     }
