@@ -23,7 +23,7 @@ from movie_catalogue.api.movie_catalog import (
     search_movies,
     update_movie,
 )
-from movie_catalogue.models import Movie, PartialMovie
+from movie_catalogue.models import MovieInput, PartialMovie
 from movie_catalogue.types import File
 
 COURSE_ID = "a8034f44-aee4-44cf-b32c-74cf452aaaae"
@@ -56,10 +56,10 @@ def write(client):
         reasons = [detail["reason"] for detail in response.parsed.error.details if "reason" in detail.additional_properties]
         return f"{int(response.status_code)} {', '.join(reasons)}"
 
-    created = create_movie.sync_detailed(client=client, body=Movie(title="Creed III", year=2023), idempotency_key="1")
+    created = create_movie.sync_detailed(client=client, body=MovieInput(title="Creed III", year=2023), idempotency_key="1")
     movie = created.parsed
     print(int(created.status_code), movie.title, movie.year, created.headers["location"] == f"/v1/movies/{movie.id}")
-    again = create_movie.sync(client=client, body=Movie(title="Creed III", year=2023), idempotency_key="1")
+    again = create_movie.sync(client=client, body=MovieInput(title="Creed III", year=2023), idempotency_key="1")
     print("sent again:", again.id == movie.id)
     read = get_movie.sync_detailed(movie.id, client=client)
     known = get_movie.sync_detailed(movie.id, client=client, if_none_match=read.headers["etag"])
@@ -68,7 +68,7 @@ def write(client):
     changed = update_movie.sync(movie.id, client=client, body=body, update_mask="rating,genres", if_match=movie.etag)
     print("changed:", changed.title, changed.rating, changed.genres)
     print("stale:", status(update_movie.sync_detailed(movie.id, client=client, body=body, if_match=movie.etag)))
-    print("invalid:", status(create_movie.sync_detailed(client=client, body=Movie(title="Creed", year=1800))))
+    print("invalid:", status(create_movie.sync_detailed(client=client, body=MovieInput(title="Creed", year=1800))))
     lines = b'{"id": "a", "title": "A"}\n{"id": "b", "title": "B"}\n'
     imported = import_movies.sync(client=client, body=File(payload=BytesIO(lines)))
     print("imported:", imported.created)

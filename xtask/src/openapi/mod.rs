@@ -29,7 +29,8 @@ const ABOUT_JSON: &str = "\
 This document describes the methods of the contract as JSON over HTTP (AIP-127). Comments use the names of the contract, \
 such as `page_size`; in JSON, fields are called `pageSize`. Requests may use either. Fields that are unset, 0 or empty are \
 left out of responses. Requests may also have what the JSON encoding of Protocol Buffers allows besides: null for an unset \
-field, and numbers as texts. Unknown fields and parameters are refused.
+field, and numbers as texts. Unknown fields and parameters are refused. Responses of later versions may have more fields: \
+pass over those that you do not know.
 
 HEAD is answered as GET, without the body. OPTIONS lists the methods of a path. Other methods are answered with 405 and \
 the header Allow.";

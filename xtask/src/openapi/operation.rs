@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::contract::{Binding, Contract, parameter_name};
 use super::error;
-use super::schema::{Schemas, describe};
+use super::schema::{Schemas, Usage, describe};
 
 /// The field of a streamed response that resumes the stream. The stream can be read as server-sent events then.
 const RESUME_TOKEN: &str = "resume_token";
@@ -73,7 +73,7 @@ fn parameters(contract: &Contract, schemas: &mut Schemas<'_>, binding: &Binding)
         };
     for (name, path) in &binding.variables {
         let Some(field) = path.last() else { continue };
-        let mut schema = schemas.value(field)?;
+        let mut schema = schemas.parameter(field)?;
         // A segment of a path is never empty.
         schema.insert("minLength".to_owned(), 1.into());
         add("path", name, field, schema, true);
@@ -82,7 +82,7 @@ fn parameters(contract: &Contract, schemas: &mut Schemas<'_>, binding: &Binding)
     for path in &query {
         let Some(field) = path.last() else { continue };
         let is_required = path.iter().all(|field| contract.has_behavior(field, "REQUIRED"));
-        add("query", &parameter_name(path), field, schemas.value(field)?, is_required);
+        add("query", &parameter_name(path), field, schemas.parameter(field)?, is_required);
     }
     let is_set = |name: &str| {
         query.iter().find_map(|path| path.last().filter(|field| path.len() == 1 && field.name() == name))
@@ -92,7 +92,7 @@ fn parameters(contract: &Contract, schemas: &mut Schemas<'_>, binding: &Binding)
         [("Idempotency-Key", is_set(REQUEST_ID)), ("Last-Event-ID", is_set(RESUME_TOKEN).filter(|_| resumes))]
     {
         let Some(field) = field else { continue };
-        add("header", header, field, schemas.value(field)?, false);
+        add("header", header, field, schemas.parameter(field)?, false);
     }
     parameters.push(json!({ "$ref": "#/components/parameters/pretty" }));
     if binding.has_etag() {
@@ -122,11 +122,11 @@ fn request_body(
         anyhow::bail!("{}: expected a message as the body", field.full_name())
     };
     let content = if binding.method.is_client_streaming() {
-        json!({ "application/x-ndjson": { "schema": lines(schemas, &message)? } })
+        json!({ "application/x-ndjson": { "schema": lines(schemas, &message, Usage::Request)? } })
     } else if binding.verb == "patch" {
-        json!({ "application/json": { "schema": schemas.partial_reference(&message)? } })
+        json!({ "application/json": { "schema": schemas.reference(&message, Usage::Update)? } })
     } else {
-        json!({ "application/json": { "schema": schemas.reference(&message)? } })
+        json!({ "application/json": { "schema": schemas.reference(&message, Usage::Request)? } })
     };
     Ok(json!({ "description": comment, "required": true, "content": content }))
 }
@@ -146,16 +146,16 @@ fn success(schemas: &mut Schemas<'_>, binding: &Binding, is_create: bool) -> Res
         ("200", "OK.")
     };
     let content = if !is_streaming {
-        json!({ "application/json": { "schema": schemas.reference(&message)? } })
+        json!({ "application/json": { "schema": schemas.reference(&message, Usage::Response)? } })
     } else if message.get_field_by_name(RESUME_TOKEN).is_some() {
         json!({
-            "application/x-ndjson": { "schema": lines(schemas, &message)? },
+            "application/x-ndjson": { "schema": lines(schemas, &message, Usage::Response)? },
             "text/event-stream": { "schema": events(schemas, &message)? },
         })
     } else {
         json!({
-            "application/json": { "schema": { "type": "array", "items": schemas.reference(&message)? } },
-            "application/x-ndjson": { "schema": lines(schemas, &message)? },
+            "application/json": { "schema": { "type": "array", "items": schemas.reference(&message, Usage::Response)? } },
+            "application/x-ndjson": { "schema": lines(schemas, &message, Usage::Response)? },
         })
     };
     let mut response = json!({ "description": description, "content": content });
@@ -166,12 +166,12 @@ fn success(schemas: &mut Schemas<'_>, binding: &Binding, is_create: bool) -> Res
 }
 
 /// Returns the schema of newline-delimited JSON.
-fn lines(schemas: &mut Schemas<'_>, message: &MessageDescriptor) -> Result<Value> {
+fn lines(schemas: &mut Schemas<'_>, message: &MessageDescriptor, usage: Usage) -> Result<Value> {
     Ok(json!({
         "type": "string",
         "description": format!("A {} on each line. In a response, an `Error` can be the last line.", message.name()),
         "contentMediaType": "application/x-ndjson",
-        "contentSchema": schemas.reference(message)?,
+        "contentSchema": schemas.reference(message, usage)?,
     }))
 }
 
@@ -185,7 +185,7 @@ fn events(schemas: &mut Schemas<'_>, message: &MessageDescriptor) -> Result<Valu
             message.name()
         ),
         "contentMediaType": "text/event-stream",
-        "contentSchema": schemas.reference(message)?,
+        "contentSchema": schemas.reference(message, Usage::Response)?,
     }))
 }
 

@@ -12,6 +12,17 @@ use super::limits::Limits;
 /// An id of the default database, as an example.
 const EXAMPLE_ID: &str = "a8034f44-aee4-44cf-b32c-74cf452aaaae";
 
+/// Where a message is used. Its schema depends on it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Usage {
+    /// In a response, which may have further fields.
+    Response,
+    /// In a request.
+    Request,
+    /// In a request that has a part of the fields.
+    Update,
+}
+
 /// The schemas that a document refers to, by name.
 pub(super) struct Schemas<'a> {
     contract: &'a Contract,
@@ -34,20 +45,12 @@ impl<'a> Schemas<'a> {
     /// # Errors
     ///
     /// If another message has the same name.
-    pub(super) fn reference(&mut self, message: &MessageDescriptor) -> Result<Value> {
-        self.add(message, name(message), true)
-    }
-
-    /// Returns a reference to the schema of a message of which a request has a part of the fields.
-    ///
-    /// # Errors
-    ///
-    /// If another message has the same name.
-    pub(super) fn partial_reference(&mut self, message: &MessageDescriptor) -> Result<Value> {
-        self.add(message, format!("Partial{}", name(message)), false)
-    }
-
-    fn add(&mut self, message: &MessageDescriptor, name: String, with_required: bool) -> Result<Value> {
+    pub(super) fn reference(&mut self, message: &MessageDescriptor, usage: Usage) -> Result<Value> {
+        let name = match usage {
+            Usage::Response => name(message),
+            Usage::Request => format!("{}Input", name(message)),
+            Usage::Update => format!("Partial{}", name(message)),
+        };
         let reference = json!({ "$ref": format!("#/components/schemas/{name}") });
         if let Some((other, _)) = self.schemas.get(&name) {
             ensure!(
@@ -64,25 +67,28 @@ impl<'a> Schemas<'a> {
         describe(&mut schema, self.contract.message_comment(message));
         let mut properties = Map::new();
         for field in message.fields() {
-            properties.insert(field.json_name().to_owned(), self.property(&field)?);
+            properties.insert(field.json_name().to_owned(), self.property(&field, usage)?);
         }
         let required = message.fields().filter(|field| self.contract.has_behavior(field, "REQUIRED"));
         let required: Vec<_> = required.map(|field| field.json_name().to_owned()).collect();
-        if with_required && !required.is_empty() {
+        if usage != Usage::Update && !required.is_empty() {
             schema.insert("required".to_owned(), required.into());
         }
         if !properties.is_empty() {
             schema.insert("properties".to_owned(), properties.into());
         }
-        schema.insert("additionalProperties".to_owned(), false.into());
+        // A client must not fail at a field that a later version of the service adds.
+        if usage != Usage::Response {
+            schema.insert("additionalProperties".to_owned(), false.into());
+        }
         self.schemas.insert(name, (message.full_name().to_owned(), schema.into()));
         Ok(reference)
     }
 
     /// Returns the schema of a field.
-    fn property(&mut self, field: &FieldDescriptor) -> Result<Value> {
+    fn property(&mut self, field: &FieldDescriptor, usage: Usage) -> Result<Value> {
         let comment = self.contract.field_comment(field);
-        let mut schema = self.value(field)?;
+        let mut schema = self.value(field, usage)?;
         // Beside a reference, the description replaces that of the message.
         describe(&mut schema, &comment);
         if self.contract.has_behavior(field, "OUTPUT_ONLY") {
@@ -91,10 +97,15 @@ impl<'a> Schemas<'a> {
         Ok(schema.into())
     }
 
-    /// Returns the schema of a field without its description, as in a parameter.
-    pub(super) fn value(&mut self, field: &FieldDescriptor) -> Result<Map<String, Value>> {
+    /// Returns the schema of a parameter, without its description.
+    pub(super) fn parameter(&mut self, field: &FieldDescriptor) -> Result<Map<String, Value>> {
+        self.value(field, Usage::Request)
+    }
+
+    /// Returns the schema of a field without its description.
+    fn value(&mut self, field: &FieldDescriptor, usage: Usage) -> Result<Map<String, Value>> {
         let mut schema = match message_of(field) {
-            Some(message) if well_known(&message).is_none() => object(self.reference(&message)?)?,
+            Some(message) if well_known(&message).is_none() => object(self.reference(&message, usage)?)?,
             _ => scalar(field)?,
         };
         let limits = Limits::of(field, &self.contract.field_comment(field));

@@ -126,7 +126,9 @@ fn every_field_of_a_message_is_in_its_schema() {
         check(&document, &response, response.name(), &mut checked);
     }
     let movie = contract.descriptors.get_message_by_name("movie.catalog.v1.Movie").unwrap();
-    check(&document, &movie, "PartialMovie", &mut checked);
+    for name in ["MovieInput", "PartialMovie"] {
+        check(&document, &movie, name, &mut checked);
+    }
     let schemas: BTreeSet<_> =
         document["components"]["schemas"].as_object().unwrap().keys().cloned().collect();
     assert_eq!(schemas, checked);
@@ -238,6 +240,7 @@ fn annotations_of_fields_are_in_their_schemas() {
     assert_eq!(movie["properties"]["createTime"]["readOnly"], true);
     assert_eq!(movie["properties"]["createTime"]["format"], "date-time");
     assert_eq!(movie["properties"]["ratingCount"]["format"], "int64");
+    assert_eq!(document["components"]["schemas"]["MovieInput"]["required"], json!(["title"]));
     // A change names the fields that it changes, so none is required.
     assert_eq!(document["components"]["schemas"]["PartialMovie"]["required"], Value::Null);
     assert_eq!(parameter(&document, "BatchGetMovies", "ids")["required"], true);
@@ -247,6 +250,24 @@ fn annotations_of_fields_are_in_their_schemas() {
         of_oneof.ends_with("At most one of `fromRevision`, `fullCopy` and `resumeToken` is set."),
         "{of_oneof}"
     );
+}
+
+#[test]
+fn only_requests_are_closed_so_that_responses_can_get_fields() {
+    let document = document();
+    let schemas = document["components"]["schemas"].as_object().unwrap();
+    let closed: Vec<_> =
+        schemas.iter().filter(|(_, schema)| schema["additionalProperties"] == false).collect();
+    assert_eq!(
+        closed.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+        ["MovieInput", "PartialMovie"]
+    );
+    let body =
+        |id: &str| &operation(&document, id)["requestBody"]["content"]["application/json"]["schema"]["$ref"];
+    assert_eq!(body("CreateMovie"), "#/components/schemas/MovieInput");
+    assert_eq!(body("UpdateMovie"), "#/components/schemas/PartialMovie");
+    let import = &operation(&document, "ImportMovies")["requestBody"]["content"]["application/x-ndjson"];
+    assert_eq!(import["schema"]["contentSchema"]["$ref"], "#/components/schemas/MovieInput");
 }
 
 /// A comment that states a limit in other words than those that are known has none here.
