@@ -18,7 +18,7 @@ use crate::server::accept::retry;
 use crate::server::accept::tls::Tls;
 use crate::server::call::dispatch::{Dispatcher, Features};
 use crate::server::call::server_state::{Phase, ServerState};
-use crate::server::call::web::{Web, WebOptions};
+use crate::server::call::web::{WebHandler, WebOptions};
 use crate::server::connection::worker::Worker;
 use crate::server::limits::Limits;
 use crate::server::usage::Usage;
@@ -115,9 +115,10 @@ impl Server {
         }
         let search = features.search.then(|| catalogue.clone());
         let dispatcher = Dispatcher::new(movie, catalog, &health, &features, &limits);
-        let web = Web::new(WebOptions {
+        let web = WebHandler::new(WebOptions {
             features: &features,
             limits: &limits,
+            metrics: metrics.clone(),
             is_secure: tls.is_some(),
             is_loopback: listener.is_loopback(),
             serving: health.subscribe(),

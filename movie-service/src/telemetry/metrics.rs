@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, Unit};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
@@ -27,12 +28,24 @@ const CONNECTIONS: &str = "movie_service_connections_open";
 const SENT: &str = "movie_service_sent_bytes_total";
 const RECEIVED: &str = "movie_service_received_bytes_total";
 const SHEDS: &str = "movie_service_sheds_total";
+const HTTP_REFUSALS: &str = "movie_service_http_refusals_total";
 const RESETS: &str = "movie_service_resets_total";
 const DRAINS: &str = "movie_service_drains_total";
 const MOVIES: &str = "movie_service_catalogue_movies";
 const REVISION: &str = "movie_service_catalogue_revision";
 const RELOADS: &str = "movie_service_reloads_total";
 const BUILD: &str = "movie_service_build_info";
+
+/// The HTTP statuses of requests that are for no call.
+const HTTP_REFUSAL_STATUSES: [(StatusCode, &str); 7] = [
+    (StatusCode::BAD_REQUEST, "400"),
+    (StatusCode::FORBIDDEN, "403"),
+    (StatusCode::NOT_FOUND, "404"),
+    (StatusCode::METHOD_NOT_ALLOWED, "405"),
+    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "415"),
+    (StatusCode::MISDIRECTED_REQUEST, "421"),
+    (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "505"),
+];
 
 /// Reason for shedding a connection or a call. The limits are described in `docs/operations/limits.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +102,8 @@ struct Registered {
     sent: Counter,
     received: Counter,
     sheds: [Counter; 6],
+    /// For each of [`HTTP_REFUSAL_STATUSES`].
+    http_refusals: [Counter; HTTP_REFUSAL_STATUSES.len()],
     resets: Counter,
     drains: [Counter; 2],
     movies: Gauge,
@@ -202,6 +217,15 @@ impl Metrics {
         self.count(|to| to.sheds[reason as usize].increment(1));
     }
 
+    /// Counts a request that ended before a call began, with this status.
+    pub(crate) fn http_refused(&self, status: StatusCode) {
+        let index = HTTP_REFUSAL_STATUSES.iter().position(|(known, _)| *known == status);
+        debug_assert!(index.is_some(), "{status} has no counter");
+        if let Some(index) = index {
+            self.count(|to| to.http_refusals[index].increment(1));
+        }
+    }
+
     /// Counts a stream that its peer reset.
     pub fn reset(&self) {
         self.count(|to| to.resets.increment(1));
@@ -249,6 +273,8 @@ impl Registered {
             received: counter!(RECEIVED),
             sheds: ["connections", "address", "lists", "calls", "lists_per_address", "calls_per_address"]
                 .map(|reason| counter!(SHEDS, "reason" => reason)),
+            http_refusals: HTTP_REFUSAL_STATUSES
+                .map(|(_, status)| counter!(HTTP_REFUSALS, "status" => status)),
             resets: counter!(RESETS),
             drains: ["finished", "forced"].map(|outcome| counter!(DRAINS, "outcome" => outcome)),
             movies: gauge!(MOVIES),
@@ -281,6 +307,7 @@ fn describe() {
     describe_counter!(SENT, Unit::Bytes, "Bytes sent to callers.");
     describe_counter!(RECEIVED, Unit::Bytes, "Bytes received from callers.");
     describe_counter!(SHEDS, "Connections and calls that were shed, by reason.");
+    describe_counter!(HTTP_REFUSALS, "Requests over HTTP that were refused before a call began, by status.");
     describe_counter!(RESETS, "Streams that peers reset.");
     describe_counter!(DRAINS, "Drained connections, by outcome.");
     describe_gauge!(MOVIES, "Movies in the catalogue.");
@@ -358,6 +385,7 @@ mod tests {
         metrics.sent(3);
         metrics.received(4);
         metrics.shed(ShedReason::Calls);
+        metrics.http_refused(StatusCode::NOT_FOUND);
         metrics.reset();
         metrics.drained(Drain::Forced);
         metrics.catalogue(7, 2);
@@ -369,6 +397,8 @@ mod tests {
             "movie_service_received_bytes_total 4",
             r#"movie_service_sheds_total{reason="calls"} 1"#,
             r#"movie_service_sheds_total{reason="lists"} 0"#,
+            r#"movie_service_http_refusals_total{status="404"} 1"#,
+            r#"movie_service_http_refusals_total{status="415"} 0"#,
             "movie_service_resets_total 1",
             r#"movie_service_drains_total{outcome="forced"} 1"#,
             "movie_service_catalogue_movies 7",

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use http::{HeaderName, Request};
@@ -30,6 +31,8 @@ pub(crate) struct ConnectionState {
     pub(super) observer: Observer,
     /// Subject names of the verified peer certificate.
     pub(super) peer_subject_names: Vec<String>,
+    /// Whether the graceful shutdown has begun.
+    is_draining: AtomicBool,
 }
 
 /// Response data of a connection.
@@ -72,7 +75,18 @@ impl ConnectionState {
             address_usage,
             observer,
             peer_subject_names,
+            is_draining: AtomicBool::new(false),
         }
+    }
+
+    /// Records that the graceful shutdown has begun.
+    pub(crate) fn drain_began(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns whether the graceful shutdown has begun.
+    pub(super) fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
     }
 
     /// Returns the deadline of a call: the shorter of `grpc-timeout` and the limit `deadline`.

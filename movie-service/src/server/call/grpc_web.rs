@@ -10,16 +10,22 @@ use std::fmt::Display;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use tonic::body::Body;
 use tonic_web::GrpcWebLayer;
 use tower::{Layer, Service, ServiceExt};
+
+use crate::server::call::transcoding::error::HttpError;
+use crate::server::call::transcoding::response::full;
 
 /// Common prefix of the gRPC-Web content types.
 const GRPC_WEB: &[u8] = b"application/grpc-web";
 
 /// Their suffixes: binary or base64, with or without `+proto`.
 const SUFFIXES: [&[u8]; 4] = [b"", b"+proto", b"-text", b"-text+proto"];
+
+/// The content types, for an error.
+const ACCEPTED: [&str; 2] = ["application/grpc-web+proto", "application/grpc-web-text+proto"];
 
 /// Returns whether a request is a call in gRPC-Web.
 pub(crate) fn is_call<B>(request: &Request<B>) -> bool {
@@ -33,10 +39,12 @@ where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>> + Display,
 {
-    if content_type_suffix(&request).is_some_and(|suffix| !SUFFIXES.contains(&suffix)) {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        return response;
+    if let Some(suffix) = content_type_suffix(&request)
+        && !SUFFIXES.contains(&suffix)
+    {
+        let given = [GRPC_WEB, suffix].concat();
+        let given = String::from_utf8_lossy(&given).into_owned();
+        return full(HttpError::UnsupportedMediaType { given, accepted: &ACCEPTED }.into_response());
     }
     let Ok(response) = GrpcWebLayer::new().layer(service).oneshot(request).await;
     response

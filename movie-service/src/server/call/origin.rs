@@ -132,15 +132,21 @@ impl OriginPolicy {
         if self.is_loopback && !self.is_own_host(host) {
             return Err(HttpError::HostNotServed(host.to_owned()));
         }
-        let Some(origin) = request.headers().get(ORIGIN) else { return Ok(Sender::Known) };
+        let mut origins = request.headers().get_all(ORIGIN).iter();
+        let Some(origin) = origins.next() else { return Ok(Sender::Known) };
+        // A browser sends one origin. A list would be allowed as a whole, whoever is in it (RFC 6454, section 7.3).
+        let is_single =
+            origins.next().is_none() && !origin.as_bytes().iter().any(|byte| b" ,".contains(byte));
         let is_named =
             self.allowed.iter().any(|allowed| matches!(allowed, Origin::Site(site) if site == origin));
-        if is_named || self.is_same_origin(origin, authority, host) {
+        if is_single && (is_named || self.is_same_origin(origin, authority, host)) {
             Ok(Sender::Known)
-        } else if self.allowed.contains(&Origin::Any) && origin.as_bytes() != b"null" {
+        } else if is_single && self.allowed.contains(&Origin::Any) && origin.as_bytes() != b"null" {
             Ok(Sender::AnySite)
         } else {
-            Err(HttpError::OriginNotAllowed(String::from_utf8_lossy(origin.as_bytes()).into_owned()))
+            let origins = request.headers().get_all(ORIGIN).iter();
+            let origins = origins.map(|origin| String::from_utf8_lossy(origin.as_bytes()));
+            Err(HttpError::OriginNotAllowed(origins.collect::<Vec<_>>().join(", ")))
         }
     }
 
@@ -285,12 +291,28 @@ mod tests {
             (&["*"], false, "localhost", SITE, Some(Sender::AnySite)),
             (&["*", SITE], false, "localhost", SITE, Some(Sender::Known)),
             (&["*"], false, "localhost", "null", None),
+            (&["*"], false, "localhost", "https://a.example https://b.example", None),
+            (&["*"], false, "localhost", "https://a.example, https://b.example", None),
         ] {
             let sender = policy(origins, is_secure, false).check(&request(host, origin));
             assert_eq!(sender.ok(), expected, "{origins:?} {host} {origin}");
         }
         let only_listed = OriginPolicy::new(&[], false, false, false);
         assert!(only_listed.check(&request("localhost", "http://localhost")).is_err());
+    }
+
+    #[test]
+    fn two_origins_may_not_call_even_if_one_of_them_may() {
+        for (origins, own) in [(&[SITE][..], SITE), (&["*"], SITE), (&[], "http://localhost")] {
+            for second in [own, "https://evil.example"] {
+                let mut request = request("localhost", own);
+                assert!(policy(origins, false, false).check(&request).is_ok());
+                request.headers_mut().append(ORIGIN, HeaderValue::from_static(second));
+                let checked = policy(origins, false, false).check(&request);
+                let expected = HttpError::OriginNotAllowed(format!("{own}, {second}"));
+                assert_eq!(checked, Err(expected), "{origins:?}");
+            }
+        }
     }
 
     #[test]

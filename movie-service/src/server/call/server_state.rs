@@ -7,7 +7,7 @@ use crate::catalogue::Catalogue;
 use crate::found::FoundPrinter;
 use crate::server::accept::tls::Tls;
 use crate::server::call::dispatch::Dispatcher;
-use crate::server::call::web::Web;
+use crate::server::call::web::WebHandler;
 use crate::server::limits::Limits;
 use crate::server::usage::Usage;
 use crate::telemetry::calls::Observer;
@@ -24,7 +24,7 @@ pub(crate) struct ServerState {
     pub(crate) metrics: Metrics,
     pub(crate) dispatcher: Dispatcher,
     /// `None` if only gRPC is on.
-    pub(crate) web: Option<Web>,
+    pub(crate) web: Option<WebHandler>,
     /// Calls and lists in flight of the whole service.
     pub(crate) usage: Usage,
 }

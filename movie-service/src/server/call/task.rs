@@ -12,12 +12,13 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
-use http::header::ALLOW;
+use http::header::{ALLOW, CONNECTION};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use tonic::Status;
 use tonic::codegen::StdError;
+use tracing::debug;
 
 use crate::rpc::Rpc;
 use crate::server::call::body::{Content, RequestBody, ResponseBody};
@@ -28,7 +29,7 @@ use crate::server::call::fast_path::{FastCall, FastPathResult};
 use crate::server::call::origin::FromAnySite;
 use crate::server::call::refusal::{self, Refusal};
 use crate::server::call::server_state::ServerState;
-use crate::server::call::web::{Web, is_grpc};
+use crate::server::call::web::{WebHandler, is_grpc};
 use crate::servicer::catalog::MayWrite;
 
 /// Handles the calls of a connection.
@@ -49,12 +50,12 @@ impl CallHandler {
     }
 
     /// Returns the layer for requests that are not in gRPC, if this is one.
-    fn web<B>(&self, request: &Request<B>) -> Option<&Web> {
+    fn web<B>(&self, request: &Request<B>) -> Option<&WebHandler> {
         self.0.server.web.as_ref().filter(|web| web.handles(request))
     }
 
     /// Handles a request that is not in gRPC.
-    fn call_web<B>(&self, web: &Web, request: Request<B>) -> Call
+    fn call_web<B>(&self, web: &WebHandler, request: Request<B>) -> Call
     where
         B: Body<Data = Bytes, Error: Into<StdError> + Display> + Send + Unpin + 'static,
     {
@@ -107,6 +108,14 @@ impl CallHandler {
         })
     }
 
+    /// Answers a request that is for no call.
+    fn refuse(&self, response: Response<Content>) -> Call {
+        let status = response.status();
+        self.0.server.metrics.http_refused(status);
+        debug!(%status, "refused a request that is not in gRPC");
+        Call { context: None, handler: Handler::Answered(response) }
+    }
+
     /// Admits a call and chooses its handler.
     fn begin<B: Body>(
         &self,
@@ -114,7 +123,7 @@ impl CallHandler {
         choose_handler: impl FnOnce(Rpc, Request<B>, Instant) -> Handler,
     ) -> Call {
         if let Some(response) = http_error(&request) {
-            return Call::answered(response);
+            return self.refuse(response);
         }
         let (mut context, admitted) = CallContext::begin(&self.0, &request);
         let handler = match admitted {
@@ -142,16 +151,35 @@ impl CallHandler {
 impl hyper::service::Service<Request<hyper::body::Incoming>> for CallHandler {
     type Response = Response<ResponseBody>;
     type Error = Infallible;
-    type Future = Call;
+    type Future = Http1Call;
 
-    fn call(&self, request: Request<hyper::body::Incoming>) -> Call {
-        if let Some(web) = self.web(&request) {
-            return self.call_web(web, request);
+    fn call(&self, request: Request<hyper::body::Incoming>) -> Http1Call {
+        let call = if let Some(web) = self.web(&request) {
+            self.call_web(web, request)
+        } else {
+            let hint = "over HTTP/1.1, it serves gRPC-Web, and JSON unless --http is off";
+            self.refuse(refusal::http_version_not_supported(hint).map(Content::Generated))
+        };
+        Http1Call { call, connection: self.0.clone() }
+    }
+}
+
+/// A request over HTTP/1.1, until its response begins.
+pub(crate) struct Http1Call {
+    call: Call,
+    connection: Arc<ConnectionState>,
+}
+
+impl Future for Http1Call {
+    type Output = Result<Response<ResponseBody>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut response = ready!(self.call.poll_response(cx));
+        if self.connection.is_draining() {
+            // The last response of the connection (RFC 9112, section 9.6).
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        let response = refusal::http_version_not_supported(
-            "over HTTP/1.1, it serves gRPC-Web, and JSON unless --http is off",
-        );
-        Call::answered(response.map(Content::Generated))
+        Poll::Ready(Ok(response))
     }
 }
 
@@ -203,11 +231,6 @@ enum Handler {
 }
 
 impl Call {
-    /// A request that was answered without being admitted.
-    fn answered(response: Response<Content>) -> Self {
-        Self { context: None, handler: Handler::Answered(response) }
-    }
-
     /// Returns the deadline; `None` if the response is ready and needs none.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.handler {

@@ -17,6 +17,7 @@ use tower::{Layer, ServiceExt, service_fn};
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
+use tracing::debug;
 
 use crate::rpc::Rpc;
 use crate::server::call::dispatch::Features;
@@ -30,6 +31,7 @@ use crate::server::call::transcoding::response::{full, options, with_etag};
 use crate::server::call::transcoding::routes::RoutesError;
 use crate::server::call::transcoding::transcoder::Transcoder;
 use crate::server::limits::Limits;
+use crate::telemetry::metrics::Metrics;
 
 /// Minimum size of a body that is compressed, in bytes.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
@@ -45,16 +47,17 @@ const IS_COMPRESSED: IsCompressed = |_, _, headers, _| {
 
 /// Handles requests that are not in gRPC. Clones share everything.
 #[derive(Clone)]
-pub(crate) struct Web(Arc<Inner>);
+pub(crate) struct WebHandler(Arc<Inner>);
 
 struct Inner {
     policy: OriginPolicy,
     cors: CorsLayer,
+    metrics: Metrics,
     /// `None` if only gRPC-Web is on.
-    json: Option<Arc<Json>>,
+    json: Option<Arc<JsonHandler>>,
 }
 
-struct Json {
+struct JsonHandler {
     transcoder: Transcoder,
     compression: CompressionLayer<IsCompressed>,
     /// Whether the service is serving, and its store available.
@@ -65,6 +68,7 @@ struct Json {
 pub(crate) struct WebOptions<'a> {
     pub(crate) features: &'a Features,
     pub(crate) limits: &'a Limits,
+    pub(crate) metrics: Metrics,
     /// Whether the service uses TLS.
     pub(crate) is_secure: bool,
     /// Whether the service listens on the loopback interface only.
@@ -73,14 +77,14 @@ pub(crate) struct WebOptions<'a> {
     pub(crate) serving: watch::Receiver<bool>,
 }
 
-impl Web {
+impl WebHandler {
     /// Returns `None` if neither JSON nor gRPC-Web is on.
     ///
     /// # Errors
     ///
     /// [`RoutesError`] if an annotation of the contract is not supported.
     pub(crate) fn new(options: WebOptions<'_>) -> Result<Option<Self>, RoutesError> {
-        let WebOptions { features, limits, is_secure, is_loopback, serving } = options;
+        let WebOptions { features, limits, metrics, is_secure, is_loopback, serving } = options;
         if !features.http && features.web.is_empty() {
             return Ok(None);
         }
@@ -89,14 +93,14 @@ impl Web {
             let compression =
                 CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(IS_COMPRESSED);
             let transcoder = Transcoder::new(limits.message, limits.import_message)?;
-            Some(Arc::new(Json { transcoder, compression, serving }))
+            Some(Arc::new(JsonHandler { transcoder, compression, serving }))
         } else {
             None
         };
-        Ok(Some(Self(Arc::new(Inner { cors: policy.cors(), policy, json }))))
+        Ok(Some(Self(Arc::new(Inner { cors: policy.cors(), policy, metrics, json }))))
     }
 
-    /// Returns whether a request is for [`Web::call`], not a call in gRPC or an invalid one.
+    /// Returns whether a request is for [`WebHandler::call`], not a call in gRPC or an invalid one.
     pub(crate) fn handles<B>(&self, request: &Request<B>) -> bool {
         grpc_web::is_call(request)
             || is_preflight(request)
@@ -109,7 +113,12 @@ impl Web {
         B: http_body::Body<Data = Bytes, Error: Into<StdError> + Display> + Send + Unpin + 'static,
     {
         let is_head = *request.method() == Method::HEAD;
+        let metrics = self.0.metrics.clone();
         let mut response = self.checked(request, calls).await;
+        if let Some(error) = response.extensions_mut().remove::<HttpError>() {
+            metrics.http_refused(response.status());
+            debug!(%error, "refused a request that is for no call");
+        }
         response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding, origin"));
         if is_head { response.map(|_| Body::empty()) } else { response }
     }
@@ -122,7 +131,7 @@ impl Web {
         match self.0.policy.check(&request) {
             Ok(Sender::Known) => {}
             Ok(Sender::AnySite) => drop(request.extensions_mut().insert(FromAnySite)),
-            Err(error) => return full(error.response()),
+            Err(error) => return full(error.into_response()),
         }
         if !request.headers().contains_key(ORIGIN) {
             return self.respond(request, calls).await;
@@ -143,7 +152,9 @@ impl Web {
         if grpc_web::is_call(&request) {
             return grpc_web::call(request, calls).await;
         }
-        let Some(json) = &self.0.json else { return full(HttpError::NotFound.response()) };
+        let Some(json) = &self.0.json else {
+            return full(HttpError::NotFound(request.uri().path().to_owned()).into_response());
+        };
         if !request.headers().contains_key(ACCEPT_ENCODING) || refuses_identity(request.headers()) {
             return json.respond(request, calls).await;
         }
@@ -161,7 +172,7 @@ impl Web {
     }
 }
 
-impl Json {
+impl JsonHandler {
     async fn respond<B>(&self, request: Request<B>, calls: CallHandler) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
@@ -205,7 +216,7 @@ fn page<B>(request: &Request<B>, page: impl FnOnce() -> Response<Body>) -> Respo
     match *request.method() {
         Method::GET | Method::HEAD => page(),
         Method::OPTIONS => options(&METHODS),
-        _ => full(HttpError::MethodNotAllowed(METHODS.to_vec()).response()),
+        _ => full(HttpError::MethodNotAllowed(METHODS.to_vec()).into_response()),
     }
 }
 

@@ -7,7 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Request;
+use http::{Request, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::server::call::refusal::http_version_not_supported;
 use crate::server::connection::serve_connection::{ServeConnection, ServeResult};
+use crate::telemetry::metrics::Metrics;
 
 /// Maximum number of headers of a request.
 const MAX_HEADERS: usize = 100;
@@ -52,9 +53,11 @@ where
         self.poll(cx).map_err(Into::into)
     }
 
-    fn start_shutdown(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
+    /// The next response says that the connection closes ([`Http1Call`]). hyper would close an idle connection at once, and
+    /// with it a request that is on its way.
+    ///
+    /// [`Http1Call`]: crate::server::call::task::Http1Call
+    fn start_shutdown(self: Pin<&mut Self>) {}
 
     fn close(self: Pin<&mut Self>) {
         self.graceful_shutdown();
@@ -66,7 +69,7 @@ where
 }
 
 /// Answers one request with [`http_version_not_supported`] and closes the connection. For HTTP/1.1 while JSON and
-/// gRPC-Web are off. An idle connection is closed once `drain` completes.
+/// gRPC-Web are off. Counts the request in `metrics`. An idle connection is closed once `drain` completes.
 ///
 /// # Errors
 ///
@@ -74,9 +77,11 @@ where
 pub(crate) async fn refuse(
     io: impl AsyncRead + AsyncWrite + Unpin,
     head_timeout: Duration,
+    metrics: &Metrics,
     drain: impl Future<Output = ()>,
 ) -> hyper::Result<()> {
     let service = service_fn(|_: Request<Incoming>| {
+        metrics.http_refused(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
         ready(Ok::<_, Infallible>(http_version_not_supported(
             "start the service with --http on to serve JSON",
         )))
@@ -103,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn a_refusal_names_the_protocol_of_the_port_and_closes_the_connection() {
         let (mut peer, io) = duplex(1024);
-        let serving = tokio::spawn(refuse(io, HEAD_TIMEOUT, pending()));
+        let serving = tokio::spawn(async { refuse(io, HEAD_TIMEOUT, &Metrics::off(), pending()).await });
         peer.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
         let mut response = String::new();
         peer.read_to_string(&mut response).await.unwrap();
@@ -120,7 +125,7 @@ mod tests {
         let large = format!("a: {}\r\n", "b".repeat(MAX_HEAD_BYTES));
         for headers in [many, large] {
             let (mut peer, io) = duplex(64 * 1024);
-            let serving = tokio::spawn(refuse(io, HEAD_TIMEOUT, pending()));
+            let serving = tokio::spawn(async { refuse(io, HEAD_TIMEOUT, &Metrics::off(), pending()).await });
             peer.write_all(format!("GET / HTTP/1.1\r\n{headers}\r\n").as_bytes()).await.unwrap();
             let mut response = String::new();
             peer.read_to_string(&mut response).await.unwrap();
@@ -132,7 +137,7 @@ mod tests {
     #[tokio::test]
     async fn a_drain_closes_a_connection_without_a_request() {
         let (mut peer, io) = duplex(1024);
-        refuse(io, HEAD_TIMEOUT, async {}).await.unwrap();
+        refuse(io, HEAD_TIMEOUT, &Metrics::off(), async {}).await.unwrap();
         assert_eq!(peer.read(&mut [0]).await.unwrap(), 0);
     }
 }

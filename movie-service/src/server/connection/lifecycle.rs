@@ -104,7 +104,7 @@ pub(crate) async fn serve(accepted: Accepted, mut ticket: Ticket, context: Worke
         Protocol::Http1 => {
             let drain = async { drop(phase.wait_for(|phase| *phase != Phase::Serving).await) };
             tokio::select! {
-                refused = http1::refuse(stream, limits.handshake, drain) => if let Err(error) = refused {
+                refused = http1::refuse(stream, limits.handshake, &connection.server.metrics, drain) => if let Err(error) = refused {
                     debug!(%error, "a connection of HTTP/1.1 failed");
                 },
                 _ = &mut ticket.evicted => debug!("evicted a connection of HTTP/1.1"),

@@ -100,6 +100,7 @@ impl<'a> Supervisor<'a> {
     /// Records that the connection is being drained.
     pub(super) fn drain_began(&mut self) {
         self.drain_began = Some(Instant::now());
+        self.connection.drain_began();
     }
 
     /// Records that a keep-alive PING was sent.
@@ -150,7 +151,7 @@ impl<'a> Supervisor<'a> {
             .or_else(|| is_idle.then_some("the connection is idle"));
         match reason {
             Some(reason) => {
-                self.drain_began = Some(now);
+                self.drain_began();
                 Action::Drain(reason)
             }
             None => self.ping_if_silent(now),

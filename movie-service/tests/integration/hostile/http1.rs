@@ -5,7 +5,10 @@ use std::net::TcpStream;
 use std::thread;
 use std::time::Duration;
 
-use crate::support::target::{Target, allow_many_sockets};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use crate::support::target::{Target, allow_many_sockets, peak, reset_peak};
 
 /// Upper bound of the wait for a response or the end of a connection, so that a test does not hang.
 const TIMEOUT: Duration = Duration::from_mins(1);
@@ -62,6 +65,13 @@ fn slow_heads_and_slow_bodies_are_cut_off() {
     target.assert_unharmed();
 }
 
+/// Returns spaces, compressed with gzip: a file may have many members (RFC 1952, section 2.2), here the same one.
+fn gzip_bomb(unpacked_mib: usize) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(&vec![b' '; 1024 * 1024]).unwrap();
+    encoder.finish().unwrap().repeat(unpacked_mib)
+}
+
 #[test]
 fn requests_that_two_parsers_could_read_differently_are_refused() {
     let target = Target::start(&["idle=1s"]);
@@ -84,6 +94,19 @@ fn requests_that_two_parsers_could_read_differently_are_refused() {
         assert!(response.is_empty() || response.starts_with("HTTP/1.1 400 "), "{head:?}: {response}");
         assert!(response.matches("HTTP/1.1 ").count() <= 1, "{head:?}: {response}");
     }
+    // The coding that is not known is not undone, so that the body is not JSON.
+    let head = format!("{POST}Connection: close\r\nTransfer-Encoding: gzip, chunked\r\n\r\n40\r\n");
+    let coded = [head.as_bytes(), &gzip_bomb(1)[..64], b"\r\n0\r\n\r\n"].concat();
+    let response = exchange(&target, &coded);
+    assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+    // A line may end without a carriage return (RFC 9112, section 2.2), but a carriage return alone ends none.
+    let response = exchange(&target, b"GET /v1/catalog HTTP/1.1\nHost: localhost\nConnection: close\n\n");
+    assert!(
+        response.starts_with("HTTP/1.1 200 ") && response.matches("HTTP/1.1 ").count() == 1,
+        "{response}"
+    );
+    let response = exchange(&target, format!("{GET}X: a\rGET /healthz HTTP/1.1\r\n\r\n").as_bytes());
+    assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
     // With both, the length is ignored (RFC 9112, section 6.3), and the connection closed: what follows is no request.
     let both = format!(
         "{POST}Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{{}}\r\n0\r\n\r\nGET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -101,11 +124,16 @@ fn chunks_that_are_invalid_or_endless_are_refused() {
         "ffffffffffffffffff\r\n{}".to_owned(),
         "-1\r\n".to_owned(),
         "2\r\n{}0\r\n\r\n".to_owned(),
+        "2\n{}\r\n0\r\n\r\n".to_owned(),
+        "2;a=b\n{}\r\n0\r\n\r\n".to_owned(),
+        "2\r\n{}\n0\r\n\r\n".to_owned(),
         format!("1;{}\r\n", "x".repeat(100_000)),
         format!("0\r\n{}\r\n", "x: y\r\n".repeat(20_000)),
     ] {
-        let response =
-            exchange(&target, format!("{POST}Transfer-Encoding: chunked\r\n\r\n{chunks}").as_bytes());
+        let response = exchange(
+            &target,
+            format!("{POST}Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}").as_bytes(),
+        );
         assert!(response.is_empty() || response.starts_with("HTTP/1.1 4"), "{chunks:.30?}: {response}");
     }
     // One byte a chunk of a line that is as long as it may be: each byte is read once.
@@ -137,6 +165,24 @@ fn heads_of_64_kib_are_refused() {
 }
 
 #[test]
+fn errors_of_the_syntax_of_http_close_the_connection() {
+    let target = Target::start(&["idle=10m"]);
+    for (head, status) in [
+        ("GET /v1/ca\u{1}talog HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), "400"),
+        (format!("{GET}a b: c\r\n\r\n"), "400"),
+        (format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "a".repeat(17 * 1024)), "431"),
+        (format!("{GET}{}\r\n", "a: b\r\n".repeat(101)), "431"),
+    ] {
+        let response = exchange(&target, head.as_bytes());
+        let (status_and_headers, body) = response.split_once("\r\n\r\n").unwrap();
+        assert!(status_and_headers.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
+        assert!(status_and_headers.contains("\r\nconnection: close\r\ncontent-length: 0\r\n"), "{response}");
+        assert_eq!(body, "");
+    }
+    target.assert_unharmed();
+}
+
+#[test]
 fn pipelined_requests_are_answered_in_order() {
     let target = Target::start(&["idle=1s"]);
     let path = |number: usize| format!("GET /v1/movies/{number} HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -154,16 +200,30 @@ fn pipelined_requests_are_answered_in_order() {
 #[test]
 fn a_bomb_of_gzip_and_paths_with_tricks_are_refused() {
     let target = Target::start(&["idle=1s"]);
-    let bomb = exchange(
-        &target,
-        format!("{POST}Content-Encoding: gzip\r\nContent-Length: 9\r\n\r\n123456789").as_bytes(),
-    );
-    assert!(bomb.starts_with("HTTP/1.1 415 "), "{bomb}");
-    for path in
-        ["/v1/movies/%00", "/v1/movies/%2e%2e%2fadmin", "/v1/movies/..%2F..%2Fetc%2Fpasswd", "/v1/movies/%ff"]
-    {
-        let response =
-            exchange(&target, format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
+    let bomb = gzip_bomb(1024);
+    let before = reset_peak(&target.service);
+    for (encoding, status) in [("gzip", "415"), ("identity", "400")] {
+        let head = format!(
+            "{POST}Connection: close\r\nContent-Encoding: {encoding}\r\nContent-Length: {}\r\n\r\n",
+            bomb.len()
+        );
+        let response = exchange(&target, &[head.as_bytes(), &bomb].concat());
+        assert!(response.starts_with(&format!("HTTP/1.1 {status} ")), "{response}");
+    }
+    let grown = peak(&target.service) - before;
+    assert!(grown < 16 * 1024, "the bomb costs {grown} KiB");
+    for path in [
+        "/v1/movies/%00",
+        "/v1/movies/%2e%2e%2fadmin",
+        "/v1/movies/..%2F..%2Fetc%2Fpasswd",
+        "/v1/movies/..%5c..%5cx",
+        "/v1/movies/%252e%252e",
+        "/v1/movies/%ff",
+        "/v1/movies/%c0%ae%c0%ae",
+        "http://localhost/../v1/catalog",
+    ] {
+        let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        let response = exchange(&target, head.as_bytes());
         assert!(
             response.starts_with("HTTP/1.1 404 ") || response.starts_with("HTTP/1.1 400 "),
             "{path}: {response}"
@@ -195,14 +255,22 @@ fn a_thousand_idle_connections_cost_little_and_are_closed() {
 #[test]
 fn readers_that_do_not_read_cost_little_and_are_disconnected() {
     let target = Target::large(&["unread=3s", "idle=10m", "connections_per_address=1000"]);
-    let peers: Vec<TcpStream> = (0..10)
-        .map(|_| {
+    let streams = [
+        ("/v1/course/movies", "application/json"),
+        ("/v1/course/movies", "application/x-ndjson"),
+        ("/v1/movies:watch?fullCopy=true", "application/x-ndjson"),
+        ("/v1/movies:watch?fullCopy=true", "text/event-stream"),
+    ];
+    let peers: Vec<TcpStream> = (0..12)
+        .map(|number| {
             let mut stream = connect(&target);
-            stream.write_all(b"GET /v1/course/movies HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            let (path, accept) = streams[number % streams.len()];
+            let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
+            stream.write_all(head.as_bytes()).unwrap();
             stream
         })
         .collect();
-    target.assert_costs_at_most(10 * 400);
+    target.assert_costs_at_most(12 * 400);
     target.assert_disconnects_all();
     drop(peers);
     target.assert_unharmed();

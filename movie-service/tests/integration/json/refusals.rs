@@ -57,10 +57,21 @@ async fn unknown_paths_and_methods_are_refused() {
         "/v1/movies:purge",
         "/v2/movies",
         "/v1/../v1/movies",
+        "/v1/%2e%2e/v1/movies",
+        "/v1%2Fmovies",
+        "/v1/movies%3AbatchGet",
+        "/v1/movies//",
+        "/v1/catalog%00",
+        "/v1/catalog;x=y",
     ] {
         let response = get(&service, path).await;
-        assert_eq!((response.status(), &error(&response)["status"]), ("404", &json!("NOT_FOUND")), "{path}");
+        let error = error(&response);
+        assert_eq!((response.status(), &error["status"]), ("404", &json!("NOT_FOUND")), "{path}");
+        let expected = format!("there is nothing at `{path}`; GET /openapi.json lists the paths");
+        assert_eq!(error["message"], expected);
     }
+    let long = get(&service, &format!("/{}", "%00".repeat(1_000))).await;
+    assert!(error(&long)["message"].as_str().unwrap().len() < 200, "{long:?}");
     let response = send(&service, "PUT /v1/movies/7", &[], "{}").await;
     error(&response);
     assert_eq!(response.status(), "405");
@@ -94,6 +105,8 @@ async fn unknown_and_invalid_parameters_are_named() {
         ("/v1/movies?page_size=-1", [("pageSize", "expected")]),
         ("/v1/movies?pageSize=1&page_size=2", [("pageSize", "expected this parameter at most once")]),
         ("/v1/movies?filter.ratingMin=NaN", [("filter.ratingMin", "expected a number")]),
+        ("/v1/movies?filter.year_from=-1", [("filter.yearFrom", "expected a year, or 0 for any")]),
+        ("/v1/movies:search?filter.decades=1995", [("filter.decades", "expected first years of decades")]),
         ("/v1/movies?filter.title_prefix=%FF", [("query", "expected percent-encoded UTF-8")]),
         ("/v1/movies?orderBy=length", [("orderBy", "expected")]),
         ("/v1/movies?pageToken=x", [("pageToken", "expected the next_page_token")]),
@@ -117,14 +130,25 @@ async fn unknown_and_invalid_parameters_are_named() {
 async fn a_body_that_is_not_the_message_is_refused_with_the_path_of_the_error() {
     let (service, _dir) = writable();
     let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    let digits = "9".repeat(400);
     for (body, field, begin) in [
         ("", "body", "expected JSON: EOF"),
         ("[]", "body", "expected an object"),
         ("{", "body", "expected JSON: EOF"),
         ("{\"title\": \"a\"} x", "body", "expected the end of the JSON"),
+        ("{\"title\": \"a\", \"title\": \"b\"}", "title", "expected this field at most once"),
+        ("{\"title\": \"a\", \"rating\": 1, \"rating\": null}", "rating", "expected this field at most once"),
+        (
+            "{\"title\": \"a\", \"originalTitle\": \"b\", \"original_title\": \"c\"}",
+            "original_title",
+            "expected this field at most once",
+        ),
         ("{\"title\": 7}", "title", "expected text, at line 1"),
         ("{\"titel\": \"a\"}", "titel", "there is no such field"),
         ("{\"title\": \"a\", \"year\": 1e400}", "body", "expected JSON: number out of range"),
+        ("{\"title\": \"a\", \"year\": 1e999999}", "body", "expected JSON: number out of range"),
+        (&format!("{{\"title\": \"a\", \"year\": {digits}}}"), "body", "expected JSON: number out of range"),
+        (&format!("{{\"title\": \"a\", \"ratingCount\": \"{digits}\"}}"), "ratingCount", "expected a whole"),
         ("{\"title\": \"a\", \"year\": 99999999999}", "year", "expected a whole number from -2147483648"),
         ("{\"title\": \"a\", \"year\": 1.5}", "year", "expected a whole number"),
         ("{\"title\": \"a\", \"genres\": \"Drama\"}", "genres", "expected a list"),
@@ -147,6 +171,9 @@ async fn a_body_that_is_not_the_message_is_refused_with_the_path_of_the_error() 
         b"{\"title\": \"\xff\"}",
     );
     assert_eq!(violations(&response.await)[0].1, "expected JSON in UTF-8");
+    let name = "x".repeat(100_000);
+    let response = send(&service, "POST /v1/movies", &[], &format!(r#"{{"{name}": 1}}"#)).await;
+    assert_eq!(violations(&response)[0].0, name[..100]);
     let response = send(&service, "PATCH /v1/movies/7", &[], r#"{"id": "8", "title": "a"}"#).await;
     assert_eq!(violations(&response)[0].0, "id");
 }
@@ -155,18 +182,33 @@ async fn a_body_that_is_not_the_message_is_refused_with_the_path_of_the_error() 
 async fn bodies_of_other_types_encodings_and_sizes_are_refused() {
     let (service, _dir) = writable();
     let movie = r#"{"title": "a"}"#;
-    for (headers, status) in [
-        ("content-type: application/x-www-form-urlencoded", "415"),
-        ("content-type: text/plain", "415"),
-        ("x: y", "415"),
-        ("content-type: application/json\r\ncontent-encoding: gzip", "415"),
-        ("content-type: Application/JSON; charset=utf-8\r\ncontent-encoding: identity", "201"),
+    for (path, headers, message) in [
+        (
+            "",
+            "content-type: application/x-www-form-urlencoded",
+            "the content-type `application/x-www-form-urlencoded` is not supported, expected application/json",
+        ),
+        ("", "x: y", "the content-type is missing, expected application/json"),
+        (
+            ":import",
+            "content-type: text/csv; x",
+            "the content-type `text/csv; x` is not supported, expected application/x-ndjson or application/jsonl or \
+             application/json",
+        ),
+        (
+            "",
+            "content-type: application/json\r\ncontent-encoding: gzip",
+            "the content-encoding `gzip` is not supported, expected none",
+        ),
     ] {
-        let response =
-            exchange(service.address, &format!("POST /v1/movies HTTP/1.1\r\n{headers}"), movie.as_bytes())
-                .await;
-        assert_eq!(response.status(), status, "{headers}: {response:?}");
+        let head = format!("POST /v1/movies{path} HTTP/1.1\r\n{headers}");
+        let response = exchange(service.address, &head, movie.as_bytes()).await;
+        assert_eq!(response.status(), "415", "{headers}: {response:?}");
+        assert_eq!(error(&response)["message"], message);
     }
+    let valid = "content-type: Application/JSON; charset=utf-8\r\ncontent-encoding: identity";
+    let head = format!("POST /v1/movies HTTP/1.1\r\n{valid}");
+    assert_eq!(exchange(service.address, &head, movie.as_bytes()).await.status(), "201");
     let large = format!(r#"{{"title": "{}"}}"#, "a".repeat(2 * 1024 * 1024));
     let response = send(&service, "POST /v1/movies", &[], &large).await;
     assert_eq!((response.status(), &error(&response)["status"]), ("413", &json!("RESOURCE_EXHAUSTED")));

@@ -32,6 +32,9 @@ async fn a_movie_is_created_read_updated_and_deleted() {
     let masked = send(&service, &format!("PATCH {path}?updateMask=year,original_title"), &[], "{}").await;
     assert!(json(&masked).get("year").is_none(), "{masked:?}");
 
+    let unmasked = send(&service, &format!("PATCH {path}?updateMask="), &[], r#"{"year": 1980}"#).await;
+    assert_eq!(json(&unmasked)["year"], 1980, "an empty mask counts as none");
+
     let deleted = send(&service, &format!("DELETE {path}"), &[], "").await;
     assert_eq!((deleted.status(), deleted.text()), ("200", "{}\n"));
     assert_eq!(get(&service, &path).await.status(), "404");
@@ -98,4 +101,7 @@ async fn a_line_that_is_not_json_is_named() {
     assert_eq!(violation["field"], "year", "{violation}");
     let description = violation["description"].as_str().unwrap();
     assert!(description.starts_with("line 3: expected a whole number"), "{description}");
+    let twice = exchange(service.address, head, br#"{"id": "1", "title": "One", "id": "2"}"#).await;
+    let violation = &json(&twice)["error"]["details"][1]["fieldViolations"][0];
+    assert_eq!(violation["field"], "id", "{twice:?}");
 }

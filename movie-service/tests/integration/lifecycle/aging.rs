@@ -1,5 +1,6 @@
 //! Connections that are idle, old, or whose peer has vanished.
 
+use crate::support::http1;
 use crate::support::messages::framed;
 use crate::support::peer::frames::{self, ACK, Frame, NO_ERROR};
 use crate::support::peer::{self, GET, Peer};
@@ -65,6 +66,13 @@ fn a_busy_connection_reaches_its_age_limit() {
     });
     assert!(responses.count() > 0);
     target.assert_disconnects_all();
+}
+
+#[test]
+fn an_old_connection_of_http_1_1_says_in_its_last_response_that_it_closes() {
+    let target = Target::start(&["age=300ms"]);
+    http1::assert_last_response_closes(target.address(), || {});
+    target.assert_unharmed();
 }
 
 #[test]

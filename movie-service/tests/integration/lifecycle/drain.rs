@@ -6,6 +6,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::databases::{database, large_database};
+use crate::support::http1;
 use crate::support::messages::framed;
 use crate::support::peer::frames::{self, Frame, GOAWAY, INITIAL_WINDOW_SIZE, NO_ERROR};
 use crate::support::peer::{self, GET, LIST, PREFACE, Peer, Response};
@@ -103,6 +104,13 @@ fn peers_that_keep_their_socket_open_do_not_delay_shutdown() {
         }
         peers
     });
+}
+
+#[test]
+fn over_http_1_1_the_last_response_says_that_the_connection_closes() {
+    let mut target = start(60);
+    http1::assert_last_response_closes(target.address(), || target.service.signal("TERM"));
+    assert_eq!(block_on(target.service.wait()).code(), Some(0));
 }
 
 #[test]

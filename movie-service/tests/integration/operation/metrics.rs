@@ -4,9 +4,12 @@ use std::fs;
 use std::net::TcpListener;
 
 use movie_proto::{Empty, MovieId};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
 use crate::support::databases::database;
 use crate::support::h2_client::{Call, Client};
+use crate::support::http1::{exchange, rest};
 use crate::support::metrics::{assert_shows, get, run, with_metrics};
 use crate::support::peer;
 use crate::support::peer::frames::{self, Frame};
@@ -36,6 +39,45 @@ async fn calls_connections_and_movies_are_counted() {
         ],
     )
     .await;
+}
+
+#[tokio::test]
+async fn requests_that_are_for_no_call_are_counted_by_their_status() {
+    let mut command = with_metrics(&database("movies.json"));
+    let (service, address) = run(&mut command);
+    for head in [
+        "GET /nothing HTTP/1.1",
+        "GET /v1/catalog HTTP/1.1\r\nhost: localhost",
+        "GET /v1/catalog HTTP/1.1\r\norigin: https://evil.example",
+        "PUT /v1/catalog HTTP/1.1",
+        "POST /v1/movies HTTP/1.1\r\ncontent-type: text/plain",
+        "POST /Movie/GetMovieByID HTTP/1.1\r\ncontent-type: application/grpc-web+json",
+        "POST /Movie/GetMovieByID HTTP/1.1\r\ncontent-type: application/grpc",
+        // These are counted as calls.
+        "GET /v1/movies/unknown HTTP/1.1",
+        "GET /v1/movies?x=y HTTP/1.1",
+        // This is not refused.
+        "GET /healthz HTTP/1.1",
+    ] {
+        exchange(service.address, head, b"").await;
+    }
+    let mut call = Call::new("/Movie/GetMovieByID", b"");
+    call.method = http::Method::GET;
+    Client::connect(service.address).await.call(&call).await.unwrap();
+    let mut evil = TcpStream::connect(service.address).await.unwrap();
+    evil.write_all(b"GET /healthz HTTP/1.1\r\nhost: evil\r\nconnection: close\r\n\r\n").await.unwrap();
+    rest(&mut evil).await;
+    let counts = [(400, 1), (403, 1), (404, 1), (405, 2), (415, 2), (421, 1), (505, 1)];
+    let lines = counts
+        .map(|(status, count)| format!("movie_service_http_refusals_total{{status=\"{status}\"}} {count}"));
+    assert_shows(address, &lines.each_ref().map(String::as_str)).await;
+    let not_found =
+        r#"movie_service_calls_total{method="movie.catalog.v1.MovieCatalog/GetMovie",code="NOT_FOUND"} 1"#;
+    assert_shows(address, &[not_found]).await;
+
+    let (service, address) = run(command.args(["--http", "off"]));
+    exchange(service.address, "GET / HTTP/1.1", b"").await;
+    assert_shows(address, &[r#"movie_service_http_refusals_total{status="505"} 1"#]).await;
 }
 
 #[tokio::test]

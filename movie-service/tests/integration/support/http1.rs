@@ -1,5 +1,6 @@
 //! Requests over HTTP/1.1, as text over a socket.
 
+use std::io::{Read, Write};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -72,4 +73,28 @@ pub(crate) async fn rest(stream: &mut TcpStream) -> Vec<u8> {
     let mut rest = Vec::new();
     tokio::time::timeout(TIMEOUT, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
     rest
+}
+
+/// Sends requests on one connection until a response says that it closes. Asserts that the service then closes it, and not
+/// before; `stop` is called after the first response.
+pub(crate) fn assert_last_response_closes(address: SocketAddr, mut stop: impl FnMut()) {
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+    for number in 0.. {
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+        let mut response = Vec::new();
+        while !response.ends_with(b"serving\n") {
+            let mut part = [0; 1024];
+            let length = stream.read(&mut part).unwrap();
+            assert!(length > 0, "closed after {number} responses without a notice");
+            response.extend(&part[..length]);
+        }
+        if Response::new(&response).header("connection") == Some("close") {
+            break;
+        }
+        if number == 0 {
+            stop();
+        }
+    }
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the connection stays open");
 }

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use http::header::ACCEPT;
-use http::request;
+use http::{StatusCode, request};
 use http_body_util::{BodyExt, Full};
 use movie_proto::MovieId;
 use movie_proto::movie_server::MovieServer;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor};
 use serde::Serialize;
@@ -14,6 +14,7 @@ use crate::server::call::transcoding::json_writer::Layout;
 use crate::server::call::transcoding::parameter;
 use crate::servicer::status::DOMAIN;
 use crate::telemetry::metrics::code_name;
+use crate::text::Escaped;
 
 /// The type of details that name fields.
 const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
@@ -21,40 +22,45 @@ const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 /// The type of details that say when to try again.
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
-/// An error without a call: a request that no RPC handles.
+/// An error without a call: a request that no RPC handles. An extension of its response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HttpError {
-    #[error("there is nothing at this path; /openapi.json lists the paths")]
-    NotFound,
+    /// With the path.
+    #[error("there is nothing at `{}`; GET /openapi.json lists the paths", Escaped(.0))]
+    NotFound(String),
     #[error("the method is not allowed here, expected {}", join(.0))]
     MethodNotAllowed(Vec<Method>),
-    #[error("the content-type is not supported, expected {0}")]
-    UnsupportedMediaType(&'static str),
-    #[error("the content-encoding is not supported, expected none")]
-    UnsupportedEncoding,
+    #[error("the content-type {}, expected {}", problem(.given), .accepted.join(" or "))]
+    UnsupportedMediaType {
+        /// Empty if there is none.
+        given: String,
+        accepted: &'static [&'static str],
+    },
+    #[error("the content-encoding {}, expected none", problem(.0))]
+    UnsupportedEncoding(String),
     #[error("the header Host is missing or given twice, expected the host and port of this service")]
     HostInvalid,
-    #[error("pages of {0} may not call this service; its operator can allow that with --web-origin")]
+    #[error("pages of `{}` may not call this service; its operator can allow that with --web-origin", Escaped(.0))]
     OriginNotAllowed(String),
     #[error(
-        "this service listens on the loopback interface only, and does not answer for the host {0}; expected localhost or an \
-         IP address, or start the service with --web-origin and the origin"
+        "this service listens on the loopback interface only, and does not answer for the host `{}`; expected localhost or an \
+         IP address, or start the service with --web-origin and the origin", Escaped(.0)
     )]
     HostNotServed(String),
 }
 
 impl HttpError {
-    /// Returns the response to the request.
-    pub(crate) fn response(&self) -> Response<Vec<u8>> {
-        let (status, code, reason) = match self {
-            Self::NotFound => (StatusCode::NOT_FOUND, Code::NotFound, "PATH_UNKNOWN"),
+    /// Returns the HTTP status, the code of gRPC, and the reason.
+    fn status(&self) -> (StatusCode, Code, &'static str) {
+        match self {
+            Self::NotFound(_) => (StatusCode::NOT_FOUND, Code::NotFound, "PATH_UNKNOWN"),
             Self::MethodNotAllowed(_) => {
                 (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, "METHOD_NOT_ALLOWED")
             }
-            Self::UnsupportedMediaType(_) => {
+            Self::UnsupportedMediaType { .. } => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED")
             }
-            Self::UnsupportedEncoding => {
+            Self::UnsupportedEncoding(_) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, "ENCODING_UNSUPPORTED")
             }
             Self::HostInvalid => (StatusCode::BAD_REQUEST, Code::InvalidArgument, "HOST_INVALID"),
@@ -64,26 +70,33 @@ impl HttpError {
             Self::HostNotServed(_) => {
                 (StatusCode::MISDIRECTED_REQUEST, Code::PermissionDenied, "HOST_NOT_SERVED")
             }
-        };
+        }
+    }
+
+    /// Returns the response to the request, which has this error as an extension.
+    pub(crate) fn into_response(self) -> Response<Vec<u8>> {
+        let (status, code, reason) = self.status();
         let info = json!({ "@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": DOMAIN });
         let object = ErrorObject::new(status, code, &self.to_string(), vec![info]);
         let mut response = object.response(Layout::Compact);
-        match self {
-            Self::MethodNotAllowed(methods) => {
-                response.headers_mut().insert(ALLOW, allow(methods));
-            }
-            Self::UnsupportedEncoding => {
-                let identity = HeaderValue::from_static("identity");
-                response.headers_mut().insert(http::header::ACCEPT_ENCODING, identity);
-            }
-            Self::NotFound
-            | Self::UnsupportedMediaType(_)
+        let header = match &self {
+            Self::MethodNotAllowed(methods) => Some((ALLOW, allow(methods))),
+            Self::UnsupportedEncoding(_) => Some((ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
+            Self::NotFound(_)
+            | Self::UnsupportedMediaType { .. }
             | Self::HostInvalid
             | Self::OriginNotAllowed(_)
-            | Self::HostNotServed(_) => {}
-        }
+            | Self::HostNotServed(_) => None,
+        };
+        response.headers_mut().extend(header);
+        response.extensions_mut().insert(self);
         response
     }
+}
+
+/// Returns what is wrong with the value of a header; it is empty if the header is missing.
+fn problem(given: &str) -> String {
+    if given.is_empty() { "is missing".to_owned() } else { format!("`{}` is not supported", Escaped(given)) }
 }
 
 /// Returns the value of the header `allow`.

@@ -6,10 +6,11 @@
 //! `allow_missing` (AIP-154, 155, 134).
 //!
 //! * `template`, `routes` — paths, and the RPCs that they call;
-//! * `transcoder` — a request, from its headers to its response; `request` and `request_body` — the messages of its call;
-//!   `response` and `stream` — what the call returns; `error` — errors;
+//! * `transcoder` — a request, from its headers to its response; `request`, `request_body` and `body_fields` — the messages
+//!   of its call; `response` and `stream` — what the call returns; `error` — errors;
 //! * `parameter` — fields that text sets; `json_writer` — encoded messages as JSON; `conditional` — etags.
 
+mod body_fields;
 pub(crate) mod conditional;
 pub(crate) mod error;
 mod json_writer;

@@ -4,8 +4,13 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Va
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
+use crate::text::camel_case;
+
 /// Maximum number of fields in a path, so that recursive messages end.
 const MAX_DEPTH: usize = 4;
+
+/// Maximum number of characters of a name in a violation.
+const MAX_NAME_CHARS: usize = 100;
 
 /// A query parameter, decoded.
 #[derive(Debug, PartialEq, Eq)]
@@ -32,6 +37,11 @@ pub(crate) fn parse_query(query: &str) -> Option<Vec<Parameter>> {
             Some(Parameter { name: decode(name)?, value: decode(value)? })
         })
         .collect()
+}
+
+/// Returns the start of a name that the caller chose, for a violation.
+pub(crate) fn shorten(name: &str) -> String {
+    name.chars().take(MAX_NAME_CHARS).collect()
 }
 
 /// Returns the fields of a path such as `filter.yearFrom`, in either spelling; `None` if there is no such field that text
@@ -115,6 +125,10 @@ pub(crate) fn set(
     text: &str,
 ) -> Result<(), InvalidValue> {
     let Some((last, outer)) = fields.split_last() else { return Ok(()) };
+    if text.is_empty() && is_mask(&last.kind()) {
+        // A mask that names nothing counts as omitted (AIP-134).
+        return Ok(());
+    }
     let mut message = message;
     for field in outer {
         let Value::Message(inner) = message.get_field_mut(field) else { return Ok(()) };
@@ -147,8 +161,7 @@ fn parse(kind: &Kind, text: &str) -> Result<Value, InvalidValue> {
         Kind::Bytes => None,
         Kind::Message(message) => {
             // A mask may have either spelling, too.
-            let is_mask = message.full_name() == "google.protobuf.FieldMask";
-            let text = if is_mask { &camel_case(text) } else { text };
+            let text = if is_mask(kind) { &camel_case(text) } else { text };
             let text: StrDeserializer<'_, ValueError> = text.into_deserializer();
             DynamicMessage::deserialize(message.clone(), text).ok().map(Value::Message)
         }
@@ -156,16 +169,8 @@ fn parse(kind: &Kind, text: &str) -> Result<Value, InvalidValue> {
     value.ok_or_else(|| InvalidValue(expected(kind)))
 }
 
-/// Returns names of protobuf as those of JSON: `poster_uri` as `posterUri`.
-fn camel_case(names: &str) -> String {
-    let mut is_after_underscore = false;
-    let letters = names.chars().filter_map(|letter| {
-        let is_underscore = letter == '_';
-        let letter = if is_after_underscore { letter.to_ascii_uppercase() } else { letter };
-        is_after_underscore = is_underscore;
-        (!is_underscore).then_some(letter)
-    });
-    letters.collect()
+fn is_mask(kind: &Kind) -> bool {
+    kind.as_message().is_some_and(|message| message.full_name() == "google.protobuf.FieldMask")
 }
 
 /// Returns what a value of this kind looks like in JSON, for an error.
@@ -205,21 +210,6 @@ pub(crate) fn expected_at(message: &MessageDescriptor, path: &str) -> Option<Str
     Some(expected_value)
 }
 
-/// Returns the path of the first field in the JSON of a message that the message does not have.
-pub(crate) fn unknown_field(message: &MessageDescriptor, json: &serde_json::Value) -> Option<String> {
-    json.as_object()?.iter().find_map(|(name, value)| {
-        let Some(field) = field(message, name) else { return Some(name.clone()) };
-        // The JSON of well-known types is not an object of their fields.
-        let inner = message_of(&field).filter(|inner| !inner.full_name().starts_with("google.protobuf."))?;
-        if let Some(elements) = value.as_array() {
-            return elements.iter().enumerate().find_map(|(index, element)| {
-                unknown_field(&inner, element).map(|path| format!("{name}[{index}].{path}"))
-            });
-        }
-        unknown_field(&inner, value).map(|path| format!("{name}.{path}"))
-    })
-}
-
 /// Returns whether text can set the field.
 fn is_text(field: &FieldDescriptor) -> bool {
     match message_of(field) {
@@ -235,7 +225,8 @@ fn fields_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     if field.is_list() || field.is_map() || is_text(field) { None } else { message_of(field) }
 }
 
-fn message_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
+/// Returns the message of a field.
+pub(crate) fn message_of(field: &FieldDescriptor) -> Option<MessageDescriptor> {
     field.kind().as_message().cloned()
 }
 

@@ -12,8 +12,8 @@ use crate::server::call::transcoding::conditional::IfMatch;
 use crate::server::call::transcoding::error::HttpError;
 use crate::server::call::transcoding::json_writer::Layout;
 use crate::server::call::transcoding::parameter::{self, Parameter};
-use crate::server::call::transcoding::request_body::{MessageWithField, State};
-use crate::server::call::transcoding::routes::{Content, Route};
+use crate::server::call::transcoding::request_body::{MessageWithField, RequestMessages};
+use crate::server::call::transcoding::routes::{BodyBinding, Route};
 use crate::server::call::transcoding::stream::Framing;
 use crate::servicer::convert::MAX_VIOLATIONS;
 
@@ -32,16 +32,13 @@ const RESUME_TOKEN_PATH: &str = "resumeToken";
 /// The path of the field with which an update or a delete needs no movie.
 const ALLOW_MISSING_PATH: &str = "allowMissing";
 
-/// Maximum number of characters of a name in a violation.
-const MAX_NAME_CHARS: usize = 100;
-
 /// Returns how the body of a request is read, and the layout of the response.
 pub(crate) fn read_request(
     route: &Route,
     uri: &Uri,
     headers: &HeaderMap,
     if_match: &IfMatch,
-) -> (State, Layout) {
+) -> (RequestMessages, Layout) {
     let mut fields = Fields {
         route,
         message: DynamicMessage::new(route.request.clone()),
@@ -51,7 +48,7 @@ pub(crate) fn read_request(
     fields.set_variables(uri.path());
     let (layout, given) = fields.set_parameters(uri.query().unwrap_or_default());
     fields.set_headers(headers, if_match, &given);
-    (fields.into_state(), layout)
+    (fields.into_messages(), layout)
 }
 
 /// The fields of a request message that do not come from the body.
@@ -66,7 +63,7 @@ struct Fields<'a> {
 impl Fields<'_> {
     fn set(&mut self, path: &str, text: &str) {
         let Some(fields) = parameter::resolve(&self.route.request, path) else { return };
-        if matches!(&self.route.content, Content::Field(body) if fields.first() == Some(body)) {
+        if matches!(&self.route.body, BodyBinding::Field(body) if fields.first() == Some(body)) {
             self.in_body.push((fields[1..].to_vec(), text.to_owned()));
         } else if let Err(error) = parameter::set(&mut self.message, &fields, text) {
             self.refuse(parameter::json_path(&self.route.request, path), error.to_string());
@@ -124,16 +121,20 @@ impl Fields<'_> {
     }
 
     fn refuse_unknown(&mut self, name: &str) {
-        let name: String = name.chars().take(MAX_NAME_CHARS).collect();
         let known = self.route.parameters.join(", ");
         let expected = if known.is_empty() { "none but".to_owned() } else { format!("{known} or") };
-        self.refuse(name, format!("there is no such parameter, expected {expected} {PRETTY}"));
+        self.refuse(
+            parameter::shorten(name),
+            format!("there is no such parameter, expected {expected} {PRETTY}"),
+        );
     }
 
     /// Sets the fields that headers stand for.
     fn set_headers(&mut self, headers: &HeaderMap, if_match: &IfMatch, given: &[(String, String)]) {
-        // The address of a watch stays the same when a browser resumes it.
-        if let Some(token) = self.header(headers, &LAST_EVENT_ID, RESUME_TOKEN_PATH) {
+        // The address of a watch stays the same when a browser resumes it. Before the first event with an id, the header is
+        // absent or empty.
+        let token = self.header(headers, &LAST_EVENT_ID, RESUME_TOKEN_PATH);
+        if let Some(token) = token.filter(|token| !token.is_empty()) {
             self.set(RESUME_TOKEN_PATH, &token);
         }
         let key = self.header(headers, &IDEMPOTENCY_KEY, REQUEST_ID_PATH);
@@ -156,7 +157,7 @@ impl Fields<'_> {
         if headers.contains_key(IF_NONE_MATCH) && self.route.method != Method::GET {
             self.refuse(IF_NONE_MATCH.as_str(), "expected this header with GET and HEAD only");
         }
-        if matches!(self.route.content, Content::None) && has_body(headers) {
+        if matches!(self.route.body, BodyBinding::None) && has_body(headers) {
             self.refuse("body", "expected none");
         }
     }
@@ -177,17 +178,19 @@ impl Fields<'_> {
         }
     }
 
-    fn into_state(self) -> State {
+    fn into_messages(self) -> RequestMessages {
         let Self { route, message, in_body, violations } = self;
         if !violations.is_empty() {
-            return State::Ready(Err(violations));
+            return RequestMessages::Ready(Err(violations));
         }
-        match &route.content {
-            Content::None => State::Ready(Ok(message)),
-            Content::Field(field) => {
-                State::Field(Box::new(MessageWithField { message, field: field.clone(), set: in_body }))
-            }
-            Content::Elements(field) => State::Elements { field: field.clone(), lines: 0 },
+        match &route.body {
+            BodyBinding::None => RequestMessages::Ready(Ok(message)),
+            BodyBinding::Field(field) => RequestMessages::Field(Box::new(MessageWithField {
+                message,
+                field: field.clone(),
+                set: in_body,
+            })),
+            BodyBinding::Elements(field) => RequestMessages::Elements { field: field.clone(), lines: 0 },
         }
     }
 }
@@ -203,26 +206,26 @@ fn has_body(headers: &HeaderMap) -> bool {
 }
 
 /// Checks the headers that describe the body of a request.
-pub(crate) fn check_content(
+pub(crate) fn check_body_headers(
     route: &Route,
     content_type: Option<&HeaderValue>,
     encoding: Option<&HeaderValue>,
 ) -> Result<(), HttpError> {
-    let expected = match route.content {
-        Content::None => return Ok(()),
-        Content::Field(_) => "application/json",
-        Content::Elements(_) => "application/x-ndjson",
+    let accepted: &[_] = match route.body {
+        BodyBinding::None => return Ok(()),
+        BodyBinding::Field(_) => &["application/json"],
+        BodyBinding::Elements(_) => &["application/x-ndjson", "application/jsonl", "application/json"],
+    };
+    let text = |header: Option<&HeaderValue>| {
+        header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
     };
     if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(HttpError::UnsupportedEncoding);
+        return Err(HttpError::UnsupportedEncoding(text(encoding)));
     }
-    let content_type = content_type.map_or(&b""[..], HeaderValue::as_bytes);
-    let media_type = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let is_lines = matches!(route.content, Content::Elements(_));
-    let accepted = [expected, "application/jsonl", "application/json"];
-    let accepted = if is_lines { &accepted[..] } else { &accepted[..1] };
-    let is_accepted = accepted.iter().any(|accepted| media_type.eq_ignore_ascii_case(accepted.as_bytes()));
-    if is_accepted { Ok(()) } else { Err(HttpError::UnsupportedMediaType(expected)) }
+    let given = text(content_type);
+    let media_type = given.split(';').next().unwrap_or_default().trim();
+    let is_accepted = accepted.iter().any(|accepted| media_type.eq_ignore_ascii_case(accepted));
+    if is_accepted { Ok(()) } else { Err(HttpError::UnsupportedMediaType { given, accepted }) }
 }
 
 /// Returns how the messages of a stream are separated.

@@ -1,6 +1,5 @@
 //! The body of a request: JSON, turned into the gRPC messages of the call as it arrives.
 
-use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -8,10 +7,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http_body::{Body, Frame};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint};
-use prost_reflect::{
-    DeserializeOptions, DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value,
-};
-use serde::de::IgnoredAny;
+use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, ReflectMessage, Value};
+use serde::de::DeserializeSeed;
 use tonic::Status;
 use tonic::codegen::StdError;
 use tracing::debug;
@@ -20,6 +17,7 @@ use crate::catalogue::encoding::frame;
 use crate::movie::Violation;
 use crate::server::call::message::prefix::{PREFIX_BYTES, UNCOMPRESSED};
 use crate::server::call::refusal::Refusal;
+use crate::server::call::transcoding::body_fields::BodyFields;
 use crate::server::call::transcoding::parameter;
 use crate::servicer::CallError;
 
@@ -32,7 +30,7 @@ const MAX_ELEMENTS: usize = 500;
 /// The body of a request in gRPC, made of one in JSON.
 pub(crate) struct TranscodedRequest<B> {
     source: B,
-    state: State,
+    messages: RequestMessages,
     /// What has been read of `source` and not used yet.
     buffer: BytesMut,
     /// How many bytes of the buffer are known to have no line end.
@@ -43,9 +41,9 @@ pub(crate) struct TranscodedRequest<B> {
     max_bytes: usize,
 }
 
-/// What the body of a request becomes.
+/// The messages that a request becomes.
 #[derive(Debug)]
-pub(crate) enum State {
+pub(crate) enum RequestMessages {
     /// The only message, or the reason for which there is none. `source` has nothing to add.
     Ready(Result<DynamicMessage, Vec<Violation>>),
     /// The only message, of which the whole body is a field.
@@ -72,27 +70,29 @@ pub(crate) struct MessageWithField {
 
 impl<B> TranscodedRequest<B> {
     /// A request with this body. Neither it nor, in a stream, a line of it may have more than `max_bytes`.
-    pub(crate) fn new(source: B, state: State, max_bytes: usize) -> Self {
-        Self { source, state, buffer: BytesMut::new(), searched: 0, is_complete: false, max_bytes }
+    pub(crate) fn new(source: B, messages: RequestMessages, max_bytes: usize) -> Self {
+        Self { source, messages, buffer: BytesMut::new(), searched: 0, is_complete: false, max_bytes }
     }
 
     /// Returns the next message if the buffer has it.
     fn next_message(&mut self) -> Result<Option<Bytes>, Status> {
         let is_complete = self.is_complete;
-        match &mut self.state {
-            State::Ready(_) => {
-                let State::Ready(message) = std::mem::replace(&mut self.state, State::Ended) else {
+        match &mut self.messages {
+            RequestMessages::Ready(_) => {
+                let RequestMessages::Ready(message) =
+                    std::mem::replace(&mut self.messages, RequestMessages::Ended)
+                else {
                     return Ok(None);
                 };
                 framed(&message.map_err(invalid)?).map(Some)
             }
-            State::Field(_) if !is_complete => Ok(None),
-            State::Field(request) => {
+            RequestMessages::Field(_) if !is_complete => Ok(None),
+            RequestMessages::Field(request) => {
                 let message = request.complete(&self.buffer).map_err(invalid)?;
-                self.state = State::Ended;
+                self.messages = RequestMessages::Ended;
                 framed(&message).map(Some)
             }
-            State::Elements { field, lines } => {
+            RequestMessages::Elements { field, lines } => {
                 let mut message = BytesMut::from(&[UNCOMPRESSED, 0, 0, 0, 0][..]);
                 let mut count = 0;
                 while count < MAX_ELEMENTS
@@ -107,13 +107,13 @@ impl<B> TranscodedRequest<B> {
                 }
                 if count == 0 {
                     if is_complete {
-                        self.state = State::Ended;
+                        self.messages = RequestMessages::Ended;
                     }
                     return Ok(None);
                 }
                 Ok(Some(with_length(message)))
             }
-            State::Ended => Ok(None),
+            RequestMessages::Ended => Ok(None),
         }
     }
 }
@@ -129,10 +129,10 @@ impl<B: Body<Data = Bytes, Error: Into<StdError>> + Unpin> Body for TranscodedRe
         loop {
             match self.next_message() {
                 Ok(Some(message)) => return Poll::Ready(Some(Ok(Frame::data(message)))),
-                Ok(None) if matches!(self.state, State::Ended) => return Poll::Ready(None),
+                Ok(None) if matches!(self.messages, RequestMessages::Ended) => return Poll::Ready(None),
                 Ok(None) => {}
                 Err(status) => {
-                    self.state = State::Ended;
+                    self.messages = RequestMessages::Ended;
                     return Poll::Ready(Some(Err(status)));
                 }
             }
@@ -142,7 +142,7 @@ impl<B: Body<Data = Bytes, Error: Into<StdError>> + Unpin> Body for TranscodedRe
                         // Complete lines have been taken out before.
                         if self.buffer.len() + data.len() > self.max_bytes {
                             let max_bytes = self.max_bytes;
-                            self.state = State::Ended;
+                            self.messages = RequestMessages::Ended;
                             return Poll::Ready(Some(Err(Refusal::MessageTooLarge { max_bytes }.into())));
                         }
                         self.buffer.extend_from_slice(&data);
@@ -150,7 +150,7 @@ impl<B: Body<Data = Bytes, Error: Into<StdError>> + Unpin> Body for TranscodedRe
                 }
                 Some(Err(error)) => {
                     debug!(error = &*error.into(), "the body of a request cannot be read");
-                    self.state = State::Ended;
+                    self.messages = RequestMessages::Ended;
                     let expected = Violation::new(
                         BODY,
                         "expected a whole body, in valid chunks or of its content-length",
@@ -163,7 +163,7 @@ impl<B: Body<Data = Bytes, Error: Into<StdError>> + Unpin> Body for TranscodedRe
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.state, State::Ended)
+        matches!(self.messages, RequestMessages::Ended)
     }
 }
 
@@ -171,18 +171,16 @@ impl MessageWithField {
     /// Returns the message with its field, parsed from JSON.
     fn complete(&self, json: &[u8]) -> Result<DynamicMessage, Vec<Violation>> {
         let Kind::Message(descriptor) = self.field.kind() else { return Err(Vec::new()) };
-        let mut value = parse(&descriptor, json).map_err(|violation| vec![violation])?;
+        let (mut value, given) = parse(&descriptor, json).map_err(|violation| vec![violation])?;
         for (fields, text) in &self.set {
             set_within(&mut value, fields, text)?;
         }
         let mut message = self.message.clone();
         message.set_field(&self.field, Value::Message(value));
         if let Some(mask) = mask_of_update(&message) {
-            let names = field_names(json);
-            let fields = names.iter().filter_map(|name| parameter::field(&descriptor, name));
-            let fields: Vec<_> =
-                fields.filter(is_updatable).map(|field| field.json_name().to_owned()).collect();
-            let _ = parameter::set(&mut message, &[mask], &fields.join(","));
+            let names: Vec<_> =
+                given.iter().filter(|field| is_updatable(field)).map(FieldDescriptor::json_name).collect();
+            let _ = parameter::set(&mut message, &[mask], &names.join(","));
         }
         Ok(message)
     }
@@ -193,13 +191,6 @@ impl MessageWithField {
 fn mask_of_update(message: &DynamicMessage) -> Option<FieldDescriptor> {
     let mask = message.descriptor().get_field_by_name("update_mask")?;
     (!message.has_field(&mask)).then_some(mask)
-}
-
-/// Returns the names of the fields of an object.
-#[expect(clippy::zero_sized_map_values, reason = "serde reads names with their values only")]
-fn field_names(json: &[u8]) -> Vec<String> {
-    let fields: BTreeMap<String, IgnoredAny> = serde_json::from_slice(json).unwrap_or_default();
-    fields.into_keys().collect()
 }
 
 /// Returns whether an update can change a field (AIP-203).
@@ -255,7 +246,7 @@ fn next_line(buffer: &mut BytesMut, searched: &mut usize, is_complete: bool) -> 
 /// Appends the element of a repeated field.
 fn add_element(message: &mut BytesMut, field: &FieldDescriptor, json: &[u8]) -> Result<(), Violation> {
     let Kind::Message(descriptor) = field.kind() else { return Ok(()) };
-    let element = parse(&descriptor, json)?;
+    let (element, _) = parse(&descriptor, json)?;
     encode_key(field.number(), WireType::LengthDelimited, message);
     encode_varint(element.encoded_len() as u64, message);
     // Cannot fail: the buffer grows.
@@ -271,33 +262,40 @@ fn in_line(violation: Violation, line: usize) -> Violation {
     }
 }
 
-/// Parses a message.
-fn parse(descriptor: &MessageDescriptor, json: &[u8]) -> Result<DynamicMessage, Violation> {
-    let text = str::from_utf8(json).map_err(|_| Violation::new(BODY, "expected JSON in UTF-8"))?;
-    let mut json = serde_json::Deserializer::from_str(text);
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(&mut json, &mut track);
-    let options = DeserializeOptions::new().deny_unknown_fields(true);
-    let message = DynamicMessage::deserialize_with_options(descriptor.clone(), tracked, &options);
-    let message = message.map_err(|error| violation(descriptor, text, &track.path().to_string(), &error))?;
-    json.end().map_err(|error| Violation::new(BODY, format!("expected the end of the JSON: {error}")))?;
-    Ok(message)
+/// Parses a message; returns it with the fields that the JSON has.
+fn parse(
+    descriptor: &MessageDescriptor,
+    json: &[u8],
+) -> Result<(DynamicMessage, Vec<FieldDescriptor>), Violation> {
+    let json = str::from_utf8(json).map_err(|_| Violation::new(BODY, "expected JSON in UTF-8"))?;
+    let fields = read(BodyFields(descriptor), json, |_, error| error.to_string())?;
+    let message = read(descriptor.clone(), json, |path, error| {
+        let expected = parameter::expected_at(descriptor, path).unwrap_or_default();
+        format!("expected {expected}, at line {} column {}", error.line(), error.column())
+    })?;
+    Ok((message, fields))
 }
 
-/// Returns what was expected where the JSON of a message is wrong.
-fn violation(descriptor: &MessageDescriptor, json: &str, path: &str, error: &serde_json::Error) -> Violation {
-    if !error.is_data() {
-        return Violation::new(BODY, format!("expected JSON: {error}"));
-    }
-    // For an unknown field, serde reports the path of the object around it.
-    let parsed: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
-    if let Some(unknown) = parameter::unknown_field(descriptor, &parsed) {
-        return Violation::new(unknown, "there is no such field");
-    }
-    let path = if path == "." { "" } else { path };
-    let expected = parameter::expected_at(descriptor, path).unwrap_or_default();
-    let description = format!("expected {expected}, at line {} column {}", error.line(), error.column());
-    Violation::new(if path.is_empty() { BODY } else { path }, description)
+/// Reads JSON up to its end. `describe` returns what is wrong with the value at a path.
+fn read<'j, S: DeserializeSeed<'j>>(
+    seed: S,
+    json: &'j str,
+    describe: impl FnOnce(&str, &serde_json::Error) -> String,
+) -> Result<S::Value, Violation> {
+    let mut json = serde_json::Deserializer::from_str(json);
+    let mut track = serde_path_to_error::Track::new();
+    let value = seed.deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
+    let value = value.map_err(|error| {
+        if !error.is_data() {
+            return Violation::new(BODY, format!("expected JSON: {error}"));
+        }
+        match track.path().to_string().as_str() {
+            "." => Violation::new(BODY, describe("", &error)),
+            path => Violation::new(parameter::shorten(path), describe(path, &error)),
+        }
+    })?;
+    json.end().map_err(|error| Violation::new(BODY, format!("expected the end of the JSON: {error}")))?;
+    Ok(value)
 }
 
 fn invalid(violations: Vec<Violation>) -> Status {

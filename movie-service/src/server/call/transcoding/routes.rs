@@ -29,7 +29,7 @@ pub(crate) struct Route {
     pub(crate) template: Template,
     pub(crate) request: MessageDescriptor,
     pub(crate) response: MessageDescriptor,
-    pub(crate) content: Content,
+    pub(crate) body: BodyBinding,
     /// The paths of the fields that query parameters can set, in JSON names.
     pub(crate) parameters: Vec<String>,
     /// Writes a response message.
@@ -49,7 +49,7 @@ pub(crate) struct Route {
 
 /// What the body of a request sets.
 #[derive(Debug)]
-pub(crate) enum Content {
+pub(crate) enum BodyBinding {
     /// Nothing: there is no body.
     None,
     /// A field of the request message.
@@ -147,19 +147,19 @@ impl Route {
         let rpc = format!("/{}/{}", method.parent_service().full_name(), method.name());
         let rpc = Rpc::find(&rpc).ok_or_else(|| refuse("the service has no such RPC"))?;
         let request = method.input();
-        let content = match text(rule, "body").as_str() {
-            "" => Content::None,
+        let body = match text(rule, "body").as_str() {
+            "" => BodyBinding::None,
             field => {
                 let field = request.get_field_by_name(field);
                 let field = field.ok_or_else(|| refuse("expected a body that is a field of the request"))?;
                 if field.is_list() && rpc.kind == RpcKind::Import {
-                    Content::Elements(field)
+                    BodyBinding::Elements(field)
                 } else {
-                    Content::Field(field)
+                    BodyBinding::Field(field)
                 }
             }
         };
-        if method.is_client_streaming() != matches!(content, Content::Elements(_)) {
+        if method.is_client_streaming() != matches!(body, BodyBinding::Elements(_)) {
             return Err(refuse("a stream of requests needs a repeated field as its body, and only a stream"));
         }
         for variable in template.variables() {
@@ -167,10 +167,7 @@ impl Route {
                 return Err(refuse("expected variables that are fields of the request"));
             }
         }
-        let bound = match &content {
-            Content::None => None,
-            Content::Field(field) | Content::Elements(field) => Some(field.json_name()),
-        };
+        let bound = body.name();
         let variables: Vec<_> =
             template.variables().map(|path| parameter::json_path(&request, path)).collect();
         let mut parameters = parameter::all(&request);
@@ -191,7 +188,7 @@ impl Route {
             template,
             request,
             response,
-            content,
+            body,
             parameters,
             writer,
             is_streaming: method.is_server_streaming(),
@@ -205,14 +202,16 @@ impl Route {
 
     /// Returns the error object for the status of a call.
     pub(crate) fn error(&self, status: &Status) -> ErrorObject {
-        self.errors.object(status, &self.request, self.body())
+        self.errors.object(status, &self.request, self.body.name())
     }
+}
 
-    /// Returns the JSON name of the field that the body of a request sets.
-    fn body(&self) -> Option<&str> {
-        match &self.content {
-            Content::None => None,
-            Content::Field(field) | Content::Elements(field) => Some(field.json_name()),
+impl BodyBinding {
+    /// Returns the JSON name of the field.
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::None => None,
+            Self::Field(field) | Self::Elements(field) => Some(field.json_name()),
         }
     }
 }

@@ -200,3 +200,43 @@ impl Body for TranscodedStream {
         self.state == State::Ended
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+    use http_body_util::{BodyExt, StreamBody};
+    use prost_reflect::DescriptorPool;
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::server::call::transcoding::routes::Routes;
+
+    /// Returns a watch that has sent one message, and is silent from then on.
+    fn silent(framing: Framing) -> TranscodedStream {
+        let descriptors = DescriptorPool::decode(movie_proto::FILE_DESCRIPTOR_SET).unwrap();
+        let routes = Routes::new(&descriptors).unwrap();
+        let route = routes.find(&Method::GET, "/v1/movies:watch").unwrap().clone();
+        let silence = StreamBody::new(tokio_stream::pending::<Result<Frame<Bytes>, Status>>());
+        let first = Frame::data(Bytes::from_static(&[0; PREFIX_BYTES]));
+        TranscodedStream::new(first, tonic::body::Body::new(silence), route, framing, Layout::Compact)
+    }
+
+    async fn next(stream: &mut TranscodedStream) -> Bytes {
+        BodyExt::frame(stream).await.unwrap().unwrap().into_data().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_stream_of_events_sends_comments_and_others_send_nothing() {
+        let mut events = silent(Framing::Events);
+        assert_eq!(next(&mut events).await, "data: {}\n\n");
+        for _ in 0..3 {
+            let began = Instant::now();
+            assert_eq!(next(&mut events).await, ":\n\n");
+            let waited = began.elapsed();
+            assert!(waited >= HEARTBEAT && waited < HEARTBEAT + Duration::from_secs(1), "{waited:?}");
+        }
+        let mut lines = silent(Framing::Lines);
+        assert_eq!(next(&mut lines).await, "{}\n");
+        timeout(10 * HEARTBEAT, BodyExt::frame(&mut lines)).await.unwrap_err();
+    }
+}

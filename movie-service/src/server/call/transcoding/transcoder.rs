@@ -16,7 +16,7 @@ use crate::server::call::refusal;
 use crate::server::call::transcoding::conditional::IfMatch;
 use crate::server::call::transcoding::error::HttpError;
 use crate::server::call::transcoding::json_writer::Layout;
-use crate::server::call::transcoding::request::{check_content, framing, grpc_headers, read_request};
+use crate::server::call::transcoding::request::{check_body_headers, framing, grpc_headers, read_request};
 use crate::server::call::transcoding::request_body::TranscodedRequest;
 use crate::server::call::transcoding::response::{full, message, options, status_of, stream, unary};
 use crate::server::call::transcoding::routes::{Route, Routes, RoutesError};
@@ -36,7 +36,7 @@ pub(crate) struct Transcoder {
 }
 
 /// A request in gRPC that stands for one in JSON, and what its response depends on.
-struct Call<B> {
+struct TranscodedCall<B> {
     route: Arc<Route>,
     request: Request<TranscodedRequest<B>>,
     layout: Layout,
@@ -86,7 +86,7 @@ impl Transcoder {
 
     /// Returns the call that a request stands for, or the response if there is none.
     #[expect(clippy::result_large_err, reason = "both are moved once a request")]
-    fn begin<B>(&self, request: Request<B>) -> Result<Call<B>, Response<Body>> {
+    fn begin<B>(&self, request: Request<B>) -> Result<TranscodedCall<B>, Response<Body>> {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         let method = if parts.method == Method::HEAD { Method::GET } else { parts.method };
@@ -94,46 +94,53 @@ impl Transcoder {
             return Err(self.no_route(&method, path));
         };
         let content_type = parts.headers.get(CONTENT_TYPE);
-        check_content(route, content_type, parts.headers.get(CONTENT_ENCODING))
-            .map_err(|error| full(error.response()))?;
+        check_body_headers(route, content_type, parts.headers.get(CONTENT_ENCODING))
+            .map_err(|error| full(error.into_response()))?;
         let framing = framing(route, &parts.headers);
         let is_bound = method != Method::GET && route.etag_path.is_some();
         let if_match = if is_bound { IfMatch::of(&parts.headers) } else { IfMatch::Absent };
         let is_conditional = if_match != IfMatch::Absent;
-        let (state, layout) = read_request(route, &parts.uri, &parts.headers, &if_match);
+        let (messages, layout) = read_request(route, &parts.uri, &parts.headers, &if_match);
         let max_bytes =
             if route.rpc.kind == Kind::Import { self.max_line_bytes } else { self.max_body_bytes };
-        let mut request = Request::new(TranscodedRequest::new(body, state, max_bytes));
+        let mut request = Request::new(TranscodedRequest::new(body, messages, max_bytes));
         *request.method_mut() = Method::POST;
         *request.uri_mut() = Uri::from_static(route.rpc.path);
         *request.headers_mut() = grpc_headers(&parts.headers);
         *request.extensions_mut() = parts.extensions;
-        Ok(Call { route: route.clone(), request, layout, framing, headers: parts.headers, is_conditional })
+        Ok(TranscodedCall {
+            route: route.clone(),
+            request,
+            layout,
+            framing,
+            headers: parts.headers,
+            is_conditional,
+        })
     }
 
     /// Returns the response to a request that no route handles.
     fn no_route(&self, method: &Method, path: &str) -> Response<Body> {
         let mut methods: Vec<_> = self.routes.methods(path).cloned().collect();
         if methods.is_empty() {
-            return full(HttpError::NotFound.response());
+            return full(HttpError::NotFound(path.to_owned()).into_response());
         }
         if methods.contains(&Method::GET) {
             methods.push(Method::HEAD);
         }
         methods.push(Method::OPTIONS);
         if method != Method::OPTIONS {
-            return full(HttpError::MethodNotAllowed(methods).response());
+            return full(HttpError::MethodNotAllowed(methods).into_response());
         }
         options(&methods)
     }
 }
 
 /// Calls the service, and translates its response.
-async fn answer<S, B>(call: Call<B>, mut service: S) -> Response<Body>
+async fn answer<S, B>(call: TranscodedCall<B>, mut service: S) -> Response<Body>
 where
     S: Service<Request<TranscodedRequest<B>>, Response = Response<Body>, Error = Infallible>,
 {
-    let Call { route, request, layout, framing, headers, is_conditional } = call;
+    let TranscodedCall { route, request, layout, framing, headers, is_conditional } = call;
     let Ok(response) = service.call(request).await;
     let (parts, body) = response.into_parts();
     let result = if refusal::status_code(&parts.headers).is_some() {
