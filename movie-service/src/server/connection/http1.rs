@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::{HttpService, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tracing::debug;
 
 use crate::server::call::refusal::http_version_not_supported;
 use crate::server::connection::serve_connection::{ServeConnection, ServeResult};
@@ -82,6 +83,7 @@ pub(crate) async fn refuse(
 ) -> hyper::Result<()> {
     let service = service_fn(|_: Request<Incoming>| {
         metrics.http_refused(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
+        debug!("refused a request over HTTP/1.1");
         ready(Ok::<_, Infallible>(http_version_not_supported(
             "start the service with --http on to serve JSON",
         )))

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use crate::support::databases::database;
 use crate::support::h2_client::{Call, Client};
+use crate::support::http1::exchange;
 use crate::support::process::{Service, command};
 
 /// Returns a call of an unknown RPC.
@@ -31,6 +32,23 @@ async fn a_call_that_succeeds_is_logged_at_debug() {
     service.stub().await.get_movie_by_id(MovieId { id: "1".into() }).await.unwrap();
     let line = service.log_until("call ended").pop().unwrap();
     assert!(line.contains("DEBUG call ended method=\"Movie/GetMovieByID\" code=\"OK\""), "{line}");
+}
+
+#[tokio::test]
+async fn a_request_that_is_for_no_call_is_logged_at_debug_with_the_reason() {
+    let mut command = command(&database("movies.json"));
+    command.args(["--log", "movie_service=debug"]);
+    let mut service = Service::run(&mut command);
+    exchange(service.address, "GET /nothing HTTP/1.1", b"").await;
+    let line = service.log_line_with("refused a request");
+    assert!(line.contains("DEBUG") && line.contains("there is nothing at `/nothing`"), "{line}");
+    let get = Call { method: http::Method::GET, ..no_such_call() };
+    Client::connect(service.address).await.call(&get).await.unwrap();
+    let line = service.log_line_with("refused a request");
+    assert!(line.contains("DEBUG") && line.contains("405"), "{line}");
+    let mut service = Service::run(command.args(["--http", "off"]));
+    exchange(service.address, "GET / HTTP/1.1", b"").await;
+    service.log_line_with("refused a request over HTTP/1.1");
 }
 
 #[tokio::test]
