@@ -18,7 +18,7 @@ const PACKAGE: &str = "movie_catalogue";
 const SEED: &str = "1";
 
 /// How long schemathesis may take.
-const TEST_LIMIT: Duration = Duration::from_mins(30);
+const TEST_LIMIT: Duration = Duration::from_hours(2);
 
 /// What a client prints that writes to a store of the course's movies.
 const WRITTEN: &str = "\
