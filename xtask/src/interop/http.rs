@@ -91,7 +91,7 @@ fn schemathesis(programs: &Programs, examples: u32) -> Result<()> {
     // What it finds is on its standard output.
     let output = Program::start(&mut tester)?.finish(TEST_LIMIT)?;
     ensure!(output.status.success(), "schemathesis: {}\n{}{}", output.status, output.stdout, output.stderr);
-    let summary = output.stdout.lines().find(|line| line.contains(" generated")).unwrap_or_default();
+    let summary = output.stdout.lines().find(|line| line.contains(" generated, ")).unwrap_or_default();
     println!("schemathesis, rust service: {}", summary.trim());
     Ok(())
 }
