@@ -17,7 +17,8 @@ const TLS_HANDSHAKE: u8 = 22;
 pub(crate) enum Protocol {
     /// HTTP/2: the connection begins with the whole preface.
     Http2,
-    /// HTTP/1, most likely: the first byte is a capital letter, as in every registered method.
+    /// HTTP/1, most likely: the first byte is a letter, as in every registered method, or of an empty line, which servers
+    /// ignore before a request (RFC 9112, section 2.2).
     Http1,
     /// TLS.
     Tls,
@@ -58,7 +59,7 @@ fn detect(first: &[u8]) -> Option<Protocol> {
         _ if first == PREFACE => Some(Protocol::Http2),
         _ if PREFACE.starts_with(first) => None,
         [TLS_HANDSHAKE, ..] => Some(Protocol::Tls),
-        [b'A'..=b'Z', ..] => Some(Protocol::Http1),
+        [b'A'..=b'Z' | b'a'..=b'z' | b'\r' | b'\n', ..] => Some(Protocol::Http1),
         _ => Some(Protocol::Unknown),
     }
 }
@@ -127,9 +128,9 @@ mod tests {
         (b"POST /Movie/GetMovieByID HTTP/1.1\r\n", Protocol::Http1),
         (b"GET / HTTP/1.1\r\n", Protocol::Http1),
         (b"\x16\x03\x01\x02\x00\x01", Protocol::Tls),
-        (b"get / HTTP/1.1\r\n", Protocol::Unknown),
+        (b"get / HTTP/1.1\r\n", Protocol::Http1),
         (b"\0\0\x12\x04\0", Protocol::Unknown),
-        (b"\r\nGET / HTTP/1.1\r\n", Protocol::Unknown),
+        (b"\r\nGET / HTTP/1.1\r\n", Protocol::Http1),
     ];
 
     #[tokio::test]
