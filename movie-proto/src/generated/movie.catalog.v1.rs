@@ -69,7 +69,7 @@ pub struct GetMovieRequest {
 /// The request of BatchGetMovies.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BatchGetMoviesRequest {
-    /// The ids of the movies: at most 1,000. A repeated id is answered each time.
+    /// The ids of the movies: at most 1,000. A repeated id is answered each time. Without ids, the response is empty.
     #[prost(string, repeated, tag = "1")]
     pub ids: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
