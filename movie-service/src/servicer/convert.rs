@@ -82,7 +82,7 @@ pub(crate) fn fields(movie: &Movie, mask: Option<&FieldMask>) -> Result<Vec<Fiel
                 Some(_) => {}
                 None => violations.push(Violation::new(
                     "update_mask",
-                    format!("expected fields of a movie or `*`; `{}` is not one", Escaped(path)),
+                    format!("there is no field `{}`, expected `*` or some of {}", Escaped(path), names()),
                 )),
             },
         }
@@ -91,6 +91,11 @@ pub(crate) fn fields(movie: &Movie, mask: Option<&FieldMask>) -> Result<Vec<Fiel
         }
     }
     if violations.is_empty() { Ok(fields) } else { Err(violations) }
+}
+
+/// Returns the names of the fields that an update can change.
+fn names() -> String {
+    updatable().map(Field::name).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns the fields that an update can change.

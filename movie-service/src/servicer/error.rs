@@ -31,7 +31,7 @@ pub enum CallError {
     PageTokenExpired,
     /// The changes that a watcher requests are no longer kept.
     #[error(
-        "the changes since revision {from} are no longer kept, only those since {oldest}; start with a full copy"
+        "the changes since revision {from} are no longer kept, only those since {oldest}; start with a full copy (full_copy)"
     )]
     Compacted {
         /// The revision from which the watcher wants to resume.
@@ -42,7 +42,7 @@ pub enum CallError {
     /// The watcher's resume point is not part of the current history.
     #[error(
         "the history of the store has changed (replaced, restored or failed over): its changes up to revision {from} \
-         differ from those sent before; start with a full copy"
+         differ from those sent before; start with a full copy (full_copy)"
     )]
     HistoryChanged {
         /// The revision from which the watcher wants to resume.
@@ -75,7 +75,7 @@ pub enum CallError {
     #[error("too many searches at once; try again in a second")]
     Busy,
     /// The service is stopping.
-    #[error("the service is stopping; try another one, or again in a second")]
+    #[error("the service is stopping; retry on another instance or in one second")]
     Stopping,
     /// A write failed.
     #[error(transparent)]

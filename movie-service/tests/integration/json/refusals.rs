@@ -144,10 +144,10 @@ async fn a_body_that_is_not_the_message_is_refused_with_the_path_of_the_error() 
             "expected this field at most once",
         ),
         ("{\"title\": 7}", "title", "expected text, at line 1"),
-        ("{\"titel\": \"a\"}", "titel", "there is no such field"),
-        ("{\"title\": \"a\", \"year\": 1e400}", "body", "expected JSON: number out of range"),
-        ("{\"title\": \"a\", \"year\": 1e999999}", "body", "expected JSON: number out of range"),
-        (&format!("{{\"title\": \"a\", \"year\": {digits}}}"), "body", "expected JSON: number out of range"),
+        ("{\"titel\": \"a\"}", "titel", "there is no such field, expected title, rating, director, id, "),
+        ("{\"title\": \"a\", \"year\": 1e400}", "year", "expected a whole number from"),
+        ("{\"title\": \"a\", \"year\": 1e999999}", "year", "expected a whole number from"),
+        (&format!("{{\"title\": \"a\", \"year\": {digits}}}"), "year", "expected a whole number from"),
         (&format!("{{\"title\": \"a\", \"ratingCount\": \"{digits}\"}}"), "ratingCount", "expected a whole"),
         ("{\"title\": \"a\", \"year\": 99999999999}", "year", "expected a whole number from -2147483648"),
         ("{\"title\": \"a\", \"year\": 1.5}", "year", "expected a whole number"),
@@ -164,6 +164,7 @@ async fn a_body_that_is_not_the_message_is_refused_with_the_path_of_the_error() 
         assert_eq!(violations.len(), 1, "{body:.60}: {violations:?}");
         assert!(violations[0].0 == field || body.len() > 1_000, "{body:.60}: {violations:?}");
         assert!(violations[0].1.starts_with(begin), "{body:.60}: {violations:?}");
+        assert!(!violations[0].1.ends_with("column 0"), "{body:.60}: {violations:?}");
     }
     let response = exchange(
         service.address,

@@ -32,6 +32,17 @@ async fn a_movie_is_created_read_updated_and_deleted() {
     let masked = send(&service, &format!("PATCH {path}?updateMask=year,original_title"), &[], "{}").await;
     assert!(json(&masked).get("year").is_none(), "{masked:?}");
 
+    let spaced =
+        send(&service, &format!("PATCH {path}?updateMask=year,+posterUri"), &[], r#"{"year": 1981}"#).await;
+    assert_eq!(json(&spaced)["year"], 1981, "{spaced:?}");
+    for name in ["titel", "PosterUri", "poster__uri", "_title_"] {
+        let refused = send(&service, &format!("PATCH {path}?updateMask={name}"), &[], "{}").await;
+        let message = json(&refused)["error"]["message"].take();
+        let expected =
+            format!("updateMask: there is no field `{name}`, expected `*` or some of title, rating, ");
+        assert!(message.as_str().unwrap().starts_with(&expected), "{message}");
+    }
+
     let unmasked = send(&service, &format!("PATCH {path}?updateMask="), &[], r#"{"year": 1980}"#).await;
     assert_eq!(json(&unmasked)["year"], 1980, "an empty mask counts as none");
 
@@ -100,7 +111,27 @@ async fn a_line_that_is_not_json_is_named() {
     let violation = &json(&response)["error"]["details"][1]["fieldViolations"][0];
     assert_eq!(violation["field"], "year", "{violation}");
     let description = violation["description"].as_str().unwrap();
-    assert!(description.starts_with("line 3: expected a whole number"), "{description}");
+    assert_eq!(
+        description,
+        "line 3: expected a whole number from -2147483648 to 2147483647, at column 26; the lines before may have been imported"
+    );
+    for (body, expected) in [
+        (
+            "{\n  \"id\": \"1\",\n",
+            "line 1: expected a whole movie in JSON on one line: EOF while parsing an object, at column 1",
+        ),
+        ("[{\"id\": \"1\"}]\n", "line 1: expected a whole movie in JSON on one line"),
+        (
+            "[\n{\"id\": \"1\"}]\n",
+            "line 1: expected a whole movie in JSON on one line: EOF while parsing a list, at column 1",
+        ),
+    ] {
+        let response = exchange(service.address, head, body.as_bytes()).await;
+        let violation = &json(&response)["error"]["details"][1]["fieldViolations"][0];
+        let description = violation["description"].as_str().unwrap();
+        assert!(description.starts_with(expected) && !description.contains("imported"), "{description}");
+        assert_eq!(violation["field"], "body");
+    }
     let twice = exchange(service.address, head, br#"{"id": "1", "title": "One", "id": "2"}"#).await;
     let violation = &json(&twice)["error"]["details"][1]["fieldViolations"][0];
     assert_eq!(violation["field"], "id", "{twice:?}");

@@ -10,8 +10,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 use crate::server::call::transcoding::parameter::{self, message_of};
 
-/// Reads the JSON of a message, and returns the fields that it has. Fails at a name that is not one of a field, or is given
-/// twice, also in messages within the message.
+/// Reads the JSON of a message, and returns the fields that it has. Fails if the message, or one within it, has an unknown
+/// field, or a field twice.
 pub(crate) struct BodyFields<'a>(pub(crate) &'a MessageDescriptor);
 
 impl<'de> DeserializeSeed<'de> for BodyFields<'_> {
@@ -33,7 +33,7 @@ impl<'de> Visitor<'de> for BodyFields<'_> {
         let mut fields = Vec::new();
         while let Some(name) = object.next_key::<String>()? {
             let Some(field) = parameter::field(self.0, &name) else {
-                return object.next_value_seed(Refused("there is no such field"));
+                return object.next_value_seed(Refused(&unknown(self.0)));
             };
             if fields.contains(&field) {
                 return object.next_value_seed(Refused("expected this field at most once"));
@@ -80,10 +80,15 @@ impl<'de> Visitor<'de> for BodyFields<'_> {
     }
 }
 
-/// Fails where the value of a refused name begins, so that the path of the error ends with the name.
-struct Refused(&'static str);
+fn unknown(message: &MessageDescriptor) -> String {
+    let names: Vec<_> = message.fields().map(|field| field.json_name().to_owned()).collect();
+    format!("there is no such field, expected {}", names.join(", "))
+}
 
-impl<'de> DeserializeSeed<'de> for Refused {
+/// A name that is refused, with the reason. Fails before the value, so that the path of the error ends with the name.
+struct Refused<'a>(&'a str);
+
+impl<'de> DeserializeSeed<'de> for Refused<'_> {
     type Value = Vec<FieldDescriptor>;
 
     fn deserialize<D: Deserializer<'de>>(self, _: D) -> Result<Self::Value, D::Error> {

@@ -4,8 +4,6 @@ use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, Va
 use serde::de::IntoDeserializer;
 use serde::de::value::{Error as ValueError, StrDeserializer};
 
-use crate::text::camel_case;
-
 /// Maximum number of fields in a path, so that recursive messages end.
 const MAX_DEPTH: usize = 4;
 
@@ -125,7 +123,7 @@ pub(crate) fn set(
     text: &str,
 ) -> Result<(), InvalidValue> {
     let Some((last, outer)) = fields.split_last() else { return Ok(()) };
-    if text.is_empty() && is_mask(&last.kind()) {
+    if text.trim().is_empty() && is_mask(&last.kind()) {
         // A mask that names nothing counts as omitted (AIP-134).
         return Ok(());
     }
@@ -134,7 +132,7 @@ pub(crate) fn set(
         let Value::Message(inner) = message.get_field_mut(field) else { return Ok(()) };
         message = inner;
     }
-    let value = parse(&last.kind(), text)?;
+    let value = if is_mask(&last.kind()) { mask(last, text) } else { parse(&last.kind(), text) }?;
     if last.is_list() {
         if let Value::List(elements) = message.get_field_mut(last) {
             elements.push(value);
@@ -160,13 +158,26 @@ fn parse(kind: &Kind, text: &str) -> Result<Value, InvalidValue> {
         Kind::Enum(names) => names.get_value_by_name(text).map(|value| Value::EnumNumber(value.number())),
         Kind::Bytes => None,
         Kind::Message(message) => {
-            // A mask may have either spelling, too.
-            let text = if is_mask(kind) { &camel_case(text) } else { text };
             let text: StrDeserializer<'_, ValueError> = text.into_deserializer();
             DynamicMessage::deserialize(message.clone(), text).ok().map(Value::Message)
         }
     };
     value.ok_or_else(|| InvalidValue(expected(kind)))
+}
+
+/// Parses a mask, of which each name may have either spelling. Unknown names are kept as they are: the call refuses them.
+fn mask(field: &FieldDescriptor, text: &str) -> Result<Value, InvalidValue> {
+    let kind = field.kind();
+    let invalid = || InvalidValue(expected(&kind));
+    let mut messages = field.parent_message().fields().filter_map(|field| message_of(&field));
+    let masked = messages.find(|message| !message.full_name().starts_with("google.protobuf."));
+    let names = text.split(',').map(str::trim).map(|name| {
+        let known = masked.as_ref().and_then(|message| self::field(message, name));
+        Value::String(known.map_or_else(|| name.to_owned(), |field| field.name().to_owned()))
+    });
+    let mut mask = DynamicMessage::new(kind.as_message().ok_or_else(invalid)?.clone());
+    mask.try_set_field_by_name("paths", Value::List(names.collect())).map_err(|_| invalid())?;
+    Ok(Value::Message(mask))
 }
 
 fn is_mask(kind: &Kind) -> bool {
@@ -315,7 +326,7 @@ mod tests {
         let descriptor = request("UpdateMovieRequest");
         let mut message = DynamicMessage::new(descriptor.clone());
         let mask = resolve(&descriptor, "updateMask").unwrap();
-        set(&mut message, &mask, "title,poster_uri").unwrap();
+        set(&mut message, &mask, "title, poster_uri,posterUri").unwrap();
         let time = resolve(&descriptor, "movie.createTime").unwrap();
         set(&mut message, &time, "1954-04-26T00:00:00.5Z").unwrap();
         assert!(
@@ -324,7 +335,13 @@ mod tests {
         let json = serde_json::to_string(&message).unwrap();
         assert_eq!(
             json,
-            r#"{"movie":{"createTime":"1954-04-26T00:00:00.500Z"},"updateMask":"title,posterUri"}"#
+            r#"{"movie":{"createTime":"1954-04-26T00:00:00.500Z"},"updateMask":"title,posterUri,posterUri"}"#
         );
+        let mut message = DynamicMessage::new(descriptor);
+        set(&mut message, &mask, "PosterUri,poster__uri,_title_").unwrap();
+        let paths = message.get_field_by_name("update_mask").unwrap();
+        let paths = paths.as_message().unwrap().get_field_by_name("paths").unwrap().into_owned();
+        let expected = ["PosterUri", "poster__uri", "_title_"].map(|name| Value::String(name.to_owned()));
+        assert_eq!(paths, Value::List(expected.to_vec()));
     }
 }

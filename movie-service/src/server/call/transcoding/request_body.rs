@@ -64,7 +64,8 @@ pub(crate) struct MessageWithField {
     /// The message without the field.
     pub(crate) message: DynamicMessage,
     pub(crate) field: FieldDescriptor,
-    /// Values within the field that come from the path or a header: the path of the field, and the text.
+    /// Values within the body that come from the path of the request or a header: the path of each within `field`, and its
+    /// text.
     pub(crate) set: Vec<(Vec<FieldDescriptor>, String)>,
 }
 
@@ -171,7 +172,7 @@ impl MessageWithField {
     /// Returns the message with its field, parsed from JSON.
     fn complete(&self, json: &[u8]) -> Result<DynamicMessage, Vec<Violation>> {
         let Kind::Message(descriptor) = self.field.kind() else { return Err(Vec::new()) };
-        let (mut value, given) = parse(&descriptor, json).map_err(|violation| vec![violation])?;
+        let (mut value, given) = parse(&descriptor, json, false).map_err(|violation| vec![violation])?;
         for (fields, text) in &self.set {
             set_within(&mut value, fields, text)?;
         }
@@ -186,8 +187,8 @@ impl MessageWithField {
     }
 }
 
-/// Returns the mask of an update (AIP-134) that says nothing yet. In JSON, the fields of the body make it: a field with
-/// null or without a value is to be cleared.
+/// Returns the field for the mask of an update (AIP-134), if the message has one and it is unset. In JSON, the fields of the
+/// body make the mask, so that a field with null or an empty value is cleared.
 fn mask_of_update(message: &DynamicMessage) -> Option<FieldDescriptor> {
     let mask = message.descriptor().get_field_by_name("update_mask")?;
     (!message.has_field(&mask)).then_some(mask)
@@ -207,7 +208,7 @@ fn is_updatable(field: &FieldDescriptor) -> bool {
         .any(|behavior| [OUTPUT_ONLY, IMMUTABLE].contains(&behavior))
 }
 
-/// Sets a field that the path or a header sets, unless the body says otherwise.
+/// Sets a field that the path or a header sets. Fails if the body has another value.
 fn set_within(
     message: &mut DynamicMessage,
     fields: &[FieldDescriptor],
@@ -246,7 +247,7 @@ fn next_line(buffer: &mut BytesMut, searched: &mut usize, is_complete: bool) -> 
 /// Appends the element of a repeated field.
 fn add_element(message: &mut BytesMut, field: &FieldDescriptor, json: &[u8]) -> Result<(), Violation> {
     let Kind::Message(descriptor) = field.kind() else { return Ok(()) };
-    let (element, _) = parse(&descriptor, json)?;
+    let (element, _) = parse(&descriptor, json, true)?;
     encode_key(field.number(), WireType::LengthDelimited, message);
     encode_varint(element.encoded_len() as u64, message);
     // Cannot fail: the buffer grows.
@@ -256,46 +257,82 @@ fn add_element(message: &mut BytesMut, field: &FieldDescriptor, json: &[u8]) -> 
 
 fn in_line(violation: Violation, line: usize) -> Violation {
     let Violation { field, description } = violation;
-    Violation {
-        field,
-        description: format!("line {line}: {description}; the lines before may have been imported"),
-    }
+    let before = if line > 1 { "; the lines before may have been imported" } else { "" };
+    Violation { field, description: format!("line {line}: {description}{before}") }
 }
 
-/// Parses a message; returns it with the fields that the JSON has.
+/// Parses a message, which is the whole body or a line of it; returns it with the fields that the JSON has.
 fn parse(
     descriptor: &MessageDescriptor,
     json: &[u8],
+    is_line: bool,
 ) -> Result<(DynamicMessage, Vec<FieldDescriptor>), Violation> {
+    let line = format!("a whole {} in JSON on one line", descriptor.name().to_lowercase());
+    let violation = |error: &InvalidJson, problem: String| {
+        let InvalidJson { path, error } = error;
+        let (field, problem) = match path.as_deref() {
+            None => {
+                let problem = without_position(error);
+                let expected = match problem.as_str() {
+                    "trailing characters" => "the end of the JSON",
+                    _ if is_line => &line,
+                    _ => "JSON",
+                };
+                (BODY, format!("expected {expected}: {problem}"))
+            }
+            Some("") if is_line => (BODY, format!("expected {line}")),
+            Some("") => (BODY, problem),
+            Some(path) => (path, problem),
+        };
+        Violation::new(parameter::shorten(field), problem + &position(error, is_line))
+    };
     let json = str::from_utf8(json).map_err(|_| Violation::new(BODY, "expected JSON in UTF-8"))?;
-    let fields = read(BodyFields(descriptor), json, |_, error| error.to_string())?;
-    let message = read(descriptor.clone(), json, |path, error| {
-        let expected = parameter::expected_at(descriptor, path).unwrap_or_default();
-        format!("expected {expected}, at line {} column {}", error.line(), error.column())
+    let fields = read(BodyFields(descriptor), json)
+        .map_err(|error| violation(&error, without_position(&error.error)))?;
+    let message = read(descriptor.clone(), json).map_err(|error| {
+        let expected = parameter::expected_at(descriptor, error.path.as_deref().unwrap_or_default());
+        violation(&error, format!("expected {}", expected.unwrap_or_default()))
     })?;
     Ok((message, fields))
 }
 
-/// Reads JSON up to its end. `describe` returns what is wrong with the value at a path.
-fn read<'j, S: DeserializeSeed<'j>>(
-    seed: S,
-    json: &'j str,
-    describe: impl FnOnce(&str, &serde_json::Error) -> String,
-) -> Result<S::Value, Violation> {
+/// The text is not JSON, or not the JSON of a message.
+struct InvalidJson {
+    /// The path of the invalid value, which is empty for the whole; `None` if the text is not JSON.
+    path: Option<String>,
+    error: serde_json::Error,
+}
+
+/// Reads JSON up to its end.
+fn read<'j, S: DeserializeSeed<'j>>(seed: S, json: &'j str) -> Result<S::Value, InvalidJson> {
     let mut json = serde_json::Deserializer::from_str(json);
     let mut track = serde_path_to_error::Track::new();
     let value = seed.deserialize(serde_path_to_error::Deserializer::new(&mut json, &mut track));
     let value = value.map_err(|error| {
-        if !error.is_data() {
-            return Violation::new(BODY, format!("expected JSON: {error}"));
-        }
-        match track.path().to_string().as_str() {
-            "." => Violation::new(BODY, describe("", &error)),
-            path => Violation::new(parameter::shorten(path), describe(path, &error)),
-        }
+        // The syntax of a number that no type can hold is valid.
+        let is_value = error.is_data() || without_position(&error) == "number out of range";
+        let path = track.path().to_string();
+        let path = if path == "." { String::new() } else { path };
+        InvalidJson { path: is_value.then_some(path), error }
     })?;
-    json.end().map_err(|error| Violation::new(BODY, format!("expected the end of the JSON: {error}")))?;
+    json.end().map_err(|error| InvalidJson { path: None, error })?;
     Ok(value)
+}
+
+/// Returns the message of an error without its position.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&position).unwrap_or(&text).to_owned()
+}
+
+/// Returns the position of an error in a body, or in a line of it; nothing for an empty one.
+fn position(error: &serde_json::Error, is_line: bool) -> String {
+    match (error.line(), error.column()) {
+        (_, 0) => String::new(),
+        (_, column) if is_line => format!(", at column {column}"),
+        (line, column) => format!(", at line {line} column {column}"),
+    }
 }
 
 fn invalid(violations: Vec<Violation>) -> Status {
