@@ -37,11 +37,12 @@ const RELOADS: &str = "movie_service_reloads_total";
 const BUILD: &str = "movie_service_build_info";
 
 /// The HTTP statuses of requests that are for no call.
-const HTTP_REFUSAL_STATUSES: [(StatusCode, &str); 7] = [
+const HTTP_REFUSAL_STATUSES: [(StatusCode, &str); 8] = [
     (StatusCode::BAD_REQUEST, "400"),
     (StatusCode::FORBIDDEN, "403"),
     (StatusCode::NOT_FOUND, "404"),
     (StatusCode::METHOD_NOT_ALLOWED, "405"),
+    (StatusCode::PRECONDITION_FAILED, "412"),
     (StatusCode::UNSUPPORTED_MEDIA_TYPE, "415"),
     (StatusCode::MISDIRECTED_REQUEST, "421"),
     (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "505"),

@@ -44,7 +44,9 @@ where
     {
         let given = [GRPC_WEB, suffix].concat();
         let given = String::from_utf8_lossy(&given).into_owned();
-        return full(HttpError::UnsupportedMediaType { given, accepted: &ACCEPTED }.into_response());
+        return full(
+            HttpError::UnsupportedMediaType { given: Some(given), accepted: &ACCEPTED }.into_response(),
+        );
     }
     let Ok(response) = GrpcWebLayer::new().layer(service).oneshot(request).await;
     response

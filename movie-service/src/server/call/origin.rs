@@ -134,19 +134,26 @@ impl OriginPolicy {
         }
         let mut origins = request.headers().get_all(ORIGIN).iter();
         let Some(origin) = origins.next() else { return Ok(Sender::Known) };
-        // A browser sends one origin. A list would be allowed as a whole, whoever is in it (RFC 6454, section 7.3).
+        // A browser sends one origin. A list (RFC 6454, section 7.3) would be allowed as a whole, with all of its origins.
         let is_single =
             origins.next().is_none() && !origin.as_bytes().iter().any(|byte| b" ,".contains(byte));
         let is_named =
             self.allowed.iter().any(|allowed| matches!(allowed, Origin::Site(site) if site == origin));
-        if is_single && (is_named || self.is_same_origin(origin, authority, host)) {
-            Ok(Sender::Known)
-        } else if is_single && self.allowed.contains(&Origin::Any) && origin.as_bytes() != b"null" {
-            Ok(Sender::AnySite)
-        } else {
+        if !is_single {
             let origins = request.headers().get_all(ORIGIN).iter();
             let origins = origins.map(|origin| String::from_utf8_lossy(origin.as_bytes()));
-            Err(HttpError::OriginNotAllowed(origins.collect::<Vec<_>>().join(", ")))
+            return Err(HttpError::SeveralOrigins(origins.collect::<Vec<_>>().join(", ")));
+        }
+        if origin.as_bytes() == b"null" {
+            return Err(HttpError::OriginNull);
+        }
+        if is_named || self.is_same_origin(origin, authority, host) {
+            Ok(Sender::Known)
+        } else if self.allowed.contains(&Origin::Any) {
+            Ok(Sender::AnySite)
+        } else {
+            let origin = String::from_utf8_lossy(origin.as_bytes()).into_owned();
+            Err(HttpError::OriginNotAllowed(origin))
         }
     }
 
@@ -309,7 +316,7 @@ mod tests {
                 assert!(policy(origins, false, false).check(&request).is_ok());
                 request.headers_mut().append(ORIGIN, HeaderValue::from_static(second));
                 let checked = policy(origins, false, false).check(&request);
-                let expected = HttpError::OriginNotAllowed(format!("{own}, {second}"));
+                let expected = HttpError::SeveralOrigins(format!("{own}, {second}"));
                 assert_eq!(checked, Err(expected), "{origins:?}");
             }
         }

@@ -112,7 +112,7 @@ impl CallHandler {
     fn refuse(&self, response: Response<Content>) -> Call {
         let status = response.status();
         self.0.server.metrics.http_refused(status);
-        debug!(%status, "refused a request that is not in gRPC");
+        debug!(%status, "refused a request that is no call");
         Call { context: None, handler: Handler::Answered(response) }
     }
 

@@ -1,5 +1,6 @@
 //! Requests that are not in gRPC: gRPC-Web, JSON over HTTP, and CORS preflights.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fmt::Display;
 use std::sync::{Arc, LazyLock};
@@ -19,14 +20,13 @@ use tower_http::compression::CompressionLayer;
 use tower_http::cors::CorsLayer;
 use tracing::debug;
 
-use crate::rpc::Rpc;
 use crate::server::call::dispatch::Features;
 use crate::server::call::grpc_web;
 use crate::server::call::origin::{FromAnySite, OriginPolicy, Sender};
 use crate::server::call::task::CallHandler;
 use crate::server::call::transcoding::conditional;
 use crate::server::call::transcoding::error::HttpError;
-use crate::server::call::transcoding::request::weighted;
+use crate::server::call::transcoding::request::preferred_coding;
 use crate::server::call::transcoding::response::{full, options, with_etag};
 use crate::server::call::transcoding::routes::RoutesError;
 use crate::server::call::transcoding::transcoder::Transcoder;
@@ -102,9 +102,7 @@ impl WebHandler {
 
     /// Returns whether a request is for [`WebHandler::call`], not a call in gRPC or an invalid one.
     pub(crate) fn handles<B>(&self, request: &Request<B>) -> bool {
-        grpc_web::is_call(request)
-            || is_preflight(request)
-            || (self.0.json.is_some() && !is_grpc(request) && Rpc::find(request.uri().path()).is_none())
+        grpc_web::is_call(request) || is_preflight(request) || (self.0.json.is_some() && !is_grpc(request))
     }
 
     /// Handles a request, by calls in plain gRPC.
@@ -116,10 +114,11 @@ impl WebHandler {
         let metrics = self.0.metrics.clone();
         let mut response = self.checked(request, calls).await;
         if let Some(error) = response.extensions_mut().remove::<HttpError>() {
-            metrics.http_refused(response.status());
-            debug!(%error, "refused a request that is for no call");
+            let (status, _, reason) = error.status();
+            metrics.http_refused(status);
+            debug!(%status, reason, %error, "refused a request that is no call");
         }
-        response.headers_mut().append(VARY, HeaderValue::from_static("accept-encoding, origin"));
+        vary(response.headers_mut());
         if is_head { response.map(|_| Body::empty()) } else { response }
     }
 
@@ -145,7 +144,7 @@ impl WebHandler {
         response
     }
 
-    async fn respond<B>(self, request: Request<B>, calls: CallHandler) -> Response<Body>
+    async fn respond<B>(self, mut request: Request<B>, calls: CallHandler) -> Response<Body>
     where
         B: http_body::Body<Data = Bytes, Error: Into<StdError> + Display> + Send + Unpin + 'static,
     {
@@ -155,9 +154,11 @@ impl WebHandler {
         let Some(json) = &self.0.json else {
             return full(HttpError::NotFound(request.uri().path().to_owned()).into_response());
         };
-        if !request.headers().contains_key(ACCEPT_ENCODING) || refuses_identity(request.headers()) {
+        let coding = preferred_coding(request.headers());
+        if coding == "identity" {
             return json.respond(request, calls).await;
         }
+        request.headers_mut().insert(ACCEPT_ENCODING, HeaderValue::from_static(coding));
         let inner = json.clone();
         let service = service_fn(move |request| {
             let (json, calls) = (inner.clone(), calls.clone());
@@ -220,11 +221,15 @@ fn page<B>(request: &Request<B>, page: impl FnOnce() -> Response<Body>) -> Respo
     }
 }
 
-/// Returns whether a caller refuses bodies that are not compressed. It gets them even so (RFC 9110, section 12.5.3): an
-/// error instead would hide that a write was done.
-fn refuses_identity(headers: &HeaderMap) -> bool {
-    weighted(headers, &ACCEPT_ENCODING)
-        .any(|(name, weight)| matches!(name, "identity" | "*") && weight == 0.0)
+/// Adds the request headers that every response depends on.
+fn vary(headers: &mut HeaderMap) {
+    let given = headers.get_all(VARY).iter().filter_map(|names| names.to_str().ok());
+    let given = given.flat_map(|names| names.split(',')).map(|name| name.trim().to_ascii_lowercase());
+    let names: BTreeSet<_> = given.chain([ACCEPT_ENCODING, ORIGIN].map(|name| name.to_string())).collect();
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    if let Ok(names) = HeaderValue::try_from(names) {
+        headers.insert(VARY, names);
+    }
 }
 
 /// Returns whether a request is in gRPC, by its content type.

@@ -82,8 +82,9 @@ pub(crate) async fn refuse(
     drain: impl Future<Output = ()>,
 ) -> hyper::Result<()> {
     let service = service_fn(|_: Request<Incoming>| {
-        metrics.http_refused(StatusCode::HTTP_VERSION_NOT_SUPPORTED);
-        debug!("refused a request over HTTP/1.1");
+        let status = StatusCode::HTTP_VERSION_NOT_SUPPORTED;
+        metrics.http_refused(status);
+        debug!(%status, "refused a request that is no call");
         ready(Ok::<_, Infallible>(http_version_not_supported(
             "start the service with --http on to serve JSON",
         )))

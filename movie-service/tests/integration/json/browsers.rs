@@ -46,7 +46,9 @@ async fn a_page_of_the_service_itself_may_call_and_one_of_another_site_may_not()
         assert_eq!(response.status(), status, "{host} {origin}: {response:?}");
         if status != "200" {
             let message = json(&response)["error"]["message"].as_str().unwrap().to_owned();
-            assert!(message.contains("--web-origin"), "{message}");
+            // No option lets a page without an origin call.
+            assert_eq!(message.contains("--web-origin"), origin != "null", "{message}");
+            assert_eq!(message.contains("Origin: null"), origin == "null", "{message}");
         }
     }
 }

@@ -32,10 +32,21 @@ async fn a_write_can_be_bound_to_a_version() {
 
     for request in ["PATCH /v1/movies/7", "DELETE /v1/movies/7"] {
         let body = if request.starts_with("PATCH") { r#"{"year": 1996}"# } else { "" };
-        for if_match in [bound.as_str(), &format!("if-match: W/{stale}"), "if-match: 7"] {
+        let weak = format!("if-match: W/{}", updated.header("etag").unwrap());
+        let list = format!("if-match: {stale}, {}", updated.header("etag").unwrap());
+        for (if_match, status, reason) in [
+            (bound.as_str(), "412", "ETAG_STALE"),
+            (&weak, "412", "ETAG_WEAK"),
+            (&list, "400", "INVALID_FIELDS"),
+            ("if-match: 7", "400", "INVALID_FIELDS"),
+        ] {
             let refused = send(&service, request, &[if_match], body).await;
-            assert_eq!(refused.status(), "412", "{request} {if_match}: {refused:?}");
-            assert_eq!(json(&refused)["error"]["details"][0]["reason"], "ETAG_STALE");
+            assert_eq!(refused.status(), status, "{request} {if_match}: {refused:?}");
+            let error = &json(&refused)["error"];
+            assert_eq!(error["details"][0]["reason"], reason);
+            let message = error["message"].as_str().unwrap();
+            assert_eq!(message.contains("the field `etag` of the movie"), reason == "ETAG_WEAK", "{message}");
+            assert_eq!(message.contains("if-match: expected `*`, or one etag"), status == "400", "{message}");
         }
     }
     let in_body = format!(r#"{{"year": 1996, "etag": {}}}"#, serde_json::Value::from(stale.as_str()));
@@ -87,13 +98,53 @@ async fn a_condition_that_no_call_can_check_is_refused() {
     let request = "PATCH /v1/movies/7?allowMissing=true";
     let refused = send(&service, request, &["if-none-match: *"], r#"{"title": "Other"}"#).await;
     assert_eq!(refused.status(), "400", "{refused:?}");
+    let created =
+        send(&service, "POST /v1/movies", &["if-match: *"], r#"{"id": "8", "title": "Eight"}"#).await;
+    assert_eq!(created.status(), "400", "{created:?}");
+    assert!(
+        created.text().contains("if-match: expected this header with PATCH and DELETE only"),
+        "{created:?}"
+    );
     assert_eq!(json(&get(&service, "/v1/movies/7").await)["title"], "Seven");
+    assert_eq!(get(&service, "/v1/movies/8").await.status(), "404");
+}
+
+#[tokio::test]
+async fn a_caller_that_accepts_compressed_bodies_only_gets_them_if_they_are_long() {
+    let service = Service::start("films.json");
+    for accepted in [
+        "gzip, identity;q=0",
+        "gzip;q=1.0, *;q=0",
+        "gzip;x=y;q=0.5, br;x=y;q=0, identity;Q=0.1",
+        "*;q=0.1, br;q=0",
+    ] {
+        for (path, encoding) in [("/v1/movies?pageSize=20", Some("gzip")), ("/v1/catalog", None)] {
+            let head = format!("GET {path} HTTP/1.1\r\naccept-encoding: {accepted}");
+            let response = exchange(service.address, &head, b"").await;
+            assert_eq!(
+                (response.status(), response.header("content-encoding")),
+                ("200", encoding),
+                "{accepted}"
+            );
+            assert_eq!(response.head.matches("accept-encoding").count(), 1, "{response:?}");
+        }
+    }
+    for accepted in ["", "identity", "gzip;q=0", "zstd", "identity, gzip;q=0.5"] {
+        let head = format!("GET /v1/movies?pageSize=20 HTTP/1.1\r\naccept-encoding: {accepted}");
+        let response = exchange(service.address, &head, b"").await;
+        assert_eq!(response.header("content-encoding"), None, "{accepted}");
+    }
 }
 
 #[tokio::test]
 async fn a_write_is_done_for_a_caller_that_accepts_no_encoding_at_all() {
     let (service, _dir) = writable();
-    let refuses = "accept-encoding: gzip, identity;q=0, *;q=0";
-    let created = send(&service, "POST /v1/movies", &[refuses], r#"{"id": "7", "title": "Seven"}"#).await;
-    assert_eq!((created.status(), created.header("content-encoding")), ("201", None));
+    let overview = "a".repeat(2_000);
+    for (number, refuses) in ["*;q=0", "identity;q=0, gzip;q=0, br;q=0", "identity;q=0"].iter().enumerate() {
+        let refuses = format!("accept-encoding: {refuses}");
+        let body = format!(r#"{{"id": "{number}", "title": "Seven", "overview": "{overview}"}}"#);
+        let created = send(&service, "POST /v1/movies", &[&refuses], &body).await;
+        assert_eq!((created.status(), created.header("content-encoding")), ("201", None), "{refuses}");
+        assert_eq!(json(&created)["overview"], overview);
+    }
 }

@@ -81,6 +81,25 @@ async fn unknown_paths_and_methods_are_refused() {
 }
 
 #[tokio::test]
+async fn json_for_the_path_of_an_rpc_is_told_where_json_is_served() {
+    let service = Service::start("movies.json");
+    let path = "/movie.catalog.v1.MovieCatalog/GetMovie";
+    let post = send(&service, &format!("POST {path}"), &[], "{}").await;
+    assert_eq!((post.status(), post.header("content-type")), ("415", Some("application/json")));
+    assert_eq!(
+        error(&post)["message"],
+        "this path is that of an RPC, and the content-type `application/json` is not supported, expected application/grpc; \
+         GET /openapi.json lists the paths for JSON"
+    );
+    let get = get(&service, path).await;
+    assert_eq!((get.status(), get.header("allow")), ("405", Some("post")));
+    let mut call = Call::new(path, b"").frames(&[]);
+    call.headers = vec![("content-type", "application/json")];
+    let response = Client::connect(service.address).await.call(&call).await.unwrap();
+    assert_eq!((response.status, response.body), (415, post.body));
+}
+
+#[tokio::test]
 async fn head_is_get_without_the_body() {
     let service = Service::start("movies.json");
     for path in [format!("/v1/movies/{CREED}"), "/v1/movies/unknown".to_owned()] {
@@ -99,6 +118,7 @@ async fn unknown_and_invalid_parameters_are_named() {
     let service = Service::start("movies.json");
     for (path, expected) in [
         ("/v1/movies?pagesize=3", [("pagesize", "there is no such parameter, expected pageSize, pageToken")]),
+        ("/v1/movies?=1", [("query", "expected a name before `=1`")]),
         ("/v1/movies?filter=x", [("filter", "there is no such parameter")]),
         ("/v1/movies?access_token=x", [("access_token", "there is no such parameter")]),
         ("/v1/movies?pageSize=ten", [("pageSize", "expected a whole number from -2147483648 to 2147483647")]),
@@ -201,13 +221,34 @@ async fn bodies_of_other_types_encodings_and_sizes_are_refused() {
             "content-type: application/json\r\ncontent-encoding: gzip",
             "the content-encoding `gzip` is not supported, expected none",
         ),
+        (
+            "",
+            "content-type: application/json\r\ncontent-type: application/json",
+            "the content-type `application/json, application/json` is not supported, expected application/json",
+        ),
+        ("", "content-type: ", "the content-type `` is not supported, expected application/json"),
+        (
+            "",
+            "content-type: application/json\r\ncontent-encoding: identity\r\ncontent-encoding: gzip",
+            "the content-encoding `identity, gzip` is not supported, expected none",
+        ),
+        (
+            "",
+            "content-type: application/json\r\ncontent-encoding: ",
+            "the content-encoding `` is not supported, expected none",
+        ),
+        (
+            ":import",
+            "content-type: application/json; x=y; Charset=\"ISO-8859-1\"",
+            "the charset `ISO-8859-1` of the content-type is not supported, expected utf-8",
+        ),
     ] {
         let head = format!("POST /v1/movies{path} HTTP/1.1\r\n{headers}");
         let response = exchange(service.address, &head, movie.as_bytes()).await;
         assert_eq!(response.status(), "415", "{headers}: {response:?}");
         assert_eq!(error(&response)["message"], message);
     }
-    let valid = "content-type: Application/JSON; charset=utf-8\r\ncontent-encoding: identity";
+    let valid = "content-type: Application/JSON; charset=\"UTF-8\"\r\ncontent-encoding: identity";
     let head = format!("POST /v1/movies HTTP/1.1\r\n{valid}");
     assert_eq!(exchange(service.address, &head, movie.as_bytes()).await.status(), "201");
     let large = format!(r#"{{"title": "{}"}}"#, "a".repeat(2 * 1024 * 1024));
@@ -269,7 +310,7 @@ async fn an_error_is_for_people_and_names_fields_as_in_json() {
 async fn headers_that_are_invalid_are_the_fault_of_the_caller() {
     let (service, _dir) = writable();
     let timeout = exchange(service.address, "GET /v1/catalog HTTP/1.1\r\ngrpc-timeout: soon", b"").await;
-    assert_eq!((timeout.status(), &error(&timeout)["status"]), ("400", &json!("INTERNAL")));
+    assert_eq!((timeout.status(), &error(&timeout)["status"]), ("400", &json!("INVALID_ARGUMENT")));
     let keys = ["idempotency-key: a", "idempotency-key: b"];
     let refused = send(&service, "POST /v1/movies", &keys, r#"{"title": "a"}"#).await;
     assert_eq!(violations(&refused)[0].0, "idempotency-key");

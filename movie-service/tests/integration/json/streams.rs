@@ -60,6 +60,28 @@ async fn the_list_of_the_course_is_an_array() {
 }
 
 #[tokio::test]
+async fn a_stream_has_the_media_type_that_the_caller_prefers() {
+    let service = Service::start("movies.json");
+    let (array, lines) = ("application/json", "application/x-ndjson");
+    for (accept, expected) in [
+        ("*/*", array),
+        ("application/*, text/html", array),
+        ("text/html", array),
+        (lines, lines),
+        ("Application/X-NDJSON, */*", lines),
+        ("application/x-ndjson;q=0", array),
+        ("application/x-ndjson;q=0.5, application/json", array),
+        ("application/x-ndjson;version=1;q=0.5, application/json;q=0.1", lines),
+        ("application/x-ndjson;q=0.5, */*;q=0.6", array),
+    ] {
+        let head = format!("GET /v1/course/movies HTTP/1.1\r\naccept: {accept}");
+        let response = exchange(service.address, &head, b"").await;
+        assert_eq!(response.header("content-type"), Some(expected), "{accept}");
+        assert_eq!(response.header("vary"), Some("accept, accept-encoding, origin"));
+    }
+}
+
+#[tokio::test]
 async fn the_list_of_an_empty_catalogue_is_an_empty_array() {
     let (service, _dir) = writable();
     assert_eq!(get(&service, "/v1/course/movies").await.text(), "[]\n");

@@ -41,14 +41,20 @@ async fn a_request_that_is_for_no_call_is_logged_at_debug_with_the_reason() {
     let mut service = Service::run(&mut command);
     exchange(service.address, "GET /nothing HTTP/1.1", b"").await;
     let line = service.log_line_with("refused a request");
-    assert!(line.contains("DEBUG") && line.contains("there is nothing at `/nothing`"), "{line}");
+    assert!(
+        line.contains("DEBUG")
+            && line.contains("PATH_UNKNOWN")
+            && line.contains("there is nothing at `/nothing`"),
+        "{line}"
+    );
     let get = Call { method: http::Method::GET, ..no_such_call() };
     Client::connect(service.address).await.call(&get).await.unwrap();
     let line = service.log_line_with("refused a request");
     assert!(line.contains("DEBUG") && line.contains("405"), "{line}");
     let mut service = Service::run(command.args(["--http", "off"]));
     exchange(service.address, "GET / HTTP/1.1", b"").await;
-    service.log_line_with("refused a request over HTTP/1.1");
+    let line = service.log_line_with("refused a request");
+    assert!(line.contains("DEBUG") && line.contains("505"), "{line}");
 }
 
 #[tokio::test]

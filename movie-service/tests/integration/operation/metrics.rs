@@ -53,6 +53,7 @@ async fn requests_that_are_for_no_call_are_counted_by_their_status() {
         "POST /v1/movies HTTP/1.1\r\ncontent-type: text/plain",
         "POST /Movie/GetMovieByID HTTP/1.1\r\ncontent-type: application/grpc-web+json",
         "POST /Movie/GetMovieByID HTTP/1.1\r\ncontent-type: application/grpc",
+        "DELETE /v1/movies/7 HTTP/1.1\r\nif-match: W/\"3f\"",
         // These are counted as calls.
         "GET /v1/movies/unknown HTTP/1.1",
         "GET /v1/movies?x=y HTTP/1.1",
@@ -67,7 +68,7 @@ async fn requests_that_are_for_no_call_are_counted_by_their_status() {
     let mut evil = TcpStream::connect(service.address).await.unwrap();
     evil.write_all(b"GET /healthz HTTP/1.1\r\nhost: evil\r\nconnection: close\r\n\r\n").await.unwrap();
     rest(&mut evil).await;
-    let counts = [(400, 1), (403, 1), (404, 1), (405, 2), (415, 2), (421, 1), (505, 1)];
+    let counts = [(400, 1), (403, 1), (404, 1), (405, 2), (412, 1), (415, 2), (421, 1), (505, 1)];
     let lines = counts
         .map(|(status, count)| format!("movie_service_http_refusals_total{{status=\"{status}\"}} {count}"));
     assert_shows(address, &lines.each_ref().map(String::as_str)).await;

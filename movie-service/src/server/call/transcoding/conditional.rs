@@ -11,20 +11,32 @@ pub(crate) enum IfMatch {
     Absent,
     /// `*`: the resource exists.
     Existing,
-    /// The resource has this etag. A weak etag, a list of etags or an invalid one equals no etag, so that the write fails.
+    /// The resource has this etag, which is strong.
     Etag(String),
+    /// The resource has this weak etag: never true, because the comparison is strong (RFC 9110, section 13.1.1).
+    Weak,
+    /// The header has no etag, an invalid one, or several. A call compares one.
+    Invalid,
 }
 
 impl IfMatch {
     /// Reads the header.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let values = headers.get_all(IF_MATCH).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
-        match values.collect::<Vec<_>>().join(", ").trim() {
-            "" if !headers.contains_key(IF_MATCH) => Self::Absent,
-            "*" => Self::Existing,
-            // An empty etag would not be compared.
-            "" => Self::Etag("\"\"".to_owned()),
-            etag => Self::Etag(etag.to_owned()),
+        let mut values = headers.get_all(IF_MATCH).iter();
+        let Some(value) = values.next() else { return Self::Absent };
+        let value = str::from_utf8(value.as_bytes()).map(str::trim).unwrap_or_default();
+        if values.next().is_some() {
+            return Self::Invalid;
+        }
+        let is_quoted = |etag: &str| {
+            let etag = etag.strip_prefix('"').and_then(|etag| etag.strip_suffix('"'));
+            etag.is_some_and(|etag| !etag.is_empty() && !etag.contains('"'))
+        };
+        match value.strip_prefix("W/") {
+            Some(etag) if is_quoted(etag) => Self::Weak,
+            None if value == "*" => Self::Existing,
+            None if is_quoted(value) => Self::Etag(value.to_owned()),
+            _ => Self::Invalid,
         }
     }
 }
@@ -75,11 +87,16 @@ mod tests {
             (&["*"], IfMatch::Existing),
             (&["\"3f\""], IfMatch::Etag("\"3f\"".to_owned())),
             (&[" \"3f\" "], IfMatch::Etag("\"3f\"".to_owned())),
-            // None of these equals an etag of a movie.
-            (&["W/\"3f\""], IfMatch::Etag("W/\"3f\"".to_owned())),
-            (&["\"3f\", \"40\""], IfMatch::Etag("\"3f\", \"40\"".to_owned())),
-            (&["\"3f\"", "\"40\""], IfMatch::Etag("\"3f\", \"40\"".to_owned())),
-            (&[""], IfMatch::Etag("\"\"".to_owned())),
+            (&["\"a, b\""], IfMatch::Etag("\"a, b\"".to_owned())),
+            (&["W/\"3f\""], IfMatch::Weak),
+            (&["3f"], IfMatch::Invalid),
+            (&["W/3f"], IfMatch::Invalid),
+            (&["\""], IfMatch::Invalid),
+            (&["\"\""], IfMatch::Invalid),
+            (&["\"3f\", \"40\""], IfMatch::Invalid),
+            (&["\"3f\"", "\"40\""], IfMatch::Invalid),
+            (&["W/\"3f\", \"40\""], IfMatch::Invalid),
+            (&[""], IfMatch::Invalid),
         ] {
             assert_eq!(IfMatch::of(&headers(&IF_MATCH, values)), expected, "{values:?}");
         }

@@ -22,7 +22,8 @@ const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 /// The type of details that say when to try again.
 const RETRY_INFO: &str = "type.googleapis.com/google.rpc.RetryInfo";
 
-/// An error without a call: a request that no RPC handles. An extension of its response.
+/// An error of a request that is refused before it becomes a call. Its response has it as an extension, for the log and the
+/// metrics.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum HttpError {
     /// With the path.
@@ -30,18 +31,30 @@ pub(crate) enum HttpError {
     NotFound(String),
     #[error("the method is not allowed here, expected {}", join(.0))]
     MethodNotAllowed(Vec<Method>),
-    #[error("the content-type {}, expected {}", problem(.given), .accepted.join(" or "))]
-    UnsupportedMediaType {
-        /// Empty if there is none.
-        given: String,
-        accepted: &'static [&'static str],
-    },
-    #[error("the content-encoding {}, expected none", problem(.0))]
+    #[error("the content-type {}, expected {}", problem(.given.as_deref()), .accepted.join(" or "))]
+    UnsupportedMediaType { given: Option<String>, accepted: &'static [&'static str] },
+    #[error("the charset `{}` of the content-type is not supported, expected utf-8", Escaped(.0))]
+    UnsupportedCharset(String),
+    #[error("the content-encoding {}, expected none", problem(Some(.0)))]
     UnsupportedEncoding(String),
+    #[error(
+        "the header If-Match needs a strong etag, and one that begins with W/ is weak; expected the field `etag` of the movie, \
+         or the header ETag of a response to a request without Accept-Encoding"
+    )]
+    WeakEtag,
     #[error("the header Host is missing or given twice, expected the host and port of this service")]
     HostInvalid,
     #[error("pages of `{}` may not call this service; its operator can allow that with --web-origin", Escaped(.0))]
     OriginNotAllowed(String),
+    #[error(
+        "pages without an origin (`Origin: null`), such as files and sandboxed frames, may not call this service; serve the \
+         page over HTTP"
+    )]
+    OriginNull,
+    #[error("the header Origin has several origins, `{}`, expected one", Escaped(.0))]
+    SeveralOrigins(String),
+    #[error("this path is that of an RPC, and the content-type {}, expected application/grpc; GET /openapi.json lists the paths for JSON", problem(.0.as_deref()))]
+    RpcInJson(Option<String>),
     #[error(
         "this service listens on the loopback interface only, and does not answer for the host `{}`; expected localhost or an \
          IP address, or start the service with --web-origin and the origin", Escaped(.0)
@@ -51,20 +64,21 @@ pub(crate) enum HttpError {
 
 impl HttpError {
     /// Returns the HTTP status, the code of gRPC, and the reason.
-    fn status(&self) -> (StatusCode, Code, &'static str) {
+    pub(crate) fn status(&self) -> (StatusCode, Code, &'static str) {
         match self {
             Self::NotFound(_) => (StatusCode::NOT_FOUND, Code::NotFound, "PATH_UNKNOWN"),
             Self::MethodNotAllowed(_) => {
                 (StatusCode::METHOD_NOT_ALLOWED, Code::Unimplemented, "METHOD_NOT_ALLOWED")
             }
-            Self::UnsupportedMediaType { .. } => {
+            Self::UnsupportedMediaType { .. } | Self::UnsupportedCharset(_) | Self::RpcInJson(_) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED")
             }
             Self::UnsupportedEncoding(_) => {
                 (StatusCode::UNSUPPORTED_MEDIA_TYPE, Code::InvalidArgument, "ENCODING_UNSUPPORTED")
             }
+            Self::WeakEtag => (StatusCode::PRECONDITION_FAILED, Code::Aborted, "ETAG_WEAK"),
             Self::HostInvalid => (StatusCode::BAD_REQUEST, Code::InvalidArgument, "HOST_INVALID"),
-            Self::OriginNotAllowed(_) => {
+            Self::OriginNotAllowed(_) | Self::OriginNull | Self::SeveralOrigins(_) => {
                 (StatusCode::FORBIDDEN, Code::PermissionDenied, "ORIGIN_NOT_ALLOWED")
             }
             Self::HostNotServed(_) => {
@@ -84,8 +98,13 @@ impl HttpError {
             Self::UnsupportedEncoding(_) => Some((ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
             Self::NotFound(_)
             | Self::UnsupportedMediaType { .. }
+            | Self::UnsupportedCharset(_)
+            | Self::WeakEtag
             | Self::HostInvalid
             | Self::OriginNotAllowed(_)
+            | Self::OriginNull
+            | Self::SeveralOrigins(_)
+            | Self::RpcInJson(_)
             | Self::HostNotServed(_) => None,
         };
         response.headers_mut().extend(header);
@@ -94,9 +113,9 @@ impl HttpError {
     }
 }
 
-/// Returns what is wrong with the value of a header; it is empty if the header is missing.
-fn problem(given: &str) -> String {
-    if given.is_empty() { "is missing".to_owned() } else { format!("`{}` is not supported", Escaped(given)) }
+/// Returns what is wrong with the value of a header, which may be missing.
+fn problem(given: Option<&str>) -> String {
+    given.map_or("is missing".to_owned(), |given| format!("`{}` is not supported", Escaped(given)))
 }
 
 /// Returns the value of the header `allow`.
@@ -136,7 +155,8 @@ impl ErrorWriter {
             violation["field"] = path.into();
         }
         let message = if is_joined { &join_violations(&details) } else { status.message() };
-        ErrorObject::new(http_status(status.code(), &details), status.code(), message, details)
+        let code = code(status.code(), &details);
+        ErrorObject::new(http_status(code, &details), code, message, details)
     }
 
     /// Returns the details of a status as JSON; those of unknown types are left out.
@@ -249,18 +269,19 @@ fn has_reason(details: &[Value], reason: &str) -> bool {
     details.iter().any(|detail| detail["reason"] == reason)
 }
 
+/// Returns the code of an error in JSON. In gRPC, a request that cannot be decoded is INTERNAL.
+fn code(code: Code, details: &[Value]) -> Code {
+    let is_malformed =
+        ["TIMEOUT_MALFORMED", "REQUEST_MALFORMED"].iter().any(|reason| has_reason(details, reason));
+    if code == Code::Internal && is_malformed { Code::InvalidArgument } else { code }
+}
+
 /// Returns the HTTP status of a code (google/rpc/code.proto), or a closer one of some reasons.
 fn http_status(code: Code, details: &[Value]) -> StatusCode {
     match code {
         Code::Ok => StatusCode::OK,
         // A smaller request avoids it, so it is not the caller's rate.
         Code::ResourceExhausted if has_reason(details, "MESSAGE_TOO_LARGE") => StatusCode::PAYLOAD_TOO_LARGE,
-        // In gRPC, what cannot be decoded is INTERNAL.
-        Code::Internal
-            if has_reason(details, "TIMEOUT_MALFORMED") || has_reason(details, "REQUEST_MALFORMED") =>
-        {
-            StatusCode::BAD_REQUEST
-        }
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => StatusCode::BAD_REQUEST,
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
         Code::PermissionDenied => StatusCode::FORBIDDEN,

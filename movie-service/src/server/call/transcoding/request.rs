@@ -1,7 +1,8 @@
 //! A request without its body: the message that its path, its query and its headers make.
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, IF_NONE_MATCH, TRANSFER_ENCODING,
+    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH,
+    TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use prost_reflect::{DynamicMessage, FieldDescriptor};
@@ -32,7 +33,7 @@ const RESUME_TOKEN_PATH: &str = "resumeToken";
 /// The path of the field with which an update or a delete needs no movie.
 const ALLOW_MISSING_PATH: &str = "allowMissing";
 
-/// Returns how the body of a request is read, and the layout of the response.
+/// Returns the messages of a request, of which the body may still be missing, and the layout of the response.
 pub(crate) fn read_request(
     route: &Route,
     uri: &Uri,
@@ -106,7 +107,9 @@ impl Fields<'_> {
                 continue;
             }
             let path = parameter::json_path(request, &name);
-            if !has_parameter(self.route, &path) {
+            if name.is_empty() {
+                self.refuse("query", format!("expected a name before `={}`", parameter::shorten(&value)));
+            } else if !has_parameter(self.route, &path) {
                 self.refuse_unknown(&name);
             } else if given.iter().any(|(known, _)| *known == path) && !parameter::is_list(request, &path) {
                 self.refuse(path, "expected this parameter at most once");
@@ -138,10 +141,10 @@ impl Fields<'_> {
             self.set(RESUME_TOKEN_PATH, &token);
         }
         let key = self.header(headers, &IDEMPOTENCY_KEY, REQUEST_ID_PATH);
-        let key = key.map(|key| (REQUEST_ID_PATH.to_owned(), key));
+        let key = key.filter(|key| !key.is_empty()).map(|key| (REQUEST_ID_PATH.to_owned(), key));
         let etag = match if_match {
             IfMatch::Etag(etag) => self.route.etag_path.clone().map(|path| (path, etag.clone())),
-            IfMatch::Absent | IfMatch::Existing => None,
+            IfMatch::Absent | IfMatch::Existing | IfMatch::Weak | IfMatch::Invalid => None,
         };
         for (path, text) in [key, etag].into_iter().flatten() {
             if given.iter().any(|(known, value)| *known == path && *value != text) {
@@ -153,6 +156,11 @@ impl Fields<'_> {
         if *if_match != IfMatch::Absent {
             // The condition does not hold without a movie (RFC 9110, section 13.1.1).
             self.set(ALLOW_MISSING_PATH, "false");
+        }
+        if *if_match == IfMatch::Invalid {
+            self.refuse(IF_MATCH.as_str(), "expected `*`, or one etag with its double quotes");
+        } else if headers.contains_key(IF_MATCH) && self.route.method == Method::POST {
+            self.refuse(IF_MATCH.as_str(), "expected this header with PATCH and DELETE only");
         }
         if headers.contains_key(IF_NONE_MATCH) && self.route.method != Method::GET {
             self.refuse(IF_NONE_MATCH.as_str(), "expected this header with GET and HEAD only");
@@ -205,54 +213,88 @@ fn has_body(headers: &HeaderMap) -> bool {
     length != b"0" || headers.contains_key(TRANSFER_ENCODING)
 }
 
+/// Returns all values of a header as one.
+pub(crate) fn joined(headers: &HeaderMap, name: HeaderName) -> Option<String> {
+    let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let values: Vec<_> = values.collect();
+    (!values.is_empty()).then(|| values.join(", "))
+}
+
 /// Checks the headers that describe the body of a request.
-pub(crate) fn check_body_headers(
-    route: &Route,
-    content_type: Option<&HeaderValue>,
-    encoding: Option<&HeaderValue>,
-) -> Result<(), HttpError> {
+pub(crate) fn check_body_headers(route: &Route, headers: &HeaderMap) -> Result<(), HttpError> {
     let accepted: &[_] = match route.body {
         BodyBinding::None => return Ok(()),
         BodyBinding::Field(_) => &["application/json"],
         BodyBinding::Elements(_) => &["application/x-ndjson", "application/jsonl", "application/json"],
     };
-    let text = |header: Option<&HeaderValue>| {
-        header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
-    };
-    if encoding.is_some_and(|encoding| !encoding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-        return Err(HttpError::UnsupportedEncoding(text(encoding)));
+    if let Some(encoding) =
+        joined(headers, CONTENT_ENCODING).filter(|encoding| !encoding.eq_ignore_ascii_case("identity"))
+    {
+        return Err(HttpError::UnsupportedEncoding(encoding));
     }
-    let given = text(content_type);
-    let media_type = given.split(';').next().unwrap_or_default().trim();
-    let is_accepted = accepted.iter().any(|accepted| media_type.eq_ignore_ascii_case(accepted));
-    if is_accepted { Ok(()) } else { Err(HttpError::UnsupportedMediaType { given, accepted }) }
+    let given = joined(headers, CONTENT_TYPE);
+    let mut parts = given.as_deref().unwrap_or_default().split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or_default();
+    if !accepted.iter().any(|accepted| media_type.eq_ignore_ascii_case(accepted)) {
+        return Err(HttpError::UnsupportedMediaType { given, accepted });
+    }
+    let mut parameters = parts.filter_map(|parameter| parameter.split_once('='));
+    let charset = parameters.find(|(name, _)| name.eq_ignore_ascii_case("charset"));
+    match charset.map(|(_, charset)| charset.trim_matches('"')) {
+        Some(charset) if !charset.eq_ignore_ascii_case("utf-8") => {
+            Err(HttpError::UnsupportedCharset(charset.to_owned()))
+        }
+        _ => Ok(()),
+    }
 }
 
-/// Returns how the messages of a stream are separated.
+/// Returns how the messages of a stream are separated: as the caller prefers, or else as is usual for the route.
 pub(crate) fn framing(route: &Route, headers: &HeaderMap) -> Framing {
-    let accepts = |media_type: &str| {
-        weighted(headers, &ACCEPT).any(|(name, weight)| name.eq_ignore_ascii_case(media_type) && weight > 0.0)
-    };
-    if route.resume_token.is_some() && accepts("text/event-stream") {
-        Framing::Events
-    } else if route.rpc.kind == Kind::Watch || accepts("application/x-ndjson") {
-        Framing::Lines
+    let (usual, other) = if route.rpc.kind == Kind::Watch {
+        (Framing::Lines, Framing::Events)
     } else {
-        Framing::Array
-    }
+        (Framing::Array, Framing::Lines)
+    };
+    let ranges = [usual.media_type(), "application/*", "*/*"];
+    let weight_of_usual = weight(headers, &ACCEPT, &ranges).unwrap_or(0.0);
+    // A range such as `*/*` does not select the other one.
+    let weight_of_other = weight(headers, &ACCEPT, &[other.media_type()]).unwrap_or(0.0);
+    if weight_of_other > 0.0 && weight_of_other >= weight_of_usual { other } else { usual }
 }
 
 /// Returns the values of a header that lists them with weights, which are 1 by default (RFC 9110, section 12.4.2).
-pub(crate) fn weighted<'h>(
-    headers: &'h HeaderMap,
-    name: &HeaderName,
-) -> impl Iterator<Item = (&'h str, f32)> {
+fn weighted<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = (&'h str, f32)> {
     let lists = headers.get_all(name).iter().filter_map(|list| list.to_str().ok());
     lists.flat_map(|list| list.split(',')).map(|part| {
-        let (value, weight) = part.split_once(';').unwrap_or((part, ""));
-        let weight = weight.trim().strip_prefix("q=").and_then(|weight| weight.parse().ok());
-        (value.trim(), weight.unwrap_or(1.0))
+        let mut parts = part.split(';').map(str::trim);
+        let value = parts.next().unwrap_or_default();
+        let weight = parts.find_map(|parameter| {
+            let (name, weight) = parameter.split_once('=')?;
+            name.eq_ignore_ascii_case("q").then(|| weight.parse().ok())?
+        });
+        (value, weight.unwrap_or(1.0))
     })
+}
+
+/// Returns the weight of the first of these names that a header lists.
+fn weight(headers: &HeaderMap, header: &HeaderName, names: &[&str]) -> Option<f32> {
+    names.iter().find_map(|name| {
+        weighted(headers, header)
+            .find(|(value, _)| value.eq_ignore_ascii_case(name))
+            .map(|(_, weight)| weight)
+    })
+}
+
+/// Returns the content coding that a caller prefers. If it accepts none, not even `identity`, it gets that (RFC 9110,
+/// section 12.5.3): an error instead would hide that a write was done.
+pub(crate) fn preferred_coding(headers: &HeaderMap) -> &'static str {
+    let weight = |coding| weight(headers, &ACCEPT_ENCODING, &[coding, "*"]).unwrap_or(0.0);
+    // The last one of equal weight.
+    ["identity", "gzip", "br"]
+        .into_iter()
+        .filter(|coding| weight(coding) > 0.0)
+        .max_by(|one, other| weight(one).total_cmp(&weight(other)))
+        .unwrap_or("identity")
 }
 
 /// Returns the headers of the call: those of the request, without the ones that describe its body and encodings.

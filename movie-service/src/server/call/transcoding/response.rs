@@ -101,7 +101,7 @@ pub(crate) async fn stream(
     let stream = TranscodedStream::new(first, body, route.clone(), framing, layout);
     let mut response = Response::new(Body::new(stream));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, framing.content_type());
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(framing.media_type()));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(VARY, HeaderValue::from_static("accept"));
     if framing != Framing::Array {

@@ -36,7 +36,7 @@ pub(crate) struct Route {
     pub(crate) writer: JsonWriter,
     /// Whether the response is a stream of messages.
     pub(crate) is_streaming: bool,
-    /// The path of the field for the version that a write is bound to (AIP-154), if the request has one.
+    /// The path of the field of the request with the expected etag of the resource (AIP-154), if there is one.
     pub(crate) etag_path: Option<String>,
     /// The number of the field with the version of the response, if it has one.
     pub(crate) etag: Option<u32>,
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
     use crate::rpc::Service;
 
-    /// RPCs that have no route: a request over HTTP ends before its response begins.
+    /// RPCs that have no route: they stream in both directions, and over HTTP a request ends before its response begins.
     const WITHOUT_ROUTE: [&str; 1] = ["/movie.catalog.v1.MovieCatalog/LookupMovies"];
 
     fn routes() -> Routes {

@@ -6,7 +6,6 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderValue;
 use http_body::{Body, Frame};
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::{Code, Status};
@@ -30,12 +29,12 @@ pub(crate) enum Framing {
 }
 
 impl Framing {
-    pub(crate) fn content_type(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
+    pub(crate) fn media_type(self) -> &'static str {
+        match self {
             Self::Array => "application/json",
             Self::Lines => "application/x-ndjson",
             Self::Events => "text/event-stream",
-        })
+        }
     }
 }
 
@@ -60,7 +59,8 @@ enum State {
     Ended,
 }
 
-/// Time after which a silent stream of events sends a comment, so that proxies do not end it.
+/// Time between comments of a stream of events, so that proxies do not end a silent one. Messages do not reset the
+/// timer: that would cost more than a few comments between them.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
 /// A comment of a stream of events, which browsers pass over.

@@ -4,26 +4,28 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::CONTENT_TYPE;
 use http::{HeaderMap, Method, Request, Response, Uri};
 use prost_reflect::DescriptorPool;
 use tonic::body::Body;
 use tonic::codegen::StdError;
 use tower::Service;
 
-use crate::rpc::Kind;
+use crate::rpc::{Kind, Rpc};
 use crate::server::call::refusal;
 use crate::server::call::transcoding::conditional::IfMatch;
 use crate::server::call::transcoding::error::HttpError;
 use crate::server::call::transcoding::json_writer::Layout;
-use crate::server::call::transcoding::request::{check_body_headers, framing, grpc_headers, read_request};
+use crate::server::call::transcoding::request::{
+    check_body_headers, framing, grpc_headers, joined, read_request,
+};
 use crate::server::call::transcoding::request_body::TranscodedRequest;
 use crate::server::call::transcoding::response::{full, message, options, status_of, stream, unary};
 use crate::server::call::transcoding::routes::{Route, Routes, RoutesError};
 use crate::server::call::transcoding::stream::Framing;
 
-/// Bytes of JSON that one byte of an encoded message may need: a letter can be written as `\u0061`.
-const JSON_EXPANSION: usize = 6;
+/// Maximum size of JSON in bytes, for each byte of the encoded message: a letter can be written as `\u0061`.
+const MAX_JSON_BYTES_PER_BYTE: usize = 6;
 
 /// Calls RPCs for HTTP requests in JSON.
 #[derive(Debug)]
@@ -60,7 +62,7 @@ impl Transcoder {
         let descriptors = DescriptorPool::decode(movie_proto::FILE_DESCRIPTOR_SET)?;
         Ok(Self {
             routes: Routes::new(&descriptors)?,
-            max_body_bytes: max_message_bytes.saturating_mul(JSON_EXPANSION),
+            max_body_bytes: max_message_bytes.saturating_mul(MAX_JSON_BYTES_PER_BYTE),
             max_line_bytes: max_import_message_bytes,
         })
     }
@@ -91,14 +93,15 @@ impl Transcoder {
         let path = parts.uri.path();
         let method = if parts.method == Method::HEAD { Method::GET } else { parts.method };
         let Some(route) = self.routes.find(&method, path) else {
-            return Err(self.no_route(&method, path));
+            return Err(self.no_route(&method, path, &parts.headers));
         };
-        let content_type = parts.headers.get(CONTENT_TYPE);
-        check_body_headers(route, content_type, parts.headers.get(CONTENT_ENCODING))
-            .map_err(|error| full(error.into_response()))?;
+        check_body_headers(route, &parts.headers).map_err(|error| full(error.into_response()))?;
         let framing = framing(route, &parts.headers);
         let is_bound = method != Method::GET && route.etag_path.is_some();
         let if_match = if is_bound { IfMatch::of(&parts.headers) } else { IfMatch::Absent };
+        if if_match == IfMatch::Weak {
+            return Err(full(HttpError::WeakEtag.into_response()));
+        }
         let is_conditional = if_match != IfMatch::Absent;
         let (messages, layout) = read_request(route, &parts.uri, &parts.headers, &if_match);
         let max_bytes =
@@ -119,8 +122,18 @@ impl Transcoder {
     }
 
     /// Returns the response to a request that no route handles.
-    fn no_route(&self, method: &Method, path: &str) -> Response<Body> {
+    fn no_route(&self, method: &Method, path: &str, headers: &HeaderMap) -> Response<Body> {
         let mut methods: Vec<_> = self.routes.methods(path).cloned().collect();
+        if methods.is_empty() && Rpc::find(path).is_some() {
+            return full(
+                if *method == Method::POST {
+                    HttpError::RpcInJson(joined(headers, CONTENT_TYPE))
+                } else {
+                    HttpError::MethodNotAllowed(vec![Method::POST])
+                }
+                .into_response(),
+            );
+        }
         if methods.is_empty() {
             return full(HttpError::NotFound(path.to_owned()).into_response());
         }
