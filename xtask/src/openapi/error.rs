@@ -30,7 +30,7 @@ enum Applies {
 }
 
 /// The reasons of the server, see also docs/operations/limits.md.
-const SERVER_REASONS: [ServerReason; 17] = {
+const SERVER_REASONS: [ServerReason; 18] = {
     use Applies::{Always, Bodies, Conditional, Writes};
     const fn reason(
         status: u16,
@@ -55,6 +55,12 @@ const SERVER_REASONS: [ServerReason; 17] = {
         reason(400, "HOST_INVALID", Always, "the header Host is missing, or given twice"),
         reason(400, "TIMEOUT_MALFORMED", Always, "the header Grpc-Timeout cannot be parsed"),
         reason(412, "ETAG_STALE", Conditional, "the movie does not have the etag of If-Match; read it again"),
+        reason(
+            412,
+            "ETAG_WEAK",
+            Conditional,
+            "the etag of If-Match is weak; use the field `etag` of the body",
+        ),
         reason(413, "MESSAGE_TOO_LARGE", Bodies, "the body, or a line of it, is too large"),
         reason(
             415,

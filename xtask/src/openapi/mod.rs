@@ -176,7 +176,7 @@ fn components(schemas: Schemas<'_>) -> Result<Value> {
                 "name": "If-Match",
                 "in": "header",
                 "description": "The write succeeds only if the resource has this strong etag, in quotes; `*` for any.",
-                "schema": { "type": "string" },
+                "schema": { "type": "string", "pattern": r#"^(\*|(W/)?"[!#-~]+")$"# },
             },
             "If-None-Match": {
                 "name": "If-None-Match",
