@@ -98,14 +98,14 @@ impl Command {
         files.expect(".cargo/config.toml", "\nxtask = \"run ")?;
         let (command, variant) = match args {
             [] => return Ok(Self::Known),
-            ["bench"] | ["bench", "--rounds", _] => (Self::Known, "\n    Bench("),
+            ["bench"] | ["bench", "http"] | ["bench", "--rounds", _] => (Self::Known, "\n    Bench("),
             ["bench", "search"] | ["bench", "search", "--relevance"] => {
                 files.expect("xtask/src/bench/search/mod.rs", "\n    relevance: bool,")?;
                 (Self::Known, "\n    Bench(")
             }
             ["fuzz"] => (Self::Known, "\n    Fuzz("),
             ["soak"] => (Self::Known, "\n    Soak("),
-            ["interop"] => (Self::Known, "\n    Interop,"),
+            ["interop"] => (Self::Known, "\n    Interop("),
             ["regen-proto"] => (Self::Generate, "\n    RegenProto {"),
             ["regen-proto", "--check"] => (Self::CheckGenerated, "\n        check: bool,"),
             _ => return Err(format!("unverified command `cargo xtask {}`", args.join(" "))),
