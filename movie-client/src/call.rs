@@ -258,6 +258,9 @@ impl Caller {
                 match reason {
                     CloseReason::CertificateRefused(message) => Error::Unauthenticated { address, message },
                     CloseReason::ServerUsesTls => Error::TlsMismatch { address, server_uses_tls: true },
+                    CloseReason::ServerUsesAnotherProtocol(reason) => {
+                        Error::NotGrpc { address, reason: reason.to_owned() }
+                    }
                     CloseReason::Other(message) => Error::Unavailable { address, message },
                 }
             }

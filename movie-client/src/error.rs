@@ -46,6 +46,14 @@ pub enum Error {
         /// Whether it is the server that uses TLS.
         server_uses_tls: bool,
     },
+    /// The server at the address does not use HTTP/2, which gRPC needs. The call was not processed.
+    #[error("{address} is not a gRPC service: {reason}")]
+    NotGrpc {
+        /// The address.
+        address: String,
+        /// Which protocol the server uses, as far as known.
+        reason: String,
+    },
     /// The service cannot process the call now, or the connection was lost.
     #[error("{address} is unavailable: {message}")]
     Unavailable {

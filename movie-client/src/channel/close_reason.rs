@@ -21,6 +21,8 @@ pub(crate) enum CloseReason {
     CertificateRefused(String),
     /// The server uses TLS, but the client does not.
     ServerUsesTls,
+    /// The server does not use HTTP/2. Described in one line.
+    ServerUsesAnotherProtocol(&'static str),
     /// Another reason, in one line.
     Other(String),
 }
@@ -77,14 +79,14 @@ impl<T> MonitoredIo<T> {
 /// Returns the reason to close a connection whose server does not use HTTP/2. An HTTP/2 connection begins with a frame
 /// (RFC 9113 §3.4) whose 24-bit length is below 65,536.
 fn foreign_protocol(first: u8) -> Option<CloseReason> {
-    let other = |text: &str| Some(CloseReason::Other(text.to_owned()));
-    match first {
-        0 => None,
+    Some(match first {
+        0 => return None,
         // Record type of a TLS alert (RFC 8446 §5.1).
-        0x15 => Some(CloseReason::ServerUsesTls),
-        b'H' => other("the server uses HTTP/1.1, but gRPC needs HTTP/2"),
-        _ => other("the server does not use HTTP/2, which gRPC needs"),
-    }
+        0x15 => CloseReason::ServerUsesTls,
+        // A status line, or the page of a server that takes the preface for HTTP/0.9.
+        b'H' | b'<' => CloseReason::ServerUsesAnotherProtocol("it uses HTTP/1.1, but gRPC needs HTTP/2"),
+        _ => CloseReason::ServerUsesAnotherProtocol("it does not use HTTP/2, which gRPC needs"),
+    })
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for MonitoredIo<T> {
@@ -177,10 +179,12 @@ mod tests {
 
     #[tokio::test]
     async fn another_protocol_than_http_2_is_detected_by_its_first_byte() {
+        let another = CloseReason::ServerUsesAnotherProtocol;
         for (bytes, expected) in [
             (&[0x15, 3, 3][..], CloseReason::ServerUsesTls),
-            (b"HTTP/1.1 400", other("the server uses HTTP/1.1, but gRPC needs HTTP/2")),
-            (b"SSH", other("the server does not use HTTP/2, which gRPC needs")),
+            (b"HTTP/1.1 400", another("it uses HTTP/1.1, but gRPC needs HTTP/2")),
+            (b"<!DOCTYPE HTML>", another("it uses HTTP/1.1, but gRPC needs HTTP/2")),
+            (b"SSH", another("it does not use HTTP/2, which gRPC needs")),
         ] {
             let (read, reason) = read_all(bytes).await;
             read.unwrap_err();

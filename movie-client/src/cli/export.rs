@@ -1,12 +1,12 @@
 //! Command that exports all movies as a JSON database.
 
 use std::fs::{self, OpenOptions, Permissions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Seek, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use tempfile::Builder;
+use tempfile::{Builder, SpooledTempFile};
 use tokio_stream::StreamExt;
 
 use super::failure::Exit;
@@ -14,21 +14,24 @@ use super::output::DatabaseWriter;
 use super::print_notice;
 use crate::{Client, Query};
 
+/// Size of an export that is kept in memory until it is complete. A larger one is kept in a temporary file.
+const MAX_BYTES_IN_MEMORY: usize = 16 << 20;
+
 /// Number of symbolic links that Linux follows in one path.
 const MAX_SYMLINKS: u32 = 40;
 
 /// Writes all movies, at one revision, to a file. Without a file, and for `-`, it writes to `out`.
 pub(super) async fn export(client: &Client, file: Option<&Path>, out: &mut impl Write) -> Result<Exit> {
     let Some(path) = file.filter(|path| *path != Path::new("-")) else {
-        write(client, out).await?;
+        write_when_complete(client, out).await?;
         return Ok(Exit::Done);
     };
     let context = || format!("cannot write {}", path.display());
     let movies = match fs::metadata(path) {
         // A pipe or a device is written in place.
         Ok(metadata) if !metadata.is_file() => {
-            let file = OpenOptions::new().write(true).open(path).with_context(context)?;
-            write(client, BufWriter::new(file)).await?
+            let mut file = OpenOptions::new().write(true).open(path).with_context(context)?;
+            write_when_complete(client, &mut file).await?
         }
         metadata => replace(client, path, metadata.ok().map(|metadata| metadata.permissions())).await?,
     };
@@ -68,6 +71,17 @@ fn resolve_symlinks(path: &Path) -> io::Result<PathBuf> {
         }
     }
     Err(io::Error::other("too many levels of symbolic links"))
+}
+
+/// Writes all movies after the last one has arrived, and returns their number. What reads a pipe would take a part of a
+/// document for all of it.
+async fn write_when_complete(client: &Client, out: &mut impl Write) -> Result<u64> {
+    let mut spool = SpooledTempFile::new(MAX_BYTES_IN_MEMORY);
+    let movies = write(client, BufWriter::new(&mut spool)).await?;
+    spool.rewind()?;
+    io::copy(&mut spool, out)?;
+    out.flush()?;
+    Ok(movies)
 }
 
 /// Writes all movies, and returns their number.

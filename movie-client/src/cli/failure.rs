@@ -80,6 +80,7 @@ pub fn exit(error: &anyhow::Error) -> Exit {
             Error::Unreachable { .. }
             | Error::UntrustedCertificate { .. }
             | Error::TlsMismatch { .. }
+            | Error::NotGrpc { .. }
             | Error::ResourceExhausted { .. }
             | Error::Unavailable { .. }
             | Error::OutcomeUnknown { .. },
@@ -105,25 +106,24 @@ pub fn message(error: &anyhow::Error) -> String {
         let causes: Vec<_> = error.chain().skip(1).map(ToString::to_string).collect();
         return format!("error: {}\n  {hint}", causes.join(": "));
     }
-    let text = format!("error: {error:#}");
-    let hint = error.downcast_ref::<Error>().and_then(|error| {
-        if let Error::Invalid { fields, .. } = error {
-            flags_hint(fields)
-        } else {
-            hint_for(error).map(str::to_owned)
+    match error.downcast_ref::<Error>() {
+        Some(Error::Invalid { fields, .. }) if !fields.is_empty() => {
+            let fields: Vec<_> = fields.iter().map(invalid_value).collect();
+            format!("error: {}", fields.join("; "))
         }
-    });
-    match hint {
-        Some(hint) => format!("{text}\n  {hint}"),
-        None => text,
+        error_of_call => match error_of_call.and_then(hint_for) {
+            Some(hint) => format!("error: {error:#}\n  {hint}"),
+            None => format!("error: {error:#}"),
+        },
     }
 }
 
-/// Names the flags that set invalid fields.
-fn flags_hint(fields: &[InvalidField]) -> Option<String> {
-    let mut flags: Vec<_> = fields.iter().filter_map(|invalid| flag_for(&invalid.field)).collect();
-    flags.dedup();
-    (!flags.is_empty()).then(|| format!("check the value of {}", flags.join(" and ")))
+/// Describes an invalid field by the name of the flag that sets it, because the caller has not seen the request.
+fn invalid_value(InvalidField { field, description }: &InvalidField) -> String {
+    match flag_for(field) {
+        Some(flag) => format!("invalid value for {flag}: {description}"),
+        None => format!("{field}: {description}"),
+    }
 }
 
 fn hint_for(error: &Error) -> Option<&'static str> {
@@ -138,6 +138,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         Error::TlsMismatch { server_uses_tls: false, .. } => {
             "write http:// instead of https://, and leave out --tls, --tls-ca, --client-cert and their variables"
         }
+        Error::NotGrpc { .. } => "give the address of a movie service with --address HOST:PORT",
         Error::ResourceExhausted { .. } => {
             "make fewer calls at a time; --tries sets the number of automatic attempts"
         }
@@ -165,7 +166,7 @@ fn hint_for(error: &Error) -> Option<&'static str> {
             "only the operator of the service can turn it on; `list` filters the movies"
         }
         Error::Unimplemented { .. } => {
-            "the server may implement only the course's contract: `get` and `list`"
+            "the server may implement only the course's contract: `get ID`, and `list` without a filter or an order"
         }
         Error::Config(_)
         | Error::Address(_)

@@ -4,14 +4,14 @@ use std::io::{self, BufRead, Read, Write};
 use std::sync;
 use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use tokio::sync::mpsc;
 use tokio::task::yield_now;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
 use super::args::List;
-use super::failure::Exit;
+use super::failure::{Exit, Hint};
 use super::output::{OutputOptions, Printer, Property, Row, text_format};
 use super::print_notice;
 use super::stream::print_stream;
@@ -22,6 +22,10 @@ const MAX_LINE_BYTES: u64 = 4096;
 
 /// Number of ids that are read from standard input ahead of the lookups.
 const READ_AHEAD_IDS: usize = 256;
+
+/// Advice if a server of the course is asked for a part of its movies.
+const COURSE_LIST_HINT: &str =
+    "a server of the course can list all its movies only: leave out the filter and --order; --limit works";
 
 pub(super) async fn get<W: Write>(client: &Client, id: &str, printer: &mut Printer<W>) -> Result<Exit> {
     let movie = match client.get(id).await {
@@ -55,7 +59,7 @@ pub(super) async fn list<W: Write>(
     let mut printer = Printer::new(out, options.clone());
     let mut is_empty = false;
     let limit = args.limit.unwrap_or(u64::MAX);
-    let is_plain = List { limit: None, ..args.clone() } == List::default();
+    let is_whole = List { limit: None, ..args.clone() } == List::default();
     let mut pages = client.pages(Query::from(args));
     let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
     while left > 0
@@ -63,14 +67,21 @@ pub(super) async fn list<W: Write>(
     {
         let page = match page {
             // A server of the course implements only the course's contract.
-            Err(Error::Unimplemented { .. }) if is_plain => {
+            Err(Error::Unimplemented { .. }) if is_whole => {
                 let movies = Box::pin(client.course_list().await?.take(left));
+                is_empty = true;
                 print_stream(movies, &mut printer, |printer, movie: Option<Movie>| match movie {
-                    Some(movie) => printer.row(Row::Movie(&movie)),
+                    Some(movie) => {
+                        is_empty = false;
+                        printer.row(Row::Movie(&movie))
+                    }
                     None => printer.flush(),
                 })
                 .await?;
                 break;
+            }
+            Err(error @ Error::Unimplemented { .. }) => {
+                return Err(error).context(Hint(COURSE_LIST_HINT.to_owned()));
             }
             page => page?,
         };
@@ -85,7 +96,7 @@ pub(super) async fn list<W: Write>(
     }
     printer.finish()?;
     if is_empty && options.is_on_terminal() {
-        print_notice("no movie matches");
+        print_notice(if is_whole { "the catalogue has no movies" } else { "no movie matches" });
     }
     Ok(Exit::Done)
 }

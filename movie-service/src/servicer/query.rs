@@ -124,6 +124,14 @@ fn order_field(name: &str) -> Option<OrderField> {
     OrderField::ALL.into_iter().find(|field| field.name() == name || camel_case(field.name()) == name)
 }
 
+/// Returns what an order consists of, for errors.
+fn order_syntax() -> String {
+    let names = OrderField::ALL.map(OrderField::name).join(", ");
+    format!(
+        "expected fields separated by commas, each one of {names}, with ` desc` after it for the highest first"
+    )
+}
+
 fn parse_order(text: &str) -> Result<Order, String> {
     let mut order = Order::new();
     if text.trim().is_empty() {
@@ -131,14 +139,11 @@ fn parse_order(text: &str) -> Result<Order, String> {
     }
     for part in text.split(',') {
         let mut words = part.split_whitespace();
-        let field = words.next().and_then(order_field).ok_or_else(|| {
-            let names = OrderField::ALL.map(OrderField::name).join(", ");
-            format!("expected fields separated by commas, each one of {names}")
-        })?;
+        let field = words.next().and_then(order_field).ok_or_else(order_syntax)?;
         let descending = match (words.next(), words.next()) {
             (None, _) => false,
             (Some("desc"), None) => true,
-            _ => return Err("expected only ` desc` after a field".into()),
+            _ => return Err(order_syntax()),
         };
         if order.iter().any(|by: &OrderBy| by.field == field) {
             return Err("expected each field once".into());

@@ -139,6 +139,7 @@ fn error_kind(error: &Error) -> &'static str {
         Error::Unreachable { .. } => "unreachable",
         Error::UntrustedCertificate { .. } => "untrusted",
         Error::TlsMismatch { .. } => "tls_mismatch",
+        Error::NotGrpc { .. } => "not_grpc",
         Error::Unavailable { .. } => "unavailable",
         Error::OutcomeUnknown { .. } => "outcome_unknown",
         Error::DeadlineExceeded { .. } => "deadline_exceeded",

@@ -9,7 +9,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use movie_proto::MovieData;
 use prost::bytes::Bytes;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tonic::{Code, Status};
 
@@ -238,6 +238,52 @@ async fn a_lookup_ends_with_its_responses_even_if_standard_input_is_open() {
     let ended = tokio::time::timeout(std::time::Duration::from_secs(30), lookup.wait()).await;
     assert_eq!(ended.expect("the client did not end").unwrap().code(), Some(0));
     drop(stdin);
+}
+
+#[tokio::test]
+async fn a_part_of_the_list_of_a_course_server_is_refused_with_what_it_can_list() {
+    let movie = Step::message(&MovieData { title: "Ran".into(), ..MovieData::default() });
+    let server = ScriptedServer::start(move |call| {
+        let is_course = call.path.starts_with("/Movie/");
+        if is_course {
+            vec![movie.clone()]
+        } else {
+            vec![Step::End(Status::unimplemented("Method not found!"))]
+        }
+    })
+    .await;
+    for arguments in [&["list", "--genre", "Drama"][..], &["list", "--order", "title"]] {
+        let refused = outcome(client(&server.address).args(arguments)).await;
+        let hint = "a server of the course can list all its movies only: leave out the filter and --order";
+        assert_fails(&refused, 8, &["does not implement this call: Method not found!", hint]);
+    }
+    let refused = outcome(client(&server.address).arg("info")).await;
+    assert_fails(&refused, 8, &["`get ID`, and `list` without a filter or an order"]);
+    let whole = outcome(client(&server.address).args(["list", "--limit", "1", "-o", "text"])).await;
+    assert_eq!(whole, printed("Movie called Ran\n"));
+}
+
+#[tokio::test]
+async fn a_server_of_another_protocol_is_reported_without_the_advice_to_try_again() {
+    for first in ["HTTP/1.1 400 Bad Request\r\n\r\n", "<!DOCTYPE HTML>", "SSH-2.0-OpenSSH"] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut socket, _)) = listener.accept().await {
+                socket.write_all(first.as_bytes()).await.unwrap();
+                let _ = socket.read_to_end(&mut Vec::new()).await;
+            }
+        });
+        let outcome = outcome(client(&address).arg("list")).await;
+        let protocol = if first.starts_with("SSH") {
+            "it does not use HTTP/2"
+        } else {
+            "it uses HTTP/1.1, but gRPC needs"
+        };
+        let hint = "give the address of a movie service with --address";
+        assert_fails(&outcome, 5, &[&format!("{address} is not a gRPC service: {protocol}"), hint]);
+        assert!(!outcome.stderr.contains("try"), "{}", outcome.stderr);
+    }
 }
 
 #[tokio::test]

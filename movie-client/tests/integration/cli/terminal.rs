@@ -14,8 +14,10 @@ use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use tokio::process::Command;
 use tokio::time::timeout;
+use tonic::Status;
 
 use crate::support::program::{self, Outcome, outcome, over, workspace};
+use crate::support::scripted::{ScriptedServer, Step};
 use crate::support::service::Service;
 
 pub(super) const TERMINAL_SIZE: Winsize = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
@@ -75,6 +77,27 @@ pub(super) fn read(terminal: &mut File, sent: &mut String, is_enough: impl Fn(&s
 fn columns(header: &str) -> Vec<usize> {
     let names = ["ID", "TITLE", "YEAR", "RATING", "DIRECTOR", "GENRES"];
     names.iter().map(|name| header.find(name).unwrap_or_else(|| panic!("no {name}: {header}"))).collect()
+}
+
+#[tokio::test]
+async fn an_empty_list_is_reported_in_words() {
+    let service = Service::writable();
+    for format in ["table", "ndjson", "text"] {
+        let list = ["list", "-o", format];
+        let (code, sent) = on_terminal(client(&service.socket_address()).args(list)).await;
+        assert!(code == Some(0) && sent.ends_with("the catalogue has no movies\n"), "{sent}");
+        let filtered = ["list", "-o", format, "--genre", "None"];
+        let (code, sent) = on_terminal(client(&over("movies.json")).args(filtered)).await;
+        assert!(code == Some(0) && sent.ends_with("no movie matches\n"), "{sent}");
+    }
+    // A server of the course.
+    let server = ScriptedServer::start(|call| match call.path.starts_with("/Movie/") {
+        true => vec![],
+        false => vec![Step::End(Status::unimplemented(""))],
+    })
+    .await;
+    let (code, sent) = on_terminal(client(&server.address).args(["list", "-o", "ndjson"])).await;
+    assert_eq!((code, sent.as_str()), (Some(0), "the catalogue has no movies\n"));
 }
 
 #[tokio::test]

@@ -198,6 +198,11 @@ async fn a_failed_export_leaves_the_old_file_and_no_temporary_file() {
     let cut = outcome(client(&address).args(["--tries", "1", "export"]).arg(&file)).await;
     assert_eq!(cut.code, Some(5), "{}", cut.stderr);
     assert!(is_untouched());
+    // On standard output, no part of a document precedes the error.
+    for address in [address.to_string(), UNREACHABLE_ADDRESS.to_owned()] {
+        let cut = outcome(client(&address).args(["--tries", "1", "export"])).await;
+        assert_eq!((cut.code, cut.stdout.as_str()), (Some(5), ""), "{}", cut.stderr);
+    }
     // A directory has the name of the file.
     let subdirectory = directory.path().join("subdirectory");
     fs::create_dir(&subdirectory).unwrap();

@@ -225,7 +225,8 @@ async fn a_server_without_http_2_is_reported() {
         }
     });
     let error = count(&config([address])).await.unwrap_err();
-    assert!(error.to_string().contains("HTTP/2"), "{error}");
+    let expected = format!("{address} is not a gRPC service: it uses HTTP/1.1, but gRPC needs HTTP/2");
+    assert_eq!((error.to_string(), error.is_temporary()), (expected, false));
 }
 
 #[tokio::test]
