@@ -193,19 +193,34 @@ async fn bind(config: &Config) -> anyhow::Result<Listeners> {
             Address::Unix(path) => name_missing_folder(error, path),
             Address::Tcp(_) => error,
         };
-        let is_used = error.kind() == io::ErrorKind::AddrInUse;
-        let remedy = if is_used { "stop the program that uses it, or choose" } else { "choose" };
-        let context =
-            format!("cannot listen on {}; {remedy} another address with --listen ADDRESS", config.listen);
-        anyhow::Error::new(error).context(context)
+        cannot_listen(error, &config.listen, "--listen")
     })?;
     let admin = match config.metrics {
-        Some(address) => Some(TcpListener::bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; choose another address with --metrics ADDRESS")
-        })?),
+        Some(address) => {
+            let bound = TcpListener::bind(address).await;
+            Some(bound.map_err(|error| cannot_listen(error, &Address::Tcp(address), "--metrics"))?)
+        }
         None => None,
     };
     Ok(Listeners { calls, admin })
+}
+
+/// Returns the error of a flag's address that cannot be listened on, with a remedy.
+fn cannot_listen(error: io::Error, address: &Address, flag: &str) -> anyhow::Error {
+    let remedy = match (error.kind(), address) {
+        (io::ErrorKind::AddrInUse, _) => {
+            format!("stop the program that uses it, or choose another address with {flag} ADDRESS")
+        }
+        (io::ErrorKind::AddrNotAvailable, Address::Tcp(tcp)) => {
+            let port = tcp.port();
+            format!(
+                "this machine has no such address; choose one that it has, such as {flag} 127.0.0.1:{port}, or \
+                 0.0.0.0:{port} for all"
+            )
+        }
+        _ => format!("choose another address with {flag} ADDRESS"),
+    };
+    anyhow::Error::new(error).context(format!("cannot listen on {address}; {remedy}"))
 }
 
 /// Reloads files when they change, and at once on SIGHUP.

@@ -237,6 +237,7 @@ impl Config {
             }
             let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
             let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
+            let line = superfluous_word(&error, &declared).unwrap_or(line);
             anyhow::anyhow!("{line}; see `movie-service --help`")
         })?;
         if config.command.is_none() {
@@ -293,6 +294,24 @@ impl Config {
             Address::Unix(_) => false,
         }
     }
+}
+
+/// Describes a word that is neither a flag's value nor a subcommand, such as in `--quiet yes`. clap takes it for an unknown
+/// subcommand.
+fn superfluous_word(error: &clap::Error, command: &clap::Command) -> Option<String> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand) else { return None };
+    if command.find_subcommand(word).is_some() {
+        return None;
+    }
+    let words: Vec<_> = env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+    let before = words.windows(2).find(|pair| pair[1] == *word).map(|pair| pair[0].as_str());
+    let word = without_password(word);
+    Some(match before {
+        Some(flag) if flag.starts_with("--") => {
+            format!("unexpected `{word}` after {flag}, which takes no value")
+        }
+        _ => format!("unexpected argument `{word}`; a database is given as --database {word}"),
+    })
 }
 
 /// Returns an argument with its password hidden. The argument may be an invalid URL.

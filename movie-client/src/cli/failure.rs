@@ -147,6 +147,9 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         Error::OutcomeUnknown { .. } => "get the movie to check whether it was changed",
         Error::AlreadyExists { .. } => "use `update` to change the movie, or omit the id to generate one",
         Error::Conflict { .. } => "`get` prints the current movie with its etag",
+        Error::ReadOnly { .. } => {
+            "cargo run -p movie-service -- --database sqlite:movies.db --listen 127.0.0.1:3001 --allow-anonymous-writes"
+        }
         Error::PageTokenExpired => "list or search again",
         Error::HistoryChanged | Error::RevisionCompacted { .. } => {
             "use `watch --copy`, which begins with all movies and requests another copy when necessary"
@@ -172,7 +175,6 @@ fn hint_for(error: &Error) -> Option<&'static str> {
         | Error::Address(_)
         | Error::NotFound { .. }
         | Error::Invalid { .. }
-        | Error::ReadOnly { .. }
         | Error::Failed { .. }
         | Error::WatcherTooSlow => return None,
     })

@@ -57,7 +57,7 @@ pub enum TokensFileError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
     /// The RPC does not exist, or is not in the table; a caller cannot distinguish the two.
-    #[error("there is no such rpc")]
+    #[error("this service has no RPC with this path")]
     NoSuchRpc,
     /// The caller sent no credentials.
     #[error("this call needs a token of a {0}; send one as `authorization: Bearer TOKEN`")]
@@ -76,8 +76,8 @@ pub enum Denial {
     RoleTooLow(Role),
     /// Anonymous writes are not allowed.
     #[error(
-        "this service accepts no writes: it was started without --tokens; start it with --tokens FILE, or \
-         --allow-anonymous-writes"
+        "this service accepts no writes: it was started without --tokens; add `--listen 127.0.0.1:3001 \
+         --allow-anonymous-writes` to let everybody on its machine write, or --tokens FILE for callers with a token"
     )]
     ReadOnly,
     /// A page of an origin that only `*` allows wants to write without credentials.

@@ -220,8 +220,8 @@ pub enum WriteError {
     Stale(String),
     /// The database is a JSON file.
     #[error(
-        "the movies are in a JSON file, which the service does not write; start it with --database sqlite:PATH, and \
-         with --tokens FILE or --allow-anonymous-writes"
+        "the movies are in a JSON file, which the service does not write; start it with `--database sqlite:movies.db \
+         --listen 127.0.0.1:3001 --allow-anonymous-writes`, or with --tokens FILE instead of the last flag"
     )]
     ReadOnly,
     /// No reachable host of the store accepts writes.

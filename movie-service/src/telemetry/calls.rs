@@ -13,6 +13,7 @@ use crate::rpc::{Kind, Rpc, Service};
 use crate::telemetry::log::Throttle;
 use crate::telemetry::metrics::{CODES, Metrics, UNKNOWN_METHOD, code_name};
 use crate::telemetry::trace::{CallSpan, Tracer};
+use crate::text::Escaped;
 
 /// Maximum number of log lines a second about failed calls, for each code, so that many client errors do not hide a
 /// server error.
@@ -77,6 +78,7 @@ impl Observer {
             caller: None,
             span,
             is_callers_fault: false,
+            unknown_path: None,
         }
     }
 
@@ -112,9 +114,16 @@ pub struct CallObservation {
     caller: Option<Arc<str>>,
     span: Option<CallSpan>,
     is_callers_fault: bool,
+    /// The path of a call whose RPC does not exist.
+    unknown_path: Option<String>,
 }
 
 impl CallObservation {
+    /// Sets the path of a call whose RPC does not exist, for the log.
+    pub fn set_unknown_path(&mut self, path: &str) {
+        self.unknown_path = Some(Escaped(path).to_string());
+    }
+
     /// Marks a failure of the call as the caller's fault, whatever its code.
     pub fn blame_caller(&mut self) {
         self.is_callers_fault = true;
@@ -142,6 +151,12 @@ impl CallObservation {
         let latency = is_timed.then(|| self.began.elapsed());
         sinks.metrics.call_ended(self.rpc, code, latency.unwrap_or_default());
 
+        // Whoever adds an RPC to a contract finds here what is missing.
+        let unknown = self.unknown_path.as_ref().filter(|_| code == Code::Unimplemented);
+        let unknown =
+            unknown.map(|path| format!("no entry of the RPC table in rpc.rs has the path `{path}`"));
+        let reason = unknown.as_deref().unwrap_or(message);
+
         macro_rules! line {
             ($level:expr, $text:literal) => {
                 event!(
@@ -151,7 +166,7 @@ impl CallObservation {
                     latency_ms = latency.map(milliseconds),
                     peer = peer.map(tracing::field::display),
                     caller = self.caller.as_deref(),
-                    reason = (code != Code::Ok).then_some(message),
+                    reason = (code != Code::Ok).then_some(reason),
                     $text
                 )
             };

@@ -33,6 +33,9 @@ impl CallContext {
         let began = Instant::now();
         let rpc = Rpc::find(request.uri().path());
         let mut observed = connection.observer.begin(rpc, request.headers(), began);
+        if rpc.is_none() {
+            observed.set_unknown_path(request.uri().path());
+        }
         let (deadline, timeout) = match connection.deadline(began, request) {
             Ok(deadline) => (deadline, Ok(())),
             Err(refusal) => (began + connection.server.limits.deadline, Err(refusal)),

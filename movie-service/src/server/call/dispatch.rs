@@ -15,6 +15,7 @@ use tonic::codegen::StdError;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
+use crate::access::Denial;
 use crate::blocking_pool::BlockingPool;
 use crate::rpc::{Kind, Rpc, Service};
 use crate::server::call::compression::negotiation::{self, ACCEPTED_ENCODINGS, GRPC_ACCEPT_ENCODING, GZIP};
@@ -22,7 +23,7 @@ use crate::server::call::compression::request::DecompressedBody;
 use crate::server::call::compression::response::CompressedBody;
 use crate::server::call::message::limited_body::{LimitedBody, MessageLimits};
 use crate::server::call::origin::Origin;
-use crate::server::call::refusal;
+use crate::server::call::refusal::{self, Refusal};
 use crate::server::limits::Limits;
 use crate::servicer::catalog::CatalogServicer;
 use crate::servicer::catalog::server::CatalogServer;
@@ -167,7 +168,7 @@ impl Dispatcher {
         };
         match service {
             Some(service) => Box::pin(service.clone().oneshot(request)),
-            None => Box::pin(async { Ok(Status::unimplemented("").into_http()) }),
+            None => Box::pin(async { Ok(Status::from(Refusal::from(Denial::NoSuchRpc)).into_http()) }),
         }
     }
 }

@@ -58,8 +58,8 @@ impl From<Refusal> for Status {
             Refusal::UnsupportedEncoding => (Code::Unimplemented, "ENCODING_UNSUPPORTED"),
             Refusal::MalformedRequest => (Code::Internal, "REQUEST_MALFORMED"),
             Refusal::Denial(denied) => match denied {
-                // Same status as the generated code, so that a hidden RPC cannot be told from a missing one.
-                Denial::NoSuchRpc => return Status::unimplemented(""),
+                // Also the status of an RPC that is turned off, which therefore cannot be told from a missing one.
+                Denial::NoSuchRpc => return Status::unimplemented(refusal.to_string()),
                 Denial::NoCredentials(_) => (Code::Unauthenticated, "CREDENTIALS_MISSING"),
                 Denial::BadCredentials | Denial::UnknownToken => {
                     (Code::Unauthenticated, "CREDENTIALS_UNKNOWN")

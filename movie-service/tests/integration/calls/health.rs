@@ -48,5 +48,9 @@ async fn a_watch_reports_the_shutdown_and_does_not_delay_it() {
 async fn it_can_be_switched_off() {
     let service = Service::run(command(&database("movies.json")).args(["--health", "off"]));
     let error = client(&service).await.check(of("")).await.unwrap_err();
-    assert_eq!(error.code(), Code::Unimplemented);
+    // The same status as for an RPC that does not exist.
+    assert_eq!(
+        (error.code(), error.message()),
+        (Code::Unimplemented, "this service has no RPC with this path")
+    );
 }

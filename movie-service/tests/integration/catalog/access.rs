@@ -36,7 +36,7 @@ async fn assert_read_only(service: &Service) {
         assert_eq!(failure, Failure::new(Code::FailedPrecondition, "CATALOG_READ_ONLY"));
     }
     let denied = delete(&mut stub, "8").await.unwrap_err();
-    assert!(denied.message().ends_with("--tokens FILE or --allow-anonymous-writes"), "{denied}");
+    assert!(denied.message().ends_with("or with --tokens FILE instead of the last flag"), "{denied}");
     let catalog = catalog(&mut stub).await;
     assert_eq!((catalog.store.as_str(), catalog.movie_count), ("json", 7));
     assert_eq!((catalog.read_only, catalog.can_write), (true, false));
@@ -54,6 +54,17 @@ async fn a_json_database_is_read_only_for_everyone() {
 }
 
 #[tokio::test]
+async fn the_refusal_of_a_write_has_the_flags_with_which_it_succeeds() {
+    let refused = delete(&mut stub(&Service::start("movies.json")).await, "7").await.unwrap_err();
+    let flags = refused.message().split('`').nth(1).unwrap().replace(":3001", ":0");
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = bare_command();
+    let service = Service::run(command.current_dir(dir.path()).args(flags.split(' ')));
+    let creation = CreateMovieRequest { movie: Some(movie("7", "Creed")), request_id: String::new() };
+    stub(&service).await.create_movie(creation).await.unwrap();
+}
+
+#[tokio::test]
 async fn anonymous_writes_are_denied_by_default() {
     let dir = tempfile::tempdir().unwrap();
     let service = Service::run(&mut over_sqlite(dir.path()));
@@ -62,8 +73,8 @@ async fn anonymous_writes_are_denied_by_default() {
         assert_eq!(failure, Failure::new(Code::PermissionDenied, "ANONYMOUS_WRITE"));
     }
     let denied = delete(&mut stub, "8").await.unwrap_err();
-    let expected = "this service accepts no writes: it was started without --tokens; start it with --tokens FILE, or \
-        --allow-anonymous-writes";
+    let expected = "this service accepts no writes: it was started without --tokens; add `--listen 127.0.0.1:3001 \
+        --allow-anonymous-writes` to let everybody on its machine write, or --tokens FILE for callers with a token";
     assert_eq!(denied.message(), expected);
     let catalog = catalog(&mut stub).await;
     assert_eq!((catalog.revision, catalog.read_only, catalog.can_write), (0, false, false));

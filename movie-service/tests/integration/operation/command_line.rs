@@ -157,6 +157,25 @@ fn a_port_in_use_is_a_one_line_error_with_a_remedy() {
     assert_fails(&mut command, &[&address, "in use", "--listen"]);
 }
 
+/// Linux only: elsewhere, another error may come first.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_address_of_another_machine_is_reported_as_that() {
+    // An address for documentation (RFC 5737), which no machine has.
+    let address = "192.0.2.1:3001";
+    for flags in [&["--listen", address][..], &["--listen", "127.0.0.1:0", "--metrics", address]] {
+        let mut command = bare_command();
+        command.args(flags).arg("--database").arg(database("movies.json"));
+        let remedy = format!(
+            "choose one that it has, such as {} 127.0.0.1:3001, or 0.0.0.0:3001",
+            flags[flags.len() - 2]
+        );
+        let parts = ["cannot listen on 192.0.2.1:3001; this machine has no such address", &remedy];
+        assert_fails(&mut command, &parts);
+        assert!(!outcome(&mut command).2.contains("stop the program"));
+    }
+}
+
 #[test]
 fn an_error_names_a_missing_folder_and_no_other_program() {
     let mut command = bare_command();
@@ -193,6 +212,20 @@ fn an_unknown_flag_or_an_invalid_value_is_a_one_line_error_with_a_remedy() {
         &["here", "--listen", "127.0.0.1:3001", "--help"],
     );
     assert_fails(bare_command().env("MOVIE_LISTEN", "there"), &["there", "--listen", "--help"]);
+}
+
+#[test]
+fn a_word_that_is_no_value_is_not_called_a_subcommand() {
+    for (arguments, message) in [
+        (&["--quiet", "yes"][..], "unexpected `yes` after --quiet, which takes no value"),
+        (&["--gzip", "on", "--pause", "1s"], "unexpected `on` after --gzip, which takes no value"),
+        (&["films.json"], "unexpected argument `films.json`; a database is given as --database films.json"),
+        (&["--pause", "1s", "a.db"], "unexpected argument `a.db`; a database is given as --database a.db"),
+    ] {
+        assert_fails(bare_command().args(arguments), &[message, "--help"]);
+    }
+    let command = ["--quiet", "token", "anna", "--role", "reader"];
+    assert_fails(bare_command().args(command), &["the subcommand 'token' cannot be used with '--quiet'"]);
 }
 
 /// Linux only: `/dev/full`, to which writes always fail.

@@ -19,7 +19,8 @@ async fn a_failed_call_is_logged_in_one_line_with_method_code_reason_and_peer() 
     Client::connect(service.address).await.call(&no_such_call()).await.unwrap();
     let line = service.log_until("code=\"UNIMPLEMENTED\"").pop().unwrap();
     assert!(line.contains(" INFO call ended method=\"other\" "), "{line}");
-    for part in ["latency_ms=", "peer=127.0.0.1:", "reason="] {
+    let reason = "reason=\"no entry of the RPC table in rpc.rs has the path `/Movie/NoSuchCall`\"";
+    for part in ["latency_ms=", "peer=127.0.0.1:", reason] {
         assert!(line.contains(part), "{part:?} is missing: {line}");
     }
 }
