@@ -30,7 +30,9 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&root(), &options),
         Command::Fuzz(options) => fuzz::run(&root(), &options),
         Command::Interop(options) => interop::check(&root(), &options),
-        Command::RegenProto { check: false } => regen_proto::write(&root()),
+        Command::RegenProto { check: false } => {
+            regen_proto::write(&root()).map(|report| println!("{report}"))
+        }
         Command::RegenProto { check: true } => regen_proto::check(&root()),
         Command::Soak(options) => soak::run(&root(), &options),
     };

@@ -3,56 +3,93 @@
 //! protox compiles the contract and tonic-prost-build turns it into Rust, both in this process: no
 //! `protoc` is needed. `openapi` turns it into the OpenAPI document. The result is made in memory first, so that `--check` changes nothing.
 
+mod changes;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use prost_build::Module;
 
+use self::changes::{NewRpc, changes, new_rpcs};
 use crate::openapi;
 
 const PROTO_DIR: &str = "proto";
 const OUT_DIR: &str = "movie-proto/src/generated";
+const CRATE_ROOT: &str = "movie-proto/src/lib.rs";
+const RPC_TABLE: &str = "movie-service/src/rpc.rs";
 const DESCRIPTOR_SET: &str = "descriptor_set.bin";
 const OPENAPI: &str = "openapi.json";
 /// The version of the OpenAPI document: that of the workspace.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The RPCs of the course's service, which is frozen.
+const COURSE_METHODS: [&str; 2] = ["GetMovieByID", "GetListMovies"];
 /// The stem of the file for `proto/movie.proto`, which has no package to name it after.
 const WITHOUT_PACKAGE: &str = "movie";
 
 /// File names and their contents.
 type Files = BTreeMap<String, Vec<u8>>;
 
-/// Writes the generated files and removes those that the contract no longer calls for.
+/// Writes the generated files, and removes those that the contract no longer calls for. Returns what it did with each, and
+/// what to do next for a new file or RPC.
 ///
 /// # Errors
 ///
 /// If the contract does not compile, or a file cannot be read, written or removed.
-pub fn write(root: &Path) -> Result<()> {
-    let fresh = generate(root)?;
+pub fn write(root: &Path) -> Result<String> {
+    let (fresh, before) = (generate(root)?, committed(root)?);
     let dir = root.join(OUT_DIR);
     fs::create_dir_all(&dir).with_context(|| format!("create {OUT_DIR}"))?;
-    for name in committed(root)?.keys().filter(|name| !fresh.contains_key(*name)) {
+    let mut lines = Vec::new();
+    for name in before.keys().filter(|name| !fresh.contains_key(*name)) {
         fs::remove_file(dir.join(name)).with_context(|| format!("remove {OUT_DIR}/{name}"))?;
+        lines.push(format!("removed    {OUT_DIR}/{name}"));
     }
     for (name, contents) in &fresh {
+        if before.get(name) == Some(contents) {
+            lines.push(format!("unchanged  {OUT_DIR}/{name}"));
+            continue;
+        }
         fs::write(dir.join(name), contents).with_context(|| format!("write {OUT_DIR}/{name}"))?;
+        lines.push(format!("wrote      {OUT_DIR}/{name}"));
     }
-    Ok(())
+    lines.extend(next_steps(&before, &fresh)?);
+    Ok(lines.join("\n"))
+}
+
+/// Describes what is left to do for each new file and RPC. The first generated files have none before them.
+fn next_steps(before: &Files, fresh: &Files) -> Result<Vec<String>> {
+    let Some(descriptors) = before.get(DESCRIPTOR_SET) else { return Ok(Vec::new()) };
+    let is_new = |name: &&String| name.ends_with(".rs") && !before.contains_key(*name);
+    let file = |name: &String| {
+        let module = name.trim_end_matches(".rs").replace('.', "::");
+        format!(
+            "next: include the new file in the module `{module}` of {CRATE_ROOT}: `include!(\"generated/{name}\");`"
+        )
+    };
+    let rpc = |rpc: NewRpc| {
+        let NewRpc { path, kind } = rpc;
+        format!(
+            "next: the new RPC {path} needs its method in the servicer, which the compiler names, and a line in the \
+             table of {RPC_TABLE}, such as `Entry::new(\"{path}\", Catalog, READER, {kind}),`"
+        )
+    };
+    let rpcs = new_rpcs(descriptors, &fresh[DESCRIPTOR_SET])?;
+    Ok(fresh.keys().filter(is_new).map(file).chain(rpcs.into_iter().map(rpc)).collect())
 }
 
 /// Compares the committed files with what the contract gives, in memory.
 ///
 /// # Errors
 ///
-/// If any file is stale, missing or left over: the error names each, and the command that mends it.
-/// Also if the contract does not compile or a file cannot be read.
+/// If any file is stale, missing or left over: the error names each, what changed in the contract, and the command that
+/// mends it. Also if the contract does not compile or a file cannot be read.
 pub fn check(root: &Path) -> Result<()> {
     let fresh = generate(root)?;
     let committed = committed(root)?;
     let names: BTreeSet<&String> = fresh.keys().chain(committed.keys()).collect();
-    let problems: Vec<String> = names
+    let mut problems: Vec<String> = names
         .into_iter()
         .filter_map(|name| {
             let problem = match (fresh.get(name), committed.get(name)) {
@@ -64,12 +101,21 @@ pub fn check(root: &Path) -> Result<()> {
             Some(format!("{problem}: {OUT_DIR}/{name}"))
         })
         .collect();
-    ensure!(
-        problems.is_empty(),
+    if problems.is_empty() {
+        return Ok(());
+    }
+    if let Some(before) = committed.get(DESCRIPTOR_SET) {
+        let changes = changes(before, &fresh[DESCRIPTOR_SET])?;
+        problems.push(if changes.is_empty() {
+            format!("no element of the contract changed, but a comment or an option in {PROTO_DIR}/, or a generated file")
+        } else {
+            format!("{PROTO_DIR}/ was changed, and generating the code again was forgotten:\n{}", changes.join("\n"))
+        });
+    }
+    bail!(
         "the generated code does not match {PROTO_DIR}/; run `cargo xtask regen-proto`\n{}",
         problems.join("\n")
     );
-    Ok(())
 }
 
 /// Compiles the contract, with its comments.
@@ -82,8 +128,25 @@ fn compile(root: &Path) -> Result<protox::Compiler> {
 
     let mut compiler = protox::Compiler::new([&proto_dir])?;
     compiler.include_imports(true).include_source_info(true);
-    compiler.open_files(protos).with_context(|| format!("compile {PROTO_DIR}/"))?;
+    // The debug format of protox begins with the file, the line and the column.
+    compiler.open_files(protos).map_err(|error| anyhow!("{PROTO_DIR}/{error:?}"))?;
     Ok(compiler)
+}
+
+/// Refuses further calls of the course's service, before they break its tests one by one.
+fn check_course_contract(compiler: &protox::Compiler) -> Result<()> {
+    let files = compiler.file_descriptor_set().file;
+    let course = files.iter().filter(|file| file.package().is_empty()).flat_map(|file| &file.service);
+    let methods = course.filter(|service| service.name() == "Movie").flat_map(|service| &service.method);
+    let added = methods.map(|method| method.name()).find(|name| !COURSE_METHODS.contains(name));
+    ensure!(
+        added.is_none(),
+        "{PROTO_DIR}/movie.proto: the service `Movie` is frozen, so it cannot have the new RPC `{}`: deployed servers of \
+         this contract do not implement it. Put the RPC into a service of its own, in a new file with a package, as \
+         docs/tutorial.md does",
+        added.unwrap_or_default()
+    );
+    Ok(())
 }
 
 /// Returns the encoded descriptor set of the contract, with its comments.
@@ -95,6 +158,7 @@ pub(crate) fn descriptor_set_with_comments(root: &Path) -> Result<Vec<u8>> {
 /// Generates every file from the contract.
 fn generate(root: &Path) -> Result<Files> {
     let mut compiler = compile(root)?;
+    check_course_contract(&compiler)?;
     let services = tonic_prost_build::configure().build_transport(false).service_generator();
     let requests = compiler
         .file_descriptor_set()
@@ -193,6 +257,69 @@ mod tests {
     }
 
     #[test]
+    fn writing_says_what_became_of_each_file_and_what_is_left_to_do() {
+        let root = workspace();
+        let first = write(root.path()).unwrap();
+        assert!(
+            first.contains("wrote      movie-proto/src/generated/movie.rs") && !first.contains("next"),
+            "{first}"
+        );
+        let again = write(root.path()).unwrap();
+        assert!(
+            again.lines().all(|line| line.starts_with("unchanged  movie-proto/src/generated/")),
+            "{again}"
+        );
+
+        let contract = "syntax = \"proto3\"; package best.v1; message Best {} \
+            service BestMovie { rpc GetBest(Best) returns (stream Best); }";
+        fs::write(root.path().join(PROTO_DIR).join("best.proto"), contract).unwrap();
+        let third = write(root.path()).unwrap();
+        for part in [
+            "wrote      movie-proto/src/generated/best.v1.rs",
+            "unchanged  movie-proto/src/generated/movie.rs",
+            "next: include the new file in the module `best::v1` of movie-proto/src/lib.rs: `include!(\"generated/best.v1.rs\");`",
+            "next: the new RPC /best.v1.BestMovie/GetBest needs its method in the servicer",
+            "`Entry::new(\"/best.v1.BestMovie/GetBest\", Catalog, READER, List),`",
+        ] {
+            assert!(third.contains(part), "{part}: {third}");
+        }
+        fs::remove_file(root.path().join(PROTO_DIR).join("best.proto")).unwrap();
+        let fourth = write(root.path()).unwrap();
+        assert!(fourth.contains("removed    movie-proto/src/generated/best.v1.rs"), "{fourth}");
+    }
+
+    #[test]
+    fn the_check_names_what_changed_in_the_contract() {
+        let root = workspace();
+        write(root.path()).unwrap();
+        write_proto(root.path(), "int32 id = 2; string title = 3;");
+        let error = check(root.path()).unwrap_err().to_string();
+        for part in [
+            "proto/ was changed, and generating the code again was forgotten:",
+            "changed: field MovieID.id, from `string = 1` to `int32 = 2`",
+            "added: field MovieID.title",
+        ] {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        write(root.path()).unwrap();
+        write_proto(root.path(), "\n// The id.\nint32 id = 2; string title = 3;");
+        let error = check(root.path()).unwrap_err().to_string();
+        assert!(error.contains("no element of the contract changed, but a comment"), "{error}");
+    }
+
+    #[test]
+    fn a_further_call_of_the_course_is_refused_with_where_to_put_it() {
+        let root = workspace();
+        write_proto(root.path(), "} service Movie { rpc GetBestMovie(MovieID) returns (MovieID);");
+        let error = write(root.path()).unwrap_err().to_string();
+        for part in ["proto/movie.proto", "frozen", "`GetBestMovie`", "deployed servers", "docs/tutorial.md"]
+        {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(committed(root.path()).unwrap().is_empty());
+    }
+
+    #[test]
     fn writing_mends_everything_that_the_check_names() {
         let root = workspace();
         write(root.path()).unwrap();
@@ -207,8 +334,9 @@ mod tests {
         let root = workspace();
         write(root.path()).unwrap();
         let before = committed(root.path()).unwrap();
-        write_proto(root.path(), "strin id = 1;");
-        write(root.path()).unwrap_err();
+        write_proto(root.path(), "string id = 1");
+        let error = write(root.path()).unwrap_err().to_string();
+        assert_eq!(error, "proto/movie.proto:1:52: expected ';' or '[', but found '}'");
         assert_eq!(committed(root.path()).unwrap(), before);
     }
 }

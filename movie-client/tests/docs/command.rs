@@ -146,8 +146,14 @@ impl Command {
                 Ok(Outcome { success: true, output })
             }
             Self::Known => Ok(Outcome::silent()),
-            Self::Generate => Outcome::of_xtask(&xtask::regen_proto::write(files.workspace()), files),
-            Self::CheckGenerated => Outcome::of_xtask(&xtask::regen_proto::check(files.workspace()), files),
+            Self::Generate => {
+                let report = xtask::regen_proto::write(files.workspace()).map(|report| report + "\n");
+                Outcome::of_xtask(report, files)
+            }
+            Self::CheckGenerated => {
+                let result = xtask::regen_proto::check(files.workspace());
+                Outcome::of_xtask(result.map(|()| String::new()), files)
+            }
             Self::Restore(path) => {
                 files.restore(&path)?;
                 Ok(Outcome::silent())
@@ -163,10 +169,10 @@ impl Outcome {
 
     /// Formats a result like `cargo xtask`, whose program works on the repository only. Checks that its `main` has
     /// the same format.
-    fn of_xtask(result: &anyhow::Result<()>, files: &Files) -> Result<Self, String> {
+    fn of_xtask(result: anyhow::Result<String>, files: &Files) -> Result<Self, String> {
         files.expect(XTASK_MAIN, "\"error: {error:#}\"")?;
         Ok(match result {
-            Ok(()) => Self::silent(),
+            Ok(output) => Self { success: true, output },
             Err(error) => Self { success: false, output: format!("error: {error:#}\n") },
         })
     }

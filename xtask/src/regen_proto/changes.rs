@@ -1,0 +1,93 @@
+//! Differences between two versions of the contract, for messages to people.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use prost_reflect::{Cardinality, DescriptorPool, MethodDescriptor};
+
+/// An RPC that a version of the contract has and the one before has not.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct NewRpc {
+    /// `/package.Service/Method`.
+    pub(super) path: String,
+    /// The kind in the RPC table of the service that fits what the RPC streams.
+    pub(super) kind: &'static str,
+}
+
+/// Returns a line for each message, field, value of an enum and RPC that differs between two descriptor sets.
+///
+/// # Errors
+///
+/// If one of them is not a descriptor set.
+pub(super) fn changes(before: &[u8], after: &[u8]) -> Result<Vec<String>> {
+    let (before, after) = (elements(&pool(before)?), elements(&pool(after)?));
+    let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
+    let change = |name: &String| match (before.get(name), after.get(name)) {
+        (Some(before), Some(after)) if before == after => None,
+        (Some(before), Some(after)) => Some(format!("changed: {name}, from `{before}` to `{after}`")),
+        (Some(_), None) => Some(format!("removed: {name}")),
+        (None, _) => Some(format!("added: {name}")),
+    };
+    Ok(names.filter_map(change).collect())
+}
+
+/// Returns the RPCs that only the second descriptor set has.
+///
+/// # Errors
+///
+/// If one of them is not a descriptor set.
+pub(super) fn new_rpcs(before: &[u8], after: &[u8]) -> Result<Vec<NewRpc>> {
+    let (before, after) = (elements(&pool(before)?), pool(after)?);
+    let methods = after.services().flat_map(|service| service.methods().collect::<Vec<_>>());
+    let new = methods.filter(|method| !before.contains_key(&rpc_name(method)));
+    Ok(new.map(|method| NewRpc { path: path(&method), kind: kind(&method) }).collect())
+}
+
+fn pool(descriptor_set: &[u8]) -> Result<DescriptorPool> {
+    DescriptorPool::decode(descriptor_set).context("read the descriptor set")
+}
+
+/// Returns the elements of our own files, by their names, with their definitions.
+fn elements(pool: &DescriptorPool) -> BTreeMap<String, String> {
+    let mut elements = BTreeMap::new();
+    for message in pool.all_messages().filter(|message| !message.is_map_entry()) {
+        elements.insert(format!("message {}", message.full_name()), String::new());
+        for field in message.fields() {
+            let list = if field.cardinality() == Cardinality::Repeated { "repeated " } else { "" };
+            let definition = format!("{list}{:?} = {}", field.kind(), field.number());
+            elements.insert(format!("field {}", field.full_name()), definition);
+        }
+    }
+    for value in pool.all_enums().flat_map(|kind| kind.values().collect::<Vec<_>>()) {
+        elements.insert(format!("value {}", value.full_name()), value.number().to_string());
+    }
+    for method in pool.services().flat_map(|service| service.methods().collect::<Vec<_>>()) {
+        let stream = |streams: bool| if streams { "stream " } else { "" };
+        let definition = format!(
+            "({}{}) returns ({}{})",
+            stream(method.is_client_streaming()),
+            method.input().full_name(),
+            stream(method.is_server_streaming()),
+            method.output().full_name()
+        );
+        elements.insert(rpc_name(&method), definition);
+    }
+    elements.retain(|name, _| !name.contains(" google."));
+    elements
+}
+
+fn rpc_name(method: &MethodDescriptor) -> String {
+    format!("rpc {}", path(method))
+}
+
+fn path(method: &MethodDescriptor) -> String {
+    format!("/{}/{}", method.parent_service().full_name(), method.name())
+}
+
+fn kind(method: &MethodDescriptor) -> &'static str {
+    match (method.is_client_streaming(), method.is_server_streaming()) {
+        (false, false) => "Unary",
+        (_, true) => "List",
+        (true, false) => "Import",
+    }
+}
