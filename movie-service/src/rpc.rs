@@ -1,4 +1,4 @@
-//! The table of all RPCs: path, service, role, kind and fast path.
+//! The table of all RPCs: path, service, role, kind and fast path. An RPC that is not in it cannot be called.
 //!
 //! The path of a call is looked up here once, when its headers arrive. Admission, access control, dispatch, metrics,
 //! traces, compression and message limits use the entry.
@@ -228,12 +228,57 @@ mod tests {
         methods
     }
 
+    /// Describes what is wrong with the paths of a table of RPCs: a line for each.
+    fn problems(paths: &[&str], methods: &BTreeMap<String, (bool, bool)>) -> Vec<String> {
+        let missing = methods.iter().filter(|(path, _)| !paths.contains(&path.as_str()));
+        let missing = missing.map(|(path, streams)| {
+            let service = if path.starts_with("/Movie/") { "Movie" } else { "Catalog" };
+            let kind = match streams {
+                (false, false) => "Unary",
+                (true, false) => "Import",
+                (_, true) => "List",
+            };
+            format!(
+                "the RPC {path} is not in the table of movie-service/src/rpc.rs, so callers get UNIMPLEMENTED; add a \
+                 line such as `Entry::new(\"{path}\", {service}, READER, {kind}),`, with WRITER if it changes movies"
+            )
+        });
+        let left_over = paths.iter().filter(|path| !methods.contains_key(**path));
+        let left_over = left_over.map(|path| {
+            format!(
+                "no contract has the RPC {path}; remove its line from the table of movie-service/src/rpc.rs"
+            )
+        });
+        missing.chain(left_over).collect()
+    }
+
+    #[test]
+    fn an_rpc_that_the_table_lacks_is_named_with_the_line_to_add() {
+        let methods = methods(movie_proto::FILE_DESCRIPTOR_SET).into_iter();
+        let methods = methods.filter(|(path, _)| path.ends_with("/GetListMovies")).collect();
+        let problems = problems(&["/Movie/GetMovieByID"], &methods);
+        assert!(
+            problems[0]
+                .starts_with("the RPC /Movie/GetListMovies is not in the table of movie-service/src/rpc.rs")
+        );
+        assert!(
+            problems[0].contains("`Entry::new(\"/Movie/GetListMovies\", Movie, READER, List),`"),
+            "{problems:?}"
+        );
+        assert!(
+            problems[1].starts_with("no contract has the RPC /Movie/GetMovieByID; remove"),
+            "{problems:?}"
+        );
+    }
+
     #[test]
     fn the_table_has_one_entry_for_each_method_of_the_contracts() {
         let methods: BTreeMap<_, _> = CONTRACTS.into_iter().flat_map(methods).collect();
         let mut paths: Vec<_> = TABLE.iter().map(|entry| entry.path).collect();
+        let problems = problems(&paths, &methods);
+        assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
         paths.sort_unstable();
-        assert_eq!(paths, methods.keys().collect::<Vec<_>>());
+        assert!(paths.is_sorted_by(|one, other| one < other), "the table has a path twice: {paths:?}");
         for entry in &TABLE {
             let (is_client_streaming, is_server_streaming) = methods[entry.path];
             let is_kind = match entry.kind {

@@ -2,6 +2,8 @@
 //! a change to `proto/movie.proto` makes one of these tests fail, undo the change.
 
 use std::convert::Infallible;
+use std::fmt::Debug;
+use std::panic::catch_unwind;
 use std::sync::{Arc, Mutex};
 
 use http_body_util::Full;
@@ -21,15 +23,56 @@ fn movie_proto() -> FileDescriptorProto {
     set.file.into_iter().find(|file| file.name() == "movie.proto").unwrap()
 }
 
+/// Panics with what differs between the found and the frozen elements, and what that breaks.
+#[track_caller]
+fn assert_frozen<T: Debug + PartialEq>(what: &str, found: &[T], frozen: &[T], breaks: &str) {
+    let difference = |of: &[T], to: &[T], verb: &str| {
+        of.iter()
+            .filter(|item| !to.contains(item))
+            .map(|item| format!("{verb}: {item:?}"))
+            .collect::<Vec<_>>()
+    };
+    let mut changes = difference(frozen, found, "gone");
+    changes.extend(difference(found, frozen, "new"));
+    if changes.is_empty() && found != frozen {
+        changes.push(format!("another order: {found:?}"));
+    }
+    assert!(
+        changes.is_empty(),
+        "\nproto/movie.proto is frozen, but {what} changed:\n  {}\n{breaks}\nUndo the change: `git restore \
+         proto/movie.proto`, then `cargo xtask regen-proto`. What is new belongs in another file with a package.\n",
+        changes.join("\n  ")
+    );
+}
+
+#[test]
+fn a_change_of_the_frozen_contract_is_reported_in_words() {
+    let report =
+        catch_unwind(|| assert_frozen("its calls", &["a", "c"], &["a", "b"], "Clients fail.")).unwrap_err();
+    let report = report.downcast::<String>().unwrap();
+    for part in
+        ["its calls changed:\n  gone: \"b\"\n  new: \"c\"\nClients fail.\nUndo the change", "git restore"]
+    {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+    let report = catch_unwind(|| assert_frozen("its calls", &["b", "a"], &["a", "b"], "")).unwrap_err();
+    assert!(report.downcast::<String>().unwrap().contains("another order: [\"b\", \"a\"]"));
+}
+
 #[test]
 fn the_file_has_no_package_and_only_the_course_s_messages_and_service() {
     let file = movie_proto();
     assert_eq!(file.syntax(), "proto3");
-    assert_eq!(file.package, None);
+    let packages: Vec<_> = file.package.iter().map(String::as_str).collect();
+    let breaks = "The package is a part of each path, so deployed clients get UNIMPLEMENTED.";
+    assert_frozen("its package", &packages, &[], breaks);
     let messages: Vec<&str> = file.message_type.iter().map(prost_types::DescriptorProto::name).collect();
-    assert_eq!(messages, ["MovieID", "MovieData", "Empty"]);
+    let breaks =
+        "Programs generated from the file name its messages, and no longer compile with another one.";
+    assert_frozen("its messages", &messages, &["MovieID", "MovieData", "Empty"], breaks);
     let services: Vec<&str> = file.service.iter().map(prost_types::ServiceDescriptorProto::name).collect();
-    assert_eq!(services, ["Movie"]);
+    let breaks = "The service is a part of each path, so deployed clients get UNIMPLEMENTED.";
+    assert_frozen("its services", &services, &["Movie"], breaks);
 }
 
 #[test]
@@ -54,7 +97,9 @@ fn field_names_numbers_and_types_are_frozen() {
         ("MovieData", "id", 4, Type::String),
     ];
     let frozen = frozen.map(|(message, field, number, kind)| (message.into(), field.into(), number, kind));
-    assert_eq!(fields, frozen);
+    let breaks = "Deployed programs find a field by its number and type: they take a renumbered one for empty, or for \
+        another one, and fail to decode another type. A new field is lost between the two versions.";
+    assert_frozen("its fields", &fields, &frozen, breaks);
 }
 
 #[test]
@@ -72,7 +117,9 @@ fn methods_their_messages_and_what_streams_are_frozen() {
         ("GetMovieByID", ".MovieID", ".MovieData", (false, false)),
         ("GetListMovies", ".Empty", ".MovieData", (false, true)),
     ];
-    assert_eq!(methods, frozen);
+    let breaks = "Deployed clients call a renamed or removed call in vain (UNIMPLEMENTED), and deployed servers do not \
+        implement a new one. If a response streams no longer, or streams now, old clients lose messages.";
+    assert_frozen("its calls", &methods, &frozen, breaks);
 }
 
 #[test]
