@@ -21,7 +21,7 @@ use crate::servicer::health::Health;
 use crate::store::json::{JsonDatabase, LoadError};
 use crate::store::{Store, StoreStatus};
 use crate::telemetry::calls::Observer;
-use crate::telemetry::log;
+use crate::telemetry::log::{self, LogFormat};
 use crate::telemetry::metrics::{Metrics, Reload};
 use crate::telemetry::trace::Traces;
 use crate::text::name_missing_folder;
@@ -36,7 +36,10 @@ pub fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
     match &config.command {
         None => serve(&config),
-        Some(Command::Import { files, database }) => offline::import(files, database),
+        Some(Command::Import { files, database }) => {
+            let _log_guard = log::start(LogFormat::Text, Some("warn"));
+            offline::import(files, database)
+        }
         Some(Command::Export { database, output }) => offline::export(database, output.as_deref()),
         Some(Command::Token { name, role }) => {
             let NewToken { token, line } = token::make(name, *role)?;

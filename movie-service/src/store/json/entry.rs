@@ -13,7 +13,11 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::catalogue::{DetailsBuffer, Draft, MovieView};
 use crate::movie::{Field, Rule, Value, Values};
+use crate::store::json::mistake::similar_field;
 use crate::store::json::window::ReadValue;
+
+/// Maximum number of misspelled keys to warn of.
+const MAX_MISSPELLED_KEYS: usize = 20;
 
 /// Reads the movies of the file. Unknown keys are ignored.
 #[derive(Default)]
@@ -21,6 +25,8 @@ pub(crate) struct MovieReader {
     /// The movies read so far.
     pub(crate) draft: Draft,
     details: DetailsBuffer,
+    /// The unknown keys so far that resemble a known one, each with that one.
+    pub(super) misspelled: Vec<(String, Field)>,
 }
 
 impl ReadValue for MovieReader {
@@ -36,6 +42,12 @@ impl ReadValue for MovieReader {
 }
 
 impl MovieReader {
+    /// Adds a misspelled key, once.
+    fn add_misspelled(&mut self, misspelled: Option<(String, Field)>) {
+        let new = misspelled.filter(|new| !self.misspelled.contains(new));
+        self.misspelled.extend(new.filter(|_| self.misspelled.len() < MAX_MISSPELLED_KEYS));
+    }
+
     /// Adds a movie. Fails with all violations of the rules, as one line.
     fn push(&mut self, values: &Values<'_>) -> Result<Option<Draft>, String> {
         if !values.are_valid() {
@@ -59,10 +71,14 @@ impl<'de> Visitor<'de> for &mut MovieReader {
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
         // The fields that were seen, a bit for each number.
         let (mut values, mut seen) = (Values::default(), 0_u64);
-        while let Some(Key(field)) = map.next_key()? {
-            let Some(field) = field else {
-                map.next_value::<IgnoredAny>()?;
-                continue;
+        while let Some(key) = map.next_key()? {
+            let field = match key {
+                Key::Known(field) => field,
+                Key::Unknown(misspelled) => {
+                    self.add_misspelled(misspelled);
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
             };
             let bit = 1 << field.number();
             if seen & bit != 0 {
@@ -75,8 +91,13 @@ impl<'de> Visitor<'de> for &mut MovieReader {
     }
 }
 
-/// A key: an input field, or `None` for any other key, which is ignored.
-struct Key(Option<Field>);
+/// A key.
+enum Key {
+    /// An input field.
+    Known(Field),
+    /// Any other key, which is ignored. If it resembles a known one, its text and that one.
+    Unknown(Option<(String, Field)>),
+}
 
 impl<'de> Deserialize<'de> for Key {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -94,7 +115,9 @@ impl Visitor<'_> for KeyVisitor {
     }
 
     fn visit_str<E: Error>(self, key: &str) -> Result<Key, E> {
-        Ok(Key(Field::from_name(key).filter(|field| field.is_input())))
+        let field = Field::from_name(key).filter(|field| field.is_input());
+        let misspelled = || similar_field(key).map(|field| (key.to_owned(), field));
+        Ok(field.map_or_else(|| Key::Unknown(misspelled()), Key::Known))
     }
 }
 

@@ -10,8 +10,10 @@ use std::{mem, thread};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tracing::warn;
 
 use crate::catalogue::{Builder, Draft, NotAdded, Snapshot};
+use crate::movie::Field;
 use crate::store::json::entry::{MovieReader, id_text};
 use crate::store::json::window::{Position, Window, WindowError};
 use crate::text::Escaped;
@@ -76,14 +78,21 @@ pub(super) fn load_file(opened: io::Result<File>, path: &Path) -> Result<Snapsho
 ///
 /// [`LoadError`] if the text cannot be read, or is not a valid database.
 pub fn load_from(source: impl Read, length: u64, path: &Path) -> Result<Snapshot, LoadError> {
-    read(Window::new(source, WINDOW_BYTES), length).map_err(|error| match error {
+    let warn = |at: Position, key: &str, field: Field| {
+        let (path, line, key) = (path.display(), at.line, Escaped(key));
+        warn!("{path}:{line}: the key `{key}` is unknown and ignored; `{}` is known", field.name());
+    };
+    read(Window::new(source, WINDOW_BYTES), length, &warn).map_err(|error| match error {
         WindowError::Read(source) => LoadError::Read { path: path.to_owned(), source },
         WindowError::Json { at, message } => LoadError::Invalid { path: path.to_owned(), at, message },
     })
 }
 
+/// Warns of a key of a movie, whose position is given, that resembles the key of a field. Called once for each key.
+type Warn<'a> = &'a (dyn Fn(Position, &str, Field) + Sync);
+
 /// Reads a database of about `length` bytes.
-fn read(mut window: Window<impl Read>, length: u64) -> Result<Snapshot, WindowError> {
+fn read(mut window: Window<impl Read>, length: u64, warn: Warn<'_>) -> Result<Snapshot, WindowError> {
     let mut movies = None;
     window.skip(b"\xef\xbb\xbf")?; // the byte order mark that some editors write
     expect(&mut window, b'{', "`{\"movies\": [...]}`")?;
@@ -97,7 +106,7 @@ fn read(mut window: Window<impl Read>, length: u64) -> Result<Snapshot, WindowEr
         if key != "movies" {
             window.take_owned::<IgnoredAny>()?;
         } else if movies.is_none() {
-            movies = Some(list(&mut window, length)?);
+            movies = Some(list(&mut window, length, warn)?);
         } else {
             window.peek()?;
             return Err(window.unexpected("one list `movies`, not a second"));
@@ -111,12 +120,12 @@ fn read(mut window: Window<impl Read>, length: u64) -> Result<Snapshot, WindowEr
 }
 
 /// Takes the list of movies. This thread reads and encodes them, another one indexes them.
-fn list<R: Read>(window: &mut Window<R>, length: u64) -> Result<Snapshot, WindowError> {
+fn list<R: Read>(window: &mut Window<R>, length: u64, warn: Warn<'_>) -> Result<Snapshot, WindowError> {
     let (batches, received) = mpsc::sync_channel(MAX_PENDING_BATCHES);
     thread::scope(|scope| {
         let indexing =
             thread::Builder::new().spawn_scoped(scope, || index(received)).map_err(WindowError::Read)?;
-        let encoded = encode(window, length, &batches);
+        let encoded = encode(window, length, warn, &batches);
         drop(batches);
         // Report errors of earlier movies first.
         let indexed = indexing.join().unwrap_or_else(|panic| resume_unwind(panic))?;
@@ -137,11 +146,12 @@ struct Batch {
 fn encode<R: Read>(
     window: &mut Window<R>,
     length: u64,
+    warn: Warn<'_>,
     batches: &mpsc::SyncSender<Batch>,
 ) -> Result<(), WindowError> {
     expect(window, b'[', "a list of movies: `[`")?;
     let (mut movies, mut starts) = (MovieReader::default(), Vec::new());
-    let encoded = encode_movies(window, length, batches, &mut movies, &mut starts);
+    let encoded = encode_movies(window, length, warn, batches, &mut movies, &mut starts);
     // Sent after an error, too, so that errors of earlier movies are found. If the receiver was dropped, the indexing
     // thread has failed and returns its error.
     let _ = batches.send(Batch { draft: movies.draft, starts, estimate: 0 });
@@ -151,6 +161,7 @@ fn encode<R: Read>(
 fn encode_movies<R: Read>(
     window: &mut Window<R>,
     length: u64,
+    warn: Warn<'_>,
     batches: &mpsc::SyncSender<Batch>,
     movies: &mut MovieReader,
     starts: &mut Vec<Position>,
@@ -163,7 +174,11 @@ fn encode_movies<R: Read>(
             return Err(name_movie(error, number + 1, window));
         }
         let start = window.position();
+        let warned = movies.misspelled.len();
         let taken = window.take(movies);
+        for (key, field) in &movies.misspelled[warned..] {
+            warn(start, key, *field);
+        }
         if let Some(full) = taken.map_err(|error| name_movie(error, number + 1, window))? {
             // Estimate: the rest of the file resembles its start.
             let estimate = number.saturating_mul(length) / window.passed().max(1);

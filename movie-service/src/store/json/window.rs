@@ -8,6 +8,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Deserializer;
 use serde_json::error::Category;
 
+use crate::store::json::mistake::{EXAMINED_BYTES, syntax_mistake};
+
 /// Maximum size of one JSON value, in bytes. A valid movie is much smaller, whatever its formatting.
 const MAX_VALUE_BYTES: usize = 64 * 1024 * 1024;
 
@@ -129,7 +131,7 @@ impl<R: Read> Window<R> {
     ) -> Result<Option<(T::Output, usize)>, WindowError> {
         let rest = &self.buffer[self.taken..];
         if rest.is_empty() && self.ended {
-            return Err(self.unexpected("a value"));
+            return Err(self.expected("a value"));
         }
         let mut deserializer = Deserializer::from_slice(rest);
         match reader.read(&mut deserializer) {
@@ -140,7 +142,7 @@ impl<R: Read> Window<R> {
                 let output = read.map_err(|message| self.invalid(message))?;
                 Ok(is_complete.then_some((output, length)))
             }
-            Err(error) if self.ended || (*looked_ahead && error.classify() != Category::Eof) => {
+            Err(error) if self.ended || (*looked_ahead && self.can_explain(&error)) => {
                 Err(self.error(&error))
             }
             Err(error) => {
@@ -152,7 +154,19 @@ impl<R: Read> Window<R> {
     }
 
     /// Returns the error of a text that does not continue with `expected`.
-    pub(crate) fn unexpected(&self, expected: &str) -> WindowError {
+    pub(crate) fn unexpected(&mut self, expected: &str) -> WindowError {
+        while self.buffer.len() < self.taken + EXAMINED_BYTES && !self.ended {
+            if let Err(error) = self.fill() {
+                return error;
+            }
+        }
+        match syntax_mistake(&self.buffer, self.taken) {
+            Some(mistake) => self.invalid(mistake.to_owned()),
+            None => self.expected(expected),
+        }
+    }
+
+    fn expected(&self, expected: &str) -> WindowError {
         let found = match self.buffer.get(self.taken) {
             Some(byte) => format!("found `{}`", byte.escape_ascii()),
             None => "the file ends here".to_owned(),
@@ -165,6 +179,30 @@ impl<R: Read> Window<R> {
         WindowError::Json { at: self.position(), message }
     }
 
+    /// Returns whether the window holds what [`Self::error`] examines. After the end of the text, it does.
+    fn can_explain(&self, error: &serde_json::Error) -> bool {
+        error.classify() != Category::Eof && self.offset(error) + EXAMINED_BYTES <= self.buffer.len()
+    }
+
+    /// Returns the offset in the buffer at which an error was found.
+    fn offset(&self, error: &serde_json::Error) -> usize {
+        let rest = &self.buffer[self.taken..];
+        let lines = error.line().saturating_sub(1);
+        let line = memchr::memchr_iter(b'\n', rest).take(lines).last().map_or(0, |end| end + 1);
+        self.taken + line + error.column().saturating_sub(1)
+    }
+
+    /// Describes what is wrong with the syntax of the text, in other words than `serde_json` if it is a frequent mistake.
+    fn mistake(&self, error: &serde_json::Error) -> Option<&'static str> {
+        if error.classify() != Category::Syntax {
+            return None;
+        }
+        if error.to_string().starts_with("invalid unicode code point") {
+            return Some("the file is not in UTF-8, but perhaps in Latin-1; save it as UTF-8");
+        }
+        syntax_mistake(&self.buffer, self.offset(error))
+    }
+
     fn error(&self, error: &serde_json::Error) -> WindowError {
         let start = self.position();
         let column = error.column().max(1);
@@ -175,7 +213,8 @@ impl<R: Read> Window<R> {
         // serde_json counts from the start of the value. The position in the file is shown in front of the message.
         let text = error.to_string();
         let suffix = format!(" at line {} column {}", error.line(), error.column());
-        let mut message = text.strip_suffix(&suffix).unwrap_or(&text).to_owned();
+        let message = self.mistake(error).or_else(|| text.strip_suffix(&suffix)).unwrap_or(&text);
+        let mut message = message.to_owned();
         // The message may quote the value.
         if let Some((end, _)) = message.char_indices().nth(MAX_ERROR_CHARS) {
             message.truncate(end);

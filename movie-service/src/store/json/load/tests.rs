@@ -6,7 +6,11 @@ use super::*;
 use crate::catalogue::{MovieView, Record};
 
 fn read_all(text: &str, window: usize) -> Result<Snapshot, String> {
-    read(Window::new(text.as_bytes(), window), 0).map_err(|error| match error {
+    read_bytes(text.as_bytes(), window)
+}
+
+fn read_bytes(text: &[u8], window: usize) -> Result<Snapshot, String> {
+    read(Window::new(text, window), 0, &|_, _, _| {}).map_err(|error| match error {
         WindowError::Json { at, message } => format!("{at}: {message}"),
         WindowError::Read(error) => error.to_string(),
     })
@@ -90,6 +94,67 @@ fn values_have_the_types_and_the_bounds_of_their_fields() {
     ] {
         let error = error(&format!(r#"{{"movies": [{{"id": "1", "title": "a", {value}}}]}}"#));
         assert!(error.contains(expected) && error.contains("movie 1 (id `1`)"), "{error}");
+    }
+}
+
+#[test]
+fn a_frequent_mistake_of_syntax_is_named() {
+    for (text, mistake) in [
+        (r#"{"movies": [{"id": "1", "rating": 8,2}]}"#, "1:37: movie 1: a number has no comma in JSON"),
+        (r#"{"movies": [{"rating_count": 1,000}]}"#, "1:32: movie 1: a number has no comma in JSON"),
+        ("// Films\n{\"movies\": []}", "1:1: JSON has no comments"),
+        ("{\"movies\": [\n# one\n{}]}", "2:1: movie 1: JSON has no comments"),
+        (
+            "{\"movies\": [{\"id\": \"1\", /* one */ \"title\": \"a\"}]}",
+            "1:25: movie 1: JSON has no comments",
+        ),
+        ("{\"movies\": [{\"id\": \"1\" // one\n}]}", "1:24: movie 1: JSON has no comments"),
+        ("{'movies': []}", "1:2: a text has double quotes in JSON"),
+        ("{\"movies\": [{\"id\": '1'}]}", "1:20: movie 1: a text has double quotes in JSON"),
+        ("{“movies”: []}", "1:2: a text has straight quotes in JSON"),
+        ("{\"movies\": [\n<<<<<<< HEAD\n{}]}", "2:1: movie 1: this line is a conflict marker of Git"),
+        (
+            "{\"movies\": [{\"id\": \"1\",\n=======\n}]}",
+            "2:1: movie 1: this line is a conflict marker of Git",
+        ),
+        ("{\"movies\": []}\n>>>>>>> main\n", "2:1: this line is a conflict marker of Git"),
+    ] {
+        let error = error(text);
+        assert!(error.starts_with(mistake), "{text}: {error}");
+    }
+    for text in ["<!DOCTYPE html>", r#"{"movies": [{"id": "1", 2: 3}]}"#] {
+        let error = error(text);
+        assert!(error.contains("expected") || error.contains("key must be"), "{text}: {error}");
+    }
+}
+
+#[test]
+fn a_text_that_is_not_in_utf_8_is_named_as_that() {
+    let latin_1 = b"{\"movies\": [{\"id\": \"1\", \"title\": \"Am\xe9lie\"}]}";
+    let utf_16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (text, mistake) in [
+        (&latin_1[..], "movie 1: the file is not in UTF-8, but perhaps in Latin-1; save it as UTF-8"),
+        (&utf_16, "1:1: the file is in UTF-16; save it as UTF-8"),
+    ] {
+        for window in 1..text.len() {
+            let error = read_bytes(text, window).unwrap_err();
+            assert!(error.ends_with(mistake), "{error}");
+        }
+    }
+}
+
+#[test]
+fn an_unknown_key_that_resembles_a_known_one_is_reported_once_with_its_line() {
+    let text = "{\"movies\": [\n{\"id\": \"1\", \"title\": \"a\", \"stars\": 5},\n{\"id\": \"2\", \"title\": \"b\", \"Rating\": 5, \
+        \"genre\": []},\n{\"id\": \"3\", \"title\": \"c\", \"genre\": [], \"directors\": \"d\"}]}";
+    for window in 1..text.len() {
+        let warnings = std::sync::Mutex::new(Vec::new());
+        let warn = |at: Position, key: &str, field: Field| {
+            warnings.lock().unwrap().push(format!("{}: {key} {}", at.line, field.name()));
+        };
+        assert_eq!(read(Window::new(text.as_bytes(), window), 0, &warn).unwrap().len(), 3);
+        let expected = ["3: Rating rating", "3: genre genres", "4: directors director"];
+        assert_eq!(warnings.into_inner().unwrap(), expected, "window of {window}");
     }
 }
 
@@ -258,7 +323,8 @@ fn quoted_input_is_escaped_and_shortened() {
 #[test]
 fn a_value_without_end_is_given_up() {
     let endless = Read::chain(&b"{\"a\": \""[..], io::repeat(b'x'));
-    let Err(WindowError::Json { at, message }) = read(Window::new(endless, WINDOW_BYTES), 0) else {
+    let Err(WindowError::Json { at, message }) = read(Window::new(endless, WINDOW_BYTES), 0, &|_, _, _| {})
+    else {
         panic!()
     };
     assert_eq!((at.line, at.column), (1, 6));
@@ -268,15 +334,21 @@ fn a_value_without_end_is_given_up() {
 #[test]
 fn the_length_of_a_file_alone_sets_no_memory_aside() {
     let text = br#"{"movies": [{"id": "1", "title": "a"}]}"#;
-    let Ok(movies) = read(Window::new(text.as_slice(), 16), u64::MAX) else { panic!() };
+    let Ok(movies) = read(Window::new(text.as_slice(), 16), u64::MAX, &|_, _, _| {}) else { panic!() };
     assert_eq!(movies.len(), 1);
 }
 
 #[test]
 fn a_file_that_is_not_utf_8_is_an_error() {
     let text = b"{\"movies\": [{\"id\": \"\xff\", \"title\": \"a\"}]}";
-    let Err(WindowError::Json { at, message }) = read(Window::new(text.as_slice(), 16), 0) else { panic!() };
-    assert_eq!((at.line, message.as_str()), (1, "movie 1: invalid unicode code point"));
+    let Err(WindowError::Json { at, message }) = read(Window::new(text.as_slice(), 16), 0, &|_, _, _| {})
+    else {
+        panic!()
+    };
+    assert_eq!(
+        (at.line, message.as_str()),
+        (1, "movie 1: the file is not in UTF-8, but perhaps in Latin-1; save it as UTF-8")
+    );
 }
 
 #[test]
@@ -322,7 +394,7 @@ impl Read for Million {
 #[test]
 fn a_million_movies_load_from_a_window_that_stays_small() {
     let mut file = Million { next: 0, line: Vec::new(), most_asked_for: 0 };
-    let Ok(movies) = read(Window::new(&mut file, WINDOW_BYTES), 40_000_000) else { panic!() };
+    let Ok(movies) = read(Window::new(&mut file, WINDOW_BYTES), 40_000_000, &|_, _, _| {}) else { panic!() };
     assert_eq!(movies.len(), 1_000_000);
     assert_eq!(movies.get("999999").unwrap().title, "Movie 999999");
     assert!(file.most_asked_for <= 2 * WINDOW_BYTES, "{}", file.most_asked_for);
