@@ -95,6 +95,23 @@ pub struct RetryPolicy {
 }
 
 impl Config {
+    /// Returns the default configuration for one address, such as `localhost:3001`, `https://movies.example:443` or
+    /// `unix:/run/movies.sock`.
+    ///
+    /// ```
+    /// use movie_client::{Client, Config};
+    ///
+    /// let client = Client::connect(&Config::at("localhost:3001")?)?;
+    /// # Ok::<(), movie_client::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Address`] if the text is not an address.
+    pub fn at(address: &str) -> Result<Self, Error> {
+        Ok(Self::new([address.parse()?]))
+    }
+
     /// Returns the default configuration for these addresses.
     #[must_use]
     pub fn new(addresses: impl IntoIterator<Item = Address>) -> Self {
@@ -193,6 +210,12 @@ impl fmt::Debug for Identity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_configuration_is_made_of_the_text_of_an_address() {
+        assert_eq!(Config::at("localhost:3001").unwrap().addresses, ["localhost:3001".parse().unwrap()]);
+        assert!(matches!(Config::at("localhost"), Err(Error::Address(_))));
+    }
 
     #[test]
     fn a_token_is_never_shown_and_has_visible_ascii_only() {

@@ -1,34 +1,43 @@
 //! Client library of the movie service.
 //!
+//! A program that embeds it, beside a clone of this repository in `movies`, has these lines in its `Cargo.toml`. The feature `cli`, which
+//! is on by default, is for the command line only.
+//!
+//! ```toml
+//! [dependencies]
+//! movie-client = { path = "../movies/movie-client", default-features = false }
+//! tokio = { version = "1", features = ["macros", "rt"] }
+//! tokio-stream = "0.1"
 //! ```
-//! # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/service.rs"));
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! # let service = Service::read_only("movies.json");
-//! # let address = service.address.to_string().parse()?;
+//!
+//! This is the program:
+//!
+//! ```no_run
 //! use movie_client::{Client, Config, Error, Filter, Query};
 //! use tokio_stream::StreamExt;
 //!
-//! let client = Client::connect(&Config::new([address]))?;
+//! #[tokio::main(flavor = "current_thread")]
+//! async fn main() -> Result<(), Error> {
+//!     let client = Client::connect(&Config::at("localhost:3001")?)?;
 //!
-//! let movie = client.get("a8034f44-aee4-44cf-b32c-74cf452aaaae").await?;
-//! assert_eq!(movie.title, "The Martian");
+//!     let movie = client.get("a8034f44-aee4-44cf-b32c-74cf452aaaae").await?;
+//!     println!("found {}", movie.title);
 //!
-//! let filter = Filter { rating_min: Some(8.0), ..Filter::default() };
-//! let query = Query { filter, order_by: "rating desc".to_owned(), ..Query::default() };
-//! let mut best = client.list(query);
-//! while let Some(movie) = best.try_next().await? {
-//!     println!("{} by {}", movie.title, movie.director);
+//!     let filter = Filter { rating_min: Some(8.0), ..Filter::default() };
+//!     let query = Query { filter, order_by: "rating desc".to_owned(), ..Query::default() };
+//!     let mut best = client.list(query);
+//!     while let Some(movie) = best.try_next().await? {
+//!         println!("{} by {}", movie.title, movie.director);
+//!     }
+//!
+//!     match client.get("no such id").await {
+//!         Ok(movie) => println!("{}", movie.title),
+//!         Err(Error::NotFound { ids, .. }) => println!("no movie has the id {}", ids.join(", ")),
+//!         Err(error) if error.is_temporary() => println!("{error}; try again later"),
+//!         Err(error) => return Err(error),
+//!     }
+//!     Ok(())
 //! }
-//!
-//! match client.get("no such id").await {
-//!     Ok(movie) => println!("{}", movie.title),
-//!     Err(Error::NotFound { ids, .. }) => println!("no movie has the id {}", ids.join(", ")),
-//!     Err(error) if error.is_temporary() => println!("{error}; try again later"),
-//!     Err(error) => return Err(error.into()),
-//! }
-//! # Ok(())
-//! # }
 //! ```
 //!
 //! The modules, in reading order:

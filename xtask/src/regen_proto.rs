@@ -11,6 +11,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use prost_build::Module;
+use prost_reflect::prost_types::MethodDescriptorProto;
 
 use self::changes::{NewRpc, changes, new_rpcs};
 use crate::openapi;
@@ -61,7 +62,8 @@ pub fn write(root: &Path) -> Result<String> {
 /// Describes what is left to do for each new file and RPC. The first generated files have none before them.
 fn next_steps(before: &Files, fresh: &Files) -> Result<Vec<String>> {
     let Some(descriptors) = before.get(DESCRIPTOR_SET) else { return Ok(Vec::new()) };
-    let is_new = |name: &&String| name.ends_with(".rs") && !before.contains_key(*name);
+    let is_new =
+        |name: &&String| ![OPENAPI, DESCRIPTOR_SET].contains(&name.as_str()) && !before.contains_key(*name);
     let file = |name: &String| {
         let module = name.trim_end_matches(".rs").replace('.', "::");
         format!(
@@ -138,7 +140,7 @@ fn check_course_contract(compiler: &protox::Compiler) -> Result<()> {
     let files = compiler.file_descriptor_set().file;
     let course = files.iter().filter(|file| file.package().is_empty()).flat_map(|file| &file.service);
     let methods = course.filter(|service| service.name() == "Movie").flat_map(|service| &service.method);
-    let added = methods.map(|method| method.name()).find(|name| !COURSE_METHODS.contains(name));
+    let added = methods.map(MethodDescriptorProto::name).find(|name| !COURSE_METHODS.contains(name));
     ensure!(
         added.is_none(),
         "{PROTO_DIR}/movie.proto: the service `Movie` is frozen, so it cannot have the new RPC `{}`: deployed servers of \

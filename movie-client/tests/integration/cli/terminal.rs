@@ -91,9 +91,9 @@ async fn an_empty_list_is_reported_in_words() {
         assert!(code == Some(0) && sent.ends_with("no movie matches\n"), "{sent}");
     }
     // A server of the course.
-    let server = ScriptedServer::start(|call| match call.path.starts_with("/Movie/") {
-        true => vec![],
-        false => vec![Step::End(Status::unimplemented(""))],
+    let server = ScriptedServer::start(|call| {
+        let is_course = call.path.starts_with("/Movie/");
+        if is_course { vec![] } else { vec![Step::End(Status::unimplemented(""))] }
     })
     .await;
     let (code, sent) = on_terminal(client(&server.address).args(["list", "-o", "ndjson"])).await;

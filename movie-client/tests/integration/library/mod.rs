@@ -2,6 +2,7 @@
 
 mod addresses;
 mod deadlines;
+mod embedding;
 mod errors;
 mod hostile;
 mod http_status;

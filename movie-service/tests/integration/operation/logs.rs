@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::support::databases::database;
 use crate::support::h2_client::{Call, Client};
 use crate::support::http1::exchange;
-use crate::support::process::{Service, command};
+use crate::support::process::{Service, bare_command, command, outcome};
 
 /// Returns a call of an unknown RPC.
 fn no_such_call() -> Call {
@@ -56,6 +56,24 @@ async fn a_request_that_is_for_no_call_is_logged_at_debug_with_the_reason() {
     exchange(service.address, "GET / HTTP/1.1", b"").await;
     let line = service.log_line_with("refused a request");
     assert!(line.contains("DEBUG") && line.contains("505"), "{line}");
+}
+
+#[test]
+fn a_misspelled_key_is_warned_of_once_with_its_line_by_the_service_and_by_import() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("films.json");
+    let text = "{\"movies\": [\n{\"id\": \"1\", \"title\": \"a\"},\n{\"id\": \"2\", \"title\": \"b\", \"Rating\": 5},\n\
+        {\"id\": \"3\", \"title\": \"c\", \"Rating\": 6}]}";
+    std::fs::write(&path, text).unwrap();
+    let warning = "films.json:3: the key `Rating` is unknown and ignored; `rating` is known";
+    let service = Service::run(&mut command(&path));
+    let warnings: Vec<_> = service.early_lines.iter().filter(|line| line.contains("WARN")).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains(warning), "{warnings:?}");
+    let mut import = bare_command();
+    import.arg("import").arg(&path).arg("--database").arg(format!("sqlite:{}/a.db", dir.path().display()));
+    let (status, stdout, stderr) = outcome(&mut import);
+    assert!(status.success() && stderr.contains(warning) && stderr.lines().count() == 1, "{stderr}");
+    assert_eq!(stdout, "3 created, 0 updated, 0 unchanged, 0 rejected\n");
 }
 
 #[tokio::test]
