@@ -13,7 +13,6 @@ use crate::rpc::{Kind, Rpc, Service};
 use crate::telemetry::log::Throttle;
 use crate::telemetry::metrics::{CODES, Metrics, UNKNOWN_METHOD, code_name};
 use crate::telemetry::trace::{CallSpan, Tracer};
-use crate::text::Escaped;
 
 /// Maximum number of log lines a second about failed calls, for each code, so that many client errors do not hide a
 /// server error.
@@ -119,9 +118,9 @@ pub struct CallObservation {
 }
 
 impl CallObservation {
-    /// Sets the path of a call whose RPC does not exist, for the log.
-    pub fn set_unknown_path(&mut self, path: &str) {
-        self.unknown_path = Some(Escaped(path).to_string());
+    /// Sets the path of a call whose RPC does not exist, for the log: escaped and of limited length.
+    pub fn set_unknown_path(&mut self, path: String) {
+        self.unknown_path = Some(path);
     }
 
     /// Marks a failure of the call as the caller's fault, whatever its code.

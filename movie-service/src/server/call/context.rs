@@ -14,6 +14,7 @@ use crate::server::call::permit::{Permit, PermitHandle, UnsentGuard};
 use crate::server::call::refusal::{self, Refusal};
 use crate::server::call::server_state::{Phase, ServerState};
 use crate::telemetry::calls::CallObservation;
+use crate::text::Escaped;
 
 /// Context of a call, from its headers to its final status.
 pub(crate) struct CallContext {
@@ -34,7 +35,7 @@ impl CallContext {
         let rpc = Rpc::find(request.uri().path());
         let mut observed = connection.observer.begin(rpc, request.headers(), began);
         if rpc.is_none() {
-            observed.set_unknown_path(request.uri().path());
+            observed.set_unknown_path(Escaped(request.uri().path()).to_string());
         }
         let (deadline, timeout) = match connection.deadline(began, request) {
             Ok(deadline) => (deadline, Ok(())),
