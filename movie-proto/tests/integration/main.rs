@@ -5,3 +5,4 @@
 mod course_contract;
 mod descriptor_set;
 mod generated_code;
+mod wire_cases;
