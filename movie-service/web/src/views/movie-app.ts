@@ -1,10 +1,241 @@
-import { html, LitElement } from "lit";
-import { customElement } from "lit/decorators.js";
+import { html, nothing } from "lit";
+import { customElement, query, state } from "lit/decorators.js";
+import { Editor } from "../state/editor";
+import { Page } from "../state/page";
+import { EMPTY_STATE, type FilmQuery } from "../state/url";
+import { base } from "../style/base.css";
+import { currentLanguage, t } from "../text";
+import { appStyle } from "./movie-app.css";
+import "./catalog-info";
+import "./film-details";
+import type { FilmDetails } from "./film-details";
+import "./film-filters";
+import "./filter-drawer";
+import "./film-form";
+import "./film-list";
+import type { FilmListView } from "./film-list";
+import "./list-head";
+import "./page-notices";
+import "./search-box";
+import type { SearchBox } from "./search-box";
+import "./token-form";
+import { icon } from "./icons";
+import { PageElement } from "./page-element";
+
+/** The widths from which the filters are beside the films, and from which the details are. */
+const FILTERS_BESIDE = matchMedia("(min-width: 940px)");
+const DETAILS_BESIDE = matchMedia("(min-width: 1120px)");
 
 /** The page of the movie service. */
 @customElement("movie-app")
-export class MovieApp extends LitElement {
+export class MovieApp extends PageElement {
+  static override styles = [base, appStyle];
+
+  private readonly page = new Page();
+  /** What was typed into forms and not saved, by the id of the film; a new film has none. */
+  private readonly editors = new Map<string, Editor>();
+  /** What the sheet shows; `undefined` while it is closed. */
+  private inSheet: { readonly film: string; readonly edit: boolean } | undefined;
+
+  @state() private dialog: "" | "catalog" | "token" | "filters" = "";
+  @query("film-list") private list!: FilmListView;
+  @query("search-box") private search!: SearchBox;
+  @query(".sheet") private sheet!: HTMLDialogElement;
+
+  protected override observed() {
+    return [this.page, this.page.navigation, this.page.catalog, this.page.watch, this.page.film];
+  }
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    FILTERS_BESIDE.addEventListener("change", () => this.requestUpdate());
+    DETAILS_BESIDE.addEventListener("change", () => this.reopenSheet());
+    addEventListener("keydown", (event) => this.onKey(event));
+    addEventListener("beforeunload", (event) => {
+      if ([...this.editors.values()].some((editor) => editor.isDirty)) event.preventDefault();
+    });
+    this.page.list.addEventListener("loaded", () => void this.restoreScroll());
+    this.page.start();
+  }
+
+  /** The form that is open, if there is one. */
+  private get editor(): Editor | undefined {
+    const { film, edit } = this.page.navigation.state;
+    if (!edit || !this.page.catalog.canWrite) return undefined;
+    const { movie } = this.page.film;
+    if (film !== "" && movie?.id !== film) return undefined;
+    let editor = this.editors.get(film);
+    if (!editor) this.editors.set(film, (editor = new Editor(this.page.stub, film === "" ? undefined : movie)));
+    return editor;
+  }
+
+  private get sheetIsOpen(): boolean {
+    return this.page.navigation.state.film !== "" || this.editor !== undefined;
+  }
+
+  private async restoreScroll(): Promise<void> {
+    const top = this.page.navigation.takeScroll();
+    if (top === undefined) return;
+    await this.list.updateComplete;
+    scrollTo({ top, behavior: "instant" });
+  }
+
+  private onKey(event: KeyboardEvent): void {
+    const target = event.composedPath()[0] as HTMLElement;
+    const isTyping = target.matches?.("input:not([type=checkbox], [type=range], [type=radio]), textarea, select");
+    if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "/" && !isTyping && !this.sheet.matches(":modal") && this.dialog === "") {
+      event.preventDefault();
+      this.search.focus();
+    } else if (event.key === "Escape" && this.sheet.open && !isTyping && this.dialog === "") {
+      event.preventDefault();
+      this.closeSheet();
+    } else if (this.sheet.open && !this.editor && event.composedPath().includes(this.sheet)) {
+      const by = event.key === "ArrowLeft" ? -1 : event.key === "ArrowRight" ? 1 : 0;
+      if (by) void this.renderRoot.querySelector<FilmDetails>("film-details")?.step(by);
+    }
+  }
+
+  private closeSheet = (): void => {
+    this.page.navigation.go({ film: "", edit: false });
+  };
+
+  protected override updated(): void {
+    document.documentElement.lang = currentLanguage();
+    const { film, words, wire } = this.page.navigation.state;
+    const title = film ? this.page.film.movie?.title : undefined;
+    document.title = title ? `${title} – ${t().app.title}` : words.trim() ? t().app.filmsOf(words.trim()) : t().app.title;
+    this.classList.toggle("with-sheet", this.sheetIsOpen && DETAILS_BESIDE.matches);
+    this.classList.toggle("with-wire", wire);
+    this.placeSheet();
+  }
+
+  /** Opens or closes the sheet, and moves the focus as a person expects it. */
+  private placeSheet(): void {
+    const { film } = this.page.navigation.state;
+    const before = this.inSheet;
+    const shown = this.sheetIsOpen ? { film, edit: this.editor !== undefined } : undefined;
+    if (shown?.film === before?.film && shown?.edit === before?.edit) return;
+    this.inSheet = shown;
+    if (!shown) {
+      const hadFocus = this.sheet.matches(":focus-within");
+      this.sheet.close();
+      const at = this.page.list.position(before!.film);
+      if (hadFocus && at >= 0) void this.list.focusFilm(at);
+      return;
+    }
+    this.openSheet();
+    this.sheet.scrollTop = 0;
+    const content = this.sheet.querySelector<PageElement>("film-form, film-details");
+    void content?.updateComplete.then(() => content.focus());
+  }
+
+  private openSheet(): void {
+    if (this.sheet.open) return;
+    if (DETAILS_BESIDE.matches) this.sheet.show();
+    else this.sheet.showModal();
+  }
+
+  private reopenSheet(): void {
+    if (this.sheet.open) {
+      this.sheet.close();
+      this.openSheet();
+    }
+    this.requestUpdate();
+  }
+
+  private switchLanguage(): void {
+    this.page.navigation.go({ lang: currentLanguage() === "en" ? "fr" : "en" }, "replace");
+  }
+
+  private async showBest(): Promise<void> {
+    const { list, navigation } = this.page;
+    navigation.settle();
+    const best = list.rows[0];
+    if (best && !list.loading) navigation.go({ film: best.movie.id, edit: false });
+    else if (list.loading) list.addEventListener("loaded", () => void this.showBest(), { once: true });
+  }
+
   override render() {
-    return html`<h1>Films</h1>`;
+    const { page } = this;
+    const beside = FILTERS_BESIDE.matches;
+    return html`
+      <a class="skip" href="#films" @click=${this.skip}>${t().app.skip}</a>
+      ${this.header()}
+      <div class="layout" @ask-token=${() => (this.dialog = "token")}>
+        ${beside ? html`<aside class="filters" aria-label=${t().filters.title}>${this.filters()}</aside>` : nothing}
+        <main id="films">
+          <list-head .page=${page} ?compact=${!beside} @open-filters=${() => (this.dialog = "filters")}></list-head>
+          <film-list .list=${page.list} .navigation=${page.navigation} @leave-list=${() => this.search.focus()}></film-list>
+        </main>
+      </div>
+      <dialog class="sheet" aria-label=${t().app.details} @cancel=${this.cancelSheet}>
+        ${this.editor
+          ? html`<film-form .page=${page} .editor=${this.editor} @forget=${() => this.editors.delete(page.navigation.state.film)}></film-form>`
+          : page.navigation.state.film
+            ? html`<film-details .page=${page} @choose-query=${this.chooseQuery}></film-details>`
+            : nothing}
+      </dialog>
+      ${beside ? nothing : this.drawer()}
+      <catalog-info .page=${page} ?open=${this.dialog === "catalog"} @close=${this.closeDialog} @ask-token=${() => (this.dialog = "token")}></catalog-info>
+      <token-form .session=${page.session} ?open=${this.dialog === "token"} @close=${this.closeDialog}></token-form>
+      ${page.navigation.state.wire ? html`<wire-panel .log=${page.log} .api=${page} @close=${() => page.navigation.go({ wire: false })}></wire-panel>` : nothing}
+      <page-notices .notices=${page.notices}></page-notices>
+    `;
+  }
+
+  private header() {
+    const { page } = this;
+    const { state: live } = page.watch;
+    const { wire } = page.navigation.state;
+    const other = t().app.otherLanguage;
+    return html`<header @enter-list=${() => this.list.focusFilm(0)} @show-best=${this.showBest}>
+      <h1><a href="./" @click=${this.home}><span class="logo" aria-hidden="true"><svg viewBox="0 0 32 32"><path d="M12 9.500v13l11-6.500z" /></svg></span><span class="brand">${t().app.title}</span></a></h1>
+      <search-box role="search" .list=${page.list} .navigation=${page.navigation}></search-box>
+      <div class="tools">
+        <button class="button plain live ${live}" type="button" aria-haspopup="dialog" title=${t().catalog.title} @click=${() => (this.dialog = "catalog")}>
+          <span class="light" aria-hidden="true"></span><span class="label">${t().live.states[live]}</span><span class="hidden-text">, ${t().catalog.title}</span>
+        </button>
+        ${page.catalog.canWrite
+          ? html`<button class="button plain icon" type="button" aria-label=${t().app.add} title=${t().app.add} @click=${() => page.navigation.go({ film: "", edit: true })}>${icon("plus")}</button>`
+          : nothing}
+        <button class="button plain icon" type="button" aria-pressed=${wire} aria-label=${t().wire.title} title=${t().wire.title} @click=${() => page.navigation.go({ wire: !wire })}>${icon("wire")}</button>
+        <button class="button plain lang" type="button" lang=${currentLanguage() === "en" ? "fr" : "en"} aria-label=${other} title=${other} @click=${this.switchLanguage}>${other.slice(0, 2).toUpperCase()}</button>
+      </div>
+    </header>`;
+  }
+
+  private filters() {
+    return html`<film-filters .list=${this.page.list} .navigation=${this.page.navigation}></film-filters>`;
+  }
+
+  private drawer() {
+    return html`<filter-drawer ?open=${this.dialog === "filters"} .page=${this.page} @close=${this.closeDialog}></filter-drawer>`;
+  }
+
+  private closeDialog = (): void => {
+    this.dialog = "";
+  };
+
+  private cancelSheet(event: Event): void {
+    event.preventDefault();
+    this.closeSheet();
+  }
+
+  /** Shows the films that a link in the details asks for; the details are closed where they would cover them. */
+  private chooseQuery({ detail }: CustomEvent<FilmQuery>): void {
+    this.page.navigation.go(DETAILS_BESIDE.matches ? detail : { ...detail, film: "" });
+  }
+
+  private skip(event: Event): void {
+    event.preventDefault();
+    void this.list.focusFilm(0);
+  }
+
+  private home(event: MouseEvent): void {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    const { lang, wire } = this.page.navigation.state;
+    this.page.navigation.go({ ...EMPTY_STATE, lang, wire });
   }
 }

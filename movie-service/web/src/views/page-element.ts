@@ -1,17 +1,38 @@
-import { LitElement } from "lit";
+import { LitElement, type PropertyValues } from "lit";
 import { languageChanges } from "../text";
 
-/** An element of the page: it is rendered again when the language changes. */
+/** An element of the page. It is rendered again when the language changes, or the state that it observes. */
 export class PageElement extends LitElement {
-  private readonly onLanguage = () => this.requestUpdate();
+  private readonly onChange = () => this.requestUpdate();
+  private subscribed: readonly EventTarget[] = [];
+
+  /** The state that the element shows; each target dispatches "change". */
+  protected observed(): (EventTarget | undefined)[] {
+    return [];
+  }
 
   override connectedCallback(): void {
     super.connectedCallback();
-    languageChanges.addEventListener("change", this.onLanguage);
+    this.subscribe();
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
-    languageChanges.removeEventListener("change", this.onLanguage);
+    for (const target of this.subscribed) target.removeEventListener("change", this.onChange);
+    this.subscribed = [];
+  }
+
+  protected override willUpdate(_changes: PropertyValues): void {
+    this.subscribe();
+  }
+
+  /** Listens to the state that is observed now, which can be another one than before. */
+  private subscribe(): void {
+    const targets = [languageChanges, ...this.observed().filter((target) => target !== undefined)];
+    for (const target of this.subscribed) {
+      if (!targets.includes(target)) target.removeEventListener("change", this.onChange);
+    }
+    for (const target of targets) target.addEventListener("change", this.onChange);
+    this.subscribed = targets;
   }
 }

@@ -1,0 +1,53 @@
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb";
+import { t } from "../text";
+
+/** A field that the service refused, such as "poster_uri", and why. */
+export interface Violation {
+  readonly field: string;
+  readonly description: string;
+}
+
+/** An error in the terms of the page. */
+export interface Problem {
+  readonly code: Code;
+  /** The reason of `google.rpc.ErrorInfo`; `UNREACHABLE` if no response came; empty if the service gave none. */
+  readonly reason: string;
+  /** The service's own sentence. */
+  readonly message: string;
+  readonly violations: readonly Violation[];
+  readonly retryAfterMs?: number;
+}
+
+/** Returns what is known of an error: of a call, or of the page itself. */
+export function toProblem(error: unknown): Problem {
+  const failed = ConnectError.from(error);
+  const [retry] = failed.findDetails(RetryInfoSchema);
+  return {
+    code: failed.code,
+    reason: failed.findDetails(ErrorInfoSchema)[0]?.reason ?? (isUnreachable(failed) ? "UNREACHABLE" : ""),
+    message: failed.rawMessage,
+    violations: failed.findDetails(BadRequestSchema).flatMap((details) => details.fieldViolations),
+    ...(retry?.retryDelay && {
+      retryAfterMs: Number(retry.retryDelay.seconds) * 1000 + retry.retryDelay.nanos / 1e6,
+    }),
+  };
+}
+
+/** Whether no complete response came: `fetch` fails with a TypeError, and a cut response has no trailers. */
+function isUnreachable(error: ConnectError): boolean {
+  return error.code === Code.Unavailable || error.cause instanceof TypeError || error.rawMessage === "missing trailer";
+}
+
+/** Whether the caller itself ended the call. */
+export const isAbort = (error: unknown): boolean => ConnectError.from(error).code === Code.Canceled;
+
+/** Whether the call needs a token, or another one. */
+export const needsToken = (problem: Problem): boolean => problem.code === Code.Unauthenticated;
+
+/** Returns a sentence for people: what failed, and what to do. */
+export function sentence(problem: Problem): string {
+  const texts = t().errors;
+  const known = (texts.reasons as Record<string, string>)[problem.reason];
+  return known ?? texts.other(problem.message);
+}

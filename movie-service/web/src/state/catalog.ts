@@ -1,0 +1,46 @@
+import type { Catalog } from "../gen/movie/catalog/v1/catalog_pb";
+import type { CatalogStub } from "../service/calls";
+import { type Problem, toProblem } from "../service/errors";
+
+export type Health = "unknown" | "serving" | "notServing" | "unreachable";
+
+/** What is known of the catalogue as a whole. Dispatches "change". */
+export class CatalogInfo extends EventTarget {
+  catalog: Catalog | undefined;
+  health: Health = "unknown";
+  problem: Problem | undefined;
+
+  constructor(
+    private readonly stub: CatalogStub,
+    private readonly isServing: () => Promise<boolean>,
+  ) {
+    super();
+  }
+
+  /** Whether this caller may write. */
+  get canWrite(): boolean {
+    return this.catalog?.canWrite ?? false;
+  }
+
+  /** Reads the state of the catalogue. */
+  async load(): Promise<void> {
+    try {
+      this.catalog = await this.stub.getCatalog({});
+      this.problem = undefined;
+    } catch (error) {
+      this.problem = toProblem(error);
+    }
+    this.dispatchEvent(new Event("change"));
+  }
+
+  /** Asks for the health of the service. */
+  async check(): Promise<void> {
+    try {
+      this.health = (await this.isServing()) ? "serving" : "notServing";
+    } catch {
+      // The reason is not told to pages; that the service cannot be reached is shown.
+      this.health = "unreachable";
+    }
+    this.dispatchEvent(new Event("change"));
+  }
+}

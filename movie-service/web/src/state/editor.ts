@@ -1,0 +1,139 @@
+import type { Movie } from "../gen/movie/catalog/v1/catalog_pb";
+import type { CatalogStub } from "../service/calls";
+import { type Problem, toProblem } from "../service/errors";
+import { changedFields, type Draft, draftOf, type Field, FIELD_NAMES, fieldOf, malformedFields, movieOf, protoName } from "./draft";
+
+/** Another version of the film, which was saved while this one was edited. */
+export interface Conflict {
+  readonly theirs: Movie;
+  /** The fields in which both versions differ. */
+  readonly fields: readonly Field[];
+}
+
+/** What came of a submit. */
+export type Outcome = { readonly saved: Movie } | "unchanged" | "failed";
+
+/** The form of a film: what was typed, what is wrong with it, and how it is saved. Dispatches "change". */
+export class Editor extends EventTarget {
+  draft: Draft;
+  /** The id that the person chose for a new film; empty for one that the service makes. */
+  newId = "";
+  saving = false;
+  /** What is wrong, by field; the text of the service, or `undefined` for a text that is no number. */
+  readonly violations = new Map<Field | "id", string | undefined>();
+  /** What is wrong but not about a field. */
+  problem: Problem | undefined;
+  conflict: Conflict | undefined;
+
+  private readonly before: Draft;
+  private etag: string;
+  /** A submit that is repeated keeps its id, so that it makes one film. */
+  private request: { readonly id: string; readonly content: string } | undefined;
+
+  constructor(
+    private readonly stub: CatalogStub,
+    readonly movie?: Movie,
+  ) {
+    super();
+    this.draft = draftOf(movie);
+    this.before = { ...this.draft };
+    this.etag = movie?.etag ?? "";
+  }
+
+  /** The fields that were changed. */
+  get changedFields(): Field[] {
+    return changedFields(this.before, this.draft);
+  }
+
+  /** Whether something was typed that is not saved. */
+  get isDirty(): boolean {
+    return this.newId !== "" || this.changedFields.length > 0;
+  }
+
+  /** Takes what was typed into a field. */
+  type(field: Field | "id", text: string): void {
+    if (field === "id") this.newId = text;
+    else this.draft[field] = text;
+    if (this.violations.delete(field)) this.changed();
+  }
+
+  /** Saves what was typed: all of a new film, or only what was changed. */
+  async submit(): Promise<Outcome> {
+    if (this.saving) return "failed";
+    this.violations.clear();
+    this.problem = undefined;
+    for (const field of malformedFields(this.draft)) this.violations.set(field, undefined);
+    const fields = this.movie ? changedFields(this.before, this.draft) : FIELD_NAMES;
+    if (this.violations.size > 0) return this.done("failed");
+    if (fields.length === 0) return this.done("unchanged");
+    this.saving = true;
+    this.changed();
+    try {
+      const saved = await (this.movie ? this.update(this.movie.id, fields) : this.create());
+      return this.done({ saved });
+    } catch (error) {
+      await this.failed(toProblem(error));
+      return this.done("failed");
+    }
+  }
+
+  /** Settles a conflict: the person has chosen between the versions of each field, and saves again. */
+  settle(mine: ReadonlySet<Field>): Promise<Outcome> {
+    const { conflict } = this;
+    if (!conflict) return Promise.resolve("failed");
+    const theirs = draftOf(conflict.theirs);
+    for (const field of FIELD_NAMES) {
+      if (!mine.has(field)) this.draft[field] = theirs[field];
+      this.before[field] = theirs[field];
+    }
+    this.etag = conflict.theirs.etag;
+    this.conflict = undefined;
+    return this.submit();
+  }
+
+  private update(id: string, fields: readonly Field[]): Promise<Movie> {
+    const movie = { ...movieOf(this.draft, fields), id, etag: this.etag };
+    return this.stub.updateMovie({ movie, updateMask: { paths: fields.map(protoName) } });
+  }
+
+  private create(): Promise<Movie> {
+    const content = JSON.stringify([this.newId, this.draft]);
+    if (this.request?.content !== content) this.request = { id: requestId(), content };
+    const movie = { ...movieOf(this.draft, FIELD_NAMES), id: this.newId };
+    return this.stub.createMovie({ movie, requestId: this.request.id });
+  }
+
+  private async failed(problem: Problem): Promise<void> {
+    if (problem.reason === "ETAG_STALE" && this.movie) {
+      try {
+        const theirs = await this.stub.getMovie({ id: this.movie.id });
+        this.conflict = { theirs, fields: changedFields(draftOf(theirs), this.draft) };
+      } catch (error) {
+        this.problem = toProblem(error);
+      }
+      return;
+    }
+    for (const { field, description } of problem.violations) {
+      const known = field.replace(/^movie\./, "") === "id" ? "id" : fieldOf(field);
+      if (known) this.violations.set(known, description);
+    }
+    // A violation without a field in the form is told with the service's own sentence.
+    if (this.violations.size < problem.violations.length || problem.violations.length === 0) this.problem = problem;
+  }
+
+  private done(outcome: Outcome): Outcome {
+    this.saving = false;
+    this.changed();
+    return outcome;
+  }
+
+  private changed(): void {
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+/** Returns a random UUID. `crypto.randomUUID` is missing on pages that came without TLS from another machine. */
+export function requestId(): string {
+  const hex = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4}).(.{3}).(.{3})(.{12})$/, "$1-$2-4$3-8$4-$5");
+}

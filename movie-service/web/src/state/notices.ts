@@ -1,0 +1,44 @@
+/** A message to the person, with at most one thing to do. */
+export interface Notice {
+  readonly id: number;
+  readonly kind: "done" | "error";
+  readonly text: string;
+  readonly action?: { readonly label: string; readonly run: () => void };
+}
+
+const SHOWN_MS = 20_000;
+const MAX_NOTICES = 4;
+
+/** The messages that are shown, the newest last, and what only a screen reader says. Dispatches "change". */
+export class Notices extends EventTarget {
+  notices: readonly Notice[] = [];
+  /** What a screen reader says next. */
+  spoken = "";
+
+  private lastId = 0;
+
+  /** Shows a message. One that is done goes away by itself; an error stays until it is dismissed. */
+  show(kind: Notice["kind"], text: string, action?: Notice["action"]): void {
+    const same = this.notices.find((notice) => notice.kind === kind && notice.text === text);
+    if (same && kind === "error") return;
+    const notice: Notice = { id: ++this.lastId, kind, text, ...(action && { action }) };
+    this.notices = [...this.notices, notice].slice(-MAX_NOTICES);
+    if (kind === "done") setTimeout(() => this.dismiss(notice.id), SHOWN_MS);
+    this.changed();
+  }
+
+  dismiss(id: number): void {
+    this.notices = this.notices.filter((notice) => notice.id !== id);
+    this.changed();
+  }
+
+  /** Has a screen reader say this when it has finished what it says now. */
+  say(text: string): void {
+    this.spoken = text;
+    this.changed();
+  }
+
+  private changed(): void {
+    this.dispatchEvent(new Event("change"));
+  }
+}

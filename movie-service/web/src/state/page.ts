@@ -1,0 +1,195 @@
+import type { Movie } from "../gen/movie/catalog/v1/catalog_pb";
+import { type CatalogStub, type CourseStub, createCatalogStub, createCourseStub } from "../service/calls";
+import { sentence, toProblem } from "../service/errors";
+import { Session } from "../service/session";
+import { createTransport, isServing } from "../service/transport";
+import { preferredLanguage, setLanguage, t } from "../text";
+import { CallLog, recordingFetch } from "../wire/recorder";
+import { CatalogInfo } from "./catalog";
+import { FIELD_NAMES } from "./draft";
+import { requestId } from "./editor";
+import { ShownFilm } from "./film";
+import { FilmList } from "./film-list";
+import { Navigation } from "./navigation";
+import { Notices } from "./notices";
+import { type FilmQuery, sameQuery } from "./url";
+import { Watch } from "./watch";
+
+const SPEAK_AFTER_MS = 700;
+
+/** The parts of the page's state, and how a change of one changes the others. Dispatches "change". */
+export class Page extends EventTarget {
+  readonly session = new Session();
+  readonly log = new CallLog();
+  readonly navigation = new Navigation();
+  readonly notices = new Notices();
+  readonly stub: CatalogStub;
+  readonly course: CourseStub;
+  readonly list: FilmList;
+  readonly film: ShownFilm;
+  readonly catalog: CatalogInfo;
+  readonly watch: Watch;
+  /** The changes elsewhere that the list may not show. */
+  missed = 0;
+
+  private wasCut = false;
+  private shownQuery: FilmQuery | undefined;
+  private speakTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor() {
+    super();
+    const transport = createTransport(this.session, recordingFetch(this.log, fetch.bind(globalThis)));
+    this.stub = createCatalogStub(transport);
+    this.course = createCourseStub(transport);
+    this.list = new FilmList(this.stub);
+    this.film = new ShownFilm(this.stub);
+    this.catalog = new CatalogInfo(this.stub, isServing);
+    const open = (token: string | undefined, signal: AbortSignal) =>
+      this.stub.watchMovies({ start: token ? { case: "resumeToken", value: token } : { case: undefined } }, { signal });
+    this.watch = new Watch(open, {
+      upserted: (movie) => this.upserted(movie),
+      deleted: (id) => this.removed(id),
+      startedAnew: (revision) => this.startedAnew(revision),
+    });
+  }
+
+  /** Begins: shows what the address says, and follows the changes. */
+  start(): void {
+    addEventListener("error", (event) => this.failed(event.error ?? event.message));
+    addEventListener("unhandledrejection", (event) => this.failed(event.reason));
+    addEventListener("online", () => this.watch.start());
+    // A page that nobody sees holds no connection: browsers open only six to one host over HTTP/1.1.
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.watch.stop() : this.watch.start()));
+    this.navigation.addEventListener("change", () => this.follow());
+    this.session.addEventListener("change", () => this.callerChanged());
+    this.list.addEventListener("loaded", () => {
+      this.setMissed(0);
+      this.speakCount();
+    });
+    this.watch.addEventListener("change", () => this.watchChanged());
+    this.follow();
+    void this.catalog.load();
+    if (!document.hidden) this.watch.start();
+  }
+
+  /** Shows what is at the address now. */
+  private follow(): void {
+    const { state } = this.navigation;
+    setLanguage(state.lang || preferredLanguage(navigator.languages));
+    if (!this.shownQuery || !sameQuery(this.shownQuery, state)) {
+      this.shownQuery = state;
+      void this.list.show(state);
+    }
+    if (state.film !== this.film.id) {
+      const row = this.list.rows[this.list.position(state.film)];
+      void this.film.show(state.film, row?.movie);
+    }
+  }
+
+  /** Reads everything again, as the caller that there is now. */
+  private callerChanged(): void {
+    void this.catalog.load();
+    this.reload();
+    this.watch.restart();
+  }
+
+  /** Gets the films again. */
+  reload(): void {
+    void this.list.reload();
+    if (this.film.id) void this.film.reload();
+  }
+
+  /** Changes before this revision are not told: what was read before them is read again. */
+  private startedAnew(revision: bigint): void {
+    void this.catalog.load();
+    if (this.list.loading) return;
+    if (this.list.problem || this.list.revision === undefined || this.list.revision < revision) this.reload();
+  }
+
+  private watchChanged(): void {
+    const { state } = this.watch;
+    if (this.watch.failures === 2) this.notices.say(t().live.cut);
+    if (state === "live" && this.wasCut) this.notices.say(t().live.back);
+    this.wasCut = state === "live" ? false : this.wasCut || this.watch.failures >= 2;
+    if (state === "live" && this.list.problem) this.list.retry();
+    if (state === "live" && this.film.problem) void this.film.reload();
+    if (state === "live" && this.catalog.problem) void this.catalog.load();
+  }
+
+  private upserted(movie: Movie): void {
+    const isShown = movie.id === this.film.id;
+    this.film.replace(movie);
+    const isListed = this.list.replace(movie);
+    if (isListed || isShown) this.notices.say(t().live.changed(movie.title));
+    else this.setMissed(this.missed + 1);
+  }
+
+  private setMissed(changes: number): void {
+    this.missed = changes;
+    this.dispatchEvent(new Event("change"));
+  }
+
+  private removed(id: string): void {
+    this.film.remove(id);
+    const title = this.list.remove(id);
+    if (title !== undefined) this.notices.say(t().live.deleted(title));
+  }
+
+  /** Shows a film that this caller saved, before the watch tells of it. */
+  saved(movie: Movie, isNew: boolean): void {
+    this.film.replace(movie);
+    this.list.replace(movie);
+    this.navigation.go({ film: movie.id, edit: false }, "replace");
+    this.notices.show("done", isNew ? t().form.added(movie.title) : t().form.saved(movie.title));
+    if (isNew) this.reload();
+  }
+
+  /** Deletes the shown film. The notice that follows offers to add it again. */
+  async delete(movie: Movie): Promise<void> {
+    try {
+      await this.stub.deleteMovie({ id: movie.id, etag: movie.etag });
+    } catch (error) {
+      const problem = toProblem(error);
+      this.notices.show("error", sentence(problem));
+      if (problem.reason === "ETAG_STALE") void this.film.reload();
+      return;
+    }
+    this.list.remove(movie.id);
+    if (this.film.id === movie.id) this.navigation.go({ film: "", edit: false });
+    const requested = requestId();
+    this.notices.show("done", t().film.wasDeleted(movie.title), {
+      label: t().film.undo,
+      run: () => void this.restore(movie, requested),
+    });
+  }
+
+  private async restore(movie: Movie, requested: string): Promise<void> {
+    try {
+      const fields = Object.fromEntries(FIELD_NAMES.map((field) => [field, movie[field]]));
+      const restored = await this.stub.createMovie({ movie: { ...fields, id: movie.id }, requestId: requested });
+      this.notices.show("done", t().film.restored(restored.title));
+      this.navigation.go({ film: restored.id, edit: false });
+      this.reload();
+    } catch (error) {
+      this.notices.show("error", sentence(toProblem(error)), {
+        label: t().app.retry,
+        run: () => void this.restore(movie, requested),
+      });
+    }
+  }
+
+  /** Says how many films there are, once the person has stopped typing. */
+  private speakCount(): void {
+    clearTimeout(this.speakTimer);
+    this.speakTimer = setTimeout(() => this.notices.say(t().list.count(this.list.total)), SPEAK_AFTER_MS);
+  }
+
+  /** Shows an error of the page itself. */
+  private failed(error: unknown): void {
+    const message = error instanceof Error ? error.message : String(error);
+    // The browser reports a layout that takes more than one frame as an error, which it is not.
+    if (message.startsWith("ResizeObserver loop")) return;
+    this.notices.show("error", t().errors.page(message));
+  }
+}
+

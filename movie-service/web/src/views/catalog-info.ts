@@ -1,0 +1,70 @@
+import { css, html, nothing } from "lit";
+import { customElement, property } from "lit/decorators.js";
+import { sentence } from "../service/errors";
+import type { Page } from "../state/page";
+import { base } from "../style/base.css";
+import { formatNumber, t } from "../text";
+import { icon } from "./icons";
+import { Modal, modalStyle } from "./modal";
+
+/** The catalogue as a whole, the health of the service, and how live the page is. */
+@customElement("catalog-info")
+export class CatalogInfoView extends Modal {
+  static override styles = [
+    base,
+    modalStyle,
+    css`
+      dl { display: grid; grid-template-columns: auto 1fr; gap: 10px 24px; }
+      dt { color: var(--ink-soft); }
+      dd { font-weight: 600; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
+      .bad { color: var(--bad); }
+      .good { color: var(--good); }
+      .more { display: flex; flex-wrap: wrap; gap: 8px; margin-top: 20px; }
+    `,
+  ];
+
+  @property({ attribute: false }) page!: Page;
+
+  protected override observed() {
+    return [this.page.catalog, this.page.watch];
+  }
+
+  protected override updated(changes: Map<PropertyKey, unknown>): void {
+    super.updated(changes);
+    if (changes.has("open") && this.open) {
+      void this.page.catalog.load();
+      void this.page.catalog.check();
+    }
+  }
+
+  override render() {
+    const texts = t().catalog;
+    const { catalog, health, problem } = this.page.catalog;
+    const { watch } = this.page;
+    const healthLook = health === "serving" ? "good" : health === "unknown" ? "" : "bad";
+    return html`<dialog aria-labelledby="title" @close=${this.closed} @click=${this.clicked}>
+      <div class="dialog-head">
+        <h2 id="title">${texts.title}</h2>
+        <button class="button plain icon" type="button" aria-label=${t().app.close} @click=${this.closed}>${icon("close")}</button>
+      </div>
+      <div class="dialog-body">
+        ${problem ? html`<p class="bad" role="alert">${sentence(problem)}</p>` : nothing}
+        <dl>
+          ${catalog
+            ? html`<dt>${texts.films}</dt><dd>${formatNumber(catalog.movieCount)}</dd>
+                <dt>${texts.revision}</dt><dd>${String(watch.revision !== undefined && watch.revision > catalog.revision ? watch.revision : catalog.revision)}</dd>
+                <dt>${texts.store}</dt><dd>${catalog.store}</dd>
+                <dt>${texts.writes}</dt><dd>${catalog.readOnly ? texts.readOnly : catalog.canWrite ? texts.canWrite : texts.mayNotWrite}</dd>
+                <dt>${texts.version}</dt><dd>${catalog.version}</dd>`
+            : nothing}
+          <dt>${texts.health}</dt><dd class=${healthLook}>${texts.healths[health]}</dd>
+          <dt>${texts.live}</dt><dd class=${watch.state === "live" ? "good" : ""}>${t().live.states[watch.state]}</dd>
+        </dl>
+        ${watch.problem && watch.state !== "live" ? html`<p class="bad">${sentence(watch.problem)}</p>` : nothing}
+        <p class="more">
+          <button class="button" type="button" @click=${() => this.dispatchEvent(new Event("ask-token"))}>${icon("key")} ${t().token.title}</button>
+        </p>
+      </div>
+    </dialog>`;
+  }
+}

@@ -1,0 +1,143 @@
+import { css, html, nothing } from "lit";
+import { customElement, property } from "lit/decorators.js";
+import { needsToken, sentence } from "../service/errors";
+import { LIST_LIMIT, SEARCH_LIMIT } from "../state/pages";
+import type { Page } from "../state/page";
+import { EMPTY_QUERY, type FilmQuery, type Sort, SORTS } from "../state/url";
+import { base } from "../style/base.css";
+import { formatRating, t } from "../text";
+import { toggled } from "./film-filters";
+import { icon } from "./icons";
+import { PageElement } from "./page-element";
+
+/** What is above the films: their number, the order, the filters in use, and what went wrong. */
+@customElement("list-head")
+export class ListHead extends PageElement {
+  static override styles = [
+    base,
+    css`
+      :host { display: block; }
+      .line { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 14px; min-height: 44px; }
+      h2 { font-size: 1.15rem; letter-spacing: -0.01em; }
+      .grow { flex: 1; }
+      select {
+        min-height: 40px; padding: 0 34px 0 14px; border: 1px solid var(--control-line); border-radius: 999px; background-color: var(--surface); font-weight: 600; cursor: pointer; max-width: 100%;
+      }
+      .sort { display: flex; align-items: center; gap: 8px; color: var(--ink-soft); }
+      .sort select { color: var(--ink); }
+      .chips { display: flex; flex-wrap: wrap; gap: 8px; padding-top: 8px; }
+      .chips .chip { background: var(--accent-soft); border-color: transparent; }
+      .chips svg { width: 14px; height: 14px; fill: none; stroke: currentColor; stroke-width: 2.5; stroke-linecap: round; flex: none; }
+      .note { padding-top: 6px; color: var(--ink-soft); font-size: 0.92rem; }
+      .problem { display: flex; flex-wrap: wrap; align-items: center; gap: 12px; margin-top: 10px; padding: 12px 16px; border-radius: var(--radius); background: var(--bad-soft); color: var(--bad); }
+      .problem p { flex: 1 1 240px; }
+      .empty { padding: 8vh 16px; text-align: center; color: var(--ink-soft); }
+      .empty h3 { color: var(--ink); font-size: 1.3rem; margin-bottom: 6px; }
+      .empty .button { margin-top: 18px; }
+      .badge { min-width: 20px; padding: 0 6px; border-radius: 999px; background: var(--accent); color: var(--accent-ink); font-size: 0.8rem; line-height: 20px; }
+      @media (max-width: 719px) { .label { display: none; } }
+      @media print { select, .button, .sort, .problem { display: none; } }
+    `,
+  ];
+
+  @property({ attribute: false }) page!: Page;
+  /** Whether the filters are in a dialog, which a button opens. */
+  @property({ type: Boolean }) compact = false;
+
+  protected override observed() {
+    return [this.page, this.page.list, this.page.navigation];
+  }
+
+  override render() {
+    const { list, navigation } = this.page;
+    const { problem } = list;
+    const chips = this.chips(navigation.state);
+    return html`
+      <div class="line">
+        <h2>${this.heading()}</h2>
+        ${this.page.missed > 0
+          ? html`<button class="button primary" type="button" @click=${() => this.page.reload()}>${t().live.missed(this.page.missed)}</button>`
+          : nothing}
+        <span class="grow"></span>
+        ${this.compact
+          ? html`<button class="button" type="button" aria-haspopup="dialog" @click=${() => this.dispatchEvent(new Event("open-filters"))}>
+              ${icon("filter")} ${t().filters.title} ${chips.length ? html`<span class="badge">${chips.length}</span>` : nothing}
+            </button>`
+          : nothing}
+        <label class="sort"><span class="label">${t().list.sort}</span>
+          <select aria-label=${t().list.sort} @change=${this.sort}>
+            ${SORTS.map((sort) => html`<option value=${sort} .selected=${sort === navigation.state.sort}>${this.sortName(sort)}</option>`)}
+          </select>
+        </label>
+      </div>
+      ${chips.length ? html`<div class="chips" role="group" aria-label=${t().filters.chosen}>${chips}${this.dropAll()}</div>` : nothing}
+      ${this.note()}
+      ${problem
+        ? html`<div class="problem" role="alert">
+            <p>${sentence(problem)}</p>
+            ${needsToken(problem)
+              ? html`<button class="button" type="button" @click=${() => this.dispatchEvent(new Event("ask-token", { bubbles: true }))}>${t().token.enter}</button>`
+              : html`<button class="button" type="button" @click=${() => list.retry()}>${t().app.retry}</button>`}
+          </div>`
+        : nothing}
+      ${!list.loading && !problem && list.total === 0 ? this.empty(chips.length > 0) : nothing}
+    `;
+  }
+
+  private heading() {
+    const { list } = this.page;
+    if (list.loading && list.rows.length === 0) return t().list.loading;
+    if (list.problem && list.rows.length === 0) return t().app.title;
+    return t().list.count(list.total);
+  }
+
+  private sortName(sort: Sort): string {
+    const isSearch = this.page.navigation.state.words.trim() !== "" && !this.page.list.searchIsOff;
+    return sort === "best" && !isSearch ? t().list.sorts.popular : t().list.sorts[sort];
+  }
+
+  private sort(event: Event): void {
+    this.page.navigation.go({ sort: (event.target as HTMLSelectElement).value as Sort });
+  }
+
+  private chips(query: FilmQuery) {
+    const drop = (text: string, change: Partial<FilmQuery>) =>
+      html`<button class="chip" type="button" aria-label=${t().filters.drop(text)} @click=${() => this.page.navigation.go(change)}>
+        <span dir="auto">${text}</span>${icon("close")}
+      </button>`;
+    return [
+      ...query.genres.map((value) => drop(value, toggled(query, "genres", value))),
+      ...query.decades.map((value) => drop(t().filters.decade(String(value)), toggled(query, "decades", String(value)))),
+      ...query.countries.map((value) => drop(value, toggled(query, "countries", value))),
+      ...query.languages.map((value) => drop(value, toggled(query, "languages", value))),
+      ...(query.rating ? [drop(t().filters.ratingFrom(formatRating(query.rating)), { rating: 0 })] : []),
+    ];
+  }
+
+  private dropAll() {
+    const { words, sort } = this.page.navigation.state;
+    return html`<button class="button plain" type="button" @click=${() => this.page.navigation.go({ ...EMPTY_QUERY, words, sort })}>
+      ${t().filters.dropAll}
+    </button>`;
+  }
+
+  /** Says where the list ends before its last film, or what a search leaves out. */
+  private note() {
+    const { list, navigation } = this.page;
+    const isSearch = navigation.state.words.trim() !== "";
+    if (isSearch && list.searchIsOff) return html`<p class="note">${t().list.searchIsOff}</p>`;
+    if (list.total <= list.reachable || list.loading) return nothing;
+    return html`<p class="note">${isSearch ? t().list.searchLimit(SEARCH_LIMIT) : t().list.listLimit(LIST_LIMIT)}</p>`;
+  }
+
+  private empty(hasFilters: boolean) {
+    const { words } = this.page.navigation.state;
+    return html`<div class="empty">
+      <h3>${words.trim() ? t().list.nothingFor(words.trim()) : t().list.nothing}</h3>
+      <p>${hasFilters ? t().list.fewerFilters : words.trim() ? t().list.otherWords : t().list.noFilms}</p>
+      ${words.trim() || hasFilters
+        ? html`<button class="button" type="button" @click=${() => this.page.navigation.go(EMPTY_QUERY)}>${t().list.showAll}</button>`
+        : nothing}
+    </div>`;
+  }
+}

@@ -1,0 +1,58 @@
+import { css, html, nothing } from "lit";
+import { customElement, property } from "lit/decorators.js";
+import type { Session } from "../service/session";
+import { base } from "../style/base.css";
+import { t } from "../text";
+import { icon } from "./icons";
+import { Modal, modalStyle } from "./modal";
+
+/** Asks for the caller's token, which the browser keeps until the tab is closed. */
+@customElement("token-form")
+export class TokenForm extends Modal {
+  static override styles = [
+    base,
+    modalStyle,
+    css`
+      label { display: block; font-weight: 650; margin: 16px 0 6px; }
+      p { color: var(--ink-soft); }
+      .buttons { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 10px; margin-top: 20px; }
+    `,
+  ];
+
+  @property({ attribute: false }) session!: Session;
+
+  protected override observed() {
+    return [this.session];
+  }
+
+  private save(event: SubmitEvent): void {
+    event.preventDefault();
+    const input = this.renderRoot.querySelector("input")!;
+    this.use(input.value.trim());
+    input.value = "";
+  }
+
+  private use(token: string): void {
+    this.session.token = token || undefined;
+    this.closed();
+  }
+
+  override render() {
+    const texts = t().token;
+    return html`<dialog aria-labelledby="title" @close=${this.closed} @click=${this.clicked}>
+      <div class="dialog-head">
+        <h2 id="title">${texts.title}</h2>
+        <button class="button plain icon" type="button" aria-label=${t().app.close} @click=${this.closed}>${icon("close")}</button>
+      </div>
+      <form class="dialog-body" @submit=${this.save}>
+        <p>${this.session.token ? texts.present : texts.absent}</p>
+        <label for="token">${texts.label}</label>
+        <input class="input" id="token" type="password" required autocomplete="off" spellcheck="false" autofocus>
+        <p class="buttons">
+          ${this.session.token ? html`<button class="button danger" type="button" @click=${() => this.use("")}>${texts.forget}</button>` : nothing}
+          <button class="button primary">${texts.use}</button>
+        </p>
+      </form>
+    </dialog>`;
+  }
+}
