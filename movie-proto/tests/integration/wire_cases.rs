@@ -17,7 +17,6 @@ use movie_proto::{Empty, FILE_DESCRIPTOR_SET, MovieData, MovieId};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage};
 use prost_types::{FieldMask, Timestamp};
-use serde_json::json;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
@@ -59,7 +58,11 @@ impl Case {
             write!(hex, "{byte:02x}").unwrap();
             hex
         });
-        json!({ "name": self.name, "message": self.message, "hex": hex, "value": value }).to_string()
+        let [name, message, hex] =
+            [self.name, self.message, &hex].map(|text| serde_json::to_string(text).unwrap());
+        // Not as a `serde_json::Value`, which would write a float with the digits of a double.
+        let value = serde_json::to_string(&value).unwrap();
+        format!(r#"{{"name":{name},"message":{message},"hex":{hex},"value":{value}}}"#)
     }
 }
 

@@ -1,13 +1,15 @@
 /** A recorded call, decoded, as the snippets need it. */
-import { type DescField, type DescMessage, type DescMethod, fromBinary, type Message } from "@bufbuild/protobuf";
-import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
+import type { DescMessage, DescMethod } from "@bufbuild/protobuf";
 import { findMethod } from "./contract";
+import { decodeFields, type Definition, type Field, fieldsOf, isIntact, type Scalar } from "./fields";
 import { findFrames, PREFIX_BYTES } from "./frames";
+import { isRepeated, type Single, valuesOf } from "./json";
 import type { CallRecord } from "./record";
 
 export interface Call {
   readonly method: DescMethod;
-  readonly request: Message;
+  /** The fields of the request. */
+  readonly request: readonly Field[];
   /** The address of the service, without the path of the call. */
   readonly base: URL;
   /** Whether the caller sent a token. A snippet reads it from the environment variable MOVIE_TOKEN. */
@@ -21,17 +23,14 @@ export function readCall(
   const method = findMethod(record.service, record.method);
   const frame = findFrames(record.requestBytes)[0];
   if (!method || !frame?.complete || frame.compressed) return undefined;
-  try {
-    const bytes = record.requestBytes.subarray(frame.start + PREFIX_BYTES, frame.end);
-    return {
-      method,
-      request: fromBinary(method.input, bytes),
-      base: new URL(record.url.slice(0, -`${record.service}/${record.method}`.length)),
-      authorized: record.requestHeaders.some(([name]) => name === "authorization"),
-    };
-  } catch {
-    return undefined;
-  }
+  const request = decodeFields(record.requestBytes, fieldsOf(method.input), frame.start + PREFIX_BYTES, frame.end);
+  if (!isIntact(request)) return undefined;
+  return {
+    method,
+    request,
+    base: new URL(record.url.slice(0, -`${record.service}/${record.method}`.length)),
+    authorized: record.requestHeaders.some(([name]) => name === "authorization"),
+  };
 }
 
 /** Returns host and port of the service. gRPC has no path before that of the call. */
@@ -44,36 +43,28 @@ export const isStream = ({ method }: Call) => method.methodKind === "server_stre
 /** How a language writes values. */
 export interface Literals {
   text(value: string): string;
-  bool(value: boolean): string;
-  number(value: number | bigint, field: DescField): string;
+  scalar(value: Scalar, info: Definition): string;
   list(items: string[]): string;
-  message(desc: DescMessage, fields: [field: DescField, literal: string][]): string;
+  message(desc: DescMessage, fields: [info: Definition, literal: string][]): string;
 }
 
-/** Writes the request of a call in a language. */
-export const requestLiteral = (literals: Literals, { method, request }: Call) =>
-  message(literals, reflect(method.input, request));
-
-function message(literals: Literals, value: ReflectMessage): string {
-  const fields = value.sortedFields.filter((field) => value.isSet(field));
+/** Writes a message in a language. */
+export function messageLiteral(literals: Literals, desc: DescMessage, fields: readonly Field[]): string {
+  const single = (info: Definition, value: Single) => {
+    if (typeof value === "object") return messageLiteral(literals, info.message!, value);
+    return typeof value === "string" ? literals.text(value) : literals.scalar(value, info);
+  };
   return literals.message(
-    value.desc,
-    fields.map((field) => [field, fieldLiteral(literals, field, value.get(field))]),
+    desc,
+    valuesOf(fields).map(([info, values]) => {
+      const items = values.map((value) => single(info, value));
+      return [info, isRepeated(info) ? literals.list(items) : items[0]!];
+    }),
   );
 }
 
-function fieldLiteral(literals: Literals, field: DescField, value: unknown): string {
-  const single = (value: unknown) => {
-    if (field.message) return message(literals, value as ReflectMessage);
-    if (typeof value === "string") return literals.text(value);
-    if (typeof value === "boolean") return literals.bool(value);
-    return literals.number(value as number | bigint, field);
-  };
-  return field.fieldKind === "list" ? literals.list([...(value as Iterable<unknown>)].map(single)) : single(value);
-}
-
 /** Splits the full name of a message into its package and its names, of which the last is its own. */
-export function namesOf(desc: DescMessage): { packageName: string; names: string[] } {
-  const packageName = desc.file.proto.package;
-  return { packageName, names: desc.typeName.slice(packageName ? packageName.length + 1 : 0).split(".") };
+export function namesOf({ typeName, file }: DescMessage): { packageName: string; names: string[] } {
+  const packageName = file.proto.package;
+  return { packageName, names: typeName.slice(packageName ? packageName.length + 1 : 0).split(".") };
 }

@@ -4,8 +4,7 @@
  *
  * Nothing here throws. Bytes that are not a message give the fields before the damage, then one with a `problem`.
  */
-import { ScalarType } from "@bufbuild/protobuf";
-import type { FieldInfo, MessageInfo } from "./contract";
+import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
 
 /** A range of bytes: the position of the first one, and the position after the last one. */
 export interface Range {
@@ -34,9 +33,12 @@ export type Problem =
   /** Too many nested messages. */
   | "depth";
 
+/** A number, or a truth value, which is a number on the wire. */
+export type Scalar = number | bigint | boolean;
+
 /** The value of a field. */
 export type Value =
-  | { readonly kind: "number"; readonly value: number | bigint | boolean }
+  | { readonly kind: "number"; readonly value: Scalar }
   | { readonly kind: "text"; readonly value: string }
   | { readonly kind: "bytes" }
   | { readonly kind: "message"; readonly fields: readonly Field[] }
@@ -45,8 +47,25 @@ export type Value =
 
 /** A number of a packed repeated field. */
 export interface Item extends Range {
-  readonly value: number | bigint | boolean;
+  readonly value: Scalar;
 }
+
+/** The definition of a field, or of the key or the value of a map, which are fields on the wire. */
+export interface Definition
+  extends Pick<DescField, "name" | "number" | "scalar" | "enum" | "message">,
+    Partial<Pick<DescField, "fieldKind" | "jsonName" | "oneof" | "proto">> {
+  /** The type of the keys of a map. */
+  readonly mapKey?: ScalarType | undefined;
+}
+
+/** Finds the definition of a field by its number. */
+export type Lookup = (number: number) => Definition | undefined;
+
+/** Returns the definitions of the fields of a message. */
+export const fieldsOf =
+  (desc: DescMessage | undefined): Lookup =>
+  (number) =>
+    desc?.fields.find((field) => field.number === number);
 
 /** A field of a message, or the damaged rest of one. */
 export interface Field extends Range {
@@ -60,41 +79,40 @@ export interface Field extends Range {
   readonly content: Range;
   readonly value: Value;
   /** The definition of the field; unset if the contract does not have it. */
-  readonly info?: FieldInfo | undefined;
+  readonly info?: Definition | undefined;
   readonly problem?: Problem | undefined;
 }
 
 /** As deep as libraries of protobuf go. */
 const MAX_DEPTH = 100;
 
-/** Decodes the fields of the message in the range of `bytes`, by its definition if there is one. */
+/** Decodes the fields of the message in the range of `bytes`, by their definitions if there are any. */
 export function decodeFields(
   bytes: Uint8Array,
-  message?: MessageInfo,
+  lookup: Lookup = () => undefined,
   start = 0,
   end = bytes.length,
   depth = 0,
 ): readonly Field[] {
   const fields: Field[] = [];
   for (let at = start; at < end; ) {
-    const field = decodeField(bytes, message, at, end, depth);
+    const field = decodeField(bytes, lookup, at, end, depth);
     fields.push(field);
     at = field.end;
   }
   return fields;
 }
 
-function decodeField(
-  bytes: Uint8Array,
-  message: MessageInfo | undefined,
-  start: number,
-  end: number,
-  depth: number,
-): Field {
+/** Whether no field has a problem, nor a field of a nested message. */
+export function isIntact(fields: readonly Field[]): boolean {
+  return fields.every(({ problem, value }) => !problem && (value.kind !== "message" || isIntact(value.fields)));
+}
+
+function decodeField(bytes: Uint8Array, lookup: Lookup, start: number, end: number, depth: number): Field {
   const tag = varint(bytes, start, end);
   const number = tag.problem || tag.value >> 32n ? 0 : Number(tag.value >> 3n);
   const wireType = Number(tag.value & 7n);
-  const info = message?.field(number);
+  const info = lookup(number);
   const base = { start, tag: { start, end: tag.end }, number, wireType, info };
   // After such damage, nobody knows where the next field begins.
   const damaged = (problem: Problem, from = tag.end, length?: Range): Field => {
@@ -167,14 +185,14 @@ function wireTypeOf(scalar: ScalarType | undefined): number {
 }
 
 /** Returns the value of a number, whose bits are `raw`. */
-function numberOf(info: FieldInfo | undefined, wireType: number, raw: bigint): { value: Value; problem?: Problem | undefined } {
-  const fits = info && !info.message && wireTypeOf(info.scalar) === wireType;
+function numberOf(info: Definition | undefined, wireType: number, raw: bigint): { value: Value; problem?: Problem | undefined } {
+  const fits = info && !info.message && info.fieldKind !== "map" && wireTypeOf(info.scalar) === wireType;
   const value = fits ? interpret(raw, info.scalar ?? ScalarType.INT32) : raw;
   return { value: { kind: "number", value }, problem: info && !fits ? "mismatch" : undefined };
 }
 
 /** Interprets the bits of a number by its type. */
-function interpret(raw: bigint, scalar: ScalarType): number | bigint | boolean {
+function interpret(raw: bigint, scalar: ScalarType): Scalar {
   const view = new DataView(new ArrayBuffer(8));
   view.setBigUint64(0, raw, true);
   switch (scalar) {
@@ -208,24 +226,32 @@ const zigzag = (raw: bigint) => (raw >> 1n) ^ -(raw & 1n);
 /** Returns the value of a field of wire type 2. */
 function delimited(
   bytes: Uint8Array,
-  info: FieldInfo | undefined,
+  info: Definition | undefined,
   content: Range,
   depth: number,
 ): { value: Value; problem?: Problem | undefined } {
   const raw = { kind: "bytes" } as const;
-  if (info?.message) {
+  if (info?.message || info?.fieldKind === "map") {
     if (depth === MAX_DEPTH) return { value: raw, problem: "depth" };
-    const fields = decodeFields(bytes, info.message, content.start, content.end, depth + 1);
+    const lookup = info.fieldKind === "map" ? entryOf(info) : fieldsOf(info.message);
+    const fields = decodeFields(bytes, lookup, content.start, content.end, depth + 1);
     return { value: { kind: "message", fields } };
   }
   if (info && wireTypeOf(info.scalar) !== 2) {
-    return info.repeated ? packed(bytes, info, content) : { value: raw, problem: "mismatch" };
+    return info.fieldKind === "list" ? packed(bytes, info, content) : { value: raw, problem: "mismatch" };
   }
   if (info?.scalar === ScalarType.BYTES) return { value: raw };
   const text = utf8(bytes, content);
   // Without a definition, bytes that look like a text probably are one.
   if (!info) return { value: text && !/[^\P{Cc}\s]/u.test(text) ? { kind: "text", value: text } : raw };
   return text === undefined ? { value: raw, problem: "utf8" } : { value: { kind: "text", value: text } };
+}
+
+/** On the wire, a map is a repeated message: the key is its field 1, the value its field 2. */
+function entryOf({ mapKey, scalar, enum: values, message }: Definition): Lookup {
+  const key: Definition = { name: "key", number: 1, scalar: mapKey, enum: undefined, message: undefined };
+  const value: Definition = { name: "value", number: 2, scalar, enum: values, message };
+  return (number) => [key, value][number - 1];
 }
 
 function utf8(bytes: Uint8Array, { start, end }: Range): string | undefined {
@@ -236,7 +262,7 @@ function utf8(bytes: Uint8Array, { start, end }: Range): string | undefined {
   }
 }
 
-function packed(bytes: Uint8Array, info: FieldInfo, content: Range): { value: Value; problem?: Problem | undefined } {
+function packed(bytes: Uint8Array, info: Definition, content: Range): { value: Value; problem?: Problem | undefined } {
   const scalar = info.scalar ?? ScalarType.INT32;
   const width = { 0: 0, 1: 8, 5: 4 }[wireTypeOf(scalar)];
   const items: Item[] = [];

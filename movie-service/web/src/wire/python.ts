@@ -1,6 +1,6 @@
 /** A call in Python, as the course makes it: a channel, a stub, and a call. */
 import { ScalarType } from "@bufbuild/protobuf";
-import { type Call, isStream, namesOf, requestLiteral, target } from "./call";
+import { type Call, isStream, messageLiteral, namesOf, target } from "./call";
 import { float32, python } from "./quote";
 
 /** Writes a program that makes a call with grpcio. */
@@ -8,18 +8,21 @@ export function pythonProgram(call: Call): string {
   const { method, base, authorized } = call;
   const file = method.parent.file.name;
   const imports = new Set<string>();
-  const request = requestLiteral(
+  const request = messageLiteral(
     {
       text: python,
-      bool: (value) => (value ? "True" : "False"),
-      number: (value, { scalar }) => (scalar === ScalarType.FLOAT ? float32(value as number) : String(value)),
+      scalar: (value, { scalar }) => {
+        if (typeof value === "boolean") return value ? "True" : "False";
+        return scalar === ScalarType.FLOAT ? float32(value as number) : String(value);
+      },
       list: (items) => `[${items.join(", ")}]`,
       message: (desc, fields) => {
         const type = [importModule(desc.file.name, imports), ...namesOf(desc).names].join(".");
         return `${type}(${fields.map(([{ name }, literal]) => `${name}=${literal}`).join(", ")})`;
       },
     },
-    call,
+    method.input,
+    call.request,
   );
   const stub = `${importModule(file, imports, "_pb2_grpc")}.${method.parent.name}Stub(channel)`;
   const address = python(target(base));

@@ -1,7 +1,6 @@
 /** Records calls of gRPC-Web, without changing them: what is sent and received, and when. */
 import { FrameReader } from "./frames";
 import { type CallRecord, KEPT_BYTES, type Metadata } from "./record";
-import { statusOf } from "./status";
 
 const MAX_CALLS = 100;
 /** The bytes that all records together keep. */
@@ -169,7 +168,9 @@ class Recording {
 
   /** The call is over: at the trailers, or at the end of a response without any. */
   private end(): void {
-    this.finish(statusOf(this.record)?.code === 0 ? "ok" : "error");
+    const { trailers, responseHeaders } = this.record;
+    const status = [...trailers, ...responseHeaders].find(([name]) => name === "grpc-status");
+    this.finish(status?.[1] === "0" ? "ok" : "error");
   }
 
   /** The call failed, or its caller does not want the rest. */

@@ -1,6 +1,7 @@
 /** A call in Rust, with tonic and the messages of the crate movie-proto. */
-import { type DescField, type DescMessage, ScalarType } from "@bufbuild/protobuf";
-import { type Call, isStream, namesOf, requestLiteral, target } from "./call";
+import { type DescMessage, ScalarType } from "@bufbuild/protobuf";
+import { type Call, isStream, messageLiteral, namesOf, target } from "./call";
+import type { Definition, Scalar } from "./fields";
 import { float32, rust } from "./quote";
 
 /** Writes a program that makes a call with tonic. */
@@ -10,15 +11,15 @@ export function rustProgram(call: Call): string {
   const client = `${camel(service)}Client`;
   const secure = base.protocol === "https:";
   const address = rust(`${base.protocol}//${target(base)}`);
-  const request = requestLiteral(
+  const request = messageLiteral(
     {
       text: (value) => `${rust(value)}.to_owned()`,
-      bool: String,
-      number,
+      scalar,
       list: (items) => `vec![${items.join(", ")}]`,
       message: struct,
     },
-    call,
+    method.input,
+    call.request,
   );
   const response = `stub.${snake(method.name)}(request).await?`;
   return [
@@ -77,11 +78,10 @@ function crate(packageName: string, ...names: string[]): string {
   return ["movie_proto", ...packageName.split(".").slice(1), ...names].join("::");
 }
 
-function struct(desc: DescMessage, fields: [field: DescField, literal: string][]): string {
-  const members = fields.map(([field, literal]) => {
-    const { name, oneof } = field;
+function struct(desc: DescMessage, fields: [info: Definition, literal: string][]): string {
+  const members = fields.map(([{ name, oneof, message, scalar, fieldKind, proto }, literal]) => {
     if (oneof) return `${oneof.name}: Some(${path(desc, oneof.name)}::${camel(name)}(${literal})),`;
-    const optional = field.fieldKind === "message" || (field.fieldKind === "scalar" && field.proto.proto3Optional);
+    const optional = fieldKind !== "list" && (message || (scalar && proto?.proto3Optional));
     return `${name}: ${optional ? `Some(${literal})` : literal},`;
   });
   if (members.length < desc.members.length) members.push("..Default::default()");
@@ -89,8 +89,8 @@ function struct(desc: DescMessage, fields: [field: DescField, literal: string][]
   return `${path(desc)} {${body && `\n${body}`}}`;
 }
 
-function number(value: number | bigint, { scalar }: DescField): string {
+function scalar(value: Scalar, { scalar }: Definition): string {
   if (scalar !== ScalarType.FLOAT) return String(value);
   const digits = float32(value as number);
-  return Number.isInteger(value) && !digits.includes("e") ? `${digits}.0` : digits;
+  return /^-?\d+$/.test(digits) ? `${digits}.0` : digits;
 }

@@ -1,6 +1,6 @@
 /** A recorded call as a command or a program to copy: curl, grpcurl, Python and Rust. */
-import { toJson } from "@bufbuild/protobuf";
 import { type Call, isStream, target } from "./call";
+import { type Json, jsonOf } from "./json";
 import { pythonProgram } from "./python";
 import { json, shell } from "./quote";
 import { rustProgram } from "./rust";
@@ -28,12 +28,10 @@ export const HTTP_RULES: Record<string, [verb: string, path: string, body?: stri
   GetCatalog: ["get", "/v1/catalog"],
 };
 
-type Json = { [name: string]: unknown };
-
 function curl(call: Call): string {
   const { method, request, base, authorized } = call;
   const [verb, pattern, body] = HTTP_RULES[method.name]!;
-  const rest = toJson(method.input, request) as Json;
+  const rest = jsonOf(request);
   const path = pattern.replace(/\{(.*?)\}/, (_, name: string) => segment(take(rest, name.split("."))));
   const content = body && (take(rest, [body]) ?? {});
   const query = parameters(rest).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
@@ -72,7 +70,7 @@ function grpcurl({ method, request, base, authorized }: Call): string {
   return command("grpcurl", [
     base.protocol === "http:" && "-plaintext",
     authorized && '-H "authorization: Bearer $MOVIE_TOKEN"',
-    `-d ${shell(json(toJson(method.input, request)))}`,
+    `-d ${shell(json(jsonOf(request)))}`,
     `${shell(target(base))} ${method.parent.typeName}/${method.name}`,
   ]);
 }

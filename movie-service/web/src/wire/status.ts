@@ -1,8 +1,7 @@
 /** The status of a call: its code, message and details. */
-import { type DescMessage, fromBinary, ScalarType, toJson } from "@bufbuild/protobuf";
 import { file_google_rpc_error_details } from "../gen/google/rpc/error_details_pb";
-import { type FieldInfo, messageInfo, type MessageInfo } from "./contract";
-import { decodeFields, type Field } from "./fields";
+import { decodeFields, fieldsOf, isIntact } from "./fields";
+import { jsonOf } from "./json";
 import type { CallRecord, Metadata } from "./record";
 
 /** The names of the status codes, by number. */
@@ -28,25 +27,6 @@ export interface Detail {
   readonly type: string;
   /** The message as JSON; undefined if its type is not known, or if it is damaged. */
   readonly json: unknown;
-}
-
-const text = (name: string): FieldInfo => ({ name, type: "string", repeated: false, scalar: ScalarType.STRING });
-
-/** `google.protobuf.Any`. */
-const ANY = infoOf("google.protobuf.Any", [
-  text("type_url"),
-  { name: "value", type: "bytes", repeated: false, scalar: ScalarType.BYTES },
-]);
-
-/** `google.rpc.Status`, the content of `grpc-status-details-bin`. */
-export const STATUS = infoOf("google.rpc.Status", [
-  { name: "code", type: "int32", repeated: false, scalar: ScalarType.INT32 },
-  text("message"),
-  { name: "details", type: "repeated Any", repeated: true, message: ANY },
-]);
-
-function infoOf(typeName: string, fields: FieldInfo[]): MessageInfo {
-  return { typeName, field: (number) => fields[number - 1] };
 }
 
 /** Returns the status of a call; nothing while it runs, and if it ended without one. */
@@ -85,31 +65,19 @@ export function base64(text: string): Uint8Array {
   }
 }
 
+/** Decodes a `google.rpc.Status`, whose field 3 has the details. */
 function detailsOf(header: string): Detail[] {
   const bytes = base64(header);
-  return decodeFields(bytes, STATUS).flatMap(({ info, value }) => {
-    if (info?.name !== "details" || value.kind !== "message") return [];
-    const url = value.fields.find(({ number }) => number === 1)?.value;
-    const content = value.fields.find(({ number }) => number === 2)?.content ?? { start: 0, end: 0 };
-    const type = url?.kind === "text" ? url.value.slice(url.value.lastIndexOf("/") + 1) : "";
-    const json = jsonOf(
-      file_google_rpc_error_details.messages.find(({ typeName }) => typeName === type),
-      bytes.subarray(content.start, content.end),
-    );
-    return [{ type, json }];
+  const details = decodeFields(bytes).filter(({ number, wireType }) => number === 3 && wireType === 2);
+  return details.map(({ content: { start, end } }) => {
+    // A `google.protobuf.Any`: field 1 is the address of the type, field 2 the encoded message.
+    const any = decodeFields(bytes, undefined, start, end);
+    const [url, message] = [1, 2].map((wanted) => any.find(({ number }) => number === wanted));
+    const address = url?.value.kind === "text" ? url.value.value : "";
+    const type = address.slice(address.lastIndexOf("/") + 1);
+    const desc = file_google_rpc_error_details.messages.find(({ typeName }) => typeName === type);
+    const { start: from, end: to } = message?.content ?? { start: 0, end: 0 };
+    const fields = decodeFields(bytes, fieldsOf(desc), from, to);
+    return { type, json: desc && isIntact(fields) ? jsonOf(fields) : undefined };
   });
-}
-
-/** Decodes a message to JSON; nothing if its bytes are damaged, or its type is not known. */
-export function jsonOf(desc: DescMessage | undefined, bytes: Uint8Array): unknown {
-  try {
-    return desc && toJson(desc, fromBinary(desc, bytes));
-  } catch {
-    return undefined;
-  }
-}
-
-/** Decodes the fields of a message by its descriptor. */
-export function fieldsOf(bytes: Uint8Array, desc: DescMessage | undefined, start: number, end: number): readonly Field[] {
-  return decodeFields(bytes, desc && messageInfo(desc), start, end);
 }

@@ -1,0 +1,263 @@
+import type { DescMessage } from "@bufbuild/protobuf";
+import { css, html, nothing, type PropertyValues } from "lit";
+import { customElement, property, state } from "lit/decorators.js";
+import { base } from "../style/base.css";
+import { formatNumber, t } from "../text";
+import type { Frame } from "../wire/frames";
+import { ownersOf, type Part, partsOf } from "../wire/parts";
+import { PageElement } from "./page-element";
+import { wireStyle } from "./wire-style";
+import { explain, hexOf, titleOf } from "./wire-words";
+
+/** The bytes that are shown first, and how many each press of the button adds. */
+const FIRST_BYTES = 4 * 1024;
+const MORE_BYTES = 16 * 1024;
+const MAX_EXPLAINED_BYTES = 32;
+
+/** A frame as bytes in hexadecimal, beside the fields that they are. Pointing at one marks the other. */
+@customElement("wire-bytes")
+export class WireBytes extends PageElement {
+  static override styles = [
+    base,
+    wireStyle,
+    css`
+      :host { display: block; container-type: inline-size; }
+      .columns { display: grid; gap: 12px; grid-template-columns: minmax(0, 1fr); }
+      .hex, .tree { overflow: auto; max-height: 340px; border: 1px solid var(--line); border-radius: var(--radius-small); }
+      .hex { padding: 6px 8px; line-height: 1.55; white-space: nowrap; }
+      .row { display: flex; }
+      .offset { min-width: 5ch; color: var(--ink-soft); user-select: none; }
+      .cell { padding: 0 0.5ch; cursor: pointer; }
+      .cell:nth-of-type(10) { margin-inline-start: 1ch; }
+      .ascii { margin-inline-start: 1.5ch; white-space: pre; color: var(--ink-soft); }
+      .cell.marked, .item.marked { background: var(--accent-soft); }
+      .cell.selected { background: var(--mark); }
+      .cell:focus-visible, .item:focus-visible { outline-offset: -2px; }
+      .item {
+        display: flex; flex-wrap: wrap; gap: 0 0.9ch; padding: 3px 8px; cursor: pointer; overflow-wrap: anywhere; border-inline-start: 3px solid transparent;
+      }
+      .item[aria-selected="true"] { border-color: var(--accent); background: var(--mark); }
+      .item .number { min-width: 2ch; text-align: end; }
+      .item b { font-weight: 650; }
+      .indent { white-space: pre; }
+      dl { display: grid; grid-template-columns: minmax(0, auto) minmax(0, 1fr); gap: 4px 14px; margin-top: 10px; }
+      dt { min-width: 8ch; max-width: 48ch; overflow-wrap: anywhere; }
+      .small { margin-top: 8px; }
+      @container (min-width: 860px) {
+        .columns { grid-template-columns: auto minmax(0, 1fr); }
+        .tree { height: 0; min-height: 100%; }
+      }
+    `,
+  ];
+
+  /** The bytes of one frame, from its first one on. */
+  @property({ attribute: false, hasChanged: differ }) bytes = new Uint8Array();
+  @property({ attribute: false }) frame!: Frame;
+  /** The type of the message. */
+  @property({ attribute: false }) message: DescMessage | undefined;
+
+  @state() private shown = FIRST_BYTES;
+  @state() private columns = 16;
+  /** The part that is explained. */
+  @state() private selected = 0;
+  /** The part that is pointed at. */
+  private marked = -1;
+  /** The byte that the keyboard is on. */
+  private current = 0;
+  private parts: Part[] = [];
+  private owners: Int32Array = new Int32Array();
+  private readonly resizes = new ResizeObserver(([entry]) => (this.columns = entry!.contentRect.width < 520 ? 8 : 16));
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.resizes.observe(this);
+  }
+
+  override disconnectedCallback(): void {
+    super.disconnectedCallback();
+    this.resizes.disconnect();
+  }
+
+  protected override willUpdate(changes: PropertyValues): void {
+    super.willUpdate(changes);
+    if (!changes.has("bytes") && !changes.has("message")) return;
+    this.parts = partsOf(this.bytes, this.frame, this.message);
+    this.owners = ownersOf(this.parts, this.bytes.length);
+    this.selected = Math.min(this.selected, this.parts.length - 1);
+  }
+
+  override render() {
+    const texts = t().wire;
+    const rest = this.bytes.length - this.shown;
+    return html`
+      <p class="soft">${texts.hint}</p>
+      <div class="columns">
+        <div>
+          <div
+            class="hex code" role="grid" aria-label=${texts.hexLabel}
+            @pointerover=${this.onBytePointed} @pointerleave=${() => this.mark(-1)} @click=${this.onByteClicked}
+            @focusin=${this.onByteFocused} @keydown=${this.onByteKey}
+          >${this.rows()}</div>
+          ${rest > 0
+            ? html`<button type="button" class="button small" @click=${() => (this.shown += MORE_BYTES)}>
+                ${texts.more(formatNumber(Math.min(rest, MORE_BYTES)))}
+              </button>`
+            : nothing}
+        </div>
+        <div class="tree" role="tree" aria-label=${texts.partsLabel} @pointerleave=${() => this.mark(-1)} @keydown=${this.onPartKey}>
+          ${this.parts.map((part, index) => (part.start < this.shown ? this.item(part, index) : nothing))}
+        </div>
+      </div>
+      <dl aria-live="polite">${this.explanation()}</dl>
+    `;
+  }
+
+  private rows() {
+    const { columns } = this;
+    const bytes = this.bytes.subarray(0, this.shown);
+    return Array.from({ length: Math.ceil(bytes.length / columns) }, (_, row) => {
+      const own = bytes.subarray(row * columns, (row + 1) * columns);
+      const ascii = Array.from(own, (byte) => (byte < 0x20 || byte > 0x7e ? "." : String.fromCharCode(byte))).join("");
+      const missing = 3 * (columns - own.length) + (columns - own.length >= 8 ? 1 : 0);
+      return html`<div class="row" role="row">
+        <span class="offset" role="rowheader">${(row * columns).toString(16).padStart(4, "0")}</span>
+        ${Array.from(own, (byte) => html`<span class="cell" role="gridcell" tabindex="-1">${byte.toString(16).padStart(2, "0")}</span>`)}
+        <span class="ascii" aria-hidden="true">${" ".repeat(missing)}${ascii}</span>
+      </div>`;
+    });
+  }
+
+  private item(part: Part, index: number) {
+    const { number, name, type, value } = titleOf(part, this.indexInParent(index));
+    return html`<div
+      class="item" role="treeitem" aria-level=${part.depth} aria-selected=${index === this.selected} tabindex=${index === this.selected ? 0 : -1}
+      @pointerenter=${() => this.mark(index)} @click=${() => this.select(index)} @focus=${() => this.select(index)}
+    >
+      <span class="indent code" aria-hidden="true">${"  ".repeat(part.depth - 1)}</span>
+      ${number && html`<span class="number code">${number}</span>`}
+      <b>${name}</b>
+      ${type && html`<span class="soft">${type}</span>`}
+      <span class="code">${value}</span>
+    </div>`;
+  }
+
+  /** The position of a part among the numbers of its packed field, from 1. */
+  private indexInParent(index: number): number {
+    let first = index;
+    while (this.parts[first]!.kind === "item") first--;
+    return index - first;
+  }
+
+  private explanation() {
+    const part = this.parts[this.selected];
+    return part && explain(part, this.bytes).map(({ start, end, text }) => {
+      const bytes = this.bytes.subarray(start, Math.min(end, start + MAX_EXPLAINED_BYTES));
+      return html`<dt class="code">${hexOf(bytes)}${end - start > MAX_EXPLAINED_BYTES ? " …" : ""}</dt><dd>${text}</dd>`;
+    });
+  }
+
+  private get cells(): NodeListOf<HTMLElement> {
+    return this.renderRoot.querySelectorAll<HTMLElement>(".cell");
+  }
+
+  private get items(): NodeListOf<HTMLElement> {
+    return this.renderRoot.querySelectorAll<HTMLElement>(".item");
+  }
+
+  /** The classes of bytes change often and are many, so they are set here and not by the template. */
+  protected override updated(): void {
+    const { cells } = this;
+    this.current = Math.min(this.current, cells.length - 1);
+    cells.forEach((cell, at) => (cell.tabIndex = at === this.current ? 0 : -1));
+    this.show("selected", this.selected);
+    this.show("marked", this.marked);
+  }
+
+  private show(name: "marked" | "selected", index: number): void {
+    for (const element of this.renderRoot.querySelectorAll(`.${name}`)) element.classList.remove(name);
+    const part = this.parts[index];
+    if (!part) return;
+    const { cells } = this;
+    for (let at = part.start; at < part.end && at < cells.length; at++) cells[at]!.classList.add(name);
+    if (name === "marked") this.items[index]?.classList.add(name);
+  }
+
+  private mark(index: number): void {
+    if (index === this.marked) return;
+    this.marked = index;
+    this.show("marked", index);
+  }
+
+  private select(index: number): void {
+    this.selected = index;
+  }
+
+  /** Returns the position of the byte that an event is about. */
+  private byteOf(event: Event): number {
+    return event.target instanceof HTMLElement && event.target.matches(".cell") ? [...this.cells].indexOf(event.target) : -1;
+  }
+
+  private onBytePointed(event: PointerEvent): void {
+    this.mark(this.owners[this.byteOf(event)] ?? -1);
+  }
+
+  private onByteClicked(event: MouseEvent): void {
+    const byte = this.byteOf(event);
+    if (byte < 0) return;
+    this.cells[byte]!.focus();
+    this.items[this.owners[byte]!]?.scrollIntoView({ block: "nearest" });
+  }
+
+  /** A byte that has the focus selects its part, and is announced with it. */
+  private onByteFocused(event: FocusEvent): void {
+    const byte = this.byteOf(event);
+    if (byte < 0) return;
+    this.current = byte;
+    const index = this.owners[byte]!;
+    const cell = this.cells[byte]!;
+    cell.ariaLabel = t().wire.byte(cell.textContent!, titleOf(this.parts[index]!, this.indexInParent(index)).name);
+    this.select(index);
+    this.requestUpdate();
+  }
+
+  private onByteKey(event: KeyboardEvent): void {
+    const { columns, current } = this;
+    const first = current - (current % columns);
+    this.move(event, this.cells, {
+      ArrowLeft: current - 1,
+      ArrowRight: current + 1,
+      ArrowUp: current - columns,
+      ArrowDown: current + columns,
+      Home: event.ctrlKey ? 0 : first,
+      End: event.ctrlKey ? this.cells.length - 1 : Math.min(first + columns, this.cells.length) - 1,
+    });
+  }
+
+  private onPartKey(event: KeyboardEvent): void {
+    const { parts, selected } = this;
+    let parent = selected;
+    while (parent > 0 && parts[parent]!.depth >= parts[selected]!.depth) parent--;
+    const hasChild = (parts[selected + 1]?.depth ?? 0) > parts[selected]!.depth;
+    this.move(event, this.items, {
+      ArrowUp: selected - 1,
+      ArrowDown: selected + 1,
+      ArrowLeft: parts[selected]!.depth > 1 ? parent : selected,
+      ArrowRight: hasChild ? selected + 1 : selected,
+      Home: 0,
+      End: this.items.length - 1,
+    });
+  }
+
+  /** Moves the focus to the element that a key names. */
+  private move(event: KeyboardEvent, elements: NodeListOf<HTMLElement>, keys: Record<string, number>): void {
+    const wanted = keys[event.key];
+    if (wanted === undefined) return;
+    event.preventDefault();
+    elements[wanted]?.focus();
+  }
+}
+
+/** Whether two arrays of bytes have other bytes. The record of a running call gives a new array each time. */
+function differ(after: Uint8Array, before: Uint8Array | undefined): boolean {
+  return before?.length !== after.length || after.some((byte, at) => byte !== before[at]);
+}

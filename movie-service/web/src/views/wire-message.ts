@@ -1,0 +1,75 @@
+import type { DescMessage } from "@bufbuild/protobuf";
+import { css, html, nothing } from "lit";
+import { customElement, property, state } from "lit/decorators.js";
+import { base } from "../style/base.css";
+import { formatNumber, t } from "../text";
+import { type Frame, PREFIX_BYTES } from "../wire/frames";
+import { decodeFields, fieldsOf, isIntact } from "../wire/fields";
+import { jsonOf } from "../wire/json";
+import { PageElement } from "./page-element";
+import "./wire-bytes";
+import { wireStyle } from "./wire-style";
+
+const FIRST_CHARACTERS = 4 * 1024;
+const MORE_CHARACTERS = 64 * 1024;
+
+/** One frame: its message as JSON, then its bytes. Nothing is decoded before it is opened. */
+@customElement("wire-message")
+export class WireMessage extends PageElement {
+  static override styles = [
+    base,
+    wireStyle,
+    css`
+      :host { display: block; border-top: 1px solid var(--line); }
+      .content { display: grid; grid-template-columns: minmax(0, 1fr); gap: 10px; padding: 4px 0 14px; }
+    `,
+  ];
+
+  /** The bytes that the frame was found in. */
+  @property({ attribute: false }) bytes = new Uint8Array();
+  @property({ attribute: false }) frame!: Frame;
+  @property({ attribute: false }) message: DescMessage | undefined;
+  /** The position of the message in the stream, from 1. */
+  @property({ attribute: false }) number = 1;
+  @property({ type: Boolean }) open = false;
+  @state() private shown = FIRST_CHARACTERS;
+
+  override render() {
+    const texts = t().wire;
+    const { frame } = this;
+    const length = formatNumber(frame.length ?? frame.end - frame.start);
+    return html`<details ?open=${this.open} @toggle=${(event: Event) => (this.open = (event.target as HTMLDetailsElement).open)}>
+      <summary>${frame.trailer ? texts.trailerFrame(length) : texts.message(formatNumber(this.number), length)}</summary>
+      ${this.open ? html`<div class="content">${frame.trailer ? nothing : this.json()} ${this.hex()}</div>` : nothing}
+    </details>`;
+  }
+
+  private json() {
+    const texts = t().wire;
+    const { frame, bytes } = this;
+    if (frame.compressed) return html`<p>${texts.compressed}</p>`;
+    if (!frame.complete) return html`<p>${texts.incomplete}</p>`;
+    const fields = decodeFields(bytes, fieldsOf(this.message), frame.start + PREFIX_BYTES, frame.end);
+    if (!isIntact(fields)) return html`<p class="bad">${texts.damaged}</p>`;
+    const text = JSON.stringify(jsonOf(fields), null, 2);
+    const rest = text.length - this.shown;
+    return html`<div>
+      <h4>${texts.json}</h4>
+      <pre tabindex="0" aria-label=${texts.json}>${text.slice(0, this.shown)}${rest > 0 ? "…" : ""}</pre>
+      ${rest > 0
+        ? html`<button type="button" class="button small" @click=${() => (this.shown += MORE_CHARACTERS)}>
+            ${texts.more(formatNumber(Math.min(rest, MORE_CHARACTERS)))}
+          </button>`
+        : nothing}
+    </div>`;
+  }
+
+  private hex() {
+    const { start, end } = this.frame;
+    const frame = { ...this.frame, start: 0, end: end - start };
+    return html`<div>
+      <h4>${t().wire.hex}</h4>
+      <wire-bytes .bytes=${this.bytes.subarray(start, end)} .frame=${frame} .message=${this.message}></wire-bytes>
+    </div>`;
+  }
+}
