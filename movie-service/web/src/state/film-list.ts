@@ -1,7 +1,7 @@
 import type { Facet, Movie } from "../gen/movie/catalog/v1/catalog_pb";
 import type { CatalogStub } from "../service/calls";
 import { isAbort, type Problem, toProblem } from "../service/errors";
-import { countFacets, listSource, type Page, type Row, searchSource, type Source } from "./pages";
+import { countFacets, listSource, type Page, type Row, SEARCH_LIMIT, searchSource, type Source } from "./pages";
 import { EMPTY_QUERY, type FilmQuery } from "./url";
 
 const FIRST_PAGE_SIZE = 48;
@@ -26,6 +26,8 @@ export class FilmList extends EventTarget {
   revision: bigint | undefined;
   /** Whether the first page of the query is on its way. */
   loading = true;
+  /** Whether the films were found by words, and may have parts that match. */
+  hasMatches = false;
   problem: Problem | undefined;
   /** Whether the service was started without search, so that only titles are compared. */
   searchIsOff = false;
@@ -136,6 +138,7 @@ export class FilmList extends EventTarget {
     this.next = page.next;
     this.total = page.total;
     this.reachable = this.next === "" ? page.rows.length : Math.min(page.total, this.source.limit);
+    this.hasMatches = this.source.limit === SEARCH_LIMIT;
     if (page.facets) this.facets = page.facets;
     if (page.revision !== undefined) this.revision = page.revision;
     this.index();

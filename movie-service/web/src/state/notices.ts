@@ -1,3 +1,5 @@
+import { hasTexts } from "../text";
+
 /** A message to the person, with at most one thing to do. */
 export interface Notice {
   readonly id: number;
@@ -33,8 +35,9 @@ export class Notices extends EventTarget {
   }
 
   /** Has a screen reader say this when it has finished what it says now. */
-  say(text: string): void {
-    this.spoken = text;
+  say(text: () => string): void {
+    if (!hasTexts()) return;
+    this.spoken = text();
     this.changed();
   }
 

@@ -3,7 +3,7 @@ import { type CatalogStub, type CourseStub, createCatalogStub, createCourseStub 
 import { sentence, toProblem } from "../service/errors";
 import { Session } from "../service/session";
 import { createTransport, isServing } from "../service/transport";
-import { preferredLanguage, setLanguage, t } from "../text";
+import { hasTexts, preferredLanguage, setLanguage, t } from "../text";
 import { CallLog, recordingFetch } from "../wire/recorder";
 import { CatalogInfo } from "./catalog";
 import { FIELD_NAMES } from "./draft";
@@ -75,7 +75,7 @@ export class Page extends EventTarget {
   /** Shows what is at the address now. */
   private follow(): void {
     const { state } = this.navigation;
-    setLanguage(state.lang || preferredLanguage(navigator.languages));
+    setLanguage(state.lang || preferredLanguage(navigator.languages)).catch((error) => this.failed(error));
     if (!this.shownQuery || !sameQuery(this.shownQuery, state)) {
       this.shownQuery = state;
       void this.list.show(state);
@@ -108,8 +108,8 @@ export class Page extends EventTarget {
 
   private watchChanged(): void {
     const { state } = this.watch;
-    if (this.watch.failures === 2) this.notices.say(t().live.cut);
-    if (state === "live" && this.wasCut) this.notices.say(t().live.back);
+    if (this.watch.failures === 2) this.notices.say(() => t().live.cut);
+    if (state === "live" && this.wasCut) this.notices.say(() => t().live.back);
     this.wasCut = state === "live" ? false : this.wasCut || this.watch.failures >= 2;
     if (state === "live" && this.list.problem) this.list.retry();
     if (state === "live" && this.film.problem) void this.film.reload();
@@ -120,7 +120,7 @@ export class Page extends EventTarget {
     const isShown = movie.id === this.film.id;
     this.film.replace(movie);
     const isListed = this.list.replace(movie);
-    if (isListed || isShown) this.notices.say(t().live.changed(movie.title));
+    if (isListed || isShown) this.notices.say(() => t().live.changed(movie.title));
     else this.setMissed(this.missed + 1);
   }
 
@@ -132,7 +132,7 @@ export class Page extends EventTarget {
   private removed(id: string): void {
     this.film.remove(id);
     const title = this.list.remove(id);
-    if (title !== undefined) this.notices.say(t().live.deleted(title));
+    if (title !== undefined) this.notices.say(() => t().live.deleted(title));
   }
 
   /** Shows a film that this caller saved, before the watch tells of it. */
@@ -181,7 +181,7 @@ export class Page extends EventTarget {
   /** Says how many films there are, once the person has stopped typing. */
   private speakCount(): void {
     clearTimeout(this.speakTimer);
-    this.speakTimer = setTimeout(() => this.notices.say(t().list.count(this.list.total)), SPEAK_AFTER_MS);
+    this.speakTimer = setTimeout(() => this.notices.say(() => t().list.count(this.list.total)), SPEAK_AFTER_MS);
   }
 
   /** Shows an error of the page itself. */
@@ -189,7 +189,9 @@ export class Page extends EventTarget {
     const message = error instanceof Error ? error.message : String(error);
     // The browser reports a layout that takes more than one frame as an error, which it is not.
     if (message.startsWith("ResizeObserver loop")) return;
-    this.notices.show("error", t().errors.page(message));
+    // Without the file of texts, this is the one sentence that the page can say.
+    if (hasTexts()) this.notices.show("error", t().errors.page(message));
+    else document.body.append(`This page failed to start: ${message}`);
   }
 }
 

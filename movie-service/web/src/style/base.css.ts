@@ -21,7 +21,7 @@ export const base = css`
     font-weight: 600; text-decoration: none; white-space: nowrap; cursor: pointer; transition: background 120ms, border-color 120ms;
   }
   .button:hover { background: var(--sunken); }
-  .button:disabled { opacity: 0.55; cursor: default; }
+  .button:disabled, .button[aria-disabled="true"] { opacity: 0.55; cursor: default; }
   .button.primary { background: var(--accent); border-color: var(--accent); color: var(--accent-ink); }
   .button.primary:hover { filter: brightness(1.08); }
   .button.danger { color: var(--bad); border-color: currentColor; }

@@ -11,6 +11,12 @@ import { icon } from "./icons";
 import { PageElement } from "./page-element";
 import { poster, posterStyle } from "./poster";
 
+/** Returns the hours and minutes of a running time. */
+const runtime = (minutes: number) => [
+  minutes >= 60 && t().film.hours(Math.floor(minutes / 60)),
+  minutes % 60 > 0 && t().film.minutes(minutes % 60),
+];
+
 /** All fields of a film. People are links that search for them, other values are links that filter by them. */
 @customElement("film-details")
 export class FilmDetails extends PageElement {
@@ -125,14 +131,14 @@ export class FilmDetails extends PageElement {
 
   private fields(movie: Movie) {
     const { title, originalTitle, year, runtimeMinutes, rating, ratingCount, genres, overview, director } = movie;
-    const facts = [year && String(year), runtimeMinutes && t().film.runtime(Math.floor(runtimeMinutes / 60), runtimeMinutes % 60)];
+    const facts = [year && String(year), year && runtimeMinutes && "·", ...runtime(runtimeMinutes)];
     return html`
       <div class="top">
         ${poster(movie)}
         <div>
           <h2 tabindex="-1" dir="auto">${title}</h2>
           ${originalTitle ? html`<p class="original" dir="auto">${originalTitle}</p>` : nothing}
-          <p class="facts">${facts.filter(Boolean).join(" · ")}</p>
+          <p class="facts">${facts.filter(Boolean).join(" ")}</p>
           ${rating === undefined
             ? html`<p class="facts">${t().film.noRating}</p>`
             : html`<p class="score"><span class="star" aria-hidden="true">★</span>${formatRating(rating)}<small>${t().film.outOf}${ratingCount ? html` · ${t().film.ratings(ratingCount)}` : nothing}</small></p>`}

@@ -63,7 +63,8 @@ export class FilmForm extends PageElement {
       return this.page.saved(outcome.saved, this.editor.movie === undefined);
     }
     await this.updateComplete;
-    this.renderRoot.querySelector<HTMLElement>('[aria-invalid="true"], .problem, film-conflict')?.focus();
+    const first = this.renderRoot.querySelector<HTMLElement>('[aria-invalid="true"]');
+    (first ?? this.renderRoot.querySelector<HTMLElement>("film-conflict, .problem"))?.focus();
   }
 
   /** Leaves the form. What was typed is there when it is opened again. */
@@ -104,7 +105,7 @@ export class FilmForm extends PageElement {
       </div>
       <p class="buttons">
         <button class="button" type="button" @click=${this.discard}>${t().form.discard}</button>
-        <button class="button primary" ?disabled=${editor.saving}>${editor.saving ? t().form.saving : t().form.save}</button>
+        <button class="button primary" aria-disabled=${editor.saving}>${editor.saving ? t().form.saving : t().form.save}</button>
       </p>
     </form>`;
   }

@@ -22,12 +22,12 @@ interface Layout {
 }
 
 /** Returns how cards are laid out in a width; all lengths in pixels. The style sheet has the same parts in its grid. */
-export function layoutFor(width: number, rem: number): Layout {
+export function layoutFor(width: number, rem: number, hasMatches: boolean): Layout {
   const gap = width < 560 ? 14 : 24;
   const minimum = (width < 560 ? 8.6 : width < 1300 ? 10.4 : 11.6) * rem;
   const columns = Math.max(2, Math.floor((width + gap) / (minimum + gap)));
   const card = (width - gap * (columns - 1)) / columns;
-  return { columns, rowHeight: Math.round(card * 1.5 + 6.1 * rem) + gap, gap };
+  return { columns, rowHeight: Math.round(card * 1.5 + (hasMatches ? 6 : 4.7) * rem) + gap, gap };
 }
 
 /**
@@ -56,8 +56,9 @@ export class FilmListView extends PageElement {
   @property({ attribute: false }) list!: FilmList;
   @property({ attribute: false }) navigation!: Navigation;
 
-  private layout: Layout = layoutFor(1000, 15);
+  private layout: Layout = layoutFor(1000, 15, false);
   private width = 0;
+  private hasMatches = false;
   private first = 0;
   private last = 0;
   /** The card at which the Tab key stops. */
@@ -122,11 +123,13 @@ export class FilmListView extends PageElement {
   /** Lays the cards out anew for another width; what is at the top of the view stays there. */
   private measure(): void {
     const width = this.clientWidth;
-    if (width === this.width || width === 0) return;
+    const { hasMatches } = this.list;
+    if (width === 0 || (width === this.width && hasMatches === this.hasMatches)) return;
+    this.hasMatches = hasMatches;
     const rem = parseFloat(getComputedStyle(document.documentElement).fontSize);
     const before = this.layout;
     const top = this.getBoundingClientRect().top - this.headerHeight();
-    this.layout = layoutFor(width, rem);
+    this.layout = layoutFor(width, rem, hasMatches);
     const anchor = this.width > 0 && top < 0 ? (-top / before.rowHeight) * before.columns : 0;
     this.width = width;
     this.place();
@@ -156,6 +159,7 @@ export class FilmListView extends PageElement {
 
   protected override willUpdate(changes: Map<PropertyKey, unknown>): void {
     super.willUpdate(changes);
+    if (this.hasUpdated) this.measure();
     this.place();
     this.active = Math.max(0, Math.min(this.active, this.list.reachable - 1));
   }

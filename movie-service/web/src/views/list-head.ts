@@ -36,6 +36,11 @@ export class ListHead extends PageElement {
       .empty .button { margin-top: 18px; }
       .badge { min-width: 20px; padding: 0 6px; border-radius: 999px; background: var(--accent); color: var(--accent-ink); font-size: 0.8rem; line-height: 20px; }
       @media (max-width: 719px) { .label { display: none; } }
+      @media (max-width: 479px) {
+        h2 { flex: 1 0 100%; }
+        .grow { display: none; }
+        .line > .button:not(.primary), .sort, .sort select { flex: 1; }
+      }
       @media print { select, .button, .sort, .problem { display: none; } }
     `,
   ];

@@ -107,6 +107,7 @@ export class MovieApp extends PageElement {
     document.title = title ? `${title} – ${t().app.title}` : words.trim() ? t().app.filmsOf(words.trim()) : t().app.title;
     this.classList.toggle("with-sheet", this.sheetIsOpen && DETAILS_BESIDE.matches);
     this.classList.toggle("with-wire", wire);
+    if (wire) void import("./wire-panel");
     this.placeSheet();
   }
 

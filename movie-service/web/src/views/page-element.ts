@@ -1,5 +1,5 @@
 import { LitElement, type PropertyValues } from "lit";
-import { languageChanges } from "../text";
+import { hasTexts, languageChanges } from "../text";
 
 /** An element of the page. It is rendered again when the language changes, or the state that it observes. */
 export class PageElement extends LitElement {
@@ -20,6 +20,11 @@ export class PageElement extends LitElement {
     super.disconnectedCallback();
     for (const target of this.subscribed) target.removeEventListener("change", this.onChange);
     this.subscribed = [];
+  }
+
+  /** Waits for the texts. */
+  protected override shouldUpdate(_changes: PropertyValues): boolean {
+    return hasTexts();
   }
 
   protected override willUpdate(_changes: PropertyValues): void {

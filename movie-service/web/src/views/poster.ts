@@ -62,11 +62,16 @@ const GENERAL = ["Drama"];
 
 const ARTICLES = /^(the|an?|l[ea]s?|une?|der|die|das|el|los|las|il|gli|o|os|as) /i;
 
-/** Returns the first letters of at most three words of a title, without an article. */
+/** Returns the first letters of at most three words of a title, without an article; of a single word, its first two letters. */
 export function initials(title: string): string {
-  const words = title.replace(ARTICLES, "").split(/[\s\-–:/]+/).map((word) => word.replace(/^[^\p{L}\p{N}]+/u, ""));
-  return words.filter((word) => word !== "").slice(0, 3).map((word) => [...word][0]!.toUpperCase()).join("") || "…";
+  const cleaned = title.replace(ARTICLES, "").split(/[\s\-–:/]+/).map((word) => word.replace(/^[^\p{L}\p{N}]+/u, ""));
+  const words = cleaned.filter((word) => word !== "");
+  if (words.length === 1) return [...words[0]!].slice(0, 2).join("");
+  return words.slice(0, 3).map((word) => [...word][0]!.toUpperCase()).join("") || "…";
 }
+
+/** Hues in degrees, from 140: those before look like mud when they are dark. */
+const HUES = 290;
 
 /** A hash of a text (FNV-1a, 32 bits), so that a film always looks the same. */
 function hash(text: string): number {
@@ -77,10 +82,10 @@ function hash(text: string): number {
 
 function palette(hue: number): Palette {
   return {
-    ground: `oklch(0.33 0.06 ${hue})`,
+    ground: `oklch(0.33 0.06 ${hue % 360})`,
     middle: `oklch(0.48 0.1 ${(hue + 24) % 360})`,
     bright: `oklch(0.76 0.13 ${(hue + 70) % 360})`,
-    paper: `oklch(0.96 0.02 ${hue})`,
+    paper: `oklch(0.96 0.02 ${hue % 360})`,
   };
 }
 
@@ -88,7 +93,7 @@ function placeholder({ title, year, genres }: Movie): SVGTemplateResult {
   const seed = hash(title);
   const genre = genres.find((name) => !GENERAL.includes(name) && name in MOTIF_OF_GENRE);
   const motif = MOTIFS[(genre && MOTIF_OF_GENRE[genre]) || "frame"]!;
-  const colours = palette(seed % 360);
+  const colours = palette(140 + ((seed >>> 5) % HUES));
   return svg`
     <rect width="200" height="300" fill=${colours.ground} />
     ${motif(colours, (seed >>> 9) & 255)}
