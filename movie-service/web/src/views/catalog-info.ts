@@ -1,28 +1,14 @@
-import { css, html, nothing } from "lit";
+import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { sentence } from "../service/errors";
 import type { Page } from "../state/page";
-import { base } from "../style/base.css";
 import { formatNumber, t } from "../text";
 import { icon } from "./icons";
-import { Modal, modalStyle } from "./modal";
+import { Modal } from "./modal";
 
 /** The catalogue as a whole, the health of the service, and how live the page is. */
 @customElement("catalog-info")
 export class CatalogInfoView extends Modal {
-  static override styles = [
-    base,
-    modalStyle,
-    css`
-      dl { display: grid; grid-template-columns: auto 1fr; gap: 10px 24px; }
-      dt { color: var(--ink-soft); }
-      dd { font-weight: 600; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
-      .bad { color: var(--bad); }
-      .good { color: var(--good); }
-      .more { display: flex; flex-wrap: wrap; gap: 8px; margin-top: 20px; }
-    `,
-  ];
-
   @property({ attribute: false }) page!: Page;
 
   protected override observed() {
@@ -42,9 +28,9 @@ export class CatalogInfoView extends Modal {
     const { catalog, health, problem } = this.page.catalog;
     const { watch } = this.page;
     const healthLook = health === "serving" ? "good" : health === "unknown" ? "" : "bad";
-    return html`<dialog aria-labelledby="title" @close=${this.closed} @click=${this.clicked}>
+    return html`<dialog aria-labelledby="catalog-title" @close=${this.closed} @click=${this.clicked}>
       <div class="dialog-head">
-        <h2 id="title">${texts.title}</h2>
+        <h2 id="catalog-title">${texts.title}</h2>
         <button class="button plain icon" type="button" aria-label=${t().app.close} @click=${this.closed}>${icon("close")}</button>
       </div>
       <div class="dialog-body">

@@ -1,15 +1,14 @@
-import { css, html, nothing, type TemplateResult } from "lit";
+import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Movie } from "../gen/movie/catalog/v1/catalog_pb";
 import { sentence } from "../service/errors";
 import type { Page } from "../state/page";
 import { EMPTY_QUERY, type FilmQuery } from "../state/url";
-import { base } from "../style/base.css";
 import { formatDate, formatNumber, formatRating, t } from "../text";
 import { icon } from "./icons";
-import { PageElement } from "./page-element";
-import { poster, posterStyle } from "./poster";
+import { LightElement } from "./page-element";
+import { poster } from "./poster";
 
 /** Returns the hours and minutes of a running time. */
 const runtime = (minutes: number) => [
@@ -19,44 +18,7 @@ const runtime = (minutes: number) => [
 
 /** All fields of a film. People are links that search for them, other values are links that filter by them. */
 @customElement("film-details")
-export class FilmDetails extends PageElement {
-  static override styles = [
-    base,
-    posterStyle,
-    css`
-      :host { display: block; }
-      .bar { position: sticky; top: 0; z-index: 1; display: flex; align-items: center; gap: 4px; padding: 10px 12px; background: var(--raised); border-bottom: 1px solid var(--line); }
-      .bar .grow { flex: 1; }
-      .place { color: var(--ink-soft); font-size: 0.9rem; padding: 0 6px; font-variant-numeric: tabular-nums; }
-      .body { padding: 20px clamp(16px, 4vw, 24px) 32px; }
-      .top { display: grid; grid-template-columns: minmax(96px, 34%) 1fr; gap: 20px; align-items: start; }
-      h2 { font-size: clamp(1.35rem, 4vw, 1.75rem); line-height: 1.2; letter-spacing: -0.02em; overflow-wrap: anywhere; }
-      h2:focus { outline: none; }
-      .original { color: var(--ink-soft); font-style: italic; margin-top: 4px; overflow-wrap: anywhere; }
-      .facts { color: var(--ink-soft); margin-top: 8px; }
-      .score { display: flex; align-items: baseline; gap: 6px; margin-top: 10px; font-size: 1.6rem; font-weight: 750; line-height: 1.2; font-variant-numeric: tabular-nums; }
-      .score .star { color: var(--star); }
-      .score small { color: var(--ink-soft); font-size: 0.87rem; font-weight: 400; }
-      .chips { display: flex; flex-wrap: wrap; gap: 8px; }
-      .top .chips { margin-top: 14px; }
-      section { margin-top: 24px; }
-      h3 { font-size: 0.87rem; font-weight: 650; color: var(--ink-soft); margin-bottom: 8px; }
-      .people { font-size: 1.05rem; }
-      .overview { max-width: 66ch; white-space: pre-line; overflow-wrap: anywhere; }
-      .names { line-height: 1.9; }
-      .names a, .people a { text-decoration-color: var(--line); overflow-wrap: anywhere; }
-      .names a:hover, .people a:hover { text-decoration-color: currentColor; }
-      .record { margin-top: 28px; padding-top: 16px; border-top: 1px solid var(--line); display: grid; grid-template-columns: auto 1fr; gap: 4px 16px; font-size: 0.87rem; color: var(--ink-soft); }
-      .record dd { overflow-wrap: anywhere; color: var(--ink); }
-      code { font: 0.95em ui-monospace, monospace; }
-      .problem { padding: 14px 16px; margin-bottom: 16px; border-radius: var(--radius); background: var(--bad-soft); color: var(--bad); }
-      .problem .button { margin-top: 10px; }
-      .changed { animation: flash 2.2s ease-out; }
-      @keyframes flash { 0%, 30% { background: var(--mark); } }
-      @media print { .bar { display: none; } }
-    `,
-  ];
-
+export class FilmDetails extends LightElement {
   @property({ attribute: false }) page!: Page;
 
   private shown: Movie | undefined;

@@ -1,12 +1,11 @@
-import { css, html, nothing } from "lit";
+import { html, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import type { FilmList } from "../state/film-list";
 import type { Navigation } from "../state/navigation";
 import type { FilmQuery } from "../state/url";
-import { base } from "../style/base.css";
 import { formatNumber, formatRating, t } from "../text";
-import { PageElement } from "./page-element";
+import { LightElement } from "./page-element";
 
 /** The facets of the service, and the part of the query that selects among their values. */
 const FACETS = ["genres", "decades", "countries", "languages"] as const;
@@ -33,33 +32,7 @@ export function toggled(query: FilmQuery, facet: FacetName, value: string): Part
 
 /** The filters: values with the number of films that have them, and the lowest rating. */
 @customElement("film-filters")
-export class FilmFilters extends PageElement {
-  static override styles = [
-    base,
-    css`
-      :host { display: block; }
-      fieldset { margin-bottom: 22px; }
-      legend { padding: 0; margin-bottom: 6px; font-weight: 700; }
-      label.value {
-        position: relative; display: flex; align-items: center; gap: 10px; min-height: 32px; padding: 2px 8px; margin: 0 -8px; border-radius: var(--radius-small); cursor: pointer;
-      }
-      label.value:hover { background: var(--sunken); }
-      label.value:has(:checked) { font-weight: 650; }
-      .value input { flex: none; width: 17px; height: 17px; margin: 0; accent-color: var(--accent); cursor: pointer; }
-      .name { flex: 1; min-width: 0; overflow-wrap: anywhere; }
-      .count { color: var(--ink-soft); font-size: 0.85rem; font-variant-numeric: tabular-nums; }
-      .share { position: absolute; left: 35px; bottom: 1px; width: calc(100% - 43px); height: 2px; pointer-events: none; }
-      .share rect { fill: var(--accent); opacity: 0.4; }
-      .all { min-height: 32px; margin: 4px -8px 0; padding: 0 8px; color: var(--accent); font-size: 0.9rem; }
-      .long { max-height: 340px; overflow-y: auto; margin: 0 -8px; padding: 0 8px; overscroll-behavior: contain; }
-      .rating { display: flex; align-items: center; gap: 12px; }
-      .rating input { flex: 1; min-width: 0; accent-color: var(--accent); height: 28px; }
-      output { min-width: 3.4em; text-align: end; font-weight: 650; font-variant-numeric: tabular-nums; white-space: nowrap; }
-      .star { color: var(--star); }
-      .off { color: var(--ink-soft); font-size: 0.92rem; }
-    `,
-  ];
-
+export class FilmFilters extends LightElement {
   @property({ attribute: false }) list!: FilmList;
   @property({ attribute: false }) navigation!: Navigation;
   @state() private opened = new Set<FacetName>();

@@ -1,43 +1,20 @@
-import { css, html, nothing } from "lit";
+import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { sentence } from "../service/errors";
 import { type Field, FIELD_NAMES, FIELDS } from "../state/draft";
 import { type Editor, type Outcome } from "../state/editor";
 import type { Page } from "../state/page";
-import { base } from "../style/base.css";
 import { t } from "../text";
 import "./film-conflict";
 import { icon } from "./icons";
-import { PageElement } from "./page-element";
+import { LightElement } from "./page-element";
 
 /** The fields that share a row with the next one. */
 const HALF: readonly (Field | "id")[] = ["year", "runtimeMinutes", "rating", "ratingCount", "countries", "languages"];
 
 /** The form of a film: a new one, or the shown one. */
 @customElement("film-form")
-export class FilmForm extends PageElement {
-  static override styles = [
-    base,
-    css`
-      :host { display: block; }
-      .bar { position: sticky; top: 0; z-index: 1; display: flex; align-items: center; gap: 8px; padding: 10px 12px 10px 24px; background: var(--raised); border-bottom: 1px solid var(--line); }
-      h2 { flex: 1; font-size: 1.2rem; letter-spacing: -0.01em; overflow-wrap: anywhere; }
-      h2:focus { outline: none; }
-      form { padding: 20px clamp(16px, 4vw, 24px) 0; }
-      .grid { display: grid; grid-template-columns: 1fr 1fr; gap: 18px 16px; }
-      .field { grid-column: span 2; min-width: 0; }
-      .field.half { grid-column: span 1; }
-      label { display: block; margin-bottom: 6px; font-weight: 650; }
-      .hint { color: var(--ink-soft); font-size: 0.87rem; font-weight: 400; }
-      textarea { resize: vertical; field-sizing: content; min-height: 42px; max-height: 320px; display: block; }
-      textarea.long { min-height: 120px; }
-      .bad { display: block; margin-top: 5px; color: var(--bad); font-size: 0.9rem; }
-      .problem { margin-bottom: 18px; padding: 12px 16px; border-radius: var(--radius); background: var(--bad-soft); color: var(--bad); }
-      .problem a { color: inherit; }
-      .buttons { position: sticky; bottom: 0; display: flex; justify-content: flex-end; gap: 10px; margin: 24px -24px 0; padding: 14px 24px; background: var(--raised); border-top: 1px solid var(--line); }
-    `,
-  ];
-
+export class FilmForm extends LightElement {
   @property({ attribute: false }) page!: Page;
   @property({ attribute: false }) editor!: Editor;
 
@@ -46,7 +23,7 @@ export class FilmForm extends PageElement {
   }
 
   override focus(): void {
-    this.renderRoot.querySelector<HTMLElement>("#title")?.focus();
+    this.renderRoot.querySelector<HTMLElement>("#form-title")?.focus();
   }
 
   private async submit(event?: SubmitEvent): Promise<void> {
@@ -116,19 +93,19 @@ export class FilmForm extends PageElement {
     const isWrong = editor.violations.has(field);
     const hint = (t().form.hints as Partial<Record<Field | "id", string>>)[field];
     const value = field === "id" ? editor.newId : editor.draft[field];
-    const described = [hint && `${field}-hint`, isWrong && `${field}-bad`].filter(Boolean).join(" ");
+    const described = [hint && `form-${field}-hint`, isWrong && `form-${field}-bad`].filter(Boolean).join(" ");
     const type = (event: Event) => editor.type(field, (event.target as HTMLInputElement).value);
     const isLong = kind === "long" || kind === "lines" || kind === "names";
     return html`<div class="field ${HALF.includes(field) ? "half" : ""}">
-      <label for=${field}>${t().form.fields[field]}${field === "title" ? html` <span class="hint">${t().form.required}</span>` : nothing}</label>
+      <label for="form-${field}">${t().form.fields[field]}${field === "title" ? html` <span class="hint">${t().form.required}</span>` : nothing}</label>
       ${isLong
-        ? html`<textarea class="input ${kind}" id=${field} rows=${kind === "names" ? 1 : 3} dir="auto" .value=${value}
+        ? html`<textarea class="input ${kind}" id="form-${field}" rows=${kind === "names" ? 1 : 3} dir="auto" .value=${value}
             aria-invalid=${isWrong} aria-describedby=${described || nothing} @input=${type}></textarea>`
-        : html`<input class="input" id=${field} dir="auto" .value=${value} inputmode=${kind === "integer" ? "numeric" : kind === "decimal" ? "decimal" : nothing}
+        : html`<input class="input" id="form-${field}" dir="auto" .value=${value} inputmode=${kind === "integer" ? "numeric" : kind === "decimal" ? "decimal" : nothing}
             type=${field === "posterUri" ? "url" : "text"} autocomplete="off" aria-required=${field === "title" ? "true" : nothing}
             aria-invalid=${isWrong} aria-describedby=${described || nothing} @input=${type}>`}
-      ${hint ? html`<span class="hint" id="${field}-hint">${hint}</span>` : nothing}
-      ${isWrong ? html`<span class="bad" id="${field}-bad">${editor.violations.get(field) ?? t().form.noNumber}</span>` : nothing}
+      ${hint ? html`<span class="hint" id="form-${field}-hint">${hint}</span>` : nothing}
+      ${isWrong ? html`<span class="bad" id="form-${field}-bad">${editor.violations.get(field) ?? t().form.noNumber}</span>` : nothing}
     </div>`;
   }
 }

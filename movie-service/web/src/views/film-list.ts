@@ -1,12 +1,11 @@
-import { css, html } from "lit";
+import { html } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import type { FilmList } from "../state/film-list";
 import type { Navigation } from "../state/navigation";
-import { base } from "../style/base.css";
 import { t } from "../text";
-import { cardSkeleton, cardStyle, filmCard } from "./film-card";
-import { PageElement } from "./page-element";
+import { cardSkeleton, filmCard } from "./film-card";
+import { LightElement } from "./page-element";
 
 /** Rows that are rendered above and below those in view. */
 const OVERSCAN_ROWS = 2;
@@ -36,23 +35,7 @@ export function layoutFor(width: number, rem: number, hasMatches: boolean): Layo
  * The arrow keys move between cards; the Tab key stops at one of them.
  */
 @customElement("film-list")
-export class FilmListView extends PageElement {
-  static override styles = [
-    base,
-    ...cardStyle,
-    css`
-      :host { display: block; }
-      .space { position: relative; }
-      ul { position: absolute; inset: 0 0 auto; display: grid; will-change: transform; }
-      ul:focus { outline: none; }
-      .busy ul { opacity: 0.55; transition: opacity 200ms 250ms; }
-      @media print {
-        .space { height: auto !important; }
-        ul { position: static; transform: none !important; grid-template-columns: repeat(5, 1fr) !important; grid-auto-rows: auto !important; }
-      }
-    `,
-  ];
-
+export class FilmListView extends LightElement {
   @property({ attribute: false }) list!: FilmList;
   @property({ attribute: false }) navigation!: Navigation;
 

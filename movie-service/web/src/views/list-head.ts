@@ -1,50 +1,17 @@
-import { css, html, nothing } from "lit";
+import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { needsToken, sentence } from "../service/errors";
 import { LIST_LIMIT, SEARCH_LIMIT } from "../state/pages";
 import type { Page } from "../state/page";
 import { EMPTY_QUERY, type FilmQuery, type Sort, SORTS } from "../state/url";
-import { base } from "../style/base.css";
 import { formatRating, t } from "../text";
 import { toggled } from "./film-filters";
 import { icon } from "./icons";
-import { PageElement } from "./page-element";
+import { LightElement } from "./page-element";
 
 /** What is above the films: their number, the order, the filters in use, and what went wrong. */
 @customElement("list-head")
-export class ListHead extends PageElement {
-  static override styles = [
-    base,
-    css`
-      :host { display: block; }
-      .line { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 14px; min-height: 44px; }
-      h2 { font-size: 1.15rem; letter-spacing: -0.01em; }
-      .grow { flex: 1; }
-      select {
-        min-height: 40px; padding: 0 34px 0 14px; border: 1px solid var(--control-line); border-radius: 999px; background-color: var(--surface); font-weight: 600; cursor: pointer; max-width: 100%;
-      }
-      .sort { display: flex; align-items: center; gap: 8px; color: var(--ink-soft); }
-      .sort select { color: var(--ink); }
-      .chips { display: flex; flex-wrap: wrap; gap: 8px; padding-top: 8px; }
-      .chips .chip { background: var(--accent-soft); border-color: transparent; }
-      .chips svg { width: 14px; height: 14px; fill: none; stroke: currentColor; stroke-width: 2.5; stroke-linecap: round; flex: none; }
-      .note { padding-top: 6px; color: var(--ink-soft); font-size: 0.92rem; }
-      .problem { display: flex; flex-wrap: wrap; align-items: center; gap: 12px; margin-top: 10px; padding: 12px 16px; border-radius: var(--radius); background: var(--bad-soft); color: var(--bad); }
-      .problem p { flex: 1 1 240px; }
-      .empty { padding: 8vh 16px; text-align: center; color: var(--ink-soft); }
-      .empty h3 { color: var(--ink); font-size: 1.3rem; margin-bottom: 6px; }
-      .empty .button { margin-top: 18px; }
-      .badge { min-width: 20px; padding: 0 6px; border-radius: 999px; background: var(--accent); color: var(--accent-ink); font-size: 0.8rem; line-height: 20px; }
-      @media (max-width: 719px) { .label { display: none; } }
-      @media (max-width: 479px) {
-        h2 { flex: 1 0 100%; }
-        .grow { display: none; }
-        .line > .button:not(.primary), .sort, .sort select { flex: 1; }
-      }
-      @media print { select, .button, .sort, .problem { display: none; } }
-    `,
-  ];
-
+export class ListHead extends LightElement {
   @property({ attribute: false }) page!: Page;
   /** Whether the filters are in a dialog, which a button opens. */
   @property({ type: Boolean }) compact = false;

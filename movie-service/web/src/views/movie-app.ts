@@ -3,9 +3,7 @@ import { customElement, query, state } from "lit/decorators.js";
 import { Editor } from "../state/editor";
 import { Page } from "../state/page";
 import { EMPTY_STATE, type FilmQuery } from "../state/url";
-import { base } from "../style/base.css";
 import { currentLanguage, t } from "../text";
-import { appStyle } from "./movie-app.css";
 import "./catalog-info";
 import "./film-details";
 import type { FilmDetails } from "./film-details";
@@ -20,7 +18,7 @@ import "./search-box";
 import type { SearchBox } from "./search-box";
 import "./token-form";
 import { icon } from "./icons";
-import { PageElement } from "./page-element";
+import { LightElement } from "./page-element";
 
 /** The widths from which the filters are beside the films, and from which the details are. */
 const FILTERS_BESIDE = matchMedia("(min-width: 940px)");
@@ -28,9 +26,7 @@ const DETAILS_BESIDE = matchMedia("(min-width: 1120px)");
 
 /** The page of the movie service. */
 @customElement("movie-app")
-export class MovieApp extends PageElement {
-  static override styles = [base, appStyle];
-
+export class MovieApp extends LightElement {
   private readonly page = new Page();
   /** What was typed into forms and not saved, by the id of the film; a new film has none. */
   private readonly editors = new Map<string, Editor>();
@@ -100,6 +96,10 @@ export class MovieApp extends PageElement {
     this.page.navigation.go({ film: "", edit: false });
   };
 
+  protected override firstUpdated(): void {
+    this.querySelector(".skeleton-header")?.remove();
+  }
+
   protected override updated(): void {
     document.documentElement.lang = currentLanguage();
     const { film, words, wire } = this.page.navigation.state;
@@ -127,7 +127,7 @@ export class MovieApp extends PageElement {
     }
     this.openSheet();
     this.sheet.scrollTop = 0;
-    const content = this.sheet.querySelector<PageElement>("film-form, film-details");
+    const content = this.sheet.querySelector<LightElement>("film-form, film-details");
     void content?.updateComplete.then(() => content.focus());
   }
 

@@ -41,3 +41,10 @@ export class PageElement extends LitElement {
     this.subscribed = targets;
   }
 }
+
+/** An element of the page whose content is in the document itself, where the page's style sheet applies. */
+export class LightElement extends PageElement {
+  protected override createRenderRoot(): HTMLElement {
+    return this;
+  }
+}

@@ -1,32 +1,14 @@
-import { css, html, nothing } from "lit";
+import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import type { Notice, Notices } from "../state/notices";
-import { base } from "../style/base.css";
 import { t } from "../text";
 import { icon } from "./icons";
-import { PageElement } from "./page-element";
+import { LightElement } from "./page-element";
 
 /** The messages to the person. Screen readers say them, and what else changes on the page. */
 @customElement("page-notices")
-export class PageNotices extends PageElement {
-  static override styles = [
-    base,
-    css`
-      :host { position: fixed; z-index: 30; left: 0; right: 0; bottom: calc(16px + var(--wire-height)); display: grid; justify-items: center; pointer-events: none; padding: 0 12px; }
-      [role="log"] { display: grid; gap: 10px; max-width: min(620px, 100%); }
-      .notice { display: flex; align-items: center; gap: 8px; padding: 6px 8px 6px 18px; border-radius: 14px; background: var(--ink); color: var(--ground); box-shadow: var(--shadow-high); pointer-events: auto; animation: rise 180ms ease-out; }
-      .notice.error { background: var(--bad-soft); color: var(--bad); border: 1px solid currentColor; }
-      p { flex: 1; overflow-wrap: anywhere; }
-      .button { background: transparent; border-color: transparent; color: inherit; }
-      .button:hover { background: #8883; }
-      .action { text-decoration: underline; }
-      :focus-visible { outline-color: currentColor; }
-      @keyframes rise { from { transform: translateY(16px); opacity: 0; } }
-      @media print { :host { display: none; } }
-    `,
-  ];
-
+export class PageNotices extends LightElement {
   @property({ attribute: false }) notices!: Notices;
 
   protected override observed() {

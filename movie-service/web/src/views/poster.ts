@@ -1,5 +1,5 @@
 /** The poster of a film: a picture if its host is allowed, above a placeholder drawn from the title, the year and the genre. */
-import { css, html, nothing, svg, type SVGTemplateResult, type TemplateResult } from "lit";
+import { html, nothing, svg, type SVGTemplateResult, type TemplateResult } from "lit";
 import type { Movie } from "../gen/movie/catalog/v1/catalog_pb";
 
 /** The colours of a placeholder, from dark to light. */
@@ -122,11 +122,3 @@ export function poster(movie: Movie): TemplateResult {
       : nothing}
   </span>`;
 }
-
-export const posterStyle = css`
-  .poster { position: relative; display: block; aspect-ratio: 2 / 3; overflow: hidden; border-radius: var(--radius-small); background: var(--sunken); }
-  .poster svg, .poster img { position: absolute; inset: 0; width: 100%; height: 100%; display: block; }
-  .poster img { object-fit: cover; }
-  .poster text { font: 800 58px/1 system-ui, sans-serif; letter-spacing: -2px; }
-  .poster .year { font-size: 19px; font-weight: 600; letter-spacing: 0.5px; opacity: 0.85; }
-`;

@@ -1,42 +1,14 @@
-import { css, html, nothing } from "lit";
+import { html, nothing } from "lit";
 import { customElement, property, query } from "lit/decorators.js";
 import type { FilmList } from "../state/film-list";
 import type { Navigation } from "../state/navigation";
-import { base } from "../style/base.css";
 import { t } from "../text";
 import { icon } from "./icons";
-import { PageElement } from "./page-element";
+import { LightElement } from "./page-element";
 
 /** The words to search for. Each key searches; Enter shows the best film, the down arrow goes to the films. */
 @customElement("search-box")
-export class SearchBox extends PageElement {
-  static override styles = [
-    base,
-    css`
-      :host { display: block; position: relative; }
-      input {
-        width: 100%; height: 44px; padding: 0 48px 0 46px; border: 1px solid var(--control-line); border-radius: 999px;
-        background: var(--ground); font-size: 1.05rem; appearance: none;
-      }
-      input::placeholder { color: var(--ink-soft); opacity: 1; }
-      input::-webkit-search-cancel-button { display: none; }
-      input:focus-visible { border-radius: 999px; outline-offset: 0; background: var(--surface); }
-      .glass { position: absolute; left: 15px; top: 11px; width: 22px; height: 22px; color: var(--ink-soft); pointer-events: none; }
-      .glass svg { fill: none; stroke: currentColor; stroke-width: 2; stroke-linecap: round; }
-      .clear, kbd { position: absolute; right: 6px; top: 6px; }
-      .clear { min-height: 32px; width: 32px; }
-      kbd {
-        right: 14px; top: 10px; min-width: 24px; padding: 0 7px; border: 1px solid var(--line); border-radius: 6px; color: var(--ink-soft); background: var(--surface);
-        font: 600 0.8rem/22px ui-monospace, monospace; text-align: center; pointer-events: none;
-      }
-      :host(:focus-within) kbd { display: none; }
-      @media (hover: none) { kbd { display: none; } }
-      .moving { position: absolute; inset: auto 22px -1px; height: 2px; overflow: hidden; }
-      .moving::before { content: ""; position: absolute; inset: 0; background: var(--accent); animation: move 900ms 300ms ease-in-out infinite backwards; }
-      @keyframes move { from { transform: translateX(-100%); } to { transform: translateX(100%); } }
-    `,
-  ];
-
+export class SearchBox extends LightElement {
   @property({ attribute: false }) list!: FilmList;
   @property({ attribute: false }) navigation!: Navigation;
   @query("input") private input!: HTMLInputElement;

@@ -1,24 +1,13 @@
-import { css, html, nothing } from "lit";
+import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import type { Session } from "../service/session";
-import { base } from "../style/base.css";
 import { t } from "../text";
 import { icon } from "./icons";
-import { Modal, modalStyle } from "./modal";
+import { Modal } from "./modal";
 
 /** Asks for the caller's token, which the browser keeps until the tab is closed. */
 @customElement("token-form")
 export class TokenForm extends Modal {
-  static override styles = [
-    base,
-    modalStyle,
-    css`
-      label { display: block; font-weight: 650; margin: 16px 0 6px; }
-      p { color: var(--ink-soft); }
-      .buttons { display: flex; flex-wrap: wrap; justify-content: flex-end; gap: 10px; margin-top: 20px; }
-    `,
-  ];
-
   @property({ attribute: false }) session!: Session;
 
   protected override observed() {
@@ -39,9 +28,9 @@ export class TokenForm extends Modal {
 
   override render() {
     const texts = t().token;
-    return html`<dialog aria-labelledby="title" @close=${this.closed} @click=${this.clicked}>
+    return html`<dialog aria-labelledby="token-title" @close=${this.closed} @click=${this.clicked}>
       <div class="dialog-head">
-        <h2 id="title">${texts.title}</h2>
+        <h2 id="token-title">${texts.title}</h2>
         <button class="button plain icon" type="button" aria-label=${t().app.close} @click=${this.closed}>${icon("close")}</button>
       </div>
       <form class="dialog-body" @submit=${this.save}>
