@@ -1,12 +1,10 @@
 import type { DescMessage } from "@bufbuild/protobuf";
-import { css, html, nothing, type PropertyValues } from "lit";
+import { html, nothing, type PropertyValues } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import { base } from "../style/base.css";
 import { formatNumber, t } from "../text";
 import type { Frame } from "../wire/frames";
 import { ownersOf, type Part, partsOf } from "../wire/parts";
-import { PageElement } from "./page-element";
-import { wireStyle } from "./wire-style";
+import { LightElement } from "./page-element";
 import { explain, hexOf, titleOf } from "./wire-words";
 
 /** The bytes that are shown first, and how many each press of the button adds. */
@@ -16,40 +14,7 @@ const MAX_EXPLAINED_BYTES = 32;
 
 /** A frame as bytes in hexadecimal, beside the fields that they are. Pointing at one marks the other. */
 @customElement("wire-bytes")
-export class WireBytes extends PageElement {
-  static override styles = [
-    base,
-    wireStyle,
-    css`
-      :host { display: block; container-type: inline-size; }
-      .columns { display: grid; gap: 12px; grid-template-columns: minmax(0, 1fr); }
-      .hex, .tree { overflow: auto; max-height: 340px; border: 1px solid var(--line); border-radius: var(--radius-small); }
-      .hex { padding: 6px 8px; line-height: 1.55; white-space: nowrap; }
-      .row { display: flex; }
-      .offset { min-width: 5ch; color: var(--ink-soft); user-select: none; }
-      .cell { padding: 0 0.5ch; cursor: pointer; }
-      .cell:nth-of-type(10) { margin-inline-start: 1ch; }
-      .ascii { margin-inline-start: 1.5ch; white-space: pre; color: var(--ink-soft); }
-      .cell.marked, .item.marked { background: var(--accent-soft); }
-      .cell.selected { background: var(--mark); }
-      .cell:focus-visible, .item:focus-visible { outline-offset: -2px; }
-      .item {
-        display: flex; flex-wrap: wrap; gap: 0 0.9ch; padding: 3px 8px; cursor: pointer; overflow-wrap: anywhere; border-inline-start: 3px solid transparent;
-      }
-      .item[aria-selected="true"] { border-color: var(--accent); background: var(--mark); }
-      .item .number { min-width: 2ch; text-align: end; }
-      .item b { font-weight: 650; }
-      .indent { white-space: pre; }
-      dl { display: grid; grid-template-columns: minmax(0, auto) minmax(0, 1fr); gap: 4px 14px; margin-top: 10px; }
-      dt { min-width: 8ch; max-width: 48ch; overflow-wrap: anywhere; }
-      .small { margin-top: 8px; }
-      @container (min-width: 860px) {
-        .columns { grid-template-columns: auto minmax(0, 1fr); }
-        .tree { height: 0; min-height: 100%; }
-      }
-    `,
-  ];
-
+export class WireBytes extends LightElement {
   /** The bytes of one frame, from its first one on. */
   @property({ attribute: false, hasChanged: differ }) bytes = new Uint8Array();
   @property({ attribute: false }) frame!: Frame;
@@ -119,7 +84,7 @@ export class WireBytes extends PageElement {
       const own = bytes.subarray(row * columns, (row + 1) * columns);
       const ascii = Array.from(own, (byte) => (byte < 0x20 || byte > 0x7e ? "." : String.fromCharCode(byte))).join("");
       const missing = 3 * (columns - own.length) + (columns - own.length >= 8 ? 1 : 0);
-      return html`<div class="row" role="row">
+      return html`<div class="bytes" role="row">
         <span class="offset" role="rowheader">${(row * columns).toString(16).padStart(4, "0")}</span>
         ${Array.from(own, (byte) => html`<span class="cell" role="gridcell" tabindex="-1">${byte.toString(16).padStart(2, "0")}</span>`)}
         <span class="ascii" aria-hidden="true">${" ".repeat(missing)}${ascii}</span>
@@ -157,11 +122,11 @@ export class WireBytes extends PageElement {
   }
 
   private get cells(): NodeListOf<HTMLElement> {
-    return this.renderRoot.querySelectorAll<HTMLElement>(".cell");
+    return this.querySelectorAll<HTMLElement>(".cell");
   }
 
   private get items(): NodeListOf<HTMLElement> {
-    return this.renderRoot.querySelectorAll<HTMLElement>(".item");
+    return this.querySelectorAll<HTMLElement>(".item");
   }
 
   /** The classes of bytes change often and are many, so they are set here and not by the template. */
@@ -174,7 +139,7 @@ export class WireBytes extends PageElement {
   }
 
   private show(name: "marked" | "selected", index: number): void {
-    for (const element of this.renderRoot.querySelectorAll(`.${name}`)) element.classList.remove(name);
+    for (const element of this.querySelectorAll(`.${name}`)) element.classList.remove(name);
     const part = this.parts[index];
     if (!part) return;
     const { cells } = this;

@@ -1,28 +1,16 @@
-import { css, html, nothing } from "lit";
+import { html, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import { base } from "../style/base.css";
 import { t } from "../text";
 import type { Call } from "../wire/call";
 import { type Language, LANGUAGES, snippet } from "../wire/snippets";
-import { PageElement } from "./page-element";
-import { wireStyle } from "./wire-style";
+import { LightElement } from "./page-element";
 
 /** How long the button says that the text was copied. */
 const COPIED_MS = 2000;
 
 /** A call as a command or a program, to copy. */
 @customElement("wire-code")
-export class WireCode extends PageElement {
-  static override styles = [
-    base,
-    wireStyle,
-    css`
-      :host { display: block; }
-      .choice { display: flex; flex-wrap: wrap; gap: 6px; margin: 6px 0; }
-      .copy { margin-inline-start: auto; }
-    `,
-  ];
-
+export class WireCode extends LightElement {
   @property({ attribute: false }) call!: Call;
   @state() private language: Language = "curl";
   /** What the button says: how copying went. */
@@ -50,7 +38,7 @@ export class WireCode extends PageElement {
       this.said = "copied";
     } catch {
       // Without a secure connection there is no clipboard: the text is selected, to be copied by hand.
-      getSelection()?.selectAllChildren(this.renderRoot.querySelector("pre")!);
+      getSelection()?.selectAllChildren(this.querySelector("pre")!);
       this.said = "copyFailed";
     }
     setTimeout(() => (this.said = "copy"), COPIED_MS);

@@ -1,38 +1,16 @@
-import { css, html, nothing } from "lit";
+import { html } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { ConnectError } from "@connectrpc/connect";
 import type { CourseStub } from "../service/calls";
-import { base } from "../style/base.css";
 import { formatNumber, t } from "../text";
-import { target } from "../wire/call";
-import { PageElement } from "./page-element";
-import { wireStyle } from "./wire-style";
+import { LightElement } from "./page-element";
 
 /** A movie of `databases/movies.json`, the one that the course asks for. */
 const COURSE_ID = "a8034f44-aee4-44cf-b32c-74cf452aaaae";
 
 /** The two calls of the course, and what the course's names stand for in this page. Dispatches "made" after a call. */
 @customElement("wire-course")
-export class WireCourse extends PageElement {
-  static override styles = [
-    base,
-    wireStyle,
-    css`
-      :host { display: block; }
-      form { display: flex; flex-wrap: wrap; gap: 8px; align-items: end; margin: 10px 0; }
-      label { flex: 1 1 260px; font-size: 0.9rem; }
-      .input { min-height: 40px; }
-      table { width: 100%; margin-top: 12px; border-collapse: collapse; font-size: 0.9rem; }
-      th, td { padding: 6px 12px 6px 0; border-top: 1px solid var(--line); text-align: start; vertical-align: top; overflow-wrap: anywhere; }
-      code { display: block; }
-      @media (max-width: 560px) {
-        table, tbody, tr, th, td { display: block; }
-        thead { display: none; }
-        td { border: 0; padding-top: 0; }
-      }
-    `,
-  ];
-
+export class WireCourse extends LightElement {
   @property({ attribute: false }) stub!: CourseStub;
   @state() private movieId = COURSE_ID;
   /** What came of the last call. */
@@ -62,23 +40,16 @@ export class WireCourse extends PageElement {
 
   private names() {
     const texts = t().wire;
-    const base = new URL(".", document.baseURI);
-    const host = target(base);
-    const row = (name: string, there: string, text: string, here: string) => html`<tr>
-      <th scope="row" class="code">${name}</th>
-      <td><code>${there}</code></td>
-      <td>${text} ${here ? html`<code>${here}</code>` : nothing}</td>
-    </tr>`;
-    return html`<table>
-      <thead><tr><th scope="col">${texts.courseName}</th><th scope="col">${texts.courseThere}</th><th scope="col">${texts.courseHere}</th></tr></thead>
-      <tbody>
-        ${row("channel", `grpc.insecure_channel("${host}")`, texts.channel, `createGrpcWebTransport({ baseUrl: "${base.href}" })`)}
-        ${row("stub", "MovieStub(channel)", texts.stub, "createClient(Movie, transport)")}
-        ${row("servicer", "class MovieServicer", texts.servicer, "impl movie_server::Movie for MovieServicer")}
-        ${row("GetMovieByID", `stub.GetMovieByID(MovieID(id="…"))`, texts.path, "POST /Movie/GetMovieByID")}
-        ${row("GetListMovies", "stub.GetListMovies(Empty())", texts.path, "POST /Movie/GetListMovies")}
-      </tbody>
-    </table>`;
+    const { href, host } = new URL(".", document.baseURI);
+    const row = (name: string, text: string, there: string, here: string) => html`
+      <dt class="code">${name}</dt>
+      <dd>${text}<br>${texts.courseThere} <code>${there}</code><br>${texts.courseHere} <code>${here}</code></dd>
+    `;
+    return html`<dl>
+      ${row("channel", texts.channel, `grpc.insecure_channel("${host}")`, `createGrpcWebTransport({ baseUrl: "${href}" })`)}
+      ${row("stub", texts.stub, "MovieStub(channel)", "createClient(Movie, transport)")}
+      ${row("servicer", texts.servicer, "class MovieServicer", "impl Movie for MovieServicer")}
+    </dl>`;
   }
 
   private get(event: Event): void {

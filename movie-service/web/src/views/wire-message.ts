@@ -1,30 +1,19 @@
 import type { DescMessage } from "@bufbuild/protobuf";
-import { css, html, nothing } from "lit";
+import { html, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import { base } from "../style/base.css";
 import { formatNumber, t } from "../text";
 import { type Frame, PREFIX_BYTES } from "../wire/frames";
 import { decodeFields, fieldsOf, isIntact } from "../wire/fields";
 import { jsonOf } from "../wire/json";
-import { PageElement } from "./page-element";
+import { LightElement } from "./page-element";
 import "./wire-bytes";
-import { wireStyle } from "./wire-style";
 
 const FIRST_CHARACTERS = 4 * 1024;
 const MORE_CHARACTERS = 64 * 1024;
 
 /** One frame: its message as JSON, then its bytes. Nothing is decoded before it is opened. */
 @customElement("wire-message")
-export class WireMessage extends PageElement {
-  static override styles = [
-    base,
-    wireStyle,
-    css`
-      :host { display: block; border-top: 1px solid var(--line); }
-      .content { display: grid; grid-template-columns: minmax(0, 1fr); gap: 10px; padding: 4px 0 14px; }
-    `,
-  ];
-
+export class WireMessage extends LightElement {
   /** The bytes that the frame was found in. */
   @property({ attribute: false }) bytes = new Uint8Array();
   @property({ attribute: false }) frame!: Frame;

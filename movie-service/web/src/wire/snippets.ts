@@ -36,8 +36,7 @@ function curl(call: Call): string {
   const content = body && (take(rest, [body]) ?? {});
   const query = parameters(rest).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
   const address = base.href.replace(/\/$/, "") + path + (query.length ? `?${query.join("&")}` : "");
-  return command("curl", [
-    isStream(call) ? "-N" : "-s",
+  return command(isStream(call) ? "curl -sN" : "curl -s", [
     path.includes("%2E") && "--path-as-is",
     (verb === "patch" || verb === "delete") && `-X ${verb.toUpperCase()}`,
     authorized && '-H "Authorization: Bearer $MOVIE_TOKEN"',
@@ -78,5 +77,5 @@ function grpcurl({ method, request, base, authorized }: Call): string {
 /** Writes a command, on several lines if it has many options. */
 function command(program: string, options: (string | false)[]): string {
   const present = options.filter((option) => option !== false);
-  return [program, ...present].join(present.length > 2 ? " \\\n  " : " ");
+  return [program, ...present].join(present.length > 1 ? " \\\n  " : " ");
 }

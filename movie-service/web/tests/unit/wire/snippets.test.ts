@@ -65,7 +65,7 @@ describe("curl", () => {
     expect(curl(Movie.method.getMovieByID, { id: "a8034f44-aee4-44cf-b32c-74cf452aaaae" })).toBe(
       "curl -s 'http://localhost:3001/v1/course/movies/a8034f44-aee4-44cf-b32c-74cf452aaaae'",
     );
-    expect(curl(Movie.method.getListMovies, {})).toBe("curl -N 'http://localhost:3001/v1/course/movies'");
+    expect(curl(Movie.method.getListMovies, {})).toBe("curl -sN 'http://localhost:3001/v1/course/movies'");
   });
 
   test("writes nested and repeated fields as parameters", () => {
@@ -141,7 +141,7 @@ describe("curl", () => {
   test("writes a oneof", () => {
     const start = { case: "fromRevision", value: 2n ** 53n + 1n } as const;
     expect(curl(watchMovies, { start })).toBe(
-      "curl -N 'http://localhost:3001/v1/movies:watch?fromRevision=9007199254740993'",
+      "curl -sN 'http://localhost:3001/v1/movies:watch?fromRevision=9007199254740993'",
     );
   });
 });
