@@ -142,7 +142,7 @@ export class FilmListView extends LightElement {
 
   protected override willUpdate(changes: Map<PropertyKey, unknown>): void {
     super.willUpdate(changes);
-    if (this.hasUpdated) this.measure();
+    this.measure();
     this.place();
     this.active = Math.max(0, Math.min(this.active, this.list.reachable - 1));
   }
@@ -196,7 +196,7 @@ export class FilmListView extends LightElement {
     return html`<div class="space ${list.loading ? "busy" : ""}" .style=${`height:${Math.max(0, rows * rowHeight - gap)}px`} aria-busy=${list.loading}>
       <ul
         tabindex="-1" aria-label=${t().list.label}
-        .style=${`${grid}transform:translateY(${Math.floor(first / columns) * rowHeight}px)`}
+        .style=${`${grid}top:${Math.floor(first / columns) * rowHeight}px`}
         @click=${this.onClick} @focusin=${this.onFocus} @keydown=${this.onKey}
       >${list.loading && list.rows.length === 0
         ? Array.from({ length: columns * 3 }, cardSkeleton)

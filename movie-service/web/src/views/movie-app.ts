@@ -180,7 +180,7 @@ export class MovieApp extends LightElement {
       ${beside ? nothing : this.drawer()}
       <catalog-info .page=${page} ?open=${this.dialog === "catalog"} @close=${this.closeDialog} @ask-token=${() => (this.dialog = "token")}></catalog-info>
       <token-form .session=${page.session} ?open=${this.dialog === "token"} @close=${this.closeDialog}></token-form>
-      ${page.navigation.state.wire ? html`<wire-panel .log=${page.log} .api=${page} @close=${() => page.navigation.go({ wire: false })}></wire-panel>` : nothing}
+      ${page.navigation.state.wire ? html`<wire-panel role="region" aria-label=${t().wire.title} .log=${page.log} .api=${page} @close=${() => page.navigation.go({ wire: false })}></wire-panel>` : nothing}
       <page-notices .notices=${page.notices}></page-notices>
     `;
   }
@@ -190,6 +190,7 @@ export class MovieApp extends LightElement {
     const { state: live } = page.watch;
     const { wire } = page.navigation.state;
     const other = t().app.otherLanguage;
+    const code = other.slice(0, 2).toUpperCase();
     return html`<header @enter-list=${() => this.list.focusFilm(0)} @show-best=${this.showBest}>
       <h1><a href="./" @click=${this.home}><span class="logo" aria-hidden="true"><svg viewBox="0 0 32 32"><path d="M12 9.500v13l11-6.500z" /></svg></span><span class="brand">${t().app.title}</span></a></h1>
       <search-box role="search" .list=${page.list} .navigation=${page.navigation}></search-box>
@@ -197,11 +198,9 @@ export class MovieApp extends LightElement {
         <button class="button plain live ${live}" type="button" aria-haspopup="dialog" title=${t().catalog.title} @click=${() => (this.dialog = "catalog")}>
           <span class="light" aria-hidden="true"></span><span class="label">${t().live.states[live]}</span><span class="hidden-text">, ${t().catalog.title}</span>
         </button>
-        ${page.catalog.canWrite
-          ? html`<button class="button plain icon" type="button" aria-label=${t().app.add} title=${t().app.add} @click=${() => page.navigation.go({ film: "", edit: true })}>${icon("plus")}</button>`
-          : nothing}
+        <button class="button plain icon add" type="button" aria-label=${t().app.add} title=${t().app.add} ?disabled=${!page.catalog.canWrite} @click=${() => page.navigation.go({ film: "", edit: true })}>${icon("plus")}</button>
         <button class="button plain icon" type="button" aria-pressed=${wire} aria-label=${t().wire.title} title=${t().wire.title} @click=${() => page.navigation.go({ wire: !wire })}>${icon("wire")}</button>
-        <button class="button plain lang" type="button" lang=${currentLanguage() === "en" ? "fr" : "en"} aria-label=${other} title=${other} @click=${this.switchLanguage}>${other.slice(0, 2).toUpperCase()}</button>
+        <button class="button plain lang" type="button" lang=${currentLanguage() === "en" ? "fr" : "en"} aria-label="${code} – ${other}" title=${other} @click=${this.switchLanguage}>${code}</button>
       </div>
     </header>`;
   }
