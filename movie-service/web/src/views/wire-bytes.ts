@@ -16,7 +16,7 @@ const MAX_EXPLAINED_BYTES = 32;
 @customElement("wire-bytes")
 export class WireBytes extends LightElement {
   /** The bytes of one frame, from its first one on. */
-  @property({ attribute: false, hasChanged: differ }) bytes = new Uint8Array();
+  @property({ attribute: false }) bytes = new Uint8Array();
   @property({ attribute: false }) frame!: Frame;
   /** The type of the message. */
   @property({ attribute: false }) message: DescMessage | undefined;
@@ -220,9 +220,4 @@ export class WireBytes extends LightElement {
     event.preventDefault();
     elements[wanted]?.focus();
   }
-}
-
-/** Whether two arrays of bytes have other bytes. The record of a running call gives a new array each time. */
-function differ(after: Uint8Array, before: Uint8Array | undefined): boolean {
-  return before?.length !== after.length || after.some((byte, at) => byte !== before[at]);
 }

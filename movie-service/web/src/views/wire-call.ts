@@ -1,5 +1,5 @@
 import type { DescMessage, DescMethod } from "@bufbuild/protobuf";
-import { html, nothing } from "lit";
+import { html, nothing, type PropertyValues } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import { formatNumber, t } from "../text";
@@ -33,15 +33,23 @@ export const duration = (from: number, to: number) =>
 /** One call: what was said about it, what was sent and received, and how to make it elsewhere. */
 @customElement("wire-call")
 export class WireCall extends LightElement {
-  /** The call. It changes while it runs, so each time it is set the element is rendered. */
+  /** The call. It changes while it runs. */
   @property({ attribute: false, hasChanged: () => true }) record!: CallRecord;
   @state() private shown = FIRST_MESSAGES;
   private shownId = 0;
+  private isComplete = false;
 
-  protected override willUpdate(changes: Map<PropertyKey, unknown>): void {
+  protected override shouldUpdate(changes: PropertyValues): boolean {
+    // Other calls change, too: what is shown of a call that has ended stays as it is.
+    const isSame = changes.size === 1 && changes.has("record") && this.record.id === this.shownId && this.isComplete;
+    return !isSame && super.shouldUpdate(changes);
+  }
+
+  protected override willUpdate(changes: PropertyValues): void {
     super.willUpdate(changes);
     if (this.record.id !== this.shownId) this.shown = FIRST_MESSAGES;
     this.shownId = this.record.id;
+    this.isComplete = this.record.outcome !== "running";
   }
 
   override render() {

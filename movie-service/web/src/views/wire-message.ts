@@ -14,9 +14,9 @@ const MORE_CHARACTERS = 64 * 1024;
 /** One frame: its message as JSON, then its bytes. Nothing is decoded before it is opened. */
 @customElement("wire-message")
 export class WireMessage extends LightElement {
-  /** The bytes that the frame was found in. */
-  @property({ attribute: false }) bytes = new Uint8Array();
-  @property({ attribute: false }) frame!: Frame;
+  /** The bytes that the frame was found in. While a call runs there are more and more, but those of the frame stay. */
+  @property({ attribute: false, hasChanged: () => false }) bytes = new Uint8Array();
+  @property({ attribute: false, hasChanged: (after: Frame, before?: Frame) => after.end !== before?.end }) frame!: Frame;
   @property({ attribute: false }) message: DescMessage | undefined;
   /** The position of the message in the stream, from 1. */
   @property({ attribute: false }) number = 1;

@@ -71,8 +71,9 @@ export class WirePanel extends LightElement {
     </div>`;
   }
 
+  /** Shows a call. With the newest one, the panel goes on to those that follow. */
   private choose(call: CallRecord): void {
-    this.chosen = call;
+    this.chosen = call === this.log.calls.at(-1) ? undefined : call;
   }
 
   /** Who reads a call or works with it keeps it, while newer ones arrive. */

@@ -118,7 +118,7 @@ function explainField(field: Field, bytes: Uint8Array): Explained[] {
   }
   const last = { start: number ? content.start : field.start, end: field.end };
   const meaning = problem ? texts.problems[problem] : contentText(field, bytes);
-  const addition = problem || info ? "" : ` ${texts.unknownField}`;
+  const addition = problem || info ? "" : `. ${texts.unknownField}`;
   if (last.end > last.start || value.kind !== "bytes") explained.push({ ...last, text: meaning + addition });
   return explained;
 }

@@ -32,13 +32,9 @@ export function rustProgram(call: Call): string {
     "",
     "#[tokio::main]",
     "async fn main() -> Result<(), Box<dyn std::error::Error>> {",
-    ...(secure
-      ? [
-          "    let tls = tonic::transport::ClientTlsConfig::new().with_enabled_roots();",
-          `    let channel = tonic::transport::Channel::from_static(${address}).tls_config(tls)?.connect().await?;`,
-          `    let mut stub = ${client}::new(channel);`,
-        ]
-      : [`    let mut stub = ${client}::connect(${address}).await?;`]),
+    ...(secure ? ["    let tls = tonic::transport::ClientTlsConfig::new().with_enabled_roots();"] : []),
+    `    let channel = tonic::transport::Channel::from_static(${address})${secure ? ".tls_config(tls)?" : ""}.connect().await?;`,
+    `    let mut stub = ${client}::new(channel);`,
     `    let ${authorized ? "mut " : ""}request = tonic::Request::new(${request.replaceAll("\n", "\n    ")});`,
     ...(authorized
       ? [

@@ -66,10 +66,16 @@ function parameters(value: unknown, name = ""): [name: string, value: string][] 
 }
 
 function grpcurl({ method, request, base, authorized }: Call): string {
+  const message = jsonOf(request);
+  // grpcurl does not know the text that a mask is in JSON: it reads the message with the names of the fields.
+  if (typeof message.updateMask === "string") {
+    const paths = message.updateMask.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`).split(",");
+    message.updateMask = { paths };
+  }
   return command("grpcurl", [
     base.protocol === "http:" && "-plaintext",
     authorized && '-H "authorization: Bearer $MOVIE_TOKEN"',
-    `-d ${shell(json(jsonOf(request)))}`,
+    `-d ${shell(json(message))}`,
     `${shell(target(base))} ${method.parent.typeName}/${method.name}`,
   ]);
 }

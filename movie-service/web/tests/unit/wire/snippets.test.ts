@@ -154,6 +154,12 @@ describe("grpcurl", () => {
     expect(given.slice(3)).toEqual(["localhost:3001", "movie.catalog.v1.MovieCatalog/GetMovie"]);
   });
 
+  test("writes a mask as a message, as grpcurl reads it", () => {
+    const request = { movie: { id: "tt1" }, updateMask: { paths: ["runtime_minutes", "year"] } };
+    const given = shellArguments(write("grpcurl", updateMovie, request));
+    expect(JSON.parse(given[2]!)).toEqual(request);
+  });
+
   test("names the port of an encrypted connection, and sends the token", () => {
     const options = { authorized: true, base: "https://films.example/catalogue/" };
     const given = shellArguments(write("grpcurl", getMovie, { id: "a" }, options));
@@ -232,7 +238,8 @@ use movie_proto::movie_client::MovieClient;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut stub = MovieClient::connect("http://localhost:3001").await?;
+    let channel = tonic::transport::Channel::from_static("http://localhost:3001").connect().await?;
+    let mut stub = MovieClient::new(channel);
     let request = tonic::Request::new(movie_proto::MovieId {
         id: "7".to_owned(),
     });
@@ -247,6 +254,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     expect(watch).toContain("start: Some(movie_proto::catalog::v1::watch_movies_request::Start::FullCopy(true)),");
     expect(watch).toContain("while let Some(message) = messages.message().await? {");
     expect(watch).toContain('request.metadata_mut().insert("authorization", token.parse()?);');
+    const encrypted = write("Rust", getMovie, { id: "a" }, { base: "https://films.example/" });
+    expect(encrypted).toContain('Channel::from_static("https://films.example:443").tls_config(tls)?.connect()');
+    expect(encrypted).toContain('features = ["tls-ring", "tls-native-roots"]');
     const update = write("Rust", updateMovie, { movie: { rating: 8, year: 1979 }, updateMask: { paths: ["rating"] } });
     expect(update).toContain('// prost-types = "0.14"');
     expect(update).toContain(`\
