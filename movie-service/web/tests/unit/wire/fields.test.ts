@@ -145,18 +145,26 @@ describe("damage", () => {
 });
 
 /** Asserts that fields follow each other without a gap, and that the parts of each do. */
-function expectCovered(fields: readonly Field[], { start, end }: Range): void {
+function expectCovered(fields: readonly Field[], range: Range): void {
+  expect(edges(fields, range.start)).toEqual([range.end, []]);
+}
+
+/** Returns the end of the last field, and the fields that do not begin where the one before ends, or whose parts do not. */
+function edges(fields: readonly Field[], start: number): [end: number, apart: Field[]] {
   let at = start;
+  const apart: Field[] = [];
   for (const field of fields) {
-    expect(field.start).toBe(at);
-    expect(field.end).toBeGreaterThan(at);
-    expect(field.tag.start).toBe(field.start);
-    if (field.length) expect(field.length.start).toBe(field.tag.end);
-    expect(field.content).toEqual({ start: (field.length ?? field.tag).end, end: field.end });
-    if (field.value.kind === "message") expectCovered(field.value.fields, field.content);
-    at = field.end;
+    const { tag, length, content, value, end } = field;
+    const parts = [tag, ...(length ? [length] : []), content];
+    const follow = parts.every((part, index) => part.start === (index === 0 ? at : parts[index - 1]!.end));
+    if (!follow || field.start !== at || content.end !== end || end <= at) apart.push(field);
+    if (value.kind === "message") {
+      const [last, inner] = edges(value.fields, content.start);
+      apart.push(...inner, ...(last === content.end ? [] : [field]));
+    }
+    at = end;
   }
-  expect(at).toBe(end);
+  return [at, apart];
 }
 
 /** Whether the library decodes the bytes. */
@@ -173,7 +181,7 @@ describe("any bytes", () => {
   const random = generator(17);
 
   test("are covered without a gap, and never throw", () => {
-    for (let round = 0; round < 3000; round++) {
+    for (let round = 0; round < 1500; round++) {
       const bytes = Uint8Array.from({ length: random(60) }, () => (random(2) ? random(32) : random(256)));
       const desc = MESSAGES[random(MESSAGES.length)]!;
       expectCovered(decodeFields(bytes, fieldsOf(desc)), { start: 0, end: bytes.length });
@@ -184,7 +192,7 @@ describe("any bytes", () => {
   test("that are a damaged message have a problem if the library refuses them", () => {
     let refused = 0;
     const encoded = cases.map(({ message, hex: bytes }) => ({ message, bytes: hex(bytes) }));
-    for (let round = 0; round < 3000; round++) {
+    for (let round = 0; round < 1500; round++) {
       const { message, bytes } = encoded[random(encoded.length)]!;
       const desc = MESSAGES.find(({ typeName }) => typeName === message);
       if (!desc) continue;
@@ -197,7 +205,7 @@ describe("any bytes", () => {
         expect(isIntact(fields)).toBe(false);
       }
     }
-    expect(refused).toBeGreaterThan(300);
+    expect(refused).toBeGreaterThan(150);
   });
 
   test("that are a movie give the same values as the library", () => {
