@@ -1,15 +1,15 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { html, nothing, type PropertyValues } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
+import { guard } from "lit/directives/guard.js";
 import { formatNumber, t } from "../text";
 import type { Frame } from "../wire/frames";
 import { ownersOf, type Part, partsOf } from "../wire/parts";
 import { LightElement } from "./page-element";
 import { explain, hexOf, titleOf } from "./wire-words";
 
-/** The bytes that are shown first, and how many each press of the button adds. */
-const FIRST_BYTES = 4 * 1024;
-const MORE_BYTES = 16 * 1024;
+/** The bytes that are shown first, and that each press of the button adds. */
+const STEP_BYTES = 4 * 1024;
 const MAX_EXPLAINED_BYTES = 32;
 
 /** A frame as bytes in hexadecimal, beside the fields that they are. Pointing at one marks the other. */
@@ -21,7 +21,7 @@ export class WireBytes extends LightElement {
   /** The type of the message. */
   @property({ attribute: false }) message: DescMessage | undefined;
 
-  @state() private shown = FIRST_BYTES;
+  @state() private shown = STEP_BYTES;
   @state() private columns = 16;
   /** The part that is explained. */
   @state() private selected = 0;
@@ -31,6 +31,10 @@ export class WireBytes extends LightElement {
   private current = 0;
   private parts: Part[] = [];
   private owners: Int32Array = new Int32Array();
+  private cells: HTMLElement[] = [];
+  private items: HTMLElement[] = [];
+  /** The elements that have each class. */
+  private readonly classed: Record<string, HTMLElement[]> = {};
   private readonly resizes = new ResizeObserver(([entry]) => (this.columns = entry!.contentRect.width < 520 ? 8 : 16));
 
   override connectedCallback(): void {
@@ -54,6 +58,8 @@ export class WireBytes extends LightElement {
   override render() {
     const texts = t().wire;
     const rest = this.bytes.length - this.shown;
+    // Bytes and parts can be thousands, so they are rendered only when they are others.
+    const content = [this.parts, this.shown, this.columns, texts];
     return html`
       <p class="soft">${texts.hint}</p>
       <div class="columns">
@@ -62,15 +68,15 @@ export class WireBytes extends LightElement {
             class="hex code" role="grid" aria-label=${texts.hexLabel}
             @pointerover=${this.onBytePointed} @pointerleave=${() => this.mark(-1)} @click=${this.onByteClicked}
             @focusin=${this.onByteFocused} @keydown=${this.onByteKey}
-          >${this.rows()}</div>
+          >${guard(content, () => this.rows())}</div>
           ${rest > 0
-            ? html`<button type="button" class="button small" @click=${() => (this.shown += MORE_BYTES)}>
-                ${texts.more(formatNumber(Math.min(rest, MORE_BYTES)))}
+            ? html`<button type="button" class="button small" @click=${() => (this.shown += STEP_BYTES)}>
+                ${texts.more(formatNumber(Math.min(rest, STEP_BYTES)))}
               </button>`
             : nothing}
         </div>
         <div class="tree" role="tree" aria-label=${texts.partsLabel} @pointerleave=${() => this.mark(-1)} @keydown=${this.onPartKey}>
-          ${this.parts.map((part, index) => (part.start < this.shown ? this.item(part, index) : nothing))}
+          ${guard(content, () => this.parts.map((part, index) => (part.start < this.shown ? this.item(part, index) : nothing)))}
         </div>
       </div>
       <dl aria-live="polite">${this.explanation()}</dl>
@@ -95,7 +101,7 @@ export class WireBytes extends LightElement {
   private item(part: Part, index: number) {
     const { number, name, type, value } = titleOf(part, this.indexInParent(index));
     return html`<div
-      class="item" role="treeitem" aria-level=${part.depth} aria-selected=${index === this.selected} tabindex=${index === this.selected ? 0 : -1}
+      class="item" role="treeitem" aria-level=${part.depth} aria-selected="false" tabindex="-1"
       @pointerenter=${() => this.mark(index)} @click=${() => this.select(index)} @focus=${() => this.select(index)}
     >
       <span class="indent code" aria-hidden="true">${"  ".repeat(part.depth - 1)}</span>
@@ -121,30 +127,29 @@ export class WireBytes extends LightElement {
     });
   }
 
-  private get cells(): NodeListOf<HTMLElement> {
-    return this.querySelectorAll<HTMLElement>(".cell");
-  }
-
-  private get items(): NodeListOf<HTMLElement> {
-    return this.querySelectorAll<HTMLElement>(".item");
-  }
-
-  /** The classes of bytes change often and are many, so they are set here and not by the template. */
+  /** What is pointed at and selected changes often, so it is set here and not by the template. */
   protected override updated(): void {
-    const { cells } = this;
-    this.current = Math.min(this.current, cells.length - 1);
-    cells.forEach((cell, at) => (cell.tabIndex = at === this.current ? 0 : -1));
+    this.cells = [...this.querySelectorAll<HTMLElement>(".cell")];
+    this.items = [...this.querySelectorAll<HTMLElement>(".item")];
+    this.current = Math.min(this.current, this.cells.length - 1);
     this.show("selected", this.selected);
     this.show("marked", this.marked);
   }
 
   private show(name: "marked" | "selected", index: number): void {
-    for (const element of this.querySelectorAll(`.${name}`)) element.classList.remove(name);
     const part = this.parts[index];
-    if (!part) return;
-    const { cells } = this;
-    for (let at = part.start; at < part.end && at < cells.length; at++) cells[at]!.classList.add(name);
-    if (name === "marked") this.items[index]?.classList.add(name);
+    const item = this.items[index];
+    const elements = part ? this.cells.slice(part.start, part.end) : [];
+    if (item) elements.push(item);
+    for (const element of this.classed[name] ?? []) element.classList.remove(name);
+    for (const element of elements) element.classList.add(name);
+    this.classed[name] = elements;
+    if (name === "marked") return;
+    // One byte and one part can be reached with the tab key, the others from there with the arrow keys.
+    for (const stop of this.querySelectorAll<HTMLElement>('[tabindex="0"]')) stop.tabIndex = -1;
+    this.querySelector('[aria-selected="true"]')?.setAttribute("aria-selected", "false");
+    item?.setAttribute("aria-selected", "true");
+    for (const stop of [this.cells[this.current], item]) if (stop) stop.tabIndex = 0;
   }
 
   private mark(index: number): void {
@@ -159,7 +164,7 @@ export class WireBytes extends LightElement {
 
   /** Returns the position of the byte that an event is about. */
   private byteOf(event: Event): number {
-    return event.target instanceof HTMLElement && event.target.matches(".cell") ? [...this.cells].indexOf(event.target) : -1;
+    return this.cells.indexOf(event.target as HTMLElement);
   }
 
   private onBytePointed(event: PointerEvent): void {
@@ -214,7 +219,7 @@ export class WireBytes extends LightElement {
   }
 
   /** Moves the focus to the element that a key names. */
-  private move(event: KeyboardEvent, elements: NodeListOf<HTMLElement>, keys: Record<string, number>): void {
+  private move(event: KeyboardEvent, elements: HTMLElement[], keys: Record<string, number>): void {
     const wanted = keys[event.key];
     if (wanted === undefined) return;
     event.preventDefault();
