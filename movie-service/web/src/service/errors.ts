@@ -47,7 +47,7 @@ export const needsToken = (problem: Problem): boolean => problem.code === Code.U
 
 /** Returns a sentence for people: what failed, and what to do. */
 export function sentence(problem: Problem): string {
-  const texts = t().errors;
-  const known = (texts.reasons as Record<string, string>)[problem.reason];
-  return known ?? texts.other(problem.message);
+  const { reasons, other } = t().errors;
+  const isKnown = (reason: string): reason is keyof typeof reasons => Object.hasOwn(reasons, reason);
+  return isKnown(problem.reason) ? reasons[problem.reason] : other(problem.message);
 }

@@ -50,8 +50,9 @@ function textOf(movie: Movie | undefined, field: Field): string {
   const value = movie?.[field];
   if (value === undefined) return "";
   if (Array.isArray(value)) {
-    const needsLines = FIELDS[field] === "lines" || value.some((name) => name.includes(","));
-    return value.join(needsLines ? "\n" : ", ");
+    if (FIELDS[field] === "lines") return value.join("\n");
+    // A line break, even at the end of the only name, keeps the commas within names.
+    return value.some((name) => name.includes(",")) ? value.map((name) => `${name}\n`).join("") : value.join(", ");
   }
   if (field === "rating") return String(Math.round((value as number) * 100) / 100);
   return value === 0 || value === 0n ? "" : String(value);
@@ -71,17 +72,18 @@ export const malformedFields = (draft: Draft): Field[] =>
 
 /** Returns the values of these fields of the draft, for a request. */
 export function movieOf(draft: Draft, fields: readonly Field[]): MovieInit {
-  return Object.fromEntries(fields.map((field) => [field, valueOf(field, draft[field].trim())]));
+  return Object.fromEntries(fields.map((field) => [field, valueOf(field, draft[field])]));
 }
 
-function valueOf(field: Field, text: string): unknown {
+function valueOf(field: Field, typed: string): unknown {
+  const text = typed.trim();
   switch (FIELDS[field]) {
     case "integer":
       return field === "ratingCount" ? BigInt(text) : Number(text);
     case "decimal":
       return text === "" ? undefined : Number(text.replace(",", "."));
     case "names":
-      return split(text, text.includes("\n") ? /\n/ : /,/);
+      return split(typed, typed.includes("\n") ? /\n/ : /,/);
     case "lines":
       return split(text, /\n/);
     default:

@@ -24,7 +24,9 @@ export class Notices extends EventTarget {
     const same = this.notices.find((notice) => notice.kind === kind && notice.text === text);
     if (same && kind === "error") return;
     const notice: Notice = { id: ++this.lastId, kind, text, ...(action && { action }) };
-    this.notices = [...this.notices, notice].slice(-MAX_NOTICES);
+    // What was done before is old news, unless it can be undone.
+    const others = this.notices.filter((other) => kind === "error" || other.kind === "error" || other.action);
+    this.notices = [...others, notice].slice(-MAX_NOTICES);
     if (kind === "done") setTimeout(() => this.dismiss(notice.id), SHOWN_MS);
     this.changed();
   }

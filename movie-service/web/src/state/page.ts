@@ -111,9 +111,11 @@ export class Page extends EventTarget {
     if (this.watch.failures === 2) this.notices.say(() => t().live.cut);
     if (state === "live" && this.wasCut) this.notices.say(() => t().live.back);
     this.wasCut = state === "live" ? false : this.wasCut || this.watch.failures >= 2;
-    if (state === "live" && this.list.problem) this.list.retry();
-    if (state === "live" && this.film.problem) void this.film.reload();
-    if (state === "live" && this.catalog.problem) void this.catalog.load();
+    if (state !== "live") return;
+    if (this.list.problem) this.list.retry();
+    if (this.film.problem) void this.film.reload();
+    if (this.catalog.problem) void this.catalog.load();
+    if (this.catalog.health !== "unknown") void this.catalog.check();
   }
 
   private upserted(movie: Movie): void {

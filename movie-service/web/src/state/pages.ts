@@ -65,7 +65,7 @@ export function searchSource(stub: CatalogStub, query: FilmQuery): Source {
 /** All films that the filter selects, or those whose title begins with `titlePrefix`. */
 export function listSource(stub: CatalogStub, query: FilmQuery, titlePrefix = ""): Source {
   return {
-    maxPageSize: 500,
+    maxPageSize: 250,
     limit: LIST_LIMIT,
     async getPage(pageToken, pageSize, signal) {
       const filter = { ...filterOf(query), titlePrefix };

@@ -25,8 +25,9 @@ export class CatalogInfoView extends Modal {
 
   override render() {
     const texts = t().catalog;
-    const { catalog, health, problem } = this.page.catalog;
+    const { catalog, health } = this.page.catalog;
     const { watch } = this.page;
+    const problem = this.page.catalog.problem ?? (watch.state === "live" ? undefined : watch.problem);
     const healthLook = health === "serving" ? "good" : health === "unknown" ? "" : "bad";
     return html`<dialog aria-labelledby="catalog-title" @close=${this.closed} @click=${this.clicked}>
       <div class="dialog-head">
@@ -34,7 +35,7 @@ export class CatalogInfoView extends Modal {
         <button class="button plain icon" type="button" aria-label=${t().app.close} @click=${this.closed}>${icon("close")}</button>
       </div>
       <div class="dialog-body">
-        ${problem ? html`<p class="bad" role="alert">${sentence(problem)}</p>` : nothing}
+        ${problem ? html`<p class="bad problem" role="alert">${sentence(problem)}</p>` : nothing}
         <dl>
           ${catalog
             ? html`<dt>${texts.films}</dt><dd>${formatNumber(catalog.movieCount)}</dd>
@@ -46,7 +47,6 @@ export class CatalogInfoView extends Modal {
           <dt>${texts.health}</dt><dd class=${healthLook}>${texts.healths[health]}</dd>
           <dt>${texts.live}</dt><dd class=${watch.state === "live" ? "good" : ""}>${t().live.states[watch.state]}</dd>
         </dl>
-        ${watch.problem && watch.state !== "live" ? html`<p class="bad">${sentence(watch.problem)}</p>` : nothing}
         <p class="more">
           <button class="button" type="button" @click=${() => this.dispatchEvent(new Event("ask-token"))}>${icon("key")} ${t().token.title}</button>
         </p>

@@ -76,8 +76,8 @@ export class FilmListView extends LightElement {
     removeEventListener("afterprint", this.onPrint);
   }
 
-  /** Moves the focus to the card at this position, which is brought into view. */
-  async focusFilm(position: number): Promise<void> {
+  /** Moves the focus to the card at this position, which is brought into view; else to the one that had it before. */
+  async focusFilm(position = this.active): Promise<void> {
     if (this.list.reachable === 0) return;
     this.active = Math.max(0, Math.min(position, this.list.reachable - 1));
     this.reveal(this.active);

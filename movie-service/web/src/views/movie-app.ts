@@ -122,7 +122,7 @@ export class MovieApp extends LightElement {
       const hadFocus = this.sheet.matches(":focus-within");
       this.sheet.close();
       const at = this.page.list.position(before!.film);
-      if (hadFocus && at >= 0) void this.list.focusFilm(at);
+      if (hadFocus) void this.list.focusFilm(at < 0 ? undefined : at);
       return;
     }
     this.openSheet();
