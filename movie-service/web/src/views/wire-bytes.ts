@@ -2,7 +2,7 @@ import type { DescMessage } from "@bufbuild/protobuf";
 import { html, nothing, type PropertyValues } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { guard } from "lit/directives/guard.js";
-import { formatNumber, t } from "../text";
+import { t } from "../text";
 import type { Frame } from "../wire/frames";
 import { ownersOf, type Part, partsOf } from "../wire/parts";
 import { LightElement } from "./page-element";
@@ -71,7 +71,7 @@ export class WireBytes extends LightElement {
           >${guard(content, () => this.rows())}</div>
           ${rest > 0
             ? html`<button type="button" class="button small" @click=${() => (this.shown += STEP_BYTES)}>
-                ${texts.more(formatNumber(Math.min(rest, STEP_BYTES)))}
+                ${texts.more(Math.min(rest, STEP_BYTES))}
               </button>`
             : nothing}
         </div>

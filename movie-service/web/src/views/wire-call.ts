@@ -2,7 +2,7 @@ import type { DescMessage, DescMethod } from "@bufbuild/protobuf";
 import { html, nothing, type PropertyValues } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
-import { formatNumber, t } from "../text";
+import { t } from "../text";
 import { readCall } from "../wire/call";
 import { findMethod } from "../wire/contract";
 import { findFrames } from "../wire/frames";
@@ -28,7 +28,7 @@ export const outcomeClass = ({ outcome }: CallRecord) => ({ ok: "ok", error: "ba
 
 /** Writes a duration: "12.3 ms". */
 export const duration = (from: number, to: number) =>
-  t().wire.milliseconds(formatNumber(Math.round((to - from) * 10) / 10));
+  t().wire.milliseconds(Math.round((to - from) * 10) / 10);
 
 /** One call: what was said about it, what was sent and received, and how to make it elsewhere. */
 @customElement("wire-call")
@@ -75,13 +75,13 @@ export class WireCall extends LightElement {
     const kind = !method ? texts.unknownMethod : method.methodKind === "unary" ? texts.unary : texts.streaming;
     const after = (time: number | undefined) => (time === undefined ? "–" : duration(startedAt, time));
     const row = (name: string, value: unknown) => (value ? html`<div><dt>${name}</dt><dd>${value}</dd></div>` : nothing);
-    const received = texts.bytesInMessages(formatNumber(record.responseLength), formatNumber(record.responseMessages));
+    const received = texts.bytesInMessages(record.responseLength, record.responseMessages);
     return html`<div>
       <h3>${record.method} <b class=${outcomeClass(record)}>${outcomeText(record)}</b></h3>
       <p><span class="code">POST ${new URL(record.url).pathname}</span> <span class="soft">${kind}</span></p>
       <dl class="facts">
         ${row(texts.headersAfter, after(record.headersAt))} ${row(texts.messageAfter, after(record.firstMessageAt))}
-        ${row(texts.endAfter, after(record.endedAt))} ${row(texts.sent, texts.bytes(formatNumber(record.requestLength)))}
+        ${row(texts.endAfter, after(record.endedAt))} ${row(texts.sent, texts.bytes(record.requestLength))}
         ${row(texts.received, received)} ${row(texts.status, code)} ${row(texts.reason, status?.reason)}
       </dl>
       <p class="bad">${status?.message || record.failure}</p>
@@ -128,10 +128,10 @@ export class WireCall extends LightElement {
       )}
       ${rest > 0
         ? html`<button type="button" class="button small" @click=${() => (this.shown += MORE_MESSAGES)}>
-            ${texts.moreMessages(formatNumber(Math.min(rest, MORE_MESSAGES)))}
+            ${texts.moreMessages(Math.min(rest, MORE_MESSAGES))}
           </button>`
         : nothing}
-      ${length > bytes.length ? html`<p class="soft">${texts.notKept(formatNumber(KEPT_BYTES), formatNumber(length))}</p>` : nothing}
+      ${length > bytes.length ? html`<p class="soft">${texts.notKept(KEPT_BYTES, length)}</p>` : nothing}
     `;
   }
 }

@@ -2,7 +2,7 @@ import { html } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { ConnectError } from "@connectrpc/connect";
 import type { CourseStub } from "../service/calls";
-import { formatNumber, t } from "../text";
+import { t } from "../text";
 import { LightElement } from "./page-element";
 
 /** A movie of `databases/movies.json`, the one that the course asks for. */
@@ -64,7 +64,7 @@ export class WireCourse extends LightElement {
     void this.make(async (signal) => {
       let count = 0;
       for await (const _ of this.stub.getListMovies({}, { signal })) count++;
-      return t().wire.courseCount(formatNumber(count));
+      return t().wire.courseCount(count);
     });
   }
 

@@ -1,7 +1,7 @@
 import type { DescMessage } from "@bufbuild/protobuf";
 import { html, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import { formatNumber, t } from "../text";
+import { t } from "../text";
 import { type Frame, PREFIX_BYTES } from "../wire/frames";
 import { decodeFields, fieldsOf, isIntact } from "../wire/fields";
 import { jsonOf } from "../wire/json";
@@ -26,9 +26,9 @@ export class WireMessage extends LightElement {
   override render() {
     const texts = t().wire;
     const { frame } = this;
-    const length = formatNumber(frame.length ?? frame.end - frame.start);
+    const length = frame.length ?? frame.end - frame.start;
     return html`<details ?open=${this.open} @toggle=${(event: Event) => (this.open = (event.target as HTMLDetailsElement).open)}>
-      <summary>${frame.trailer ? texts.trailerFrame(length) : texts.message(formatNumber(this.number), length)}</summary>
+      <summary>${frame.trailer ? texts.trailerFrame(length) : texts.message(length, this.number)}</summary>
       ${this.open ? html`<div class="content">${frame.trailer ? nothing : this.json()} ${this.hex()}</div>` : nothing}
     </details>`;
   }
@@ -47,7 +47,7 @@ export class WireMessage extends LightElement {
       <pre tabindex="0" aria-label=${texts.json}>${text.slice(0, this.shown)}${rest > 0 ? "…" : ""}</pre>
       ${rest > 0
         ? html`<button type="button" class="button small" @click=${() => (this.shown += MORE_CHARACTERS)}>
-            ${texts.more(formatNumber(Math.min(rest, MORE_CHARACTERS)))}
+            ${texts.more(Math.min(rest, MORE_CHARACTERS))}
           </button>`
         : nothing}
     </div>`;

@@ -18,6 +18,26 @@ export class WirePanel extends LightElement {
   /** The call that a person chose; without one, the newest is shown. */
   @state() private chosen: CallRecord | undefined;
 
+  /** What had the focus when the panel was opened. It gets it back. */
+  private opener: Element | null = null;
+
+  override connectedCallback(): void {
+    super.connectedCallback();
+    this.opener = document.activeElement;
+    this.addEventListener("keydown", this.onEscape);
+  }
+
+  private readonly onEscape = (event: KeyboardEvent): void => {
+    if (event.key !== "Escape") return;
+    event.preventDefault();
+    this.close();
+  };
+
+  private close(): void {
+    this.dispatchEvent(new Event("close"));
+    (this.opener as HTMLElement | null)?.focus();
+  }
+
   protected override observed() {
     return [this.log];
   }
@@ -36,7 +56,7 @@ export class WirePanel extends LightElement {
         <h2>${texts.title}</h2>
         <p class="soft">${texts.intro}</p>
         <button type="button" class="button small" ?disabled=${calls.length === 0} @click=${this.clear}>${texts.clear}</button>
-        <button type="button" class="button plain icon" aria-label=${texts.close} title=${texts.close} @click=${() => this.dispatchEvent(new Event("close"))}>
+        <button type="button" class="button plain icon" aria-label=${texts.close} title=${texts.close} @click=${this.close}>
           ${icon("close")}
         </button>
       </div>

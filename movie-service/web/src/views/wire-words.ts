@@ -1,6 +1,6 @@
 /** Parts of a frame in words, as the tutorial explains them by hand. */
 import { ScalarType } from "@bufbuild/protobuf";
-import { formatNumber, t } from "../text";
+import { t } from "../text";
 import { typeOf } from "../wire/contract";
 import { type Field, type Range, type Scalar, type Value, varint } from "../wire/fields";
 import { timeOf } from "../wire/json";
@@ -36,7 +36,7 @@ export function titleOf(part: Part, index = 0): Title {
   switch (part.kind) {
     case "prefix": {
       const { flags, length } = part.frame;
-      const follow = length === undefined ? texts.prefixCut : texts.follow(formatNumber(length));
+      const follow = length === undefined ? texts.prefixCut : texts.follow(length);
       return { ...title, name: texts.prefix, value: `${texts.flags(flags)}, ${follow}` };
     }
     case "trailer":
@@ -44,7 +44,7 @@ export function titleOf(part: Part, index = 0): Title {
     case "opaque":
       return { ...title, name: texts.opaque };
     case "item":
-      return { ...title, name: texts.item(formatNumber(index)), value: numberText(part.item.value, part.field) };
+      return { ...title, name: texts.item(index), value: numberText(part.item.value, part.field) };
     case "field": {
       const { number, info, value, problem } = part.field;
       return {
@@ -64,7 +64,7 @@ function valueText(value: Value, field: Field): string {
     case "text":
       return short(JSON.stringify(value.value));
     case "bytes":
-      return t().wire.bytes(formatNumber(field.content.end - field.content.start));
+      return t().wire.bytes(field.content.end - field.content.start);
     case "packed":
       return short(value.items.map((item) => numberText(item.value, field)).join(", "));
     case "message":
@@ -84,7 +84,7 @@ export function explain(part: Part, bytes: Uint8Array): Explained[] {
   switch (part.kind) {
     case "prefix": {
       const { flags, length } = part.frame;
-      const follow = length === undefined ? texts.prefixCut : texts.follow(formatNumber(length));
+      const follow = length === undefined ? texts.prefixCut : texts.follow(length);
       return [
         { start: 0, end: 1, text: texts.flags(flags) },
         { start: 1, end: part.end, text: follow },
@@ -110,10 +110,10 @@ function explainField(field: Field, bytes: Uint8Array): Explained[] {
     range.end - range.start > 1 ? `${sumOf(range, bytes)} = ${varint(bytes, range.start, range.end).value}, ` : "";
   if (number) {
     const kind = texts.wireTypes[wireType];
-    explained.push({ ...tag, text: texts.tag(number, wireType, sum(tag)) + (kind ? ` (${kind})` : "") });
+    explained.push({ ...tag, text: texts.tag(String(number), String(wireType), sum(tag)) + (kind ? ` (${kind})` : "") });
   }
   if (length) {
-    const count = formatNumber(varint(bytes, length.start, length.end).value);
+    const count = varint(bytes, length.start, length.end).value;
     explained.push({ ...length, text: texts.length(count, sum(length)) });
   }
   const last = { start: number ? content.start : field.start, end: field.end };
@@ -134,7 +134,7 @@ function contentText(field: Field, bytes: Uint8Array): string {
     case "bytes":
       return texts.rawBytes;
     case "packed":
-      return texts.packed(formatNumber(value.items.length));
+      return texts.packed(value.items.length);
     case "message":
       return [texts.nested(info!.message?.name ?? "map"), valueText(value, field)].filter(Boolean).join(": ");
   }

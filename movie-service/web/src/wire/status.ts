@@ -57,7 +57,7 @@ function percentDecode(text: string): string {
 }
 
 /** Decodes base64, with padding or without. Anything else gives no bytes. */
-export function base64(text: string): Uint8Array {
+function base64(text: string): Uint8Array {
   try {
     return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
   } catch {
