@@ -6,6 +6,7 @@ import { t } from "../text";
 import { readCall } from "../wire/call";
 import { findMethod } from "../wire/contract";
 import { findFrames } from "../wire/frames";
+import { json } from "../wire/quote";
 import { type CallRecord, KEPT_BYTES, type Metadata } from "../wire/record";
 import { statusOf } from "../wire/status";
 import { LightElement } from "./page-element";
@@ -86,7 +87,7 @@ export class WireCall extends LightElement {
       </dl>
       <p class="bad">${status?.message || record.failure}</p>
       ${status?.details.map(
-        ({ type, json }) => html`<pre tabindex="0" aria-label=${type}>${type} ${json === undefined ? "" : JSON.stringify(json, null, 2)}</pre>`,
+        (detail) => html`<pre tabindex="0" aria-label=${detail.type}>${detail.type} ${detail.json && json(detail.json, 2)}</pre>`,
       )}
     </div>`;
   }

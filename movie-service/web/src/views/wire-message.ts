@@ -5,6 +5,7 @@ import { t } from "../text";
 import { type Frame, PREFIX_BYTES } from "../wire/frames";
 import { decodeFields, fieldsOf, isIntact } from "../wire/fields";
 import { jsonOf } from "../wire/json";
+import { json } from "../wire/quote";
 import { LightElement } from "./page-element";
 import "./wire-bytes";
 
@@ -40,7 +41,7 @@ export class WireMessage extends LightElement {
     if (!frame.complete) return html`<p>${texts.incomplete}</p>`;
     const fields = decodeFields(bytes, fieldsOf(this.message), frame.start + PREFIX_BYTES, frame.end);
     if (!isIntact(fields)) return html`<p class="bad">${texts.damaged}</p>`;
-    const text = JSON.stringify(jsonOf(fields), null, 2);
+    const text = json(jsonOf(fields), 2);
     const rest = text.length - this.shown;
     return html`<div>
       <h4>${texts.json}</h4>

@@ -5,7 +5,7 @@ import { typeOf } from "../wire/contract";
 import { type Field, type Range, type Scalar, type Value, varint } from "../wire/fields";
 import { timeOf } from "../wire/json";
 import type { Part } from "../wire/parts";
-import { float32 } from "../wire/quote";
+import { float32, json } from "../wire/quote";
 
 /** What the list of parts shows of one. */
 export interface Title {
@@ -62,7 +62,7 @@ function valueText(value: Value, field: Field): string {
     case "number":
       return numberText(value.value, field);
     case "text":
-      return short(JSON.stringify(value.value));
+      return short(json(value.value));
     case "bytes":
       return t().wire.bytes(field.content.end - field.content.start);
     case "packed":
@@ -130,7 +130,7 @@ function contentText(field: Field, bytes: Uint8Array): string {
     case "number":
       return numberBytes(content, value.value, field, bytes);
     case "text":
-      return value.value === "" ? texts.emptyText : `${texts.text}: ${short(JSON.stringify(value.value))}`;
+      return value.value === "" ? texts.emptyText : `${texts.text}: ${short(json(value.value))}`;
     case "bytes":
       return texts.rawBytes;
     case "packed":

@@ -13,7 +13,7 @@ export function valuesOf(fields: readonly Field[]): [Definition, Single[]][] {
     if (!info || problem || value.kind === "bytes") continue;
     const all = values.get(info.number)?.[1] ?? [];
     if (!isRepeated(info)) all.pop();
-    if (value.kind === "packed") all.push(...value.items.map((item) => item.value));
+    if (value.kind === "packed") for (const item of value.items) all.push(item.value);
     else all.push(value.kind === "message" ? value.fields : value.value);
     values.set(info.number, [info, all]);
   }

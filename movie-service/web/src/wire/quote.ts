@@ -1,17 +1,17 @@
 /** Texts as the shell, JSON, Python and Rust write them. */
 
 /** Characters that do not show, or that change how others show: control, format and unassigned ones, line separators. */
-const HIDDEN = /[\p{C}\p{Zl}\p{Zp}]/gu;
+const HIDDEN = /[^\P{C}\n]|[\p{Zl}\p{Zp}]/gu;
 
 const hex = (code: number, digits = 0) => code.toString(16).padStart(digits, "0");
 
 /** Quotes a text for a POSIX shell. */
 export const shell = (text: string) => `'${text.replaceAll("'", String.raw`'\''`)}'`;
 
-/** Writes a value as JSON in one line. */
-export function json(value: unknown): string {
+/** Writes a value as JSON: in one line, or indented. */
+export function json(value: unknown, indent?: number): string {
   const units = (hidden: string) => hidden.split("").map((unit) => `\\u${hex(unit.charCodeAt(0), 4)}`);
-  return JSON.stringify(value).replace(HIDDEN, (hidden) => units(hidden).join(""));
+  return JSON.stringify(value, null, indent).replace(HIDDEN, (hidden) => units(hidden).join(""));
 }
 
 /** Quotes a text as a literal; `escape` writes a hidden character by its code point. */

@@ -229,6 +229,14 @@ test("a movie of the course is read as the library reads it", () => {
   expect(jsonOf(decodeFields(bytes, lookup("MovieData")))).toEqual({ title: "Amélie", rating: 8.3 });
 });
 
+test("a message of very many numbers is written as JSON", () => {
+  const bytes = new Uint8Array(200_004).fill(1);
+  bytes.set(hex("52 c0 9a 0c"));
+  const fields = decodeFields(bytes, lookup("movie.catalog.v1.MovieFilter"));
+  expect(isIntact(fields)).toBe(true);
+  expect((jsonOf(fields) as { decades: number[] }).decades).toHaveLength(200_000);
+});
+
 test("types are written as the contract does", () => {
   const movie = lookup("movie.catalog.v1.Movie");
   const types = [1, 2, 6, 10, 16].map((number) => typeOf(movie(number)!));

@@ -116,6 +116,11 @@ describe("explanations", () => {
     );
   });
 
+  test("show characters that do not show, or that turn others around", () => {
+    const bytes = frame(toBinary(MovieDataSchema, create(MovieDataSchema, { title: "a\u202eb\u0000\n七" })));
+    expect(titleOf(parts(bytes, MovieDataSchema)[1]!).value).toBe(String.raw`"a\u202eb\u0000\n七"`);
+  });
+
   test("say what is wrong", () => {
     expect(explained(frame(hex("0a 05 61")), MovieDataSchema).slice(2)).toEqual([
       "0a  tag: 1 << 3 | 2: field 1, wire type 2 (a length and that many bytes)",
