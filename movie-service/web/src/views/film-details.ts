@@ -87,7 +87,7 @@ export class FilmDetails extends LightElement {
 
   private tools(movie: Movie) {
     return html`
-      <button class="button plain" type="button" @click=${() => this.page.navigation.go({ edit: true })}>${icon("edit")} ${t().film.edit}</button>
+      <button class="button plain" type="button" aria-label=${t().film.edit} @click=${() => this.page.navigation.go({ edit: true })}>${icon("edit")} <span class="label">${t().film.edit}</span></button>
       <button class="button plain icon" type="button" aria-label=${t().film.delete(movie.title)} title=${t().film.delete(movie.title)} @click=${() => this.page.delete(movie)}>${icon("remove")}</button>`;
   }
 
