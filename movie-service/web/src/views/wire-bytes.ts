@@ -74,12 +74,12 @@ export class WireBytes extends LightElement {
                 ${texts.more(Math.min(rest, STEP_BYTES))}
               </button>`
             : nothing}
+          <dl aria-live="polite">${this.explanation()}</dl>
         </div>
         <div class="tree" role="tree" aria-label=${texts.partsLabel} @pointerleave=${() => this.mark(-1)} @keydown=${this.onPartKey}>
           ${guard(content, () => this.parts.map((part, index) => (part.start < this.shown ? this.item(part, index) : nothing)))}
         </div>
       </div>
-      <dl aria-live="polite">${this.explanation()}</dl>
     `;
   }
 
@@ -89,11 +89,11 @@ export class WireBytes extends LightElement {
     return Array.from({ length: Math.ceil(bytes.length / columns) }, (_, row) => {
       const own = bytes.subarray(row * columns, (row + 1) * columns);
       const ascii = Array.from(own, (byte) => (byte < 0x20 || byte > 0x7e ? "." : String.fromCharCode(byte))).join("");
-      const missing = 3 * (columns - own.length) + (columns - own.length >= 8 ? 1 : 0);
       return html`<div class="bytes" role="row">
         <span class="offset" role="rowheader">${(row * columns).toString(16).padStart(4, "0")}</span>
         ${Array.from(own, (byte) => html`<span class="cell" role="gridcell" tabindex="-1">${byte.toString(16).padStart(2, "0")}</span>`)}
-        <span class="ascii" aria-hidden="true">${" ".repeat(missing)}${ascii}</span>
+        ${Array.from({ length: columns - own.length }, () => html`<span class="gap" aria-hidden="true">  </span>`)}
+        <span class="ascii" aria-hidden="true">${ascii}</span>
       </div>`;
     });
   }
