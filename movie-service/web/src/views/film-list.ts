@@ -79,6 +79,7 @@ export class FilmListView extends LightElement {
   /** Moves the focus to the card at this position, which is brought into view; else to the one that had it before. */
   async focusFilm(position = this.active): Promise<void> {
     if (this.list.reachable === 0) return;
+    this.measure();
     this.active = Math.max(0, Math.min(position, this.list.reachable - 1));
     this.reveal(this.active);
     this.place();
@@ -118,9 +119,11 @@ export class FilmListView extends LightElement {
     this.place();
     this.requestUpdate();
     if (anchor === 0 || before.columns === this.layout.columns) return;
-    this.performUpdate();
     const row = Math.floor(anchor / this.layout.columns) + ((anchor / before.columns) % 1);
-    scrollBy({ top: top + row * this.layout.rowHeight, behavior: "instant" });
+    // Taken before the update, which can make the page too short for where it is scrolled to.
+    const target = scrollY + top + row * this.layout.rowHeight;
+    this.performUpdate();
+    scrollTo({ top: target, behavior: "instant" });
   }
 
   /** Finds the rows to render. Returns whether they are others than before. */

@@ -33,6 +33,8 @@ export class MovieApp extends LightElement {
   /** What the sheet shows; `undefined` while it is closed. */
   private inSheet: { readonly film: string; readonly edit: boolean } | undefined;
 
+  private sheetHadFocus = false;
+
   @state() private dialog: "" | "catalog" | "token" | "filters" = "";
   @query("film-list") private list!: FilmListView;
   @query("search-box") private search!: SearchBox;
@@ -96,6 +98,12 @@ export class MovieApp extends LightElement {
     this.page.navigation.go({ film: "", edit: false });
   };
 
+  protected override willUpdate(changes: Map<PropertyKey, unknown>): void {
+    super.willUpdate(changes);
+    // Asked before the update, which takes the focused element out.
+    this.sheetHadFocus = this.sheet?.matches(":focus-within") ?? false;
+  }
+
   protected override firstUpdated(): void {
     this.querySelector(".skeleton-header")?.remove();
   }
@@ -119,10 +127,9 @@ export class MovieApp extends LightElement {
     if (shown?.film === before?.film && shown?.edit === before?.edit) return;
     this.inSheet = shown;
     if (!shown) {
-      const hadFocus = this.sheet.matches(":focus-within");
       this.sheet.close();
       const at = this.page.list.position(before!.film);
-      if (hadFocus) void this.list.focusFilm(at < 0 ? undefined : at);
+      if (this.sheetHadFocus) void this.list.focusFilm(at < 0 ? undefined : at);
       return;
     }
     this.openSheet();

@@ -13,7 +13,7 @@ interface Palette {
 /** Draws the picture of a placeholder, in a field of 200 by 300; `seed` has eight bits that vary it. */
 type Motif = (colours: Palette, seed: number) => SVGTemplateResult;
 
-const MOTIFS: Record<string, Motif> = {
+const MOTIFS = {
   sun: ({ middle, bright }, seed) => svg`
     <circle cx=${60 + (seed % 80)} cy="128" r="46" fill=${bright} />
     <path d="M0 150q50-26 100-8t100-10V300H0z" fill=${middle} />
@@ -49,16 +49,15 @@ const MOTIFS: Record<string, Motif> = {
     <path d="M38 34h124v150H38z" fill=${middle} />
     <circle cx=${70 + (seed % 60)} cy="109" r="34" fill=${bright} />
     <path d="M38 184 162 34v150z" fill=${bright} opacity=".35" />`,
-};
+} satisfies Record<string, Motif>;
 
-const MOTIF_OF_GENRE: Record<string, string> = {
-  Western: "sun", Adventure: "sun", "Sci-Fi": "planet", Fantasy: "planet", Horror: "moon", Mystery: "moon", Romance: "pair",
-  Action: "stripes", Crime: "stripes", Thriller: "stripes", War: "stripes", Sport: "stripes", Musical: "arcs", Music: "arcs",
-  Comedy: "dots", Family: "dots", Animation: "dots", Documentary: "columns", History: "columns", Biography: "columns",
-};
-
-/** Genres that say little about a film, next to another one. */
-const GENERAL = ["Drama"];
+/** Genres that say little about a film, such as Drama, have no picture. */
+const MOTIF_OF_GENRE = new Map<string, keyof typeof MOTIFS>([
+  ["Western", "sun"], ["Adventure", "sun"], ["Sci-Fi", "planet"], ["Fantasy", "planet"], ["Horror", "moon"], ["Mystery", "moon"],
+  ["Romance", "pair"], ["Action", "stripes"], ["Crime", "stripes"], ["Thriller", "stripes"], ["War", "stripes"], ["Sport", "stripes"],
+  ["Musical", "arcs"], ["Music", "arcs"], ["Comedy", "dots"], ["Family", "dots"], ["Animation", "dots"], ["Documentary", "columns"],
+  ["History", "columns"], ["Biography", "columns"],
+]);
 
 const ARTICLES = /^(the|an?|l[ea]s?|une?|der|die|das|el|los|las|il|gli|o|os|as) /i;
 
@@ -91,8 +90,8 @@ function palette(hue: number): Palette {
 
 function placeholder({ title, year, genres }: Movie): SVGTemplateResult {
   const seed = hash(title);
-  const genre = genres.find((name) => !GENERAL.includes(name) && name in MOTIF_OF_GENRE);
-  const motif = MOTIFS[(genre && MOTIF_OF_GENRE[genre]) || "frame"]!;
+  const motifs = genres.flatMap((name) => MOTIF_OF_GENRE.get(name) ?? []);
+  const motif = MOTIFS[motifs[(seed >>> 17) % motifs.length] ?? "frame"];
   const colours = palette(140 + ((seed >>> 5) % HUES));
   return svg`
     <rect width="200" height="300" fill=${colours.ground} />
