@@ -57,7 +57,11 @@ export class Page extends EventTarget {
   start(): void {
     addEventListener("error", (event) => this.failed(event.error ?? event.message));
     addEventListener("unhandledrejection", (event) => this.failed(event.reason));
-    addEventListener("online", () => this.watch.start());
+    // A watch may be cut off without knowing it; what failed meanwhile is tried again once it is live.
+    addEventListener("online", () => {
+      this.watch.stop();
+      this.watch.start();
+    });
     // A page that nobody sees holds no connection: browsers open only six to one host over HTTP/1.1.
     document.addEventListener("visibilitychange", () => (document.hidden ? this.watch.stop() : this.watch.start()));
     this.navigation.addEventListener("change", () => this.follow());
@@ -193,7 +197,7 @@ export class Page extends EventTarget {
     if (message.startsWith("ResizeObserver loop")) return;
     // Without the file of texts, this is the one sentence that the page can say.
     if (hasTexts()) this.notices.show("error", t().errors.page(message));
-    else document.body.append(`This page failed to start: ${message}`);
+    else document.body.replaceChildren(`This page failed to start: ${message}`);
   }
 }
 

@@ -12,8 +12,6 @@ const PATHS = {
   remove: "M5 7h14M10 7V4h4v3M7 7l1 13h8l1-13",
   wire: "M3 12h4l2-7 4 14 3-10 2 3h3",
   key: "M15 4a5 5 0 1 1-4 8L4 19v2h3l1-2h2v-2h2l1-2M16.5 8.500h.01",
-  info: "M12 3a9 9 0 1 1 0 18 9 9 0 0 1 0-18zM12 11v6M12 7.500h.01",
-  print: "M7 9V3h10v6M7 17H4v-7h16v7h-3M7 14h10v7H7z",
 };
 
 export const icon = (name: keyof typeof PATHS) =>

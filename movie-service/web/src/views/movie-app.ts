@@ -74,11 +74,12 @@ export class MovieApp extends LightElement {
   private async restoreScroll(): Promise<void> {
     const top = this.page.navigation.takeScroll();
     if (top === undefined) return;
-    await this.list.updateComplete;
+    await this.list?.updateComplete;
     scrollTo({ top, behavior: "instant" });
   }
 
   private onKey(event: KeyboardEvent): void {
+    if (!this.hasUpdated) return;
     const target = event.composedPath()[0] as HTMLElement;
     const isTyping = target.matches?.("input:not([type=checkbox], [type=range], [type=radio]), textarea, select");
     if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
@@ -105,7 +106,7 @@ export class MovieApp extends LightElement {
   }
 
   protected override firstUpdated(): void {
-    this.querySelector(".skeleton-header")?.remove();
+    this.querySelector(".skeleton")?.remove();
   }
 
   protected override updated(): void {
