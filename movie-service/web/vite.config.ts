@@ -1,38 +1,8 @@
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import type { Plugin } from "vite";
 import { defineConfig } from "vitest/config";
 
-/** Size in bytes from which a file gets compressed variants. */
-const COMPRESS_FROM_BYTES = 1024;
-
 /** The running service that the development server forwards calls to. */
 const service = process.env.MOVIE_SERVICE ?? "http://127.0.0.1:3001";
-
-/** Writes `*.br` and `*.gz` beside each asset, with fixed settings, so that equal sources give equal bytes. */
-function precompress(): Plugin {
-  return {
-    name: "precompress",
-    apply: "build",
-    writeBundle({ dir }) {
-      const folder = join(dir!, "assets");
-      for (const name of readdirSync(folder)) {
-        const path = join(folder, name);
-        if (statSync(path).size < COMPRESS_FROM_BYTES) continue;
-        const bytes = readFileSync(path);
-        const params = {
-          [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY,
-          [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
-        };
-        writeFileSync(`${path}.br`, brotliCompressSync(bytes, { params }));
-        const gzip = gzipSync(bytes, { level: 9 });
-        gzip[9] = 255; // RFC 1952 §2.3: the operating system, which otherwise depends on the machine; 255 is "unknown"
-        writeFileSync(`${path}.gz`, gzip);
-      }
-    },
-  };
-}
 
 /**
  * Leaves out the JSON of protobuf, an eighth of the library. Connect imports it, but calls in binary, as all of the page are,
@@ -72,7 +42,7 @@ const POLICY = [
 export default defineConfig({
   // Relative addresses, so that the page works under a sub-path.
   base: "./",
-  plugins: [precompress(), withoutProtobufJson()],
+  plugins: [withoutProtobufJson()],
   build: {
     target: "es2022",
     assetsInlineLimit: 0,

@@ -32,6 +32,8 @@ export class Page extends EventTarget {
   /** The changes elsewhere that the list may not show. */
   missed = 0;
 
+  /** The revision from which changes are told; `undefined` if the list is known to be as new. */
+  private watchedFrom: bigint | undefined;
   private wasCut = false;
   private shownQuery: FilmQuery | undefined;
   private speakTimer: ReturnType<typeof setTimeout> | undefined;
@@ -49,7 +51,7 @@ export class Page extends EventTarget {
     this.watch = new Watch(open, {
       upserted: (movie) => this.upserted(movie),
       deleted: (id) => this.removed(id),
-      startedAnew: (revision) => this.startedAnew(revision),
+      startedAnew: (revision, lostHistory) => this.startedAnew(revision, lostHistory),
     });
   }
 
@@ -70,6 +72,7 @@ export class Page extends EventTarget {
       this.setMissed(0);
       this.speakCount();
     });
+    this.list.addEventListener("change", () => this.readMissed());
     this.watch.addEventListener("change", () => this.watchChanged());
     this.follow();
     void this.catalog.load();
@@ -103,11 +106,25 @@ export class Page extends EventTarget {
     if (this.film.id) void this.film.reload();
   }
 
-  /** Changes before this revision are not told: what was read before them is read again. */
-  private startedAnew(revision: bigint): void {
+  /** Reads again what may have changed before the watch began. */
+  private startedAnew(revision: bigint, lostHistory: boolean): void {
     void this.catalog.load();
-    if (this.list.loading) return;
-    if (this.list.problem || this.list.revision === undefined || this.list.revision < revision) this.reload();
+    if (lostHistory) {
+      this.reload();
+    } else {
+      this.watchedFrom = revision;
+      this.readMissed();
+    }
+  }
+
+  /** Reads the films again if the list is older than the watch, once for each watch. */
+  private readMissed(): void {
+    const { loading, revision, searchIsOff } = this.list;
+    // Without search, no response has the revision of the list.
+    if (this.watchedFrom === undefined || loading || (revision === undefined && !searchIsOff)) return;
+    const isOlder = revision === undefined || revision < this.watchedFrom;
+    this.watchedFrom = undefined;
+    if (isOlder) this.reload();
   }
 
   private watchChanged(): void {

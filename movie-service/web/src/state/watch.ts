@@ -15,8 +15,11 @@ export type OpenWatch = (resumeToken: string | undefined, signal: AbortSignal) =
 export interface WatchEvents {
   upserted(movie: Movie): void;
   deleted(id: string): void;
-  /** Changes up to this revision may have been missed: the watch did not continue an earlier one. */
-  startedAnew(revision: bigint): void;
+  /**
+   * The watch began at this revision without continuing an earlier one, so that changes before it may have been missed. If the
+   * history was lost, what was read before does not belong to it.
+   */
+  startedAnew(revision: bigint, lostHistory: boolean): void;
 }
 
 /** Reasons for which a watch cannot be resumed, so that everything has to be read again. */
@@ -35,6 +38,7 @@ export class Watch extends EventTarget {
   failures = 0;
 
   private resumeToken: string | undefined;
+  private lostHistory = false;
   private running: AbortController | undefined;
   private timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -103,7 +107,8 @@ export class Watch extends EventTarget {
         this.events.deleted(event.value);
         break;
       case "caughtUp":
-        if (anew) this.events.startedAnew(revision);
+        if (anew) this.events.startedAnew(revision, this.lostHistory);
+        this.lostHistory = false;
         this.problem = undefined;
         this.become("live");
     }
@@ -111,7 +116,10 @@ export class Watch extends EventTarget {
 
   private failed(problem: Problem): void {
     this.problem = problem;
-    if (LOST.includes(problem.reason)) this.resumeToken = undefined;
+    if (LOST.includes(problem.reason)) {
+      this.resumeToken = undefined;
+      this.lostHistory = true;
+    }
     if (FINAL.includes(problem.code)) {
       this.become("refused");
       return;

@@ -83,7 +83,7 @@ beforeEach(() => {
     {
       upserted: ({ title }) => told.push(`upserted ${title}`),
       deleted: (id) => told.push(`deleted ${id}`),
-      startedAnew: (revision) => told.push(`anew at ${revision}`),
+      startedAnew: (revision, lostHistory) => told.push(`anew at ${revision}${lostHistory ? ", lost" : ""}`),
     },
     () => 1,
   );
@@ -156,7 +156,10 @@ describe("a watch", () => {
     await vi.advanceTimersByTimeAsync(500);
     expect(service.last.token).toBeUndefined();
     await service.last.send(caughtUp(2n));
-    expect(told).toEqual(["anew at 4", "anew at 2"]);
+    expect(told).toEqual(["anew at 4", "anew at 2, lost"]);
+    watch.restart();
+    await service.last.send(caughtUp(3n));
+    expect(told.at(-1)).toBe("anew at 3");
   });
 
   test.each([Code.Unauthenticated, Code.PermissionDenied])("with the status %i is not tried again", async (code) => {
