@@ -1,9 +1,9 @@
 /** The card of a film in the list. */
 import { html, nothing, type TemplateResult } from "lit";
-import { hiddenMatch, type Part, partsOf } from "../state/highlight";
-import type { Row } from "../state/pages";
-import { formatRating, t } from "../text";
-import { poster } from "./poster";
+import { hiddenMatch, type Part, partsOf } from "../../state/highlight";
+import type { Row } from "../../state/pages";
+import { formatRating, t } from "../../text";
+import { poster } from "../poster";
 
 export interface CardOptions {
   readonly position: number;

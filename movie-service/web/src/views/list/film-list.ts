@@ -1,11 +1,11 @@
 import { html } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
-import type { FilmList } from "../state/film-list";
-import type { Navigation } from "../state/navigation";
-import { t } from "../text";
+import type { FilmList } from "../../state/film-list";
+import type { Navigation } from "../../state/navigation";
+import { t } from "../../text";
 import { cardSkeleton, filmCard } from "./film-card";
-import { LightElement } from "./page-element";
+import { LightElement } from "../page-element";
 
 /** Rows that are rendered above and below those in view. */
 const OVERSCAN_ROWS = 2;

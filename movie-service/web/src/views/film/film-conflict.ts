@@ -1,9 +1,9 @@
 import { html } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import { type Draft, draftOf, type Field } from "../state/draft";
-import type { Editor } from "../state/editor";
-import { t } from "../text";
-import { LightElement } from "./page-element";
+import { type Draft, draftOf, type Field } from "../../state/draft";
+import type { Editor } from "../../state/editor";
+import { t } from "../../text";
+import { LightElement } from "../page-element";
 
 /** Two versions of a film side by side: the person chooses one of them for each field. Dispatches "settle". */
 @customElement("film-conflict")

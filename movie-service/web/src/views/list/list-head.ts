@@ -1,13 +1,13 @@
 import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import { needsToken, sentence } from "../service/errors";
-import { LIST_LIMIT, SEARCH_LIMIT } from "../state/pages";
-import type { Page } from "../state/page";
-import { EMPTY_QUERY, type FilmQuery, type Sort, SORTS } from "../state/url";
-import { formatRating, t } from "../text";
+import { needsToken, sentence } from "../../service/errors";
+import { LIST_LIMIT, SEARCH_LIMIT } from "../../state/pages";
+import type { Page } from "../../state/page";
+import { EMPTY_QUERY, type FilmQuery, type Sort, SORTS } from "../../state/url";
+import { formatRating, t } from "../../text";
 import { toggled } from "./film-filters";
-import { icon } from "./icons";
-import { LightElement } from "./page-element";
+import { icon } from "../icons";
+import { LightElement } from "../page-element";
 
 /** What is above the films: their number, the order, the filters in use, and what went wrong. */
 @customElement("list-head")

@@ -1,9 +1,9 @@
 import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import { sentence } from "../service/errors";
-import type { Page } from "../state/page";
-import { formatNumber, t } from "../text";
-import { icon } from "./icons";
+import { sentence } from "../../service/errors";
+import type { Page } from "../../state/page";
+import { formatNumber, t } from "../../text";
+import { icon } from "../icons";
 import { Modal } from "./modal";
 
 /** The catalogue as a whole, the health of the service, and how live the page is. */

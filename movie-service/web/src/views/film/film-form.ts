@@ -1,13 +1,13 @@
 import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import { sentence } from "../service/errors";
-import { type Field, FIELD_NAMES, FIELDS } from "../state/draft";
-import { type Editor, type Outcome } from "../state/editor";
-import type { Page } from "../state/page";
-import { t } from "../text";
+import { sentence } from "../../service/errors";
+import { type Field, FIELD_NAMES, FIELDS } from "../../state/draft";
+import { type Editor, type Outcome } from "../../state/editor";
+import type { Page } from "../../state/page";
+import { t } from "../../text";
 import "./film-conflict";
-import { icon } from "./icons";
-import { LightElement } from "./page-element";
+import { icon } from "../icons";
+import { LightElement } from "../page-element";
 
 /** The fields that share a row with the next one. */
 const HALF: readonly (Field | "id")[] = ["year", "runtimeMinutes", "rating", "ratingCount", "countries", "languages"];

@@ -1,10 +1,10 @@
 import { html, nothing } from "lit";
 import { customElement, property, query } from "lit/decorators.js";
-import type { FilmList } from "../state/film-list";
-import type { Navigation } from "../state/navigation";
-import { t } from "../text";
-import { icon } from "./icons";
-import { LightElement } from "./page-element";
+import type { FilmList } from "../../state/film-list";
+import type { Navigation } from "../../state/navigation";
+import { t } from "../../text";
+import { icon } from "../icons";
+import { LightElement } from "../page-element";
 
 /** The words to search for. Each key searches; Enter shows the best film, the down arrow goes to the films. */
 @customElement("search-box")

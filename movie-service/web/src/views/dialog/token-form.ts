@@ -1,8 +1,8 @@
 import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import type { Session } from "../service/session";
-import { t } from "../text";
-import { icon } from "./icons";
+import type { Session } from "../../service/session";
+import { t } from "../../text";
+import { icon } from "../icons";
 import { Modal } from "./modal";
 
 /** Asks for the caller's token, which the browser keeps until the tab is closed. */

@@ -1,9 +1,9 @@
 import { html } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import type { Page } from "../state/page";
-import { t } from "../text";
-import "./film-filters";
-import { icon } from "./icons";
+import type { Page } from "../../state/page";
+import { t } from "../../text";
+import "../list/film-filters";
+import { icon } from "../icons";
 import { Modal } from "./modal";
 
 /** The filters in a dialog, where there is no room for them beside the films. */

@@ -1,11 +1,11 @@
 import { html, nothing } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
-import type { FilmList } from "../state/film-list";
-import type { Navigation } from "../state/navigation";
-import type { FilmQuery } from "../state/url";
-import { formatNumber, formatRating, t } from "../text";
-import { LightElement } from "./page-element";
+import type { FilmList } from "../../state/film-list";
+import type { Navigation } from "../../state/navigation";
+import type { FilmQuery } from "../../state/url";
+import { formatNumber, formatRating, t } from "../../text";
+import { LightElement } from "../page-element";
 
 /** The facets of the service, and the part of the query that selects among their values. */
 const FACETS = ["genres", "decades", "countries", "languages"] as const;

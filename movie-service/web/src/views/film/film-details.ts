@@ -1,14 +1,14 @@
 import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
-import type { Movie } from "../gen/movie/catalog/v1/catalog_pb";
-import { sentence } from "../service/errors";
-import type { Page } from "../state/page";
-import { EMPTY_QUERY, type FilmQuery } from "../state/url";
-import { formatDate, formatNumber, formatRating, t } from "../text";
-import { icon } from "./icons";
-import { LightElement } from "./page-element";
-import { poster } from "./poster";
+import type { Movie } from "../../gen/movie/catalog/v1/catalog_pb";
+import { sentence } from "../../service/errors";
+import type { Page } from "../../state/page";
+import { EMPTY_QUERY, type FilmQuery } from "../../state/url";
+import { formatDate, formatNumber, formatRating, t } from "../../text";
+import { icon } from "../icons";
+import { LightElement } from "../page-element";
+import { poster } from "../poster";
 
 /** Returns the hours and minutes of a running time. */
 const runtime = (minutes: number) => [
