@@ -47,7 +47,7 @@ export class MovieApp extends LightElement {
   override connectedCallback(): void {
     super.connectedCallback();
     FILTERS_BESIDE.addEventListener("change", () => this.requestUpdate());
-    DETAILS_BESIDE.addEventListener("change", () => this.reopenSheet());
+    DETAILS_BESIDE.addEventListener("change", () => this.requestUpdate());
     addEventListener("keydown", (event) => this.onKey(event));
     addEventListener("beforeunload", (event) => {
       if ([...this.editors.values()].some((editor) => editor.isDirty)) event.preventDefault();
@@ -101,8 +101,8 @@ export class MovieApp extends LightElement {
 
   protected override willUpdate(changes: Map<PropertyKey, unknown>): void {
     super.willUpdate(changes);
-    // Asked before the update, which takes the focused element out.
-    this.sheetHadFocus = this.sheet?.matches(":focus-within") ?? false;
+    // Asked before the update, which takes the focused element out. Nothing has the focus if that has already happened.
+    this.sheetHadFocus = document.activeElement === document.body || (this.sheet?.matches(":focus-within") ?? false);
   }
 
   protected override firstUpdated(): void {
@@ -125,6 +125,7 @@ export class MovieApp extends LightElement {
     const { film } = this.page.navigation.state;
     const before = this.inSheet;
     const shown = this.sheetIsOpen ? { film, edit: this.editor !== undefined } : undefined;
+    if (shown) this.openSheet();
     if (shown?.film === before?.film && shown?.edit === before?.edit) return;
     this.inSheet = shown;
     if (!shown) {
@@ -133,24 +134,21 @@ export class MovieApp extends LightElement {
       if (this.sheetHadFocus) void this.list.focusFilm(at < 0 ? undefined : at);
       return;
     }
-    this.openSheet();
     this.sheet.scrollTop = 0;
     const content = this.sheet.querySelector<LightElement>("film-form, film-details");
     void content?.updateComplete.then(() => content.focus());
   }
 
-  private openSheet(): void {
-    if (this.sheet.open) return;
-    if (DETAILS_BESIDE.matches) this.sheet.show();
-    else this.sheet.showModal();
+  /** Whether the sheet covers the page, so that nothing else can be used. The calls stay beside it. */
+  private get sheetIsModal(): boolean {
+    return this.sheetIsOpen && !DETAILS_BESIDE.matches && !this.page.navigation.state.wire;
   }
 
-  private reopenSheet(): void {
-    if (this.sheet.open) {
-      this.sheet.close();
-      this.openSheet();
-    }
-    this.requestUpdate();
+  private openSheet(): void {
+    if (this.sheet.open && this.sheet.matches(":modal") !== this.sheetIsModal) this.sheet.close();
+    if (this.sheet.open) return;
+    if (this.sheetIsModal) this.sheet.showModal();
+    else this.sheet.show();
   }
 
   private switchLanguage(): void {
@@ -168,6 +166,7 @@ export class MovieApp extends LightElement {
   override render() {
     const { page } = this;
     const beside = FILTERS_BESIDE.matches;
+    const notices = html`<page-notices .notices=${page.notices}></page-notices>`;
     return html`
       <a class="skip" href="#films" @click=${this.skip}>${t().app.skip}</a>
       ${this.header()}
@@ -184,12 +183,13 @@ export class MovieApp extends LightElement {
           : page.navigation.state.film
             ? html`<film-details .page=${page} @choose-query=${this.chooseQuery}></film-details>`
             : nothing}
+        ${this.sheetIsModal ? notices : nothing}
       </dialog>
       ${beside ? nothing : this.drawer()}
       <catalog-info .page=${page} ?open=${this.dialog === "catalog"} @close=${this.closeDialog} @ask-token=${() => (this.dialog = "token")}></catalog-info>
       <token-form .session=${page.session} ?open=${this.dialog === "token"} @close=${this.closeDialog}></token-form>
       ${page.navigation.state.wire ? html`<wire-panel role="region" aria-label=${t().wire.title} .log=${page.log} .api=${page} @close=${() => page.navigation.go({ wire: false })}></wire-panel>` : nothing}
-      <page-notices .notices=${page.notices}></page-notices>
+      ${this.sheetIsModal ? nothing : notices}
     `;
   }
 

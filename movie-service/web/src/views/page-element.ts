@@ -1,14 +1,21 @@
 import { LitElement, type PropertyValues } from "lit";
 import { hasTexts, languageChanges } from "../text";
 
-/** An element of the page. It is rendered again when the language changes, or the state that it observes. */
-export class PageElement extends LitElement {
+/**
+ * An element of the page, whose content is in the document itself, where the page's style sheet applies. It is rendered again when
+ * the language changes, or the state that it observes.
+ */
+export class LightElement extends LitElement {
   private readonly onChange = () => this.requestUpdate();
   private subscribed: readonly EventTarget[] = [];
 
   /** The state that the element shows; each target dispatches "change". */
   protected observed(): (EventTarget | undefined)[] {
     return [];
+  }
+
+  protected override createRenderRoot(): HTMLElement {
+    return this;
   }
 
   override connectedCallback(): void {
@@ -39,12 +46,5 @@ export class PageElement extends LitElement {
     }
     for (const target of targets) target.addEventListener("change", this.onChange);
     this.subscribed = targets;
-  }
-}
-
-/** An element of the page whose content is in the document itself, where the page's style sheet applies. */
-export class LightElement extends PageElement {
-  protected override createRenderRoot(): HTMLElement {
-    return this;
   }
 }
