@@ -17,7 +17,7 @@ const MOTIFS = {
   sun: ({ middle, bright }, seed) => svg`
     <circle cx=${60 + (seed % 80)} cy="128" r="46" fill=${bright} />
     <path d="M0 150q50-26 100-8t100-10V300H0z" fill=${middle} />
-    <path d="M0 186q70-20 120 0t80-4V300H0z" fill=${middle} opacity=".6" />`,
+    <path d="M0 186q70-20 120 0t80-4V300H0z" fill=${middle} fill-opacity=".6" />`,
   planet: ({ middle, bright }, seed) => svg`
     <circle cx="100" cy="110" r=${34 + (seed % 24)} fill=${middle} />
     <ellipse cx="100" cy="110" rx="84" ry="19" fill="none" stroke=${bright} stroke-width="6" transform="rotate(${(seed % 60) - 30} 100 110)" />
@@ -28,7 +28,7 @@ const MOTIFS = {
     <path d="M0 210 26 160l14 22 20-54 22 60 24-32 20 44 24-66 22 52 28-30V300H0z" fill=${middle} />`,
   pair: ({ middle, bright }, seed) => svg`
     <circle cx="78" cy=${110 + (seed % 20)} r="54" fill=${middle} />
-    <circle cx="126" cy=${124 - (seed % 20)} r="54" fill=${bright} opacity=".75" />`,
+    <circle cx="126" cy=${124 - (seed % 20)} r="54" fill=${bright} fill-opacity=".75" />`,
   stripes: ({ middle, bright }, seed) => svg`
     <g transform="rotate(${(seed % 120) - 60} 100 130)">
       <path d="M-80 ${56 + (seed % 13)}h360v22H-80z" fill=${middle} /><path d="M-80 ${100 - (seed % 11)}h360v${36 + (seed % 17)}H-80z" fill=${bright} /><path d="M-80 174h360v12H-80z" fill=${middle} />
@@ -48,7 +48,7 @@ const MOTIFS = {
   frame: ({ middle, bright }, seed) => svg`
     <path d="M38 34h124v150H38z" fill=${middle} />
     <circle cx=${70 + (seed % 60)} cy="109" r="34" fill=${bright} />
-    <path d="M38 184 162 34v150z" fill=${bright} opacity=".35" />`,
+    <path d="M38 184 162 34v150z" fill=${bright} fill-opacity=".35" />`,
 } satisfies Record<string, Motif>;
 
 /** Genres that say little about a film, such as Drama, have no picture. */

@@ -11,6 +11,8 @@ import { LightElement } from "../page-element";
 const OVERSCAN_ROWS = 2;
 /** Films after those in view that are got ahead of time. */
 const AHEAD_FILMS = 60;
+/** Time after the last step of a scroll until the films react to the pointer again. */
+const REST_MS = 100;
 /** Films that are printed at most. */
 const PRINTED_FILMS = 200;
 
@@ -47,8 +49,12 @@ export class FilmListView extends LightElement {
   /** The card at which the Tab key stops. */
   private active = 0;
   private printing = false;
+  private restTimer: ReturnType<typeof setTimeout> | undefined;
   private readonly resize = new ResizeObserver(() => this.measure());
-  private readonly onScroll = () => this.place() && this.requestUpdate();
+  private readonly onScroll = () => {
+    this.coverFilms();
+    if (this.place()) this.requestUpdate();
+  };
   private readonly onPrint = (event: Event) => {
     this.printing = event.type === "beforeprint";
     this.place();
@@ -98,6 +104,15 @@ export class FilmListView extends LightElement {
     const below = top + rowHeight - innerHeight + 16;
     if (above < 0) scrollBy({ top: above });
     else if (below > 0) scrollBy({ top: Math.min(below, above) });
+  }
+
+  /** Keeps the pointer off the films while they move: to find and highlight the one below it costs half of a frame. */
+  private coverFilms(): void {
+    const cover = this.renderRoot.querySelector<HTMLElement>(".cover");
+    if (!cover) return;
+    cover.hidden = false;
+    clearTimeout(this.restTimer);
+    this.restTimer = setTimeout(() => (cover.hidden = true), REST_MS);
   }
 
   private headerHeight(): number {
@@ -204,6 +219,7 @@ export class FilmListView extends LightElement {
       >${list.loading && list.rows.length === 0
         ? Array.from({ length: columns * 3 }, cardSkeleton)
         : repeat(positions, (at) => list.rows[at]?.movie.id ?? at, (at) => this.card(at, at === active))}</ul>
+      <div class="cover" hidden></div>
     </div>`;
   }
 
