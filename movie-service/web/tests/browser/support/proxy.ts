@@ -1,5 +1,5 @@
 /** A reverse proxy, as people put one in front of the service. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer, request, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { extname, join } from "node:path";
 
@@ -79,10 +79,12 @@ function pageFile(dist: string, path: string): string | undefined {
 }
 
 function servePage({ posterOrigins }: { posterOrigins: readonly string[] }, file: string, outgoing: ServerResponse): void {
-  const content = readFileSync(file);
+  const content = readFileSync(existsSync(`${file}.br`) ? `${file}.br` : file);
   const origins = posterOrigins.join(" ");
   const isDocument = extname(file) === ".html";
+  const isCompressed = existsSync(`${file}.br`);
   outgoing.writeHead(200, {
+    ...(isCompressed && { "content-encoding": "br" }),
     "content-type": TYPES[extname(file)]!,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",

@@ -1,7 +1,7 @@
 /** A running service, as people start it. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { Proxy } from "./proxy";
@@ -150,12 +150,11 @@ export class Folder {
   }
 }
 
-async function accepts(port: number): Promise<boolean> {
-  try {
-    return (await fetch(`http://127.0.0.1:${port}/healthz`)).status < 500;
-  } catch {
-    return false;
-  }
+function accepts(port: number): Promise<boolean> {
+  return new Promise((done) => {
+    const socket = connect(port, "127.0.0.1", () => done(true));
+    socket.once("connect", () => socket.destroy()).once("error", () => done(false));
+  });
 }
 
 /** Returns a port that is free now, and probably stays free until the service binds it. */
