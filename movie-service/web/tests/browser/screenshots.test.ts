@@ -33,7 +33,7 @@ test.runIf(FOLDER).for(sizes.flatMap((size) => STATES.map((state) => ({ size, st
 
 test.runIf(FOLDER)("the picture of the README is small", async ({ films, open }) => {
   mkdirSync(FOLDER, { recursive: true });
-  const tab = await open(`${films.url}?q=godfather&film=tt0068646`, { viewport: { width: 1280, height: 800 }, colorScheme: "light" });
+  const tab = await open(`${films.url}?q=godfather&film=tt0068646`, { viewport: { width: 1136, height: 710 }, colorScheme: "light" });
   await expect.poll(() => tab.title.textContent()).toBe("The Godfather");
   await expect.poll(() => tab.light.textContent()).toContain("Live");
   const path = join(FOLDER, "readme.png");

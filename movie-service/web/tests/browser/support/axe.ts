@@ -4,7 +4,7 @@ import type { Page } from "playwright-core";
 
 /** Returns what axe-core finds on a page: the rule, the elements and why. */
 export async function violations(page: Page): Promise<string[]> {
-  await page.evaluate(axe.source);
+  if (!(await page.evaluate(() => "axe" in globalThis))) await page.evaluate(axe.source);
   // An animation that runs is between two colours.
   await page.evaluate(() => document.getAnimations().forEach((animation) => animation.effect?.getComputedTiming().iterations === 1 && animation.finish()));
   return page.evaluate(async () => {
