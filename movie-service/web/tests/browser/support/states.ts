@@ -20,10 +20,10 @@ export const STATES: readonly State[] = [
   { name: "nothing", query: "?q=zzzzqqqxxx&genre=Western" },
   {
     name: "wire",
-    query: "?q=alien&wire",
+    query: "?q=alien&film=tt0078748&wire",
     async enter(tab) {
       await expect.poll(() => tab.wire.getByRole("option").count()).toBeGreaterThan(2);
-      await tab.wire.getByRole("option", { name: /SearchMovies/ }).first().click();
+      await tab.wire.getByRole("option", { name: /^GetMovie / }).first().click();
       await tab.wire.getByText("Metadata").click();
       await tab.wire.getByRole("treeitem").nth(1).click();
       await tab.wire.getByText("The calls of the course").click();
