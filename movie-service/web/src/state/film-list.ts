@@ -1,7 +1,7 @@
 import type { Facet, Movie } from "../gen/movie/catalog/v1/catalog_pb";
 import type { CatalogStub } from "../service/calls";
 import { isAbort, type Problem, toProblem } from "../service/errors";
-import { countFacets, listSource, type Page, type Row, SEARCH_LIMIT, searchSource, type Source } from "./pages";
+import { countFacets, listSource, type ResultPage, type Row, SEARCH_LIMIT, searchSource, type Source } from "./pages";
 import { EMPTY_QUERY, type FilmQuery } from "./url";
 
 const FIRST_PAGE_SIZE = 48;
@@ -131,7 +131,7 @@ export class FilmList extends EventTarget {
     }
   }
 
-  private first(page: Page): void {
+  private first(page: ResultPage): void {
     this.loading = false;
     this.wanted = 0;
     this.rows = page.rows;
@@ -181,7 +181,7 @@ export class FilmList extends EventTarget {
     if (running !== this.running && !this.loading && this.rows.length < this.wanted) void this.pump();
   }
 
-  private append(page: Page): void {
+  private append(page: ResultPage): void {
     for (const row of page.rows) {
       this.positions.set(row.movie.id, this.rows.length);
       this.rows.push(row);

@@ -8,7 +8,7 @@ export interface Notice {
   readonly action?: { readonly label: string; readonly run: () => void };
 }
 
-const SHOWN_MS = 20_000;
+const NOTICE_DURATION_MS = 20_000;
 const MAX_NOTICES = 4;
 
 /** The messages that are shown, the newest last, and what only a screen reader says. Dispatches "change". */
@@ -27,7 +27,7 @@ export class Notices extends EventTarget {
     // What was done before is old news, unless it can be undone.
     const others = this.notices.filter((other) => kind === "error" || other.kind === "error" || other.action);
     this.notices = [...others, notice].slice(-MAX_NOTICES);
-    if (kind === "done") setTimeout(() => this.dismiss(notice.id), SHOWN_MS);
+    if (kind === "done") setTimeout(() => this.dismiss(notice.id), NOTICE_DURATION_MS);
     this.changed();
   }
 

@@ -9,7 +9,8 @@ export interface Row {
   readonly highlights: readonly Highlight[];
 }
 
-export interface Page {
+/** One page of the results of a query. */
+export interface ResultPage {
   readonly rows: Row[];
   /** The token for the next page; empty on the last page. */
   readonly next: string;
@@ -20,7 +21,7 @@ export interface Page {
 }
 
 /** Gets a page of at most `size` films; the first one with an empty token. */
-export type GetPage = (token: string, size: number, signal: AbortSignal) => Promise<Page>;
+export type GetPage = (token: string, size: number, signal: AbortSignal) => Promise<ResultPage>;
 
 /** A list of films that can be got page by page. */
 export interface Source {

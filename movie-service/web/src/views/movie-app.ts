@@ -1,7 +1,7 @@
 import { html, nothing } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
 import { Editor } from "../state/editor";
-import { Page } from "../state/page";
+import { App } from "../state/app";
 import { EMPTY_STATE, type FilmQuery } from "../state/url";
 import { currentLanguage, t } from "../text";
 import "./dialog/catalog-info";
@@ -17,7 +17,7 @@ import type { FilmListView } from "./list/film-list";
 import "./list/list-head";
 import "./list/search-box";
 import type { SearchBox } from "./list/search-box";
-import { LightElement } from "./page-element";
+import { LightElement } from "./light-element";
 import "./page-notices";
 
 /** The widths from which the filters are beside the films, and from which the details are. */
@@ -27,7 +27,7 @@ const DETAILS_BESIDE = matchMedia("(min-width: 1120px)");
 /** The page of the movie service. */
 @customElement("movie-app")
 export class MovieApp extends LightElement {
-  private readonly page = new Page();
+  private readonly app = new App();
   /** What was typed into forms and not saved, by the id of the film; a new film has none. */
   private readonly editors = new Map<string, Editor>();
   /** What the sheet shows; `undefined` while it is closed. */
@@ -41,7 +41,7 @@ export class MovieApp extends LightElement {
   @query(".sheet") private sheet!: HTMLDialogElement;
 
   protected override observed() {
-    return [this.page, this.page.navigation, this.page.catalog, this.page.watch, this.page.film];
+    return [this.app, this.app.navigation, this.app.catalog, this.app.watch, this.app.film];
   }
 
   override connectedCallback(): void {
@@ -52,27 +52,27 @@ export class MovieApp extends LightElement {
     addEventListener("beforeunload", (event) => {
       if ([...this.editors.values()].some((editor) => editor.isDirty)) event.preventDefault();
     });
-    this.page.list.addEventListener("loaded", () => void this.restoreScroll());
-    this.page.start();
+    this.app.list.addEventListener("loaded", () => void this.restoreScroll());
+    this.app.start();
   }
 
   /** The form that is open, if there is one. */
   private get editor(): Editor | undefined {
-    const { film, edit } = this.page.navigation.state;
-    if (!edit || !this.page.catalog.canWrite) return undefined;
-    const { movie } = this.page.film;
+    const { film, edit } = this.app.navigation.state;
+    if (!edit || !this.app.catalog.canWrite) return undefined;
+    const { movie } = this.app.film;
     if (film !== "" && movie?.id !== film) return undefined;
     let editor = this.editors.get(film);
-    if (!editor) this.editors.set(film, (editor = new Editor(this.page.stub, film === "" ? undefined : movie)));
+    if (!editor) this.editors.set(film, (editor = new Editor(this.app.stub, film === "" ? undefined : movie)));
     return editor;
   }
 
   private get sheetIsOpen(): boolean {
-    return this.page.navigation.state.film !== "" || this.editor !== undefined;
+    return this.app.navigation.state.film !== "" || this.editor !== undefined;
   }
 
   private async restoreScroll(): Promise<void> {
-    const top = this.page.navigation.takeScroll();
+    const top = this.app.navigation.takeScroll();
     if (top === undefined) return;
     await this.list?.updateComplete;
     scrollTo({ top, behavior: "instant" });
@@ -96,7 +96,7 @@ export class MovieApp extends LightElement {
   }
 
   private closeSheet = (): void => {
-    this.page.navigation.go({ film: "", edit: false });
+    this.app.navigation.go({ film: "", edit: false });
   };
 
   protected override willUpdate(changes: Map<PropertyKey, unknown>): void {
@@ -111,8 +111,8 @@ export class MovieApp extends LightElement {
 
   protected override updated(): void {
     document.documentElement.lang = currentLanguage();
-    const { film, words, wire } = this.page.navigation.state;
-    const title = film ? this.page.film.movie?.title : undefined;
+    const { film, words, wire } = this.app.navigation.state;
+    const title = film ? this.app.film.movie?.title : undefined;
     document.title = title ? `${title} – ${t().app.title}` : words.trim() ? t().app.filmsOf(words.trim()) : t().app.title;
     this.classList.toggle("with-sheet", this.sheetIsOpen && DETAILS_BESIDE.matches);
     this.classList.toggle("with-wire", wire);
@@ -122,7 +122,7 @@ export class MovieApp extends LightElement {
 
   /** Opens or closes the sheet, and moves the focus as a person expects it. */
   private placeSheet(): void {
-    const { film } = this.page.navigation.state;
+    const { film } = this.app.navigation.state;
     const before = this.inSheet;
     const shown = this.sheetIsOpen ? { film, edit: this.editor !== undefined } : undefined;
     if (shown) this.openSheet();
@@ -130,7 +130,7 @@ export class MovieApp extends LightElement {
     this.inSheet = shown;
     if (!shown) {
       this.sheet.close();
-      const at = this.page.list.position(before!.film);
+      const at = this.app.list.position(before!.film);
       if (this.sheetHadFocus) void this.list.focusFilm(at < 0 ? undefined : at);
       return;
     }
@@ -141,7 +141,7 @@ export class MovieApp extends LightElement {
 
   /** Whether the sheet covers the page, so that nothing else can be used. The calls stay beside it. */
   private get sheetIsModal(): boolean {
-    return this.sheetIsOpen && !DETAILS_BESIDE.matches && !this.page.navigation.state.wire;
+    return this.sheetIsOpen && !DETAILS_BESIDE.matches && !this.app.navigation.state.wire;
   }
 
   private openSheet(): void {
@@ -152,11 +152,11 @@ export class MovieApp extends LightElement {
   }
 
   private switchLanguage(): void {
-    this.page.navigation.go({ lang: currentLanguage() === "en" ? "fr" : "en" }, "replace");
+    this.app.navigation.go({ lang: currentLanguage() === "en" ? "fr" : "en" }, "replace");
   }
 
   private async showBest(): Promise<void> {
-    const { list, navigation } = this.page;
+    const { list, navigation } = this.app;
     navigation.settle();
     const best = list.rows[0];
     if (best && !list.loading) navigation.go({ film: best.movie.id, edit: false });
@@ -164,61 +164,61 @@ export class MovieApp extends LightElement {
   }
 
   override render() {
-    const { page } = this;
+    const { app } = this;
     const beside = FILTERS_BESIDE.matches;
-    const notices = html`<page-notices .notices=${page.notices}></page-notices>`;
+    const notices = html`<page-notices .notices=${app.notices}></page-notices>`;
     return html`
       <a class="skip" href="#films" @click=${this.skip}>${t().app.skip}</a>
       ${this.header()}
       <div class="layout" @ask-token=${() => (this.dialog = "token")}>
         ${beside ? html`<aside class="filters" aria-label=${t().filters.title}>${this.filters()}</aside>` : nothing}
         <main id="films">
-          <list-head .page=${page} ?compact=${!beside} @open-filters=${() => (this.dialog = "filters")}></list-head>
-          <film-list .list=${page.list} .navigation=${page.navigation} @leave-list=${() => this.search.focus()}></film-list>
+          <list-head .app=${app} ?compact=${!beside} @open-filters=${() => (this.dialog = "filters")}></list-head>
+          <film-list .list=${app.list} .navigation=${app.navigation} @leave-list=${() => this.search.focus()}></film-list>
         </main>
       </div>
       <dialog class="sheet" aria-label=${t().app.details} @cancel=${this.cancelSheet}>
         ${this.editor
-          ? html`<film-form .page=${page} .editor=${this.editor} @forget=${() => this.editors.delete(page.navigation.state.film)}></film-form>`
-          : page.navigation.state.film
-            ? html`<film-details .page=${page} @choose-query=${this.chooseQuery}></film-details>`
+          ? html`<film-form .app=${app} .editor=${this.editor} @forget=${() => this.editors.delete(app.navigation.state.film)}></film-form>`
+          : app.navigation.state.film
+            ? html`<film-details .app=${app} @choose-query=${this.chooseQuery}></film-details>`
             : nothing}
         ${this.sheetIsModal ? notices : nothing}
       </dialog>
       ${beside ? nothing : this.drawer()}
-      <catalog-info .page=${page} ?open=${this.dialog === "catalog"} @close=${this.closeDialog} @ask-token=${() => (this.dialog = "token")}></catalog-info>
-      <token-form .session=${page.session} ?open=${this.dialog === "token"} @close=${this.closeDialog}></token-form>
-      ${page.navigation.state.wire ? html`<wire-panel role="region" aria-label=${t().wire.title} .log=${page.log} .api=${page} @close=${() => page.navigation.go({ wire: false })}></wire-panel>` : nothing}
+      <catalog-info .app=${app} ?open=${this.dialog === "catalog"} @close=${this.closeDialog} @ask-token=${() => (this.dialog = "token")}></catalog-info>
+      <token-form .session=${app.session} ?open=${this.dialog === "token"} @close=${this.closeDialog}></token-form>
+      ${app.navigation.state.wire ? html`<wire-panel role="region" aria-label=${t().wire.title} .log=${app.log} .api=${app} @close=${() => app.navigation.go({ wire: false })}></wire-panel>` : nothing}
       ${this.sheetIsModal ? nothing : notices}
     `;
   }
 
   private header() {
-    const { page } = this;
-    const { state: live } = page.watch;
-    const { wire } = page.navigation.state;
+    const { app } = this;
+    const { state: live } = app.watch;
+    const { wire } = app.navigation.state;
     const other = t().app.otherLanguage;
     const code = other.slice(0, 2).toUpperCase();
     return html`<header @enter-list=${() => this.list.focusFilm(0)} @show-best=${this.showBest}>
       <h1><a href="./" @click=${this.home}><span class="logo" aria-hidden="true"><svg viewBox="0 0 32 32"><path d="M12 9.500v13l11-6.500z" /></svg></span><span class="brand">${t().app.title}</span></a></h1>
-      <search-box role="search" .list=${page.list} .navigation=${page.navigation}></search-box>
+      <search-box role="search" .list=${app.list} .navigation=${app.navigation}></search-box>
       <div class="tools">
         <button class="button plain live ${live}" type="button" aria-haspopup="dialog" title=${t().catalog.title} @click=${() => (this.dialog = "catalog")}>
           <span class="light" aria-hidden="true"></span><span class="label">${t().live.states[live]}</span><span class="hidden-text">, ${t().catalog.title}</span>
         </button>
-        <button class="button plain icon add" type="button" aria-label=${t().app.add} title=${t().app.add} ?disabled=${!page.catalog.canWrite} @click=${() => page.navigation.go({ film: "", edit: true })}>${icon("plus")}</button>
-        <button class="button plain icon" type="button" aria-pressed=${wire} aria-label=${t().wire.title} title=${t().wire.title} @click=${() => page.navigation.go({ wire: !wire })}>${icon("wire")}</button>
+        <button class="button plain icon add" type="button" aria-label=${t().app.add} title=${t().app.add} ?disabled=${!app.catalog.canWrite} @click=${() => app.navigation.go({ film: "", edit: true })}>${icon("plus")}</button>
+        <button class="button plain icon" type="button" aria-pressed=${wire} aria-label=${t().wire.title} title=${t().wire.title} @click=${() => app.navigation.go({ wire: !wire })}>${icon("wire")}</button>
         <button class="button plain lang" type="button" lang=${currentLanguage() === "en" ? "fr" : "en"} aria-label="${code} – ${other}" title=${other} @click=${this.switchLanguage}>${code}</button>
       </div>
     </header>`;
   }
 
   private filters() {
-    return html`<film-filters .list=${this.page.list} .navigation=${this.page.navigation}></film-filters>`;
+    return html`<film-filters .list=${this.app.list} .navigation=${this.app.navigation}></film-filters>`;
   }
 
   private drawer() {
-    return html`<filter-drawer ?open=${this.dialog === "filters"} .page=${this.page} @close=${this.closeDialog}></filter-drawer>`;
+    return html`<filter-drawer ?open=${this.dialog === "filters"} .app=${this.app} @close=${this.closeDialog}></filter-drawer>`;
   }
 
   private closeDialog = (): void => {
@@ -232,7 +232,7 @@ export class MovieApp extends LightElement {
 
   /** Shows the films that a link in the details asks for; the details are closed where they would cover them. */
   private chooseQuery({ detail }: CustomEvent<FilmQuery>): void {
-    this.page.navigation.go(DETAILS_BESIDE.matches ? detail : { ...detail, film: "" });
+    this.app.navigation.go(DETAILS_BESIDE.matches ? detail : { ...detail, film: "" });
   }
 
   private skip(event: Event): void {
@@ -243,7 +243,7 @@ export class MovieApp extends LightElement {
   private home(event: MouseEvent): void {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    const { lang, wire } = this.page.navigation.state;
-    this.page.navigation.go({ ...EMPTY_STATE, lang, wire });
+    const { lang, wire } = this.app.navigation.state;
+    this.app.navigation.go({ ...EMPTY_STATE, lang, wire });
   }
 }

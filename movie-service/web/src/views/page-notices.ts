@@ -4,7 +4,7 @@ import { repeat } from "lit/directives/repeat.js";
 import type { Notice, Notices } from "../state/notices";
 import { t } from "../text";
 import { icon } from "./icons";
-import { LightElement } from "./page-element";
+import { LightElement } from "./light-element";
 
 /** The messages to the person. Screen readers say them, and what else changes on the page. */
 @customElement("page-notices")

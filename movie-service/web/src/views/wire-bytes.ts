@@ -5,7 +5,7 @@ import { guard } from "lit/directives/guard.js";
 import { t } from "../text";
 import type { Frame } from "../wire/frames";
 import { ownersOf, type Part, partsOf } from "../wire/parts";
-import { LightElement } from "./page-element";
+import { LightElement } from "./light-element";
 import { explain, hexOf, titleOf } from "./wire-words";
 
 /** The bytes that are shown first, and that each press of the button adds. */

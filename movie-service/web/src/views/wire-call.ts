@@ -7,9 +7,9 @@ import { readCall } from "../wire/call";
 import { findMethod } from "../wire/contract";
 import { findFrames } from "../wire/frames";
 import { json } from "../wire/quote";
-import { type CallRecord, KEPT_BYTES, type Metadata } from "../wire/record";
+import { type CallRecord, MAX_RECORDED_BYTES, type Metadata } from "../wire/record";
 import { statusOf } from "../wire/status";
-import { LightElement } from "./page-element";
+import { LightElement } from "./light-element";
 import "./wire-code";
 import "./wire-message";
 
@@ -132,7 +132,7 @@ export class WireCall extends LightElement {
             ${texts.moreMessages(Math.min(rest, MORE_MESSAGES))}
           </button>`
         : nothing}
-      ${length > bytes.length ? html`<p class="soft">${texts.notKept(KEPT_BYTES, length)}</p>` : nothing}
+      ${length > bytes.length ? html`<p class="soft">${texts.notKept(MAX_RECORDED_BYTES, length)}</p>` : nothing}
     `;
   }
 }

@@ -3,7 +3,7 @@ import { customElement, property, state } from "lit/decorators.js";
 import { t } from "../text";
 import type { Call } from "../wire/call";
 import { type Language, LANGUAGES, snippet } from "../wire/snippets";
-import { LightElement } from "./page-element";
+import { LightElement } from "./light-element";
 
 /** How long the button says that the text was copied. */
 const COPIED_MS = 2000;

@@ -3,7 +3,7 @@ import { customElement, property, state } from "lit/decorators.js";
 import { ConnectError } from "@connectrpc/connect";
 import type { CourseStub } from "../service/calls";
 import { t } from "../text";
-import { LightElement } from "./page-element";
+import { LightElement } from "./light-element";
 
 /** A movie of `databases/movies.json`, the one that the course asks for. */
 const COURSE_ID = "a8034f44-aee4-44cf-b32c-74cf452aaaae";

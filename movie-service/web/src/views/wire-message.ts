@@ -6,7 +6,7 @@ import { type Frame, PREFIX_BYTES } from "../wire/frames";
 import { decodeFields, fieldsOf, isIntact } from "../wire/fields";
 import { jsonOf } from "../wire/json";
 import { json } from "../wire/quote";
-import { LightElement } from "./page-element";
+import { LightElement } from "./light-element";
 import "./wire-bytes";
 
 const FIRST_CHARACTERS = 4 * 1024;

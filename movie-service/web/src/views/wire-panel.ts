@@ -6,7 +6,7 @@ import { t } from "../text";
 import type { CallRecord } from "../wire/record";
 import type { CallLog } from "../wire/recorder";
 import { icon } from "./icons";
-import { LightElement } from "./page-element";
+import { LightElement } from "./light-element";
 import { duration, outcomeClass, outcomeText } from "./wire-call";
 import "./wire-course";
 

@@ -18,10 +18,10 @@ export interface CallRecord {
   responseHeaders: Metadata;
   /** The trailers of the trailer frame; empty if the status is in the response headers. */
   trailers: Metadata;
-  /** The request as sent: frames with their five-byte prefixes. At most `KEPT_BYTES`; `requestLength` counts all. */
+  /** The request as sent: frames with their five-byte prefixes. At most `MAX_RECORDED_BYTES`; `requestLength` counts all. */
   requestBytes: Uint8Array;
   requestLength: number;
-  /** The response as received. At most `KEPT_BYTES`; `responseLength` counts all. */
+  /** The response as received. At most `MAX_RECORDED_BYTES`; `responseLength` counts all. */
   responseBytes: Uint8Array;
   responseLength: number;
   /** The number of complete messages in the response. */
@@ -35,4 +35,4 @@ export interface CallRecord {
 export type Metadata = [name: string, value: string][];
 
 /** The bytes of a request or of a response that a record keeps. */
-export const KEPT_BYTES = 256 * 1024;
+export const MAX_RECORDED_BYTES = 256 * 1024;

@@ -1,6 +1,6 @@
 /** Records calls of gRPC-Web, without changing them: what is sent and received, and when. */
 import { FrameReader } from "./frames";
-import { type CallRecord, KEPT_BYTES, type Metadata } from "./record";
+import { type CallRecord, MAX_RECORDED_BYTES, type Metadata } from "./record";
 
 const MAX_CALLS = 100;
 /** The bytes that all records together keep. */
@@ -66,7 +66,7 @@ export function recordingFetch(log: CallLog, fetch: typeof globalThis.fetch): ty
       requestHeaders: metadata(new Headers(init?.headers ?? (input instanceof Request ? input.headers : undefined))),
       responseHeaders: [],
       trailers: [],
-      requestBytes: sent.slice(0, KEPT_BYTES),
+      requestBytes: sent.slice(0, MAX_RECORDED_BYTES),
       requestLength: sent.length,
       responseBytes: new Uint8Array(),
       responseLength: 0,
@@ -142,7 +142,7 @@ class Recording {
 
   private received(bytes: Uint8Array): void {
     const { record, frames } = this;
-    this.keep(bytes.subarray(0, KEPT_BYTES - record.responseBytes.length));
+    this.keep(bytes.subarray(0, MAX_RECORDED_BYTES - record.responseBytes.length));
     record.responseLength += bytes.length;
     frames.push(bytes);
     record.responseMessages = frames.messages;

@@ -1,7 +1,7 @@
 import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { sentence } from "../../service/errors";
-import type { Page } from "../../state/page";
+import type { App } from "../../state/app";
 import { formatNumber, t } from "../../text";
 import { icon } from "../icons";
 import { Modal } from "./modal";
@@ -9,25 +9,25 @@ import { Modal } from "./modal";
 /** The catalogue as a whole, the health of the service, and how live the page is. */
 @customElement("catalog-info")
 export class CatalogInfoView extends Modal {
-  @property({ attribute: false }) page!: Page;
+  @property({ attribute: false }) app!: App;
 
   protected override observed() {
-    return [this.page.catalog, this.page.watch];
+    return [this.app.catalog, this.app.watch];
   }
 
   protected override updated(changes: Map<PropertyKey, unknown>): void {
     super.updated(changes);
     if (changes.has("open") && this.open) {
-      void this.page.catalog.load();
-      void this.page.catalog.check();
+      void this.app.catalog.load();
+      void this.app.catalog.check();
     }
   }
 
   override render() {
     const texts = t().catalog;
-    const { catalog, health } = this.page.catalog;
-    const { watch } = this.page;
-    const problem = this.page.catalog.problem ?? (watch.state === "live" ? undefined : watch.problem);
+    const { catalog, health } = this.app.catalog;
+    const { watch } = this.app;
+    const problem = this.app.catalog.problem ?? (watch.state === "live" ? undefined : watch.problem);
     const healthLook = health === "serving" ? "good" : health === "unknown" ? "" : "bad";
     return html`<dialog aria-labelledby="catalog-title" @close=${this.closed} @click=${this.clicked}>
       <div class="dialog-head">

@@ -1,5 +1,5 @@
 import { property } from "lit/decorators.js";
-import { LightElement } from "../page-element";
+import { LightElement } from "../light-element";
 
 /** An element with one modal dialog, which is shown while `open` is set. Dispatches "close". */
 export class Modal extends LightElement {

@@ -3,7 +3,7 @@ import { customElement, property, state } from "lit/decorators.js";
 import { type Draft, draftOf, type Field } from "../../state/draft";
 import type { Editor } from "../../state/editor";
 import { t } from "../../text";
-import { LightElement } from "../page-element";
+import { LightElement } from "../light-element";
 
 /** Two versions of a film side by side: the person chooses one of them for each field. Dispatches "settle". */
 @customElement("film-conflict")

@@ -3,11 +3,11 @@ import { customElement, property } from "lit/decorators.js";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Movie } from "../../gen/movie/catalog/v1/catalog_pb";
 import { sentence } from "../../service/errors";
-import type { Page } from "../../state/page";
+import type { App } from "../../state/app";
 import { EMPTY_QUERY, type FilmQuery } from "../../state/url";
 import { formatDate, formatNumber, formatRating, t } from "../../text";
 import { icon } from "../icons";
-import { LightElement } from "../page-element";
+import { LightElement } from "../light-element";
 import { poster } from "../poster";
 
 /** Returns the hours and minutes of a running time. */
@@ -19,12 +19,12 @@ const runtime = (minutes: number) => [
 /** All fields of a film. People are links that search for them, other values are links that filter by them. */
 @customElement("film-details")
 export class FilmDetails extends LightElement {
-  @property({ attribute: false }) page!: Page;
+  @property({ attribute: false }) app!: App;
 
   private shown: Movie | undefined;
 
   protected override observed() {
-    return [this.page.film, this.page.list, this.page.catalog, this.page.navigation];
+    return [this.app.film, this.app.list, this.app.catalog, this.app.navigation];
   }
 
   /** Moves the focus to the title, from where a screen reader reads on. */
@@ -34,7 +34,7 @@ export class FilmDetails extends LightElement {
 
   /** Shows the film before or after this one in the list. */
   async step(by: number): Promise<void> {
-    const { list, film, navigation } = this.page;
+    const { list, film, navigation } = this.app;
     const target = list.rows[list.position(film.id) + by];
     if (list.position(film.id) < 0 || !target) return;
     list.need(list.position(target.movie.id) + 20);
@@ -52,7 +52,7 @@ export class FilmDetails extends LightElement {
       event.preventDefault();
       this.dispatchEvent(new CustomEvent("choose-query", { detail }));
     };
-    return html`<a class=${look} dir="auto" href=${this.page.navigation.address({ ...detail, film: "" })} title=${name} @click=${choose}>${text}</a>`;
+    return html`<a class=${look} dir="auto" href=${this.app.navigation.address({ ...detail, film: "" })} title=${name} @click=${choose}>${text}</a>`;
   }
 
   private people(names: readonly string[]) {
@@ -60,7 +60,7 @@ export class FilmDetails extends LightElement {
   }
 
   override render() {
-    const { film, list } = this.page;
+    const { film, list } = this.app;
     const { movie } = film;
     const at = list.position(film.id);
     const flash = movie && this.shown && this.shown.id === movie.id && this.shown.etag !== movie.etag;
@@ -71,8 +71,8 @@ export class FilmDetails extends LightElement {
         <button class="button plain icon" type="button" aria-label=${t().film.next} title=${t().film.next} ?disabled=${at < 0 || at + 1 >= list.rows.length} @click=${() => this.step(1)}>${icon("next")}</button>
         ${at < 0 ? nothing : html`<span class="place">${t().film.place(at + 1, list.total)}</span>`}
         <span class="grow"></span>
-        ${movie && !film.deleted && this.page.catalog.canWrite ? this.tools(movie) : nothing}
-        <button class="button plain icon" type="button" aria-label=${t().app.close} title=${t().app.close} @click=${() => this.page.navigation.go({ film: "", edit: false })}>${icon("close")}</button>
+        ${movie && !film.deleted && this.app.catalog.canWrite ? this.tools(movie) : nothing}
+        <button class="button plain icon" type="button" aria-label=${t().app.close} title=${t().app.close} @click=${() => this.app.navigation.go({ film: "", edit: false })}>${icon("close")}</button>
       </div>
       <div class="body ${flash ? "changed" : ""}">
         ${film.deleted ? html`<p class="problem" role="alert">${t().film.deleted}</p>` : nothing}
@@ -87,8 +87,8 @@ export class FilmDetails extends LightElement {
 
   private tools(movie: Movie) {
     return html`
-      <button class="button plain" type="button" aria-label=${t().film.edit} @click=${() => this.page.navigation.go({ edit: true })}>${icon("edit")} <span class="label">${t().film.edit}</span></button>
-      <button class="button plain icon" type="button" aria-label=${t().film.delete(movie.title)} title=${t().film.delete(movie.title)} @click=${() => this.page.delete(movie)}>${icon("remove")}</button>`;
+      <button class="button plain" type="button" aria-label=${t().film.edit} @click=${() => this.app.navigation.go({ edit: true })}>${icon("edit")} <span class="label">${t().film.edit}</span></button>
+      <button class="button plain icon" type="button" aria-label=${t().film.delete(movie.title)} title=${t().film.delete(movie.title)} @click=${() => this.app.delete(movie)}>${icon("remove")}</button>`;
   }
 
   private fields(movie: Movie) {

@@ -3,11 +3,11 @@ import { customElement, property } from "lit/decorators.js";
 import { sentence } from "../../service/errors";
 import { type Field, FIELD_NAMES, FIELDS } from "../../state/draft";
 import { type Editor, type Outcome } from "../../state/editor";
-import type { Page } from "../../state/page";
+import type { App } from "../../state/app";
 import { t } from "../../text";
 import "./film-conflict";
 import { icon } from "../icons";
-import { LightElement } from "../page-element";
+import { LightElement } from "../light-element";
 
 /** The fields that share a row with the next one. */
 const HALF: readonly (Field | "id")[] = ["year", "runtimeMinutes", "rating", "ratingCount", "countries", "languages"];
@@ -15,7 +15,7 @@ const HALF: readonly (Field | "id")[] = ["year", "runtimeMinutes", "rating", "ra
 /** The form of a film: a new one, or the shown one. */
 @customElement("film-form")
 export class FilmForm extends LightElement {
-  @property({ attribute: false }) page!: Page;
+  @property({ attribute: false }) app!: App;
   @property({ attribute: false }) editor!: Editor;
 
   protected override observed() {
@@ -37,7 +37,7 @@ export class FilmForm extends LightElement {
     if (outcome === "unchanged") return this.discard();
     if (outcome !== "failed") {
       this.dispatchEvent(new Event("forget"));
-      return this.page.saved(outcome.saved, this.editor.movie === undefined);
+      return this.app.saved(outcome.saved, this.editor.movie === undefined);
     }
     await this.updateComplete;
     const first = this.renderRoot.querySelector<HTMLElement>('[aria-invalid="true"]');
@@ -46,14 +46,14 @@ export class FilmForm extends LightElement {
 
   /** Leaves the form. What was typed is there when it is opened again. */
   private leave = (): void => {
-    if (this.editor.isDirty) this.page.notices.show("done", t().form.kept);
+    if (this.editor.isDirty) this.app.notices.show("done", t().form.kept);
     else this.dispatchEvent(new Event("forget"));
-    this.page.navigation.go({ edit: false });
+    this.app.navigation.go({ edit: false });
   };
 
   private discard = (): void => {
     this.dispatchEvent(new Event("forget"));
-    this.page.navigation.go({ edit: false });
+    this.app.navigation.go({ edit: false });
   };
 
   override render() {

@@ -5,7 +5,7 @@ import type { FilmList } from "../../state/film-list";
 import type { Navigation } from "../../state/navigation";
 import type { FilmQuery } from "../../state/url";
 import { formatNumber, formatRating, t } from "../../text";
-import { LightElement } from "../page-element";
+import { LightElement } from "../light-element";
 
 /** The facets of the service, and the part of the query that selects among their values. */
 const FACETS = ["genres", "decades", "countries", "languages"] as const;

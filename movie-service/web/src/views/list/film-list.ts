@@ -5,16 +5,16 @@ import type { FilmList } from "../../state/film-list";
 import type { Navigation } from "../../state/navigation";
 import { t } from "../../text";
 import { cardSkeleton, filmCard } from "./film-card";
-import { LightElement } from "../page-element";
+import { LightElement } from "../light-element";
 
 /** Rows that are rendered above and below those in view. */
 const OVERSCAN_ROWS = 2;
 /** Films after those in view that are got ahead of time. */
-const AHEAD_FILMS = 60;
+const PREFETCHED_FILMS = 60;
 /** Time after the last step of a scroll until the films react to the pointer again. */
 const REST_MS = 100;
 /** Films that are printed at most. */
-const PRINTED_FILMS = 200;
+const MAX_PRINTED_FILMS = 200;
 
 interface Layout {
   readonly columns: number;
@@ -150,7 +150,7 @@ export class FilmListView extends LightElement {
     const firstVisible = Math.max(0, Math.min(Math.floor(top / rowHeight), rows - visible));
     const first = this.printing ? 0 : Math.max(0, firstVisible - OVERSCAN_ROWS) * columns;
     const last = this.printing
-      ? Math.min(this.list.rows.length, PRINTED_FILMS)
+      ? Math.min(this.list.rows.length, MAX_PRINTED_FILMS)
       : Math.min(this.list.reachable, (firstVisible + visible + OVERSCAN_ROWS) * columns);
     const moved = first !== this.first || last !== this.last;
     this.first = first;
@@ -166,7 +166,7 @@ export class FilmListView extends LightElement {
   }
 
   protected override updated(): void {
-    if (this.width > 0 && !this.list.loading) this.list.need(this.last + AHEAD_FILMS);
+    if (this.width > 0 && !this.list.loading) this.list.need(this.last + PREFETCHED_FILMS);
   }
 
   private onClick(event: MouseEvent): void {

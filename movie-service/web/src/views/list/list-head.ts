@@ -2,33 +2,33 @@ import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { needsToken, sentence } from "../../service/errors";
 import { LIST_LIMIT, SEARCH_LIMIT } from "../../state/pages";
-import type { Page } from "../../state/page";
+import type { App } from "../../state/app";
 import { EMPTY_QUERY, type FilmQuery, type Sort, SORTS } from "../../state/url";
 import { formatRating, t } from "../../text";
 import { toggled } from "./film-filters";
 import { icon } from "../icons";
-import { LightElement } from "../page-element";
+import { LightElement } from "../light-element";
 
 /** What is above the films: their number, the order, the filters in use, and what went wrong. */
 @customElement("list-head")
 export class ListHead extends LightElement {
-  @property({ attribute: false }) page!: Page;
+  @property({ attribute: false }) app!: App;
   /** Whether the filters are in a dialog, which a button opens. */
   @property({ type: Boolean }) compact = false;
 
   protected override observed() {
-    return [this.page, this.page.list, this.page.navigation];
+    return [this.app, this.app.list, this.app.navigation];
   }
 
   override render() {
-    const { list, navigation } = this.page;
+    const { list, navigation } = this.app;
     const { problem } = list;
     const chips = this.chips(navigation.state);
     return html`
       <div class="line">
         <h2>${this.heading()}</h2>
-        ${this.page.missed > 0
-          ? html`<button class="button primary" type="button" @click=${() => this.page.reload()}>${t().live.missed(this.page.missed)}</button>`
+        ${this.app.missed > 0
+          ? html`<button class="button primary" type="button" @click=${() => this.app.reload()}>${t().live.missed(this.app.missed)}</button>`
           : nothing}
         <span class="grow"></span>
         ${this.compact
@@ -57,24 +57,24 @@ export class ListHead extends LightElement {
   }
 
   private heading() {
-    const { list } = this.page;
+    const { list } = this.app;
     if (list.loading && list.rows.length === 0) return t().list.loading;
     if (list.problem && list.rows.length === 0) return t().app.title;
     return t().list.count(list.total);
   }
 
   private sortName(sort: Sort): string {
-    const isSearch = this.page.navigation.state.words.trim() !== "" && !this.page.list.searchIsOff;
+    const isSearch = this.app.navigation.state.words.trim() !== "" && !this.app.list.searchIsOff;
     return sort === "best" && !isSearch ? t().list.sorts.popular : t().list.sorts[sort];
   }
 
   private sort(event: Event): void {
-    this.page.navigation.go({ sort: (event.target as HTMLSelectElement).value as Sort });
+    this.app.navigation.go({ sort: (event.target as HTMLSelectElement).value as Sort });
   }
 
   private chips(query: FilmQuery) {
     const drop = (text: string, change: Partial<FilmQuery>) =>
-      html`<button class="chip" type="button" aria-label=${t().filters.drop(text)} @click=${() => this.page.navigation.go(change)}>
+      html`<button class="chip" type="button" aria-label=${t().filters.drop(text)} @click=${() => this.app.navigation.go(change)}>
         <span dir="auto">${text}</span>${icon("close")}
       </button>`;
     return [
@@ -87,15 +87,15 @@ export class ListHead extends LightElement {
   }
 
   private dropAll() {
-    const { words, sort } = this.page.navigation.state;
-    return html`<button class="button plain" type="button" @click=${() => this.page.navigation.go({ ...EMPTY_QUERY, words, sort })}>
+    const { words, sort } = this.app.navigation.state;
+    return html`<button class="button plain" type="button" @click=${() => this.app.navigation.go({ ...EMPTY_QUERY, words, sort })}>
       ${t().filters.dropAll}
     </button>`;
   }
 
   /** Says where the list ends before its last film, or what a search leaves out. */
   private note() {
-    const { list, navigation } = this.page;
+    const { list, navigation } = this.app;
     const isSearch = navigation.state.words.trim() !== "";
     if (isSearch && list.searchIsOff) return html`<p class="note">${t().list.searchIsOff}</p>`;
     if (list.total <= list.reachable || list.loading) return nothing;
@@ -103,12 +103,12 @@ export class ListHead extends LightElement {
   }
 
   private empty(hasFilters: boolean) {
-    const { words } = this.page.navigation.state;
+    const { words } = this.app.navigation.state;
     return html`<div class="empty">
       <h3>${words.trim() ? t().list.nothingFor(words.trim()) : t().list.nothing}</h3>
       <p>${hasFilters ? t().list.fewerFilters : words.trim() ? t().list.otherWords : t().list.noFilms}</p>
       ${words.trim() || hasFilters
-        ? html`<button class="button" type="button" @click=${() => this.page.navigation.go(EMPTY_QUERY)}>${t().list.showAll}</button>`
+        ? html`<button class="button" type="button" @click=${() => this.app.navigation.go(EMPTY_QUERY)}>${t().list.showAll}</button>`
         : nothing}
     </div>`;
   }

@@ -4,7 +4,7 @@ import type { FilmList } from "../../state/film-list";
 import type { Navigation } from "../../state/navigation";
 import { t } from "../../text";
 import { icon } from "../icons";
-import { LightElement } from "../page-element";
+import { LightElement } from "../light-element";
 
 /** The words to search for. Each key searches; Enter shows the best film, the down arrow goes to the films. */
 @customElement("search-box")

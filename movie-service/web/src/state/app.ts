@@ -18,7 +18,7 @@ import { Watch } from "./watch";
 const SPEAK_AFTER_MS = 700;
 
 /** The parts of the page's state, and how a change of one changes the others. Dispatches "change". */
-export class Page extends EventTarget {
+export class App extends EventTarget {
   readonly session = new Session();
   readonly log = new CallLog();
   readonly navigation = new Navigation();
