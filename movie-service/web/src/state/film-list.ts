@@ -36,6 +36,11 @@ export class FilmList extends EventTarget {
 
   private source: Source;
   private next = "";
+  /** Repeats what failed. */
+  private again = (): void => {};
+  /** The films that changed since the first page was asked for, `undefined` for deleted ones: pages show that revision. */
+  private readonly changes = new Map<string, Movie | undefined>();
+  private readonly flashTimers = new Map<string, ReturnType<typeof setTimeout>>();
   private wanted = 0;
   private pumping = false;
   private running = new AbortController();
@@ -65,13 +70,17 @@ export class FilmList extends EventTarget {
 
   /** Tries again what failed. */
   retry(): void {
-    if (this.rows.length === 0 || this.next === "") {
-      void this.reload();
-    } else {
-      this.problem = undefined;
-      this.changed();
-      void this.pump();
-    }
+    this.problem = undefined;
+    this.changed();
+    this.again();
+  }
+
+  /** Forgets all films, which another caller may not see. */
+  clear(): void {
+    this.rows = [];
+    this.total = this.reachable = 0;
+    this.facets = [];
+    this.index();
   }
 
   /** Returns the position of a film, or -1 if it is not among those that have come. */
@@ -79,21 +88,37 @@ export class FilmList extends EventTarget {
     return this.positions.get(id) ?? -1;
   }
 
+  /** Whether the film is known to be deleted. */
+  isDeleted(id: string): boolean {
+    return this.changes.has(id) && !this.changes.get(id);
+  }
+
   /** Puts another version of a film in its place. Returns whether the film is in the list. */
   replace(movie: Movie): boolean {
+    this.changes.set(movie.id, movie);
     const at = this.position(movie.id);
     const row = this.rows[at];
-    if (!row) return false;
-    if (row.movie.etag === movie.etag && movie.etag !== "") return true;
-    this.rows[at] = { movie, highlights: [] };
-    this.flashes.set(movie.id, (this.flashes.get(movie.id) ?? 0) + 1);
-    setTimeout(() => this.flashes.delete(movie.id), FLASH_MS);
+    if (row && row.movie.etag === movie.etag && movie.etag !== "") return true;
+    if (row) this.rows[at] = { movie, highlights: [] };
+    this.flash(movie.id);
+    return row !== undefined;
+  }
+
+  private flash(id: string): void {
+    this.flashes.set(id, (this.flashes.get(id) ?? 0) + 1);
+    clearTimeout(this.flashTimers.get(id));
+    const end = () => {
+      this.flashes.delete(id);
+      this.flashTimers.delete(id);
+      this.changed();
+    };
+    this.flashTimers.set(id, setTimeout(end, FLASH_MS));
     this.changed();
-    return true;
   }
 
   /** Takes a film out. Returns its title if it was in the list. */
   remove(id: string): string | undefined {
+    this.changes.set(id, undefined);
     const at = this.position(id);
     const row = this.rows[at];
     if (!row) return undefined;
@@ -105,12 +130,26 @@ export class FilmList extends EventTarget {
     return row.movie.title;
   }
 
+  /** Applies the changes since the first page was asked for to a page, which does not show them. */
+  private updated({ rows }: ResultPage): Row[] {
+    return rows.flatMap((row) => {
+      const { id, etag } = row.movie;
+      if (!this.changes.has(id)) return [row];
+      const movie = this.changes.get(id);
+      if (!movie) return [];
+      return [movie.etag === etag ? row : { movie, highlights: [] }];
+    });
+  }
+
   private async load(size: number): Promise<void> {
     this.running.abort();
     const running = new AbortController();
     this.running = running;
     this.loading = true;
     this.problem = undefined;
+    this.next = "";
+    this.revision = undefined;
+    this.changes.clear();
     this.changed();
     try {
       const words = this.query.words.trim();
@@ -125,19 +164,24 @@ export class FilmList extends EventTarget {
         this.searchIsOff = true;
         return this.load(size);
       }
-      this.problem = problem;
       this.loading = false;
-      this.changed();
+      this.failed(problem, () => void this.reload());
     }
+  }
+
+  private failed(problem: Problem, again: () => void): void {
+    this.problem = problem;
+    this.again = again;
+    this.changed();
   }
 
   private first(page: ResultPage): void {
     this.loading = false;
     this.wanted = 0;
-    this.rows = page.rows;
+    this.rows = this.updated(page);
     this.next = page.next;
-    this.total = page.total;
-    this.reachable = this.next === "" ? page.rows.length : Math.min(page.total, this.source.limit);
+    this.total = page.total - (page.rows.length - this.rows.length);
+    this.reachable = this.next === "" ? this.rows.length : Math.min(this.total, this.source.limit);
     this.hasMatches = this.source.limit === SEARCH_LIMIT;
     if (page.facets) this.facets = page.facets;
     if (page.revision !== undefined) this.revision = page.revision;
@@ -157,7 +201,7 @@ export class FilmList extends EventTarget {
       const problem = toProblem(error);
       // A failure of the service itself is told by the list, whose call fails as well.
       if (problem.reason === "SEARCH_OFF") this.searchIsOff = true;
-      else if (!this.problem && !this.loading) this.problem = problem;
+      else if (!this.problem) this.failed(problem, () => void this.count(signal));
     }
     this.changed();
   }
@@ -182,22 +226,22 @@ export class FilmList extends EventTarget {
   }
 
   private append(page: ResultPage): void {
-    for (const row of page.rows) {
+    const rows = this.updated(page);
+    for (const row of rows) {
       this.positions.set(row.movie.id, this.rows.length);
       this.rows.push(row);
     }
+    const deleted = page.rows.length - rows.length;
+    this.total -= deleted;
+    this.reachable -= deleted;
     this.next = page.next;
     if (this.next === "" || this.rows.length >= this.source.limit) this.reachable = this.rows.length;
     this.changed();
   }
 
   private failedPage(problem: Problem): void {
-    if (problem.reason === "PAGE_TOKEN_EXPIRED") {
-      void this.reload();
-      return;
-    }
-    this.problem = problem;
-    this.changed();
+    if (problem.reason === "PAGE_TOKEN_EXPIRED") void this.reload();
+    else this.failed(problem, () => void this.pump());
   }
 
   private index(): void {

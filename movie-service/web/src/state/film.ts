@@ -47,6 +47,8 @@ export class ShownFilm extends EventTarget {
   /** Puts another version of a film in place, if it is the shown one. */
   replace(movie: Movie): void {
     if (movie.id !== this.id) return;
+    // The response to a call that is under way may be older.
+    this.running.abort();
     this.movie = movie;
     this.problem = undefined;
     this.deleted = false;
@@ -56,6 +58,7 @@ export class ShownFilm extends EventTarget {
   /** Notes that a film was deleted, if it is the shown one. */
   remove(id: string): void {
     if (id !== this.id) return;
+    this.running.abort();
     this.deleted = true;
     this.changed();
   }

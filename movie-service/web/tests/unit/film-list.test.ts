@@ -24,7 +24,8 @@ class FakeCatalog {
     if (this.failure) throw this.failure;
     const from = Number(request.pageToken || 0);
     const to = Math.min(from + (request.pageSize as number), this.size, limit);
-    const movies = Array.from({ length: to - from }, (_, at) => create(MovieSchema, { id: `m${from + at}`, title: `Film ${from + at}`, etag: "1" }));
+    const prefix = request.query ? `${request.query} ` : "";
+    const movies = Array.from({ length: to - from }, (_, at) => create(MovieSchema, { id: `m${from + at}`, title: `${prefix}Film ${from + at}`, etag: "1" }));
     return { movies, nextPageToken: to < Math.min(this.size, limit) ? String(to) : "", totalSize: this.size };
   }
 
@@ -92,7 +93,7 @@ describe("the list", () => {
     const second = list.show(words("al"));
     await Promise.all([first, second]);
     expect(catalog.calls.map(({ request, signal }) => [request.query, signal.aborted])).toEqual([["a", true], ["al", false]]);
-    expect([list.query.words, list.loading]).toEqual(["al", false]);
+    expect([list.query.words, list.loading, list.rows[0]!.movie.title]).toEqual(["al", false, "al Film 0"]);
   });
 
   test("keeps its films while a search fails, and tries again", async () => {
@@ -106,6 +107,49 @@ describe("the list", () => {
     list.retry();
     await vi.runAllTimersAsync();
     expect([list.problem, catalog.calls.at(-1)!.request.query]).toEqual([undefined, "a"]);
+  });
+
+  test("tries the first page of a query again after those of another one, and not a further page", async () => {
+    const catalog = new FakeCatalog(500);
+    const list = new FilmList(catalog.stub);
+    await list.show(EMPTY_QUERY);
+    catalog.failure = error(Code.ResourceExhausted, "SERVICE_BUSY");
+    await list.show(words("a"));
+    catalog.failure = undefined;
+    list.need(400);
+    list.retry();
+    await vi.runAllTimersAsync();
+    expect([catalog.calls.at(-1)!.request.pageToken, list.rows[0]!.movie.title]).toEqual(["", "a Film 0"]);
+  });
+
+  test("counts again if the counts failed, and keeps its films", async () => {
+    const catalog = new FakeCatalog(500);
+    const list = new FilmList(catalog.stub);
+    const { searchMovies } = catalog.stub;
+    catalog.stub.searchMovies = vi.fn().mockRejectedValueOnce(error(Code.ResourceExhausted, "SERVICE_BUSY")).mockImplementation(searchMovies);
+    await list.show(EMPTY_QUERY);
+    await vi.runAllTimersAsync();
+    expect([list.problem?.reason, list.rows.length, list.facets.length]).toEqual(["SERVICE_BUSY", 48, 0]);
+    list.retry();
+    await vi.runAllTimersAsync();
+    expect([list.problem, list.rows.length, list.facets.length]).toEqual([undefined, 48, 1]);
+    expect(catalog.calls.filter(({ method }) => method === "list")).toHaveLength(1);
+  });
+
+  test("applies changes to the pages that arrive after them", async () => {
+    const list = new FilmList(new FakeCatalog(500).stub);
+    const shown = list.show(EMPTY_QUERY);
+    list.replace(create(MovieSchema, { id: "m1", title: "New", etag: "2" }));
+    list.remove("m2");
+    await shown;
+    expect(list.rows.slice(0, 3).map(({ movie }) => movie.title)).toEqual(["Film 0", "New", "Film 3"]);
+    expect([list.total, list.isDeleted("m2"), list.isDeleted("m1")]).toEqual([499, true, false]);
+    expect(list.replace(create(MovieSchema, { id: "m60", title: "Newer", etag: "2" }))).toBe(false);
+    list.remove("m61");
+    list.need(498);
+    await vi.runAllTimersAsync();
+    expect([list.rows.length, list.total, list.reachable, list.position("m61")]).toEqual([498, 498, 498, -1]);
+    expect(list.rows[list.position("m60")]!.movie.title).toBe("Newer");
   });
 
   test("tries a page again without losing those before, and starts anew if its token has expired", async () => {
@@ -148,7 +192,13 @@ describe("the list", () => {
     expect(list.remove("m0")).toBe("Film 0");
     expect(list.remove("m0")).toBeUndefined();
     expect([list.rows.map(({ movie }) => movie.id), list.total, list.position("m2")]).toEqual([["m1", "m2"], 2, 1]);
-    await vi.advanceTimersByTimeAsync(3000);
-    expect(list.flashes.size).toBe(0);
+    const changed = vi.fn();
+    list.addEventListener("change", changed);
+    await vi.advanceTimersByTimeAsync(2000);
+    list.replace(create(MovieSchema, { id: "m1", title: "Newer", etag: "3" }));
+    await vi.advanceTimersByTimeAsync(2000);
+    expect([list.flashes.get("m1"), changed.mock.calls.length]).toEqual([2, 2]);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect([list.flashes.size, changed.mock.calls.length]).toEqual([0, 3]);
   });
 });
