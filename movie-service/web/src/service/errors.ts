@@ -1,6 +1,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb";
 import { t } from "../text";
+import { isNetworkFailure } from "../wire/recorder";
 
 /** A field that the service refused, such as "poster_uri", and why. */
 export interface Violation {
@@ -34,9 +35,22 @@ export function toProblem(error: unknown): Problem {
   };
 }
 
-/** Whether no complete response came: `fetch` fails with a TypeError, and a cut response has no trailers. */
+/** Returns an error that the service wrote as JSON (AIP-193). */
+export function httpError(status: number, body: unknown): ConnectError {
+  const { error } = body as { error?: { message?: string; status?: string; details?: { reason?: string }[] } };
+  const name = (error?.status ?? "").replace(/_?([A-Z])([A-Z]*)/g, (_, first, rest) => first + rest.toLowerCase());
+  const reason = error?.details?.find((detail) => detail.reason)?.reason;
+  return new ConnectError(
+    error?.message ?? `HTTP ${status}`,
+    Code[name as keyof typeof Code] ?? Code.Unknown,
+    undefined,
+    reason === undefined ? [] : [{ desc: ErrorInfoSchema, value: { reason } }],
+  );
+}
+
+/** Whether no complete response came. A cut response has no trailers. */
 function isUnreachable(error: ConnectError): boolean {
-  return error.code === Code.Unavailable || error.cause instanceof TypeError || error.rawMessage === "missing trailer";
+  return error.code === Code.Unavailable || isNetworkFailure(error.cause) || error.rawMessage === "missing trailer";
 }
 
 /** Whether the caller itself ended the call. */

@@ -11,7 +11,7 @@ export type WatchState = "off" | "connecting" | "live" | "waiting" | "refused";
 /** Begins a watch, after the message with this token; without one, with the next change. */
 export type OpenWatch = (resumeToken: string | undefined, signal: AbortSignal) => AsyncIterable<WatchMoviesResponse>;
 
-/** What a watch tells. */
+/** The events of a watch. */
 export interface WatchEvents {
   upserted(movie: Movie): void;
   deleted(id: string): void;
@@ -86,7 +86,12 @@ export class Watch extends EventTarget {
     try {
       for await (const message of this.open(this.resumeToken, running.signal)) {
         if (running !== this.running) return;
-        this.received(message);
+        try {
+          this.received(message);
+        } catch (error) {
+          // A mistake of the page is no reason to read the stream again.
+          reportError(error);
+        }
       }
     } catch (error) {
       failure = error;
@@ -124,7 +129,7 @@ export class Watch extends EventTarget {
       this.become("refused");
       return;
     }
-    // Full jitter spreads the callers of a service that returns, above the time that it asks for.
+    // Equal jitter spreads the callers of a service that returns, above the time that it asks for.
     const backOff = Math.min(FIRST_RETRY_MS * 2 ** this.failures++, MAX_RETRY_MS);
     const delay = (problem.retryAfterMs ?? 0) + backOff * (0.5 + this.random() / 2);
     this.timer = setTimeout(() => void this.run(), delay);

@@ -68,7 +68,8 @@ export async function setLanguage(chosen: Language): Promise<void> {
     const file: TextFile = await response.json();
     if (wanted === chosen) useTexts(chosen, file);
   } catch (error) {
-    wanted = undefined;
+    if (wanted !== chosen) return;
+    wanted = texts && language;
     throw error;
   }
 }

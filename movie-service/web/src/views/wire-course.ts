@@ -1,7 +1,7 @@
 import { html } from "lit";
 import { customElement, property, state } from "lit/decorators.js";
-import { ConnectError } from "@connectrpc/connect";
 import type { CourseStub } from "../service/calls";
+import { sentence, toProblem } from "../service/errors";
 import { t } from "../text";
 import { LightElement } from "./light-element";
 
@@ -78,7 +78,7 @@ export class WireCourse extends LightElement {
     try {
       result = await call(running.signal);
     } catch (error) {
-      result = ConnectError.from(error).message;
+      result = sentence(toProblem(error));
     }
     if (this.making === running) this.result = result;
   }

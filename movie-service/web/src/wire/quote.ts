@@ -27,7 +27,7 @@ export const rust = (text: string) => literal(text, (code) => `\\u{${hex(code)}}
 
 /** Writes a 32-bit float with the fewest digits that give the same float. */
 export function float32(value: number): string {
-  for (let digits = 1; digits < 9; digits++) {
+  for (let digits = 1; digits <= 9; digits++) {
     const shorter = Number(value.toPrecision(digits));
     if (Math.fround(shorter) === value) return String(shorter);
   }

@@ -41,13 +41,15 @@ export class CallLog extends EventTarget {
   }
 }
 
-/** Whether the header tells who the caller is, which no record keeps. */
-const isSecret = (name: string) => name.toLowerCase() === "authorization" || name.toLowerCase() === "cookie";
-
-/** Copies headers. The value of a secret one is replaced: `Bearer …`. */
+/** Copies headers, without the caller's token: `Bearer …`. */
 function metadata(headers: Headers): Metadata {
-  return [...headers].map(([name, value]) => [name, isSecret(name) ? value.replace(/(^\S+ |^)[^]+/, "$1…") : value]);
+  return [...headers].map(([name, value]) => [name, name === "authorization" ? value.replace(/(^\S+ |^)[^]+/, "$1…") : value]);
 }
+
+/** Errors of `fetch` and of response bodies. Browsers report them as a TypeError, as they do for mistakes in a program. */
+const networkFailures = new WeakSet<object>();
+
+export const isNetworkFailure = (error: unknown): boolean => networkFailures.has(error as object);
 
 let lastId = 0;
 
@@ -175,6 +177,7 @@ class Recording {
 
   /** The call failed, or its caller does not want the rest. */
   fail(reason: unknown, cancelled = false): void {
+    if (reason instanceof TypeError) networkFailures.add(reason);
     const aborted = cancelled || (this.signal?.aborted ?? false);
     const text = (aborted && this.signal?.reason) || reason;
     if (this.finish(aborted ? "aborted" : "error") && text !== undefined) {

@@ -1,6 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 import { describe, expect, test } from "vitest";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "../../src/gen/google/rpc/error_details_pb";
+import { withHttpErrors } from "../../src/service/transport";
+import { CallLog, recordingFetch } from "../../src/wire/recorder";
 import { isAbort, needsToken, sentence, toProblem } from "../../src/service/errors";
 import { fieldOf } from "../../src/state/draft";
 import en from "../../src/text/en.json";
@@ -25,9 +27,12 @@ describe("an error of a call", () => {
     expect(problem.retryAfterMs).toBe(2500);
   });
 
-  test("without a response is told as such", () => {
+  test("without a response is told as such, which a mistake of the page is not", async () => {
+    const cut = new TypeError("Failed to fetch");
+    await expect(recordingFetch(new CallLog(), () => Promise.reject(cut))("http://localhost/a/b")).rejects.toBe(cut);
+    expect(toProblem(new TypeError("x is undefined")).reason).toBe("");
     for (const error of [
-      ConnectError.from(new TypeError("Failed to fetch")),
+      ConnectError.from(cut),
       new ConnectError("HTTP 503", Code.Unavailable),
       new ConnectError("missing trailer", Code.Unknown),
     ]) {
@@ -37,6 +42,16 @@ describe("an error of a call", () => {
 
   test.each(Object.entries(en.errors.reasons))("with the reason %s has a sentence of the page", (reason, text) => {
     expect(sentence(toProblem(withReason(Code.Unknown, reason)))).toBe(text);
+  });
+
+  test("of a request that the service refuses before the call is read from its JSON", async () => {
+    const error = { code: 403, message: "pages of x may not call", status: "PERMISSION_DENIED", details: [{ reason: "ORIGIN_NOT_ALLOWED" }] };
+    const refused = withHttpErrors(async () => Response.json({ error }, { status: 403 }))("http://localhost/");
+    const problem = toProblem(await refused.catch((failure) => failure));
+    expect([problem.code, problem.reason, problem.message]).toEqual([Code.PermissionDenied, "ORIGIN_NOT_ALLOWED", "pages of x may not call"]);
+    expect(sentence(problem)).toContain("--web-origin");
+    const html = new Response("<p>Bad gateway</p>", { status: 502, headers: { "content-type": "text/html" } });
+    expect(await withHttpErrors(async () => html)("http://localhost/")).toBe(html);
   });
 
   test("with another reason has the sentence of the service", () => {

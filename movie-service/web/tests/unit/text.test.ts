@@ -1,7 +1,7 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import en from "../../src/text/en.json";
 import fr from "../../src/text/fr.json";
-import { formatNumber, formatRating, preferredLanguage, t, useTexts } from "../../src/text";
+import { formatNumber, currentLanguage, formatRating, preferredLanguage, setLanguage, t, useTexts } from "../../src/text";
 
 type Node = string | string[] | { [key: string]: Node };
 
@@ -50,6 +50,17 @@ describe("the texts", () => {
     expect(formatRating(8.199999809265137)).toBe("8,2");
     expect(formatNumber(17470)).toMatch(/^17\s470$/);
   });
+});
+
+test("a language whose texts do not come can be chosen again", async () => {
+  const fetch = vi.fn().mockRejectedValueOnce(new TypeError("cut")).mockResolvedValueOnce(Response.json(fr));
+  vi.stubGlobal("fetch", fetch);
+  await expect(setLanguage("fr")).rejects.toThrow("cut");
+  await setLanguage("en");
+  expect([currentLanguage(), fetch.mock.calls.length]).toEqual(["en", 1]);
+  await setLanguage("fr");
+  expect(currentLanguage()).toBe("fr");
+  vi.unstubAllGlobals();
 });
 
 test.each([

@@ -23,12 +23,16 @@ class FakeService {
 class FakeCall {
   private queue: (WatchMoviesResponse | Error | "end")[] = [];
   private wake = () => {};
+  /** Whether messages still arrive after the caller has ended the call. */
+  ignoresAbort = false;
 
   constructor(
     readonly token: string | undefined,
     readonly signal: AbortSignal,
   ) {
-    signal.addEventListener("abort", () => this.push(new ConnectError("aborted", Code.Canceled)));
+    signal.addEventListener("abort", () => {
+      if (!this.ignoresAbort) this.push(new ConnectError("aborted", Code.Canceled));
+    });
   }
 
   private push(event: WatchMoviesResponse | Error | "end"): void {
@@ -174,6 +178,7 @@ describe("a watch", () => {
     watch.start();
     await service.last.send(caughtUp(4n));
     const stopped = service.last;
+    stopped.ignoresAbort = true;
     watch.stop();
     expect([watch.state, stopped.signal.aborted]).toEqual(["off", true]);
     await stopped.send(upserted(5n, "late"));
@@ -192,6 +197,19 @@ describe("a watch", () => {
     expect(service.calls).toHaveLength(2);
     await vi.advanceTimersByTimeAsync(10_000);
     expect(service.calls).toHaveLength(2);
+  });
+
+  test("goes on after a mistake of the page, which is reported", async () => {
+    const reportError = vi.fn();
+    vi.stubGlobal("reportError", reportError);
+    told.push = () => {
+      throw new Error("mistake");
+    };
+    watch.start();
+    await service.last.send(caughtUp(4n));
+    await service.last.send(upserted(5n, "Alien"));
+    expect([reportError.mock.calls.length, service.calls.length, watch.revision]).toEqual([2, 1, 5n]);
+    vi.unstubAllGlobals();
   });
 
   test("of another caller begins anew", async () => {

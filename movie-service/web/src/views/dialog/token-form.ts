@@ -1,6 +1,6 @@
 import { html, nothing } from "lit";
-import { customElement, property } from "lit/decorators.js";
-import type { Session } from "../../service/session";
+import { customElement, property, state } from "lit/decorators.js";
+import { isToken, type Session } from "../../service/session";
 import { t } from "../../text";
 import { icon } from "../icons";
 import { Modal } from "./modal";
@@ -9,6 +9,7 @@ import { Modal } from "./modal";
 @customElement("token-form")
 export class TokenForm extends Modal {
   @property({ attribute: false }) session!: Session;
+  @state() private isInvalid = false;
 
   protected override observed() {
     return [this.session];
@@ -17,7 +18,10 @@ export class TokenForm extends Modal {
   private save(event: SubmitEvent): void {
     event.preventDefault();
     const input = this.renderRoot.querySelector("input")!;
-    this.use(input.value.trim());
+    const token = input.value.trim();
+    this.isInvalid = !isToken(token);
+    if (this.isInvalid) return input.select();
+    this.use(token);
     input.value = "";
   }
 
@@ -36,7 +40,8 @@ export class TokenForm extends Modal {
       <form class="dialog-body" @submit=${this.save}>
         <p>${this.session.token ? texts.present : texts.absent}</p>
         <label for="token">${texts.label}</label>
-        <input class="input" id="token" type="password" required autocomplete="off" spellcheck="false" autofocus>
+        <input class="input" id="token" type="password" required autocomplete="off" spellcheck="false" autofocus aria-invalid=${this.isInvalid}>
+        ${this.isInvalid ? html`<p role="alert">${texts.invalid}</p>` : nothing}
         <p class="buttons">
           ${this.session.token ? html`<button class="button danger" type="button" @click=${() => this.use("")}>${texts.forget}</button>` : nothing}
           <button class="button primary">${texts.use}</button>

@@ -134,10 +134,10 @@ test("a caller that stops reading after the trailers does not change the outcome
 
 test("the token is not kept", async () => {
   const { record, result } = await call(new Response(null), {
-    headers: new Headers({ Authorization: "Bearer secret-1\u00e9", Cookie: "secret-2" }),
+    headers: new Headers({ Authorization: "Bearer secret-1\u00e9" }),
   });
   await result;
-  expect(record.requestHeaders).toEqual([["authorization", "Bearer …"], ["cookie", "…"]]);
+  expect(record.requestHeaders).toEqual([["authorization", "Bearer …"]]);
   expect(JSON.stringify(record)).not.toContain("secret");
 });
 
