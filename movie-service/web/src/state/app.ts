@@ -3,11 +3,11 @@ import { type CatalogStub, type CourseStub, createCatalogStub, createCourseStub 
 import { sentence, toProblem } from "../service/errors";
 import { Session } from "../service/session";
 import { createTransport, isServing } from "../service/transport";
-import { hasTexts, preferredLanguage, setLanguage, t } from "../text";
+import { currentLanguage, hasTexts, languageChanges, preferredLanguage, setLanguage, t } from "../text";
 import { CallLog, recordingFetch } from "../wire/recorder";
 import { CatalogInfo } from "./catalog";
 import { FIELD_NAMES } from "./draft";
-import { requestId } from "./editor";
+import { Editor, requestId } from "./editor";
 import { ShownFilm } from "./film";
 import { FilmList } from "./film-list";
 import { Navigation } from "./navigation";
@@ -29,6 +29,8 @@ export class App extends EventTarget {
   readonly film: ShownFilm;
   readonly catalog: CatalogInfo;
   readonly watch: Watch;
+  /** The forms with unsaved texts, and the open one, by the id of the film; empty for a new film. */
+  readonly editors = new Map<string, Editor>();
   /** The changes elsewhere that the list may not show. */
   missed = 0;
 
@@ -36,10 +38,14 @@ export class App extends EventTarget {
   private watchedFrom: bigint | undefined;
   private wasCut = false;
   private shownQuery: FilmQuery | undefined;
+  /** The query whose best film is shown as soon as it is found. */
+  private bestOf: FilmQuery | undefined;
   private speakTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor() {
     super();
+    addEventListener("error", (event) => this.failed(event.error ?? event.message));
+    addEventListener("unhandledrejection", (event) => this.failed(event.reason));
     const transport = createTransport(this.session, recordingFetch(this.log, fetch.bind(globalThis)));
     this.stub = createCatalogStub(transport);
     this.course = createCourseStub(transport);
@@ -57,12 +63,10 @@ export class App extends EventTarget {
 
   /** Begins: shows what the address says, and follows the changes. */
   start(): void {
-    addEventListener("error", (event) => this.failed(event.error ?? event.message));
-    addEventListener("unhandledrejection", (event) => this.failed(event.reason));
     // A watch may be cut off without knowing it; what failed meanwhile is tried again once it is live.
     addEventListener("online", () => {
       this.watch.stop();
-      this.watch.start();
+      if (!document.hidden) this.watch.start();
     });
     // A page that nobody sees holds no connection: browsers open only six to one host over HTTP/1.1.
     document.addEventListener("visibilitychange", () => (document.hidden ? this.watch.stop() : this.watch.start()));
@@ -72,7 +76,10 @@ export class App extends EventTarget {
       this.setMissed(0);
       this.speakCount();
     });
-    this.list.addEventListener("change", () => this.readMissed());
+    this.list.addEventListener("change", () => {
+      this.readMissed();
+      if (this.bestOf && !this.list.loading) this.showBest();
+    });
     this.watch.addEventListener("change", () => this.watchChanged());
     this.follow();
     void this.catalog.load();
@@ -82,7 +89,7 @@ export class App extends EventTarget {
   /** Shows what is at the address now. */
   private follow(): void {
     const { state } = this.navigation;
-    setLanguage(state.lang || preferredLanguage(navigator.languages)).catch((error) => this.failed(error));
+    setLanguage(state.lang || preferredLanguage(navigator.languages)).catch((error) => this.languageFailed(error));
     if (!this.shownQuery || !sameQuery(this.shownQuery, state)) {
       this.shownQuery = state;
       void this.list.show(state);
@@ -93,10 +100,57 @@ export class App extends EventTarget {
     }
   }
 
-  /** Reads everything again, as the caller that there is now. */
+  /** Says why the texts did not come, and keeps the language. */
+  private languageFailed(error: Error): void {
+    if (hasTexts()) {
+      this.failed(error);
+      this.navigation.go({ lang: currentLanguage() }, "replace");
+    } else {
+      // Without the file of texts, this is the one sentence that the page can say.
+      document.body.replaceChildren(`This page failed to start: ${error.message}`);
+    }
+  }
+
+  /** Shows the best film of the query, once it is found. */
+  showBest(): void {
+    const { list, navigation } = this;
+    const { state } = navigation;
+    if (list.loading) {
+      this.bestOf = state;
+      return;
+    }
+    const isWanted = !list.problem && (!this.bestOf || sameQuery(this.bestOf, state));
+    this.bestOf = undefined;
+    const best = list.rows[0];
+    if (isWanted && best) navigation.go({ film: best.movie.id, edit: false });
+  }
+
+  /** Returns the form that the address asks for, if the film is known and the caller may write. Drops forms without changes. */
+  openEditor(): Editor | undefined {
+    const { film, edit } = this.navigation.state;
+    const movie = film === "" ? undefined : this.film.movie;
+    for (const [id, editor] of this.editors) {
+      const isOutdated = !edit || id !== film || editor.movie?.etag !== movie?.etag;
+      if (isOutdated && !editor.isDirty && !editor.saving) this.editors.delete(id);
+    }
+    if (!edit || !this.catalog.canWrite || (film !== "" && movie?.id !== film)) return undefined;
+    if (!this.editors.has(film)) this.editors.set(film, new Editor(this.stub, movie));
+    return this.editors.get(film);
+  }
+
+  /** Drops a form with its texts. */
+  forget(editor: Editor): void {
+    const id = editor.movie?.id ?? "";
+    if (this.editors.get(id) === editor) this.editors.delete(id);
+  }
+
+  /** Reads everything again as another caller, who may not see what the one before could. */
   private callerChanged(): void {
+    this.catalog.clear();
+    this.list.clear();
     void this.catalog.load();
-    this.reload();
+    void this.list.reload();
+    void this.film.show(this.film.id);
     this.watch.restart();
   }
 
@@ -141,8 +195,12 @@ export class App extends EventTarget {
 
   private upserted(movie: Movie): void {
     const isShown = movie.id === this.film.id;
+    const known = isShown ? this.film.movie : this.list.rows[this.list.position(movie.id)]?.movie;
     this.film.replace(movie);
     const isListed = this.list.replace(movie);
+    // The watch also tells of the films that this page saved, which it shows already.
+    if (movie.etag !== "" && known?.etag === movie.etag) return;
+    if (isShown && !isListed) this.list.flash(movie.id);
     if (isListed || isShown) this.notices.say(() => t().live.changed(movie.title));
     else this.setMissed(this.missed + 1);
   }
@@ -153,21 +211,27 @@ export class App extends EventTarget {
   }
 
   private removed(id: string): void {
+    if (this.list.isDeleted(id)) return;
     this.film.remove(id);
     const title = this.list.remove(id);
     if (title !== undefined) this.notices.say(() => t().live.deleted(title));
+    else if (this.list.rows.length < this.list.total) this.setMissed(this.missed + 1);
   }
 
   /** Shows a film that this caller saved, before the watch tells of it. */
-  saved(movie: Movie, isNew: boolean): void {
+  saved(movie: Movie, editor: Editor): void {
+    const isNew = editor.movie === undefined;
+    this.forget(editor);
     this.film.replace(movie);
     this.list.replace(movie);
-    this.navigation.go({ film: movie.id, edit: false }, "replace");
+    const { film, edit } = this.navigation.state;
+    // The person may have gone on to another film meanwhile.
+    if (edit && film === (editor.movie?.id ?? "")) this.navigation.go({ film: movie.id, edit: false }, "replace");
     this.notices.show("done", isNew ? t().form.added(movie.title) : t().form.saved(movie.title));
     if (isNew) this.reload();
   }
 
-  /** Deletes the shown film. The notice that follows offers to add it again. */
+  /** Deletes a film. The notice that follows offers to add it again. */
   async delete(movie: Movie): Promise<void> {
     try {
       await this.stub.deleteMovie({ id: movie.id, etag: movie.etag });
@@ -178,6 +242,7 @@ export class App extends EventTarget {
       return;
     }
     this.list.remove(movie.id);
+    this.editors.delete(movie.id);
     if (this.film.id === movie.id) this.navigation.go({ film: "", edit: false });
     const requested = requestId();
     this.notices.show("done", t().film.wasDeleted(movie.title), {
@@ -212,9 +277,8 @@ export class App extends EventTarget {
     const message = error instanceof Error ? error.message : String(error);
     // The browser reports a layout that takes more than one frame as an error, which it is not.
     if (message.startsWith("ResizeObserver loop")) return;
-    // Without the file of texts, this is the one sentence that the page can say.
     if (hasTexts()) this.notices.show("error", t().errors.page(message));
-    else document.body.replaceChildren(`This page failed to start: ${message}`);
+    else languageChanges.addEventListener("change", () => this.failed(error), { once: true });
   }
 }
 

@@ -10,6 +10,8 @@ export class CatalogInfo extends EventTarget {
   health: Health = "unknown";
   problem: Problem | undefined;
 
+  private running = new AbortController();
+
   constructor(
     private readonly stub: CatalogStub,
     private readonly isServing: () => Promise<boolean>,
@@ -22,12 +24,22 @@ export class CatalogInfo extends EventTarget {
     return this.catalog?.canWrite ?? false;
   }
 
-  /** Reads the state of the catalogue. */
+  /** Forgets the catalogue, which another caller may not see. */
+  clear(): void {
+    this.catalog = undefined;
+  }
+
+  /** Reads the state of the catalogue. A call that is under way is aborted. */
   async load(): Promise<void> {
+    this.running.abort();
+    const { signal } = (this.running = new AbortController());
     try {
-      this.catalog = await this.stub.getCatalog({});
+      const catalog = await this.stub.getCatalog({}, { signal });
+      if (signal.aborted) return;
+      this.catalog = catalog;
       this.problem = undefined;
     } catch (error) {
+      if (signal.aborted) return;
       this.problem = toProblem(error);
     }
     this.dispatchEvent(new Event("change"));

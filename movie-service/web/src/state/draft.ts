@@ -66,7 +66,8 @@ export const changedFields = (from: Draft, to: Draft): Field[] =>
 export const malformedFields = (draft: Draft): Field[] =>
   FIELD_NAMES.filter((field) => {
     const text = draft[field].trim();
-    if (FIELDS[field] === "integer") return !/^\d{0,15}$/.test(text);
+    // More digits do not fit into the int32 of the other fields, or into a number of JavaScript.
+    if (FIELDS[field] === "integer") return !/^\d*$/.test(text) || text.length > (field === "ratingCount" ? 15 : 9);
     return FIELDS[field] === "decimal" && text !== "" && !/^\d+([.,]\d+)?$/.test(text);
   });
 

@@ -19,16 +19,16 @@ export class Editor extends EventTarget {
   /** The id that the person chose for a new film; empty for one that the service makes. */
   newId = "";
   saving = false;
-  /** What is wrong, by field; the text of the service, or `undefined` for a text that is no number. */
+  /** The violations by field: the text of the service, or `undefined` for a missing title or a text that is no number. */
   readonly violations = new Map<Field | "id", string | undefined>();
-  /** What is wrong but not about a field. */
+  /** The error of the last submit, if it is not about fields. */
   problem: Problem | undefined;
   conflict: Conflict | undefined;
 
   private readonly before: Draft;
   private etag: string;
-  /** A submit that is repeated keeps its id, so that it makes one film. */
-  private request: { readonly id: string; readonly content: string } | undefined;
+  /** All submits of a new film have the same id, so that they make one film, even if the outcome of one is unknown. */
+  private request = requestId();
 
   constructor(
     private readonly stub: CatalogStub,
@@ -62,6 +62,7 @@ export class Editor extends EventTarget {
     if (this.saving) return "failed";
     this.violations.clear();
     this.problem = undefined;
+    if (this.draft.title.trim() === "") this.violations.set("title", undefined);
     for (const field of malformedFields(this.draft)) this.violations.set(field, undefined);
     const fields = this.movie ? changedFields(this.before, this.draft) : FIELD_NAMES;
     if (this.violations.size > 0) return this.done("failed");
@@ -97,10 +98,8 @@ export class Editor extends EventTarget {
   }
 
   private create(): Promise<Movie> {
-    const content = JSON.stringify([this.newId, this.draft]);
-    if (this.request?.content !== content) this.request = { id: requestId(), content };
     const movie = { ...movieOf(this.draft, FIELD_NAMES), id: this.newId };
-    return this.stub.createMovie({ movie, requestId: this.request.id });
+    return this.stub.createMovie({ movie, requestId: this.request });
   }
 
   private async failed(problem: Problem): Promise<void> {
@@ -113,6 +112,8 @@ export class Editor extends EventTarget {
       }
       return;
     }
+    // An earlier attempt has made its film. The person is told, and may add another one.
+    if (problem.reason === "REQUEST_ID_REUSED") this.request = requestId();
     for (const { field, description } of problem.violations) {
       const known = field.replace(/^movie\./, "") === "id" ? "id" : fieldOf(field);
       if (known) this.violations.set(known, description);

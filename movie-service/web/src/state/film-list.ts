@@ -98,13 +98,15 @@ export class FilmList extends EventTarget {
     this.changes.set(movie.id, movie);
     const at = this.position(movie.id);
     const row = this.rows[at];
-    if (row && row.movie.etag === movie.etag && movie.etag !== "") return true;
-    if (row) this.rows[at] = { movie, highlights: [] };
+    if (row?.movie.etag === movie.etag && movie.etag !== "") return true;
+    if (!row) return false;
+    this.rows[at] = { movie, highlights: [] };
     this.flash(movie.id);
-    return row !== undefined;
+    return true;
   }
 
-  private flash(id: string): void {
+  /** Marks a film as changed a moment ago. */
+  flash(id: string): void {
     this.flashes.set(id, (this.flashes.get(id) ?? 0) + 1);
     clearTimeout(this.flashTimers.get(id));
     const end = () => {

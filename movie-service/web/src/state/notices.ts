@@ -26,7 +26,8 @@ export class Notices extends EventTarget {
     const notice: Notice = { id: ++this.lastId, kind, text, ...(action && { action }) };
     // What was done before is old news, unless it can be undone.
     const others = this.notices.filter((other) => kind === "error" || other.kind === "error" || other.action);
-    this.notices = [...others, notice].slice(-MAX_NOTICES);
+    const all = [...others, notice];
+    this.notices = all.filter((other, at) => other.kind === "error" || at >= all.length - MAX_NOTICES);
     if (kind === "done") setTimeout(() => this.dismiss(notice.id), NOTICE_DURATION_MS);
     this.changed();
   }

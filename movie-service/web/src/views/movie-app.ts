@@ -1,6 +1,6 @@
 import { html, nothing } from "lit";
 import { customElement, query, state } from "lit/decorators.js";
-import { Editor } from "../state/editor";
+import type { Editor } from "../state/editor";
 import { App } from "../state/app";
 import { EMPTY_STATE, type FilmQuery } from "../state/url";
 import { currentLanguage, t } from "../text";
@@ -28,9 +28,9 @@ const DETAILS_BESIDE = matchMedia("(min-width: 1120px)");
 @customElement("movie-app")
 export class MovieApp extends LightElement {
   private readonly app = new App();
-  /** What was typed into forms and not saved, by the id of the film; a new film has none. */
-  private readonly editors = new Map<string, Editor>();
-  /** What the sheet shows; `undefined` while it is closed. */
+  /** The form that is open, if there is one. */
+  private editor: Editor | undefined;
+  /** The content of the sheet; `undefined` while it is closed. */
   private inSheet: { readonly film: string; readonly edit: boolean } | undefined;
 
   private sheetHadFocus = false;
@@ -50,21 +50,11 @@ export class MovieApp extends LightElement {
     DETAILS_BESIDE.addEventListener("change", () => this.requestUpdate());
     addEventListener("keydown", (event) => this.onKey(event));
     addEventListener("beforeunload", (event) => {
-      if ([...this.editors.values()].some((editor) => editor.isDirty)) event.preventDefault();
+      if ([...this.app.editors.values()].some((editor) => editor.isDirty)) event.preventDefault();
     });
+    this.addEventListener("ask-token", () => (this.dialog = "token"));
     this.app.list.addEventListener("loaded", () => void this.restoreScroll());
     this.app.start();
-  }
-
-  /** The form that is open, if there is one. */
-  private get editor(): Editor | undefined {
-    const { film, edit } = this.app.navigation.state;
-    if (!edit || !this.app.catalog.canWrite) return undefined;
-    const { movie } = this.app.film;
-    if (film !== "" && movie?.id !== film) return undefined;
-    let editor = this.editors.get(film);
-    if (!editor) this.editors.set(film, (editor = new Editor(this.app.stub, film === "" ? undefined : movie)));
-    return editor;
   }
 
   private get sheetIsOpen(): boolean {
@@ -91,7 +81,7 @@ export class MovieApp extends LightElement {
       this.closeSheet();
     } else if (this.sheet.open && !this.editor && event.composedPath().includes(this.sheet)) {
       const by = event.key === "ArrowLeft" ? -1 : event.key === "ArrowRight" ? 1 : 0;
-      if (by) void this.renderRoot.querySelector<FilmDetails>("film-details")?.step(by);
+      if (by) this.renderRoot.querySelector<FilmDetails>("film-details")?.step(by);
     }
   }
 
@@ -101,6 +91,7 @@ export class MovieApp extends LightElement {
 
   protected override willUpdate(changes: Map<PropertyKey, unknown>): void {
     super.willUpdate(changes);
+    this.editor = this.app.openEditor();
     // Asked before the update, which takes the focused element out. Nothing has the focus if that has already happened.
     this.sheetHadFocus = document.activeElement === document.body || (this.sheet?.matches(":focus-within") ?? false);
   }
@@ -155,14 +146,6 @@ export class MovieApp extends LightElement {
     this.app.navigation.go({ lang: currentLanguage() === "en" ? "fr" : "en" }, "replace");
   }
 
-  private async showBest(): Promise<void> {
-    const { list, navigation } = this.app;
-    navigation.settle();
-    const best = list.rows[0];
-    if (best && !list.loading) navigation.go({ film: best.movie.id, edit: false });
-    else if (list.loading) list.addEventListener("loaded", () => void this.showBest(), { once: true });
-  }
-
   override render() {
     const { app } = this;
     const beside = FILTERS_BESIDE.matches;
@@ -170,7 +153,7 @@ export class MovieApp extends LightElement {
     return html`
       <a class="skip" href="#films" @click=${this.skip}>${t().app.skip}</a>
       ${this.header()}
-      <div class="layout" @ask-token=${() => (this.dialog = "token")}>
+      <div class="layout">
         ${beside ? html`<aside class="filters" aria-label=${t().filters.title}>${this.filters()}</aside>` : nothing}
         <main id="films">
           <list-head .app=${app} ?compact=${!beside} @open-filters=${() => (this.dialog = "filters")}></list-head>
@@ -179,14 +162,14 @@ export class MovieApp extends LightElement {
       </div>
       <dialog class="sheet" aria-label=${t().app.details} @cancel=${this.cancelSheet}>
         ${this.editor
-          ? html`<film-form .app=${app} .editor=${this.editor} @forget=${() => this.editors.delete(app.navigation.state.film)}></film-form>`
+          ? html`<film-form .app=${app} .editor=${this.editor}></film-form>`
           : app.navigation.state.film
             ? html`<film-details .app=${app} @choose-query=${this.chooseQuery}></film-details>`
             : nothing}
         ${this.sheetIsModal ? notices : nothing}
       </dialog>
       ${beside ? nothing : this.drawer()}
-      <catalog-info .app=${app} ?open=${this.dialog === "catalog"} @close=${this.closeDialog} @ask-token=${() => (this.dialog = "token")}></catalog-info>
+      <catalog-info .app=${app} ?open=${this.dialog === "catalog"} @close=${this.closeDialog}></catalog-info>
       <token-form .session=${app.session} ?open=${this.dialog === "token"} @close=${this.closeDialog}></token-form>
       ${app.navigation.state.wire ? html`<wire-panel role="region" aria-label=${t().wire.title} .log=${app.log} .api=${app} @close=${() => app.navigation.go({ wire: false })}></wire-panel>` : nothing}
       ${this.sheetIsModal ? nothing : notices}
@@ -199,7 +182,7 @@ export class MovieApp extends LightElement {
     const { wire } = app.navigation.state;
     const other = t().app.otherLanguage;
     const code = other.slice(0, 2).toUpperCase();
-    return html`<header @enter-list=${() => this.list.focusFilm(0)} @show-best=${this.showBest}>
+    return html`<header @enter-list=${() => this.list.focusFilm(0)} @show-best=${() => app.showBest()}>
       <h1><a href="./" @click=${this.home}><span class="logo" aria-hidden="true"><svg viewBox="0 0 32 32"><path d="M12 9.500v13l11-6.500z" /></svg></span><span class="brand">${t().app.title}</span></a></h1>
       <search-box role="search" .list=${app.list} .navigation=${app.navigation}></search-box>
       <div class="tools">

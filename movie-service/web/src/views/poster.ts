@@ -1,5 +1,6 @@
 /** The poster of a film: a picture if its host is allowed, above a placeholder drawn from the title, the year and the genre. */
 import { html, nothing, svg, type SVGTemplateResult, type TemplateResult } from "lit";
+import { keyed } from "lit/directives/keyed.js";
 import type { Movie } from "../gen/movie/catalog/v1/catalog_pb";
 
 /** The colours of a placeholder, from dark to light. */
@@ -117,7 +118,7 @@ export function poster(movie: Movie): TemplateResult {
   return html`<span class="poster" aria-hidden="true">
     <svg viewBox="0 0 200 300" preserveAspectRatio="xMidYMid slice">${placeholder(movie)}</svg>
     ${isAllowedPoster(movie.posterUri, allowed)
-      ? html`<img src=${movie.posterUri} alt="" loading="lazy" decoding="async" referrerpolicy="no-referrer" @error=${hide}>`
+      ? keyed(movie.posterUri, html`<img src=${movie.posterUri} alt="" loading="lazy" decoding="async" referrerpolicy="no-referrer" @error=${hide}>`)
       : nothing}
   </span>`;
 }

@@ -50,6 +50,7 @@ describe("a draft", () => {
       "rating",
       "ratingCount",
     ]);
+    expect(malformedFields({ ...draftOf(), year: "1234567890", ratingCount: "1234567890" })).toEqual(["year"]);
     expect(malformedFields(draftOf(ALIEN))).toEqual([]);
   });
 
@@ -77,6 +78,10 @@ describe("an editor", () => {
     editor.type("year", "soon");
     expect(await editor.submit()).toBe("failed");
     expect([...editor.violations]).toEqual([["year", undefined]]);
+    editor.type("title", " ");
+    expect(await editor.submit()).toBe("failed");
+    expect([...editor.violations.keys()].sort()).toEqual(["title", "year"]);
+    editor.type("title", "Alien");
     editor.type("year", "1979");
     expect(editor.violations.size).toBe(0);
   });
@@ -89,6 +94,7 @@ describe("an editor", () => {
     ];
     const createMovie = vi.fn().mockRejectedValueOnce(error(Code.InvalidArgument, "INVALID_FIELDS", violations));
     const editor = new Editor(stub({ createMovie }));
+    editor.type("title", "x");
     expect(await editor.submit()).toBe("failed");
     expect([...editor.violations]).toEqual([["title", "too long"], ["posterUri", "no URI"], ["id", "taken"]]);
     expect(editor.problem).toBeUndefined();
@@ -97,13 +103,14 @@ describe("an editor", () => {
     expect(editor.problem?.reason).toBe("INVALID_FIELDS");
   });
 
-  test("repeats a submit with the same request id until the film is another one", async () => {
-    const createMovie = vi.fn().mockRejectedValue(error(Code.Unavailable, "OUTCOME_UNKNOWN"));
+  test("repeats a submit with the same request id, until an earlier one is known to have made its film", async () => {
+    const createMovie = vi.fn().mockRejectedValueOnce(error(Code.Unavailable, "OUTCOME_UNKNOWN"));
+    createMovie.mockRejectedValue(error(Code.InvalidArgument, "REQUEST_ID_REUSED"));
     const editor = new Editor(stub({ createMovie }));
     editor.type("title", "Solaris");
     await editor.submit();
-    await editor.submit();
     editor.type("title", "Stalker");
+    await editor.submit();
     await editor.submit();
     const [first, second, third] = createMovie.mock.calls.map(([request]) => request.requestId as string);
     expect(first).toMatch(/^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
@@ -115,6 +122,7 @@ describe("an editor", () => {
     let answer = (_: Movie) => {};
     const createMovie = vi.fn().mockReturnValue(new Promise<Movie>((resolve) => (answer = resolve)));
     const editor = new Editor(stub({ createMovie }));
+    editor.type("title", "Alien");
     const submits = [editor.submit(), editor.submit()];
     answer(ALIEN);
     expect(await Promise.all(submits)).toEqual([{ saved: ALIEN }, "failed"]);

@@ -48,7 +48,7 @@ export class CatalogInfoView extends Modal {
           <dt>${texts.live}</dt><dd class=${watch.state === "live" ? "good" : ""}>${t().live.states[watch.state]}</dd>
         </dl>
         <p class="more">
-          <button class="button" type="button" @click=${() => this.dispatchEvent(new Event("ask-token"))}>${icon("key")} ${t().token.title}</button>
+          <button class="button" type="button" @click=${() => this.dispatchEvent(new Event("ask-token", { bubbles: true }))}>${icon("key")} ${t().token.title}</button>
         </p>
       </div>
     </dialog>`;

@@ -2,13 +2,14 @@ import { html, nothing, type TemplateResult } from "lit";
 import { customElement, property } from "lit/decorators.js";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
 import type { Movie } from "../../gen/movie/catalog/v1/catalog_pb";
-import { sentence } from "../../service/errors";
 import type { App } from "../../state/app";
 import { EMPTY_QUERY, type FilmQuery } from "../../state/url";
 import { formatDate, formatNumber, formatRating, t } from "../../text";
 import { icon } from "../icons";
+import { flashClass } from "../list/film-card";
 import { LightElement } from "../light-element";
 import { poster } from "../poster";
+import { problemBox } from "../problem-box";
 
 /** Returns the hours and minutes of a running time. */
 const runtime = (minutes: number) => [
@@ -21,8 +22,6 @@ const runtime = (minutes: number) => [
 export class FilmDetails extends LightElement {
   @property({ attribute: false }) app!: App;
 
-  private shown: Movie | undefined;
-
   protected override observed() {
     return [this.app.film, this.app.list, this.app.catalog, this.app.navigation];
   }
@@ -33,15 +32,12 @@ export class FilmDetails extends LightElement {
   }
 
   /** Shows the film before or after this one in the list. */
-  async step(by: number): Promise<void> {
+  step(by: number): void {
     const { list, film, navigation } = this.app;
     const target = list.rows[list.position(film.id) + by];
     if (list.position(film.id) < 0 || !target) return;
     list.need(list.position(target.movie.id) + 20);
     navigation.go({ film: target.movie.id, edit: false }, "replace");
-    await this.updateComplete;
-    this.focus();
-    this.scrollIntoView({ block: "start" });
   }
 
   /** A link that shows other films. */
@@ -63,8 +59,6 @@ export class FilmDetails extends LightElement {
     const { film, list } = this.app;
     const { movie } = film;
     const at = list.position(film.id);
-    const flash = movie && this.shown && this.shown.id === movie.id && this.shown.etag !== movie.etag;
-    this.shown = movie;
     return html`
       <div class="bar">
         <button class="button plain icon" type="button" aria-label=${t().film.previous} title=${t().film.previous} ?disabled=${at <= 0} @click=${() => this.step(-1)}>${icon("previous")}</button>
@@ -74,11 +68,10 @@ export class FilmDetails extends LightElement {
         ${movie && !film.deleted && this.app.catalog.canWrite ? this.tools(movie) : nothing}
         <button class="button plain icon" type="button" aria-label=${t().app.close} title=${t().app.close} @click=${() => this.app.navigation.go({ film: "", edit: false })}>${icon("close")}</button>
       </div>
-      <div class="body ${flash ? "changed" : ""}">
+      <div class="body ${flashClass(list.flashes.get(film.id))}">
         ${film.deleted ? html`<p class="problem" role="alert">${t().film.deleted}</p>` : nothing}
         ${film.problem
-          ? html`<div class="problem" role="alert"><p>${sentence(film.problem)}</p>
-              <button class="button" type="button" @click=${() => film.reload()}>${t().app.retry}</button></div>`
+          ? problemBox(film.problem, () => film.reload())
           : nothing}
         ${movie ? this.fields(movie) : film.problem ? nothing : html`<h2 tabindex="-1">${t().film.loading}</h2>`}
       </div>

@@ -1,6 +1,5 @@
 import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import { sentence } from "../../service/errors";
 import { type Field, FIELD_NAMES, FIELDS } from "../../state/draft";
 import { type Editor, type Outcome } from "../../state/editor";
 import type { App } from "../../state/app";
@@ -8,6 +7,7 @@ import { t } from "../../text";
 import "./film-conflict";
 import { icon } from "../icons";
 import { LightElement } from "../light-element";
+import { problemBox } from "../problem-box";
 
 /** The fields that share a row with the next one. */
 const HALF: readonly (Field | "id")[] = ["year", "runtimeMinutes", "rating", "ratingCount", "countries", "languages"];
@@ -28,31 +28,28 @@ export class FilmForm extends LightElement {
 
   private async submit(event?: SubmitEvent): Promise<void> {
     event?.preventDefault();
-    await this.finish(this.editor.submit());
+    await this.finish(this.editor, this.editor.submit());
   }
 
-  /** Shows what came of a submit: the saved film, or the first field that is wrong. */
-  private async finish(submitted: Promise<Outcome>): Promise<void> {
+  /** Shows the outcome of a submit: the saved film, or the first field that is wrong. */
+  private async finish(editor: Editor, submitted: Promise<Outcome>): Promise<void> {
     const outcome = await submitted;
+    if (typeof outcome === "object") return this.app.saved(outcome.saved, editor);
+    if (editor !== this.editor) return;
     if (outcome === "unchanged") return this.discard();
-    if (outcome !== "failed") {
-      this.dispatchEvent(new Event("forget"));
-      return this.app.saved(outcome.saved, this.editor.movie === undefined);
-    }
     await this.updateComplete;
     const first = this.renderRoot.querySelector<HTMLElement>('[aria-invalid="true"]');
     (first ?? this.renderRoot.querySelector<HTMLElement>("film-conflict, .problem"))?.focus();
   }
 
-  /** Leaves the form. What was typed is there when it is opened again. */
+  /** Leaves the form. The texts are there when it is opened again. */
   private leave = (): void => {
     if (this.editor.isDirty) this.app.notices.show("done", t().form.kept);
-    else this.dispatchEvent(new Event("forget"));
     this.app.navigation.go({ edit: false });
   };
 
   private discard = (): void => {
-    this.dispatchEvent(new Event("forget"));
+    this.app.forget(this.editor);
     this.app.navigation.go({ edit: false });
   };
 
@@ -66,7 +63,7 @@ export class FilmForm extends LightElement {
         <button class="button plain icon" type="button" aria-label=${t().app.close} @click=${this.leave}>${icon("close")}</button>
       </div>
       ${conflict
-        ? html`<film-conflict tabindex="-1" .editor=${editor} @settle=${(event: CustomEvent<Set<Field>>) => this.finish(editor.settle(event.detail))}></film-conflict>`
+        ? html`<film-conflict tabindex="-1" .editor=${editor} @settle=${(event: CustomEvent<Set<Field>>) => this.finish(editor, editor.settle(event.detail))}></film-conflict>`
         : this.form()}
     `;
   }
@@ -74,7 +71,7 @@ export class FilmForm extends LightElement {
   private form() {
     const { editor } = this;
     return html`<form novalidate @submit=${this.submit}>
-      ${editor.problem ? html`<p class="problem" role="alert" tabindex="-1">${sentence(editor.problem)}</p>` : nothing}
+      ${editor.problem ? problemBox(editor.problem) : nothing}
       ${editor.violations.size > 0 ? html`<p class="problem" role="alert">${t().form.violations(editor.violations.size)}</p>` : nothing}
       <div class="grid">
         ${FIELD_NAMES.map((field) => this.field(field))}
@@ -99,13 +96,13 @@ export class FilmForm extends LightElement {
     return html`<div class="field ${HALF.includes(field) ? "half" : ""}">
       <label for="form-${field}">${t().form.fields[field]}${field === "title" ? html` <span class="hint">${t().form.required}</span>` : nothing}</label>
       ${isLong
-        ? html`<textarea class="input ${kind}" id="form-${field}" rows=${kind === "names" ? 1 : 3} dir="auto" .value=${value}
+        ? html`<textarea class="input ${kind}" id="form-${field}" rows=${kind === "names" ? 1 : 3} dir="auto" .value=${value} ?readonly=${editor.saving}
             aria-invalid=${isWrong} aria-describedby=${described || nothing} @input=${type}></textarea>`
-        : html`<input class="input" id="form-${field}" dir="auto" .value=${value} inputmode=${kind === "integer" ? "numeric" : kind === "decimal" ? "decimal" : nothing}
+        : html`<input class="input" id="form-${field}" dir="auto" .value=${value} ?readonly=${editor.saving} inputmode=${kind === "integer" ? "numeric" : kind === "decimal" ? "decimal" : nothing}
             type=${field === "posterUri" ? "url" : "text"} autocomplete="off" aria-required=${field === "title" ? "true" : nothing}
             aria-invalid=${isWrong} aria-describedby=${described || nothing} @input=${type}>`}
       ${hint ? html`<span class="hint" id="form-${field}-hint">${hint}</span>` : nothing}
-      ${isWrong ? html`<span class="bad" id="form-${field}-bad">${editor.violations.get(field) ?? t().form.noNumber}</span>` : nothing}
+      ${isWrong ? html`<span class="bad" id="form-${field}-bad">${editor.violations.get(field) ?? (field === "title" ? t().form.titleMissing : t().form.noNumber)}</span>` : nothing}
     </div>`;
   }
 }

@@ -197,7 +197,7 @@ export class FilmListView extends LightElement {
     if (step === undefined) return;
     event.preventDefault();
     if (event.key === "ArrowUp" && this.active < columns) {
-      this.dispatchEvent(new Event("leave-list", { bubbles: true, composed: true }));
+      this.dispatchEvent(new Event("leave-list", { bubbles: true }));
       return;
     }
     void this.focusFilm(this.active + step);

@@ -1,6 +1,5 @@
 import { html, nothing } from "lit";
 import { customElement, property } from "lit/decorators.js";
-import { needsToken, sentence } from "../../service/errors";
 import { LIST_LIMIT, SEARCH_LIMIT } from "../../state/pages";
 import type { App } from "../../state/app";
 import { EMPTY_QUERY, type FilmQuery, type Sort, SORTS } from "../../state/url";
@@ -8,6 +7,7 @@ import { formatRating, t } from "../../text";
 import { toggled } from "./film-filters";
 import { icon } from "../icons";
 import { LightElement } from "../light-element";
+import { problemBox } from "../problem-box";
 
 /** What is above the films: their number, the order, the filters in use, and what went wrong. */
 @customElement("list-head")
@@ -45,12 +45,7 @@ export class ListHead extends LightElement {
       ${chips.length ? html`<div class="chips" role="group" aria-label=${t().filters.chosen}>${chips}${this.dropAll()}</div>` : nothing}
       ${this.note()}
       ${problem
-        ? html`<div class="problem" role="alert">
-            <p>${sentence(problem)}</p>
-            ${needsToken(problem)
-              ? html`<button class="button" type="button" @click=${() => this.dispatchEvent(new Event("ask-token", { bubbles: true }))}>${t().token.enter}</button>`
-              : html`<button class="button" type="button" @click=${() => list.retry()}>${t().app.retry}</button>`}
-          </div>`
+        ? problemBox(problem, () => list.retry())
         : nothing}
       ${!list.loading && !problem && list.total === 0 ? this.empty(chips.length > 0) : nothing}
     `;

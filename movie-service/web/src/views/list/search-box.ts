@@ -41,10 +41,11 @@ export class SearchBox extends LightElement {
         else this.clear();
         break;
       case "ArrowDown":
-        this.dispatchEvent(new Event("enter-list", { bubbles: true, composed: true }));
+        this.dispatchEvent(new Event("enter-list", { bubbles: true }));
         break;
       case "Enter":
-        this.dispatchEvent(new Event("show-best", { bubbles: true, composed: true }));
+        this.navigation.settle();
+        this.dispatchEvent(new Event("show-best", { bubbles: true }));
         break;
       default:
         return;
