@@ -11,7 +11,7 @@ export type CourseStub = Client<typeof Course>;
 export const createCatalogStub = (transport: Transport): CatalogStub => createClient(MovieCatalog, transport);
 export const createCourseStub = (transport: Transport): CourseStub => createClient(Course, transport);
 
-/** The fields of a movie, without what a protobuf message adds. */
+/** The fields of a movie, without those of every protobuf message. */
 export type MovieFields = Omit<Movie, "$typeName" | "$unknown">;
 
 const ORDERS: Record<Sort, string> = {

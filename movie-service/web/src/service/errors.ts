@@ -20,7 +20,7 @@ export interface Problem {
   readonly retryAfterMs?: number;
 }
 
-/** Returns what is known of an error: of a call, or of the page itself. */
+/** Converts an error of a call, or of the page itself. */
 export function toProblem(error: unknown): Problem {
   const failed = ConnectError.from(error);
   const [retry] = failed.findDetails(RetryInfoSchema);
@@ -59,7 +59,7 @@ export const isAbort = (error: unknown): boolean => ConnectError.from(error).cod
 /** Whether the call needs a token, or another one. */
 export const needsToken = (problem: Problem): boolean => problem.code === Code.Unauthenticated;
 
-/** Returns a sentence for people: what failed, and what to do. */
+/** Returns a sentence for people, with the cause and the remedy. */
 export function sentence(problem: Problem): string {
   const { reasons, other } = t().errors;
   const isKnown = (reason: string): reason is keyof typeof reasons => Object.hasOwn(reasons, reason);

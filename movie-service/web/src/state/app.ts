@@ -61,14 +61,14 @@ export class App extends EventTarget {
     });
   }
 
-  /** Begins: shows what the address says, and follows the changes. */
+  /** Shows the state of the address, and follows the changes. */
   start(): void {
-    // A watch may be cut off without knowing it; what failed meanwhile is tried again once it is live.
+    // A watch may be cut off without knowing it. Calls that failed meanwhile are repeated once it is live.
     addEventListener("online", () => {
       this.watch.stop();
       if (!document.hidden) this.watch.start();
     });
-    // A page that nobody sees holds no connection: browsers open only six to one host over HTTP/1.1.
+    // A hidden page holds no connection: browsers open only six to one host over HTTP/1.1.
     document.addEventListener("visibilitychange", () => (document.hidden ? this.watch.stop() : this.watch.start()));
     this.navigation.addEventListener("change", () => this.follow());
     this.session.addEventListener("change", () => this.callerChanged());
@@ -86,7 +86,7 @@ export class App extends EventTarget {
     if (!document.hidden) this.watch.start();
   }
 
-  /** Shows what is at the address now. */
+  /** Shows the current state of the address. */
   private follow(): void {
     const { state } = this.navigation;
     setLanguage(state.lang || preferredLanguage(navigator.languages)).catch((error) => this.languageFailed(error));
@@ -144,7 +144,7 @@ export class App extends EventTarget {
     if (this.editors.get(id) === editor) this.editors.delete(id);
   }
 
-  /** Reads everything again as another caller, who may not see what the one before could. */
+  /** Reads everything again as another caller, who may not see the same films. */
   private callerChanged(): void {
     this.catalog.clear();
     this.list.clear();
@@ -160,7 +160,7 @@ export class App extends EventTarget {
     if (this.film.id) void this.film.reload();
   }
 
-  /** Reads again what may have changed before the watch began. */
+  /** Reads the catalogue again, which may have changed before the watch began. */
   private startedAnew(revision: bigint, lostHistory: boolean): void {
     void this.catalog.load();
     if (lostHistory) {
@@ -194,6 +194,7 @@ export class App extends EventTarget {
   }
 
   private upserted(movie: Movie): void {
+    this.catalog.changed();
     const isShown = movie.id === this.film.id;
     const known = isShown ? this.film.movie : this.list.rows[this.list.position(movie.id)]?.movie;
     this.film.replace(movie);
@@ -211,6 +212,7 @@ export class App extends EventTarget {
   }
 
   private removed(id: string): void {
+    this.catalog.changed();
     if (this.list.isDeleted(id)) return;
     this.film.remove(id);
     const title = this.list.remove(id);

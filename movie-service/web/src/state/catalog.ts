@@ -42,7 +42,7 @@ export class CatalogInfo extends EventTarget {
       if (signal.aborted) return;
       this.problem = toProblem(error);
     }
-    this.dispatchEvent(new Event("change"));
+    this.changed();
   }
 
   /** Asks for the health of the service. */
@@ -53,6 +53,11 @@ export class CatalogInfo extends EventTarget {
       // The reason is not told to pages; that the service cannot be reached is shown.
       this.health = "unreachable";
     }
+    this.changed();
+  }
+
+  /** Tells the listeners that the catalogue has changed. */
+  changed(): void {
     this.dispatchEvent(new Event("change"));
   }
 }

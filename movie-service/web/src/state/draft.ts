@@ -1,4 +1,4 @@
-/** A film as it is being edited: the texts of the form, and what they change. */
+/** A film as it is being edited: the texts of the form, and the fields that they change. */
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import type { Movie, MovieSchema } from "../gen/movie/catalog/v1/catalog_pb";
 import type { MovieFields } from "../service/calls";
@@ -30,7 +30,7 @@ export const FIELD_NAMES = Object.keys(FIELDS) as Field[];
 /** The texts of the form. */
 export type Draft = Record<Field, string>;
 
-export type MovieInit = MessageInitShape<typeof MovieSchema>;
+type MovieInit = MessageInitShape<typeof MovieSchema>;
 
 /** Returns the name of a field in the contract, such as "poster_uri". */
 export const protoName = (field: Field): string => field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);

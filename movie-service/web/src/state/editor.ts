@@ -4,16 +4,16 @@ import { type Problem, toProblem } from "../service/errors";
 import { changedFields, type Draft, draftOf, type Field, FIELD_NAMES, fieldOf, malformedFields, movieOf, protoName } from "./draft";
 
 /** Another version of the film, which was saved while this one was edited. */
-export interface Conflict {
+interface Conflict {
   readonly theirs: Movie;
   /** The fields in which both versions differ. */
   readonly fields: readonly Field[];
 }
 
-/** What came of a submit. */
+/** The outcome of a submit. */
 export type Outcome = { readonly saved: Movie } | "unchanged" | "failed";
 
-/** The form of a film: what was typed, what is wrong with it, and how it is saved. Dispatches "change". */
+/** The form of a film: its texts, their violations, and the submit. Dispatches "change". */
 export class Editor extends EventTarget {
   draft: Draft;
   /** The id that the person chose for a new film; empty for one that the service makes. */
@@ -50,14 +50,14 @@ export class Editor extends EventTarget {
     return this.newId !== "" || this.changedFields.length > 0;
   }
 
-  /** Takes what was typed into a field. */
+  /** Sets the text of a field. */
   type(field: Field | "id", text: string): void {
     if (field === "id") this.newId = text;
     else this.draft[field] = text;
     if (this.violations.delete(field)) this.changed();
   }
 
-  /** Saves what was typed: all of a new film, or only what was changed. */
+  /** Saves all fields of a new film, or only the changed ones. */
   async submit(): Promise<Outcome> {
     if (this.saving) return "failed";
     this.violations.clear();

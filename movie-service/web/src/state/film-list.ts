@@ -36,7 +36,7 @@ export class FilmList extends EventTarget {
 
   private source: Source;
   private next = "";
-  /** Repeats what failed. */
+  /** Repeats the call that failed. */
   private again = (): void => {};
   /** The films that changed since the first page was asked for, `undefined` for deleted ones: pages show that revision. */
   private readonly changes = new Map<string, Movie | undefined>();
@@ -68,7 +68,7 @@ export class FilmList extends EventTarget {
     if (!this.pumping && !this.loading && !this.problem) void this.pump();
   }
 
-  /** Tries again what failed. */
+  /** Repeats the call that failed. */
   retry(): void {
     this.problem = undefined;
     this.changed();
@@ -83,7 +83,7 @@ export class FilmList extends EventTarget {
     this.index();
   }
 
-  /** Returns the position of a film, or -1 if it is not among those that have come. */
+  /** Returns the position of a film, or -1 if no page with it has arrived. */
   position(id: string): number {
     return this.positions.get(id) ?? -1;
   }

@@ -35,18 +35,22 @@ export function partsOf(text: string, highlights: readonly Highlight[], field: s
 }
 
 /** A text of a film that matches and is not on its card: its original title, an actor or a writer. */
-export interface Match {
+interface Match {
   readonly field: "original_title" | "cast" | "writers";
   readonly parts: Part[];
 }
 
-/** Returns the first match that the card does not show anyway. */
+/** Returns the match with the most bytes among the texts that the card does not show anyway. */
 export function hiddenMatch(movie: Movie, highlights: readonly Highlight[]): Match | undefined {
+  let best: Match | undefined;
+  let most = 0;
   for (const { field, index, ranges } of highlights) {
-    if (field === "original_title") return { field, parts: split(movie.originalTitle, ranges) };
-    const names = field === "cast" || field === "writers" ? movie[field] : [];
-    const name = names[index];
-    if (name && (field === "cast" || field === "writers")) return { field, parts: split(name, ranges) };
+    if (field !== "original_title" && field !== "cast" && field !== "writers") continue;
+    const text = field === "original_title" ? movie.originalTitle : movie[field][index];
+    const bytes = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
+    if (!text || bytes <= most) continue;
+    most = bytes;
+    best = { field, parts: split(text, ranges) };
   }
-  return undefined;
+  return best;
 }

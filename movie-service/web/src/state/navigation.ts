@@ -1,7 +1,7 @@
 import { formatState, type PageState, parseState, sameQuery } from "./url";
 
 /** How a change of the state goes into the browser's history. */
-export type Entry = "push" | "replace" | "typing";
+type Entry = "push" | "replace" | "typing";
 
 /**
  * The state of the page and its history. Dispatches "change".

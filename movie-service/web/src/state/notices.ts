@@ -11,10 +11,10 @@ export interface Notice {
 const NOTICE_DURATION_MS = 20_000;
 const MAX_NOTICES = 4;
 
-/** The messages that are shown, the newest last, and what only a screen reader says. Dispatches "change". */
+/** The visible messages, the newest last, and a message for screen readers only. Dispatches "change". */
 export class Notices extends EventTarget {
   notices: readonly Notice[] = [];
-  /** What a screen reader says next. */
+  /** The next message for screen readers only. */
   spoken = "";
 
   private lastId = 0;
@@ -37,7 +37,7 @@ export class Notices extends EventTarget {
     this.changed();
   }
 
-  /** Has a screen reader say this when it has finished what it says now. */
+  /** Has a screen reader say this after its current message. */
   say(text: () => string): void {
     if (!hasTexts()) return;
     this.spoken = text();

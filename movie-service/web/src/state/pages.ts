@@ -21,7 +21,7 @@ export interface ResultPage {
 }
 
 /** Gets a page of at most `size` films; the first one with an empty token. */
-export type GetPage = (token: string, size: number, signal: AbortSignal) => Promise<ResultPage>;
+type GetPage = (token: string, size: number, signal: AbortSignal) => Promise<ResultPage>;
 
 /** A list of films that can be got page by page. */
 export interface Source {
@@ -31,7 +31,8 @@ export interface Source {
   readonly limit: number;
 }
 
-const FACETS = ["genres", "decades", "countries", "languages"];
+/** The facets of the service; the query has the chosen values of each one. */
+export const FACETS = ["genres", "decades", "countries", "languages"] as const;
 
 /** The films after which the contract ends the pages of a search. */
 export const SEARCH_LIMIT = 1000;
@@ -50,7 +51,7 @@ export function searchSource(stub: CatalogStub, query: FilmQuery): Source {
           query: query.words,
           filter: filterOf(query),
           orderBy: searchOrder(query.sort),
-          facets: FACETS,
+          facets: [...FACETS],
           pageSize,
           pageToken,
         },
@@ -79,7 +80,7 @@ export function listSource(stub: CatalogStub, query: FilmQuery, titlePrefix = ""
 
 /** Counts the values of all films that the filter selects: a search without words. */
 export async function countFacets(stub: CatalogStub, query: FilmQuery, signal: AbortSignal) {
-  const request = { filter: filterOf(query), facets: FACETS, pageSize: 1 };
+  const request = { filter: filterOf(query), facets: [...FACETS], pageSize: 1 };
   const { facets, revision } = await stub.searchMovies(request, { signal });
   return { facets, revision };
 }

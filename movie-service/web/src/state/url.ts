@@ -4,7 +4,7 @@ import { isLanguage, type Language } from "../text";
 export const SORTS = ["best", "rating", "newest", "oldest", "title"] as const;
 export type Sort = (typeof SORTS)[number];
 
-/** What selects and orders the films of the list. */
+/** The words, filters and order of the list. */
 export interface FilmQuery {
   readonly words: string;
   readonly genres: readonly string[];
@@ -66,7 +66,7 @@ export function parseState(search: string): PageState {
   };
 }
 
-/** Writes the state as a query string that `parseState` reads; what is as in `EMPTY_STATE` is left out. */
+/** Writes the state as a query string that `parseState` reads; values as in `EMPTY_STATE` are left out. */
 export function formatState(state: PageState): string {
   const params = new URLSearchParams();
   const add = (name: string, value: string) => value && params.append(name, value);

@@ -6,18 +6,18 @@ const FIRST_RETRY_MS = 500;
 const MAX_RETRY_MS = 30_000;
 
 /** `off`: not watching. `waiting`: cut off, to be tried again. `refused`: trying again would not help. */
-export type WatchState = "off" | "connecting" | "live" | "waiting" | "refused";
+type WatchState = "off" | "connecting" | "live" | "waiting" | "refused";
 
 /** Begins a watch, after the message with this token; without one, with the next change. */
-export type OpenWatch = (resumeToken: string | undefined, signal: AbortSignal) => AsyncIterable<WatchMoviesResponse>;
+type OpenWatch = (resumeToken: string | undefined, signal: AbortSignal) => AsyncIterable<WatchMoviesResponse>;
 
 /** The events of a watch. */
-export interface WatchEvents {
+interface WatchEvents {
   upserted(movie: Movie): void;
   deleted(id: string): void;
   /**
    * The watch began at this revision without continuing an earlier one, so that changes before it may have been missed. If the
-   * history was lost, what was read before does not belong to it.
+   * history was lost, films that were read before do not belong to it.
    */
   startedAnew(revision: bigint, lostHistory: boolean): void;
 }

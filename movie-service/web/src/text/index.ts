@@ -26,7 +26,7 @@ type Compiled<T> = {
 };
 
 /** A file of texts. All of them have the same keys. */
-export type TextFile = typeof english;
+type TextFile = typeof english;
 export type Texts = Compiled<TextFile>;
 
 const FILES = { en: enFile, fr: frFile };

@@ -6,7 +6,7 @@ import { t } from "../text";
 import { icon } from "./icons";
 import { LightElement } from "./light-element";
 
-/** The messages to the person. Screen readers say them, and what else changes on the page. */
+/** The messages to the person. Screen readers say them, and other changes of the page. */
 @customElement("page-notices")
 export class PageNotices extends LightElement {
   @property({ attribute: false }) notices!: Notices;

@@ -97,6 +97,7 @@ function placeholder({ title, year, genres }: Movie): SVGTemplateResult {
   return svg`
     <rect width="200" height="300" fill=${colours.ground} />
     ${motif(colours, (seed >>> 9) & 255)}
+    ${year ? svg`<path d="M0 0h200v48H0z" fill=${colours.ground} fill-opacity=".8" />` : nothing}
     <text x="16" y="278" fill=${colours.paper}>${initials(title)}</text>
     <text x="16" y="34" class="year" fill=${colours.paper}>${year || nothing}</text>`;
 }

@@ -102,7 +102,7 @@ export class WireBytes extends LightElement {
     const { number, name, type, value } = titleOf(part, this.indexInParent(index));
     return html`<div
       class="item" role="treeitem" aria-level=${part.depth} aria-selected="false" tabindex="-1"
-      @pointerenter=${() => this.mark(index)} @click=${() => this.select(index)} @focus=${() => this.select(index)}
+      @pointerenter=${() => this.mark(index)} @focus=${() => this.select(index)}
     >
       <span class="indent code" aria-hidden="true">${"  ".repeat(part.depth - 1)}</span>
       ${number && html`<span class="number code">${number}</span>`}

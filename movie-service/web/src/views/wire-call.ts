@@ -31,7 +31,7 @@ export const outcomeClass = ({ outcome }: CallRecord) => ({ ok: "ok", error: "ba
 export const duration = (from: number, to: number) =>
   t().wire.milliseconds(Math.round((to - from) * 10) / 10);
 
-/** One call: what was said about it, what was sent and received, and how to make it elsewhere. */
+/** One call: its status, metadata, request and response, and the same call for other clients. */
 @customElement("wire-call")
 export class WireCall extends LightElement {
   /** The call. It changes while it runs. */
@@ -41,7 +41,7 @@ export class WireCall extends LightElement {
   private isComplete = false;
 
   protected override shouldUpdate(changes: PropertyValues): boolean {
-    // Other calls change, too: what is shown of a call that has ended stays as it is.
+    // Other calls change, too. The record of a call that has ended does not.
     const isSame = changes.size === 1 && changes.has("record") && this.record.id === this.shownId && this.isComplete;
     return !isSame && super.shouldUpdate(changes);
   }

@@ -8,12 +8,12 @@ import { LightElement } from "./light-element";
 /** A movie of `databases/movies.json`, the one that the course asks for. */
 const COURSE_ID = "a8034f44-aee4-44cf-b32c-74cf452aaaae";
 
-/** The two calls of the course, and what the course's names stand for in this page. Dispatches "made" after a call. */
+/** The two calls of the course, and the meaning of the course's names in this page. Dispatches "made" after a call. */
 @customElement("wire-course")
 export class WireCourse extends LightElement {
   @property({ attribute: false }) stub!: CourseStub;
   @state() private movieId = COURSE_ID;
-  /** What came of the last call. */
+  /** The outcome of the last call. */
   @state() private result = "";
   private making?: AbortController;
 

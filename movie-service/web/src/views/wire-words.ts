@@ -16,8 +16,8 @@ export interface Title {
   readonly value: string;
 }
 
-/** A range of bytes and what it means. */
-export interface Explained extends Range {
+/** A range of bytes and its meaning. */
+interface Explained extends Range {
   readonly text: string;
 }
 

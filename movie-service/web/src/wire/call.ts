@@ -41,7 +41,7 @@ export function target({ hostname, port, protocol }: URL): string {
 export const isStream = ({ method }: Call) => method.methodKind === "server_streaming";
 
 /** How a language writes values. */
-export interface Literals {
+interface Literals {
   text(value: string): string;
   scalar(value: Scalar, info: Definition): string;
   list(items: string[]): string;

@@ -59,7 +59,7 @@ export interface Definition
 }
 
 /** Finds the definition of a field by its number. */
-export type Lookup = (number: number) => Definition | undefined;
+type Lookup = (number: number) => Definition | undefined;
 
 /** Returns the definitions of the fields of a message. */
 export const fieldsOf =
@@ -114,7 +114,7 @@ function decodeField(bytes: Uint8Array, lookup: Lookup, start: number, end: numb
   const wireType = Number(tag.value & 7n);
   const info = lookup(number);
   const base = { start, tag: { start, end: tag.end }, number, wireType, info };
-  // After such damage, nobody knows where the next field begins.
+  // After such damage, the start of the next field is unknown.
   const damaged = (problem: Problem, from = tag.end, length?: Range): Field => {
     const content = { start: from, end };
     return { ...base, end, length, content, value: { kind: "bytes" }, problem };

@@ -1,4 +1,4 @@
-/** A frame as a list of parts, each with its bytes: what the page shows as a tree beside the bytes. */
+/** A frame as a list of parts, each with its bytes. The page shows it as a tree beside the bytes. */
 import type { DescMessage } from "@bufbuild/protobuf";
 import { decodeFields, type Field, fieldsOf, type Item, type Range } from "./fields";
 import { type Frame, PREFIX_BYTES, type TrailerLine, trailerLines } from "./frames";

@@ -1,4 +1,4 @@
-/** Records calls of gRPC-Web, without changing them: what is sent and received, and when. */
+/** Records calls of gRPC-Web, without changing them: bytes, metadata and times. */
 import { FrameReader } from "./frames";
 import { type CallRecord, MAX_RECORDED_BYTES, type Metadata } from "./record";
 

@@ -22,7 +22,7 @@ export interface Status {
 }
 
 /** A detail of a status: a message in a `google.protobuf.Any`. */
-export interface Detail {
+interface Detail {
   /** The full name of the message, such as "google.rpc.ErrorInfo". */
   readonly type: string;
   /** The message as JSON; undefined if its type is not known, or if it is damaged. */

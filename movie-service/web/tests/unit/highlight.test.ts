@@ -57,5 +57,7 @@ describe("a film", () => {
         { text: "Hurt", matches: true },
       ],
     });
+    const lesser = create(HighlightSchema, { field: "cast", index: 0, ranges: [{ start: 0, end: 3 }] });
+    expect(hiddenMatch(movie, [lesser, inCast])).toEqual(hiddenMatch(movie, [inCast]));
   });
 });

@@ -1,5 +1,5 @@
 import { html } from "lit";
-import { customElement, property, state } from "lit/decorators.js";
+import { customElement, property } from "lit/decorators.js";
 import { type Draft, draftOf, type Field } from "../../state/draft";
 import type { Editor } from "../../state/editor";
 import { t } from "../../text";
@@ -10,7 +10,7 @@ import { LightElement } from "../light-element";
 export class FilmConflict extends LightElement {
   @property({ attribute: false }) editor!: Editor;
   /** The fields for which this caller's version is chosen. */
-  @state() private mine = new Set<Field>();
+  private mine = new Set<Field>();
 
   protected override willUpdate(changes: Map<PropertyKey, unknown>): void {
     super.willUpdate(changes);

@@ -5,7 +5,7 @@ import type { Row } from "../../state/pages";
 import { formatRating, t } from "../../text";
 import { poster } from "../poster";
 
-export interface CardOptions {
+interface CardOptions {
   readonly position: number;
   readonly total: number;
   readonly href: string;

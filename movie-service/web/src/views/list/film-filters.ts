@@ -3,12 +3,11 @@ import { customElement, property, state } from "lit/decorators.js";
 import { repeat } from "lit/directives/repeat.js";
 import type { FilmList } from "../../state/film-list";
 import type { Navigation } from "../../state/navigation";
+import { FACETS } from "../../state/pages";
 import type { FilmQuery } from "../../state/url";
 import { formatNumber, formatRating, t } from "../../text";
 import { LightElement } from "../light-element";
 
-/** The facets of the service, and the part of the query that selects among their values. */
-const FACETS = ["genres", "decades", "countries", "languages"] as const;
 type FacetName = (typeof FACETS)[number];
 
 /** Values that are shown before the person asks for all. */
@@ -21,7 +20,7 @@ interface Choice {
 }
 
 /** Returns the chosen values of a facet as texts. */
-export const chosenValues = (query: FilmQuery, facet: FacetName): string[] => query[facet].map(String);
+const chosenValues = (query: FilmQuery, facet: FacetName): string[] => query[facet].map(String);
 
 /** Returns the change of the query that chooses or drops a value. */
 export function toggled(query: FilmQuery, facet: FacetName, value: string): Partial<FilmQuery> {
@@ -35,7 +34,7 @@ export function toggled(query: FilmQuery, facet: FacetName, value: string): Part
 export class FilmFilters extends LightElement {
   @property({ attribute: false }) list!: FilmList;
   @property({ attribute: false }) navigation!: Navigation;
-  @state() private opened = new Set<FacetName>();
+  private readonly opened = new Set<FacetName>();
   /** The rating while the person moves the control. */
   @state() private moving: number | undefined;
 

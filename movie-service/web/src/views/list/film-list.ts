@@ -23,7 +23,7 @@ interface Layout {
 }
 
 /** Returns how cards are laid out in a width; all lengths in pixels. The style sheet has the same parts in its grid. */
-export function layoutFor(width: number, rem: number, hasMatches: boolean): Layout {
+function layoutFor(width: number, rem: number, hasMatches: boolean): Layout {
   const gap = width < 560 ? 14 : 24;
   const minimum = (width < 560 ? 8.6 : width < 1300 ? 10.4 : 11.6) * rem;
   const columns = Math.max(2, Math.floor((width + gap) / (minimum + gap)));
@@ -119,7 +119,7 @@ export class FilmListView extends LightElement {
     return parseFloat(getComputedStyle(this).getPropertyValue("--header-height")) || 0;
   }
 
-  /** Lays the cards out anew for another width; what is at the top of the view stays there. */
+  /** Lays the cards out anew for another width; the film at the top of the view stays there. */
   private measure(): void {
     const width = this.clientWidth;
     const { hasMatches } = this.list;

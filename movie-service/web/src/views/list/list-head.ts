@@ -9,7 +9,7 @@ import { icon } from "../icons";
 import { LightElement } from "../light-element";
 import { problemBox } from "../problem-box";
 
-/** What is above the films: their number, the order, the filters in use, and what went wrong. */
+/** The head of the list: the number of films, their order, the filters in use, and errors. */
 @customElement("list-head")
 export class ListHead extends LightElement {
   @property({ attribute: false }) app!: App;
@@ -88,7 +88,7 @@ export class ListHead extends LightElement {
     </button>`;
   }
 
-  /** Says where the list ends before its last film, or what a search leaves out. */
+  /** Says that the list ends before its last film, or that only titles are searched. */
   private note() {
     const { list, navigation } = this.app;
     const isSearch = navigation.state.words.trim() !== "";
