@@ -62,8 +62,9 @@ export class Editor extends EventTarget {
     if (this.saving) return "failed";
     this.violations.clear();
     this.problem = undefined;
-    if (this.draft.title.trim() === "") this.violations.set("title", undefined);
+    // The service names all violations, but it cannot be asked with texts that are no numbers.
     for (const field of malformedFields(this.draft)) this.violations.set(field, undefined);
+    if (this.violations.size > 0 && this.draft.title.trim() === "") this.violations.set("title", undefined);
     const fields = this.movie ? changedFields(this.before, this.draft) : FIELD_NAMES;
     if (this.violations.size > 0) return this.done("failed");
     if (fields.length === 0) return this.done("unchanged");

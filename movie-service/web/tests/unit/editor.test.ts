@@ -94,7 +94,6 @@ describe("an editor", () => {
     ];
     const createMovie = vi.fn().mockRejectedValueOnce(error(Code.InvalidArgument, "INVALID_FIELDS", violations));
     const editor = new Editor(stub({ createMovie }));
-    editor.type("title", "x");
     expect(await editor.submit()).toBe("failed");
     expect([...editor.violations]).toEqual([["title", "too long"], ["posterUri", "no URI"], ["id", "taken"]]);
     expect(editor.problem).toBeUndefined();
