@@ -62,14 +62,17 @@ function textOf(movie: Movie | undefined, field: Field): string {
 export const changedFields = (from: Draft, to: Draft): Field[] =>
   FIELD_NAMES.filter((field) => from[field].trim() !== to[field].trim());
 
+/** A number that the service refuses in every field: it stands for texts that are none. */
+const REFUSED_NUMBER = -1;
+
 /** The fields whose text is no number, but has to be one. */
-export const malformedFields = (draft: Draft): Field[] =>
-  FIELD_NAMES.filter((field) => {
-    const text = draft[field].trim();
-    // More digits do not fit into the int32 of the other fields, or into a number of JavaScript.
-    if (FIELDS[field] === "integer") return !/^\d*$/.test(text) || text.length > (field === "ratingCount" ? 15 : 9);
-    return FIELDS[field] === "decimal" && text !== "" && !/^\d+([.,]\d+)?$/.test(text);
-  });
+export const malformedFields = (draft: Draft): Field[] => FIELD_NAMES.filter((field) => isMalformed(field, draft[field].trim()));
+
+function isMalformed(field: Field, text: string): boolean {
+  // More digits do not fit into the int32 of the other fields, or into a number of JavaScript.
+  if (FIELDS[field] === "integer") return !/^(-?\d+)?$/.test(text) || text.length > (field === "ratingCount" ? 15 : 9);
+  return FIELDS[field] === "decimal" && text !== "" && !/^-?\d+([.,]\d+)?$/.test(text);
+}
 
 /** Returns the values of these fields of the draft, for a request. */
 export function movieOf(draft: Draft, fields: readonly Field[]): MovieInit {
@@ -77,7 +80,7 @@ export function movieOf(draft: Draft, fields: readonly Field[]): MovieInit {
 }
 
 function valueOf(field: Field, typed: string): unknown {
-  const text = typed.trim();
+  const text = isMalformed(field, typed.trim()) ? String(REFUSED_NUMBER) : typed.trim();
   switch (FIELDS[field]) {
     case "integer":
       return field === "ratingCount" ? BigInt(text) : Number(text);

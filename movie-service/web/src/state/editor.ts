@@ -19,7 +19,7 @@ export class Editor extends EventTarget {
   /** The id that the person chose for a new film; empty for one that the service makes. */
   newId = "";
   saving = false;
-  /** The violations by field: the text of the service, or `undefined` for a missing title or a text that is no number. */
+  /** The violations by field: the text of the service, or `undefined` for a text that is no number. */
   readonly violations = new Map<Field | "id", string | undefined>();
   /** The error of the last submit, if it is not about fields. */
   problem: Problem | undefined;
@@ -62,11 +62,7 @@ export class Editor extends EventTarget {
     if (this.saving) return "failed";
     this.violations.clear();
     this.problem = undefined;
-    // The service names all violations, but it cannot be asked with texts that are no numbers.
-    for (const field of malformedFields(this.draft)) this.violations.set(field, undefined);
-    if (this.violations.size > 0 && this.draft.title.trim() === "") this.violations.set("title", undefined);
     const fields = this.movie ? changedFields(this.before, this.draft) : FIELD_NAMES;
-    if (this.violations.size > 0) return this.done("failed");
     if (fields.length === 0) return this.done("unchanged");
     this.saving = true;
     this.changed();
@@ -115,10 +111,12 @@ export class Editor extends EventTarget {
     }
     // An earlier attempt has made its film. The person is told, and may add another one.
     if (problem.reason === "REQUEST_ID_REUSED") this.request = requestId();
+    // The service refuses texts that are no numbers with all other violations, at once.
     for (const { field, description } of problem.violations) {
       const known = field.replace(/^movie\./, "") === "id" ? "id" : fieldOf(field);
       if (known) this.violations.set(known, description);
     }
+    for (const field of malformedFields(this.draft)) this.violations.set(field, undefined);
     // A violation without a field in the form is told with the service's own sentence.
     if (this.violations.size < problem.violations.length || problem.violations.length === 0) this.problem = problem;
   }

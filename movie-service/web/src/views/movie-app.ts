@@ -76,7 +76,7 @@ export class MovieApp extends LightElement {
     if (event.key === "/" && !isTyping && !this.sheet.matches(":modal") && this.dialog === "") {
       event.preventDefault();
       this.search.focus();
-    } else if (event.key === "Escape" && this.sheet.open && !isTyping && this.dialog === "") {
+    } else if (event.key === "Escape" && this.sheet.open && (!isTyping || this.editor?.isDirty === false) && this.dialog === "") {
       event.preventDefault();
       this.closeSheet();
     } else if (this.sheet.open && !this.editor && event.composedPath().includes(this.sheet)) {
@@ -86,7 +86,7 @@ export class MovieApp extends LightElement {
   }
 
   private closeSheet = (): void => {
-    this.app.navigation.go({ film: "", edit: false });
+    this.app.navigation.go(this.editor ? { edit: false } : { film: "", edit: false });
   };
 
   protected override willUpdate(changes: Map<PropertyKey, unknown>): void {

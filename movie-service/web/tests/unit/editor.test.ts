@@ -44,12 +44,7 @@ describe("a draft", () => {
   });
 
   test("names what is no number", () => {
-    expect(malformedFields({ ...draftOf(), year: "MCM", runtimeMinutes: "1.5", rating: "good", ratingCount: "-1" })).toEqual([
-      "year",
-      "runtimeMinutes",
-      "rating",
-      "ratingCount",
-    ]);
+    expect(malformedFields({ ...draftOf(), year: "MCM", runtimeMinutes: "1.5", rating: "good", ratingCount: "-" })).toEqual(["year", "runtimeMinutes", "rating", "ratingCount"]);
     expect(malformedFields({ ...draftOf(), year: "1234567890", ratingCount: "1234567890" })).toEqual(["year"]);
     expect(malformedFields(draftOf(ALIEN))).toEqual([]);
   });
@@ -72,15 +67,19 @@ describe("an editor", () => {
     ]);
   });
 
-  test("calls nothing if nothing was changed, or something is no number", async () => {
-    const editor = new Editor(stub({}), ALIEN);
-    expect(await editor.submit()).toBe("unchanged");
+  test("calls nothing if nothing was changed", async () => {
+    expect(await new Editor(stub({}), ALIEN).submit()).toBe("unchanged");
+  });
+
+  test("asks the service even if a text is no number, in a way that it refuses with all other violations", async () => {
+    const violations = [{ field: "title", description: "expected 1 to 1000 characters" }, { field: "year", description: "expected 1870 to 2200" }];
+    const updateMovie = vi.fn().mockRejectedValue(error(Code.InvalidArgument, "INVALID_FIELDS", violations));
+    const editor = new Editor(stub({ updateMovie }), ALIEN);
     editor.type("year", "soon");
-    expect(await editor.submit()).toBe("failed");
-    expect([...editor.violations]).toEqual([["year", undefined]]);
     editor.type("title", " ");
     expect(await editor.submit()).toBe("failed");
-    expect([...editor.violations.keys()].sort()).toEqual(["title", "year"]);
+    expect([...editor.violations].sort()).toEqual([["title", "expected 1 to 1000 characters"], ["year", undefined]]);
+    expect(updateMovie.mock.calls[0]![0].movie).toMatchObject({ title: "", year: -1 });
     editor.type("title", "Alien");
     editor.type("year", "1979");
     expect(editor.violations.size).toBe(0);

@@ -68,7 +68,7 @@ export class FilmDetails extends LightElement {
         ${movie && !film.deleted && this.app.catalog.canWrite ? this.tools(movie) : nothing}
         <button class="button plain icon" type="button" aria-label=${t().app.close} title=${t().app.close} @click=${() => this.app.navigation.go({ film: "", edit: false })}>${icon("close")}</button>
       </div>
-      <div class="body ${flashClass(list.flashes.get(film.id))}">
+      <div class="body ${flashClass("changed", list.flashes.get(film.id))}">
         ${film.deleted ? html`<p class="problem" role="alert">${t().film.deleted}</p>` : nothing}
         ${film.problem
           ? problemBox(film.problem, () => film.reload())

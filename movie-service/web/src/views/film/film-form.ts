@@ -102,7 +102,7 @@ export class FilmForm extends LightElement {
             type=${field === "posterUri" ? "url" : "text"} autocomplete="off" aria-required=${field === "title" ? "true" : nothing}
             aria-invalid=${isWrong} aria-describedby=${described || nothing} @input=${type}>`}
       ${hint ? html`<span class="hint" id="form-${field}-hint">${hint}</span>` : nothing}
-      ${isWrong ? html`<span class="bad" id="form-${field}-bad">${editor.violations.get(field) ?? (field === "title" ? t().form.titleMissing : t().form.noNumber)}</span>` : nothing}
+      ${isWrong ? html`<span class="bad" id="form-${field}-bad">${editor.violations.get(field) ?? (/\d/.test(value) ? t().form.noWholeNumber : t().form.noNumber)}</span>` : nothing}
     </div>`;
   }
 }

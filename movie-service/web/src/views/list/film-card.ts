@@ -20,14 +20,14 @@ interface CardOptions {
 /** Returns a text with the parts that match marked. */
 export const marked = (parts: readonly Part[]) => parts.map(({ text, matches }) => (matches ? html`<mark>${text}</mark>` : text));
 
-/** Returns the class of a film that has changed so many times a moment ago. */
-export const flashClass = (changes = 0): string => (changes === 0 ? "" : changes % 2 ? "flash" : "flash again");
+/** Returns the class of a film that has changed a moment ago. Each change begins the animation anew. */
+export const flashClass = (name: string, changes = 0): string => (changes === 0 ? "" : changes % 2 ? name : `${name} again`);
 
 /** Returns the card of a film. */
 export function filmCard({ movie, highlights }: Row, options: CardOptions): TemplateResult {
   const match = hiddenMatch(movie, highlights);
   const { title, director, year, rating } = movie;
-  return html`<li class="card ${flashClass(options.flashes)}" aria-setsize=${options.total} aria-posinset=${options.position + 1}>
+  return html`<li class="card ${flashClass("flash", options.flashes)}" aria-setsize=${options.total} aria-posinset=${options.position + 1}>
     <a href=${options.href} data-position=${options.position} tabindex=${options.isTabStop ? 0 : -1} aria-current=${options.isShown ? "true" : nothing}>
       ${poster(movie)}
       <span class="title" dir="auto">${marked(partsOf(title, highlights, "title"))}</span>
