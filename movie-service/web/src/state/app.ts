@@ -162,7 +162,8 @@ export class App extends EventTarget {
 
   /** Reads the catalogue again, which may have changed before the watch began. */
   private startedAnew(revision: bigint, lostHistory: boolean): void {
-    void this.catalog.load();
+    const { catalog } = this.catalog;
+    if (lostHistory || (catalog && catalog.revision < revision)) void this.catalog.load();
     if (lostHistory) {
       this.reload();
     } else {

@@ -112,3 +112,25 @@ test("another caller sees nothing of what the one before could see", () => {
   app.session.token = "other";
   expect([app.catalog.catalog, app.list.rows, app.film.movie]).toEqual([undefined, [], undefined]);
 });
+
+test("the catalogue is read again only if it is older than the watch", () => {
+  const load = vi.spyOn(app.catalog, "load").mockResolvedValue();
+  app.catalog.catalog = create(CatalogSchema, { revision: 4n });
+  app["startedAnew"](4n, false);
+  expect(load).not.toHaveBeenCalled();
+  app["startedAnew"](5n, false);
+  expect(load).toHaveBeenCalledTimes(1);
+});
+
+test("an own save that the watch tells of is no news, and a deletion that the list does not show is counted", () => {
+  const say = vi.spyOn(app.notices, "say");
+  app.list.rows = [{ movie: movie("a"), highlights: [] }];
+  app.list.total = 3;
+  app.film.id = "a";
+  app.film.movie = movie("a");
+  app["upserted"](movie("a"));
+  expect(say).not.toHaveBeenCalled();
+  app["removed"]("z");
+  app["removed"]("z");
+  expect(app.missed).toBe(1);
+});
