@@ -42,7 +42,7 @@ test("a shown film that changes elsewhere flashes, and is updated in place", asy
   const tab = await openLive(open, `${service.url}?film=film-4`);
   await service.change("film-4", { overview: "Now with an overview." });
   await expect.poll(() => tab.sheet.getByText("Now with an overview.").count()).toBe(1);
-  expect(await tab.sheet.locator(".changed").count()).toBe(1);
+  await expect.poll(() => tab.sheet.locator(".changed").count()).toBe(1);
 });
 
 test("a film that is deleted elsewhere leaves the list, and is not shown as if it were there", async ({ folder, serve, open }) => {
