@@ -157,14 +157,14 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-/** Returns a port that is free now, and probably stays free until the service binds it. */
-function freePort(): Promise<number> {
-  return new Promise((done, failed) => {
+/** Returns a port that is free, below those that systems give to outgoing connections, which could take it meanwhile. */
+async function freePort(): Promise<number> {
+  for (;;) {
+    const port = 20_000 + Math.floor(Math.random() * 12_000);
     const server = createServer();
-    server.once("error", failed);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => (typeof address === "object" && address ? done(address.port) : failed(new Error("no port"))));
-    });
-  });
+    const isFree = await new Promise<boolean>((done) => server.once("error", () => done(false)).listen(port, "127.0.0.1", () => done(true)));
+    if (!isFree) continue;
+    await new Promise((done) => server.close(done));
+    return port;
+  }
 }
