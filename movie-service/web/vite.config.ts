@@ -25,20 +25,6 @@ function withoutProtobufJson(): Plugin {
   };
 }
 
-/** The service's policy for the page, so that a preview of the build breaks where the service would break it. */
-const POLICY = [
-  "default-src 'none'",
-  "script-src 'self'",
-  "style-src 'self'",
-  "connect-src 'self'",
-  "img-src 'self'",
-  "base-uri 'none'",
-  "form-action 'none'",
-  "frame-ancestors 'none'",
-  "require-trusted-types-for 'script'",
-  "trusted-types lit-html",
-].join("; ");
-
 export default defineConfig({
   // Relative addresses, so that the page works under a sub-path.
   base: "./",
@@ -58,9 +44,6 @@ export default defineConfig({
         headers: { origin: service },
       },
     },
-  },
-  preview: {
-    headers: { "content-security-policy": POLICY, "referrer-policy": "no-referrer", "x-content-type-options": "nosniff" },
   },
   test: {
     include: ["**/*.test.ts"],

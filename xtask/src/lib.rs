@@ -4,11 +4,15 @@
 
 pub mod bench;
 pub mod fuzz;
+mod generated;
 pub mod interop;
+mod node;
 mod openapi;
 mod program;
 pub mod regen_proto;
+pub mod regen_web;
 pub mod soak;
+pub mod test_web;
 
 use std::path::{Path, PathBuf};
 

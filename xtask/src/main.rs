@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{bench, fuzz, interop, regen_proto, root, soak};
+use xtask::{bench, fuzz, interop, regen_proto, regen_web, root, soak, test_web};
 
 /// The project's automation.
 #[derive(Parser)]
@@ -21,8 +21,16 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Build the page in `movie-service/web/`, and its stubs from `proto/`; needs Node.js 20.19, 22.12 or newer.
+    RegenWeb {
+        /// Change nothing; fail if a generated file is stale, missing or left over. Skipped without Node.js.
+        #[arg(long)]
+        check: bool,
+    },
     /// Keep the service under mixed load and hostile peers for a while, and check every answer.
     Soak(soak::Options),
+    /// Test the page in Node.js and in Chromium.
+    TestWeb(test_web::Options),
 }
 
 fn main() -> ExitCode {
@@ -34,7 +42,10 @@ fn main() -> ExitCode {
             regen_proto::write(&root()).map(|report| println!("{report}"))
         }
         Command::RegenProto { check: true } => regen_proto::check(&root()),
+        Command::RegenWeb { check: false } => regen_web::write(&root()).map(|report| println!("{report}")),
+        Command::RegenWeb { check: true } => regen_web::check(&root()),
         Command::Soak(options) => soak::run(&root(), &options),
+        Command::TestWeb(options) => test_web::run(&root(), &options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

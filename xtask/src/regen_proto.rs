@@ -5,7 +5,6 @@
 
 mod changes;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
@@ -14,6 +13,7 @@ use prost_build::Module;
 use prost_reflect::prost_types::MethodDescriptorProto;
 
 use self::changes::{NewRpc, changes, new_rpcs};
+use crate::generated::{self, Files};
 use crate::openapi;
 
 const PROTO_DIR: &str = "proto";
@@ -29,9 +29,6 @@ const COURSE_METHODS: [&str; 2] = ["GetMovieByID", "GetListMovies"];
 /// The stem of the file for `proto/movie.proto`, which has no package to name it after.
 const WITHOUT_PACKAGE: &str = "movie";
 
-/// File names and their contents.
-type Files = BTreeMap<String, Vec<u8>>;
-
 /// Writes the generated files, and removes those that the contract no longer calls for. Returns what it did with each, and
 /// what to do next for a new file or RPC.
 ///
@@ -39,22 +36,8 @@ type Files = BTreeMap<String, Vec<u8>>;
 ///
 /// If the contract does not compile, or a file cannot be read, written or removed.
 pub fn write(root: &Path) -> Result<String> {
-    let (fresh, before) = (generate(root)?, committed(root)?);
-    let dir = root.join(OUT_DIR);
-    fs::create_dir_all(&dir).with_context(|| format!("create {OUT_DIR}"))?;
-    let mut lines = Vec::new();
-    for name in before.keys().filter(|name| !fresh.contains_key(*name)) {
-        fs::remove_file(dir.join(name)).with_context(|| format!("remove {OUT_DIR}/{name}"))?;
-        lines.push(format!("removed    {OUT_DIR}/{name}"));
-    }
-    for (name, contents) in &fresh {
-        if before.get(name) == Some(contents) {
-            lines.push(format!("unchanged  {OUT_DIR}/{name}"));
-            continue;
-        }
-        fs::write(dir.join(name), contents).with_context(|| format!("write {OUT_DIR}/{name}"))?;
-        lines.push(format!("wrote      {OUT_DIR}/{name}"));
-    }
+    let (fresh, before) = (generate(root)?, generated::read(root, OUT_DIR)?);
+    let mut lines = generated::write(root, OUT_DIR, &fresh)?;
     lines.extend(next_steps(&before, &fresh)?);
     Ok(lines.join("\n"))
 }
@@ -88,21 +71,8 @@ fn next_steps(before: &Files, fresh: &Files) -> Result<Vec<String>> {
 /// If any file is stale, missing or left over: the error names each, what changed in the contract, and the command that
 /// mends it. Also if the contract does not compile or a file cannot be read.
 pub fn check(root: &Path) -> Result<()> {
-    let fresh = generate(root)?;
-    let committed = committed(root)?;
-    let names: BTreeSet<&String> = fresh.keys().chain(committed.keys()).collect();
-    let mut problems: Vec<String> = names
-        .into_iter()
-        .filter_map(|name| {
-            let problem = match (fresh.get(name), committed.get(name)) {
-                (Some(fresh), Some(committed)) if fresh == committed => return None,
-                (Some(_), Some(_)) => "stale",
-                (Some(_), None) => "missing",
-                (None, _) => "left over",
-            };
-            Some(format!("{problem}: {OUT_DIR}/{name}"))
-        })
-        .collect();
+    let (fresh, committed) = (generate(root)?, generated::read(root, OUT_DIR)?);
+    let mut problems = generated::differences(root, OUT_DIR, &fresh)?;
     if problems.is_empty() {
         return Ok(());
     }
@@ -121,7 +91,7 @@ pub fn check(root: &Path) -> Result<()> {
 }
 
 /// Compiles the contract, with its comments.
-fn compile(root: &Path) -> Result<protox::Compiler> {
+pub(crate) fn compile(root: &Path) -> Result<protox::Compiler> {
     let proto_dir = root.join(PROTO_DIR);
     let mut protos = Vec::new();
     find_protos(&proto_dir, &mut protos)?;
@@ -199,22 +169,6 @@ fn find_protos(dir: &Path, found: &mut Vec<std::path::PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// Reads the files that are there now; none if the folder is missing.
-fn committed(root: &Path) -> Result<Files> {
-    let dir = root.join(OUT_DIR);
-    let mut files = Files::new();
-    if !dir.exists() {
-        return Ok(files);
-    }
-    for entry in fs::read_dir(&dir).with_context(|| format!("read {OUT_DIR}"))? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let contents = fs::read(entry.path()).with_context(|| format!("read {OUT_DIR}/{name}"))?;
-        files.insert(name, contents);
-    }
-    Ok(files)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -247,7 +201,7 @@ mod tests {
         write_proto(root.path(), "string id = 2;");
         fs::remove_file(out.join(DESCRIPTOR_SET)).unwrap();
         fs::write(out.join("renamed.rs"), "").unwrap();
-        let before = committed(root.path()).unwrap();
+        let before = generated::read(root.path(), OUT_DIR).unwrap();
 
         let error = check(root.path()).unwrap_err().to_string();
 
@@ -255,7 +209,7 @@ mod tests {
         assert!(error.contains("stale: movie-proto/src/generated/movie.rs"), "{error}");
         assert!(error.contains("missing: movie-proto/src/generated/descriptor_set.bin"), "{error}");
         assert!(error.contains("left over: movie-proto/src/generated/renamed.rs"), "{error}");
-        assert_eq!(committed(root.path()).unwrap(), before);
+        assert_eq!(generated::read(root.path(), OUT_DIR).unwrap(), before);
     }
 
     #[test]
@@ -318,7 +272,7 @@ mod tests {
         {
             assert!(error.contains(part), "{part}: {error}");
         }
-        assert!(committed(root.path()).unwrap().is_empty());
+        assert!(generated::read(root.path(), OUT_DIR).unwrap().is_empty());
     }
 
     #[test]
@@ -335,10 +289,10 @@ mod tests {
     fn a_contract_that_does_not_compile_is_an_error_and_leaves_the_files_alone() {
         let root = workspace();
         write(root.path()).unwrap();
-        let before = committed(root.path()).unwrap();
+        let before = generated::read(root.path(), OUT_DIR).unwrap();
         write_proto(root.path(), "string id = 1");
         let error = write(root.path()).unwrap_err().to_string();
         assert_eq!(error, "proto/movie.proto:1:52: expected ';' or '[', but found '}'");
-        assert_eq!(committed(root.path()).unwrap(), before);
+        assert_eq!(generated::read(root.path(), OUT_DIR).unwrap(), before);
     }
 }

@@ -1,8 +1,14 @@
 // The contract of the course's movie service.
 //
-// It is frozen: clients and servers written from it are in use, so no path, field number or type in
-// this file changes. It has no package, which makes the paths on the wire `/Movie/GetMovieByID` and
-// `/Movie/GetListMovies`.
+// It is frozen, because clients and servers written from it are in use:
+//
+// * No path, message, name, field number or type changes, and what streams does not, either.
+// * No field is added: it would be lost between programs of the two versions.
+// * No call is added: deployed servers do not implement it. A new call belongs in a service of its own,
+//   in a new file with a package. `docs/tutorial.md` adds one.
+//
+// Comments may change; `cargo xtask regen-proto` carries them into the generated code. The file has no package,
+// which makes the paths on the wire `/Movie/GetMovieByID` and `/Movie/GetListMovies`.
 //
 // In proto3, a field with its default value (an empty string, the number 0) is not sent. The receiver
 // cannot distinguish it from a field that was never set. "Empty" below means both.
@@ -19,7 +25,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file movie.proto.
  */
 export const file_movie: GenFile = /*@__PURE__*/
-  fileDesc("Cgttb3ZpZS5wcm90byIVCgdNb3ZpZUlEEgoKAmlkGAEgASgJIkgKCU1vdmllRGF0YRINCgV0aXRsZRgBIAEoCRIOCgZyYXRpbmcYAiABKAISEAoIZGlyZWN0b3IYAyABKAkSCgoCaWQYBCABKAkiBwoFRW1wdHkyWAoFTW92aWUSJgoMR2V0TW92aWVCeUlEEgguTW92aWVJRBoKLk1vdmllRGF0YSIAEicKDUdldExpc3RNb3ZpZXMSBi5FbXB0eRoKLk1vdmllRGF0YSIAMAFiBnByb3RvMw");
+  fileDesc("Cgttb3ZpZS5wcm90byIVCgdNb3ZpZUlEEgoKAmlkGAEgASgJIkgKCU1vdmllRGF0YRINCgV0aXRsZRgBIAEoCRIOCgZyYXRpbmcYAiABKAISEAoIZGlyZWN0b3IYAyABKAkSCgoCaWQYBCABKAkiBwoFRW1wdHkyVAoFTW92aWUSJAoMR2V0TW92aWVCeUlEEgguTW92aWVJRBoKLk1vdmllRGF0YRIlCg1HZXRMaXN0TW92aWVzEgYuRW1wdHkaCi5Nb3ZpZURhdGEwAWIGcHJvdG8z");
 
 /**
  * The id of the movie to return.

@@ -2,14 +2,11 @@ import { MOVIES } from "./support/service";
 import { Proxy } from "./support/proxy";
 import { expect, test } from "./support/test";
 
-/** Whether a build of the page is served in front of the program, which these tests are not about. */
-const isProxied = process.env.MOVIE_PAGE_DIST !== undefined;
-
 /** The first contentful paint takes at most 0.5 s; the test fails far beyond, since the machine may be busy. */
 const PAINT_LIMIT_MS = 4 * 500;
 
 /** The most bytes of JavaScript, compressed. */
-const SCRIPT_LIMIT_BYTES = 60 * 1024;
+const SCRIPT_LIMIT_BYTES = 60_000;
 
 test("the page works in a folder behind a proxy, also when it is shared from there", async ({ films, open }) => {
   const proxy = await Proxy.start({ target: films.url, folder: "/films/" });
@@ -43,7 +40,7 @@ test("the policy allows neither inline scripts and styles nor other hosts", asyn
     }),
   );
   expect(policy).toEqual({
-    "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "connect-src": "'self'", "img-src": "'self' data:", "base-uri": "'none'",
+    "default-src": "'none'", "script-src": "'self'", "style-src": "'self'", "connect-src": "'self'", "img-src": "'self'", "base-uri": "'none'",
     "form-action": "'none'", "frame-ancestors": "'none'", "require-trusted-types-for": "'script'", "trusted-types": "lit-html",
   });
   expect(response.headers.get("x-content-type-options")).toBe("nosniff");
@@ -98,7 +95,7 @@ test("a film and a search that are opened by their address move nothing either",
   expect(shifts).toEqual([]);
 });
 
-test.skipIf(isProxied)("the scripts are small", async ({ films, open }) => {
+test("the scripts are small", async ({ films, open }) => {
   const scripts = new Set<string>();
   const tab = await open(`${films.url}?wire`);
   await expect.poll(() => tab.wire.getByRole("option").count()).toBeGreaterThan(0);
@@ -127,7 +124,7 @@ async function compressed(url: string): Promise<Buffer> {
   });
 }
 
-test.skipIf(isProxied)("without HTTP there is no page", async ({ serve }) => {
+test("without HTTP there is no page", async ({ serve }) => {
   const service = await serve({ database: MOVIES, args: ["--http", "off"] });
   const response = await fetch(service.url);
   expect(response.ok).toBe(false);

@@ -4,15 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
-import { Proxy } from "./proxy";
 
 const ROOT = resolve(import.meta.dirname, "../../../../..");
 const START_TIMEOUT_MS = 60_000;
 
 /** The program of the service. */
 const PROGRAM = process.env.MOVIE_SERVICE_PROGRAM ?? join(ROOT, "target/debug/movie-service");
-/** A build of the page to test in the place of the one that the program has. */
-const DIST = process.env.MOVIE_PAGE_DIST;
 
 export const FILMS = join(ROOT, "databases/films.json");
 export const MOVIES = join(ROOT, "databases/movies.json");
@@ -38,19 +35,15 @@ export interface MovieJson {
 
 export class Service {
   private child: ChildProcess | undefined;
-  private proxy: Proxy | undefined;
 
   private constructor(
     private readonly port: number,
-    /** The port of the program: another one if a build of the page is served in front of it. */
-    private readonly programPort: number,
     private readonly options: Options,
   ) {}
 
   /** Starts a service on a free port of the loopback interface, and waits until it serves. */
   static async start(options: Options): Promise<Service> {
-    const port = await freePort();
-    const service = new Service(port, DIST ? await freePort() : port, options);
+    const service = new Service(await freePort(), options);
     await service.start();
     return service;
   }
@@ -63,28 +56,25 @@ export class Service {
   /** Starts the service on its port; also again, after `stop`. */
   async start(): Promise<void> {
     const { database, args = [], posterOrigins = [] } = this.options;
-    const listen = `127.0.0.1:${this.programPort}`;
-    const origins = DIST ? [] : posterOrigins.flatMap((origin) => ["--poster-origin", origin]);
+    const listen = `127.0.0.1:${this.port}`;
+    const origins = posterOrigins.flatMap((origin) => ["--poster-origin", origin]);
     const all = ["--quiet", "--listen", listen, "--database", database, ...origins, ...args];
     const child = spawn(PROGRAM, all, { stdio: ["ignore", "ignore", "pipe"] });
     this.child = child;
     let errors = "";
     child.stderr!.on("data", (text) => (errors += text));
     const deadline = Date.now() + START_TIMEOUT_MS;
-    while (!(await accepts(this.programPort))) {
+    while (!(await accepts(this.port))) {
       if (child.exitCode !== null) throw new Error(`${PROGRAM} ended with ${child.exitCode}:\n${errors}`);
       if (Date.now() > deadline) throw new Error(`${PROGRAM} did not serve in time:\n${errors}`);
       await new Promise((done) => setTimeout(done, 20));
     }
-    if (DIST) this.proxy = await Proxy.start({ target: `http://${listen}`, port: this.port, page: { dist: DIST, posterOrigins } });
   }
 
   /** Ends the service at once, as a crash does. */
   async stop(): Promise<void> {
-    const { child, proxy } = this;
+    const { child } = this;
     this.child = undefined;
-    this.proxy = undefined;
-    await proxy?.stop();
     if (!child || child.exitCode !== null) return;
     const ended = new Promise((done) => child.once("exit", done));
     child.kill("SIGKILL");
