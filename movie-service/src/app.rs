@@ -64,7 +64,11 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     start_reloads(&mut opened, &security, &metrics)?;
     // All signals are handled from here on. Scripts wait for the log line below.
     let movies = opened.catalogue.read(Snapshot::len);
-    info!("serving {movies} movies from {} on {}", config.database, listeners.calls.address()?);
+    let address = listeners.calls.address()?;
+    info!("serving {movies} movies from {} on {address}", config.database);
+    if features.http {
+        log_page(&address, security.tls.is_some());
+    }
 
     let health = Health::default();
     if let Some(listener) = listeners.admin {
@@ -89,6 +93,17 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         traces.flush();
     }
     Ok(())
+}
+
+/// Logs where a browser on this machine finds the page. Browsers open no Unix sockets.
+fn log_page(address: &Address, is_secure: bool) {
+    let Address::Tcp(address) = address else { return };
+    let scheme = if is_secure { "https" } else { "http" };
+    if address.ip().is_unspecified() {
+        info!("the page is at {scheme}://localhost:{}/", address.port());
+    } else {
+        info!("the page is at {scheme}://{address}/");
+    }
 }
 
 /// Starts exporting spans if the environment configures it. An error does not prevent serving.

@@ -18,7 +18,8 @@ use crate::rpc::Role;
 use crate::server::accept::listener::Address;
 use crate::server::accept::tls::TlsFiles;
 use crate::server::call::dispatch::Features;
-use crate::server::call::origin::{InvalidOrigin, Origin};
+use crate::server::call::origin::Origin;
+use crate::server::call::page::poster_origin::PosterOrigin;
 use crate::server::limits::{Limits, parse_duration};
 use crate::store::sql::{PostgresUrl, SqlSource};
 use crate::telemetry::log::LogFormat;
@@ -96,13 +97,17 @@ pub struct Config {
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 #[derive(Args, Clone, Debug)]
 struct FeatureFlags {
-    /// JSON over HTTP, and gRPC-Web for pages of the service itself.
+    /// The page at `/`, JSON over HTTP, and gRPC-Web for pages of the service itself.
     #[arg(long, env = "MOVIE_HTTP", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     http: bool,
 
     /// Origin whose pages may call, for example <https://films.example>, or `*` for all.
-    #[arg(long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin)]
+    #[arg(long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin::<Origin>)]
     web_origin: Vec<Option<Origin>>,
+
+    /// Origin that the page may load posters from, for example <https://posters.example>; without one, it draws them.
+    #[arg(long, env = "MOVIE_POSTER_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin::<PosterOrigin>)]
+    poster_origin: Vec<Option<PosterOrigin>>,
 
     /// Search: an index of titles and people, which takes about 40 bytes a movie.
     #[arg(long, env = "MOVIE_SEARCH", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
@@ -260,9 +265,11 @@ impl Config {
     /// Returns the optional features.
     #[must_use]
     pub fn features(&self) -> Features {
-        let FeatureFlags { http, web_origin, gzip, health, reflection, search } = self.features.clone();
+        let FeatureFlags { http, web_origin, poster_origin, gzip, health, reflection, search } =
+            self.features.clone();
         let web = web_origin.into_iter().flatten().collect();
-        Features { health, reflection, search, gzip, http, web }
+        let poster_origins = poster_origin.into_iter().flatten().collect();
+        Features { health, reflection, search, gzip, http, web, poster_origins }
     }
 
     /// Returns the files for TLS, if it is on.
@@ -332,7 +339,7 @@ fn limit(text: &str) -> Result<Option<String>, String> {
 }
 
 /// Parses an origin. Empty text, as after a trailing comma, is ignored.
-fn origin(text: &str) -> Result<Option<Origin>, InvalidOrigin> {
+fn origin<O: FromStr>(text: &str) -> Result<Option<O>, O::Err> {
     let text = text.trim();
     if text.is_empty() { Ok(None) } else { text.parse().map(Some) }
 }
@@ -391,8 +398,9 @@ mod tests {
         assert_eq!(config.listen.to_string(), "[::]:3001");
         assert_eq!(config.database, Database::Json("databases/movies.json".into()));
         assert_eq!(config.limits(), Limits::default());
-        let Features { health, reflection, search, gzip, http, web } = config.features();
-        assert!(health && reflection && search && http && !gzip && web.is_empty());
+        let Features { health, reflection, search, gzip, http, web, poster_origins } = config.features();
+        assert!(health && reflection && search && http && !gzip);
+        assert!(web.is_empty() && poster_origins.is_empty());
         assert!(!config.quiet && !config.allow_anonymous_writes);
         assert!(config.tls().is_none() && config.tokens.is_none());
     }

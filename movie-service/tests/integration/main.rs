@@ -11,6 +11,7 @@ mod json;
 #[cfg(target_os = "linux")]
 mod lifecycle;
 mod operation;
+mod page;
 mod security;
 #[cfg(unix)]
 mod stores;

@@ -23,6 +23,7 @@ use crate::server::call::compression::request::DecompressedBody;
 use crate::server::call::compression::response::CompressedBody;
 use crate::server::call::message::limited_body::{LimitedBody, MessageLimits};
 use crate::server::call::origin::Origin;
+use crate::server::call::page::poster_origin::PosterOrigin;
 use crate::server::call::refusal::{self, Refusal};
 use crate::server::limits::Limits;
 use crate::servicer::catalog::CatalogServicer;
@@ -43,15 +44,25 @@ pub struct Features {
     pub search: bool,
     /// Compresses messages of 1 KiB or more for callers that accept gzip.
     pub gzip: bool,
-    /// Serves JSON over HTTP, and gRPC-Web for pages of the service itself.
+    /// Serves the page, JSON over HTTP, and gRPC-Web for pages of the service itself.
     pub http: bool,
     /// Origins whose pages may call, with gRPC-Web and JSON.
     pub web: Vec<Origin>,
+    /// Origins that the page may load posters from.
+    pub poster_origins: Vec<PosterOrigin>,
 }
 
 impl Default for Features {
     fn default() -> Self {
-        Self { health: true, reflection: true, search: true, gzip: false, http: true, web: Vec::new() }
+        Self {
+            health: true,
+            reflection: true,
+            search: true,
+            gzip: false,
+            http: true,
+            web: Vec::new(),
+            poster_origins: Vec::new(),
+        }
     }
 }
 

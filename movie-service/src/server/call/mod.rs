@@ -6,7 +6,7 @@
 //! * `context` — a call's deadline, permit and observation; [`timeout`] — the `grpc-timeout` header; `permit` — call
 //!   accounting;
 //! * `web` — requests that are not in gRPC; [`origin`] — which pages may send them; `grpc_web` and `transcoding` — their
-//!   translation to gRPC;
+//!   translation to gRPC; [`page`] — the page of the service;
 //! * `fast_path` — responses that are sent as the catalogue stores them; [`dispatch`] — the generated code for all others;
 //! * [`message`] and `compression` — messages, checked and decompressed before generated code sees them;
 //! * `body` — request and response bodies; `response_data` — data frames of responses; `response` — sends them over
@@ -23,6 +23,7 @@ pub(crate) mod fast_path;
 mod grpc_web;
 pub mod message;
 pub mod origin;
+pub mod page;
 mod permit;
 pub mod refusal;
 pub(crate) mod response;

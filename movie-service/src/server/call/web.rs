@@ -1,4 +1,4 @@
-//! Requests that are not in gRPC: gRPC-Web, JSON over HTTP, and CORS preflights.
+//! Requests that are not in gRPC: gRPC-Web, JSON over HTTP, the page, and CORS preflights.
 
 use std::collections::BTreeSet;
 use std::convert::Infallible;
@@ -23,6 +23,7 @@ use tracing::debug;
 use crate::server::call::dispatch::Features;
 use crate::server::call::grpc_web;
 use crate::server::call::origin::{FromAnySite, OriginPolicy, Sender};
+use crate::server::call::page::files::PageFiles;
 use crate::server::call::task::CallHandler;
 use crate::server::call::transcoding::conditional;
 use crate::server::call::transcoding::error::HttpError;
@@ -59,6 +60,7 @@ struct Inner {
 
 struct JsonHandler {
     transcoder: Transcoder,
+    page: PageFiles,
     compression: CompressionLayer<IsCompressed>,
     /// Whether the service is serving, and its store available.
     serving: watch::Receiver<bool>,
@@ -93,7 +95,8 @@ impl WebHandler {
             let compression =
                 CompressionLayer::new().quality(CompressionLevel::Fastest).compress_when(IS_COMPRESSED);
             let transcoder = Transcoder::new(limits.message, limits.import_message)?;
-            Some(Arc::new(JsonHandler { transcoder, compression, serving }))
+            let page = PageFiles::new(&features.poster_origins);
+            Some(Arc::new(JsonHandler { transcoder, page, compression, serving }))
         } else {
             None
         };
@@ -122,6 +125,11 @@ impl WebHandler {
         if is_head { response.map(|_| Body::empty()) } else { response }
     }
 
+    /// Returns whether the page has an asset with this path.
+    fn has_asset(&self, path: &str) -> bool {
+        self.0.json.as_ref().is_some_and(|json| json.page.asset(path).is_some())
+    }
+
     /// Handles a request if its host and its origin may be served.
     async fn checked<B>(self, mut request: Request<B>, calls: CallHandler) -> Response<Body>
     where
@@ -130,6 +138,9 @@ impl WebHandler {
         match self.0.policy.check(&request) {
             Ok(Sender::Known) => {}
             Ok(Sender::AnySite) => drop(request.extensions_mut().insert(FromAnySite)),
+            // A browser sends the origin for scripts, too. They are the same for everyone, and without them the page could not
+            // say that its calls are not allowed.
+            Err(HttpError::OriginNotAllowed(_)) if self.has_asset(request.uri().path()) => {}
             Err(error) => return full(error.into_response()),
         }
         if !request.headers().contains_key(ORIGIN) {
@@ -154,6 +165,9 @@ impl WebHandler {
         let Some(json) = &self.0.json else {
             return full(HttpError::NotFound(request.uri().path().to_owned()).into_response());
         };
+        if let Some(asset) = json.page.asset(request.uri().path()) {
+            return read_only(&request, || asset.response(request.headers()));
+        }
         let coding = preferred_coding(request.headers());
         if coding == "identity" {
             return json.respond(request, calls).await;
@@ -179,8 +193,9 @@ impl JsonHandler {
         B: http_body::Body<Data = Bytes, Error: Into<StdError>> + Send + Unpin + 'static,
     {
         match request.uri().path() {
-            "/healthz" => page(&request, || full(self.health())),
-            "/openapi.json" => page(&request, || contract(request.headers())),
+            "/" => read_only(&request, || self.page.document(request.headers())),
+            "/healthz" => read_only(&request, || full(self.health())),
+            "/openapi.json" => read_only(&request, || contract(request.headers())),
             _ => self.transcoder.call(request, calls).await,
         }
     }
@@ -211,11 +226,11 @@ fn contract(headers: &HeaderMap) -> Response<Body> {
     with_etag(response, ETAG_OF_CONTRACT.clone(), headers)
 }
 
-/// Answers a request for a page that can only be read.
-fn page<B>(request: &Request<B>, page: impl FnOnce() -> Response<Body>) -> Response<Body> {
+/// Answers a request for something that can only be read.
+fn read_only<B>(request: &Request<B>, read: impl FnOnce() -> Response<Body>) -> Response<Body> {
     const METHODS: [Method; 3] = [Method::GET, Method::HEAD, Method::OPTIONS];
     match *request.method() {
-        Method::GET | Method::HEAD => page(),
+        Method::GET | Method::HEAD => read(),
         Method::OPTIONS => options(&METHODS),
         _ => full(HttpError::MethodNotAllowed(METHODS.to_vec()).into_response()),
     }

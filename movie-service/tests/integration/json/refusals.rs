@@ -49,7 +49,6 @@ async fn an_error_is_an_object_with_the_details_of_the_call() {
 async fn unknown_paths_and_methods_are_refused() {
     let service = Service::start("movies.json");
     for path in [
-        "/",
         "/v1",
         "/v1/movies/",
         "/v1/movies/a/b",

@@ -43,6 +43,7 @@ fn an_empty_variable_counts_as_unset() {
         "MOVIE_LOG",
         "MOVIE_METRICS",
         "MOVIE_WEB_ORIGIN",
+        "MOVIE_POSTER_ORIGIN",
         "MOVIE_GZIP",
         "MOVIE_HEALTH",
         "MOVIE_REFLECTION",
@@ -99,6 +100,7 @@ fn spaces_around_values_and_a_trailing_comma_are_ignored() {
         .env("MOVIE_DATABASE", database("movies.json"))
         .env("MOVIE_METRICS", " 127.0.0.1:0 ")
         .env("MOVIE_WEB_ORIGIN", " https://films.example , ")
+        .env("MOVIE_POSTER_ORIGIN", " https://posters.example , ")
         .env("MOVIE_LIMITS", "idle=1m, age=1h ,");
     let service = Service::run(&mut command);
     assert!(service.start_line.contains("serving 7 movies"), "{}", service.start_line);

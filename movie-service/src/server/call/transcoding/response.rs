@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, VARY};
+use http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, ETAG, LOCATION, VARY,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
@@ -79,7 +81,9 @@ pub(crate) fn with_etag(
     if !is_known {
         return full(response);
     }
-    response.headers_mut().remove(CONTENT_TYPE);
+    for name in [CONTENT_TYPE, CONTENT_ENCODING] {
+        response.headers_mut().remove(name);
+    }
     *response.status_mut() = StatusCode::NOT_MODIFIED;
     response.map(|_| Body::empty())
 }
