@@ -106,6 +106,8 @@ impl Command {
             ["fuzz"] => (Self::Known, "\n    Fuzz("),
             ["soak"] => (Self::Known, "\n    Soak("),
             ["interop"] => (Self::Known, "\n    Interop("),
+            ["test-web"] => (Self::Known, "\n    TestWeb("),
+            ["regen-web"] | ["regen-web", "--check"] => (Self::Known, "\n    RegenWeb {"),
             ["regen-proto"] => (Self::Generate, "\n    RegenProto {"),
             ["regen-proto", "--check"] => (Self::CheckGenerated, "\n        check: bool,"),
             _ => return Err(format!("unverified command `cargo xtask {}`", args.join(" "))),
