@@ -1,0 +1,57 @@
+//! A movie service with tonic alone: `first_service [ADDRESS]`
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::fs::File;
+use std::net::SocketAddr;
+
+use movie_proto::movie_server::{Movie, MovieServer};
+use movie_proto::{Empty, MovieData, MovieId};
+use serde::Deserialize;
+use tonic::codegen::BoxStream;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status};
+
+/// A movie of the database.
+#[derive(Deserialize)]
+struct Entry {
+    title: String,
+    rating: f32,
+    director: String,
+    id: String,
+}
+
+struct MovieServicer(Vec<MovieData>);
+
+#[tonic::async_trait]
+impl Movie for MovieServicer {
+    async fn get_movie_by_id(&self, request: Request<MovieId>) -> Result<Response<MovieData>, Status> {
+        let MovieId { id } = request.into_inner();
+        let movie = self.0.iter().find(|movie| movie.id == id);
+        Ok(Response::new(movie.cloned().unwrap_or_default()))
+    }
+
+    type GetListMoviesStream = BoxStream<MovieData>;
+
+    async fn get_list_movies(&self, _: Request<Empty>) -> Result<Response<BoxStream<MovieData>>, Status> {
+        let movies = self.0.clone().into_iter().map(Ok);
+        Ok(Response::new(Box::pin(tokio_stream::iter(movies))))
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let address: SocketAddr = std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:3001").parse()?;
+    let mut database: HashMap<String, Vec<Entry>> =
+        serde_json::from_reader(File::open("databases/movies.json")?)?;
+    let movies = database.remove("movies").ok_or("the database has no movies")?.into_iter();
+    let movies =
+        movies.map(|Entry { title, rating, director, id }| MovieData { title, rating, director, id });
+
+    let incoming = TcpIncoming::bind(address)?;
+    eprintln!("serving movies on {}", incoming.local_addr()?);
+    let servicer = MovieServer::new(MovieServicer(movies.collect()));
+    Server::builder().add_service(servicer).serve_with_incoming(incoming).await?;
+    Ok(())
+}
