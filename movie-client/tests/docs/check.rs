@@ -10,11 +10,10 @@ use movie_service::access::tokens::Tokens;
 use movie_service::config::Config;
 use movie_service::store::json;
 
-use crate::command::Command;
+use crate::command::{Command, Running};
 use crate::exchange::exchange;
 use crate::files::Files;
 use crate::markdown::{self, Kind};
-use crate::service::Service;
 use crate::{arrows, wire};
 
 /// Line that stands for omitted lines.
@@ -25,20 +24,26 @@ type Problem = (usize, String);
 
 /// Returns the problems of a document: file, line, problem, and the first line of the block.
 pub(crate) fn problems(name: &str, document: &str) -> Vec<String> {
+    follow(name, document).1
+}
+
+/// Follows a document; returns the files with its changes, and the problems of the document.
+pub(crate) fn follow(name: &str, document: &str) -> (Files, Vec<String>) {
     let mut reader = Reader { document: name.to_owned(), files: Files::new(), service: None };
     let lines: Vec<&str> = document.lines().collect();
     let problems = markdown::parts(document).into_iter().filter_map(|part| {
         let (below, problem) = reader.follow(&part.kind).err()?;
         Some(format!("{name}:{}: {problem}\n  in: {}", part.line + below, lines[part.line - 1]))
     });
-    problems.collect()
+    let problems = problems.collect();
+    (reader.files, problems)
 }
 
 /// State of a reader who follows the document.
 struct Reader {
     document: String,
     files: Files,
-    service: Option<Service>,
+    service: Option<Running>,
 }
 
 impl Reader {
@@ -120,6 +125,12 @@ impl Reader {
                     "the change has no context line, or changes no line".to_owned(),
                 ));
             }
+            if self.files.have_exercise()
+                && let Ok(place) = find(&file, from, &after)
+            {
+                from = place.end;
+                continue;
+            }
             let place = find(&file, from, &before);
             let place = place.map_err(|line| not_in(path, before[line], origins[line]))?;
             from = place.start + after.len();
@@ -169,7 +180,7 @@ impl Reader {
     fn exchange(&self, protocol: &str, lines: &[String]) -> Result<(), Problem> {
         let service = self.service.as_ref().ok_or("no command before this one starts the service");
         let service = service.map_err(|problem| at_first_line(problem.to_owned()))?;
-        let expected = exchange(protocol, service.socket_address()).map_err(at_first_line)?;
+        let expected = exchange(protocol, service.address()).map_err(at_first_line)?;
         same(lines, expected.trim_end_matches(['<', '\n']), "the call is")
     }
 
@@ -236,7 +247,7 @@ impl Reader {
     fn link(&self, target: &str) -> Result<(), String> {
         let path = target.split('#').next().unwrap_or_default();
         let document = xtask::root().join(&self.document);
-        let is_external = target.starts_with("https://");
+        let is_external = target.starts_with("https://") || target.starts_with("http://localhost:3001/");
         let exists = is_external || document.parent().is_some_and(|directory| directory.join(path).exists());
         exists.then_some(()).ok_or_else(|| format!("the target of the link does not exist: {target}"))
     }

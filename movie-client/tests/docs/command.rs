@@ -1,5 +1,6 @@
 //! Commands in documents.
 
+use std::net::SocketAddr;
 use std::process;
 
 use clap::Parser;
@@ -8,6 +9,7 @@ use movie_service::config::{Config, Database};
 use movie_service::store::json;
 
 use crate::curl::Curl;
+use crate::example::{self, FirstService};
 use crate::files::{Files, members};
 use crate::service::Service;
 
@@ -21,6 +23,10 @@ pub(crate) enum Command {
     Serve(Box<Config>),
     /// Run the client with these arguments.
     Call(Vec<String>),
+    /// Run the first service of the tutorial.
+    ServeFirst,
+    /// Run the first client of the tutorial.
+    CallFirst,
     /// Make a request over HTTP.
     Curl(Curl),
     /// Only check that the command exists, because it runs for too long or prints help.
@@ -29,6 +35,8 @@ pub(crate) enum Command {
     Generate,
     /// Compare the generated code with the contract.
     CheckGenerated,
+    /// Copy a file of the finished exercise to its place.
+    Finish(String),
     /// Undo the changes to a file.
     Restore(String),
 }
@@ -37,6 +45,23 @@ pub(crate) enum Command {
 fn is_check(line: &str, files: &Files) -> bool {
     let script = files.read(".ci/run").unwrap_or_default();
     line == ".ci/run" || script.lines().any(|step| step.strip_prefix("step ") == Some(line))
+}
+
+/// A service that a command started.
+pub(crate) enum Running {
+    /// The service of the repository.
+    Service(Service),
+    /// The first service of the tutorial.
+    First(FirstService),
+}
+
+impl Running {
+    pub(crate) fn address(&self) -> SocketAddr {
+        match self {
+            Self::Service(service) => service.socket_address(),
+            Self::First(service) => service.address,
+        }
+    }
 }
 
 /// Result of a command.
@@ -58,6 +83,15 @@ impl Command {
             | ["cargo", "run", "--release", "-p", package, "--", args @ ..] => {
                 Self::program(files, package, args)
             }
+            ["cargo", "run", "-p", package, "--example", name] => {
+                files.find(&format!("{package}/examples/{name}.rs"))?;
+                match *name {
+                    "first_service" => Ok(Self::ServeFirst),
+                    "first_client" => Ok(Self::CallFirst),
+                    // The test of the finished exercise builds and calls it.
+                    _ => Ok(Self::Known),
+                }
+            }
             ["cargo", "test", "--workspace"] | ["cargo", "doc", "--workspace", "--no-deps", "--open"] => {
                 Ok(Self::Known)
             }
@@ -73,6 +107,19 @@ impl Command {
             ["openssl", "req", ..] => Ok(Self::Known),
             // `.ci/run` runs these checks.
             ["cargo", "fmt" | "clippy", ..] | [".ci/run"] if is_check(line, files) => Ok(Self::Known),
+            // The checks between programs install the same packages, and generate the same stubs.
+            ["python3", "-m", "venv", "target/course"] | ["target/course/bin/pip", "install", ..] => {
+                Ok(Self::Known)
+            }
+            ["target/course/bin/python", "-m", "grpc_tools.protoc", ..] => Ok(Self::Known),
+            ["PYTHONPATH=target/course", "target/course/bin/python", script, ..] => {
+                files.find(script).map(|_| Self::Known)
+            }
+            ["cargo", "run", "-p", "movie-client", "--example", "first_client", "--", _] => Ok(Self::Known),
+            ["cp", from, to] if *from == format!("docs/exercise/{to}") => {
+                files.find(from).map(|_| Self::Finish((*to).to_owned()))
+            }
+            ["git", "stash", "--include-untracked"] | ["git", "stash", "pop"] => Ok(Self::Known),
             ["git", "restore", path] => files.find(path).map(|_| Self::Restore((*path).to_owned())),
             _ => Err(format!("unverified command `{line}`: teach it to movie-client/tests/docs/command.rs")),
         }
@@ -116,16 +163,19 @@ impl Command {
     }
 
     /// Runs the command on `files`. `service` holds the service that an earlier command started.
-    pub(crate) fn run(self, files: &Files, service: &mut Option<Service>) -> Result<Outcome, String> {
+    pub(crate) fn run(self, files: &Files, service: &mut Option<Running>) -> Result<Outcome, String> {
         match self {
             Self::Serve(config) => {
                 // The service runs on a free port, because the port of the command may be in use. A store is an empty one.
                 match &config.database {
                     Database::Json(path) => {
                         let movies = json::load(&files.find(&path.to_string_lossy())?);
-                        *service = Some(Service::of(movies.map_err(|error| error.to_string())?));
+                        let movies = movies.map_err(|error| error.to_string())?;
+                        *service = Some(Running::Service(Service::of(movies)));
                     }
-                    Database::Sql(_) if config.allow_anonymous_writes => *service = Some(Service::writable()),
+                    Database::Sql(_) if config.allow_anonymous_writes => {
+                        *service = Some(Running::Service(Service::writable()));
+                    }
                     Database::Sql(_) => {}
                 }
                 Ok(Outcome::silent())
@@ -134,17 +184,26 @@ impl Command {
                 let service = service.as_ref().ok_or("no command before this one starts the service")?;
                 let output = process::Command::new(env!("CARGO_BIN_EXE_movie-client"))
                     .args(args)
-                    .args(["--address", &service.address.to_string()])
+                    .args(["--address", &service.address().to_string()])
                     // The machine may be busy, and a search waits until the films are indexed.
                     .env("MOVIE_TIMEOUT", "60s")
                     .output()
                     .map_err(|error| error.to_string())?;
-                let text = [output.stdout, output.stderr].concat();
-                Ok(Outcome { success: output.status.success(), output: String::from_utf8(text).unwrap() })
+                Ok(Outcome::of(output))
+            }
+            Self::ServeFirst => {
+                *service = Some(Running::First(FirstService::start()?));
+                Ok(Outcome::silent())
+            }
+            Self::CallFirst => {
+                let service = service.as_ref().ok_or("no command before this one starts the service")?;
+                let address = format!("http://{}", service.address());
+                let output = example::command("first_client")?.arg(address).output();
+                Ok(Outcome::of(output.map_err(|error| error.to_string())?))
             }
             Self::Curl(curl) => {
                 let service = service.as_ref().ok_or("no command before this one starts the service")?;
-                let output = curl.run(service.socket_address()).map_err(|error| error.to_string())?;
+                let output = curl.run(service.address()).map_err(|error| error.to_string())?;
                 Ok(Outcome { success: true, output })
             }
             Self::Known => Ok(Outcome::silent()),
@@ -155,6 +214,10 @@ impl Command {
             Self::CheckGenerated => {
                 let result = xtask::regen_proto::check(files.workspace());
                 Outcome::of_xtask(result.map(|()| String::new()), files)
+            }
+            Self::Finish(path) => {
+                files.change(&path, &files.finished(&path)?);
+                Ok(Outcome::silent())
             }
             Self::Restore(path) => {
                 files.restore(&path)?;
@@ -167,6 +230,11 @@ impl Command {
 impl Outcome {
     fn silent() -> Self {
         Self { success: true, output: String::new() }
+    }
+
+    fn of(output: process::Output) -> Self {
+        let text = [output.stdout, output.stderr].concat();
+        Self { success: output.status.success(), output: String::from_utf8(text).unwrap() }
     }
 
     /// Formats a result like `cargo xtask`, whose program works on the repository only. Checks that its `main` has

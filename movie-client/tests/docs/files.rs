@@ -61,6 +61,11 @@ impl Files {
         Ok(())
     }
 
+    /// Returns whether the reader has done the exercise in this workspace, whose files then have its changes.
+    pub(crate) fn have_exercise(&self) -> bool {
+        xtask::root().join("proto/exercise").exists()
+    }
+
     /// Returns a file of the finished exercise.
     pub(crate) fn finished(&self, path: &str) -> Result<String, String> {
         self.read(&format!("{EXERCISE_DIR}/{path}"))
@@ -95,11 +100,15 @@ pub(crate) fn members() -> BTreeSet<String> {
     list.split('"').skip(1).step_by(2).map(str::to_owned).collect()
 }
 
-fn copy(from: &Path, to: &Path) {
+/// Copies a directory into another, which may exist.
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let to = to.join(entry.file_name());
+        if entry.file_name() == "node_modules" {
+            continue;
+        }
         if entry.file_type().unwrap().is_dir() {
             copy(&entry.path(), &to);
         } else {

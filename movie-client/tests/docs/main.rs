@@ -19,10 +19,10 @@
 //! | `text movie=ID` | the wire format of this movie |
 //! | `text exchange=PROTOCOL` | a call in grpc, grpc-web or json, as it is on the wire |
 //! | `text arrows` | the crates of the workspace and their dependencies |
-
 //!
-//! The finished exercise of the tutorial is compiled here, and its test runs. It adds a module to `movie-proto` and one to
-//! `movie-service`, for both of which this crate stands.
+//!
+//! The contract and the servicer of the finished exercise are compiled here; this crate stands for those that they are added to. A test
+//! that `.ci/run` runs builds a copy of the workspace with the whole exercise, and runs all tests of the copy.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
@@ -35,8 +35,11 @@ extern crate self as movie_service;
 mod arrows;
 mod check;
 mod command;
+mod course_table;
 mod curl;
+mod example;
 mod exchange;
+mod exercise_in_place;
 mod files;
 mod http1;
 mod markdown;
@@ -45,10 +48,8 @@ mod markdown;
 mod service;
 mod wire;
 
-#[path = "../../../docs/exercise/movie-service/src/best_movie.rs"]
+#[path = "../../../docs/exercise/movie-service/src/servicer/best_movie/mod.rs"]
 pub mod best_movie;
-#[path = "../../../docs/exercise/movie-client/tests/best_movie.rs"]
-mod best_movie_test;
 /// The module that the exercise adds to `movie-proto`.
 pub mod exercise {
     /// The package `exercise.v1`.
@@ -79,6 +80,14 @@ fn the_readme_is_accurate() {
 #[test]
 fn the_tutorial_is_accurate() {
     assert_accurate("docs/tutorial.md");
+}
+
+#[test]
+fn the_tutorial_puts_lines_of_the_course_beside_those_of_the_examples() {
+    let tutorial = fs::read_to_string(xtask::root().join("docs/tutorial.md")).unwrap();
+    assert_eq!(course_table::problems(&tutorial), [""; 0]);
+    let row = "| the course | here |\n|---|---|\n| `stub = MovieStub(channel)` | `let stub = a;` |";
+    assert_eq!(course_table::problems(row), ["let stub = a;"]);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The `BestMovie` servicer.
+//! The servicer of `BestMovie`.
 
 use std::sync::Arc;
 

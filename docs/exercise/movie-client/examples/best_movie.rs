@@ -1,0 +1,27 @@
+//! Prints the best movie: `best_movie [DIRECTOR]`
+
+use std::error::Error;
+
+use movie_proto::MovieData;
+use movie_proto::exercise::v1::GetBestMovieRequest;
+use movie_proto::exercise::v1::best_movie_client::BestMovieClient;
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+/// Returns the best movie of a director; of all movies if `director` is empty.
+pub(crate) async fn best_movie(channel: Channel, director: &str) -> Result<MovieData, Status> {
+    let request = GetBestMovieRequest { director: director.to_owned() };
+    let response = BestMovieClient::new(channel).get_best_movie(request).await?.into_inner();
+    response.movie.ok_or_else(|| Status::internal("the response has no movie"))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let director = std::env::args().nth(1).unwrap_or_default();
+    let channel = Endpoint::from_static("http://localhost:3001").connect().await?;
+    match best_movie(channel, &director).await {
+        Ok(movie) => println!("{} ({})", movie.title, movie.rating),
+        Err(status) => println!("{:?}: {}", status.code(), status.message()),
+    }
+    Ok(())
+}
