@@ -21,6 +21,14 @@ static FOLDER: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
         "--example",
         "first_client",
     ]);
+    // The variables of this test's package would make cargo build dependencies again that read them.
+    let of_test = std::env::vars_os().map(|(name, _)| name).filter(|name| {
+        name.to_str()
+            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+    });
+    for name in of_test {
+        build.env_remove(name);
+    }
     let status = build.current_dir(xtask::root()).status().map_err(|error| error.to_string())?;
     let test = std::env::current_exe().map_err(|error| error.to_string())?;
     // A test is in `deps/`, which is beside `examples/`.
