@@ -125,7 +125,7 @@ impl Reader {
                     "the change has no context line, or changes no line".to_owned(),
                 ));
             }
-            if self.files.have_exercise()
+            if Files::have_exercise()
                 && let Ok(place) = find(&file, from, &after)
             {
                 from = place.end;

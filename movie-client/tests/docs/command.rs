@@ -92,9 +92,17 @@ impl Command {
                     _ => Ok(Self::Known),
                 }
             }
-            ["cargo", "test", "--workspace"] | ["cargo", "doc", "--workspace", "--no-deps", "--open"] => {
-                Ok(Self::Known)
-            }
+            // A test of the client runs `openssl` so. The checks between programs install the same Python packages, and generate the
+            // same stubs. A copied file creates its folder here.
+            ["openssl", "req", ..]
+            | ["mkdir", _]
+            | ["git", "stash", "--include-untracked" | "pop"]
+            | ["cargo", "run", "-p", "movie-client", "--example", "first_client", "--", _]
+            | ["cargo", "test", "--workspace"]
+            | ["cargo", "doc", "--workspace", "--no-deps", "--open"]
+            | ["python3", "-m", "venv", "target/course"]
+            | ["target/course/bin/pip", "install", ..]
+            | ["target/course/bin/python", "-m", "grpc_tools.protoc", ..] => Ok(Self::Known),
             ["cargo", "test", "-p", package] if members().contains(*package) => Ok(Self::Known),
             ["cargo", "test", "-p", package, "--test", name] if members().contains(*package) => {
                 files.find(&format!("{package}/tests/{name}.rs")).map(|_| Self::Known)
@@ -103,25 +111,14 @@ impl Command {
             ["curl", args @ ..] => {
                 Curl::parse(args).map(|curl| if curl.is_endless { Self::Known } else { Self::Curl(curl) })
             }
-            // A test of the client runs these commands and uses their certificates.
-            ["openssl", "req", ..] => Ok(Self::Known),
             // `.ci/run` runs these checks.
             ["cargo", "fmt" | "clippy", ..] | [".ci/run"] if is_check(line, files) => Ok(Self::Known),
-            // The checks between programs install the same packages, and generate the same stubs.
-            ["python3", "-m", "venv", "target/course"] | ["target/course/bin/pip", "install", ..] => {
-                Ok(Self::Known)
-            }
-            ["target/course/bin/python", "-m", "grpc_tools.protoc", ..] => Ok(Self::Known),
             ["PYTHONPATH=target/course", "target/course/bin/python", script, ..] => {
                 files.find(script).map(|_| Self::Known)
             }
-            ["cargo", "run", "-p", "movie-client", "--example", "first_client", "--", _] => Ok(Self::Known),
-            // A copied file creates its folder here.
-            ["mkdir", _] => Ok(Self::Known),
             ["cp", from, to] if *from == format!("docs/exercise/{to}") => {
                 files.find(from).map(|_| Self::Finish((*to).to_owned()))
             }
-            ["git", "stash", "--include-untracked"] | ["git", "stash", "pop"] => Ok(Self::Known),
             ["git", "restore", path] => files.find(path).map(|_| Self::Restore((*path).to_owned())),
             _ => Err(format!("unverified command `{line}`: teach it to movie-client/tests/docs/command.rs")),
         }

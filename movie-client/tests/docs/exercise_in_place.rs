@@ -30,7 +30,7 @@ async fn the_servicer_of_the_finished_exercise_picks_the_best_movie() {
 
 /// Follows the tutorial in a copy of the workspace, as a reader does.
 #[test]
-#[ignore = "builds the workspace again; `.ci/run` runs it"]
+#[ignore = "builds the workspace again, and runs all its tests"]
 fn with_the_exercise_in_place_all_tests_pass() {
     let root = xtask::root();
     let tutorial = fs::read_to_string(root.join("docs/tutorial.md")).unwrap();
