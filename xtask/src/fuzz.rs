@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
-use crate::program::{Output, Program};
+use crate::program::{self, Output, Program};
 
 /// Where the crate is, from the root of the workspace.
 const CRATE: &str = "movie-service/fuzz";
@@ -88,9 +88,8 @@ fn host() -> Result<String> {
 }
 
 fn build(root: &Path, host: &str, targets: &[String]) -> Result<()> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let mut build = Command::new(cargo);
-    build.current_dir(root).args(["build", "--manifest-path"]).arg(Path::new(CRATE).join("Cargo.toml"));
+    let mut build = program::cargo(root);
+    build.args(["build", "--manifest-path"]).arg(Path::new(CRATE).join("Cargo.toml"));
     // With a target named, cargo keeps the flags from build scripts, which have no libFuzzer to report to.
     build.args(["--target", host, "--target-dir", "target/fuzz"]);
     build.args(targets.iter().flat_map(|target| ["--bin", target]));

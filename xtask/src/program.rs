@@ -1,6 +1,8 @@
 //! A program that runs beside this one: bounded in time, and gone when this one is done with it.
 
+use std::env;
 use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
@@ -34,6 +36,22 @@ pub(crate) struct Output {
 /// A thread reads them: waiting for a line can be bounded, and the program never waits for its reader.
 #[derive(Debug)]
 struct Lines(Receiver<String>);
+
+/// Returns the command of the cargo that runs this program, in the folder `root`.
+///
+/// It does not see the variables that cargo sets for this program's package: build scripts that read them would run again, and
+/// what depends on them would be built again.
+pub(crate) fn cargo(root: &Path) -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+        if name.to_str().is_some_and(of_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo.current_dir(root);
+    cargo
+}
 
 /// Runs a program to its end and returns what it printed.
 ///

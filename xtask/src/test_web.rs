@@ -1,15 +1,14 @@
 //! `cargo xtask test-web`: tests the page, its units in Node.js and the whole in Chromium.
 
 use std::env;
-use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use crate::node;
 use crate::regen_web::WEB_DIR;
+use crate::{node, program};
 
 /// Where Debian's package has the browser.
 const CHROMIUM: &str = "/usr/bin/chromium";
@@ -47,9 +46,8 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         return Ok(());
     }
     let (profile, folder) = if options.debug { ("dev", "debug") } else { ("release", "release") };
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
-    let mut build = Command::new(cargo);
-    build.current_dir(root).args(["build", "--package", "movie-service", "--bins", "--profile", profile]);
+    let mut build = program::cargo(root);
+    build.args(["build", "--package", "movie-service", "--bins", "--profile", profile]);
     ensure!(build.status()?.success(), "cargo build failed");
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
 

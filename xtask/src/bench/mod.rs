@@ -25,6 +25,7 @@ use clap::{Args, Subcommand};
 use self::server::{Kind, Server};
 use self::table::{Bar, Table};
 use crate::interop::python::Python;
+use crate::program;
 
 /// Options of the benchmark.
 #[derive(Args, Clone, Debug)]
@@ -86,8 +87,7 @@ pub(crate) fn build(root: &Path) -> Result<()> {
 }
 
 fn cargo_build(root: &Path, args: &[&str]) -> Result<()> {
-    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo).current_dir(root).arg("build").args(args).status()?;
+    let status = program::cargo(root).arg("build").args(args).status()?;
     ensure!(status.success(), "cargo build failed");
     Ok(())
 }

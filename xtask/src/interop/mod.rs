@@ -293,8 +293,7 @@ fn path(database: &str) -> String {
 impl Programs {
     /// Builds our programs, and installs what the others need.
     fn prepare(root: &Path) -> Result<Self> {
-        let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = Command::new(cargo);
+        let mut build = program::cargo(root);
         build.args(["build", "-p", "movie-service", "-p", "movie-client", "--bins"]);
         let build = build.args(["--example", "first_service", "--example", "first_client"]).status()?;
         ensure!(build.success(), "the service and the client do not build");
