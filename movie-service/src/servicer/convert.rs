@@ -82,7 +82,7 @@ pub(crate) fn fields(movie: &Movie, mask: Option<&FieldMask>) -> Result<Vec<Fiel
                 Some(_) => {}
                 None => violations.push(Violation::new(
                     "update_mask",
-                    format!("there is no field `{}`, expected `*` or some of {}", Escaped(path), names()),
+                    format!("expected `*` or some of {}; there is no field `{}`", names(), Escaped(path)),
                 )),
             },
         }

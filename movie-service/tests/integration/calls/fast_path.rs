@@ -116,16 +116,19 @@ impl Pair {
     }
 }
 
-/// Replaces tonic's messages about invalid requests, which reveal its implementation, and its code for oversized messages,
-/// which differs from the specification.
+/// Replaces tonic's messages about invalid requests, which reveal its implementation or are empty, and its code for oversized
+/// messages, which differs from the specification.
 fn with_our_refusals(mut response: Response) -> Response {
-    let refusal = match response.headers.get("grpc-status").map(HeaderValue::as_bytes) {
-        Some(b"13") => Refusal::MalformedRequest,
-        Some(b"11") => Refusal::MessageTooLarge { max_bytes: Limits::default().message },
-        Some(b"12") if response.headers.contains_key("grpc-accept-encoding") => Refusal::UnsupportedEncoding,
+    let status: Status = match response.headers.get("grpc-status").map(HeaderValue::as_bytes) {
+        Some(b"13") => Refusal::MalformedRequest.into(),
+        Some(b"11") => Refusal::MessageTooLarge { max_bytes: Limits::default().message }.into(),
+        Some(b"12") if response.headers.contains_key("grpc-accept-encoding") => {
+            Refusal::UnsupportedEncoding.into()
+        }
+        Some(b"12") => Status::unimplemented("this service has no RPC with this path"),
         _ => return response,
     };
-    Status::from(refusal).add_header(&mut response.headers).unwrap();
+    status.add_header(&mut response.headers).unwrap();
     response
 }
 

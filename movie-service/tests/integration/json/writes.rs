@@ -38,9 +38,9 @@ async fn a_movie_is_created_read_updated_and_deleted() {
     for name in ["titel", "PosterUri", "poster__uri", "_title_"] {
         let refused = send(&service, &format!("PATCH {path}?updateMask={name}"), &[], "{}").await;
         let message = json(&refused)["error"]["message"].take();
-        let expected =
-            format!("updateMask: there is no field `{name}`, expected `*` or some of title, rating, ");
-        assert!(message.as_str().unwrap().starts_with(&expected), "{message}");
+        let message = message.as_str().unwrap();
+        assert!(message.starts_with("updateMask: expected `*` or some of title, rating, "), "{message}");
+        assert!(message.ends_with(&format!("; there is no field `{name}`")), "{message}");
     }
 
     let unmasked = send(&service, &format!("PATCH {path}?updateMask="), &[], r#"{"year": 1980}"#).await;
