@@ -190,7 +190,7 @@ export class MovieApp extends LightElement {
           <span class="light" aria-hidden="true"></span><span class="label">${t().live.states[live]}</span><span class="hidden-text">, ${t().catalog.title}</span>
         </button>
         <button class="button plain icon add" type="button" aria-label=${t().app.add} title=${t().app.add} ?disabled=${!app.catalog.canWrite} @click=${() => app.navigation.go({ film: "", edit: true })}>${icon("plus")}</button>
-        <button class="button plain icon" type="button" aria-pressed=${wire} aria-label=${t().wire.title} title=${t().wire.title} @click=${() => app.navigation.go({ wire: !wire })}>${icon("wire")}</button>
+        <button class="button plain wire" type="button" aria-pressed=${wire} aria-label=${t().wire.title} title=${t().wire.title} @click=${() => app.navigation.go({ wire: !wire })}>${icon("wire")}<span class="label">${t().wire.title}</span></button>
         <button class="button plain lang" type="button" lang=${currentLanguage() === "en" ? "fr" : "en"} aria-label="${code} – ${other}" title=${other} @click=${this.switchLanguage}>${code}</button>
       </div>
     </header>`;
