@@ -14,11 +14,19 @@ pub mod regen_web;
 pub mod soak;
 pub mod test_web;
 
+use std::env;
 use std::path::{Path, PathBuf};
+
+pub use program::cargo;
 
 /// Returns the root of the workspace.
 #[must_use]
 pub fn root() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest.parent().unwrap_or(manifest).to_owned()
+}
+
+/// Returns the folder of what cargo builds.
+pub(crate) fn target(root: &Path) -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from)
 }

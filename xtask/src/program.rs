@@ -41,7 +41,8 @@ struct Lines(Receiver<String>);
 ///
 /// It does not see the variables that cargo sets for this program's package: build scripts that read them would run again, and
 /// what depends on them would be built again.
-pub(crate) fn cargo(root: &Path) -> Command {
+#[must_use]
+pub fn cargo(root: &Path) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     for (name, _) in env::vars_os() {
         let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");

@@ -49,12 +49,11 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let mut build = program::cargo(root);
     build.args(["build", "--package", "movie-service", "--bins", "--profile", profile]);
     ensure!(build.status()?.success(), "cargo build failed");
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), Into::into);
 
     let mut tests = Command::new("npm");
     tests.current_dir(&web).args(["run", "test:browser"]);
     tests.env("CHROMIUM", chromium);
-    tests.env("MOVIE_SERVICE_PROGRAM", target.join(folder).join("movie-service"));
+    tests.env("MOVIE_SERVICE_PROGRAM", crate::target(root).join(folder).join("movie-service"));
     tests.env("MOVIE_SCREENSHOTS", root.join(SCREENSHOTS));
     let status = tests.status().with_context(|| format!("start {tests:?}"))?;
     ensure!(status.success(), "the tests of the page in a browser failed");

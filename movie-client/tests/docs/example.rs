@@ -11,7 +11,7 @@ const SERVING: &str = "serving movies on ";
 
 /// The folder of the built examples. They are built like the tests, so that `cargo test --workspace` has them already.
 static FOLDER: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
-    let mut build = Command::new(env!("CARGO"));
+    let mut build = xtask::cargo(&xtask::root());
     build.args([
         "build",
         "--quiet",
@@ -21,15 +21,7 @@ static FOLDER: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
         "--example",
         "first_client",
     ]);
-    // The variables of this test's package would make cargo build dependencies again that read them.
-    let of_test = std::env::vars_os().map(|(name, _)| name).filter(|name| {
-        name.to_str()
-            .is_some_and(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
-    });
-    for name in of_test {
-        build.env_remove(name);
-    }
-    let status = build.current_dir(xtask::root()).status().map_err(|error| error.to_string())?;
+    let status = build.status().map_err(|error| error.to_string())?;
     let test = std::env::current_exe().map_err(|error| error.to_string())?;
     // A test is in `deps/`, which is beside `examples/`.
     let folder = test.parent().and_then(|deps| deps.parent()).map(|profile| profile.join("examples"));

@@ -1,7 +1,6 @@
 //! The finished exercise in a copy of the workspace.
 
 use std::fs;
-use std::process::Command;
 
 use movie_proto::MovieData;
 use movie_proto::best_movie::BestMovieServicer;
@@ -53,9 +52,9 @@ fn with_the_exercise_in_place_all_tests_pass() {
         }
     }
     copy(files.workspace(), &workspace);
-    let mut command = Command::new(env!("CARGO"));
-    command.args(["test", "--workspace", "--locked"]).current_dir(&workspace);
-    // Not that of this workspace: to cargo, crates at the same place in their workspaces are the same.
+    let mut command = xtask::cargo(&workspace);
+    command.args(["test", "--workspace", "--locked"]);
+    // In the folder of this workspace, cargo would take the crates of the copy for those of this workspace.
     command.env("CARGO_TARGET_DIR", target.join("exercise-build"));
     let status = command.status().unwrap();
     assert!(status.success(), "the tests of {} fail", workspace.display());

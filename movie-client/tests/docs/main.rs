@@ -20,9 +20,8 @@
 //! | `text exchange=PROTOCOL` | a call in grpc, grpc-web or json, as it is on the wire |
 //! | `text arrows` | the crates of the workspace and their dependencies |
 //!
-//!
-//! The contract and the servicer of the finished exercise are compiled here; this crate stands for those that they are added to. A test
-//! that `.ci/run` runs builds a copy of the workspace with the whole exercise, and runs all tests of the copy.
+//! The contract and the servicer of the finished exercise are compiled here, where this crate takes the place of `movie-proto` and
+//! `movie-service`. An ignored test builds a copy of the workspace with the whole exercise, and runs all tests of the copy.
 
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 

@@ -150,7 +150,7 @@ impl CallObservation {
         let latency = is_timed.then(|| self.began.elapsed());
         sinks.metrics.call_ended(self.rpc, code, latency.unwrap_or_default());
 
-        // Whoever adds an RPC to a contract finds here what is missing.
+        // Names what is missing for a new RPC of a contract.
         let unknown = self.unknown_path.as_ref().filter(|_| code == Code::Unimplemented);
         let unknown =
             unknown.map(|path| format!("no entry of the RPC table in rpc.rs has the path `{path}`"));

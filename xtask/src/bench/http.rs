@@ -2,8 +2,8 @@
 //!
 //! Both are requests to one service, without search, over one connection that stays open.
 
-use std::path::{Path, PathBuf};
-use std::{env, fs};
+use std::fs;
+use std::path::Path;
 
 use anyhow::Result;
 use clap::Args;
@@ -23,7 +23,7 @@ pub(super) struct Options {
 /// Runs the benchmark, and prints a table.
 pub(super) fn run(root: &Path, options: &Options) -> Result<()> {
     load::check_tools()?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = crate::target(root);
     super::cargo_build(root, &["--release", "--package", "movie-service", "--bins"])?;
     let dir = target.join("bench");
     fs::create_dir_all(&dir)?;

@@ -17,7 +17,7 @@ mod table;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
-use std::{env, fs, thread};
+use std::{fs, thread};
 
 use anyhow::{Result, ensure};
 use clap::{Args, Subcommand};
@@ -70,7 +70,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         None => {}
     }
     load::check_tools()?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = crate::target(root);
     build(root)?;
     let dir = target.join("bench");
     fs::create_dir_all(&dir)?;

@@ -50,7 +50,7 @@ struct Movie {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Options {
     /// Maximum number of requests that schemathesis generates for each operation, besides those that cover the schemas. 2000 take
-    /// more than half an hour.
+    /// more than 28 minutes on two cores.
     #[arg(long, default_value_t = 200)]
     examples: u32,
 }

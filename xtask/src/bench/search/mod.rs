@@ -11,8 +11,8 @@ mod relevance;
 mod text;
 mod traffic;
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::{env, fs};
 
 use anyhow::Result;
 use clap::Args;
@@ -56,7 +56,7 @@ pub(super) struct Options {
 /// Runs the benchmark, and prints a table.
 pub(super) fn run(root: &Path, options: &Options) -> Result<()> {
     load::check_tools()?;
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
+    let target = crate::target(root);
     super::cargo_build(root, &["--release", "--package", "movie-service", "--bins"])?;
     super::cargo_build(root, &["--profile", "plain", "--package", "movie-service", "--example", "search"])?;
     let dir = target.join("bench");
