@@ -92,7 +92,7 @@ impl Files {
     }
 }
 
-/// Returns the members of the workspace. Their directories have the names of the crates.
+/// Returns the paths of the members of the workspace. The last part of each is the name of the crate.
 pub(crate) fn members() -> BTreeSet<String> {
     let manifest = fs::read_to_string(xtask::root().join("Cargo.toml")).unwrap();
     let (_, list) = manifest.split_once("\nmembers = [").unwrap();
