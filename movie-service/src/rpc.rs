@@ -55,6 +55,8 @@ pub enum FastPath {
     ListMovies,
     /// The frame of a `Movie` of `movie.catalog.v1`.
     Movie,
+    /// The frames of changes.
+    Watch,
 }
 
 /// An entry of the table.
@@ -113,7 +115,8 @@ const TABLE: [Entry; 17] = {
         Entry::new("/movie.catalog.v1.MovieCatalog/LookupMovies", Catalog, READER, List),
         Entry::new(LIST_MOVIES, Catalog, READER, Unary),
         Entry::new(SEARCH_MOVIES, Catalog, READER, Unary),
-        Entry::new("/movie.catalog.v1.MovieCatalog/WatchMovies", Catalog, READER, Watch),
+        Entry::new("/movie.catalog.v1.MovieCatalog/WatchMovies", Catalog, READER, Watch)
+            .with_fast_path(FastPath::Watch),
         Entry::new("/movie.catalog.v1.MovieCatalog/GetCatalog", Catalog, READER, Unary),
         Entry::new("/movie.catalog.v1.MovieCatalog/CreateMovie", Catalog, WRITER, Unary),
         Entry::new("/movie.catalog.v1.MovieCatalog/UpdateMovie", Catalog, WRITER, Unary),

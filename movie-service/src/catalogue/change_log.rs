@@ -1,10 +1,18 @@
 //! The change log: the latest changes, in the order of their revisions, for watchers and past pages.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
+mod stored;
 
+use std::collections::VecDeque;
+use std::hash::BuildHasher;
+
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
+
+use self::stored::StoredChange;
 use crate::catalogue::encoding::record::Record;
 use crate::catalogue::history::HistoryPoint;
+use crate::catalogue::snapshot::Snapshot;
 use crate::movie::Revision;
 
 /// A change that was made to the catalogue.
@@ -40,9 +48,15 @@ pub enum ChangesError {
 }
 
 /// The latest changes, up to a maximum number.
-#[derive(Debug)]
+///
+/// A change is kept without the movie after it: if the movie was changed again, the later change has it, and otherwise
+/// the current snapshot.
+#[derive(Debug, Default)]
 pub(crate) struct ChangeLog {
-    entries: VecDeque<Arc<LogEntry>>,
+    changes: VecDeque<StoredChange>,
+    /// The latest change of each movie, as its number among all changes.
+    latest: HashTable<u64>,
+    hasher: RandomState,
     /// The point before the first entry.
     oldest: HistoryPoint,
     /// Maximum number of changes to keep.
@@ -54,7 +68,7 @@ pub(crate) struct ChangeLog {
 impl ChangeLog {
     /// Keeps up to `capacity` changes after a point.
     pub(crate) fn new(oldest: HistoryPoint, capacity: usize) -> Self {
-        Self { entries: VecDeque::new(), oldest, capacity, max_abandoned: None }
+        Self { oldest, capacity, ..Self::default() }
     }
 
     /// Returns the maximum number of changes to keep.
@@ -65,18 +79,49 @@ impl ChangeLog {
     /// Adds the next changes. Drops the oldest ones beyond the capacity.
     pub(crate) fn extend(&mut self, entries: impl IntoIterator<Item = LogEntry>) {
         for entry in entries {
-            self.entries.push_back(Arc::new(entry));
-            if self.entries.len() > self.capacity
-                && let Some(dropped) = self.entries.pop_front()
-            {
-                self.oldest = dropped.point;
+            self.push(&entry);
+            if self.changes.len() > self.capacity {
+                self.drop_oldest();
+            }
+        }
+    }
+
+    fn push(&mut self, entry: &LogEntry) {
+        let Self { changes, latest, hasher, oldest, .. } = self;
+        let first = oldest.revision.number() + 1;
+        let number = first + changes.len() as u64;
+        changes.push_back(StoredChange::new(entry));
+        let found = latest.entry(
+            hasher.hash_one(&*entry.id),
+            |number| changes[index(*number - first)].is_of(&entry.id),
+            |number| hasher.hash_one(&*changes[index(*number - first)].id()),
+        );
+        match found {
+            Entry::Occupied(mut earlier) => {
+                let earlier = std::mem::replace(earlier.get_mut(), number);
+                // At most the capacity of the log, which is far below 2^32.
+                changes[index(earlier - first)].next = u32::try_from(number - earlier).unwrap_or_default();
+            }
+            Entry::Vacant(vacant) => drop(vacant.insert(number)),
+        }
+    }
+
+    fn drop_oldest(&mut self) {
+        let Some(dropped) = self.changes.pop_front() else { return };
+        self.oldest = HistoryPoint { revision: self.oldest.revision.plus(1), chain: dropped.chain };
+        if dropped.next == 0 {
+            let number = self.oldest.revision.number();
+            let hash = self.hasher.hash_one(&*dropped.id());
+            if let Ok(latest) = self.latest.find_entry(hash, |latest| *latest == number) {
+                latest.remove();
             }
         }
     }
 
     /// Drops all changes; the log now starts at `point`.
     pub(crate) fn skip_to(&mut self, point: HistoryPoint) {
-        self.entries.clear();
+        self.changes.clear();
+        self.latest.clear();
         self.oldest = point;
     }
 
@@ -91,8 +136,14 @@ impl ChangeLog {
     }
 
     /// Returns the point of the latest change.
-    fn newest(&self) -> HistoryPoint {
-        self.entries.back().map_or(self.oldest, |entry| entry.point)
+    pub(crate) fn newest(&self) -> HistoryPoint {
+        self.changes.len().checked_sub(1).map_or(self.oldest, |last| self.point(last))
+    }
+
+    /// Returns the point after the change at this position.
+    fn point(&self, position: usize) -> HistoryPoint {
+        let revision = self.oldest.revision.plus(position as u64 + 1);
+        HistoryPoint { revision, chain: self.changes[position].chain }
     }
 
     /// Returns the point at a revision. Does not check whether the revision is one of an abandoned history; see
@@ -101,10 +152,10 @@ impl ChangeLog {
         match revision.since(self.oldest.revision) {
             None => Err(ChangesError::Compacted { oldest: self.oldest.revision }),
             Some(0) => Ok(self.oldest),
-            Some(number) => match self.entries.get(index(number - 1)) {
-                Some(entry) => Ok(entry.point),
-                None if self.is_ambiguous(revision) => Err(ChangesError::HistoryChanged),
-                None => Err(ChangesError::Ahead { newest: self.newest().revision }),
+            Some(number) => match index(number - 1) {
+                position if position < self.changes.len() => Ok(self.point(position)),
+                _ if self.is_ambiguous(revision) => Err(ChangesError::HistoryChanged),
+                _ => Err(ChangesError::Ahead { newest: self.newest().revision }),
             },
         }
     }
@@ -120,13 +171,30 @@ impl ChangeLog {
         self.max_abandoned.is_some_and(|abandoned| revision <= abandoned)
     }
 
-    /// Returns up to `max` changes after a point.
-    pub(crate) fn after(&self, point: HistoryPoint, max: usize) -> Result<Vec<Arc<LogEntry>>, ChangesError> {
+    /// Returns up to `max` changes after a point. `current` is the snapshot after the newest change.
+    pub(crate) fn after(
+        &self,
+        point: HistoryPoint,
+        max: usize,
+        current: &Snapshot,
+    ) -> Result<Vec<LogEntry>, ChangesError> {
         if self.point_at(point.revision)? != point {
             return Err(ChangesError::HistoryChanged);
         }
         let skipped = index(point.revision.since(self.oldest.revision).unwrap_or_default());
-        Ok(self.entries.iter().skip(skipped).take(max).cloned().collect())
+        let end = self.changes.len().min(skipped.saturating_add(max));
+        Ok((skipped..end).map(|position| self.entry(position, current)).collect())
+    }
+
+    fn entry(&self, position: usize, current: &Snapshot) -> LogEntry {
+        let change = &self.changes[position];
+        let id = change.id();
+        let after = match change.next as usize {
+            _ if change.is_removal() => None,
+            0 => current.get(&id).as_ref().map(Record::new),
+            distance => self.changes[position + distance].before(),
+        };
+        LogEntry { point: self.point(position), before: change.before(), after, previous: change.previous(), id }
     }
 }
 
@@ -157,7 +225,7 @@ mod tests {
     }
 
     fn revisions(log: &ChangeLog, after: HistoryPoint) -> Result<Vec<u64>, ChangesError> {
-        Ok(log.after(after, 2)?.iter().map(|entry| entry.point.revision.number()).collect())
+        Ok(log.after(after, 2, &Snapshot::default())?.iter().map(|entry| entry.point.revision.number()).collect())
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod search_index;
 mod snapshot;
 mod successor;
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::ArcSwap;
@@ -55,7 +56,7 @@ pub const DEFAULT_KEPT_CHANGES: usize = 100_000;
 #[derive(Debug)]
 pub struct Catalogue {
     current: ArcSwap<Snapshot>,
-    /// The latest changes. Updated before `current`, so it may be briefly ahead and is never behind.
+    /// The latest changes. While it is locked, it ends at the revision of `current`.
     log: RwLock<ChangeLog>,
     newest: watch::Sender<Revision>,
     /// Held while a change makes the next snapshot.
@@ -114,8 +115,9 @@ impl Catalogue {
     /// # Errors
     ///
     /// [`ChangesError`] if the catalogue does not continue the history of that point, or no longer has all changes since.
-    pub fn changes(&self, after: HistoryPoint, max: usize) -> Result<Vec<Arc<LogEntry>>, ChangesError> {
-        self.log().after(after, max)
+    pub fn changes(&self, after: HistoryPoint, max: usize) -> Result<Vec<LogEntry>, ChangesError> {
+        let log = self.log();
+        log.after(after, max, &self.current.load())
     }
 
     /// Returns the point at a revision, for a caller that has no chain value. If this catalogue has never seen the
@@ -126,6 +128,16 @@ impl Catalogue {
     /// [`ChangesError`] if the changes since are no longer kept, or if an abandoned history had the same revision.
     pub fn point_at(&self, revision: Revision) -> Result<HistoryPoint, ChangesError> {
         self.log().known_point_at(revision)
+    }
+
+    /// Returns the point of the newest change.
+    pub(crate) fn newest_point(&self) -> HistoryPoint {
+        self.log().newest()
+    }
+
+    /// Returns whether a point is in the history of this catalogue, and all changes since are kept.
+    pub(crate) fn has_point(&self, point: HistoryPoint) -> bool {
+        self.log().point_at(point.revision) == Ok(point)
     }
 
     /// Returns a receiver of the newest revision.
@@ -222,9 +234,12 @@ impl Catalogue {
         // Only if the first index was completed since a replacement was prepared.
         let next = self.searchable(next);
         let point = next.point();
-        log(&mut self.log.write().unwrap_or_else(PoisonError::into_inner), point);
         let next = Arc::new(next);
-        self.current.store(next.clone());
+        {
+            let mut locked = self.log.write().unwrap_or_else(PoisonError::into_inner);
+            log(&mut locked, point);
+            self.current.store(next.clone());
+        }
         self.indexer.wake_if_merge_due(&next);
         self.newest.send_replace(point.revision);
         point.revision
@@ -245,9 +260,11 @@ pub struct StoreContent {
 /// Returns a log of these changes after a point.
 fn log_of(capacity: usize, oldest: HistoryPoint, latest: Vec<CommittedChange>) -> ChangeLog {
     let mut log = ChangeLog::new(oldest, capacity);
+    let mut movies = HashMap::new();
     log.extend(latest.into_iter().map(|CommittedChange { point, id, record }| {
-        // Pages do not go back this far, see `Snapshot::ordered_since`.
-        LogEntry { point, id, before: None, after: record, previous: None }
+        // `None` for the first change of a movie, too. Pages do not go back this far, see `Snapshot::ordered_since`.
+        let before = movies.insert(id.clone(), record.clone()).flatten();
+        LogEntry { point, id, before, after: record, previous: None }
     }));
     log
 }

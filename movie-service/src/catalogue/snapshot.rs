@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::iter;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
@@ -98,6 +97,12 @@ impl Snapshot {
         self.locations().map(|location| self.movie(location))
     }
 
+    /// Returns the movies of a segment in listing order; `None` if there is no such segment.
+    pub(crate) fn movies_in(&self, number: usize) -> Option<impl Iterator<Item = MovieView<'_>>> {
+        let movies = || self.locations_in(number).map(|location| self.movie(location));
+        (number < self.segments.len()).then(movies)
+    }
+
     /// Returns the locations of all movies in listing order.
     pub(super) fn locations(&self) -> impl Iterator<Item = Location> {
         (0..self.segments.len()).flat_map(|number| self.locations_in(number))
@@ -161,7 +166,7 @@ impl Snapshot {
     /// # Errors
     ///
     /// [`ChangeError`] if a movie cannot be restored.
-    pub(crate) fn without(&self, entries: &[Arc<LogEntry>]) -> Result<Self, ChangeError> {
+    pub(crate) fn without(&self, entries: &[LogEntry]) -> Result<Self, ChangeError> {
         let mut restored = HashSet::new();
         let first = entries.iter().filter(|entry| restored.insert(&entry.id));
         self.with(first.filter_map(|entry| match &entry.before {

@@ -13,7 +13,6 @@ use movie_proto::catalog::v1::{
     SearchMoviesResponse, UpdateMovieRequest, WatchMoviesRequest, WatchMoviesResponse,
 };
 use tokio::sync::watch;
-use tokio_stream::wrappers::ReceiverStream;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -23,7 +22,8 @@ use crate::servicer::encoded::Encoded;
 use crate::servicer::error::CallError;
 use crate::servicer::list::Pages;
 use crate::servicer::search::Searches;
-use crate::servicer::{batch, convert, import, watch as watches};
+use crate::servicer::watch::Watches;
+use crate::servicer::{batch, convert, import};
 use crate::store::{Command, Outcome, Store};
 
 /// Implements `MovieCatalog`: reads from the catalogue, writes through the store. Its methods only decode requests and
@@ -35,10 +35,7 @@ pub struct CatalogServicer {
     pages: Pages,
     /// `None` if search is off.
     searches: Option<Searches>,
-    /// The sender is dropped when the service stops.
-    stopping: watch::Receiver<bool>,
-    /// Maximum number of changes that a watcher may lag behind.
-    max_watch_lag: usize,
+    watches: Watches,
 }
 
 impl CatalogServicer {
@@ -54,10 +51,9 @@ impl CatalogServicer {
         Self {
             pages: Pages::new(catalogue.clone()),
             searches: None,
+            watches: Watches::new(catalogue.clone(), stopping, max_watch_lag),
             catalogue,
             store,
-            stopping,
-            max_watch_lag,
         }
     }
 
@@ -65,6 +61,11 @@ impl CatalogServicer {
     #[must_use]
     pub fn with_search(self) -> Self {
         Self { searches: Some(Searches::new(self.catalogue.clone())), ..self }
+    }
+
+    /// Returns what starts watches.
+    pub(crate) fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// `BatchGetMovies`, encoded.
@@ -191,10 +192,8 @@ impl MovieCatalog for CatalogServicer {
         &self,
         request: Request<WatchMoviesRequest>,
     ) -> Result<Response<Self::WatchMoviesStream>, Status> {
-        let (catalogue, stopping) = (self.catalogue.clone(), self.stopping.clone());
-        let messages = watches::start(catalogue, request.get_ref(), self.max_watch_lag, stopping);
-        let messages = ReceiverStream::new(messages).map(|message| message.map_err(Status::from));
-        Ok(Response::new(Box::pin(messages)))
+        let messages = self.watches.start(request.into_inner()).into_messages();
+        Ok(Response::new(Box::pin(messages.map(|message| message.map_err(Status::from)))))
     }
 
     async fn get_catalog(&self, request: Request<GetCatalogRequest>) -> Result<Response<Catalog>, Status> {

@@ -1,6 +1,5 @@
 //! Waits for later revisions, and finds the changes since earlier ones.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch::Receiver;
@@ -31,7 +30,7 @@ pub(super) fn changes_since(
     catalogue: &Catalogue,
     now: &Snapshot,
     max: usize,
-) -> Result<Vec<Arc<LogEntry>>, CallError> {
+) -> Result<Vec<LogEntry>, CallError> {
     if point == now.point() {
         return Ok(Vec::new());
     }

@@ -23,6 +23,6 @@ mod response_size;
 mod search;
 pub mod status;
 mod tokens;
-mod watch;
+pub mod watch;
 
 pub use self::error::CallError;

@@ -1,178 +1,184 @@
 //! `WatchMovies`: a stream of changes.
 
-use std::convert::Infallible;
+mod feed;
+mod message;
+
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use movie_proto::catalog::v1::watch_movies_request::Start;
-use movie_proto::catalog::v1::watch_movies_response::Event;
 use movie_proto::catalog::v1::{WatchMoviesRequest, WatchMoviesResponse};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+use tokio_stream::{Stream, StreamExt};
 
-use crate::catalogue::{Catalogue, ChangesError, HistoryPoint, LogEntry, Record};
+use self::feed::Subscription;
+use crate::catalogue::{Catalogue, ChangesError, HistoryPoint, Record, Snapshot};
 use crate::movie::{Revision, Violation};
 use crate::servicer::catch_up::wait_for_revision;
-use crate::servicer::convert;
 use crate::servicer::error::CallError;
 use crate::servicer::tokens::resume_token;
 
-/// Capacity of the queue of a watch, in messages. It is small, because the change log keeps the changes.
-const MESSAGE_QUEUE_CAPACITY: usize = 32;
-
-/// Maximum number of changes that are read from the change log at a time.
-const MAX_CHANGES_PER_READ: usize = 64;
-
-pub(super) type Message = Result<WatchMoviesResponse, CallError>;
-
-/// Starts a watch, and returns the receiver of its messages. The watch ends when the sender of `stopping` or the receiver
-/// is dropped. After it has caught up, it may lag at most `max_lag` changes behind.
-pub(super) fn start(
+/// Starts watches.
+#[derive(Clone, Debug)]
+pub struct Watches {
     catalogue: Arc<Catalogue>,
-    request: &WatchMoviesRequest,
-    max_lag: usize,
+    /// The sender is dropped when the service stops.
     stopping: watch::Receiver<bool>,
-) -> mpsc::Receiver<Message> {
-    let (messages, received) = mpsc::channel(MESSAGE_QUEUE_CAPACITY);
-    let start = request.start.clone();
-    let newest = catalogue.newest();
-    let sent = catalogue.snapshot().point();
-    let mut watcher = Watcher { catalogue, newest, messages, max_lag: max_lag as u64, sent };
-    tokio::spawn(async move {
-        let Err(end) = watcher.run(start, stopping).await;
-        if let End::Error(error) = end {
-            // Sending fails if the receiver has been dropped.
-            let _ = watcher.messages.send(Err(error)).await;
-        }
-    });
-    received
+    max_lag: u64,
 }
 
-struct Watcher {
-    catalogue: Arc<Catalogue>,
-    newest: watch::Receiver<Revision>,
-    messages: mpsc::Sender<Message>,
+impl Watches {
+    /// Watches end when the sender of `stopping` is dropped, or when they are more than `max_lag` changes behind after
+    /// they have caught up.
+    #[must_use]
+    pub fn new(catalogue: Arc<Catalogue>, stopping: watch::Receiver<bool>, max_lag: usize) -> Self {
+        Self { catalogue, stopping, max_lag: max_lag as u64 }
+    }
+
+    /// Starts a watch.
+    pub(crate) fn start(&self, request: WatchMoviesRequest) -> Watch {
+        let catalogue = self.catalogue.clone();
+        let snapshot = catalogue.snapshot();
+        let sent = snapshot.point();
+        let stage = match request.start {
+            Some(Start::FromRevision(revision)) => {
+                Stage::Starting(Box::pin(async move { at_revision(&catalogue, revision).await }))
+            }
+            Some(Start::ResumeToken(token)) => {
+                Stage::Starting(Box::pin(async move { at_token(&catalogue, &token).await }))
+            }
+            Some(Start::FullCopy(true)) => Stage::Copying { snapshot, next_segment: 0 },
+            Some(Start::FullCopy(false)) | None => Stage::CatchingUp { until: sent.revision },
+        };
+        let subscription = Subscription::new(&self.catalogue, &self.stopping);
+        Watch { subscription, max_lag: self.max_lag, sent, stage }
+    }
+}
+
+/// A watch: a stream of encoded messages. Each item has one gRPC frame or more. It ends with an error.
+pub(crate) struct Watch {
+    subscription: Subscription,
     max_lag: u64,
     /// History point of the last change that was sent.
     sent: HistoryPoint,
+    stage: Stage,
 }
 
-/// Reason for the end of a watch.
-enum End {
-    /// The receiver has been dropped.
-    ReceiverDropped,
-    Error(CallError),
+enum Stage {
+    /// Waits until the catalogue has the point after which the watch begins.
+    Starting(Pin<Box<dyn Future<Output = Result<HistoryPoint, CallError>> + Send>>),
+    /// Sends all movies of a snapshot.
+    Copying { snapshot: Arc<Snapshot>, next_segment: usize },
+    /// Sends the changes up to a revision, then that it has caught up.
+    CatchingUp { until: Revision },
+    /// Sends the changes as they happen.
+    Live,
+    Ended,
 }
 
-impl From<CallError> for End {
-    fn from(error: CallError) -> Self {
-        Self::Error(error)
-    }
-}
+impl Stream for Watch {
+    type Item = Result<Bytes, CallError>;
 
-impl Watcher {
-    async fn run(
-        &mut self,
-        start: Option<Start>,
-        mut stopping: watch::Receiver<bool>,
-    ) -> Result<Infallible, End> {
-        let messages = self.messages.clone();
-        tokio::select! {
-            end = self.send_changes(start) => end,
-            // Completes when the sender is dropped, which happens when the service stops.
-            () = async { while stopping.changed().await.is_ok() {} } => Err(CallError::Stopping.into()),
-            () = messages.closed() => Err(End::ReceiverDropped),
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if matches!(self.stage, Stage::Ended) {
+            return Poll::Ready(None);
         }
+        // First, so that no change is missed between a look and the registration.
+        self.subscription.register(cx);
+        let frames = ready!(self.poll_frames(cx));
+        if frames.is_err() {
+            self.stage = Stage::Ended;
+        }
+        Poll::Ready(Some(frames))
+    }
+}
+
+impl Watch {
+    fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, CallError>> {
+        if self.subscription.is_stopping() {
+            return Poll::Ready(Err(CallError::Stopping));
+        }
+        if let Stage::Starting(point) = &mut self.stage {
+            self.sent = ready!(point.as_mut().poll(cx))?;
+            self.stage = Stage::CatchingUp { until: self.subscription.catalogue().snapshot().revision() };
+        }
+        if let Stage::Copying { snapshot, next_segment } = &mut self.stage {
+            let mut frames = Vec::new();
+            while frames.is_empty() && let Some(movies) = snapshot.movies_in(*next_segment) {
+                *next_segment += 1;
+                movies.for_each(|movie| message::put_copied(self.sent, &Record::new(&movie), &mut frames));
+            }
+            if !frames.is_empty() {
+                return Poll::Ready(Ok(frames.into()));
+            }
+            self.stage = Stage::CatchingUp { until: self.sent.revision };
+        }
+        let mut max_changes = u64::MAX;
+        if let Stage::CatchingUp { until } = self.stage {
+            max_changes = until.since(self.sent.revision).unwrap_or_default();
+            if max_changes == 0 {
+                self.stage = Stage::Live;
+                return Poll::Ready(Ok(message::caught_up(self.sent)));
+            }
+        }
+        self.poll_changes(max_changes)
     }
 
-    async fn send_changes(&mut self, start: Option<Start>) -> Result<Infallible, End> {
-        let catch_up_revision = match start {
-            Some(Start::FromRevision(revision)) => {
-                self.sent = self.at_revision(revision).await?;
-                self.catalogue.snapshot().revision()
-            }
-            Some(Start::ResumeToken(token)) => {
-                self.sent = self.at_token(&token).await?;
-                self.catalogue.snapshot().revision()
-            }
-            Some(Start::FullCopy(true)) => self.send_copy().await?,
-            Some(Start::FullCopy(false)) | None => self.sent.revision,
+    fn poll_changes(&mut self, max: u64) -> Poll<Result<Bytes, CallError>> {
+        let Self { subscription, max_lag, sent, stage } = self;
+        let newest = subscription.catalogue().newest_point();
+        if newest == *sent {
+            return Poll::Pending;
+        }
+        let lag = newest.revision.since(sent.revision).unwrap_or_default();
+        if matches!(stage, Stage::Live) && lag > *max_lag {
+            return Poll::Ready(Err(CallError::TooSlow { resume: sent.revision }));
+        }
+        // Fails with `Compacted` also if the full copy took so long that later changes were dropped.
+        let changes = subscription.changes_after(*sent, max);
+        let Some(batch) = changes.map_err(|error| watch_error(error, sent.revision))? else {
+            return Poll::Pending;
         };
-        let mut is_caught_up = false;
-        loop {
-            if !is_caught_up && self.sent.revision >= catch_up_revision {
-                is_caught_up = true;
-                self.send(self.sent, Event::CaughtUp(true)).await?;
-            }
-            let newest = *self.newest.borrow_and_update();
-            let lag = newest.since(self.sent.revision).unwrap_or_default();
-            if is_caught_up && lag > self.max_lag {
-                return Err(CallError::TooSlow { resume: self.sent.revision }.into());
-            }
-            let max_changes = if is_caught_up {
-                MAX_CHANGES_PER_READ
-            } else {
-                MAX_CHANGES_PER_READ.min(distance(self.sent.revision, catch_up_revision))
-            };
-            // Fails with `Compacted` also if the full copy took so long that later changes were dropped.
-            let events = self.catalogue.changes(self.sent, max_changes);
-            let events = events.map_err(|error| watch_error(error, self.sent.revision))?;
-            if events.is_empty() {
-                // Cannot fail: the catalogue holds the sender.
-                let _ = self.newest.changed().await;
-            }
-            for event in events {
-                self.send(event.point, to_wire_event(&event)).await?;
-                self.sent = event.point;
-            }
-        }
+        *sent = batch.to;
+        Poll::Ready(Ok(batch.frames))
     }
 
-    /// Sends all movies of the current snapshot, and returns its revision.
-    async fn send_copy(&mut self) -> Result<Revision, End> {
-        let snapshot = self.catalogue.snapshot();
-        self.sent = snapshot.point();
-        let revision = self.sent.revision.to_i64();
-        for movie in snapshot.movies() {
-            let event = Some(Event::Upserted(convert::response(&Record::new(&movie))));
-            // A copy cannot be resumed, so its messages have no token.
-            self.send_message(WatchMoviesResponse { revision, event, resume_token: String::new() }).await?;
-        }
-        Ok(self.sent.revision)
-    }
-
-    /// Returns the point at a revision. Waits until the catalogue has reached it.
-    async fn at_revision(&mut self, requested: i64) -> Result<HistoryPoint, CallError> {
-        let Ok(revision) = Revision::try_from(requested) else {
-            return Err(CallError::RevisionUnknown { requested, revision: *self.newest.borrow() });
+    /// Returns the messages one by one, for the generated code.
+    pub(super) fn into_messages(self) -> impl Stream<Item = Result<WatchMoviesResponse, CallError>> + Send {
+        let messages = |item: Result<Bytes, CallError>| match item {
+            Ok(frames) => message::decode(frames).into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
         };
-        if let Err(ChangesError::Ahead { .. }) = self.catalogue.point_at(revision) {
-            wait_for_revision(&mut self.newest, revision).await;
-        }
-        self.catalogue.point_at(revision).map_err(|error| watch_error(error, revision))
+        futures_util::StreamExt::flat_map(StreamExt::map(self, messages), tokio_stream::iter)
     }
+}
 
-    /// Returns the point of a token. Waits until the catalogue has reached it.
-    async fn at_token(&mut self, token: &str) -> Result<HistoryPoint, CallError> {
-        let point = resume_token::parse(token).ok_or_else(|| {
-            let expected = "expected the resume_token of a message of WatchMovies";
-            CallError::from(vec![Violation::new("resume_token", expected)])
-        })?;
-        let mut changes = self.catalogue.changes(point, 0);
-        if let Err(ChangesError::Ahead { .. }) = changes {
-            wait_for_revision(&mut self.newest, point.revision).await;
-            changes = self.catalogue.changes(point, 0);
-        }
-        changes.map(|_| point).map_err(|error| watch_error(error, point.revision))
+/// Returns the point at a revision. Waits until the catalogue has reached it.
+async fn at_revision(catalogue: &Catalogue, requested: i64) -> Result<HistoryPoint, CallError> {
+    let mut newest = catalogue.newest();
+    let Ok(revision) = Revision::try_from(requested) else {
+        return Err(CallError::RevisionUnknown { requested, revision: *newest.borrow() });
+    };
+    if let Err(ChangesError::Ahead { .. }) = catalogue.point_at(revision) {
+        wait_for_revision(&mut newest, revision).await;
     }
+    catalogue.point_at(revision).map_err(|error| watch_error(error, revision))
+}
 
-    async fn send(&self, point: HistoryPoint, event: Event) -> Result<(), End> {
-        let (revision, event) = (point.revision.to_i64(), Some(event));
-        let resume_token = resume_token::encode(point);
-        self.send_message(WatchMoviesResponse { revision, event, resume_token }).await
+/// Returns the point of a token. Waits until the catalogue has reached it.
+async fn at_token(catalogue: &Catalogue, token: &str) -> Result<HistoryPoint, CallError> {
+    let point = resume_token::parse(token).ok_or_else(|| {
+        let expected = "expected the resume_token of a message of WatchMovies";
+        CallError::from(vec![Violation::new("resume_token", expected)])
+    })?;
+    let mut changes = catalogue.changes(point, 0);
+    if let Err(ChangesError::Ahead { .. }) = changes {
+        wait_for_revision(&mut catalogue.newest(), point.revision).await;
+        changes = catalogue.changes(point, 0);
     }
-
-    async fn send_message(&self, message: WatchMoviesResponse) -> Result<(), End> {
-        self.messages.send(Ok(message)).await.map_err(|_| End::ReceiverDropped)
-    }
+    changes.map(|_| point).map_err(|error| watch_error(error, point.revision))
 }
 
 /// Converts the error of a watch that wants to resume from a revision.
@@ -183,16 +189,5 @@ fn watch_error(error: ChangesError, from: Revision) -> CallError {
         ChangesError::Ahead { newest } => {
             CallError::RevisionUnknown { requested: from.to_i64(), revision: newest }
         }
-    }
-}
-
-fn distance(from: Revision, to: Revision) -> usize {
-    usize::try_from(to.since(from).unwrap_or_default()).unwrap_or(usize::MAX)
-}
-
-fn to_wire_event(entry: &LogEntry) -> Event {
-    match &entry.after {
-        Some(record) => Event::Upserted(convert::response(record)),
-        None => Event::DeletedId(entry.id.to_string()),
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod process;
 mod search;
 mod server;
 mod table;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,6 +55,8 @@ enum Part {
     Http(http::Options),
     /// Measure search: its relevance, or what it costs.
     Search(search::Options),
+    /// Measure what watches cost beside those of etcd.
+    Watch(watch::Options),
 }
 
 const MILLION: u64 = 1_000_000;
@@ -67,6 +70,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     match &options.part {
         Some(Part::Http(options)) => return http::run(root, options),
         Some(Part::Search(options)) => return search::run(root, options),
+        Some(Part::Watch(options)) => return watch::run(root, options),
         None => {}
     }
     load::check_tools()?;

@@ -46,6 +46,12 @@ impl Record {
         (movie.id == id && Self::of(&movie) == record).then_some(record)
     }
 
+    /// Returns the record of bytes that were those of a record.
+    #[must_use]
+    pub(crate) fn stored(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+
     /// Decodes the movie with all its fields. Missing fields are not set.
     #[must_use]
     pub fn to_movie(&self) -> Movie {

@@ -46,7 +46,7 @@ pub struct PastCatalogue {
 impl PastCatalogue {
     /// Undoes `entries`, which are all changes since the earlier revision, in order.
     #[must_use]
-    pub fn new(snapshot: Arc<Snapshot>, entries: &[Arc<LogEntry>]) -> Self {
+    pub fn new(snapshot: Arc<Snapshot>, entries: &[LogEntry]) -> Self {
         Self { undo: Undo::new(&snapshot, entries), snapshot }
     }
 

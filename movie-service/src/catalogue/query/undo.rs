@@ -4,7 +4,6 @@
 //! memory, and other nodes would not have them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 use crate::catalogue::change_log::LogEntry;
 use crate::catalogue::encoding::record::Record;
@@ -37,7 +36,7 @@ struct PastMovie {
 
 impl Undo {
     /// Undoes `entries`: all changes from the earlier revision to `snapshot`, in order.
-    pub(crate) fn new(snapshot: &Snapshot, entries: &[Arc<LogEntry>]) -> Self {
+    pub(crate) fn new(snapshot: &Snapshot, entries: &[LogEntry]) -> Self {
         let mut undo = Self::default();
         let mut removals = Vec::new();
         for entry in entries {

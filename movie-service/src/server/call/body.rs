@@ -8,11 +8,13 @@ use bytes::Bytes;
 use h2::RecvStream;
 use http::{HeaderMap, HeaderValue};
 use http_body::{Body, Frame};
+use tokio_stream::Stream;
 use tonic::Status;
 
 use crate::server::call::context::CallContext;
 use crate::server::call::permit::{Permit, PermitHandle};
 use crate::server::call::response_data::ResponseData;
+use crate::servicer::watch::Watch;
 
 /// The body of a response. The call stays in flight until the last byte is written or the body is dropped.
 pub(crate) struct ResponseBody {
@@ -30,6 +32,8 @@ pub(crate) enum Content {
     Empty,
     /// Encoded frames from the catalogue, then trailers with status OK.
     Encoded(EncodedFrames),
+    /// A watch.
+    Watch(Box<Watch>),
     /// The body of the generated code.
     Generated(tonic::body::Body),
 }
@@ -69,6 +73,14 @@ impl ResponseBody {
         self.call.as_mut().and_then(|call| PermitHandle::share(call.permit()))
     }
 
+    /// Ends the call with a status that the service made.
+    fn end_with(&mut self, status: Status) -> Frame<ResponseData> {
+        let mut trailers = HeaderMap::new();
+        // Such statuses always fit into headers.
+        let _ = status.add_header(&mut trailers);
+        self.end(trailers)
+    }
+
     /// Ends the call and returns the trailers frame.
     fn end(&mut self, trailers: HeaderMap) -> Frame<ResponseData> {
         self.content = Content::Empty;
@@ -97,10 +109,7 @@ impl Body for ResponseBody {
         let this = &mut *self;
         let is_streaming = !matches!(this.content, Content::Empty | Content::Encoded(EncodedFrames::One(_)));
         if is_streaming && let Some(refusal) = this.call.as_ref().and_then(CallContext::refusal) {
-            let mut trailers = HeaderMap::new();
-            // Messages of refusals always fit into a header.
-            let _ = Status::from(refusal).add_header(&mut trailers);
-            return Poll::Ready(Some(Ok(this.end(trailers))));
+            return Poll::Ready(Some(Ok(this.end_with(Status::from(refusal)))));
         }
         Poll::Ready(match &mut this.content {
             Content::Empty => None,
@@ -124,6 +133,14 @@ impl Body for ResponseBody {
                 let ok = HeaderMap::from_iter([(Status::GRPC_STATUS, HeaderValue::from_static("0"))]);
                 Some(Ok(Frame::trailers(ok)))
             }
+            Content::Watch(watch) => match ready!(Pin::new(watch).poll_next(cx)) {
+                Some(Ok(frames)) => {
+                    let unsent = this.call.as_mut().and_then(|call| PermitHandle::unsent_guard(call.permit()));
+                    Some(Ok(Frame::data(ResponseData::shared(frames, unsent))))
+                }
+                Some(Err(error)) => Some(Ok(this.end_with(Status::from(error)))),
+                None => None,
+            },
             Content::Generated(body) => {
                 let polled = ready!(Pin::new(body).poll_frame(cx));
                 match polled.transpose()?.map(Frame::into_trailers) {
@@ -150,7 +167,7 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Empty => true,
-            Content::Encoded(_) => false,
+            Content::Encoded(_) | Content::Watch(_) => false,
             Content::Generated(body) => body.is_end_stream(),
         }
     }

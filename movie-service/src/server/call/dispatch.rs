@@ -31,6 +31,7 @@ use crate::servicer::catalog::server::CatalogServer;
 use crate::servicer::course::MovieServicer;
 use crate::servicer::health::Health;
 use crate::servicer::reflection;
+use crate::servicer::watch::Watches;
 
 /// Optional services and features of a server.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -70,6 +71,7 @@ impl Default for Features {
 pub(crate) struct Dispatcher {
     movie: MovieServer<MovieServicer>,
     catalog: BoxedService,
+    watches: Watches,
     health: Option<BoxedService>,
     /// v1 and v1alpha.
     reflection: Option<BoxedService>,
@@ -99,12 +101,14 @@ impl Dispatcher {
         // `LimitedBody` refuses larger messages before tonic decodes them.
         let (max_message_bytes, max_import_message_bytes) = (limits.message, limits.import_message);
         let movie = MovieServer::new(movie).max_decoding_message_size(max_message_bytes);
+        let watches = catalog.watches().clone();
         let catalog = CatalogServer::new(catalog, max_message_bytes.max(max_import_message_bytes));
         let health = features.health.then(|| BoxCloneSyncService::new(health.server(&[MOVIE], &[CATALOG])));
         let reflection = features.reflection.then(|| reflection::service(features.health)).transpose()?;
         Ok(Self {
             movie,
             catalog: BoxCloneSyncService::new(catalog),
+            watches,
             health,
             reflection,
             max_message_bytes,
@@ -117,6 +121,11 @@ impl Dispatcher {
     /// Returns whether long messages are compressed for callers that accept gzip.
     pub(crate) fn compresses(&self) -> bool {
         self.compresses
+    }
+
+    /// Returns what starts watches.
+    pub(crate) fn watches(&self) -> &Watches {
+        &self.watches
     }
 
     /// Calls the service of the RPC. Reading the request fails after `deadline`.

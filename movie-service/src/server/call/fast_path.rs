@@ -1,4 +1,5 @@
-//! Fast path for the most frequent calls: those of the `Movie` service, and `GetMovie` of `MovieCatalog`.
+//! Fast path for the most frequent calls: those of the `Movie` service, and `GetMovie` and `WatchMovies` of
+//! `MovieCatalog`.
 //!
 //! The generated code decodes a request into a message, and encodes the response from another. The catalogue stores
 //! encoded movies, so here the response is a slice of the catalogue: only the id is decoded, and nothing is copied.
@@ -14,6 +15,8 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame};
+use movie_proto::catalog::v1::WatchMoviesRequest;
+use prost::Message;
 
 use crate::catalogue::encoding::frame;
 use crate::catalogue::{Catalogue, Snapshot};
@@ -22,6 +25,7 @@ use crate::rpc::{FastPath, Rpc};
 use crate::server::call::body::{Content, EncodedFrames, ReplayedBody, RequestBody};
 use crate::server::call::compression::{negotiation, response};
 use crate::server::call::message::prefix::{Prefix, UNCOMPRESSED};
+use crate::servicer::watch::Watches;
 
 /// The tag of `MovieID.id` and `GetMovieRequest.id`: field 1, a length and that many bytes.
 const ID: u8 = 1 << 3 | 2;
@@ -87,6 +91,7 @@ impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
         &mut self,
         catalogue: &Catalogue,
         found: &FoundPrinter,
+        watches: &Watches,
         cx: &mut Context<'_>,
     ) -> Poll<FastPathResult<B>> {
         let Self { fast_path, compresses, request, first_frame, .. } = self;
@@ -110,10 +115,10 @@ impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
             !(*compresses && response::is_long(frame_length) && accepts_gzip())
         };
         if is_complete
-            && let Some(frames) =
-                message.and_then(|message| respond(*fast_path, catalogue, found, message, is_plain))
+            && let Some(content) =
+                message.and_then(|message| respond(*fast_path, (catalogue, found, watches), message, is_plain))
         {
-            let mut response = Response::new(Content::Encoded(frames));
+            let mut response = Response::new(content);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
             return Poll::Ready(FastPathResult::Answered(response));
         }
@@ -127,12 +132,11 @@ impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
 /// bytes is sent uncompressed.
 fn respond(
     fast_path: FastPath,
-    catalogue: &Catalogue,
-    found: &FoundPrinter,
+    (catalogue, found, watches): (&Catalogue, &FoundPrinter, &Watches),
     message: &[u8],
     is_plain: impl Fn(usize) -> bool,
-) -> Option<EncodedFrames> {
-    match fast_path {
+) -> Option<Content> {
+    let frames = match fast_path {
         FastPath::MovieById => {
             let id = id(message)?;
             let hit = catalogue.read(|movies| movies.frame(id));
@@ -147,19 +151,25 @@ fn respond(
                 // refuses that.
                 str::from_utf8(id).ok()?;
             }
-            Some(EncodedFrames::One(hit.or(Some(Bytes::from_static(frame::EMPTY)))))
+            EncodedFrames::One(hit.or(Some(Bytes::from_static(frame::EMPTY))))
         }
         FastPath::ListMovies if message.is_empty() => {
             let frames = |movies: &Snapshot| is_plain(movies.longest_frame()).then(|| movies.frames());
-            Some(EncodedFrames::Many(Box::new(catalogue.read(frames)?)))
+            EncodedFrames::Many(Box::new(catalogue.read(frames)?))
         }
-        FastPath::ListMovies => None,
+        FastPath::ListMovies => return None,
         // A missing movie is an error, which the generated code returns.
         FastPath::Movie => {
             let frame = catalogue.read(|movies| movies.full_frame(id(message)?))?;
-            is_plain(frame.len()).then_some(EncodedFrames::One(Some(frame)))
+            is_plain(frame.len()).then_some(EncodedFrames::One(Some(frame)))?
         }
-    }
+        FastPath::Watch => {
+            let request = WatchMoviesRequest::decode(message).ok()?;
+            // The generated code compresses.
+            return is_plain(usize::MAX).then(|| Content::Watch(Box::new(watches.start(request))));
+        }
+    };
+    Some(Content::Encoded(frames))
 }
 
 /// Returns whether this is an empty DATA frame.
@@ -186,7 +196,10 @@ fn id(message: &[u8]) -> Option<&[u8]> {
 mod tests {
     use std::collections::VecDeque;
     use std::convert::Infallible;
+    use std::sync::Arc;
     use std::task::Waker;
+
+    use tokio::sync::watch;
 
     use super::*;
     use crate::catalogue::{Change, MovieView};
@@ -229,7 +242,8 @@ mod tests {
         compresses: bool,
     ) -> Result<Option<Bytes>, usize> {
         let movie = Change::Insert(MovieView { id: "7", title, ..MovieView::default() });
-        let catalogue = Catalogue::new(Snapshot::default().with([movie]).unwrap());
+        let catalogue = Arc::new(Catalogue::new(Snapshot::default().with([movie]).unwrap()));
+        let watches = Watches::new(catalogue.clone(), watch::channel(true).1, 1);
         let body = ScriptedBody(frames.iter().map(|frame| frame.map(Bytes::from_static)).collect());
         let request =
             Request::post(path).header(negotiation::GRPC_ACCEPT_ENCODING, "gzip").body(body).unwrap();
@@ -237,7 +251,7 @@ mod tests {
         let Ok(mut fast) = FastCall::try_new(rpc, request, compresses) else { return Err(0) };
         let cx = &mut Context::from_waker(Waker::noop());
         loop {
-            match fast.poll_result(&catalogue, &FoundPrinter::quiet(), cx) {
+            match fast.poll_result(&catalogue, &FoundPrinter::quiet(), &watches, cx) {
                 Poll::Pending => {}
                 Poll::Ready(FastPathResult::Answered(response)) => {
                     let Content::Encoded(mut frames) = response.into_body() else {
