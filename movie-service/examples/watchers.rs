@@ -140,7 +140,8 @@ impl Server {
         match self {
             Self::Movies => {
                 let movie = Some(Movie { id, title: text, ..Movie::default() });
-                let request = UpdateMovieRequest { movie, allow_missing: true, ..UpdateMovieRequest::default() };
+                let request =
+                    UpdateMovieRequest { movie, allow_missing: true, ..UpdateMovieRequest::default() };
                 ("/movie.catalog.v1.MovieCatalog/UpdateMovie", request.encode_to_vec())
             }
             Self::Etcd => ("/etcdserverpb.KV/Put", Put { key: id, value: text }.encode_to_vec()),
@@ -160,9 +161,10 @@ impl Server {
                 if created {
                     return change(header.unwrap_or_default().revision, None);
                 }
-                events.into_iter().filter_map(|event| event.pair).try_for_each(|pair| {
-                    change(pair.revision, Some(&pair.value))
-                })
+                events
+                    .into_iter()
+                    .filter_map(|event| event.pair)
+                    .try_for_each(|pair| change(pair.revision, Some(&pair.value)))
             }
         }
     }
@@ -192,7 +194,7 @@ async fn main() -> Result<()> {
         told.recv().await.ok_or("a watch ended")??;
     }
     println!("ready");
-    let writer = connect(address).await?;
+    let sender = connect(address).await?;
     for line in std::io::stdin().lock().lines() {
         line?;
         let reads = Arc::new(AtomicBool::new(true));
@@ -203,7 +205,7 @@ async fn main() -> Result<()> {
         let mut delays = Vec::new();
         if rate == 0 {
             for number in 0..writes {
-                write(server, &writer, began, number).await?;
+                write(server, &sender, began, number).await?;
                 collect(&mut told, watchers, &mut delays).await?;
             }
         } else {
@@ -212,7 +214,7 @@ async fn main() -> Result<()> {
                 for number in 0..writes {
                     ticks.tick().await;
                     if watchers > 0 {
-                        write(server, &writer, began, number).await?;
+                        write(server, &sender, began, number).await?;
                     }
                 }
                 Ok(())
@@ -246,7 +248,8 @@ async fn collect(told: &mut UnboundedReceiver<Result<u32>>, count: u64, delays: 
 /// Returns the 50th and the 99th percentile, and the maximum.
 fn percentiles(values: &mut [u32]) -> String {
     values.sort_unstable();
-    let at = |share: usize| values.get(values.len() * share / 100).or(values.last()).copied().unwrap_or_default();
+    let at =
+        |share: usize| values.get(values.len() * share / 100).or(values.last()).copied().unwrap_or_default();
     format!("{} {} {}", at(50), at(99), at(100))
 }
 

@@ -2,14 +2,13 @@
 
 mod stored;
 
-use std::collections::VecDeque;
 use std::hash::BuildHasher;
 
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 
-use self::stored::StoredChange;
+use self::stored::StoredChanges;
 use crate::catalogue::encoding::record::Record;
 use crate::catalogue::history::HistoryPoint;
 use crate::catalogue::snapshot::Snapshot;
@@ -53,7 +52,7 @@ pub enum ChangesError {
 /// the current snapshot.
 #[derive(Debug, Default)]
 pub(crate) struct ChangeLog {
-    changes: VecDeque<StoredChange>,
+    changes: StoredChanges,
     /// The latest change of each movie, as its number among all changes.
     latest: HashTable<u64>,
     hasher: RandomState,
@@ -90,32 +89,32 @@ impl ChangeLog {
         let Self { changes, latest, hasher, oldest, .. } = self;
         let first = oldest.revision.number() + 1;
         let number = first + changes.len() as u64;
-        changes.push_back(StoredChange::new(entry));
-        let found = latest.entry(
-            hasher.hash_one(&*entry.id),
-            |number| changes[index(*number - first)].is_of(&entry.id),
-            |number| hasher.hash_one(&*changes[index(*number - first)].id()),
-        );
+        let id = |number: &u64| changes.get(index(*number - first)).id();
+        let hash = hasher.hash_one(&*entry.id);
+        let found =
+            latest.entry(hash, |number| id(number) == &*entry.id, |number| hasher.hash_one(id(number)));
         match found {
             Entry::Occupied(mut earlier) => {
                 let earlier = std::mem::replace(earlier.get_mut(), number);
-                // At most the capacity of the log, which is far below 2^32.
-                changes[index(earlier - first)].next = u32::try_from(number - earlier).unwrap_or_default();
+                changes.set_next(index(earlier - first), number - earlier);
             }
             Entry::Vacant(vacant) => drop(vacant.insert(number)),
         }
+        changes.push(entry);
     }
 
     fn drop_oldest(&mut self) {
-        let Some(dropped) = self.changes.pop_front() else { return };
-        self.oldest = HistoryPoint { revision: self.oldest.revision.plus(1), chain: dropped.chain };
-        if dropped.next == 0 {
+        let oldest = self.changes.get(0);
+        self.oldest = HistoryPoint { revision: self.oldest.revision.plus(1), chain: oldest.chain };
+        if oldest.next == 0 {
             let number = self.oldest.revision.number();
-            let hash = self.hasher.hash_one(&*dropped.id());
-            if let Ok(latest) = self.latest.find_entry(hash, |latest| *latest == number) {
+            if let Ok(latest) =
+                self.latest.find_entry(self.hasher.hash_one(oldest.id()), |latest| *latest == number)
+            {
                 latest.remove();
             }
         }
+        self.changes.pop_front();
     }
 
     /// Drops all changes; the log now starts at `point`.
@@ -143,7 +142,7 @@ impl ChangeLog {
     /// Returns the point after the change at this position.
     fn point(&self, position: usize) -> HistoryPoint {
         let revision = self.oldest.revision.plus(position as u64 + 1);
-        HistoryPoint { revision, chain: self.changes[position].chain }
+        HistoryPoint { revision, chain: self.changes.get(position).chain }
     }
 
     /// Returns the point at a revision. Does not check whether the revision is one of an abandoned history; see
@@ -187,14 +186,20 @@ impl ChangeLog {
     }
 
     fn entry(&self, position: usize, current: &Snapshot) -> LogEntry {
-        let change = &self.changes[position];
+        let change = self.changes.get(position);
         let id = change.id();
-        let after = match change.next as usize {
+        let after = match change.next {
             _ if change.is_removal() => None,
-            0 => current.get(&id).as_ref().map(Record::new),
-            distance => self.changes[position + distance].before(),
+            0 => current.get(id).as_ref().map(Record::new),
+            distance => self.changes.get(position + distance).before(),
         };
-        LogEntry { point: self.point(position), before: change.before(), after, previous: change.previous(), id }
+        LogEntry {
+            point: self.point(position),
+            id: id.into(),
+            before: change.before(),
+            after,
+            previous: change.previous().map(Into::into),
+        }
     }
 }
 
@@ -225,7 +230,11 @@ mod tests {
     }
 
     fn revisions(log: &ChangeLog, after: HistoryPoint) -> Result<Vec<u64>, ChangesError> {
-        Ok(log.after(after, 2, &Snapshot::default())?.iter().map(|entry| entry.point.revision.number()).collect())
+        Ok(log
+            .after(after, 2, &Snapshot::default())?
+            .iter()
+            .map(|entry| entry.point.revision.number())
+            .collect())
     }
 
     #[test]

@@ -85,7 +85,11 @@ impl InProcessServer {
         let generated = match FastCall::try_new(rpc, request, self.dispatcher.compresses()) {
             Err(request) => self.dispatcher.call(rpc, request, None),
             Ok(mut fast) => {
-                match poll_fn(|cx| fast.poll_result(&self.catalogue, &FoundPrinter::quiet(), self.dispatcher.watches(), cx)).await {
+                match poll_fn(|cx| {
+                    fast.poll_result(&self.catalogue, &FoundPrinter::quiet(), self.dispatcher.watches(), cx)
+                })
+                .await
+                {
                     FastPathResult::Answered(response) => return response.map(into_bytes_body),
                     FastPathResult::Declined(request) => self.dispatcher.call(rpc, request, None),
                 }

@@ -70,9 +70,14 @@ enum Stage {
     /// Waits until the catalogue has the point after which the watch begins.
     Starting(Pin<Box<dyn Future<Output = Result<HistoryPoint, CallError>> + Send>>),
     /// Sends all movies of a snapshot.
-    Copying { snapshot: Arc<Snapshot>, next_segment: usize },
+    Copying {
+        snapshot: Arc<Snapshot>,
+        next_segment: usize,
+    },
     /// Sends the changes up to a revision, then that it has caught up.
-    CatchingUp { until: Revision },
+    CatchingUp {
+        until: Revision,
+    },
     /// Sends the changes as they happen.
     Live,
     Ended,
@@ -96,6 +101,11 @@ impl Stream for Watch {
 }
 
 impl Watch {
+    /// Returns whether the watch has caught up.
+    pub(crate) fn is_live(&self) -> bool {
+        matches!(self.stage, Stage::Live)
+    }
+
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, CallError>> {
         if self.subscription.is_stopping() {
             return Poll::Ready(Err(CallError::Stopping));
@@ -106,7 +116,9 @@ impl Watch {
         }
         if let Stage::Copying { snapshot, next_segment } = &mut self.stage {
             let mut frames = Vec::new();
-            while frames.is_empty() && let Some(movies) = snapshot.movies_in(*next_segment) {
+            while frames.is_empty()
+                && let Some(movies) = snapshot.movies_in(*next_segment)
+            {
                 *next_segment += 1;
                 movies.for_each(|movie| message::put_copied(self.sent, &Record::new(&movie), &mut frames));
             }

@@ -51,18 +51,19 @@ enum Kind {
 /// Runs the benchmark, and prints a table.
 pub(super) fn run(root: &Path, options: &Options) -> Result<()> {
     let target = crate::target(root);
-    let service = match &options.service {
-        Some(service) => service.clone(),
-        None => {
-            super::build(root)?;
-            target.join("release/movie-service")
-        }
+    let service = if let Some(service) = &options.service {
+        service.clone()
+    } else {
+        super::build(root)?;
+        target.join("release/movie-service")
     };
     let dir = target.join("bench/watch");
     fs::create_dir_all(&dir)?;
     let has_etcd = Command::new("etcd").arg("--version").stdout(Stdio::null()).status().is_ok();
     if !has_etcd {
-        eprintln!("etcd is not installed, so its figures are missing; on Debian, install the package etcd-server");
+        eprintln!(
+            "etcd is not installed, so its figures are missing; on Debian, install the package etcd-server"
+        );
     }
     let bench = Bench { target, dir, service, has_etcd };
     let mut table = Table::default();
@@ -196,7 +197,8 @@ impl Bench {
         let mut command = Command::new(self.target.join("plain/examples/watchers"));
         command.arg(if server.kind == Kind::Etcd { "etcd" } else { "movies" });
         command.arg(server.address.to_string()).args(numbers.map(|number| number.to_string()));
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("start watchers")?;
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("start watchers")?;
         let lines = BufReader::new(child.stdout.take().context("the output is not a pipe")?);
         let mut watchers = Watchers { child, lines };
         ensure!(watchers.line()? == "ready\n", "the watchers could not be opened");
@@ -270,7 +272,13 @@ impl Server {
         match kind {
             Kind::Ours => {
                 command = Command::new(&bench.service);
-                command.args(["--allow-anonymous-writes", "--limit", LIMITS, "--listen", &address.to_string()]);
+                command.args([
+                    "--allow-anonymous-writes",
+                    "--limit",
+                    LIMITS,
+                    "--listen",
+                    &address.to_string(),
+                ]);
                 command.arg("--database").arg(format!("sqlite:{}", store.join("movies.db").display()));
                 command.args(options);
             }

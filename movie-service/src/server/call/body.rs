@@ -13,6 +13,7 @@ use tonic::Status;
 
 use crate::server::call::context::CallContext;
 use crate::server::call::permit::{Permit, PermitHandle};
+use crate::server::call::refusal::Refusal;
 use crate::server::call::response_data::ResponseData;
 use crate::servicer::watch::Watch;
 
@@ -73,8 +74,13 @@ impl ResponseBody {
         self.call.as_mut().and_then(|call| PermitHandle::share(call.permit()))
     }
 
+    /// Returns why the call cannot go on, if it cannot.
+    fn refusal(&self) -> Option<Refusal> {
+        self.call.as_ref().and_then(CallContext::refusal)
+    }
+
     /// Ends the call with a status that the service made.
-    fn end_with(&mut self, status: Status) -> Frame<ResponseData> {
+    fn end_with(&mut self, status: &Status) -> Frame<ResponseData> {
         let mut trailers = HeaderMap::new();
         // Such statuses always fit into headers.
         let _ = status.add_header(&mut trailers);
@@ -107,9 +113,14 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<ResponseData>, Status>>> {
         let this = &mut *self;
-        let is_streaming = !matches!(this.content, Content::Empty | Content::Encoded(EncodedFrames::One(_)));
-        if is_streaming && let Some(refusal) = this.call.as_ref().and_then(CallContext::refusal) {
-            return Poll::Ready(Some(Ok(this.end_with(Status::from(refusal)))));
+        let may_last = match &this.content {
+            Content::Empty | Content::Encoded(EncodedFrames::One(_)) => false,
+            // Looks at the clock only when it has nothing to send.
+            Content::Watch(watch) => !watch.is_live(),
+            Content::Encoded(EncodedFrames::Many(_)) | Content::Generated(_) => true,
+        };
+        if may_last && let Some(refusal) = this.refusal() {
+            return Poll::Ready(Some(Ok(this.end_with(&Status::from(refusal)))));
         }
         Poll::Ready(match &mut this.content {
             Content::Empty => None,
@@ -133,13 +144,18 @@ impl Body for ResponseBody {
                 let ok = HeaderMap::from_iter([(Status::GRPC_STATUS, HeaderValue::from_static("0"))]);
                 Some(Ok(Frame::trailers(ok)))
             }
-            Content::Watch(watch) => match ready!(Pin::new(watch).poll_next(cx)) {
-                Some(Ok(frames)) => {
-                    let unsent = this.call.as_mut().and_then(|call| PermitHandle::unsent_guard(call.permit()));
+            Content::Watch(watch) => match Pin::new(watch).poll_next(cx) {
+                Poll::Pending => match this.refusal() {
+                    Some(refusal) => Some(Ok(this.end_with(&Status::from(refusal)))),
+                    None => return Poll::Pending,
+                },
+                Poll::Ready(Some(Ok(frames))) => {
+                    let unsent =
+                        this.call.as_mut().and_then(|call| PermitHandle::unsent_guard(call.permit()));
                     Some(Ok(Frame::data(ResponseData::shared(frames, unsent))))
                 }
-                Some(Err(error)) => Some(Ok(this.end_with(Status::from(error)))),
-                None => None,
+                Poll::Ready(Some(Err(error))) => Some(Ok(this.end_with(&Status::from(error)))),
+                Poll::Ready(None) => None,
             },
             Content::Generated(body) => {
                 let polled = ready!(Pin::new(body).poll_frame(cx));

@@ -115,8 +115,8 @@ impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
             !(*compresses && response::is_long(frame_length) && accepts_gzip())
         };
         if is_complete
-            && let Some(content) =
-                message.and_then(|message| respond(*fast_path, (catalogue, found, watches), message, is_plain))
+            && let Some(content) = message
+                .and_then(|message| respond(*fast_path, (catalogue, found, watches), message, is_plain))
         {
             let mut response = Response::new(content);
             response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

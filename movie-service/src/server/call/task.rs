@@ -98,7 +98,12 @@ impl CallHandler {
                 Err(request) => return Handler::Generated(dispatcher.call(rpc, request, Some(deadline))),
             };
             // No-op waker: a pending call is polled again by its task.
-            match fast.poll_result(catalogue, found, dispatcher.watches(), &mut Context::from_waker(Waker::noop())) {
+            match fast.poll_result(
+                catalogue,
+                found,
+                dispatcher.watches(),
+                &mut Context::from_waker(Waker::noop()),
+            ) {
                 Poll::Ready(FastPathResult::Answered(response)) => Handler::Answered(response),
                 Poll::Ready(FastPathResult::Declined(request)) => {
                     Handler::Generated(dispatcher.call(rpc, request, Some(deadline)))
@@ -291,7 +296,12 @@ impl Handler {
                 Self::FastCall(fast) => {
                     let Some(context) = context.as_deref() else { return Poll::Pending };
                     let Some(server) = context.server() else { return Poll::Pending };
-                    match ready!(fast.poll_result(&server.catalogue, &server.found, server.dispatcher.watches(), cx)) {
+                    match ready!(fast.poll_result(
+                        &server.catalogue,
+                        &server.found,
+                        server.dispatcher.watches(),
+                        cx
+                    )) {
                         FastPathResult::Answered(response) => return Poll::Ready(response),
                         FastPathResult::Declined(request) => {
                             let deadline = Some(context.deadline());

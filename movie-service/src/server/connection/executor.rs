@@ -39,6 +39,7 @@ async fn run(
     // Without a deadline there is nothing to enforce.
     let Some(deadline) = deadline else { return call.await };
     tokio::select! {
+        biased;
         () = &mut call => return,
         () = time::sleep_until(deadline.into()) => {}
         _ = phase.wait_for(|phase| *phase == Phase::ForceClosing) => {}

@@ -32,10 +32,7 @@ pub(super) fn put_copied(point: HistoryPoint, movie: &Record, frames: &mut Vec<u
 /// Returns the frame that says that a watch has caught up.
 pub(super) fn caught_up(point: HistoryPoint) -> Bytes {
     let mut frame = Vec::new();
-    put_frame(
-        &WatchMoviesResponse { event: Some(Event::CaughtUp(true)), ..with_token(point) },
-        &mut frame,
-    );
+    put_frame(&WatchMoviesResponse { event: Some(Event::CaughtUp(true)), ..with_token(point) }, &mut frame);
     frame.into()
 }
 
