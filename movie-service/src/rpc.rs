@@ -94,6 +94,9 @@ impl Entry {
 /// The path of `BatchGetMovies`.
 pub const BATCH_GET_MOVIES: &str = "/movie.catalog.v1.MovieCatalog/BatchGetMovies";
 
+/// The path of `LookupMovies`.
+pub const LOOKUP_MOVIES: &str = "/movie.catalog.v1.MovieCatalog/LookupMovies";
+
 /// The path of `ListMovies`.
 pub const LIST_MOVIES: &str = "/movie.catalog.v1.MovieCatalog/ListMovies";
 
@@ -112,7 +115,7 @@ const TABLE: [Entry; 17] = {
         Entry::new("/movie.catalog.v1.MovieCatalog/GetMovie", Catalog, READER, Unary)
             .with_fast_path(FastPath::Movie),
         Entry::new(BATCH_GET_MOVIES, Catalog, READER, Unary),
-        Entry::new("/movie.catalog.v1.MovieCatalog/LookupMovies", Catalog, READER, List),
+        Entry::new(LOOKUP_MOVIES, Catalog, READER, List),
         Entry::new(LIST_MOVIES, Catalog, READER, Unary),
         Entry::new(SEARCH_MOVIES, Catalog, READER, Unary),
         Entry::new("/movie.catalog.v1.MovieCatalog/WatchMovies", Catalog, READER, Watch)

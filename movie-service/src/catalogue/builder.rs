@@ -1,5 +1,7 @@
 //! Builds a snapshot of many movies.
 
+use std::sync::Arc;
+
 use crate::catalogue::change::ChangeError;
 use crate::catalogue::encoding::frame;
 use crate::catalogue::history::HistoryPoint;
@@ -71,6 +73,7 @@ impl Builder {
             longest,
             segments,
             index: index.finish(),
+            ranks: Arc::default(),
             search: None,
         })
     }

@@ -57,6 +57,12 @@ impl Filter {
         self.year_from > 0 || self.year_to > 0 || !self.decades.is_empty()
     }
 
+    /// Returns the earliest and the latest year.
+    pub(crate) fn years(&self) -> (u16, u16) {
+        let year = |year| u16::try_from(year).unwrap_or(u16::MAX);
+        (year(self.year_from).max(1), if self.year_to == 0 { u16::MAX } else { year(self.year_to) })
+    }
+
     /// Returns whether a year matches. An unknown one does not.
     pub(crate) fn matches_year(&self, year: u32) -> bool {
         year > 0

@@ -6,6 +6,7 @@
 //! * [`fold`] — removes case and accents of texts; `collation` — compares titles as a dictionary does;
 //! * [`layout`] — the memory layout: segments, the index, the columns that queries read;
 //! * `search` — the search engine; `search_index` — its index of a snapshot; `indexer` — builds it in the background;
+//! * `column_builder` — builds the columns in the background;
 //! * `snapshot` — the catalogue at one revision; immutable; `builder` makes one of many movies, `successor` of changes;
 //! * `change` — changes; `change_log` — the latest changes; `history` — revisions with a hash chain;
 //! * [`query`] — pages of results, at a recent revision;
@@ -15,6 +16,7 @@ mod builder;
 mod change;
 mod change_log;
 mod collation;
+mod column_builder;
 pub mod encoding;
 pub mod filter;
 pub mod fold;
@@ -38,6 +40,7 @@ pub use self::builder::{Builder, NotAdded};
 pub use self::change::{ApplyError, Change, ChangeError, CommittedChange};
 use self::change_log::ChangeLog;
 pub use self::change_log::{ChangesError, LogEntry};
+use self::column_builder::ColumnBuilder;
 pub use self::encoding::details::{Details, DetailsBuffer};
 pub use self::encoding::frame::{InvalidMovie, MovieView};
 pub use self::encoding::record::{Record, fingerprint};
@@ -62,6 +65,7 @@ pub struct Catalogue {
     /// Held while a change makes the next snapshot.
     changing: Mutex<()>,
     indexer: Indexer,
+    column_builder: ColumnBuilder,
 }
 
 impl Default for Catalogue {
@@ -86,6 +90,7 @@ impl Catalogue {
             current: ArcSwap::from_pointee(snapshot),
             changing: Mutex::default(),
             indexer: Indexer::default(),
+            column_builder: ColumnBuilder::default(),
         }
     }
 
@@ -184,7 +189,7 @@ impl Catalogue {
     /// Replaces all movies by those of `snapshot`. Logs each difference as a change; if the log cannot hold them all,
     /// or if only the order differs, clears the log and skips revisions. Returns the new revision.
     pub fn replace(&self, snapshot: Snapshot) -> Revision {
-        let snapshot = self.searchable(snapshot);
+        let snapshot = self.prepared(snapshot);
         let _changing = self.changing();
         let current = self.current.load_full();
         let capacity = self.log().capacity();
@@ -202,7 +207,7 @@ impl Catalogue {
     /// Replaces everything by the content of a store, which may have another history. Returns the previous movies.
     pub fn reset(&self, loaded: StoreContent) -> Arc<Snapshot> {
         let StoreContent { snapshot, oldest, latest } = loaded;
-        let snapshot = self.searchable(snapshot);
+        let snapshot = self.prepared(snapshot);
         let _changing = self.changing();
         let before = self.snapshot();
         self.publish(snapshot, |log, _| {
@@ -221,8 +226,17 @@ impl Catalogue {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns a snapshot with a search index, if the current one has one. Slow for many movies, so call it before taking
-    /// the lock. `publish` calls it again only in case the index was completed in between.
+    /// Returns a replacement of all movies with columns and a search index, if the current movies have them. Slow for many
+    /// movies, so call it before taking the lock.
+    fn prepared(&self, snapshot: Snapshot) -> Snapshot {
+        if self.read(Snapshot::has_columns) {
+            snapshot.build_columns();
+        }
+        self.searchable(snapshot)
+    }
+
+    /// Returns a snapshot with a search index, if the current one has one. `publish` calls it again only in case the index was
+    /// completed in between.
     fn searchable(&self, snapshot: Snapshot) -> Snapshot {
         let is_needed =
             snapshot.search_index().is_none() && self.read(|current| current.search_index().is_some());
@@ -241,6 +255,7 @@ impl Catalogue {
             self.current.store(next.clone());
         }
         self.indexer.wake_if_merge_due(&next);
+        self.column_builder.wake_if_missing(&next);
         self.newest.send_replace(point.revision);
         point.revision
     }

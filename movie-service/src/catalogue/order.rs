@@ -1,6 +1,7 @@
 //! Sort orders and sort keys.
 
 use std::cmp::Ordering;
+use std::ops::RangeInclusive;
 
 use crate::catalogue::collation;
 use crate::catalogue::encoding::frame::MovieView;
@@ -39,8 +40,12 @@ pub enum OrderField {
     UpdateTime,
 }
 
-/// Order-preserving 64-bit key of a value in ascending order. Titles have none: they are compared as texts.
+/// Order-preserving 64-bit key of a value in ascending order. Different titles can have the same one, so they are also
+/// compared as texts.
 pub(crate) type SortKey = u64;
+
+/// A range of sort keys in the direction of an order.
+pub(crate) type KeyRange = RangeInclusive<SortKey>;
 
 /// The sort key of a movie without a value. It is reserved, because such a movie comes last in either direction.
 const UNKNOWN: SortKey = SortKey::MAX;
@@ -67,7 +72,7 @@ impl OrderField {
         field.name()
     }
 
-    /// Returns the sort key of a movie; the same for all titles.
+    /// Returns the sort key of a movie; the same for all titles, whose ranks `TitleRanks` knows.
     pub(crate) fn sort_key(self, movie: &MovieView<'_>) -> SortKey {
         match self {
             Self::Title => 0,
@@ -84,6 +89,19 @@ impl OrderBy {
     /// Returns a sort key in the direction of this order.
     pub(crate) fn directed(self, key: SortKey) -> SortKey {
         if self.descending && key != UNKNOWN { UNKNOWN - 1 - key } else { key }
+    }
+
+    /// Returns the lowest and the highest known sort key whose directed one is in a range, and whether that of movies without
+    /// a value is in it.
+    pub(crate) fn undirected(self, range: &KeyRange) -> (SortKey, SortKey, bool) {
+        let (first, last) = (*range.start(), (*range.end()).min(UNKNOWN - 1));
+        let with_unknown = range.contains(&UNKNOWN);
+        if first > last {
+            // An empty range.
+            return (1, 0, with_unknown);
+        }
+        let known = if self.descending { (UNKNOWN - 1 - last, UNKNOWN - 1 - first) } else { (first, last) };
+        (known.0, known.1, with_unknown)
     }
 
     /// Compares two titles in the direction of this order.

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::iter;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use xxhash_rust::xxh3::Xxh3;
@@ -10,14 +11,29 @@ use crate::catalogue::builder::Builder;
 use crate::catalogue::change::{ApplyError, Change, ChangeError, CommittedChange};
 use crate::catalogue::change_log::LogEntry;
 use crate::catalogue::encoding::frame::{self, MovieView};
-use crate::catalogue::encoding::record::{Record, put_full_frame};
+use crate::catalogue::encoding::record::{Record, StoredMovie};
 use crate::catalogue::history::{ChainValue, HistoryPoint};
 use crate::catalogue::layout::cow_vec::CowVec;
 use crate::catalogue::layout::index::Index;
 use crate::catalogue::layout::segment::{Draft, Location, MAX_SEGMENT_BYTES, Segment};
+use crate::catalogue::layout::title_ranks::TitleRanks;
 use crate::catalogue::successor::Successor;
 use crate::catalogue::{search, search_index};
 use crate::movie::Revision;
+
+/// Growth of the catalogue, as a factor, at which the ranks of titles are made again.
+const MAX_GROWTH: usize = 4;
+
+/// The number of movies up to which ranks of titles are never made again.
+const MIN_RANKED: usize = 1_000;
+
+/// Ranks of titles.
+#[derive(Debug)]
+pub(super) struct SampledRanks {
+    ranks: TitleRanks,
+    /// The number of movies when they were made.
+    movies: usize,
+}
 
 /// The movies at one revision. It is immutable, so all reads from it are consistent.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +48,8 @@ pub struct Snapshot {
     pub(super) longest: usize,
     pub(super) segments: CowVec<Segment>,
     pub(super) index: Index,
+    /// Ranks of the titles, which the columns of the segments have. Made on first use.
+    pub(super) ranks: Arc<OnceLock<SampledRanks>>,
     /// Index for searches; `None` if there are none, or until it is built.
     pub(super) search: Option<search::SearchIndex>,
 }
@@ -77,12 +95,14 @@ impl Snapshot {
     /// Returns the frame of the movie that has this id, as a `movie.catalog.v1.Movie` with all fields.
     #[must_use]
     pub fn full_frame(&self, id: &[u8]) -> Option<Bytes> {
+        Some(self.stored(id)?.full_frame().into())
+    }
+
+    /// Returns the movie that has this id, as it is stored.
+    pub(crate) fn stored(&self, id: &[u8]) -> Option<StoredMovie<'_>> {
         let location = self.find(id)?;
         let segment = &self.segments[location.segment()];
-        let (frame, details) = (segment.frame(location.key()), segment.details(location.key()));
-        let mut full = Vec::with_capacity(frame.len() + details.bytes().len() + 20);
-        put_full_frame(frame, details, &mut full);
-        Some(full.into())
+        Some(StoredMovie::new(segment.frame(location.key()), segment.details(location.key())))
     }
 
     /// Returns the movie that has this id.
@@ -122,6 +142,38 @@ impl Snapshot {
     /// Returns the frame at an occupied location.
     pub(super) fn frame_at(&self, location: Location) -> &[u8] {
         frame_at(&self.segments, location)
+    }
+
+    /// Returns the ranks of titles.
+    pub(super) fn title_ranks(&self) -> &TitleRanks {
+        let sampled = self.ranks.get_or_init(|| {
+            let step = self.len.checked_div(TitleRanks::sample_size(self.len)).unwrap_or(usize::MAX);
+            let sample = self.locations().step_by(step).map(|location| self.movie(location).title);
+            SampledRanks { ranks: TitleRanks::of(sample), movies: self.len }
+        });
+        &sampled.ranks
+    }
+
+    /// Forgets the ranks of titles, and the columns with them, once there are so many more movies than when they were made
+    /// that many have the same rank.
+    pub(super) fn renew_ranks(&mut self) {
+        if self.ranks.get().is_some_and(|ranks| self.len > MAX_GROWTH * ranks.movies.max(MIN_RANKED)) {
+            self.ranks = Arc::default();
+            (0..self.segments.len()).for_each(|number| self.segments.make_mut(number).drop_columns());
+        }
+    }
+
+    /// Returns whether the columns are built, or are being built.
+    pub(super) fn has_columns(&self) -> bool {
+        self.ranks.get().is_some()
+    }
+
+    /// Builds what pages with filters and orders read, so that they do not wait for it.
+    pub(super) fn build_columns(&self) {
+        let ranks = self.title_ranks();
+        for segment in (0..self.segments.len()).map(|number| &self.segments[number]) {
+            segment.columns().titles(ranks, |key| segment.movie(key));
+        }
     }
 
     /// Returns the segments.
@@ -221,14 +273,15 @@ impl Snapshot {
     /// Returns a hash of all movies and their order: the chain value of a history that begins with them.
     #[must_use]
     pub fn digest(&self) -> ChainValue {
-        let mut hash = Xxh3::new();
+        let (mut hash, mut details) = (Xxh3::new(), Vec::new());
         for segment in (0..self.segments.len()).map(|number| &self.segments[number]) {
             for (key, frame) in segment.frames_by_key() {
-                let details = segment.details(key).bytes();
+                details.clear();
+                segment.details(key).put(&mut details);
                 hash.update(frame);
                 // The length makes the parts unambiguous; a frame has its own.
                 hash.update(&details.len().to_le_bytes());
-                hash.update(details);
+                hash.update(&details);
             }
         }
         ChainValue::from_bytes(hash.digest128().to_be_bytes())
@@ -256,7 +309,13 @@ impl Snapshot {
         let location =
             match last.and_then(|last| Some(Location::new(last, self.segments[last].next_key(movie)?))) {
                 Some(location) => location,
-                None => Location::new(push(&mut self.segments, Segment::default())?, 0),
+                None => {
+                    if let Some(last) = last {
+                        // It takes no further movies, so its dictionary can be made of all of them.
+                        self.segments.make_mut(last).pack();
+                    }
+                    Location::new(push(&mut self.segments, Segment::default())?, 0)
+                }
             };
         let Self { segments, index, .. } = self;
         let inserted =

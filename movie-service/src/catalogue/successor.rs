@@ -46,6 +46,7 @@ impl Successor {
         let Self { mut next, entries } = self;
         next.index_changes(entries.iter().map(|(entry, location)| (&*entry.id, *location)));
         let entries = entries.into_iter().map(|(entry, _)| entry).collect();
+        next.renew_ranks();
         Ok((next.compact_if_sparse()?, entries))
     }
 }

@@ -140,6 +140,7 @@ impl Server {
             .map(|core| Worker::start(core, state.clone(), phases.clone()))
             .collect::<io::Result<Vec<_>>>()?;
         // After the workers, so that calls need not wait for it.
+        state.catalogue.start_building_columns()?;
         if let Some(catalogue) = search {
             catalogue.start_indexing()?;
             tokio::spawn(log_index(catalogue, Instant::now()));

@@ -2,7 +2,7 @@
 
 use movie_proto::catalog::v1::BatchGetMoviesResponse;
 
-use crate::catalogue::{Catalogue, Record};
+use crate::catalogue::Catalogue;
 use crate::movie::Violation;
 use crate::servicer::encoded::Encoded;
 use crate::servicer::error::CallError;
@@ -30,20 +30,21 @@ pub(super) fn get(
     let snapshot = catalogue.snapshot();
     let (mut found, mut missing) = (Vec::with_capacity(ids.len()), Vec::new());
     for id in ids {
-        match snapshot.get(id) {
-            Some(movie) => found.push(Record::new(&movie)),
+        match snapshot.stored(id.as_bytes()) {
+            Some(movie) => found.push(movie),
             None => missing.push(id.clone()),
         }
     }
     if !missing.is_empty() {
         return Err(CallError::Missing(missing));
     }
-    let bytes = found.iter().map(movie_bytes).sum();
+    let bytes = found.iter().map(|movie| movie_bytes(*movie)).sum();
     if bytes > MAX_MOVIE_BYTES {
         return Err(CallError::TooLarge { bytes, max_bytes: MAX_MOVIE_BYTES });
     }
     let mut response = Encoded::new(BatchGetMoviesResponse::default());
-    for movie in &found {
+    response.reserve(bytes);
+    for movie in found {
         response.add_movie(MOVIES, movie);
     }
     Ok(response)

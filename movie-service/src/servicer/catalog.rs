@@ -76,6 +76,19 @@ impl CatalogServicer {
         Ok(batch::get(&self.catalogue, &request.ids)?)
     }
 
+    /// A response of `LookupMovies`, encoded.
+    pub(super) fn look_up(&self, LookupMoviesRequest { id }: LookupMoviesRequest) -> Encoded<LookupMoviesResponse> {
+        /// The number of the field `movie` of a response.
+        const MOVIE: u32 = 2;
+        let mut response = Encoded::new(LookupMoviesResponse { id, movie: None });
+        self.catalogue.read(|movies| {
+            if let Some(movie) = movies.stored(response.rest.id.as_bytes()) {
+                response.add_movie(MOVIE, movie);
+            }
+        });
+        response
+    }
+
     /// `ListMovies`, encoded.
     pub(super) async fn list(
         &self,
@@ -138,10 +151,7 @@ impl MovieCatalog for CatalogServicer {
         request: Request<Streaming<LookupMoviesRequest>>,
     ) -> Result<Response<Self::LookupMoviesStream>, Status> {
         let servicer = self.clone();
-        let responses = request.into_inner().map(move |request| {
-            let id = request?.id;
-            Ok(LookupMoviesResponse { movie: servicer.get(&id), id })
-        });
+        let responses = request.into_inner().map(move |request| Ok(servicer.look_up(request?).decoded()));
         Ok(Response::new(Box::pin(responses)))
     }
 

@@ -7,7 +7,7 @@ use bytes::{Buf, BufMut};
 use prost::encoding::{DecodeContext, WireType, encode_key, encode_varint, encoded_len_varint};
 use prost::{DecodeError, Message};
 
-use crate::catalogue::Record;
+use crate::catalogue::encoding::record::StoredMovie;
 
 /// A message of which some fields are encoded already.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -24,14 +24,19 @@ impl<M> Encoded<M> {
         Self { fields: Vec::new(), rest }
     }
 
+    /// Reserves space for encoded fields of this many bytes.
+    pub(super) fn reserve(&mut self, bytes: usize) {
+        self.fields.reserve(bytes);
+    }
+
     /// Adds a field that is a movie.
-    pub(super) fn add_movie(&mut self, number: u32, movie: &Record) {
+    pub(super) fn add_movie(&mut self, number: u32, movie: StoredMovie<'_>) {
         add_message(number, movie.full_len(), &mut self.fields);
         movie.put_full(&mut self.fields);
     }
 
     /// Adds a field that is a message with a movie, field 1, and other fields.
-    pub(super) fn add_with_movie(&mut self, number: u32, movie: &Record, others: &impl Message) {
+    pub(super) fn add_with_movie(&mut self, number: u32, movie: StoredMovie<'_>, others: &impl Message) {
         const MOVIE: u32 = 1;
         let movie_len = movie.full_len();
         // The key of a field with a number below 16 takes one byte.

@@ -66,7 +66,7 @@ impl Pages {
 fn response(page: Page, point: HistoryPoint, hash: u64) -> Encoded<ListMoviesResponse> {
     let Page { movies, more, total } = page;
     // At least one movie fits, so paging always makes progress.
-    let fitting = fitting(&movies, MAX_MOVIE_BYTES, movie_bytes);
+    let fitting = fitting(&movies, MAX_MOVIE_BYTES, |movie| movie_bytes(movie.stored()));
     let has_more = more || fitting.len() < movies.len();
     let next_page_token = match fitting.last() {
         Some(last) if has_more => PageToken { point, position: last.movie().id.to_owned() }.encode(hash),
@@ -78,7 +78,7 @@ fn response(page: Page, point: HistoryPoint, hash: u64) -> Encoded<ListMoviesRes
         total_size: i32::try_from(total).unwrap_or(i32::MAX),
     });
     for movie in fitting {
-        response.add_movie(MOVIES, movie);
+        response.add_movie(MOVIES, movie.stored());
     }
     response
 }

@@ -1,17 +1,17 @@
 //! Limits on the movies and ids in a response.
 
-use crate::catalogue::Record;
+use crate::catalogue::encoding::record::StoredMovie;
 
 /// Maximum size of the movies in one response, in bytes. By default, clients accept messages of 4 MiB; the rest is left
 /// for the other fields.
 pub(super) const MAX_MOVIE_BYTES: usize = 4_000_000;
 
-/// Size of the etag, the tag and the length that a response adds to a record, at most, in bytes.
-const MOVIE_OVERHEAD_BYTES: usize = 32;
+/// Size of the tag and the length that a response adds to a movie, at most, in bytes.
+const MOVIE_OVERHEAD_BYTES: usize = 12;
 
 /// Returns an upper bound of the size of a movie in a response, in bytes.
-pub(super) fn movie_bytes(record: &Record) -> usize {
-    record.bytes().len() + MOVIE_OVERHEAD_BYTES
+pub(super) fn movie_bytes(movie: StoredMovie<'_>) -> usize {
+    movie.full_len() + MOVIE_OVERHEAD_BYTES
 }
 
 /// Returns the first items whose sizes add up to at most `max_bytes`, but at least the first one.

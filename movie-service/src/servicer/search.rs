@@ -165,7 +165,7 @@ fn response(page: MatchesPage, token: &SearchToken, hash: u64) -> Encoded<Search
     });
     for found in fitting {
         let others = Hit { movie: None, highlights: highlights(found).collect() };
-        response.add_with_movie(HITS, &found.movie, &others);
+        response.add_with_movie(HITS, found.movie.stored(), &others);
     }
     response
 }
@@ -174,7 +174,7 @@ fn response(page: MatchesPage, token: &SearchToken, hash: u64) -> Encoded<Search
 fn found_bytes(found: &matches::Match) -> usize {
     let highlights: usize =
         highlights(found).map(|highlight| highlight.encoded_len() + HIGHLIGHT_TAG_BYTES).sum();
-    movie_bytes(&found.movie) + highlights
+    movie_bytes(found.movie.stored()) + highlights
 }
 
 fn highlights(found: &matches::Match) -> impl Iterator<Item = Highlight> {

@@ -7,8 +7,9 @@ use std::borrow::Cow;
 use std::iter;
 
 use bytes::BufMut;
-use prost::encoding::{WireType, decode_varint, encode_key, encode_varint};
+use prost::encoding::{WireType, decode_varint, encode_key, encode_varint, encoded_len_varint, key_len};
 
+use crate::catalogue::encoding::dictionary::{Dictionary, REFERENCE};
 use crate::catalogue::encoding::frame::RATING;
 use crate::movie::{Field, Rule, Timestamp, Value, Values};
 
@@ -23,19 +24,81 @@ const NANOS: u32 = 2;
 const RATED_ZERO: [u8; 5] = [RATING, 0, 0, 0, 0];
 
 /// Encoded details. In a record, they follow the message of the frame.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Details<'a>(&'a [u8]);
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Details<'a> {
+    bytes: &'a [u8],
+    /// The values of the references in `bytes`; without one, there are none.
+    dictionary: Option<&'a Dictionary>,
+}
+
+/// Compares the fields: references are equal to their values.
+impl PartialEq for Details<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.fields().eq(other.fields())
+    }
+}
 
 impl<'a> Details<'a> {
-    /// Wraps encoded details of a record or a segment.
+    /// Wraps encoded details of a record.
     pub(crate) fn from_encoded(bytes: &'a [u8]) -> Self {
-        Self(bytes)
+        Self { bytes, dictionary: None }
     }
 
-    /// Returns the bytes.
-    #[must_use]
-    pub fn bytes(self) -> &'a [u8] {
-        self.0
+    /// Wraps encoded details of a segment, whose references are to `dictionary`.
+    pub(crate) fn with_references(bytes: &'a [u8], dictionary: &'a Dictionary) -> Self {
+        Self { bytes, dictionary: Some(dictionary) }
+    }
+
+    /// Returns whether no field is set.
+    pub(crate) fn is_empty(self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Returns the size without references, in bytes.
+    pub(crate) fn len(self) -> usize {
+        if self.dictionary.is_none() {
+            return self.bytes.len();
+        }
+        let len = |StoredField { number, value, bytes, has_length }: StoredField<'_>| match value {
+            WireValue::Bytes(value) if has_length => {
+                key_len(number) + encoded_len_varint(value.len() as u64) + value.len()
+            }
+            WireValue::Bytes(_) | WireValue::Number(_) => bytes.len(),
+        };
+        self.stored().map(len).sum()
+    }
+
+    /// Appends the details without references: the standard protobuf encoding.
+    pub(crate) fn put(self, out: &mut Vec<u8>) {
+        if self.dictionary.is_none() {
+            out.extend_from_slice(self.bytes);
+            return;
+        }
+        self.put_with_references(|_| None, out);
+    }
+
+    /// Appends the details with references to the values that `number_of` returns a number of.
+    pub(crate) fn put_with_references(self, number_of: impl Fn(&[u8]) -> Option<usize>, out: &mut Vec<u8>) {
+        for StoredField { number, value, bytes, has_length } in self.stored() {
+            match value {
+                WireValue::Bytes(value) if has_length => match number_of(value) {
+                    Some(reference) => {
+                        encode_varint(u64::from(number) << 3 | REFERENCE, out);
+                        encode_varint(reference as u64, out);
+                    }
+                    None => put_bytes(number, value, out),
+                },
+                WireValue::Bytes(_) | WireValue::Number(_) => out.extend_from_slice(bytes),
+            }
+        }
+    }
+
+    /// Returns the values that are texts or messages.
+    pub(super) fn values_with_lengths(self) -> impl Iterator<Item = &'a [u8]> {
+        self.stored().filter(|field| field.has_length).filter_map(|field| match field.value {
+            WireValue::Bytes(value) => Some(value),
+            WireValue::Number(_) => None,
+        })
     }
 
     /// Returns the value of a field that is not in a frame.
@@ -69,12 +132,12 @@ impl<'a> Details<'a> {
 
     /// Returns whether the details contain a rating of 0.
     pub(crate) fn has_zero_rating(self) -> bool {
-        self.0.starts_with(&RATED_ZERO)
+        self.bytes.starts_with(&RATED_ZERO)
     }
 
     /// Returns the time in a field, if it is known.
     pub(crate) fn time(self, field: Field) -> Option<Timestamp> {
-        let message = Self(self.messages(field).last()?);
+        let message = Self::from_encoded(self.messages(field).last()?);
         let mut time = Timestamp::default();
         for (number, value) in message.fields() {
             let WireValue::Number(value) = value else { continue };
@@ -102,25 +165,46 @@ impl<'a> Details<'a> {
 
     /// Returns the numbers and values of the fields, up to the first malformed one.
     fn fields(self) -> impl Iterator<Item = (u32, WireValue<'a>)> {
-        let mut rest = self.0;
+        self.stored().map(|StoredField { number, value, .. }| (number, value))
+    }
+
+    fn stored(self) -> impl Iterator<Item = StoredField<'a>> {
+        let mut rest = self.bytes;
         iter::from_fn(move || {
+            let all = rest;
             let key = decode_varint(&mut rest).ok()?;
             let number = u32::try_from(key >> 3).ok()?;
-            let length = match key & 7 {
-                0 => return Some((number, WireValue::Number(decode_varint(&mut rest).ok()?))),
-                1 => 8,
-                2 => usize::try_from(decode_varint(&mut rest).ok()?).ok()?,
-                5 => 4,
+            let value = match key & 7 {
+                0 => WireValue::Number(decode_varint(&mut rest).ok()?),
+                1 => WireValue::Bytes(rest.split_off(..8)?),
+                2 => {
+                    let length = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
+                    WireValue::Bytes(rest.split_off(..length)?)
+                }
+                5 => WireValue::Bytes(rest.split_off(..4)?),
+                REFERENCE => {
+                    let reference = usize::try_from(decode_varint(&mut rest).ok()?).ok()?;
+                    WireValue::Bytes(self.dictionary?.get(reference)?)
+                }
                 _ => return None,
             };
-            let (value, next) = rest.split_at_checked(length)?;
-            rest = next;
-            Some((number, WireValue::Bytes(value)))
+            let bytes = &all[..all.len() - rest.len()];
+            Some(StoredField { number, value, bytes, has_length: matches!(key & 7, 2 | REFERENCE) })
         })
     }
 }
 
+/// A field as it is stored.
+struct StoredField<'a> {
+    number: u32,
+    value: WireValue<'a>,
+    bytes: &'a [u8],
+    /// Whether the value is a text or a message, or a reference to one.
+    has_length: bool,
+}
+
 /// The value of an encoded field.
+#[derive(PartialEq)]
 enum WireValue<'a> {
     Number(u64),
     Bytes(&'a [u8]),
@@ -141,7 +225,7 @@ impl DetailsBuffer {
         for (field, value) in movie.iter().filter(|(field, _)| field.number() >= FIRST_NUMBER) {
             put(field, value, bytes);
         }
-        Details(bytes)
+        Details::from_encoded(bytes)
     }
 }
 

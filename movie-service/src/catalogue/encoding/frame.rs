@@ -106,13 +106,13 @@ impl<'a> MovieView<'a> {
 
     /// Returns an upper bound of the size of the frame, in bytes.
     pub(crate) fn max_frame_len(&self) -> usize {
-        PREFIX_BYTES + self.max_message_len() - self.details.bytes().len()
+        // Each text has a tag and a length of at most five bytes; the rating takes five in all.
+        PREFIX_BYTES + self.title.len() + self.director.len() + self.id.len() + 3 * 6 + 5
     }
 
     /// Returns an upper bound of the size of the message with the details, in bytes.
     pub(crate) fn max_message_len(&self) -> usize {
-        // Each text has a tag and a length of at most five bytes; the rating takes five in all.
-        self.title.len() + self.director.len() + self.id.len() + 3 * 6 + 5 + self.details.bytes().len()
+        self.max_frame_len() - PREFIX_BYTES + self.details.len()
     }
 }
 

@@ -1,8 +1,9 @@
 //! A movie as bytes.
 //!
 //! * [`frame`] — the four fields of the course, ready to send;
-//! * [`details`] — the other fields, encoded; [`record`] — both together.
+//! * [`details`] — the other fields, encoded; `dictionary` — their frequent values; [`record`] — both together.
 
 pub mod details;
+pub(crate) mod dictionary;
 pub mod frame;
 pub mod record;

@@ -27,7 +27,7 @@ impl Record {
     pub fn new(movie: &MovieView<'_>) -> Self {
         let mut record = Vec::with_capacity(movie.max_message_len());
         movie.encode_message(&mut record);
-        record.extend_from_slice(movie.details.bytes());
+        movie.details.put(&mut record);
         Self(record.into())
     }
 
@@ -76,16 +76,9 @@ impl Record {
         MovieView { details, ..movie }
     }
 
-    /// Returns the size of the movie with its etag, in bytes.
-    #[must_use]
-    pub fn full_len(&self) -> usize {
-        self.0.len() + ETAG_KEY.len() + ETAG_BYTES
-    }
-
-    /// Appends the encoded movie with its etag, [`Self::full_len`] bytes.
-    pub fn put_full(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.0);
-        put_etag(etag(&self.0), out);
+    /// Returns the movie as it is stored.
+    pub(crate) fn stored(&self) -> StoredMovie<'_> {
+        StoredMovie { message: &self.0, details: Details::default() }
     }
 
     /// Returns the etag: a quoted strong validator (RFC 9110, section 8.8.3). It is a hash of the record, the same on
@@ -134,20 +127,42 @@ impl<'a> MovieView<'a> {
     }
 }
 
-/// Appends the gRPC frame of a `movie.catalog.v1.Movie` with its etag. `frame` is the frame of its `MovieData`.
-pub(crate) fn put_full_frame(frame: &[u8], details: Details<'_>, out: &mut Vec<u8>) {
-    let start = out.len();
-    out.extend_from_slice(frame);
-    out.extend_from_slice(details.bytes());
-    let etag = etag(out.get(start + PREFIX_BYTES..).unwrap_or_default());
-    put_etag(etag, out);
-    frame::write_length(out, start);
+/// A complete movie, borrowed from the memory that holds it: the beginning of its record, and the rest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoredMovie<'a> {
+    message: &'a [u8],
+    details: Details<'a>,
 }
 
-/// Appends the field of an etag.
-fn put_etag(etag: [u8; ETAG_BYTES], out: &mut Vec<u8>) {
-    out.extend_from_slice(&ETAG_KEY);
-    out.extend_from_slice(&etag);
+impl<'a> StoredMovie<'a> {
+    /// Returns the movie with this frame and these details.
+    pub(crate) fn new(frame: &'a [u8], details: Details<'a>) -> Self {
+        Self { message: frame.get(PREFIX_BYTES..).unwrap_or_default(), details }
+    }
+
+    /// Returns the size of the movie with its etag, in bytes.
+    pub(crate) fn full_len(self) -> usize {
+        self.message.len() + self.details.len() + ETAG_KEY.len() + ETAG_BYTES
+    }
+
+    /// Appends the movie with its etag, as an encoded `movie.catalog.v1.Movie` of [`Self::full_len`] bytes.
+    pub(crate) fn put_full(self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(self.message);
+        self.details.put(out);
+        let etag = etag(out.get(start..).unwrap_or_default());
+        out.extend_from_slice(&ETAG_KEY);
+        out.extend_from_slice(&etag);
+    }
+
+    /// Returns the gRPC frame of the movie with its etag.
+    pub(crate) fn full_frame(self) -> Vec<u8> {
+        let mut frame = Vec::with_capacity(PREFIX_BYTES + self.full_len());
+        frame.extend_from_slice(&[0; PREFIX_BYTES]);
+        self.put_full(&mut frame);
+        frame::write_length(&mut frame, 0);
+        frame
+    }
 }
 
 /// Returns a hash of a movie, by which repeated requests are compared. It covers all fields, in the order of their
@@ -235,9 +250,11 @@ mod tests {
         #[test]
         fn a_full_frame_is_the_record_with_its_etag(movie in any_movie()) {
             let record = Record::of(&movie);
-            let (mut frame, mut full) = (Vec::new(), Vec::new());
+            let mut frame = Vec::new();
             record.movie().encode(&mut frame);
-            put_full_frame(&frame, record.movie().details, &mut full);
+            let stored = StoredMovie::new(&frame, record.movie().details);
+            let full = stored.full_frame();
+            prop_assert_eq!(full.len(), PREFIX_BYTES + stored.full_len());
             let length = u32::try_from(full.len() - PREFIX_BYTES).unwrap();
             prop_assert_eq!(&full[1..PREFIX_BYTES], &length.to_be_bytes());
             let decoded = v1::Movie::decode(&full[PREFIX_BYTES..]).unwrap();

@@ -7,15 +7,13 @@ use std::sync::OnceLock;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::catalogue::collation;
 use crate::catalogue::encoding::frame::MovieView;
 use crate::catalogue::filter::{self, Filter};
 use crate::catalogue::fold::{fold, fold_starts_with};
-use crate::catalogue::order::{NOT_RATED, OrderField, SortKey, rating_key, year_key};
+use crate::catalogue::layout::bitset::{self, Bitset, has};
+use crate::catalogue::layout::title_ranks::TitleRanks;
+use crate::catalogue::order::{KeyRange, NOT_RATED, OrderBy, OrderField, SortKey, rating_key, year_key};
 use crate::movie::Field;
-
-/// A set of movies of a segment: one bit for each movie, by its number in the columns.
-pub(crate) type Bitset = Vec<u64>;
 
 /// The columns of a segment. A movie has the same number in all of them.
 ///
@@ -37,8 +35,8 @@ pub(crate) struct Columns {
     rating_counts: OnceLock<Box<[SortKey]>>,
     create_times: OnceLock<Box<[SortKey]>>,
     update_times: OnceLock<Box<[SortKey]>>,
-    /// The numbers of the movies, in the order of their titles.
-    by_title: OnceLock<Box<[u16]>>,
+    /// The ranks of the titles.
+    titles: OnceLock<Box<[u16]>>,
 }
 
 impl Columns {
@@ -62,46 +60,87 @@ impl Columns {
         &self,
         field: OrderField,
         number: usize,
+        ranks: &TitleRanks,
         movie: impl Fn(u16) -> MovieView<'a>,
     ) -> SortKey {
-        let of_column = |column: &OnceLock<Box<[SortKey]>>| {
-            let keys = || self.keys.iter().map(|key| field.sort_key(&movie(*key))).collect();
-            column.get_or_init(keys)[number]
-        };
         match field {
-            OrderField::Title => 0,
+            OrderField::Title => self.titles(ranks, movie)[number].into(),
             OrderField::Year => year_key(self.years[number].into()),
             OrderField::Rating => rating_key(self.ratings[number]),
-            OrderField::RatingCount => of_column(&self.rating_counts),
-            OrderField::CreateTime => of_column(&self.create_times),
-            OrderField::UpdateTime => of_column(&self.update_times),
+            OrderField::RatingCount | OrderField::CreateTime | OrderField::UpdateTime => {
+                self.rare_keys(field, movie)[number]
+            }
         }
     }
 
-    /// Returns the numbers of the movies, in the order of their titles.
-    pub(crate) fn by_title<'a>(&self, movie: impl Fn(u16) -> MovieView<'a>) -> &[u16] {
-        self.by_title.get_or_init(|| {
-            let mut numbers: Vec<u16> = (0..).take(self.keys.len()).collect();
-            numbers.sort_by_cached_key(|number| {
-                collation::sort_key(movie(self.keys[usize::from(*number)]).title)
-            });
-            numbers.into()
-        })
+    /// Removes the movies whose sort key is not in a range, and possibly not all of them.
+    pub(crate) fn retain_keys<'a>(
+        &self,
+        bits: &mut Bitset,
+        by: OrderBy,
+        range: &KeyRange,
+        ranks: &TitleRanks,
+        movie: impl Fn(u16) -> MovieView<'a>,
+    ) {
+        let (lowest, highest, with_unknown) = by.undirected(range);
+        let narrow = |key: SortKey| u16::try_from(key).unwrap_or(u16::MAX);
+        match by.field {
+            OrderField::Title => {
+                let (lowest, highest) = (narrow(lowest), narrow(highest));
+                bitset::retain(bits, self.titles(ranks, movie), |rank| rank >= lowest && rank <= highest);
+            }
+            OrderField::Year => {
+                // An unknown year is 0.
+                let (lowest, highest) = (narrow(lowest.max(1)), narrow(highest));
+                bitset::retain(bits, &self.years, |year| {
+                    (year >= lowest && year <= highest) || (with_unknown && year == 0)
+                });
+            }
+            OrderField::Rating => {
+                let bits_of = |key: SortKey| u32::try_from(key).unwrap_or(u32::MAX).min(f32::INFINITY.to_bits());
+                let [lowest, highest] = [lowest, highest].map(|key| f32::from_bits(bits_of(key)));
+                bitset::retain(bits, &self.ratings, |rating| {
+                    (rating >= lowest && rating <= highest) || (with_unknown && rating < 0.0)
+                });
+            }
+            OrderField::RatingCount | OrderField::CreateTime | OrderField::UpdateTime => {
+                bitset::retain(bits, self.rare_keys(by.field, movie), |key| range.contains(&by.directed(key)));
+            }
+        }
     }
 
-    /// Returns the movies that match a filter.
-    pub(crate) fn matching<'a>(&self, filter: &Filter, movie: impl Fn(u16) -> MovieView<'a>) -> Bitset {
-        let words = self.keys.len().div_ceil(64);
-        let mut bits = vec![0; words];
-        set(&mut bits, self.keys.iter().map(|_| true));
-        let mut column = vec![0; words];
+    /// Returns the ranks of the titles.
+    pub(crate) fn titles<'a>(&self, ranks: &TitleRanks, movie: impl Fn(u16) -> MovieView<'a>) -> &[u16] {
+        self.titles.get_or_init(|| self.keys.iter().map(|key| ranks.rank(movie(*key).title)).collect())
+    }
+
+    /// Returns the sort keys of a field that few queries sort by.
+    fn rare_keys<'a>(&self, field: OrderField, movie: impl Fn(u16) -> MovieView<'a>) -> &[SortKey] {
+        let column = match field {
+            OrderField::RatingCount => &self.rating_counts,
+            OrderField::CreateTime => &self.create_times,
+            _ => &self.update_times,
+        };
+        column.get_or_init(|| self.keys.iter().map(|key| field.sort_key(&movie(*key))).collect())
+    }
+
+    /// Makes `bits` the set of the movies that match a filter.
+    pub(crate) fn matching<'a>(
+        &self,
+        filter: &Filter,
+        movie: impl Fn(u16) -> MovieView<'a>,
+        bits: &mut Bitset,
+    ) {
+        bitset::fill(bits, self.keys.len());
         if filter.restricts_year() {
-            set(&mut column, self.years.iter().map(|year| filter.matches_year(u32::from(*year))));
-            keep(&mut bits, &column);
+            let (from, to) = filter.years();
+            bitset::retain(bits, &self.years, |year| year >= from && year <= to);
+            if !filter.decades.is_empty() {
+                bitset::retain(bits, &self.years, |year| filter.matches_year(year.into()));
+            }
         }
         if let Some(least) = filter.rating_min {
-            set(&mut column, self.ratings.iter().map(|rating| *rating >= least));
-            keep(&mut bits, &column);
+            bitset::retain(bits, &self.ratings, |rating| rating >= least);
         }
         for (terms, wanted) in [
             (&self.genres, &filter.genres),
@@ -109,9 +148,7 @@ impl Columns {
             (&self.languages, &filter.languages),
         ] {
             if !wanted.is_empty() {
-                column.fill(0);
-                terms.add(wanted, &mut column);
-                keep(&mut bits, &column);
+                terms.retain(wanted, bits);
             }
         }
         // Of the movies that match so far, the rest compares the texts.
@@ -119,18 +156,17 @@ impl Columns {
         if !filter.director.is_empty() {
             let names = || self.names(|number| filter::directors(movie(number).director));
             let numbers = self.directors.get_or_init(names).movies_of(&filter.director);
-            retain(&mut bits, numbers, |number| filter::is_directed_by(&movie(number), &filter.director));
+            retain(bits, numbers, |number| filter::is_directed_by(&movie(number), &filter.director));
         }
         for name in &filter.cast {
             let names = || self.names(|number| movie(number).details.texts(Field::Cast));
             let numbers = self.cast.get_or_init(names).movies_of(name);
-            retain(&mut bits, numbers, |number| filter::has_text(&movie(number), Field::Cast, name));
+            retain(bits, numbers, |number| filter::has_text(&movie(number), Field::Cast, name));
         }
         if !filter.title_prefix.is_empty() {
             let begins = |number| fold_starts_with(movie(number).title, &filter.title_prefix);
-            retain(&mut bits, 0..self.keys.len(), begins);
+            retain(bits, 0..self.keys.len(), begins);
         }
-        bits
     }
 
     /// Returns the names that `of` returns for each movie.
@@ -146,35 +182,6 @@ fn retain(bits: &mut Bitset, numbers: impl Iterator<Item = usize>, is_wanted: im
         kept[number / 64] |= 1 << (number % 64);
     }
     *bits = kept;
-}
-
-/// Removes the movies that are not in `column`.
-fn keep(bits: &mut [u64], column: &[u64]) {
-    bits.iter_mut().zip(column).for_each(|(bits, matches)| *bits &= matches);
-}
-
-fn set(bits: &mut [u64], movies: impl Iterator<Item = bool>) {
-    bits.fill(0);
-    for (number, matches) in movies.enumerate() {
-        bits[number / 64] |= u64::from(matches) << (number % 64);
-    }
-}
-
-/// Returns whether a set has a movie.
-pub(crate) fn has(bits: &[u64], number: usize) -> bool {
-    bits[number / 64] >> (number % 64) & 1 == 1
-}
-
-/// Returns the numbers of the bits that are set, in ascending order.
-pub(crate) fn numbers(bits: &[u64]) -> impl Iterator<Item = usize> {
-    bits.iter().enumerate().flat_map(|(word, bits)| {
-        let mut rest = *bits;
-        std::iter::from_fn(move || {
-            let bit = rest.trailing_zeros() as usize;
-            rest = rest.checked_sub(1).map(|less| rest & less)?;
-            Some(word * 64 + bit)
-        })
-    })
 }
 
 /// An inverted index of a field with few distinct texts: which movies have each one.
@@ -199,20 +206,29 @@ impl Terms {
         let mut terms = BTreeMap::<Cow<'_, str>, Bitset>::new();
         for (text, movies) in texts {
             let bits = terms.entry(fold(text)).or_insert_with(|| vec![0; words]);
-            bits.iter_mut().zip(movies).for_each(|(bits, has)| *bits |= has);
+            bitset::unite(bits, &movies);
         }
         let (terms, movies): (Vec<Box<str>>, Vec<_>) =
             terms.into_iter().map(|(term, bits)| (term.into(), bits)).unzip();
         Self { terms: terms.into(), movies: movies.into() }
     }
 
-    /// Adds to `bits` the movies that have any of these terms.
-    fn add(&self, terms: &[String], bits: &mut Bitset) {
-        for term in terms {
-            if let Ok(index) = self.terms.binary_search_by(|other| (**other).cmp(term.as_str())) {
-                bits.iter_mut().zip(&self.movies[index]).for_each(|(bits, has)| *bits |= has);
+    /// Removes the movies that have none of these terms.
+    fn retain(&self, terms: &[String], bits: &mut Bitset) {
+        let mut found = terms.iter().filter_map(|term| self.movies_of(term));
+        match (found.next(), found.next()) {
+            (Some(only), None) => bitset::intersect(bits, only),
+            (one, other) => {
+                let mut any = vec![0; bits.len()];
+                one.into_iter().chain(other).chain(found).for_each(|movies| bitset::unite(&mut any, movies));
+                bitset::intersect(bits, &any);
             }
         }
+    }
+
+    fn movies_of(&self, term: &str) -> Option<&Bitset> {
+        let index = self.terms.binary_search_by(|other| (**other).cmp(term)).ok()?;
+        Some(&self.movies[index])
     }
 }
 

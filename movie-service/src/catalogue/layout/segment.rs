@@ -6,9 +6,11 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 
 use crate::catalogue::encoding::details::Details;
+use crate::catalogue::encoding::dictionary::Dictionary;
 use crate::catalogue::encoding::frame::{self, InvalidMovie, MovieView};
 use crate::catalogue::filter::Filter;
-use crate::catalogue::layout::columns::{Bitset, Columns};
+use crate::catalogue::layout::bitset::Bitset;
+use crate::catalogue::layout::columns::Columns;
 use crate::catalogue::layout::table;
 
 /// The bits of a [`Location`] that are the movie's key in its segment.
@@ -66,47 +68,98 @@ pub(crate) struct Segment {
     starts: Option<Arc<[(u16, usize)]>>,
     /// The details of the movies that have details.
     details: Option<Arc<SegmentDetails>>,
-    /// Built on first use.
-    columns: OnceLock<Arc<Columns>>,
+    /// Built on first use. Shared, so that copies of the segment have them, too.
+    columns: Arc<OnceLock<Columns>>,
 }
 
 /// The details of some movies of a segment, one after the other.
 #[derive(Clone, Debug, Default)]
 struct SegmentDetails {
+    dictionary: Arc<Dictionary>,
     bytes: Vec<u8>,
-    /// For each key, the end of its details, in the order of the keys.
-    ends: Vec<(u16, usize)>,
+    /// The keys of the movies, in ascending order.
+    keys: Vec<u16>,
+    /// For each of these movies, the end of its details.
+    ends: Vec<u32>,
 }
 
 impl SegmentDetails {
     /// Appends the details of a movie. Its key must be the highest so far.
-    fn push(&mut self, key: u16, details: Details<'_>) {
-        if !details.bytes().is_empty() {
-            self.bytes.extend_from_slice(details.bytes());
-            self.ends.push((key, self.bytes.len()));
+    fn push(&mut self, key: u16, details: Details<'_>, number_of: impl Fn(&[u8]) -> Option<usize>) {
+        if !details.is_empty() {
+            details.put_with_references(number_of, &mut self.bytes);
+            self.keys.push(key);
+            self.ends.push(end(self.bytes.len()));
         }
     }
 
     fn get(&self, key: u16) -> Details<'_> {
-        let Ok(index) = self.ends.binary_search_by_key(&key, |(key, _)| *key) else {
-            return Details::default();
+        self.keys.binary_search(&key).map_or_else(|_| Details::default(), |index| self.at(index))
+    }
+
+    fn at(&self, index: usize) -> Details<'_> {
+        Details::with_references(&self.bytes[self.start(index)..self.start(index + 1)], &self.dictionary)
+    }
+
+    fn start(&self, index: usize) -> usize {
+        index.checked_sub(1).map_or(0, |before| self.ends[before] as usize)
+    }
+
+    /// Returns a copy in which the details of a movie are added or replaced.
+    fn with(&self, key: u16, details: Details<'_>) -> Self {
+        let (index, after) = match self.keys.binary_search(&key) {
+            Ok(index) => (index, index + 1),
+            Err(index) => (index, index),
         };
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before].1);
-        Details::from_encoded(&self.bytes[start..self.ends[index].1])
+        let (from, to) = (self.start(index), self.start(after));
+        let mut next = Self {
+            dictionary: self.dictionary.clone(),
+            bytes: self.bytes[..from].to_vec(),
+            keys: self.keys[..index].to_vec(),
+            ends: self.ends[..index].to_vec(),
+        };
+        next.push(key, details, |value| self.dictionary.find(value));
+        let moved_to = next.bytes.len();
+        next.bytes.extend_from_slice(&self.bytes[to..]);
+        next.keys.extend_from_slice(&self.keys[after..]);
+        next.ends.extend(self.ends[after..].iter().map(|old| end(*old as usize - to + moved_to)));
+        next
+    }
+
+    /// Returns a copy with a dictionary of its own values.
+    fn packed(&self) -> Self {
+        let (dictionary, numbers) = Dictionary::of((0..self.keys.len()).map(|index| self.at(index)));
+        let mut packed = Self { dictionary: Arc::new(dictionary), ..Self::default() };
+        for (index, key) in self.keys.iter().enumerate() {
+            packed.push(*key, self.at(index), |value| numbers.get(value).copied());
+        }
+        packed
     }
 
     /// Returns shared details without spare capacity; `None` if there are none.
     fn shared(mut self) -> Option<Arc<Self>> {
-        self.bytes.shrink_to_fit();
-        self.ends.shrink_to_fit();
-        (!self.ends.is_empty()).then(|| Arc::new(self))
+        // Not `shrink_to_fit`, after which the allocator keeps up to half of the capacity.
+        self.bytes = self.bytes.as_slice().to_vec();
+        self.keys = self.keys.as_slice().to_vec();
+        self.ends = self.ends.as_slice().to_vec();
+        (!self.keys.is_empty()).then(|| Arc::new(self))
     }
+}
+
+/// Returns the end of some details in those of a segment.
+fn end(bytes: usize) -> u32 {
+    u32::try_from(bytes).expect("a segment has less than 3,000 movies, and no movie has more than a MiB")
 }
 
 impl Segment {
     /// Makes a segment of the frames and the details of a [`Draft`].
     pub(crate) fn new(frames: Bytes, details: DraftDetails) -> Self {
-        Self { frames, details: details.0.shared(), ..Self::default() }
+        Self { frames, details: details.0.packed().shared(), ..Self::default() }
+    }
+
+    /// Makes the dictionary of the details from all of them.
+    pub(crate) fn pack(&mut self) {
+        self.details = self.details.take().and_then(|details| details.packed().shared());
     }
 
     /// Returns the frames of all movies, in order.
@@ -137,12 +190,17 @@ impl Segment {
     /// Returns the columns, which are built on first use.
     pub(crate) fn columns(&self) -> &Columns {
         let movies = || self.frames_by_key().map(|(key, _)| (key, self.movie(key)));
-        self.columns.get_or_init(|| Arc::new(Columns::of(movies())))
+        self.columns.get_or_init(|| Columns::of(movies()))
     }
 
-    /// Returns the movies that match a filter, by their numbers in the columns.
-    pub(crate) fn matching(&self, filter: &Filter) -> Bitset {
-        self.columns().matching(filter, |key| self.movie(key))
+    /// Makes `bits` the set of the movies that match a filter, by their numbers in the columns.
+    pub(crate) fn matching(&self, filter: &Filter, bits: &mut Bitset) {
+        self.columns().matching(filter, |key| self.movie(key), bits);
+    }
+
+    /// Forgets the columns.
+    pub(crate) fn drop_columns(&mut self) {
+        self.columns = Arc::default();
     }
 
     /// Returns the keys and frames of all movies, in order.
@@ -171,11 +229,8 @@ impl Segment {
         movie.encode(&mut frames);
         let moved = self.starts.is_some() || start != usize::from(key);
         let starts = moved.then(|| self.all_starts().chain([(key, start)]).collect());
-        let mut details = self.details.clone();
-        if !movie.details.bytes().is_empty() {
-            Arc::make_mut(details.get_or_insert_default()).push(key, movie.details);
-        }
-        Self { frames: Bytes::copy_from_slice(&frames), starts, details, columns: OnceLock::new() }
+        let details = self.details_with(key, movie.details);
+        Self { frames: Bytes::copy_from_slice(&frames), starts, details, columns: Arc::default() }
     }
 
     /// Returns a copy in which the movie with this key is replaced, or removed.
@@ -195,17 +250,17 @@ impl Segment {
             frames: Bytes::copy_from_slice(&frames),
             starts: Some(starts),
             details: self.details_with(key, movie.map(|movie| movie.details).unwrap_or_default()),
-            columns: OnceLock::new(),
+            columns: Arc::default(),
         }
     }
 
-    /// Returns the details of all movies, in which those of an existing key are replaced.
+    /// Returns the details of all movies, in which those of a key are added or replaced.
     fn details_with(&self, key: u16, details: Details<'_>) -> Option<Arc<SegmentDetails>> {
-        let mut all = SegmentDetails::default();
-        for (other, _) in self.frames_by_key() {
-            all.push(other, if other == key { details } else { self.details(other) });
+        match &self.details {
+            None if details.is_empty() => None,
+            None => SegmentDetails::default().with(key, details).shared(),
+            Some(all) => all.with(key, details).shared(),
         }
-        all.shared()
     }
 
     fn start(&self, key: u16) -> usize {
@@ -254,9 +309,7 @@ impl Draft {
                 Self { frames: Vec::with_capacity(MAX_SEGMENT_BYTES), details: DraftDetails::default() },
             )
         });
-        if !movie.details.bytes().is_empty() {
-            self.details.0.push(key(self.frames.len()), movie.details);
-        }
+        self.details.0.push(key(self.frames.len()), movie.details, |_| None);
         movie.encode(&mut self.frames);
         Ok(full)
     }
@@ -275,7 +328,7 @@ impl Draft {
 /// Returns whether a movie does not fit into a segment that has these frames and this many bytes of details.
 fn is_full(frames: &[u8], details: usize, movie: &MovieView<'_>) -> bool {
     let is_too_long = frames.len() + movie.max_frame_len() > MAX_SEGMENT_BYTES;
-    !frames.is_empty() && (is_too_long || details + movie.details.bytes().len() > MAX_DETAILS_BYTES)
+    !frames.is_empty() && (is_too_long || details + movie.details.len() > MAX_DETAILS_BYTES)
 }
 
 /// Converts the start of a new frame to its key. A segment takes no further frame at or beyond [`MAX_SEGMENT_BYTES`].

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use crate::catalogue::change_log::LogEntry;
 use crate::catalogue::encoding::record::Record;
 use crate::catalogue::filter::Filter;
-use crate::catalogue::layout::columns::{Bitset, has, numbers};
+use crate::catalogue::layout::bitset::{self, Bitset};
 use crate::catalogue::layout::segment::Location;
-use crate::catalogue::order::{Order, OrderField};
+use crate::catalogue::order::Order;
 use crate::catalogue::query::top_k::{Candidate, TopK};
 use crate::catalogue::query::undo::Undo;
 use crate::catalogue::snapshot::Snapshot;
@@ -66,7 +66,7 @@ impl PastCatalogue {
     /// Returns a page in listing order.
     fn listed(&self, filter: &Filter, after: Option<&str>, size: usize) -> Result<Page, UnknownStart> {
         let mut page = Listing { size, ..Listing::default() };
-        let mut start = None;
+        let (mut start, mut matching) = (None, Bitset::new());
         match after {
             None => page.started = true,
             Some(id) => {
@@ -100,9 +100,10 @@ impl PastCatalogue {
                 continue;
             }
             let columns = segment.columns();
-            let matching = segment.matching(filter);
-            page.total += count(&matching);
-            page.movies.extend(numbers(&matching).take(wanted).map(|number| record(columns.keys[number])));
+            segment.matching(filter, &mut matching);
+            page.total += bitset::count(&matching);
+            let numbers = bitset::numbers(&matching).take(wanted);
+            page.movies.extend(numbers.map(|number| record(columns.keys[number])));
         }
         if is_all {
             page.total = self.undo.len(&self.snapshot);
@@ -113,58 +114,43 @@ impl PastCatalogue {
     /// Returns a page in a sort order.
     fn ordered(&self, query: &Query, after: Option<&str>, size: usize) -> Result<Page, UnknownStart> {
         let start = after.map(|id| self.undo.get(&self.snapshot, id).ok_or(UnknownStart)).transpose()?;
+        let Query { filter, order } = query;
+        let ranks = self.snapshot.title_ranks();
+        let start = start.as_ref().map(|record| Candidate::of_record(order, record, ranks));
         // One movie more than the page, to detect whether another page follows.
-        let mut top = TopK::new(&self.snapshot, &query.order, start.as_ref(), size + 1);
+        let mut top = TopK::new(&self.snapshot, order, start, size + 1);
         let mut total = 0;
         let mut changed: Vec<_> = self.undo.changed().collect();
         changed.sort_unstable_by_key(|location| location.number());
         let mut changed = changed.into_iter().peekable();
+        let mut matching = Bitset::new();
         for number in 0..self.snapshot.segments().len() {
             let segment = &self.snapshot.segments()[number];
             let columns = segment.columns();
-            let mut matching = segment.matching(&query.filter);
+            segment.matching(filter, &mut matching);
             while let Some(location) = changed.next_if(|location| location.segment() == number) {
                 if let Ok(index) = columns.keys.binary_search(&location.key()) {
-                    matching[index / 64] &= !(1 << (index % 64));
+                    bitset::remove(&mut matching, index);
                 }
             }
-            total += count(&matching);
-            let sort_key = |field, index| columns.sort_key(field, index, |key| segment.movie(key));
-            let candidate = |index: usize| {
+            total += bitset::count(&matching);
+            // Rules out most candidates by their first key.
+            columns.retain_keys(&mut matching, order[0], &top.range(), ranks, |key| segment.movie(key));
+            for index in bitset::numbers(&matching) {
                 let location = Location::new(number, columns.keys[index]);
-                Candidate::at(location, &query.order, |field| sort_key(field, index))
-            };
-            let first = query.order[0];
-            if first.field == OrderField::Title {
-                let by_title =
-                    columns.by_title(|key| segment.movie(key)).iter().map(|index| usize::from(*index));
-                let mut sorted: Vec<_> = by_title.filter(|index| has(&matching, *index)).collect();
-                if first.descending {
-                    sorted.reverse();
-                }
-                top.offer_sorted(&sorted, candidate);
-                continue;
-            }
-            for index in numbers(&matching) {
-                // Rules out most candidates by their first key.
-                if top.may_select(first.directed(sort_key(first.field, index))) {
-                    top.offer(candidate(index));
-                }
+                let sort_key = |field| columns.sort_key(field, index, ranks, |key| segment.movie(key));
+                top.offer(Candidate::at(location, order, sort_key));
             }
         }
-        for record in self.undo.records().filter(|record| query.filter.matches(&record.movie())) {
+        for record in self.undo.records().filter(|record| filter.matches(&record.movie())) {
             total += 1;
-            top.offer(Candidate::of_record(&query.order, record));
+            top.offer(Candidate::of_record(order, record, ranks));
         }
         let mut movies = top.finish();
         let more = movies.len() > size;
         movies.truncate(size);
         Ok(Page { movies, more, total })
     }
-}
-
-fn count(bits: &Bitset) -> usize {
-    bits.iter().map(|word| word.count_ones() as usize).sum()
 }
 
 /// A page in listing order, under construction.

@@ -5,7 +5,8 @@ use std::cmp::Ordering;
 use crate::catalogue::encoding::frame::{self, MovieView, PREFIX_BYTES};
 use crate::catalogue::encoding::record::Record;
 use crate::catalogue::layout::segment::Location;
-use crate::catalogue::order::{MAX_ORDER_FIELDS, OrderBy, OrderField, SortKey};
+use crate::catalogue::layout::title_ranks::TitleRanks;
+use crate::catalogue::order::{KeyRange, MAX_ORDER_FIELDS, OrderBy, OrderField, SortKey};
 use crate::catalogue::snapshot::Snapshot;
 
 /// A movie that may be selected.
@@ -31,9 +32,13 @@ impl<'a> Candidate<'a> {
         Self { sort_keys: keys(order, sort_key), source: MovieSource::Location(location) }
     }
 
-    /// Returns the candidate for a record.
-    pub(super) fn of_record(order: &[OrderBy], record: &'a Record) -> Self {
-        let sort_keys = keys(order, |field| field.sort_key(&record.movie()));
+    /// Returns the candidate for a record, with the sort keys of its fields.
+    pub(super) fn of_record(order: &[OrderBy], record: &'a Record, ranks: &TitleRanks) -> Self {
+        let movie = record.movie();
+        let sort_keys = keys(order, |field| match field {
+            OrderField::Title => ranks.rank(movie.title).into(),
+            _ => field.sort_key(&movie),
+        });
         Self { sort_keys, source: MovieSource::Record(record) }
     }
 
@@ -75,38 +80,16 @@ impl<'a> TopK<'a> {
     pub(super) fn new(
         snapshot: &'a Snapshot,
         order: &'a [OrderBy],
-        start: Option<&'a Record>,
+        start: Option<Candidate<'a>>,
         size: usize,
     ) -> Self {
-        let start = start.map(|record| Candidate::of_record(order, record));
         Self { snapshot, order, start, size, candidates: Vec::new(), last: None }
     }
 
-    /// Returns whether a candidate with this first sort key may be selected.
-    pub(super) fn may_select(&self, sort_key: SortKey) -> bool {
-        self.last.as_ref().is_none_or(|last| sort_key <= last.sort_keys[0])
-            && self.start.as_ref().is_none_or(|start| sort_key >= start.sort_keys[0])
-    }
-
-    /// Adds the candidates for numbers, which are sorted by the first field of the order.
-    pub(super) fn offer_sorted(&mut self, numbers: &[usize], candidate: impl Fn(usize) -> Candidate<'a>) {
-        let skipped = self.start.as_ref().map_or(0, |start| {
-            let is_before = |number: &usize| self.compare_by(0, &candidate(*number), start).is_lt();
-            // The first pages start near the front of each segment, so look there first.
-            let mut end = 1;
-            while numbers.get(end - 1).is_some_and(is_before) {
-                end *= 2;
-            }
-            numbers[..numbers.len().min(end)].partition_point(is_before)
-        });
-        for number in &numbers[skipped..] {
-            let candidate = candidate(*number);
-            // The rest comes after it.
-            if self.last.as_ref().is_some_and(|last| self.compare_by(0, &candidate, last).is_gt()) {
-                break;
-            }
-            self.offer(candidate);
-        }
+    /// Returns the range of the first sort keys of candidates that may be selected.
+    pub(super) fn range(&self) -> KeyRange {
+        let first = self.start.as_ref().map_or(0, |start| start.sort_keys[0]);
+        first..=self.last.as_ref().map_or(SortKey::MAX, |last| last.sort_keys[0])
     }
 
     /// Adds a candidate if it may be selected.
@@ -147,10 +130,10 @@ impl<'a> TopK<'a> {
 
     /// Compares two candidates by one field of the order.
     fn compare_by(&self, field: usize, one: &Candidate<'a>, other: &Candidate<'a>) -> Ordering {
-        let by = self.order[field];
-        if by.field == OrderField::Title {
+        let (by, by_key) = (self.order[field], one.sort_keys[field].cmp(&other.sort_keys[field]));
+        if by.field == OrderField::Title && by_key.is_eq() {
             return by.compare_titles(one.title(self.snapshot), other.title(self.snapshot));
         }
-        one.sort_keys[field].cmp(&other.sort_keys[field])
+        by_key
     }
 }

@@ -1,4 +1,4 @@
-//! `MovieCatalog` as a service: the generated one, but for RPCs whose responses have many movies.
+//! `MovieCatalog` as a service: the generated one, but for RPCs that return many movies.
 
 use std::convert::Infallible;
 use std::future::ready;
@@ -9,15 +9,18 @@ use bytes::Bytes;
 use http::{Request, Response};
 use http_body::Body;
 use movie_proto::catalog::v1::movie_catalog_server::MovieCatalogServer;
-use movie_proto::catalog::v1::{BatchGetMoviesRequest, ListMoviesRequest, SearchMoviesRequest};
+use movie_proto::catalog::v1::{
+    BatchGetMoviesRequest, ListMoviesRequest, LookupMoviesRequest, LookupMoviesResponse, SearchMoviesRequest,
+};
 use prost::Message;
-use tonic::Status;
+use tokio_stream::StreamExt;
 use tonic::codegen::StdError;
 use tonic::server::Grpc;
+use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
-use crate::rpc::{BATCH_GET_MOVIES, LIST_MOVIES, SEARCH_MOVIES};
+use crate::rpc::{BATCH_GET_MOVIES, LIST_MOVIES, LOOKUP_MOVIES, SEARCH_MOVIES};
 use crate::servicer::catalog::CatalogServicer;
 use crate::servicer::encoded::Encoded;
 
@@ -60,6 +63,22 @@ impl CatalogServer {
             .max_decoding_message_size(self.max_message_bytes);
         Box::pin(async move { Ok(grpc.unary(method, request).await) })
     }
+
+    /// Calls `LookupMovies`.
+    fn lookup(
+        &self,
+        request: Request<impl Body<Data = Bytes, Error: Into<StdError> + Send> + Send + 'static>,
+    ) -> ResponseFuture {
+        let servicer = self.servicer.clone();
+        let method = service_fn(move |request: tonic::Request<Streaming<LookupMoviesRequest>>| {
+            let servicer = servicer.clone();
+            let responses = request.into_inner().map(move |request| Ok(servicer.look_up(request?)));
+            ready(Ok::<_, Status>(tonic::Response::new(responses)))
+        });
+        let mut grpc = Grpc::new(ProstCodec::<Encoded<LookupMoviesResponse>, LookupMoviesRequest>::default())
+            .max_decoding_message_size(self.max_message_bytes);
+        Box::pin(async move { Ok(grpc.streaming(method, request).await) })
+    }
 }
 
 impl<B> Service<Request<B>> for CatalogServer
@@ -78,6 +97,7 @@ where
         match request.uri().path() {
             BATCH_GET_MOVIES => self
                 .unary(request, |servicer, request: BatchGetMoviesRequest| ready(servicer.batch(&request))),
+            LOOKUP_MOVIES => self.lookup(request),
             LIST_MOVIES => self.unary(request, |servicer, request: ListMoviesRequest| async move {
                 servicer.list(request).await
             }),
