@@ -4,6 +4,8 @@
 //! * `load calls ADDRESS MOVIES CALLS CONNECTIONS STREAMS` makes calls of `GetMovieByID` with random ids of a generated database,
 //!   checks each response, and prints the median latency in nanoseconds.
 //! * `load pages ADDRESS PAGES` requests pages with filters and orders, and checks their sizes.
+//! * `load batches ADDRESS MOVIES BATCHES` requests batches of 1,000 random movies, and prints the size of a batch in bytes.
+//! * `load lookups ADDRESS MOVIES IDS` looks random ids up in bursts of 1,000, on one stream.
 //! * `load writes ADDRESS WRITERS MOVIES` creates movies, and prints the number of movies per second.
 //! * `load stall ADDRESS CONNECTIONS` opens connections that request the list and read nothing, prints a line, and keeps the
 //!   connections open until its standard input ends.
@@ -16,10 +18,14 @@ use std::path::Path;
 use std::time::Instant;
 
 use movie_proto::catalog::v1::movie_catalog_client::MovieCatalogClient;
-use movie_proto::catalog::v1::{CreateMovieRequest, ListMoviesRequest, Movie, MovieFilter};
+use movie_proto::catalog::v1::{
+    BatchGetMoviesRequest, CreateMovieRequest, ListMoviesRequest, LookupMoviesRequest, Movie, MovieFilter,
+};
 use movie_proto::movie_client::MovieClient;
 use movie_proto::{Empty, MovieData, MovieId};
 use movie_service::store::json;
+use prost::Message;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 
 /// Ids of the benchmark's generated databases.
@@ -40,6 +46,10 @@ async fn main() -> Result<()> {
                 .await
         }
         ["pages", address, pages] => self::pages(address, pages.parse()?).await,
+        ["batches", address, movies, batches] => {
+            self::batches(address, movies.parse()?, batches.parse()?).await
+        }
+        ["lookups", address, movies, ids] => lookups(address, movies.parse()?, ids.parse()?).await,
         ["writes", address, writers, movies] => writes(address, writers.parse()?, movies.parse()?).await,
         ["stall", address, connections] => stall(address, connections.parse()?).await,
         ["send", address, bytes] => send(address, bytes.parse()?),
@@ -143,6 +153,50 @@ async fn pages(address: &str, pages: u64) -> Result<()> {
             .into());
         }
         token = answer.next_page_token;
+    }
+    Ok(())
+}
+
+/// Number of ids in a batch, and in a burst.
+const BATCH_IDS: u64 = 1_000;
+
+/// Returns the ids of a batch of random movies.
+fn ids(batch: u64, movies: u64) -> Vec<String> {
+    (batch * BATCH_IDS..(batch + 1) * BATCH_IDS)
+        .map(|number| data::id(data::mixed(number) % movies))
+        .collect()
+}
+
+async fn batches(address: &str, movies: u64, batches: u64) -> Result<()> {
+    let mut stub = connect_to_catalog(address).await?;
+    let mut bytes = 0;
+    for batch in 0..batches {
+        let ids = ids(batch, movies);
+        let found = stub.batch_get_movies(BatchGetMoviesRequest { ids: ids.clone() }).await?.into_inner();
+        if !found.movies.iter().map(|movie| &movie.id).eq(&ids) {
+            return Err(format!("batch {batch} has other movies").into());
+        }
+        bytes = found.encoded_len();
+    }
+    println!("{bytes}");
+    Ok(())
+}
+
+async fn lookups(address: &str, movies: u64, count: u64) -> Result<()> {
+    let mut stub = connect_to_catalog(address).await?;
+    let (requests, queued) = tokio::sync::mpsc::channel(usize::try_from(BATCH_IDS)?);
+    let mut found = stub.lookup_movies(ReceiverStream::new(queued)).await?.into_inner();
+    for burst in 0..count / BATCH_IDS {
+        let ids = ids(burst, movies);
+        for id in &ids {
+            requests.send(LookupMoviesRequest { id: id.clone() }).await?;
+        }
+        for id in ids {
+            let response = found.message().await?.ok_or("the stream ended")?;
+            if response.id != id || response.movie.is_none_or(|movie| movie.id != id) {
+                return Err(format!("expected the movie {id}").into());
+            }
+        }
     }
     Ok(())
 }

@@ -168,8 +168,12 @@ impl Snapshot {
         self.ranks.get().is_some()
     }
 
-    /// Builds what pages with filters and orders read, so that they do not wait for it.
+    /// Builds what pages with filters and orders read, so that they do not wait for it. Does nothing if no movie has details:
+    /// such a database is hardly ever filtered, and the columns take some megabytes.
     pub(super) fn build_columns(&self) {
+        if !(0..self.segments.len()).any(|number| self.segments[number].has_details()) {
+            return;
+        }
         let ranks = self.title_ranks();
         for segment in (0..self.segments.len()).map(|number| &self.segments[number]) {
             segment.columns().titles(ranks, |key| segment.movie(key));

@@ -77,7 +77,10 @@ impl CatalogServicer {
     }
 
     /// A response of `LookupMovies`, encoded.
-    pub(super) fn look_up(&self, LookupMoviesRequest { id }: LookupMoviesRequest) -> Encoded<LookupMoviesResponse> {
+    pub(super) fn look_up(
+        &self,
+        LookupMoviesRequest { id }: LookupMoviesRequest,
+    ) -> Encoded<LookupMoviesResponse> {
         /// The number of the field `movie` of a response.
         const MOVIE: u32 = 2;
         let mut response = Encoded::new(LookupMoviesResponse { id, movie: None });

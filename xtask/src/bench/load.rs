@@ -82,6 +82,20 @@ pub(super) fn pages(target: &Path, address: SocketAddr, pages: u64) -> Result<()
     program::run(generator(target, "pages", address).arg(pages.to_string()), LOAD_TIMEOUT).map(drop)
 }
 
+/// Requests batches of 1,000 movies of a generated database, one after the other, and returns the size of one in bytes.
+pub(super) fn batches(target: &Path, address: SocketAddr, movies: u64, batches: u64) -> Result<f64> {
+    let mut command = generator(target, "batches", address);
+    let printed =
+        program::run(command.args([movies, batches].map(|number| number.to_string())), LOAD_TIMEOUT)?;
+    Ok(printed.trim().parse()?)
+}
+
+/// Looks ids of a generated database up in bursts, on one stream.
+pub(super) fn lookups(target: &Path, address: SocketAddr, movies: u64, ids: u64) -> Result<()> {
+    let mut command = generator(target, "lookups", address);
+    program::run(command.args([movies, ids].map(|number| number.to_string())), LOAD_TIMEOUT).map(drop)
+}
+
 /// Creates movies with concurrent writers, and returns the number of movies per second.
 pub(super) fn writes(target: &Path, address: SocketAddr, writers: u64, movies: u64) -> Result<f64> {
     let mut command = generator(target, "writes", address);

@@ -9,6 +9,7 @@ pub(crate) mod data;
 mod http;
 mod listing;
 pub(crate) mod load;
+mod memory;
 pub(crate) mod process;
 mod search;
 mod server;
@@ -53,6 +54,8 @@ pub struct Options {
 enum Part {
     /// Measure what JSON over HTTP costs beside gRPC.
     Http(http::Options),
+    /// Measure the memory of a million movies, and calls that return many of them.
+    Memory(memory::Options),
     /// Measure search: its relevance, or what it costs.
     Search(search::Options),
     /// Measure what watches cost beside those of etcd.
@@ -69,6 +72,7 @@ const MILLION: u64 = 1_000_000;
 pub fn run(root: &Path, options: &Options) -> Result<()> {
     match &options.part {
         Some(Part::Http(options)) => return http::run(root, options),
+        Some(Part::Memory(options)) => return memory::run(root, options),
         Some(Part::Search(options)) => return search::run(root, options),
         Some(Part::Watch(options)) => return watch::run(root, options),
         None => {}

@@ -14,6 +14,16 @@ pub(crate) fn cpu_of_ended() -> Result<f64> {
     cpu_in("/proc/self/stat", 13)
 }
 
+/// Returns the CPU time of the threads of a process that have not ended, in seconds, as the scheduler counts it: in nanoseconds.
+pub(crate) fn cpu_of_threads(process: u32) -> Result<f64> {
+    let mut nanos = 0.0;
+    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
+        let schedule = fs::read_to_string(thread?.path().join("schedstat"))?;
+        nanos += schedule.split(' ').next().unwrap_or_default().parse::<f64>()?;
+    }
+    Ok(nanos / 1e9)
+}
+
 /// Reads the user and the system time. `field` is the index of the user time after the name (`proc_pid_stat(5)`).
 fn cpu_in(path: &str, field: usize) -> Result<f64> {
     let stat = fs::read_to_string(path)?;

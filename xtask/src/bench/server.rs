@@ -80,6 +80,11 @@ impl Server {
         process::cpu(self.child.id())
     }
 
+    /// Returns the CPU time of the threads that have not ended, in seconds, with the resolution of the scheduler.
+    pub(super) fn precise_cpu(&self) -> Result<f64> {
+        process::cpu_of_threads(self.child.id())
+    }
+
     /// Returns the resident memory, in megabytes.
     pub(super) fn memory(&self) -> Result<f64> {
         process::memory(self.child.id(), "VmRSS:")

@@ -54,6 +54,11 @@ impl<'a> Details<'a> {
         self.bytes.is_empty()
     }
 
+    /// Returns whether a field is set other than the rating.
+    pub(crate) fn has_fields(self) -> bool {
+        !self.is_empty() && self.bytes != RATED_ZERO
+    }
+
     /// Returns the size without references, in bytes.
     pub(crate) fn len(self) -> usize {
         if self.dictionary.is_none() {

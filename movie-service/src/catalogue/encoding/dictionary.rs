@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use foldhash::fast::RandomState;
 
 use crate::catalogue::encoding::details::Details;
+use crate::catalogue::encoding::offsets::Offsets;
 
 /// The wire type of a reference, which protobuf does not use.
 pub(super) const REFERENCE: u64 = 7;
@@ -18,14 +19,14 @@ pub(super) const REFERENCE: u64 = 7;
 const MAX_COMPARED: usize = 128;
 
 /// The size of an entry without its bytes.
-const END_BYTES: usize = size_of::<u32>();
+const END_BYTES: usize = size_of::<u16>();
 
 /// Values, numbered from the most frequent one.
 #[derive(Debug, Default)]
 pub(crate) struct Dictionary {
     bytes: Box<[u8]>,
     /// For each value, its end in `bytes`.
-    ends: Box<[u32]>,
+    ends: Offsets,
 }
 
 impl Dictionary {
@@ -33,23 +34,23 @@ impl Dictionary {
     pub(crate) fn of<'a>(all: impl Iterator<Item = Details<'a>>) -> (Self, Numbers<'a>) {
         let mut counts = HashMap::<&[u8], usize, _>::with_hasher(RandomState::default());
         all.flat_map(Details::values_with_lengths).for_each(|value| *counts.entry(value).or_default() += 1);
-        let saves_memory =
-            |(value, count): &(&[u8], usize)| (count - 1) * value.len() > END_BYTES + count;
+        let saves_memory = |(value, count): &(&[u8], usize)| (count - 1) * value.len() > END_BYTES + count;
         let mut values: Vec<_> = counts.into_iter().filter(saves_memory).collect();
         values.sort_unstable_by_key(|(value, count)| (Reverse(*count), *value));
-        let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+        let (mut bytes, mut ends, mut numbers) = (Vec::new(), Vec::new(), Numbers::default());
         for (value, _) in &values {
             bytes.extend_from_slice(value);
-            ends.extend(u32::try_from(bytes.len()));
+            let Ok(end) = u32::try_from(bytes.len()) else { break };
+            numbers.insert(value, ends.len());
+            ends.push(end);
         }
-        let numbers = values.iter().zip(0..ends.len()).map(|((value, _), number)| (*value, number)).collect();
         (Self { bytes: bytes.into(), ends: ends.into() }, numbers)
     }
 
     /// Returns the value with this number.
     pub(super) fn get(&self, number: usize) -> Option<&[u8]> {
-        let start = number.checked_sub(1).map_or(0, |before| self.ends[before]);
-        self.bytes.get(start as usize..*self.ends.get(number)? as usize)
+        let is_known = number < self.ends.len();
+        is_known.then(|| &self.bytes[self.ends.start(number)..self.ends.start(number + 1)])
     }
 
     /// Returns the number of a value, if it is one of the most frequent.

@@ -46,9 +46,9 @@ impl Record {
         (movie.id == id && Self::of(&movie) == record).then_some(record)
     }
 
-    /// Returns the record of bytes that were those of a record.
+    /// Returns the record of bytes that a record had.
     #[must_use]
-    pub(crate) fn stored(bytes: Bytes) -> Self {
+    pub(crate) fn from_valid(bytes: Bytes) -> Self {
         Self(bytes)
     }
 

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -11,6 +11,7 @@ use crate::catalogue::encoding::frame::MovieView;
 use crate::catalogue::filter::{self, Filter};
 use crate::catalogue::fold::{fold, fold_starts_with};
 use crate::catalogue::layout::bitset::{self, Bitset, has};
+use crate::catalogue::layout::ratings::Ratings;
 use crate::catalogue::layout::title_ranks::TitleRanks;
 use crate::catalogue::order::{KeyRange, NOT_RATED, OrderBy, OrderField, SortKey, rating_key, year_key};
 use crate::movie::Field;
@@ -22,11 +23,10 @@ use crate::movie::Field;
 #[derive(Debug, Default)]
 pub(crate) struct Columns {
     /// The keys of the movies in their segment.
-    pub(crate) keys: Box<[u16]>,
-    /// Years; 0 if not known.
+    pub(crate) keys: Arc<[u16]>,
+    /// Years; 0 if not known. Empty if none is known.
     years: Box<[u16]>,
-    /// Ratings; [`NOT_RATED`] if the movie has none.
-    ratings: Box<[f32]>,
+    ratings: Ratings,
     genres: Terms,
     countries: Terms,
     languages: Terms,
@@ -40,17 +40,18 @@ pub(crate) struct Columns {
 }
 
 impl Columns {
-    /// Makes the columns of movies, each with its key.
-    pub(crate) fn of<'a>(movies: impl Iterator<Item = (u16, MovieView<'a>)>) -> Self {
-        let (keys, movies): (Vec<_>, Vec<_>) = movies.unzip();
-        let terms = |field| Terms::of(&movies, field);
+    /// Makes the columns of movies with these keys.
+    pub(crate) fn of(keys: Arc<[u16]>, movies: &[MovieView<'_>]) -> Self {
+        let terms = |field| Terms::of(movies, field);
+        let years: Box<[u16]> =
+            movies.iter().map(|movie| u16::try_from(movie.year()).unwrap_or_default()).collect();
         Self {
-            years: movies.iter().map(|movie| u16::try_from(movie.year()).unwrap_or_default()).collect(),
+            years: if years.iter().any(|year| *year > 0) { years } else { Box::default() },
             ratings: movies.iter().map(|movie| movie.rating().unwrap_or(NOT_RATED)).collect(),
             genres: terms(Field::Genres),
             countries: terms(Field::Countries),
             languages: terms(Field::Languages),
-            keys: keys.into(),
+            keys,
             ..Self::default()
         }
     }
@@ -65,8 +66,8 @@ impl Columns {
     ) -> SortKey {
         match field {
             OrderField::Title => self.titles(ranks, movie)[number].into(),
-            OrderField::Year => year_key(self.years[number].into()),
-            OrderField::Rating => rating_key(self.ratings[number]),
+            OrderField::Year => year_key(self.years.get(number).copied().unwrap_or_default().into()),
+            OrderField::Rating => rating_key(self.ratings.get(number)),
             OrderField::RatingCount | OrderField::CreateTime | OrderField::UpdateTime => {
                 self.rare_keys(field, movie)[number]
             }
@@ -92,20 +93,30 @@ impl Columns {
             OrderField::Year => {
                 // An unknown year is 0.
                 let (lowest, highest) = (narrow(lowest.max(1)), narrow(highest));
-                bitset::retain(bits, &self.years, |year| {
+                self.retain_years(bits, |year| {
                     (year >= lowest && year <= highest) || (with_unknown && year == 0)
                 });
             }
             OrderField::Rating => {
-                let bits_of = |key: SortKey| u32::try_from(key).unwrap_or(u32::MAX).min(f32::INFINITY.to_bits());
+                let bits_of =
+                    |key: SortKey| u32::try_from(key).unwrap_or(u32::MAX).min(f32::INFINITY.to_bits());
                 let [lowest, highest] = [lowest, highest].map(|key| f32::from_bits(bits_of(key)));
-                bitset::retain(bits, &self.ratings, |rating| {
-                    (rating >= lowest && rating <= highest) || (with_unknown && rating < 0.0)
-                });
+                self.ratings.retain(bits, lowest, highest, with_unknown);
             }
             OrderField::RatingCount | OrderField::CreateTime | OrderField::UpdateTime => {
-                bitset::retain(bits, self.rare_keys(by.field, movie), |key| range.contains(&by.directed(key)));
+                bitset::retain(bits, self.rare_keys(by.field, movie), |key| {
+                    range.contains(&by.directed(key))
+                });
             }
+        }
+    }
+
+    /// Removes the movies whose years are not wanted.
+    fn retain_years(&self, bits: &mut Bitset, is_wanted: impl Fn(u16) -> bool) {
+        if !self.years.is_empty() {
+            bitset::retain(bits, &self.years, is_wanted);
+        } else if !is_wanted(0) {
+            bits.fill(0);
         }
     }
 
@@ -134,13 +145,13 @@ impl Columns {
         bitset::fill(bits, self.keys.len());
         if filter.restricts_year() {
             let (from, to) = filter.years();
-            bitset::retain(bits, &self.years, |year| year >= from && year <= to);
+            self.retain_years(bits, |year| year >= from && year <= to);
             if !filter.decades.is_empty() {
-                bitset::retain(bits, &self.years, |year| filter.matches_year(year.into()));
+                self.retain_years(bits, |year| filter.matches_year(year.into()));
             }
         }
         if let Some(least) = filter.rating_min {
-            bitset::retain(bits, &self.ratings, |rating| rating >= least);
+            self.ratings.retain(bits, least, f32::INFINITY, least <= NOT_RATED);
         }
         for (terms, wanted) in [
             (&self.genres, &filter.genres),

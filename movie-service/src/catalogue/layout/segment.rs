@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::catalogue::encoding::details::Details;
 use crate::catalogue::encoding::dictionary::Dictionary;
 use crate::catalogue::encoding::frame::{self, InvalidMovie, MovieView};
+use crate::catalogue::encoding::offsets::Offsets;
 use crate::catalogue::filter::Filter;
 use crate::catalogue::layout::bitset::Bitset;
 use crate::catalogue::layout::columns::Columns;
@@ -69,21 +70,71 @@ pub(crate) struct Segment {
     /// The details of the movies that have details.
     details: Option<Arc<SegmentDetails>>,
     /// Built on first use. Shared, so that copies of the segment have them, too.
-    columns: Arc<OnceLock<Columns>>,
+    columns: Arc<OnceLock<Box<Columns>>>,
 }
 
 /// The details of some movies of a segment, one after the other.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 struct SegmentDetails {
     dictionary: Arc<Dictionary>,
-    bytes: Vec<u8>,
+    bytes: Box<[u8]>,
     /// The keys of the movies, in ascending order.
-    keys: Vec<u16>,
+    keys: Arc<[u16]>,
     /// For each of these movies, the end of its details.
-    ends: Vec<u32>,
+    ends: Offsets,
 }
 
 impl SegmentDetails {
+    fn get(&self, key: u16) -> Details<'_> {
+        self.keys.binary_search(&key).map_or_else(|_| Details::default(), |index| self.at(index))
+    }
+
+    fn at(&self, index: usize) -> Details<'_> {
+        let bytes = &self.bytes[self.ends.start(index)..self.ends.start(index + 1)];
+        Details::with_references(bytes, &self.dictionary)
+    }
+
+    /// Returns a copy in which the details of a movie are added, replaced, or removed if there are none.
+    fn with(&self, key: u16, details: Details<'_>) -> Option<Arc<Self>> {
+        let (index, after) = match self.keys.binary_search(&key) {
+            Ok(index) => (index, index + 1),
+            Err(index) => (index, index),
+        };
+        let (from, to) = (self.ends.start(index), self.ends.start(after));
+        let mut next = DraftDetails {
+            bytes: self.bytes[..from].to_vec(),
+            keys: self.keys[..index].to_vec(),
+            ends: (0..index).map(|index| end(self.ends.start(index + 1))).collect(),
+        };
+        next.push(key, details, |value| self.dictionary.find(value));
+        let moved_to = next.bytes.len();
+        next.bytes.extend_from_slice(&self.bytes[to..]);
+        next.keys.extend_from_slice(&self.keys[after..]);
+        let ends = (after..self.keys.len()).map(|index| self.ends.start(index + 1));
+        next.ends.extend(ends.map(|old| end(old - to + moved_to)));
+        next.shared(self.dictionary.clone())
+    }
+
+    /// Returns a copy whose dictionary is made from all details.
+    fn packed(&self) -> Option<Arc<Self>> {
+        let (dictionary, numbers) = Dictionary::of((0..self.keys.len()).map(|index| self.at(index)));
+        let mut packed = DraftDetails::default();
+        for (index, key) in self.keys.iter().enumerate() {
+            packed.push(*key, self.at(index), |value| numbers.get(value).copied());
+        }
+        packed.shared(Arc::new(dictionary))
+    }
+}
+
+/// Details that are added one after the other.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct DraftDetails {
+    bytes: Vec<u8>,
+    keys: Vec<u16>,
+    ends: Vec<u32>,
+}
+
+impl DraftDetails {
     /// Appends the details of a movie. Its key must be the highest so far.
     fn push(&mut self, key: u16, details: Details<'_>, number_of: impl Fn(&[u8]) -> Option<usize>) {
         if !details.is_empty() {
@@ -93,56 +144,13 @@ impl SegmentDetails {
         }
     }
 
-    fn get(&self, key: u16) -> Details<'_> {
-        self.keys.binary_search(&key).map_or_else(|_| Details::default(), |index| self.at(index))
-    }
-
-    fn at(&self, index: usize) -> Details<'_> {
-        Details::with_references(&self.bytes[self.start(index)..self.start(index + 1)], &self.dictionary)
-    }
-
-    fn start(&self, index: usize) -> usize {
-        index.checked_sub(1).map_or(0, |before| self.ends[before] as usize)
-    }
-
-    /// Returns a copy in which the details of a movie are added or replaced.
-    fn with(&self, key: u16, details: Details<'_>) -> Self {
-        let (index, after) = match self.keys.binary_search(&key) {
-            Ok(index) => (index, index + 1),
-            Err(index) => (index, index),
-        };
-        let (from, to) = (self.start(index), self.start(after));
-        let mut next = Self {
-            dictionary: self.dictionary.clone(),
-            bytes: self.bytes[..from].to_vec(),
-            keys: self.keys[..index].to_vec(),
-            ends: self.ends[..index].to_vec(),
-        };
-        next.push(key, details, |value| self.dictionary.find(value));
-        let moved_to = next.bytes.len();
-        next.bytes.extend_from_slice(&self.bytes[to..]);
-        next.keys.extend_from_slice(&self.keys[after..]);
-        next.ends.extend(self.ends[after..].iter().map(|old| end(*old as usize - to + moved_to)));
-        next
-    }
-
-    /// Returns a copy with a dictionary of its own values.
-    fn packed(&self) -> Self {
-        let (dictionary, numbers) = Dictionary::of((0..self.keys.len()).map(|index| self.at(index)));
-        let mut packed = Self { dictionary: Arc::new(dictionary), ..Self::default() };
-        for (index, key) in self.keys.iter().enumerate() {
-            packed.push(*key, self.at(index), |value| numbers.get(value).copied());
-        }
-        packed
-    }
-
-    /// Returns shared details without spare capacity; `None` if there are none.
-    fn shared(mut self) -> Option<Arc<Self>> {
-        // Not `shrink_to_fit`, after which the allocator keeps up to half of the capacity.
-        self.bytes = self.bytes.as_slice().to_vec();
-        self.keys = self.keys.as_slice().to_vec();
-        self.ends = self.ends.as_slice().to_vec();
-        (!self.keys.is_empty()).then(|| Arc::new(self))
+    /// Returns the details in no more memory than they need; `None` if there are none.
+    fn shared(self, dictionary: Arc<Dictionary>) -> Option<Arc<SegmentDetails>> {
+        let Self { bytes, keys, ends } = self;
+        let is_empty = keys.is_empty();
+        // Copies, because the allocator leaves a buffer that shrinks to no less than half of its size in place.
+        let (bytes, keys) = (bytes.as_slice().into(), keys.into());
+        (!is_empty).then(|| Arc::new(SegmentDetails { dictionary, bytes, keys, ends: ends.into() }))
     }
 }
 
@@ -154,12 +162,13 @@ fn end(bytes: usize) -> u32 {
 impl Segment {
     /// Makes a segment of the frames and the details of a [`Draft`].
     pub(crate) fn new(frames: Bytes, details: DraftDetails) -> Self {
-        Self { frames, details: details.0.packed().shared(), ..Self::default() }
+        let details = details.shared(Arc::default()).and_then(|details| details.packed());
+        Self { frames, details, ..Self::default() }
     }
 
     /// Makes the dictionary of the details from all of them.
     pub(crate) fn pack(&mut self) {
-        self.details = self.details.take().and_then(|details| details.packed().shared());
+        self.details = self.details.take().and_then(|details| details.packed());
     }
 
     /// Returns the frames of all movies, in order.
@@ -182,6 +191,12 @@ impl Segment {
         self.details.as_ref().map_or_else(Details::default, |details| details.get(key))
     }
 
+    /// Returns whether any movie has a field that is not one of a frame.
+    pub(crate) fn has_details(&self) -> bool {
+        let details = self.details.as_deref();
+        details.is_some_and(|all| (0..all.keys.len()).any(|index| all.at(index).has_fields()))
+    }
+
     /// Returns the movie of an existing key.
     pub(crate) fn movie(&self, key: u16) -> MovieView<'_> {
         MovieView { details: self.details(key), ..MovieView::decode(self.frame(key)) }
@@ -189,8 +204,13 @@ impl Segment {
 
     /// Returns the columns, which are built on first use.
     pub(crate) fn columns(&self) -> &Columns {
-        let movies = || self.frames_by_key().map(|(key, _)| (key, self.movie(key)));
-        self.columns.get_or_init(|| Columns::of(movies()))
+        self.columns.get_or_init(|| {
+            let keys: Vec<_> = self.frames_by_key().map(|(key, _)| key).collect();
+            let movies: Vec<_> = keys.iter().map(|key| self.movie(*key)).collect();
+            // Usually, all movies have details, whose keys are the same.
+            let same = self.details.as_ref().map(|details| &details.keys).filter(|same| ***same == keys);
+            Box::new(Columns::of(same.cloned().unwrap_or_else(|| keys.into()), &movies))
+        })
     }
 
     /// Makes `bits` the set of the movies that match a filter, by their numbers in the columns.
@@ -256,11 +276,12 @@ impl Segment {
 
     /// Returns the details of all movies, in which those of a key are added or replaced.
     fn details_with(&self, key: u16, details: Details<'_>) -> Option<Arc<SegmentDetails>> {
-        match &self.details {
-            None if details.is_empty() => None,
-            None => SegmentDetails::default().with(key, details).shared(),
-            Some(all) => all.with(key, details).shared(),
+        if let Some(all) = &self.details {
+            return all.with(key, details);
         }
+        let mut first = DraftDetails::default();
+        first.push(key, details, |_| None);
+        first.shared(Arc::default())
     }
 
     fn start(&self, key: u16) -> usize {
@@ -290,10 +311,6 @@ pub struct Draft {
     details: DraftDetails,
 }
 
-/// The details of a [`Draft`].
-#[derive(Clone, Debug, Default)]
-pub(crate) struct DraftDetails(SegmentDetails);
-
 impl Draft {
     /// Appends a movie. If it does not fit, returns the draft of the movies before it, and starts a new draft with
     /// it.
@@ -303,13 +320,13 @@ impl Draft {
     /// [`InvalidMovie`] if no catalogue may hold the movie.
     pub fn push(&mut self, movie: &MovieView<'_>) -> Result<Option<Self>, InvalidMovie> {
         movie.check()?;
-        let full = is_full(&self.frames, self.details.0.bytes.len(), movie).then(|| {
+        let full = is_full(&self.frames, self.details.bytes.len(), movie).then(|| {
             mem::replace(
                 self,
                 Self { frames: Vec::with_capacity(MAX_SEGMENT_BYTES), details: DraftDetails::default() },
             )
         });
-        self.details.0.push(key(self.frames.len()), movie.details, |_| None);
+        self.details.push(key(self.frames.len()), movie.details, |_| None);
         movie.encode(&mut self.frames);
         Ok(full)
     }

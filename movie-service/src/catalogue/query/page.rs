@@ -7,7 +7,8 @@ use crate::catalogue::encoding::record::Record;
 use crate::catalogue::filter::Filter;
 use crate::catalogue::layout::bitset::{self, Bitset};
 use crate::catalogue::layout::segment::Location;
-use crate::catalogue::order::Order;
+use crate::catalogue::layout::title_ranks::TitleRanks;
+use crate::catalogue::order::{Order, OrderField};
 use crate::catalogue::query::top_k::{Candidate, TopK};
 use crate::catalogue::query::undo::Undo;
 use crate::catalogue::snapshot::Snapshot;
@@ -115,7 +116,9 @@ impl PastCatalogue {
     fn ordered(&self, query: &Query, after: Option<&str>, size: usize) -> Result<Page, UnknownStart> {
         let start = after.map(|id| self.undo.get(&self.snapshot, id).ok_or(UnknownStart)).transpose()?;
         let Query { filter, order } = query;
-        let ranks = self.snapshot.title_ranks();
+        let no_ranks = TitleRanks::default();
+        let has_title = order.iter().any(|by| by.field == OrderField::Title);
+        let ranks = if has_title { self.snapshot.title_ranks() } else { &no_ranks };
         let start = start.as_ref().map(|record| Candidate::of_record(order, record, ranks));
         // One movie more than the page, to detect whether another page follows.
         let mut top = TopK::new(&self.snapshot, order, start, size + 1);

@@ -54,7 +54,7 @@ fn with_token(point: HistoryPoint) -> WatchMoviesResponse {
 
 fn put_movie(rest: WatchMoviesResponse, movie: &Record, frames: &mut Vec<u8>) {
     let mut message = Encoded::new(rest);
-    message.add_movie(UPSERTED, movie);
+    message.add_movie(UPSERTED, movie.stored());
     put_frame(&message, frames);
 }
 
