@@ -144,7 +144,9 @@ impl Command {
         files.expect(".cargo/config.toml", "\nxtask = \"run ")?;
         let (command, variant) = match args {
             [] => return Ok(Self::Known),
-            ["bench"] | ["bench", "http"] | ["bench", "--rounds", _] => (Self::Known, "\n    Bench("),
+            ["bench"] | ["bench", "http" | "memory"] | ["bench", "--rounds", _] => {
+                (Self::Known, "\n    Bench(")
+            }
             ["bench", "search"] | ["bench", "search", "--relevance"] => {
                 files.expect("xtask/src/bench/search/mod.rs", "\n    relevance: bool,")?;
                 (Self::Known, "\n    Bench(")

@@ -70,6 +70,15 @@ impl ChangeLog {
         Self { oldest, capacity, ..Self::default() }
     }
 
+    /// Returns the same log with another maximum number of changes. Drops the oldest ones beyond it.
+    pub(crate) fn with_capacity(mut self, capacity: usize) -> Self {
+        self.capacity = capacity;
+        while self.changes.len() > capacity {
+            self.drop_oldest();
+        }
+        self
+    }
+
     /// Returns the maximum number of changes to keep.
     pub(crate) fn capacity(&self) -> usize {
         self.capacity

@@ -97,11 +97,8 @@ impl Catalogue {
     /// Makes a catalogue that keeps up to `changes` changes, and starts with the content of a store.
     #[must_use]
     pub fn of_store(changes: usize, loaded: StoreContent) -> Self {
-        let StoreContent { snapshot, oldest, latest } = loaded;
-        Self {
-            log: RwLock::new(log_of(changes, oldest, latest)),
-            ..Self::with_kept_changes(changes, snapshot)
-        }
+        let StoreContent { snapshot, latest: LoadedChanges(log) } = loaded;
+        Self { log: RwLock::new(log.with_capacity(changes)), ..Self::with_kept_changes(changes, snapshot) }
     }
 
     /// Returns the movies as they are now.
@@ -206,12 +203,12 @@ impl Catalogue {
 
     /// Replaces everything by the content of a store, which may have another history. Returns the previous movies.
     pub fn reset(&self, loaded: StoreContent) -> Arc<Snapshot> {
-        let StoreContent { snapshot, oldest, latest } = loaded;
+        let StoreContent { snapshot, latest: LoadedChanges(latest) } = loaded;
         let snapshot = self.prepared(snapshot);
         let _changing = self.changing();
         let before = self.snapshot();
         self.publish(snapshot, |log, _| {
-            let mut next = log_of(log.capacity(), oldest, latest);
+            let mut next = latest.with_capacity(log.capacity());
             next.supersede(log);
             *log = next;
         });
@@ -266,22 +263,27 @@ impl Catalogue {
 pub struct StoreContent {
     /// All movies.
     pub snapshot: Snapshot,
-    /// The point before the first of the latest changes.
-    pub oldest: HistoryPoint,
     /// The latest changes, in order, up to the point of the snapshot.
-    pub latest: Vec<CommittedChange>,
+    pub latest: LoadedChanges,
 }
 
-/// Returns a log of these changes after a point.
-fn log_of(capacity: usize, oldest: HistoryPoint, latest: Vec<CommittedChange>) -> ChangeLog {
-    let mut log = ChangeLog::new(oldest, capacity);
-    let mut movies = HashMap::new();
-    log.extend(latest.into_iter().map(|CommittedChange { point, id, record }| {
-        // `None` for the first change of a movie, too. Pages do not go back this far, see `Snapshot::ordered_since`.
-        let before = movies.insert(id.clone(), record.clone()).flatten();
-        LogEntry { point, id, before, after: record, previous: None }
-    }));
-    log
+/// The latest changes of a store, as the change log keeps them, which takes less memory than [`CommittedChange`]s.
+#[derive(Debug, Default)]
+pub struct LoadedChanges(ChangeLog);
+
+impl LoadedChanges {
+    /// Keeps these changes, which come directly after a point.
+    #[must_use]
+    pub fn after(oldest: HistoryPoint, changes: Vec<CommittedChange>) -> Self {
+        let mut log = ChangeLog::new(oldest, changes.len());
+        let mut movies = HashMap::new();
+        log.extend(changes.into_iter().map(|CommittedChange { point, id, record }| {
+            // `None` for the first change of a movie, too. Pages do not go back this far, see `Snapshot::ordered_since`.
+            let before = movies.insert(id.clone(), record.clone()).flatten();
+            LogEntry { point, id, before, after: record, previous: None }
+        }));
+        Self(log)
+    }
 }
 
 /// Returns the changes that lead from one snapshot to another; `None` if there are more than `max`, or if the snapshots

@@ -6,7 +6,7 @@ use crate::catalogue::Catalogue;
 use crate::movie::Violation;
 use crate::servicer::encoded::Encoded;
 use crate::servicer::error::CallError;
-use crate::servicer::response_size::{MAX_MOVIE_BYTES, movie_bytes};
+use crate::servicer::response_size::{MAX_MOVIE_BYTES, MOVIE_OVERHEAD_BYTES, movie_bytes};
 
 /// Maximum number of ids in a batch.
 const MAX_BATCH_IDS: usize = 1_000;
@@ -38,14 +38,17 @@ pub(super) fn get(
     if !missing.is_empty() {
         return Err(CallError::Missing(missing));
     }
-    let bytes = found.iter().map(|movie| movie_bytes(*movie)).sum();
+    let mut response = Encoded::new(BatchGetMoviesResponse::default());
+    let mut bytes = 0;
+    for movie in found {
+        bytes += if bytes <= MAX_MOVIE_BYTES {
+            response.add_movie(MOVIES, movie) + MOVIE_OVERHEAD_BYTES
+        } else {
+            movie_bytes(movie)
+        };
+    }
     if bytes > MAX_MOVIE_BYTES {
         return Err(CallError::TooLarge { bytes, max_bytes: MAX_MOVIE_BYTES });
-    }
-    let mut response = Encoded::new(BatchGetMoviesResponse::default());
-    response.reserve(bytes);
-    for movie in found {
-        response.add_movie(MOVIES, movie);
     }
     Ok(response)
 }

@@ -154,7 +154,10 @@ impl MovieCatalog for CatalogServicer {
         request: Request<Streaming<LookupMoviesRequest>>,
     ) -> Result<Response<Self::LookupMoviesStream>, Status> {
         let servicer = self.clone();
-        let responses = request.into_inner().map(move |request| Ok(servicer.look_up(request?).decoded()));
+        let responses = request.into_inner().map(move |request| {
+            let id = request?.id;
+            Ok(LookupMoviesResponse { movie: servicer.get(&id), id })
+        });
         Ok(Response::new(Box::pin(responses)))
     }
 

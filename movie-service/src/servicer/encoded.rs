@@ -24,15 +24,19 @@ impl<M> Encoded<M> {
         Self { fields: Vec::new(), rest }
     }
 
-    /// Reserves space for encoded fields of this many bytes.
-    pub(super) fn reserve(&mut self, bytes: usize) {
-        self.fields.reserve(bytes);
-    }
-
-    /// Adds a field that is a movie.
-    pub(super) fn add_movie(&mut self, number: u32, movie: StoredMovie<'_>) {
-        add_message(number, movie.full_len(), &mut self.fields);
+    /// Adds a field that is a movie, and returns the size of the movie.
+    pub(super) fn add_movie(&mut self, number: u32, movie: StoredMovie<'_>) -> usize {
+        /// Room for the length of nearly all movies: to compute it first would read the movie twice.
+        const LENGTH_BYTES: usize = 2;
+        encode_key(number, WireType::LengthDelimited, &mut self.fields);
+        let start = self.fields.len();
+        self.fields.extend_from_slice(&[0; LENGTH_BYTES]);
         movie.put_full(&mut self.fields);
+        let size = self.fields.len() - start - LENGTH_BYTES;
+        let mut length = Vec::with_capacity(LENGTH_BYTES);
+        encode_varint(size as u64, &mut length);
+        self.fields.splice(start..start + LENGTH_BYTES, length);
+        size
     }
 
     /// Adds a field that is a message with a movie, field 1, and other fields.

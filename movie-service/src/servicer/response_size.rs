@@ -7,7 +7,7 @@ use crate::catalogue::encoding::record::StoredMovie;
 pub(super) const MAX_MOVIE_BYTES: usize = 4_000_000;
 
 /// Size of the tag and the length that a response adds to a movie, at most, in bytes.
-const MOVIE_OVERHEAD_BYTES: usize = 12;
+pub(super) const MOVIE_OVERHEAD_BYTES: usize = 12;
 
 /// Returns an upper bound of the size of a movie in a response, in bytes.
 pub(super) fn movie_bytes(movie: StoredMovie<'_>) -> usize {

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::catalogue::{
-    Catalogue, ChainValue, Change, ChangesError, CommittedChange, HistoryPoint, Record, Snapshot,
-    StoreContent,
+    Catalogue, ChainValue, Change, ChangesError, CommittedChange, HistoryPoint, LoadedChanges, Record,
+    Snapshot, StoreContent,
 };
 use crate::movie::{Movie, Revision, ValidMovie};
 use crate::store::command::{Outcome, ValidCommand, WriteError};
@@ -154,7 +154,8 @@ impl Engine for Model {
         let head = snapshot.point();
         let skipped = log.len().saturating_sub(max_changes + 1);
         let rows = &log[skipped..];
-        Ok(StoreContent { snapshot: snapshot.at(head), oldest: rows[0].point, latest: rows[1..].to_vec() })
+        let latest = LoadedChanges::after(rows[0].point, rows[1..].to_vec());
+        Ok(StoreContent { snapshot: snapshot.at(head), latest })
     }
 
     async fn begin_read(&mut self) -> Result<HistoryPoint, StoreError> {

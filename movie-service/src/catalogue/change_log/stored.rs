@@ -160,7 +160,7 @@ impl<'a> StoredChange<'a> {
     /// Returns the movie before the change; `None` if there was none.
     pub(super) fn before(&self) -> Option<Record> {
         let Parts { flags, rest, .. } = self.parts();
-        (flags & EXISTED != 0).then(|| Record::from_valid(Bytes::copy_from_slice(rest)))
+        (flags & EXISTED != 0).then(|| Record::from_stored(Bytes::copy_from_slice(rest)))
     }
 
     /// Returns the id of the movie that was listed before the removed one.

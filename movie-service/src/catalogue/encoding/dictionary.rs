@@ -47,6 +47,12 @@ impl Dictionary {
         (Self { bytes: bytes.into(), ends: ends.into() }, numbers)
     }
 
+    /// Returns the memory that the values take, in bytes.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len() + self.ends.size()
+    }
+
     /// Returns the value with this number.
     pub(super) fn get(&self, number: usize) -> Option<&[u8]> {
         let is_known = number < self.ends.len();
@@ -61,3 +67,53 @@ impl Dictionary {
 
 /// The numbers of the values of a dictionary.
 pub(crate) type Numbers<'a> = HashMap<&'a [u8], usize, RandomState>;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::catalogue::encoding::record::Record;
+    use crate::movie::{Movie, Timestamp};
+
+    fn movie() -> impl Strategy<Value = Movie> {
+        let texts = || proptest::collection::vec("(Drama|War|É|[a-z]{1,200})", 0..4);
+        let time = || proptest::option::of((0..3_i64, 0..3_i32));
+        (texts(), texts(), time(), time(), 0..3_i64, proptest::option::of(0.0..1.0_f32)).prop_map(
+            |(genres, cast, create_time, update_time, year, rating)| {
+                let [create_time, update_time] = [create_time, update_time]
+                    .map(|time| time.map(|(seconds, nanos)| Timestamp { seconds, nanos }));
+                Movie { genres, cast, create_time, update_time, year, rating, ..Movie::default() }
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn details_with_references_are_those_without(
+            movies in proptest::collection::vec(movie(), 0..20),
+            other in movie(),
+        ) {
+            let records: Vec<_> = movies.iter().map(Record::of).collect();
+            let (dictionary, numbers) = Dictionary::of(records.iter().map(|record| record.movie().details));
+            for (value, number) in &numbers {
+                prop_assert_eq!(dictionary.get(*number), Some(*value));
+                prop_assert_eq!(dictionary.find(value), Some(*number).filter(|number| *number < MAX_COMPARED));
+            }
+            prop_assert_eq!(dictionary.get(numbers.len()), None);
+            let other = Record::of(&other);
+            for record in records.iter().chain([&other]) {
+                let plain = record.movie().details;
+                let mut stored = Vec::new();
+                plain.put_with_references(|value| numbers.get(value).copied(), &mut stored);
+                let details = Details::with_references(&stored, &dictionary);
+                let mut bytes = Vec::new();
+                details.put(&mut bytes);
+                prop_assert_eq!(details, plain);
+                prop_assert_eq!(details.len(), bytes.len());
+                prop_assert_eq!(record.bytes().strip_suffix(&*bytes).is_some(), true);
+                prop_assert_eq!(plain.len(), bytes.len());
+            }
+        }
+    }
+}

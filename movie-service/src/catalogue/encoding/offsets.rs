@@ -19,6 +19,15 @@ impl Offsets {
         }
     }
 
+    /// Returns the memory that they take, in bytes.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Short(ends) => size_of_val(&**ends),
+            Self::Long(ends) => size_of_val(&**ends),
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Short(ends) => ends.len(),

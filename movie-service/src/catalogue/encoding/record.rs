@@ -46,9 +46,8 @@ impl Record {
         (movie.id == id && Self::of(&movie) == record).then_some(record)
     }
 
-    /// Returns the record of bytes that a record had.
-    #[must_use]
-    pub(crate) fn from_valid(bytes: Bytes) -> Self {
+    /// Returns the record of bytes that were those of a record.
+    pub(crate) fn from_stored(bytes: Bytes) -> Self {
         Self(bytes)
     }
 

@@ -56,6 +56,18 @@ impl Columns {
         }
     }
 
+    /// Returns the memory that the columns take, without the keys and those that few queries use, in bytes.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        let titles = self.titles.get().map_or(0, |titles| size_of_val(&**titles));
+        let terms = [&self.genres, &self.countries, &self.languages].map(Terms::size);
+        size_of::<Self>()
+            + size_of_val(&*self.years)
+            + self.ratings.size()
+            + titles
+            + terms.iter().sum::<usize>()
+    }
+
     /// Returns the sort key of a movie, as [`OrderField::sort_key`] does.
     pub(crate) fn sort_key<'a>(
         &self,
@@ -222,6 +234,13 @@ impl Terms {
         let (terms, movies): (Vec<Box<str>>, Vec<_>) =
             terms.into_iter().map(|(term, bits)| (term.into(), bits)).unzip();
         Self { terms: terms.into(), movies: movies.into() }
+    }
+
+    /// Returns the memory that the terms and their sets take, in bytes.
+    #[cfg(test)]
+    fn size(&self) -> usize {
+        let terms = self.terms.iter().map(|term| size_of_val(term) + term.len());
+        terms.chain(self.movies.iter().map(|movies| size_of_val(movies) + size_of_val(&**movies))).sum()
     }
 
     /// Removes the movies that have none of these terms.

@@ -24,6 +24,15 @@ impl Ratings {
         }
     }
 
+    /// Returns the memory that the column takes, in bytes.
+    #[cfg(test)]
+    pub(crate) fn size(&self) -> usize {
+        match self {
+            Self::Tenths(tenths) => tenths.len(),
+            Self::Exact(ratings) => size_of_val(&**ratings),
+        }
+    }
+
     /// Removes the movies whose rating is not in a range, and those without one unless `with_unknown`.
     pub(crate) fn retain(&self, bits: &mut Bitset, lowest: f32, highest: f32, with_unknown: bool) {
         match self {

@@ -354,6 +354,9 @@ fn key(start: usize) -> u16 {
 }
 
 #[cfg(test)]
+mod memory;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -139,12 +139,13 @@ impl Engine for Postgres {
         let head = timeout(ROW_TIMEOUT, self.begin_read()).await.map_err(|_| StoreError::TimedOut)??;
         let connection = self.transaction()?;
         raw_sql("SET LOCAL statement_timeout = 0").execute(&mut *connection).await.map_err(failed)?;
-        let snapshot = movies(connection).await?;
         // The row before the first change is read for its chain value.
-        let oldest = head.revision.minus(max_changes as u64);
-        let rows = changes(connection, oldest.to_i64() - 1, head.revision).await?;
+        let before = head.revision.minus(max_changes as u64).to_i64() - 1;
+        // Before the movies, which then take the memory that the rows took.
+        let latest = rows::latest(head, changes(connection, before, head.revision).await?)?;
+        let snapshot = movies(connection).await?.at(head);
         self.commit().await?;
-        rows::loaded(snapshot, head, rows)
+        Ok(StoreContent { snapshot, latest })
     }
 
     async fn begin_read(&mut self) -> Result<HistoryPoint, StoreError> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::error::Error;
 
 use crate::catalogue::{
-    Builder, ChainValue, CommittedChange, Draft, HistoryPoint, Record, Snapshot, StoreContent,
+    Builder, ChainValue, CommittedChange, Draft, HistoryPoint, LoadedChanges, Record, Snapshot,
 };
 use crate::movie::Revision;
 use crate::store::StoreError;
@@ -56,17 +56,12 @@ pub(in crate::store) fn changes_between(
     }
 }
 
-/// Combines the movies of a store with the latest rows of its change log, oldest first. The first row only provides the
-/// chain value at which the history starts.
-pub(super) fn loaded(
-    snapshot: Snapshot,
-    head: HistoryPoint,
-    rows: Vec<CommittedChange>,
-) -> Result<StoreContent, StoreError> {
-    let snapshot = snapshot.at(head);
+/// Returns the latest rows of the change log, oldest first. The first row only provides the chain value at which the history
+/// starts.
+pub(super) fn latest(head: HistoryPoint, rows: Vec<CommittedChange>) -> Result<LoadedChanges, StoreError> {
     let mut rows = rows.into_iter();
     let Some(CommittedChange { point: oldest, .. }) = rows.next() else {
-        return Ok(StoreContent { snapshot, oldest: head, latest: Vec::new() });
+        return Ok(LoadedChanges::after(head, Vec::new()));
     };
     let latest: Vec<_> = rows.collect();
     let revisions = latest.iter().map(|change| change.point.revision.number());
@@ -75,7 +70,7 @@ pub(super) fn loaded(
     {
         return Err(StoreError::Damaged("the change log does not end at the latest revision".into()));
     }
-    Ok(StoreContent { snapshot, oldest, latest })
+    Ok(LoadedChanges::after(oldest, latest))
 }
 
 /// Builds a snapshot from the rows of movies, in listing order.
@@ -224,10 +219,9 @@ mod tests {
     fn a_change_log_that_ends_at_another_point_is_damaged() {
         let rows = changes(&[("1", true), ("2", true), ("3", true)]);
         let head = rows[2].point;
-        let good = loaded(Snapshot::default(), head, rows.clone()).unwrap();
-        assert_eq!((good.oldest, good.latest.len()), (rows[0].point, 2));
+        latest(head, rows.clone()).unwrap();
         let other = HistoryPoint { chain: ChainValue::default(), ..head };
-        assert!(matches!(loaded(Snapshot::default(), other, rows), Err(StoreError::Damaged(_))));
+        assert!(matches!(latest(other, rows), Err(StoreError::Damaged(_))));
     }
 
     #[test]

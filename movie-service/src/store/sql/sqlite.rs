@@ -200,12 +200,13 @@ impl Engine for Sqlite {
     async fn load(&mut self, max_changes: usize) -> Result<StoreContent, StoreError> {
         let head = self.begin_read().await?;
         let connection = self.transaction()?;
-        let snapshot = statements::movies(connection)?;
         // The row before the first change is read for its chain value.
-        let oldest = head.revision.minus(max_changes as u64);
-        let rows = statements::changes(connection, oldest.to_i64() - 1, head.revision)?;
+        let before = head.revision.minus(max_changes as u64).to_i64() - 1;
+        // Before the movies, which then take the memory that the rows took.
+        let latest = rows::latest(head, statements::changes(connection, before, head.revision)?)?;
+        let snapshot = statements::movies(connection)?.at(head);
         self.commit().await?;
-        rows::loaded(snapshot, head, rows)
+        Ok(StoreContent { snapshot, latest })
     }
 
     async fn begin_read(&mut self) -> Result<HistoryPoint, StoreError> {

@@ -12,7 +12,7 @@ use crate::catalogue::search::document::Document;
 use crate::catalogue::search::index::{Merge, Merged};
 use crate::catalogue::search::reference::scan;
 use crate::catalogue::tests::slow_cases;
-use crate::catalogue::{Builder, Catalogue, Change, Draft, HistoryPoint, StoreContent};
+use crate::catalogue::{Builder, Catalogue, Change, Draft, HistoryPoint, LoadedChanges, StoreContent};
 use crate::movie::Movie;
 
 #[derive(Clone, Debug)]
@@ -255,7 +255,8 @@ proptest! {
                     let movies_now = snapshot(&movies);
                     let point = HistoryPoint { revision: now.revision().plus(1), chain: movies_now.digest() };
                     let snapshot = movies_now.at(point);
-                    catalogue.reset(StoreContent { snapshot, oldest: point, latest: Vec::new() });
+                    let latest = LoadedChanges::after(point, Vec::new());
+                    catalogue.reset(StoreContent { snapshot, latest });
                     model = movies;
                 }
                 Step::Compact => catalogue.current.store(Arc::new(now.compacted().unwrap())),
