@@ -23,7 +23,8 @@ const BATCH_MOVIES: usize = 2_000;
 /// service would.
 const KEPT_IN_MEMORY_CHANGES: usize = crate::catalogue::DEFAULT_KEPT_CHANGES;
 
-/// Adds the movies of JSON files to a store. Identical movies are skipped, so an interrupted import can be resumed.
+/// Adds the movies of JSON files to a store. Identical movies are skipped, so an interrupted import can be repeated. The
+/// first file of a new store is written in one transaction.
 ///
 /// # Errors
 ///
@@ -33,16 +34,28 @@ pub fn import(files: &[PathBuf], database: &Database) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut total = Imported::default();
     runtime.block_on(async {
+        let mut files = files.iter().map(|path| load(path));
+        let mut next = files.next().transpose()?;
+        if let Some((path, movies)) = &next {
+            let bar = progress(path, movies.len());
+            let filled = sql::fill(source, movies.len(), bar.wrap_iter(movies.movies())).await;
+            bar.finish_and_clear();
+            if filled.map_err(|error| not_opened(error, database))? {
+                total.created += movies.len() as u64;
+                drop(next.take()); // before the next file is loaded
+                next = files.next().transpose()?;
+            }
+        }
+        if next.is_none() {
+            return Ok(());
+        }
         let opened = Store::open(source, KEPT_IN_MEMORY_CHANGES, StoreMetrics::default()).await;
-        let (store, _) = opened.map_err(|error| {
-            let is_used = matches!(error, StoreError::InUse(_));
-            let hint = if is_used { "; import through the service: `movie-client import FILE`" } else { "" };
-            anyhow::Error::new(error).context(format!("cannot open {database}{hint}"))
-        })?;
+        let (store, _) = opened.map_err(|error| not_opened(error, database))?;
         let imported: anyhow::Result<()> = async {
-            for path in files {
-                let movies = json::load(path).context("cannot load the database")?;
+            while let Some((path, movies)) = next.take() {
                 import_file(&store, path, &movies, &mut total).await?;
+                drop(movies);
+                next = files.next().transpose()?;
             }
             Ok(())
         }
@@ -62,15 +75,30 @@ pub fn import(files: &[PathBuf], database: &Database) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn load(path: &Path) -> anyhow::Result<(&Path, Snapshot)> {
+    Ok((path, json::load(path).context("cannot load the database")?))
+}
+
+/// Names the store, and what to do if a service uses it.
+fn not_opened(error: StoreError, database: &Database) -> anyhow::Error {
+    let is_used = matches!(error, StoreError::InUse(_));
+    let hint = if is_used { "; import through the service: `movie-client import FILE`" } else { "" };
+    anyhow::Error::new(error).context(format!("cannot open {database}{hint}"))
+}
+
+fn progress(path: &Path, movies: usize) -> ProgressBar {
+    let bar = ProgressBar::new(movies as u64).with_message(path.display().to_string());
+    let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
 async fn import_file(
     store: &Store,
     path: &Path,
     movies: &Snapshot,
     total: &mut Imported,
 ) -> anyhow::Result<()> {
-    let bar = ProgressBar::new(movies.len() as u64).with_message(path.display().to_string());
-    let style = ProgressStyle::with_template("{msg} {wide_bar} {human_pos}/{human_len} {per_sec} {eta}");
-    bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    let bar = progress(path, movies.len());
     let mut rest = movies.movies().peekable();
     while rest.peek().is_some() {
         let batch: Vec<_> =

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::catalogue::encoding::details::{self, Details, DetailsBuffer};
 use crate::catalogue::encoding::frame::{self, MovieView, PREFIX_BYTES};
-use crate::movie::{Field, Movie, Value, Values};
+use crate::movie::{Field, Movie, Timestamp, Value, Values};
 
 /// The key of the etag, field 12, and its length.
 const ETAG_KEY: [u8; 2] = [12 << 3 | 2, 18];
@@ -35,6 +35,17 @@ impl Record {
     #[must_use]
     pub fn of(movie: &Movie) -> Self {
         let (values, mut buffer) = (Values::from(movie), DetailsBuffer::default());
+        Self::new(&MovieView::of(&values, buffer.encode(&values)))
+    }
+
+    /// Encodes a movie that has no times as one that was created at a time.
+    #[must_use]
+    pub fn created(movie: &MovieView<'_>, time: Timestamp) -> Self {
+        let (mut values, mut buffer) = (Values::default(), DetailsBuffer::default());
+        for field in Field::ALL {
+            let value = if field.is_input() { movie.value(*field) } else { Value::Time(Some(time)) };
+            values.insert(*field, value);
+        }
         Self::new(&MovieView::of(&values, buffer.encode(&values)))
     }
 
@@ -192,7 +203,7 @@ mod tests {
     use prost::Message;
 
     use super::*;
-    use crate::movie::{Rule, Timestamp};
+    use crate::movie::Rule;
     use crate::servicer::convert;
 
     /// Makes values of any field: the table says what they are.

@@ -14,14 +14,15 @@ use sqlx::{AssertSqlSafe, Row, raw_sql};
 use tokio::time::timeout;
 use tokio_stream::StreamExt;
 
-use crate::catalogue::{CommittedChange, HistoryPoint, Snapshot, StoreContent};
+use crate::catalogue::{CommittedChange, HistoryPoint, MovieView, Snapshot, StoreContent};
 use crate::movie::Revision;
 use crate::store::StoreError;
 use crate::store::engine::{Engine, PollResult};
 use crate::store::plan::{NewRequest, StoredRequest};
 use crate::store::sql::postgres_connection::{HostConnection, access_mode, failed, point};
+use crate::store::sql::postgres_copy::CopyIn;
 use crate::store::sql::postgres_url::PostgresUrl;
-use crate::store::sql::rows::{self, Compaction, MovieRows, Movies};
+use crate::store::sql::rows::{self, Compaction, FirstMovies, MovieRows, Movies};
 use crate::store::status::AccessMode;
 
 /// Timeout of the next row of a result.
@@ -55,6 +56,51 @@ impl Postgres {
         open.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0")
             .await?;
         movies(&mut open.connection).await
+    }
+
+    /// Writes the first movies of a new store in one transaction. Returns whether the store is new; otherwise, nothing is
+    /// written.
+    pub(super) async fn fill<'a>(
+        mut self,
+        first: FirstMovies<impl Iterator<Item = MovieView<'a>>>,
+    ) -> Result<bool, StoreError> {
+        let head = self.begin_write().await?;
+        if head.revision != Revision::default() {
+            self.rollback().await?;
+            return Ok(false);
+        }
+        let connection = self.transaction()?;
+        let oldest_kept = first.oldest_kept();
+        let prepare = format!(
+            "SET LOCAL statement_timeout = 0; DELETE FROM changes WHERE revision < {}",
+            oldest_kept.to_i64()
+        );
+        raw_sql(AssertSqlSafe(prepare)).execute(&mut *connection).await.map_err(failed)?;
+        let (mut last, mut kept) = (head, Vec::new());
+        let mut copy = CopyIn::begin(connection, "movies (position, id, movie)").await?;
+        for change in first.changes(head) {
+            let CommittedChange { point, id, record } = &change;
+            let movie = record.as_ref().map(|record| &**record.bytes());
+            let position = point.revision.to_i64().to_be_bytes();
+            copy.row([Some(&position), Some(id.as_bytes()), movie]).await?;
+            last = *point;
+            if point.revision >= oldest_kept {
+                kept.push(change);
+            }
+        }
+        copy.finish().await?;
+        let mut copy = CopyIn::begin(connection, "changes (revision, id, movie, chain)").await?;
+        for CommittedChange { point, id, record } in &kept {
+            let movie = record.as_ref().map(|record| &**record.bytes());
+            let revision = point.revision.to_i64().to_be_bytes();
+            copy.row([Some(&revision), Some(id.as_bytes()), movie, Some(point.chain.as_bytes())]).await?;
+        }
+        copy.finish().await?;
+        let update = sqlx::query("UPDATE head SET revision = $1, chain = $2").persistent(false);
+        let update = update.bind(last.revision.to_i64()).bind(&last.chain.as_bytes()[..]);
+        update.execute(&mut *connection).await.map_err(failed)?;
+        self.commit().await?;
+        Ok(true)
     }
 
     /// Returns the connection, and connects if there is none, if it has an abandoned transaction, or if the follower has

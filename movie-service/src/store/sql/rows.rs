@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::error::Error;
 
 use crate::catalogue::{
-    Builder, ChainValue, CommittedChange, Draft, HistoryPoint, LoadedChanges, Record, Snapshot,
+    Builder, ChainValue, CommittedChange, Draft, HistoryPoint, LoadedChanges, MovieView, Record, Snapshot,
 };
-use crate::movie::Revision;
+use crate::movie::{Revision, Timestamp};
 use crate::store::StoreError;
 
 /// Converts the column of a revision.
@@ -138,6 +138,32 @@ impl<'a> MovieRows<'a> {
     }
 }
 
+/// The first movies of a store, in listing order.
+pub(super) struct FirstMovies<I> {
+    pub(super) count: usize,
+    pub(super) movies: I,
+    /// When they are created.
+    pub(super) now: Timestamp,
+    /// Maximum number of changes in the log.
+    pub(super) max_kept: u64,
+}
+
+impl<'a, I: Iterator<Item = MovieView<'a>>> FirstMovies<I> {
+    /// Returns the oldest revision whose row of the log is kept, as after a compaction.
+    pub(super) fn oldest_kept(&self) -> Revision {
+        Revision::default().plus(self.count as u64).minus(self.max_kept)
+    }
+
+    /// Returns the changes that create the movies, after the `start` of the history.
+    pub(super) fn changes(self, start: HistoryPoint) -> impl Iterator<Item = CommittedChange> {
+        self.movies.scan(start, move |point, movie| {
+            let change = CommittedChange::after(*point, movie.id, Some(Record::created(&movie, self.now)));
+            *point = change.point;
+            Some(change)
+        })
+    }
+}
+
 /// One pass of compaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Compaction {
@@ -167,7 +193,6 @@ impl Compaction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::MovieView;
 
     fn changes(ops: &[(&str, bool)]) -> Vec<CommittedChange> {
         let mut point = HistoryPoint::default();

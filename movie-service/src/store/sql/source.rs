@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
-use crate::catalogue::Snapshot;
+use crate::catalogue::{DEFAULT_KEPT_CHANGES, MovieView, Snapshot};
 use crate::store::StoreError;
 use crate::store::sql::postgres::Postgres;
 use crate::store::sql::postgres_url::PostgresUrl;
-use crate::store::sql::sqlite;
+use crate::store::sql::rows::FirstMovies;
+use crate::store::sql::sqlite::{self, Sqlite};
 
 /// Address of an SQL store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +38,27 @@ impl fmt::Display for SqlSource {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Self::Postgres(url) => url.fmt(f),
         }
+    }
+}
+
+/// Writes the first movies of a store that has never had any, in one transaction, and as much of its change log as the
+/// service keeps by default. Returns whether the store is new; otherwise, nothing is written.
+///
+/// `movies` are valid, have no times, and each has another id.
+///
+/// # Errors
+///
+/// [`StoreError`] if nothing was written, or if the outcome is unknown because the connection was lost.
+pub async fn fill<'a>(
+    source: &SqlSource,
+    count: usize,
+    movies: impl Iterator<Item = MovieView<'a>>,
+) -> Result<bool, StoreError> {
+    let max_kept = DEFAULT_KEPT_CHANGES as u64;
+    let first = FirstMovies { count, movies, now: SystemTime::now().into(), max_kept };
+    match source.clone() {
+        SqlSource::Sqlite(path) => Sqlite::new(path).fill(first).await,
+        SqlSource::Postgres(url) => Postgres::new(*url).fill(first).await,
     }
 }
 

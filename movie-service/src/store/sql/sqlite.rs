@@ -12,12 +12,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use tracing::warn;
 
-use crate::catalogue::{CommittedChange, HistoryPoint, Snapshot, StoreContent};
+use crate::catalogue::{CommittedChange, HistoryPoint, MovieView, Snapshot, StoreContent};
 use crate::movie::Revision;
 use crate::store::StoreError;
 use crate::store::engine::{Engine, PollResult};
 use crate::store::plan::{NewRequest, StoredRequest};
-use crate::store::sql::rows;
+use crate::store::sql::rows::{self, FirstMovies};
 use crate::store::sql::sqlite_file::{FileId, FileLock, FileVersion, head_without_log, remove_log};
 use crate::store::sql::sqlite_statements::{self as statements, failed, head};
 use crate::store::status::AccessMode;
@@ -31,6 +31,9 @@ use crate::store::status::AccessMode;
 /// * `wal_autocheckpoint = 0`: checkpoints are explicit, see [`Sqlite::checkpoint`].
 const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -131072; \
     PRAGMA wal_autocheckpoint = 0";
+
+/// Cache for the first movies, whose pages are written once: 16 MiB. Also the memory in which SQLite sorts the ids.
+const FILL_CACHE: &str = "PRAGMA cache_size = -16384";
 
 /// How long to wait for a lock that another program holds.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -174,6 +177,28 @@ impl Sqlite {
     fn execute(&mut self, sql: &str) -> Result<(), StoreError> {
         let connection = self.connection.as_ref().ok_or(StoreError::NotConnected)?;
         connection.execute_batch(sql).map_err(failed)
+    }
+
+    /// Writes the first movies of a new store in one transaction. Returns whether the store is new; otherwise, nothing is
+    /// written.
+    pub(super) async fn fill<'a>(
+        mut self,
+        first: FirstMovies<impl Iterator<Item = MovieView<'a>>>,
+    ) -> Result<bool, StoreError> {
+        let head = self.begin_write().await?;
+        if head.revision != Revision::default() {
+            self.rollback().await?;
+            self.close();
+            return Ok(false);
+        }
+        self.execute(FILL_CACHE)?;
+        let oldest_kept = first.oldest_kept();
+        let last = statements::fill(self.transaction()?, first.changes(head), oldest_kept).map_err(failed)?;
+        self.log_pages = CHECKPOINT_LOG_PAGES + 1;
+        self.possible_file_heads.extend(last);
+        self.commit().await?;
+        self.close();
+        Ok(true)
     }
 
     /// Returns the connection of the transaction.

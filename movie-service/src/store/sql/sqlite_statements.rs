@@ -93,11 +93,8 @@ pub(super) fn put(
     for (position, id, record) in upserted {
         upsert.execute(params![position.to_i64(), id, &**record.bytes()])?;
     }
-    let mut insert = connection
-        .prepare_cached("INSERT INTO changes (revision, id, movie, chain) VALUES (?1, ?2, ?3, ?4)")?;
-    for CommittedChange { point, id, record } in changes {
-        let movie = record.as_ref().map(|record| &**record.bytes());
-        insert.execute(params![point.revision.to_i64(), &**id, movie, point.chain.as_bytes()])?;
+    for change in changes {
+        insert_change(connection, change)?;
     }
     let mut insert = connection
         .prepare_cached("INSERT INTO requests (request_id, revision, fingerprint) VALUES (?1, ?2, ?3)")?;
@@ -105,10 +102,56 @@ pub(super) fn put(
         insert.execute(params![id, revision.to_i64(), fingerprint.cast_signed()])?;
     }
     if let Some(last) = changes.last() {
-        let mut update = connection.prepare_cached("UPDATE head SET revision = ?1, chain = ?2")?;
-        update.execute(params![last.point.revision.to_i64(), last.point.chain.as_bytes()])?;
+        set_head(connection, last.point)?;
     }
     Ok(())
+}
+
+/// Writes the changes that create the first movies, and the new head. The changes from `oldest_kept` on stay in the log.
+pub(super) fn fill(
+    connection: &Connection,
+    changes: impl Iterator<Item = CommittedChange>,
+    oldest_kept: Revision,
+) -> rusqlite::Result<Option<HistoryPoint>> {
+    connection.execute_batch(RECREATE_MOVIES)?;
+    connection.execute("DELETE FROM changes WHERE revision < ?1", [oldest_kept.to_i64()])?;
+    let mut last = None;
+    for change in changes {
+        let CommittedChange { point, id, record } = &change;
+        let position = point.revision.to_i64();
+        let movie = record.as_ref().map(|record| &**record.bytes());
+        let mut insert =
+            connection.prepare_cached("INSERT INTO movies (position, id, movie) VALUES (?1, ?2, ?3)")?;
+        insert.execute(params![position, &**id, movie])?;
+        if point.revision >= oldest_kept {
+            insert_change(connection, &change)?;
+        }
+        last = Some(*point);
+    }
+    connection.execute_batch(INDEX_MOVIES)?;
+    if let Some(last) = last {
+        set_head(connection, last)?;
+    }
+    Ok(last)
+}
+
+/// Recreates the empty table of movies without its index of ids, and creates that. SQLite sorts the ids then, which is
+/// faster than adding each at its place. Columns and constraints stay the same.
+const RECREATE_MOVIES: &str = "DROP TABLE movies; \
+    CREATE TABLE movies (position INTEGER PRIMARY KEY, id TEXT NOT NULL, movie BLOB NOT NULL)";
+const INDEX_MOVIES: &str = "CREATE UNIQUE INDEX movies_by_id ON movies (id)";
+
+fn insert_change(connection: &Connection, change: &CommittedChange) -> rusqlite::Result<usize> {
+    let CommittedChange { point, id, record } = change;
+    let movie = record.as_ref().map(|record| &**record.bytes());
+    let insert = "INSERT INTO changes (revision, id, movie, chain) VALUES (?1, ?2, ?3, ?4)";
+    let row = params![point.revision.to_i64(), &**id, movie, point.chain.as_bytes()];
+    connection.prepare_cached(insert)?.execute(row)
+}
+
+fn set_head(connection: &Connection, head: HistoryPoint) -> rusqlite::Result<usize> {
+    let mut update = connection.prepare_cached("UPDATE head SET revision = ?1, chain = ?2")?;
+    update.execute(params![head.revision.to_i64(), head.chain.as_bytes()])
 }
 
 /// Runs one pass of compaction. Returns how many changes were removed, and whether more remain.
