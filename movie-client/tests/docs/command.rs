@@ -144,7 +144,7 @@ impl Command {
         files.expect(".cargo/config.toml", "\nxtask = \"run ")?;
         let (command, variant) = match args {
             [] => return Ok(Self::Known),
-            ["bench"] | ["bench", "http" | "memory"] | ["bench", "--rounds", _] => {
+            ["bench"] | ["bench", "http" | "memory" | "store" | "watch"] | ["bench", "--rounds", _] => {
                 (Self::Known, "\n    Bench(")
             }
             ["bench", "search"] | ["bench", "search", "--relevance"] => {

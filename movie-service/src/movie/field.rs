@@ -123,6 +123,12 @@ impl Field {
         !matches!(self.rule(), Rule::OutputOnly)
     }
 
+    /// Returns whether the value is a list.
+    #[must_use]
+    pub const fn is_list(self) -> bool {
+        matches!(self.rule(), Rule::List { .. })
+    }
+
     /// Copies the value from one movie to another.
     pub fn copy(self, from: &Movie, to: &mut Movie) {
         self.set(to, self.value(from));

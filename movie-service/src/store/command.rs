@@ -138,7 +138,8 @@ impl ValidCommand {
 fn create(movie: Movie, request_id: String) -> Result<ValidCommand, Vec<Violation>> {
     let movie = movie.without_times();
     let fingerprint = (!request_id.is_empty()).then(|| catalogue::fingerprint(&movie));
-    let id = if movie.id.is_empty() { Uuid::new_v4().to_string() } else { movie.id };
+    // Ids that start with the time are neighbours in the store's index, so a transaction writes few of its pages.
+    let id = if movie.id.is_empty() { Uuid::now_v7().to_string() } else { movie.id };
     let movie = ValidMovie::try_from(Movie { id, ..movie });
     // A request id is optional, and follows the rule of an id.
     if !request_id.is_empty() && !MovieId::is_valid(&request_id) {
@@ -271,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn a_create_without_an_id_gets_a_random_one_and_stays_the_same_request() {
+    fn a_create_without_an_id_gets_a_new_one_and_stays_the_same_request() {
         let create = |id: &str, rating| {
             let movie = Movie { rating, ..movie(id, "Creed") };
             match (Command::Create { movie, request_id: "r".into() }).validate() {

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::server::{Kind, Server};
 use super::table::Bar;
-use super::{Bench, MILLION, data, load, micros, process};
+use super::{Bench, MILLION, data, load, micros};
 use crate::program;
 
 /// Time limit of an import.
@@ -21,12 +21,9 @@ impl Bench {
         let path = self.dir.join("catalog.db");
         remove(&path)?;
         let store = format!("sqlite:{}", path.display());
-        let before = process::cpu_of_ended()?;
         let mut import = Command::new(self.target.join("release/movie-service"));
         import.arg("import").arg(data::detailed(&self.dir, MILLION)?).args(["--database", &store]);
         program::run(&mut import, IMPORT_TIMEOUT)?;
-        let import = process::cpu_of_ended()? - before;
-        self.table.single("CPU of importing 1M movies into SQLite", "s", import, Bar::Ours(60.0));
 
         let server = Server::start(&self.target, Kind::Ours, &store)?;
         self.reads(&server)?;

@@ -55,6 +55,20 @@ pub(super) fn list_pages(address: SocketAddr, message: &[u8], pages: u64) -> Res
     h2load(address, "movie.catalog.v1.MovieCatalog/ListMovies", message, pages, 1, 1)
 }
 
+/// Creates movies, whose ids the service generates.
+pub(super) fn creates(address: SocketAddr, movies: u64, connections: u64, streams: u64) -> Result<()> {
+    /// A `CreateMovieRequest` with the title `A created movie` and the year 2026.
+    const REQUEST: &[u8] = b"\x0a\x14\x0a\x0fA created movie\x28\xea\x0f";
+    h2load(address, "movie.catalog.v1.MovieCatalog/CreateMovie", REQUEST, movies, connections, streams)
+}
+
+/// Writes to etcd, always the same key.
+pub(super) fn puts(address: SocketAddr, puts: u64, connections: u64, streams: u64) -> Result<()> {
+    /// A `PutRequest` with a key of 36 bytes and a value of 20 bytes.
+    const REQUEST: &[u8] = b"\x0a\x24c0ffee00-0000-4000-8000-00000000000a\x12\x14A created movie 2026";
+    h2load(address, "etcdserverpb.KV/Put", REQUEST, puts, connections, streams)
+}
+
 /// A version of HTTP, without TLS.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Protocol {

@@ -10,9 +10,11 @@ mod http;
 mod listing;
 pub(crate) mod load;
 mod memory;
+mod postgres;
 pub(crate) mod process;
 mod search;
 mod server;
+mod store;
 mod table;
 mod watch;
 
@@ -60,6 +62,8 @@ enum Part {
     Search(search::Options),
     /// Measure what watches cost beside those of etcd.
     Watch(watch::Options),
+    /// Measure what the SQL stores cost.
+    Store(store::Options),
 }
 
 const MILLION: u64 = 1_000_000;
@@ -75,6 +79,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
         Some(Part::Memory(options)) => return memory::run(root, options),
         Some(Part::Search(options)) => return search::run(root, options),
         Some(Part::Watch(options)) => return watch::run(root, options),
+        Some(Part::Store(options)) => return store::run(root, options),
         None => {}
     }
     load::check_tools()?;

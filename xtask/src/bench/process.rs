@@ -24,6 +24,12 @@ pub(crate) fn cpu_of_threads(process: u32) -> Result<f64> {
     Ok(nanos / 1e9)
 }
 
+/// Returns the CPU time of a process and of its child processes that have ended, in seconds.
+pub(crate) fn cpu_of_family(process: u32) -> Result<f64> {
+    let path = format!("/proc/{process}/stat");
+    Ok(cpu_in(&path, 11)? + cpu_in(&path, 13)?)
+}
+
 /// Reads the user and the system time. `field` is the index of the user time after the name (`proc_pid_stat(5)`).
 fn cpu_in(path: &str, field: usize) -> Result<f64> {
     let stat = fs::read_to_string(path)?;

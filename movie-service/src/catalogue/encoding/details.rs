@@ -168,6 +168,52 @@ impl<'a> Details<'a> {
         fields.filter_map(move |(number, value)| (number == field.number()).then_some(value))
     }
 
+    /// Returns whether the bytes are exactly the encoding of the values in them, beside a frame with or without a rating.
+    pub(crate) fn is_canonical(self, has_rating: bool) -> bool {
+        let rest = if has_rating { self.0 } else { self.0.strip_prefix(&RATED_ZERO).unwrap_or(self.0) };
+        let mut later = Field::ALL.iter().filter(|field| field.number() >= FIRST_NUMBER);
+        let (mut length, mut last) = (0, None);
+        for (number, value) in Self(rest).fields() {
+            let is_next_item = last.is_some_and(|last: Field| last.number() == number && last.is_list());
+            if !is_next_item {
+                last = later.find(|field| field.number() == number).copied();
+            }
+            let Some(field) = last else { return false };
+            let is_valid = match (field.rule(), &value) {
+                (Rule::Number { .. }, WireValue::Number(value)) => *value != 0,
+                (Rule::List { .. }, WireValue::Bytes(text)) => str::from_utf8(text).is_ok(),
+                (Rule::Text { .. } | Rule::Uri, WireValue::Bytes(text)) => {
+                    !text.is_empty() && str::from_utf8(text).is_ok()
+                }
+                (Rule::OutputOnly, WireValue::Bytes(time)) => Self(time).is_canonical_time(),
+                _ => false,
+            };
+            if !is_valid {
+                return false;
+            }
+            length += value.encoded_len(number);
+        }
+        // Otherwise, a field is malformed, or a varint has more bytes than it needs.
+        length == rest.len()
+    }
+
+    fn is_canonical_time(self) -> bool {
+        let (mut length, mut last) = (0, 0);
+        for (number, value) in self.fields() {
+            let is_valid = match value {
+                WireValue::Number(value) if number == SECONDS => value != 0,
+                WireValue::Number(value) if number == NANOS => value != 0 && i32::try_from(value).is_ok(),
+                WireValue::Number(_) | WireValue::Bytes(_) => false,
+            };
+            if !is_valid || number <= last {
+                return false;
+            }
+            last = number;
+            length += value.encoded_len(number);
+        }
+        length == self.0.len()
+    }
+
     /// Returns the numbers and values of the fields, up to the first malformed one.
     fn fields(self) -> impl Iterator<Item = (u32, WireValue<'a>)> {
         self.stored().map(|StoredField { number, value, .. }| (number, value))
@@ -213,6 +259,17 @@ struct StoredField<'a> {
 enum WireValue<'a> {
     Number(u64),
     Bytes(&'a [u8]),
+}
+
+impl WireValue<'_> {
+    /// Returns the size of the field with its key, in bytes, if its varints are as short as possible.
+    fn encoded_len(&self, number: u32) -> usize {
+        let value = match self {
+            Self::Number(value) => encoded_len_varint(*value),
+            Self::Bytes(bytes) => encoded_len_varint(bytes.len() as u64) + bytes.len(),
+        };
+        key_len(number) + value
+    }
 }
 
 /// Reusable buffer for the encoded details of one movie.

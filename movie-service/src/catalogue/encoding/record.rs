@@ -52,9 +52,8 @@ impl Record {
     /// Returns the record of these bytes; `None` unless they are exactly the encoding of a movie with this id.
     #[must_use]
     pub fn from_bytes(bytes: Bytes, id: &str) -> Option<Self> {
-        let record = Self(bytes);
-        let movie = record.to_movie();
-        (movie.id == id && Self::of(&movie) == record).then_some(record)
+        let is_record = MovieView::of_record(&bytes).is_some_and(|movie| movie.id == id);
+        is_record.then_some(Self(bytes))
     }
 
     /// Returns the record of bytes that were those of a record.
@@ -81,9 +80,7 @@ impl Record {
     /// Reads the movie. Missing fields are empty.
     #[must_use]
     pub fn movie(&self) -> MovieView<'_> {
-        let mut movie = MovieView::default();
-        let details = Details::from_encoded(movie.take_fields(&self.0));
-        MovieView { details, ..movie }
+        MovieView::of_message(&self.0)
     }
 
     /// Returns the movie as it is stored.
@@ -106,6 +103,23 @@ impl<'a> MovieView<'a> {
         let [title, director, id] =
             [Field::Title, Field::Director, Field::Id].map(|field| values.text(field));
         Self { title, rating: values.rating().unwrap_or_default(), director, id, details }
+    }
+
+    /// Reads the bytes of a record. Missing fields are empty.
+    fn of_message(message: &'a [u8]) -> Self {
+        let mut movie = Self::default();
+        let details = Details::from_encoded(movie.take_fields(message));
+        Self { details, ..movie }
+    }
+
+    /// Returns the movie of these bytes; `None` unless they are exactly the encoding of a movie.
+    #[must_use]
+    pub fn of_record(bytes: &'a [u8]) -> Option<Self> {
+        let movie = Self::of_message(bytes);
+        let mut message = Vec::with_capacity(movie.max_message_len());
+        movie.encode_message(&mut message);
+        let frame = bytes.strip_suffix(movie.details.bytes());
+        (frame == Some(&message) && movie.details.is_canonical(movie.rating != 0.0)).then_some(movie)
     }
 
     /// Returns the rating, if there is one.
@@ -269,6 +283,32 @@ mod tests {
             prop_assert_eq!(&full[1..PREFIX_BYTES], &length.to_be_bytes());
             let decoded = v1::Movie::decode(&full[PREFIX_BYTES..]).unwrap();
             prop_assert_eq!(decoded, v1::Movie { etag: record.etag(), ..convert::to_wire(movie) });
+        }
+
+        #[test]
+        fn changed_bytes_are_a_record_only_if_they_are_its_encoding(
+            movie in any_movie(),
+            changes in proptest::collection::vec((any::<proptest::sample::Index>(), any::<u8>(), 0..3), 1..3),
+        ) {
+            let mut bytes = Record::of(&movie).bytes().to_vec();
+            for (index, byte, kind) in changes {
+                let index = index.index(bytes.len().max(1));
+                match kind {
+                    0 => bytes.insert(index, byte),
+                    1 if index < bytes.len() => drop(bytes.remove(index)),
+                    _ => bytes[index] = byte,
+                }
+            }
+            let record = Record(bytes.into());
+            let is_record = Record::of(&record.to_movie()) == record;
+            prop_assert_eq!(MovieView::of_record(record.bytes()).is_some(), is_record);
+        }
+
+        #[test]
+        fn a_created_movie_is_the_movie_with_its_times(movie in any_movie(), seconds in any::<i64>()) {
+            let (movie, time) = (movie.without_times(), Timestamp { seconds, nanos: 1 });
+            let created = Movie { create_time: Some(time), update_time: Some(time), ..movie.clone() };
+            prop_assert_eq!(Record::created(&Record::of(&movie).movie(), time), Record::of(&created));
         }
 
         #[test]

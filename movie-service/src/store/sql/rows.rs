@@ -26,8 +26,11 @@ pub(super) fn point(revision: i64, chain: &[u8]) -> Result<HistoryPoint, StoreEr
 
 /// Converts the columns of an id and a movie.
 pub(super) fn record(id: &str, bytes: Vec<u8>) -> Result<Record, StoreError> {
-    Record::from_bytes(bytes.into(), id)
-        .ok_or_else(|| StoreError::Damaged(format!("the record of movie `{id}` cannot be decoded")))
+    Record::from_bytes(bytes.into(), id).ok_or_else(|| undecodable(id))
+}
+
+fn undecodable(id: &str) -> StoreError {
+    StoreError::Damaged(format!("the record of movie `{id}` cannot be decoded"))
 }
 
 /// Converts a row of the change log.
@@ -81,10 +84,16 @@ pub(super) struct Movies {
 }
 
 impl Movies {
+    /// Reserves space for about `movies` movies, which is faster than growing step by step.
+    pub(super) fn reserve(&mut self, movies: usize) {
+        self.builder.reserve(movies);
+    }
+
     /// Adds the next movie.
-    pub(super) fn push(&mut self, id: &str, movie: Vec<u8>) -> Result<(), StoreError> {
-        let record = record(id, movie)?;
-        if let Some(full) = self.draft.push(&record.movie()).map_err(damaged)? {
+    pub(super) fn push(&mut self, id: &str, record: &[u8]) -> Result<(), StoreError> {
+        let movie = MovieView::of_record(record).filter(|movie| movie.id == id);
+        let movie = movie.ok_or_else(|| undecodable(id))?;
+        if let Some(full) = self.draft.push(&movie).map_err(damaged)? {
             self.builder.push(&full).map_err(|(_, error)| damaged(error))?;
         }
         Ok(())

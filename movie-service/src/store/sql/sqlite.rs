@@ -351,6 +351,8 @@ fn open(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
     use super::*;
     use crate::reload::tests::replace_by_fifo;
     use crate::text::error_chain;
@@ -363,6 +365,35 @@ mod tests {
         replace_by_fifo(&path);
         let error = error_chain(&Sqlite::new(path).poll().await.unwrap_err());
         assert!(error.contains("special file"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn the_first_movies_are_written_once_with_the_latest_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("films.db");
+        let ids = ["5", "4", "3", "2", "1"];
+        let first = || {
+            let movies = ids.iter().map(|id| MovieView { id, title: "Creed", ..MovieView::default() });
+            FirstMovies { count: ids.len(), movies, now: SystemTime::now().into(), max_kept: 2 }
+        };
+        assert!(Sqlite::new(path.clone()).fill(first()).await.unwrap());
+        assert!(!Sqlite::new(path.clone()).fill(first()).await.unwrap());
+        let mut store = Sqlite::new(path);
+        let content = store.load(10).await.unwrap();
+        assert!(content.snapshot.movies().map(|movie| movie.id).eq(ids));
+        assert_eq!((content.oldest.revision, content.latest.len()), (Revision::new(3), 2));
+        // A log that ends elsewhere is refused by `load`, and a broken chain by the catalogue.
+        let mut point = content.oldest;
+        for CommittedChange { point: next, id, record } in &content.latest {
+            point = CommittedChange::after(point, id, record.clone()).point;
+            assert_eq!(point, *next);
+        }
+        // The index of ids is there.
+        let next = CommittedChange::after(point, "1", None);
+        store.begin_write().await.unwrap();
+        store.put(&[next], &[]).await.unwrap();
+        store.commit().await.unwrap();
+        assert_eq!(store.load(10).await.unwrap().snapshot.len(), 4);
     }
 
     #[tokio::test]

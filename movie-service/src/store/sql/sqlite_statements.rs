@@ -22,13 +22,16 @@ pub(super) fn head(connection: &Connection) -> Result<HistoryPoint, StoreError> 
 
 /// Reads all movies.
 pub(super) fn movies(connection: &Connection) -> Result<Snapshot, StoreError> {
+    let mut movies = Movies::default();
+    let count = connection.query_row("SELECT count(*) FROM movies", [], |row| row.get::<_, u32>(0));
+    movies.reserve(count.map_err(failed)? as usize);
     let select = "SELECT id, movie FROM movies ORDER BY position";
     let mut statement = connection.prepare(select).map_err(failed)?;
     let mut found = statement.query([]).map_err(failed)?;
-    let mut movies = Movies::default();
     while let Some(row) = found.next().map_err(failed)? {
         let id = row.get_ref(0).and_then(|id| Ok(id.as_str()?)).map_err(failed)?;
-        movies.push(id, row.get(1).map_err(failed)?)?;
+        let movie = row.get_ref(1).and_then(|movie| Ok(movie.as_blob()?)).map_err(failed)?;
+        movies.push(id, movie)?;
     }
     movies.finish()
 }

@@ -42,7 +42,7 @@ async fn a_movie_is_created_once_under_its_own_id() {
 }
 
 #[tokio::test]
-async fn a_movie_without_an_id_gets_a_random_uuid() {
+async fn a_movie_without_an_id_gets_a_uuid_that_starts_with_the_time() {
     let mut fixture = Fixture::start().await;
     let made = [
         create(&mut fixture.stub, movie("", "Creed")).await.unwrap(),
@@ -51,7 +51,7 @@ async fn a_movie_without_an_id_gets_a_random_uuid() {
     assert_ne!(made[0].id, made[1].id);
     for movie in made {
         let groups: Vec<_> = movie.id.split('-').map(str::len).collect();
-        assert_eq!((groups, &movie.id[14..15]), (vec![8, 4, 4, 4, 12], "4"), "{}", movie.id);
+        assert_eq!((groups, &movie.id[14..15]), (vec![8, 4, 4, 4, 12], "7"), "{}", movie.id);
         assert_eq!(get(&mut fixture.stub, &movie.id).await.unwrap(), movie);
     }
 }

@@ -1,0 +1,104 @@
+//! A PostgreSQL server under measurement, with data of its own.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use tempfile::TempDir;
+
+use super::process;
+use crate::program;
+
+/// Time limit of a command.
+const TIMEOUT: Duration = Duration::from_mins(1);
+
+/// The user `nobody`: PostgreSQL refuses to run as root.
+const NOBODY: u32 = 65_534;
+
+/// A server. It is stopped when it is dropped.
+pub(super) struct Postgres {
+    programs: PathBuf,
+    child: Child,
+    dir: TempDir,
+    port: u16,
+}
+
+impl Postgres {
+    /// Starts a server with new data and the default configuration.
+    pub(super) fn start() -> Result<Self> {
+        let programs = programs()?;
+        let dir = tempfile::tempdir()?;
+        let is_root = fs::metadata("/proc/self").is_ok_and(|process| {
+            use std::os::unix::fs::MetadataExt;
+            process.uid() == 0
+        });
+        if is_root {
+            std::os::unix::fs::chown(dir.path(), Some(NOBODY), Some(NOBODY))?;
+        }
+        let command = |name: &str| {
+            let mut command = Command::new(programs.join(name));
+            command.current_dir(dir.path());
+            if is_root {
+                command.uid(NOBODY).gid(NOBODY);
+            }
+            command
+        };
+        let mut initdb = command("initdb");
+        initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=bench", "data"]);
+        program::run(&mut initdb, TIMEOUT)?;
+        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let mut postgres = command("postgres");
+        postgres.args(["-D", "data", "-h", "127.0.0.1", "-k", "", "-p", &port.to_string()]);
+        let child = postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let server = Self { programs, child, dir, port };
+        let began = Instant::now();
+        while program::run(&mut server.psql("postgres", "SELECT 1"), TIMEOUT).is_err() {
+            ensure!(began.elapsed() < TIMEOUT, "PostgreSQL does not accept connections");
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(server)
+    }
+
+    /// Creates a database, and returns its URL.
+    pub(super) fn create(&self, database: &str) -> Result<String> {
+        program::run(&mut self.psql("postgres", &format!("CREATE DATABASE {database}")), TIMEOUT)?;
+        Ok(format!("postgres://bench@127.0.0.1:{}/{database}", self.port))
+    }
+
+    /// Returns a command that executes one command of psql.
+    pub(super) fn psql(&self, database: &str, command: &str) -> Command {
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "bench"]);
+        psql.args(["-p", &self.port.to_string(), "-d", database, "-c", command]);
+        psql
+    }
+
+    /// Returns the CPU time of the server's processes, those that have ended included, in seconds.
+    pub(super) fn cpu(&self) -> Result<f64> {
+        // A process of the server ends after its client.
+        thread::sleep(Duration::from_millis(500));
+        process::cpu_of_family(self.child.id())
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        // Immediate shutdown; the standard library can only kill, which leaves shared memory behind.
+        let _ = Command::new("kill").args(["-QUIT", &self.child.id().to_string()]).status();
+        let _ = self.child.wait();
+        let _ = &self.dir;
+    }
+}
+
+/// Returns the folder of the server's programs, which Debian does not put on the search path.
+fn programs() -> Result<PathBuf> {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let folders = versions.map(|version| version.path().join("bin"));
+    let found = folders.filter(|folder| folder.join("initdb").exists()).max();
+    found.context("PostgreSQL is not installed; on Debian, install the package postgresql")
+}
