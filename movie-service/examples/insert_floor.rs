@@ -36,7 +36,8 @@ fn insert(from: &Connection, to: &Connection) -> rusqlite::Result<()> {
     let mut written = 0;
     to.execute_batch("BEGIN")?;
     while let Some(row) = rows.next()? {
-        insert.execute((row.get_ref(0)?, row.get_ref(1)?, row.get_ref(2)?))?;
+        let position: i64 = row.get(0)?;
+        insert.execute((position, row.get_ref(1)?.as_str()?, row.get_ref(2)?.as_blob()?))?;
         written += 1;
         if written % MOVIES_IN_A_TRANSACTION == 0 {
             to.execute_batch("COMMIT; BEGIN")?;
