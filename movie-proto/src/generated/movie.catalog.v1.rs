@@ -279,7 +279,7 @@ pub mod facet {
 /// The request of CreateMovie.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CreateMovieRequest {
-    /// The movie. If it has no id, the service generates one: a random UUID (RFC 9562, version 4).
+    /// The movie. If it has no id, the service generates one: a UUID (RFC 9562, version 7).
     #[prost(message, optional, tag = "1")]
     pub movie: ::core::option::Option<Movie>,
     /// Identifies the request, so that it can be sent again if its response was lost (AIP-155). A second request with the

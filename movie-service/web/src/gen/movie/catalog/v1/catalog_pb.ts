@@ -739,7 +739,7 @@ export const Facet_ValueSchema: GenMessage<Facet_Value> = /*@__PURE__*/
  */
 export type CreateMovieRequest = Message<"movie.catalog.v1.CreateMovieRequest"> & {
   /**
-   * The movie. If it has no id, the service generates one: a random UUID (RFC 9562, version 4).
+   * The movie. If it has no id, the service generates one: a UUID (RFC 9562, version 7).
    *
    * @generated from field: movie.catalog.v1.Movie movie = 1;
    */
