@@ -170,10 +170,11 @@ impl<'a> Details<'a> {
 
     /// Returns whether the bytes are exactly the encoding of the values in them, beside a frame with or without a rating.
     pub(crate) fn is_canonical(self, has_rating: bool) -> bool {
-        let rest = if has_rating { self.0 } else { self.0.strip_prefix(&RATED_ZERO).unwrap_or(self.0) };
+        let bytes = self.bytes;
+        let rest = if has_rating { bytes } else { bytes.strip_prefix(&RATED_ZERO).unwrap_or(bytes) };
         let mut later = Field::ALL.iter().filter(|field| field.number() >= FIRST_NUMBER);
         let (mut length, mut last) = (0, None);
-        for (number, value) in Self(rest).fields() {
+        for (number, value) in Self::from_encoded(rest).fields() {
             let is_next_item = last.is_some_and(|last: Field| last.number() == number && last.is_list());
             if !is_next_item {
                 last = later.find(|field| field.number() == number).copied();
@@ -185,7 +186,7 @@ impl<'a> Details<'a> {
                 (Rule::Text { .. } | Rule::Uri, WireValue::Bytes(text)) => {
                     !text.is_empty() && str::from_utf8(text).is_ok()
                 }
-                (Rule::OutputOnly, WireValue::Bytes(time)) => Self(time).is_canonical_time(),
+                (Rule::OutputOnly, WireValue::Bytes(time)) => Self::from_encoded(time).is_canonical_time(),
                 _ => false,
             };
             if !is_valid {
@@ -211,7 +212,7 @@ impl<'a> Details<'a> {
             last = number;
             length += value.encoded_len(number);
         }
-        length == self.0.len()
+        length == self.bytes.len()
     }
 
     /// Returns the numbers and values of the fields, up to the first malformed one.

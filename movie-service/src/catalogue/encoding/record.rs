@@ -107,18 +107,23 @@ impl<'a> MovieView<'a> {
 
     /// Reads the bytes of a record. Missing fields are empty.
     fn of_message(message: &'a [u8]) -> Self {
+        Self::split(message).0
+    }
+
+    /// Reads the bytes of a record, and returns the encoded details, too.
+    fn split(message: &'a [u8]) -> (Self, &'a [u8]) {
         let mut movie = Self::default();
-        let details = Details::from_encoded(movie.take_fields(message));
-        Self { details, ..movie }
+        let rest = movie.take_fields(message);
+        (Self { details: Details::from_encoded(rest), ..movie }, rest)
     }
 
     /// Returns the movie of these bytes; `None` unless they are exactly the encoding of a movie.
     #[must_use]
     pub fn of_record(bytes: &'a [u8]) -> Option<Self> {
-        let movie = Self::of_message(bytes);
+        let (movie, details) = Self::split(bytes);
         let mut message = Vec::with_capacity(movie.max_message_len());
         movie.encode_message(&mut message);
-        let frame = bytes.strip_suffix(movie.details.bytes());
+        let frame = bytes.strip_suffix(details);
         (frame == Some(&message) && movie.details.is_canonical(movie.rating != 0.0)).then_some(movie)
     }
 
