@@ -170,16 +170,16 @@ async fn an_interrupted_copy_is_completed_and_delivers_later_deletions() {
     let service = Service::writable();
     let proxy = Proxy::to(service.socket_address()).await;
     let direct = service.client();
-    fill(&direct, 100).await;
-    // A part of the copy arrives, and nothing more for now.
-    let mut limit = Some(10_000);
+    fill(&direct, 1000).await;
+    // A part of the copy arrives, and nothing more for now. A DATA frame has up to 16 KiB.
+    let mut limit = Some(30_000);
     proxy.limit_bytes(move || limit.take().unwrap_or(0));
     let mut copy = client([proxy.address]).watch(Start::FullCopy).await.unwrap();
     let mut received = vec![next(&mut copy).await.unwrap()];
     assert!(matches!(&received[0].event, Event::Upserted(movie) if movie.id == "old 0"), "{received:?}");
 
     direct.delete("old 0", None).await.unwrap();
-    direct.delete("old 99", None).await.unwrap();
+    direct.delete("old 999", None).await.unwrap();
     direct.update(movie("old 1", "new"), &[Field::Title]).await.unwrap();
     direct.create(movie("new", "new")).await.unwrap();
     proxy.limit_bytes(|| usize::MAX);
@@ -190,7 +190,7 @@ async fn an_interrupted_copy_is_completed_and_delivers_later_deletions() {
     assert_eq!(model, all_movies(&direct).await);
     assert!(received.iter().any(|change| change.event == Event::Deleted("old 0".to_owned())));
     let is_removed =
-        |change: &&Change| matches!(&change.event, Event::Upserted(movie) if movie.id == "old 99");
+        |change: &&Change| matches!(&change.event, Event::Upserted(movie) if movie.id == "old 999");
     assert_eq!(received.iter().filter(is_removed).count(), 0);
     assert_eq!(received.last().unwrap().revision, direct.catalog().await.unwrap().revision);
     assert!(proxy.connections() >= 2);
