@@ -1,5 +1,6 @@
 //! Checks of a document, part by part, in the order in which it is read.
 
+use std::fs;
 use std::ops::Range;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use movie_proto::MovieData;
 use movie_service::access::tokens::Tokens;
 use movie_service::config::Config;
 use movie_service::store::json;
+use nix::sys::signal::Signal;
 
 use crate::command::{Command, Running};
 use crate::exchange::exchange;
@@ -18,6 +20,9 @@ use crate::{arrows, wire};
 
 /// Line that stands for omitted lines.
 const ELLIPSIS: &str = "…";
+
+/// What a terminal prints for Ctrl-Z, which suspends the program in it.
+const SUSPEND: &str = "^Z";
 
 /// A problem in a part of a document: the line, relative to the first line of the part, and the description.
 type Problem = (usize, String);
@@ -196,7 +201,10 @@ impl Reader {
             }
             let command = Command::parse(command, &self.files).map_err(|problem| (below, problem))?;
             let outcome = command.run(&self.files, &mut self.service).map_err(|problem| (below, problem))?;
-            if !printed.is_empty() {
+            if printed == [SUSPEND] {
+                let service = self.service.as_ref().ok_or((below, "no service is running".to_owned()))?;
+                service.signal(Signal::SIGSTOP).map_err(|problem| (below, problem))?;
+            } else if !printed.is_empty() {
                 same_output(&printed, &outcome.output)
                     .map_err(|(deeper, problem)| (below + deeper, problem))?;
             } else if !outcome.success {
@@ -243,12 +251,19 @@ impl Reader {
         }
     }
 
-    /// Checks that the target of a link exists, unless it is an external site.
+    /// Checks that the target of a link exists, with its heading, unless it is an external site.
     fn link(&self, target: &str) -> Result<(), String> {
-        let path = target.split('#').next().unwrap_or_default();
+        if target.starts_with("https://") || target.starts_with("http://localhost:3001/") {
+            return Ok(());
+        }
+        let (path, anchor) = target.split_once('#').map_or((target, None), |(path, id)| (path, Some(id)));
         let document = xtask::root().join(&self.document);
-        let is_external = target.starts_with("https://") || target.starts_with("http://localhost:3001/");
-        let exists = is_external || document.parent().is_some_and(|directory| directory.join(path).exists());
+        let file = if path.is_empty() { document } else { document.with_file_name("").join(path) };
+        let exists = file.exists()
+            && anchor.is_none_or(|anchor| {
+                let text = fs::read_to_string(&file).unwrap_or_default();
+                markdown::anchors(&text).iter().any(|known| known == anchor)
+            });
         exists.then_some(()).ok_or_else(|| format!("the target of the link does not exist: {target}"))
     }
 }

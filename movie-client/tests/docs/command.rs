@@ -7,6 +7,7 @@ use clap::Parser;
 use movie_client::cli::args::Args;
 use movie_service::config::{Config, Database};
 use movie_service::store::json;
+use nix::sys::signal::Signal;
 
 use crate::curl::Curl;
 use crate::example::{self, FirstService};
@@ -37,6 +38,10 @@ pub(crate) enum Command {
     CheckGenerated,
     /// Copy a file of the finished exercise to its place.
     Finish(String),
+    /// Apply a patch.
+    Apply(String),
+    /// Let the suspended service go on.
+    Resume,
     /// Undo the changes to a file.
     Restore(String),
 }
@@ -60,6 +65,14 @@ impl Running {
         match self {
             Self::Service(service) => service.socket_address(),
             Self::First(service) => service.address,
+        }
+    }
+
+    /// Sends a signal to the process of the service.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), String> {
+        match self {
+            Self::Service(_) => Err("the service runs in this process, which must go on".to_owned()),
+            Self::First(service) => service.signal(signal),
         }
     }
 }
@@ -119,6 +132,8 @@ impl Command {
             ["cp", from, to] if *from == format!("docs/exercise/{to}") => {
                 files.find(from).map(|_| Self::Finish((*to).to_owned()))
             }
+            ["git", "apply", patch] => files.find(patch).map(|_| Self::Apply((*patch).to_owned())),
+            ["fg"] => Ok(Self::Resume),
             ["git", "restore", path] => files.find(path).map(|_| Self::Restore((*path).to_owned())),
             _ => Err(format!("unverified command `{line}`: teach it to movie-client/tests/docs/command.rs")),
         }
@@ -190,7 +205,11 @@ impl Command {
                     .env("MOVIE_TIMEOUT", "60s")
                     .output()
                     .map_err(|error| error.to_string())?;
-                Ok(Outcome::of(output))
+                let outcome = Outcome::of(output);
+                // The name that a reader sees, whose service has the port of the documents.
+                let shown =
+                    outcome.output.replace(&service.address().to_string(), "localhost:3001 (127.0.0.1)");
+                Ok(Outcome { output: shown, ..outcome })
             }
             Self::ServeFirst => {
                 *service = Some(Running::First(FirstService::start()?));
@@ -218,6 +237,15 @@ impl Command {
             }
             Self::Finish(path) => {
                 files.change(&path, &files.finished(&path)?);
+                Ok(Outcome::silent())
+            }
+            Self::Apply(patch) => {
+                files.apply(&patch)?;
+                Ok(Outcome::silent())
+            }
+            Self::Resume => {
+                let service = service.as_ref().ok_or("no command before this one starts the service")?;
+                service.signal(Signal::SIGCONT)?;
                 Ok(Outcome::silent())
             }
             Self::Restore(path) => {

@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
 /// What the service prints before its address.
 const SERVING: &str = "serving movies on ";
 
@@ -49,6 +52,11 @@ impl FirstService {
             stop(&mut process).map_err(|error| error.to_string())?;
         }
         Ok(Self { process, address: address? })
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), String> {
+        let id = i32::try_from(self.process.id()).map_err(|error| error.to_string())?;
+        kill(Pid::from_raw(id), signal).map_err(|error| error.to_string())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
@@ -52,6 +53,26 @@ impl Files {
         let place = self.changed.path().join(path);
         fs::create_dir_all(place.parent().unwrap()).unwrap();
         fs::write(place, text).unwrap();
+    }
+
+    /// Applies a patch with git, unless the reader has applied it in this workspace.
+    pub(crate) fn apply(&self, patch: &str) -> Result<(), String> {
+        for path in self.read(patch)?.lines().filter_map(|line| line.strip_prefix("+++ b/")) {
+            self.change(path, &self.read(path)?);
+        }
+        let git = |options: &[&str]| {
+            let mut git = Command::new("git");
+            git.arg("apply").args(options).arg(xtask::root().join(patch)).current_dir(self.workspace());
+            // A repository around the temporary directory would have other files.
+            git.env("GIT_CEILING_DIRECTORIES", self.workspace().parent().unwrap_or(self.workspace()));
+            git.output().map_err(|error| format!("git: {error}"))
+        };
+        if git(&["--reverse", "--check"])?.status.success() {
+            return Ok(());
+        }
+        let output = git(&[])?;
+        let message = || format!("git apply {patch}: {}", String::from_utf8_lossy(&output.stderr));
+        output.status.success().then_some(()).ok_or_else(message)
     }
 
     /// Undoes the changes to a file of the repository.

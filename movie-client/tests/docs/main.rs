@@ -12,7 +12,7 @@
 //! | `rust file=PATH`, also proto, json, toml | the file has these lines in this order; `…` stands for others |
 //! | `proto new=PATH`, also rust | equals the file of the finished exercise in `docs/exercise/` |
 //! | `diff file=PATH` | applies to the file, which has the change from then on |
-//! | `console` | each `$ ` line is a command that is run or looked up; its output follows, `…` stands for any lines |
+//! | `console` | each `$ ` line is a command that is run or looked up; its output follows, `…` stands for any lines; `^Z` suspends the service |
 //! | `json database` | the service loads the database |
 //! | `json refused=FILE` | the service rejects the file |
 //! | `text refused=FILE` | the error of the service about this file |
@@ -206,6 +206,10 @@ fn a_broken_path_option_or_link_is_an_error() {
     assert_wrong(
         &["See [there](docs/gone.md)."],
         "d.md:1: the target of the link does not exist: docs/gone.md",
+    );
+    assert_wrong(
+        &["# Run", "See [there](README.md#running)."],
+        "d.md:2: the target of the link does not exist: README.md#running",
     );
 }
 

@@ -52,6 +52,21 @@ pub(crate) fn parts(document: &str) -> Vec<Part> {
     parts
 }
 
+/// Returns the headings of a document as the ends of links, as GitHub makes them.
+pub(crate) fn anchors(document: &str) -> Vec<String> {
+    let mut is_block = false;
+    let mut headings = Vec::new();
+    for line in document.lines() {
+        is_block ^= line.starts_with("```");
+        let text = line.trim_start_matches('#');
+        if !is_block && text.len() < line.len() && text.starts_with(' ') {
+            let kept = text.trim().chars().filter(|char| char.is_alphanumeric() || " -_".contains(*char));
+            headings.push(kept.collect::<String>().to_lowercase().replace(' ', "-"));
+        }
+    }
+    headings
+}
+
 /// Adds the inline code and the links of a line of prose.
 fn sentence(text: &str, add: &mut impl FnMut(Kind)) {
     let mut pieces = text.split('`');
