@@ -178,6 +178,11 @@ impl Command {
         files.expect(XTASK_MAIN, variant).map(|()| command)
     }
 
+    /// Returns whether the command only changes files, and takes no time.
+    pub(crate) fn changes_files(&self) -> bool {
+        matches!(self, Self::Finish(_) | Self::Apply(_) | Self::Restore(_))
+    }
+
     /// Runs the command on `files`. `service` holds the service that an earlier command started.
     pub(crate) fn run(self, files: &Files, service: &mut Option<Running>) -> Result<Outcome, String> {
         match self {

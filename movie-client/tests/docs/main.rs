@@ -20,6 +20,9 @@
 //! | `text exchange=PROTOCOL` | a call in grpc, grpc-web or json, as it is on the wire |
 //! | `text arrows` | the crates of the workspace and their dependencies |
 //!
+//! A translation, in `docs/fr/`, is followed in the same way, but its commands are not run again: its headings, blocks and tables
+//! are compared with those of its original.
+//!
 //! The contract and the servicer of the finished exercise are compiled here, where this crate takes the place of `movie-proto` and
 //! `movie-service`. An ignored test builds a copy of the workspace with the whole exercise, and runs all tests of the copy.
 
@@ -45,6 +48,7 @@ mod markdown;
 #[path = "../support/service.rs"]
 #[allow(dead_code, reason = "the integration tests use the rest")]
 mod service;
+mod translation;
 mod wire;
 
 #[path = "../../../docs/exercise/movie-service/src/servicer/best_movie/mod.rs"]
@@ -87,6 +91,51 @@ fn the_tutorial_puts_lines_of_the_course_beside_those_of_the_examples() {
     assert_eq!(course_table::problems(&tutorial), [""; 0]);
     let row = "| the course | here |\n|---|---|\n| `stub = MovieStub(channel)` | `let stub = a;` |";
     assert_eq!(course_table::problems(row), ["let stub = a;"]);
+}
+
+#[test]
+fn the_translations_are_accurate_and_match_their_originals() {
+    for (original, translation) in [("docs/tutorial.md", "tutoriel.md"), ("README.md", "LISEZMOI.md")] {
+        let path = format!("{}{translation}", translation::FOLDER);
+        assert_accurate(&path);
+        let [original, translation] =
+            [original, &path].map(|path| fs::read_to_string(xtask::root().join(path)).unwrap());
+        let problems = if path.ends_with("LISEZMOI.md") {
+            translation::problems_of_part(&original, &translation)
+        } else {
+            translation::problems(&original, &translation)
+        };
+        assert!(problems.is_empty(), "{path}:\n{}\n", problems.join("\n"));
+    }
+}
+
+#[test]
+fn a_translation_that_differs_is_reported_with_its_heading() {
+    let original = "# Run\n\n```console\n$ cargo doc\n```\n\n## Test\n\n| a |\n|---|\n| `b` |\n";
+    let french = original.replace("Run", "Lancer").replace("Test", "Tester").replace("| a |", "| un |");
+    assert_eq!(translation::problems(original, &french), [""; 0]);
+    let first = |french: &str| translation::problems(original, french).concat();
+    let command = first(&french.replace("doc", "docs"));
+    assert!(
+        command.starts_with("the original has the block\n```console\n$ cargo doc\n at line 3"),
+        "{command}"
+    );
+    assert!(command.ends_with(" below `# Lancer`"), "{command}");
+    let heading = first(&french.replace("## Tester", "### Tester"));
+    assert!(heading.contains("has a heading of level 3 at line 7, below `### Tester`"), "{heading}");
+    let row = first(&(french.clone() + "| `c` |\n"));
+    assert!(
+        row.ends_with(
+            "has a table of 4 rows with the code [[], [], [\"b\"], [\"c\"]] at line 9, below `## Tester`"
+        ),
+        "{row}"
+    );
+    assert!(first("# Lancer").ends_with("the translation has nothing more"));
+
+    let part = "# Lancer\n\n| un |\n|---|\n| `b` |\n";
+    assert_eq!(translation::problems_of_part(original, part), [""; 0]);
+    let other = translation::problems_of_part(original, &part.replace("`b`", "`c`")).concat();
+    assert!(other.ends_with(" below `# Lancer`"), "{other}");
 }
 
 #[test]

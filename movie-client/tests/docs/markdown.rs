@@ -78,3 +78,10 @@ fn sentence(text: &str, add: &mut impl FnMut(Kind)) {
     }
     add(Kind::Unreadable("a ` without its pair in the same line"));
 }
+
+/// Returns the inline code of a line, in alphabetical order.
+pub(crate) fn code(line: &str) -> Vec<String> {
+    let mut code: Vec<String> = line.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    code.sort_unstable();
+    code
+}
