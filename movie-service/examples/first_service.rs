@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::fs::File;
-use std::net::SocketAddr;
 
 use movie_proto::movie_server::{Movie, MovieServer};
 use movie_proto::{Empty, MovieData, MovieId};
@@ -40,18 +39,26 @@ impl Movie for MovieServicer {
     }
 }
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let address: SocketAddr = std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:3001").parse()?;
-    let mut database: HashMap<String, Vec<Entry>> =
-        serde_json::from_reader(File::open("databases/movies.json")?)?;
+/// Reads the movies of a database.
+fn load(path: &str) -> Result<Vec<MovieData>, Box<dyn Error>> {
+    let mut database: HashMap<String, Vec<Entry>> = serde_json::from_reader(File::open(path)?)?;
     let movies = database.remove("movies").ok_or("the database has no movies")?.into_iter();
     let movies =
         movies.map(|Entry { title, rating, director, id }| MovieData { title, rating, director, id });
+    Ok(movies.collect())
+}
 
-    let incoming = TcpIncoming::bind(address)?;
-    eprintln!("serving movies on {}", incoming.local_addr()?);
-    let servicer = MovieServer::new(MovieServicer(movies.collect()));
+/// Serves the movies of a database.
+async fn serve(path: &str, incoming: TcpIncoming) -> Result<(), Box<dyn Error>> {
+    let servicer = MovieServer::new(MovieServicer(load(path)?));
     Server::builder().add_service(servicer).serve_with_incoming(incoming).await?;
     Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let address = std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:3001").parse()?;
+    let incoming = TcpIncoming::bind(address)?;
+    eprintln!("serving movies on {}", incoming.local_addr()?);
+    serve("databases/movies.json", incoming).await
 }

@@ -6,6 +6,7 @@ pub mod bench;
 pub mod fuzz;
 mod generated;
 pub mod interop;
+pub mod new_service;
 mod node;
 mod openapi;
 mod program;

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{bench, fuzz, interop, regen_proto, regen_web, root, soak, test_web};
+use xtask::{bench, fuzz, interop, new_service, regen_proto, regen_web, root, soak, test_web};
 
 /// The project's automation.
 #[derive(Parser)]
@@ -15,6 +15,7 @@ enum Command {
     Fuzz(fuzz::Options),
     /// Check that the service and the client work with Python programs at the other end.
     Interop(interop::Options),
+    NewService(new_service::Options),
     /// Generate `movie-proto/src/generated/` from `proto/`.
     RegenProto {
         /// Change nothing; fail if a generated file is stale, missing or left over.
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Bench(options) => bench::run(&root(), &options),
         Command::Fuzz(options) => fuzz::run(&root(), &options),
         Command::Interop(options) => interop::check(&root(), &options),
+        Command::NewService(options) => new_service::run(&root(), &options),
         Command::RegenProto { check: false } => {
             regen_proto::write(&root()).map(|report| println!("{report}"))
         }

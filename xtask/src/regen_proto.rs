@@ -1,22 +1,21 @@
 //! `cargo xtask regen-proto`: generates `movie-proto/src/generated/` from `proto/`.
 //!
-//! protox compiles the contract and tonic-prost-build turns it into Rust, both in this process: no
-//! `protoc` is needed. `openapi` turns it into the OpenAPI document. The result is made in memory first, so that `--check` changes nothing.
+//! `compile` turns the contract into Rust, and `openapi` turns it into the OpenAPI document. The result is made in memory first, so that
+//! `--check` changes nothing.
 
 mod changes;
+mod compile;
 
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use prost_build::Module;
+use anyhow::{Result, bail, ensure};
 use prost_reflect::prost_types::MethodDescriptorProto;
 
 use self::changes::{NewRpc, changes, new_rpcs};
+pub(crate) use self::compile::{PROTO_DIR, compile, rust};
 use crate::generated::{self, Files};
 use crate::openapi;
 
-const PROTO_DIR: &str = "proto";
 const OUT_DIR: &str = "movie-proto/src/generated";
 const CRATE_ROOT: &str = "movie-proto/src/lib.rs";
 const RPC_TABLE: &str = "movie-service/src/rpc.rs";
@@ -26,8 +25,6 @@ const OPENAPI: &str = "openapi.json";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The RPCs of the course's service, which is frozen.
 const COURSE_METHODS: [&str; 2] = ["GetMovieByID", "GetListMovies"];
-/// The stem of the file for `proto/movie.proto`, which has no package to name it after.
-const WITHOUT_PACKAGE: &str = "movie";
 
 /// Writes the generated files, and removes those that the contract no longer calls for. Returns what it did with each, and
 /// what to do next for a new file or RPC.
@@ -90,21 +87,6 @@ pub fn check(root: &Path) -> Result<()> {
     );
 }
 
-/// Compiles the contract, with its comments.
-pub(crate) fn compile(root: &Path) -> Result<protox::Compiler> {
-    let proto_dir = root.join(PROTO_DIR);
-    let mut protos = Vec::new();
-    find_protos(&proto_dir, &mut protos)?;
-    // A fixed order keeps the descriptor set the same on every machine.
-    protos.sort();
-
-    let mut compiler = protox::Compiler::new([&proto_dir])?;
-    compiler.include_imports(true).include_source_info(true);
-    // The debug format of protox begins with the file, the line and the column.
-    compiler.open_files(protos).map_err(|error| anyhow!("{PROTO_DIR}/{error:?}"))?;
-    Ok(compiler)
-}
-
 /// Refuses further calls of the course's service, before they break its tests one by one.
 fn check_course_contract(compiler: &protox::Compiler) -> Result<()> {
     let files = compiler.file_descriptor_set().file;
@@ -131,20 +113,7 @@ pub(crate) fn descriptor_set_with_comments(root: &Path) -> Result<Vec<u8>> {
 fn generate(root: &Path) -> Result<Files> {
     let mut compiler = compile(root)?;
     check_course_contract(&compiler)?;
-    let services = tonic_prost_build::configure().build_transport(false).service_generator();
-    let requests = compiler
-        .file_descriptor_set()
-        .file
-        .into_iter()
-        .filter(|file| !file.package().starts_with("google."))
-        .map(|file| (Module::from_protobuf_package_name(file.package()), file))
-        .collect();
-    let mut files: Files = prost_build::Config::new()
-        .service_generator(services)
-        .generate(requests)?
-        .into_iter()
-        .map(|(module, code)| (module.to_file_name_or(WITHOUT_PACKAGE), code.into_bytes()))
-        .collect();
+    let mut files = rust(&compiler)?;
 
     let openapi = openapi::document(&compiler.encode_file_descriptor_set(), VERSION)?;
     files.insert(OPENAPI.to_owned(), openapi);
@@ -156,21 +125,10 @@ fn generate(root: &Path) -> Result<Files> {
     Ok(files)
 }
 
-/// Adds every `.proto` file below `dir` to `found`.
-fn find_protos(dir: &Path, found: &mut Vec<std::path::PathBuf>) -> Result<()> {
-    for entry in fs::read_dir(dir).with_context(|| format!("read {}", dir.display()))? {
-        let path = entry?.path();
-        if path.is_dir() {
-            find_protos(&path, found)?;
-        } else if path.extension().is_some_and(|extension| extension == "proto") {
-            found.push(path);
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     /// A workspace with a contract of one message and nothing generated yet.
