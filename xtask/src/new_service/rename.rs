@@ -22,21 +22,25 @@ pub(super) fn replace(file: &str, from: &str, to: &str) -> Result<String> {
 pub(super) fn rename(file: &str, resource: &Resource) -> Result<String> {
     let starts_with_vowel = resource.name.starts_with(['a', 'e', 'i', 'o', 'u']);
     let an = file.replace("A movie", "An movie").replace(" a movie", " an movie");
-    let mut rest = if starts_with_vowel { an.as_str() } else { file };
     let mut renamed = String::with_capacity(file.len());
-    while let Some(first) = rest.chars().next() {
-        let length = rest.find(|next| is_of_name(next) != is_of_name(first)).unwrap_or(rest.len());
-        let (part, after) = rest.split_at(length);
-        // Names of crates and ids of samples have hyphens.
-        let between = if after.starts_with('-') { "-" } else { "_" };
-        match name_for(part, resource, between) {
-            Some(name) => renamed += &name,
-            None if part.to_lowercase().contains("movie") => {
-                bail!("the name `{part}` is new: adapt `name_for` in xtask/src/new_service/rename.rs")
+    for line in if starts_with_vowel { &an } else { file }.split_inclusive('\n') {
+        let is_comment = line.trim_start().starts_with("//");
+        let mut rest = line;
+        while let Some(first) = rest.chars().next() {
+            let length = rest.find(|next| is_of_name(next) != is_of_name(first)).unwrap_or(rest.len());
+            let (part, after) = rest.split_at(length);
+            // Names of crates and ids of samples have hyphens.
+            let between = [("-", after.starts_with('-')), (" ", is_comment), ("_", true)];
+            let between = between.iter().find(|(_, applies)| *applies).map_or("_", |(between, _)| between);
+            match name_for(part, resource, between) {
+                Some(name) => renamed += &name,
+                None if part.to_lowercase().contains("movie") => {
+                    bail!("the name `{part}` is new: adapt `name_for` in xtask/src/new_service/rename.rs")
+                }
+                None => renamed += part,
             }
-            None => renamed += part,
+            rest = after;
         }
-        rest = after;
     }
     Ok(renamed)
 }
@@ -52,14 +56,15 @@ fn is_of_name(character: char) -> bool {
 }
 
 /// Returns what stands for a name of the course's contract, or of a program for it. The names of the methods and their requests are those of
-/// AIP-131 and AIP-132. `between` is between the words of the resource.
+/// AIP-131 and AIP-132. `between` is between the words of a name that stands alone.
 fn name_for(name: &str, resource: &Resource, between: &str) -> Option<String> {
-    let (one, many) = (&resource.name.replace('_', between), &resource.plural);
+    let Resource { name: one, plural: many, .. } = resource;
     let (one_type, many_type) = (resource.type_name(), resource.type_plural());
     Some(match name {
-        "movie" => one.clone(),
-        "movies" => many.clone(),
-        "CARGO_BIN_EXE_movie" | "movie_proto" | "movie_service" => name.replace("movie", one),
+        "movie" => one.replace('_', between),
+        "movies" => many.replace('_', between),
+        "CARGO_BIN_EXE_movie" => name.replace("movie", &one.replace('_', between)),
+        "movie_proto" | "movie_service" => name.replace("movie", one),
         "movie_client" | "movie_server" => name.replace("movie", &format!("{one}_service")),
         "Movie" => format!("{one_type}Service"),
         "MovieClient" | "MovieServer" => name.replace("Movie", &format!("{one_type}Service")),
@@ -90,6 +95,13 @@ mod tests {
         assert_eq!(rename(text, &resource).unwrap(), renamed);
         let rpc = rename("rpc GetListMovies(Empty) returns (stream MovieData)", &resource).unwrap();
         assert_eq!(rpc, "rpc ListAudioBooks(ListAudioBooksRequest) returns (stream AudioBook)");
+    }
+
+    #[test]
+    fn a_comment_has_the_words_of_the_resource() {
+        let resource = Resource::new("tv_show", None, &[]).unwrap();
+        let renamed = rename("// A movie of `movie-proto`.\nlet movie = movies;", &resource).unwrap();
+        assert_eq!(renamed, "// A tv show of `tv-show-proto`.\nlet tv_show = tv_shows;");
     }
 
     #[test]

@@ -56,8 +56,8 @@ macro_rules! kinds {
             }
 
             /// Returns the value of a field in the sample with this number.
-            pub(super) fn sample(self, field: &str, number: u32) -> serde_json::Value {
-                let sample: fn(&str, u32) -> serde_json::Value = match self { $(Self::$variant => $sample),* };
+            fn sample(self, field: &str, number: u8) -> String {
+                let sample: fn(&str, u8) -> String = match self { $(Self::$variant => $sample),* };
                 sample(field, number)
             }
         }
@@ -65,14 +65,14 @@ macro_rules! kinds {
 }
 
 kinds! {
-    String: "string" "String" |field, number| format!("{field} {number}").into();
-    Int32: "int32" "i32" |_, number| number.into();
-    Int64: "int64" "i64" |_, number| number.into();
-    Uint32: "uint32" "u32" |_, number| number.into();
-    Uint64: "uint64" "u64" |_, number| number.into();
-    Float: "float" "f32" |_, number| (f64::from(number) + 0.5).into();
-    Double: "double" "f64" |_, number| (f64::from(number) + 0.5).into();
-    Bool: "bool" "bool" |_, number| (number % 2 == 1).into();
+    String: "string" "String" |field, number| format!("\"{field} {number}\"");
+    Int32: "int32" "i32" |_, number| number.to_string();
+    Int64: "int64" "i64" |_, number| number.to_string();
+    Uint32: "uint32" "u32" |_, number| number.to_string();
+    Uint64: "uint64" "u64" |_, number| number.to_string();
+    Float: "float" "f32" |_, number| format!("{number}.5");
+    Double: "double" "f64" |_, number| format!("{number}.5");
+    Bool: "bool" "bool" |_, number| (number % 2 == 1).to_string();
 }
 
 impl Resource {
@@ -96,6 +96,16 @@ impl Resource {
             ensure!(seen.insert(name), "the field `{name}` is given twice: leave one out, or rename it");
         }
         Ok(Self { name: name.to_owned(), plural, fields })
+    }
+
+    /// Returns a database with three of the resource, which are still called movies.
+    pub(super) fn samples(&self) -> String {
+        let sample = |number| {
+            let value = |Field { name, kind }: &Field| format!(", \"{name}\": {}", kind.sample(name, number));
+            let values: String = self.fields.iter().map(value).collect();
+            format!("  {{\"id\": \"movie-{number}\"{values}}}")
+        };
+        format!("{{\"movies\": [\n{}\n]}}\n", [1, 2, 3].map(sample).join(",\n"))
     }
 
     /// Returns the name as that of a type: `AudioBook`.

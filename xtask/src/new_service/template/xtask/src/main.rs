@@ -1,14 +1,19 @@
 //! Runs the automation of the workspace.
 
-use anyhow::{Result, bail};
+use std::process::ExitCode;
+
+use anyhow::anyhow;
 use xtask::{regen_proto, root};
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["regen-proto"] => println!("{}", regen_proto::write(&root())?),
-        ["regen-proto", "--check"] => regen_proto::check(&root())?,
-        _ => bail!("usage: cargo xtask regen-proto [--check]"),
+    let done = match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["regen-proto"] => regen_proto::write(&root()).map(|report| println!("{report}")),
+        ["regen-proto", "--check"] => regen_proto::check(&root()),
+        _ => Err(anyhow!("usage: cargo xtask regen-proto [--check]")),
+    };
+    if let Err(error) = &done {
+        eprintln!("error: {error:#}");
     }
-    Ok(())
+    if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
