@@ -21,7 +21,7 @@ const fn flag(field: Field, long: &'static str, value_name: &'static str, help: 
 }
 
 /// The flags, in the order of the help and of the update mask.
-const FLAGS: [Flag; 14] = [
+const FLAGS: &[Flag] = &[
     flag(Field::Title, "title", "TITLE", "Title"),
     flag(Field::Rating, "rating", "RATING", "Rating from 0 to 10"),
     flag(Field::Director, "director", "DIRECTOR", "Director"),
@@ -86,7 +86,7 @@ impl FromArgMatches for Fields {
 
     fn from_arg_matches_mut(matches: &mut ArgMatches) -> Result<Self, Error> {
         let mut fields = Self::default();
-        for Flag { field, .. } in FLAGS {
+        for &Flag { field, .. } in FLAGS {
             let name = field.name();
             let is_given = match fields.values.value_mut(field) {
                 ValueMut::Text(text) => set(text, matches.remove_one(name)),

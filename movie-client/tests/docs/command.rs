@@ -14,6 +14,13 @@ use crate::example::{self, FirstService};
 use crate::files::{Files, members};
 use crate::service::Service;
 
+/// The command line of `cargo xtask new-service`.
+#[derive(Parser)]
+struct NewService {
+    #[command(flatten)]
+    _options: xtask::new_service::Options,
+}
+
 /// Source file of `cargo xtask`.
 const XTASK_MAIN: &str = "xtask/src/main.rs";
 
@@ -89,6 +96,8 @@ impl Command {
         let words = shlex::split(line).ok_or_else(|| format!("a quote without its pair: `{line}`"))?;
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         match words.as_slice() {
+            // `cargo xtask new-service --check` runs the programs of such a workspace.
+            ["cd", "../books"] | ["cargo", "run", "-p", "book-service" | "book-client"] => Ok(Self::Known),
             ["cargo", "run", "-p", package] | ["cargo", "run", "--release", "-p", package] => {
                 Self::program(files, package, &[])
             }
@@ -112,6 +121,7 @@ impl Command {
             | ["git", "stash", "--include-untracked" | "pop"]
             | ["cargo", "run", "-p", "movie-client", "--example", "first_client", "--", _]
             | ["cargo", "test", "--workspace"]
+            | ["cargo", "test", "--workspace", "--test", "docs"]
             | ["cargo", "doc", "--workspace", "--no-deps", "--open"]
             | ["python3", "-m", "venv", "target/course"]
             | ["target/course/bin/pip", "install", ..]
@@ -165,6 +175,11 @@ impl Command {
             ["bench", "search"] | ["bench", "search", "--relevance"] => {
                 files.expect("xtask/src/bench/search/mod.rs", "\n    relevance: bool,")?;
                 (Self::Known, "\n    Bench(")
+            }
+            ["new-service"] => (Self::Known, "\n    NewService("),
+            ["new-service", ..] => {
+                NewService::try_parse_from(args).map_err(|error| error.to_string())?;
+                (Self::Known, "\n    NewService(")
             }
             ["fuzz"] => (Self::Known, "\n    Fuzz("),
             ["soak"] => (Self::Known, "\n    Soak("),
