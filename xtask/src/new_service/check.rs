@@ -26,8 +26,8 @@ const STEPS: [&[&str]; 4] = [
 ///
 /// If one of them fails: the error has what it printed.
 pub(super) fn run(root: &Path) -> Result<()> {
-    let target = target(root);
-    let folder = target.join("new-service/books");
+    let below = target(root).join("new-service");
+    let folder = below.join("books");
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
     }
@@ -35,9 +35,9 @@ pub(super) fn run(root: &Path) -> Result<()> {
     write(root, &Resource::new("book", None, &fields)?, &folder)?;
     for step in STEPS {
         println!("cargo {}", step.join(" "));
-        // Dependencies with the same features are built already.
         let mut cargo = crate::cargo(&folder);
-        program::run(cargo.args(step).env("CARGO_TARGET_DIR", &target), LIMIT)?;
+        // Not the folder of this workspace, where the program `xtask` of the sample would replace ours.
+        program::run(cargo.args(step).env("CARGO_TARGET_DIR", below.join("build")), LIMIT)?;
     }
     Ok(())
 }

@@ -20,7 +20,8 @@ pub(super) fn replace(file: &str, from: &str, to: &str) -> Result<String> {
 ///
 /// If a name is not known.
 pub(super) fn rename(file: &str, resource: &Resource) -> Result<String> {
-    let starts_with_vowel = resource.name.starts_with(['a', 'e', 'i', 'o', 'u']);
+    // Most names with a `u`, such as `user`, start with the sound of a consonant.
+    let starts_with_vowel = resource.name.starts_with(['a', 'e', 'i', 'o']);
     let an = file.replace("A movie", "An movie").replace(" a movie", " an movie");
     let mut renamed = String::with_capacity(file.len());
     for line in if starts_with_vowel { &an } else { file }.split_inclusive('\n') {
@@ -30,8 +31,13 @@ pub(super) fn rename(file: &str, resource: &Resource) -> Result<String> {
             let length = rest.find(|next| is_of_name(next) != is_of_name(first)).unwrap_or(rest.len());
             let (part, after) = rest.split_at(length);
             // Names of crates and ids of samples have hyphens.
-            let between = [("-", after.starts_with('-')), (" ", is_comment), ("_", true)];
-            let between = between.iter().find(|(_, applies)| *applies).map_or("_", |(between, _)| between);
+            let between = if after.starts_with('-') {
+                "-"
+            } else if is_comment {
+                " "
+            } else {
+                "_"
+            };
             match name_for(part, resource, between) {
                 Some(name) => renamed += &name,
                 None if part.to_lowercase().contains("movie") => {

@@ -189,7 +189,7 @@ mod tests {
             ("tv_series", "tv_serieses", ("TvSeries", "TvSerieses")),
             ("city", "cities", ("City", "Cities")),
             ("play", "plays", ("Play", "Plays")),
-            ("box", "boxes", ("Box", "Boxes")),
+            ("fox", "foxes", ("Fox", "Foxes")),
             ("batch2", "batch2s", ("Batch2", "Batch2s")),
         ] {
             let resource = Resource::new(name, None, &[]).unwrap();

@@ -14,6 +14,7 @@ use crate::generated::{self, Files};
 /// The files that have no original in this repository. There, a manifest has a name for which cargo does not look.
 const TEMPLATE: &str = "xtask/src/new_service/template";
 const MANIFEST: &str = "manifest.toml";
+const MEMBERS: &str = "members = [\"movie-client\", \"movie-proto\", \"movie-service\", \"xtask\"]\n";
 /// Files that are copied unchanged.
 const COPIED: [&str; 6] =
     [".cargo/config.toml", "Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT", "clippy.toml", "rustfmt.toml"];
@@ -37,7 +38,8 @@ pub(super) fn files(root: &Path, resource: &Resource) -> Result<Files> {
 /// Fails if the resource has a name of the code, in which it could then mean either.
 fn check_conflicts(root: &Path, resource: &Resource) -> Result<()> {
     let files = render(root, &Resource::new("any_resource", None, &[])?)?;
-    let code = files.iter().filter(|(path, _)| !path.starts_with("xtask/") && path.ends_with(".rs"));
+    let is_code = |path: &str| path.contains("/src/") || path.contains("/tests/");
+    let code = files.iter().filter(|(path, _)| !path.starts_with("xtask/") && is_code(path));
     let code: Vec<&str> = code.map(|(_, file)| str::from_utf8(file)).collect::<Result<_, _>>()?;
     let used: HashSet<&str> = code.into_iter().flat_map(names).collect();
     let name = &resource.name;
@@ -93,7 +95,7 @@ fn manifest(ours: &str, crates: &str) -> String {
     for line in ours.lines().filter(|line| !line.starts_with('#')) {
         section = if line.starts_with('[') { line } else { section };
         let is_kept = match section {
-            "[workspace]" => !line.starts_with("exclude"),
+            "[workspace]" => line == section || line.starts_with("resolver"),
             "[workspace.dependencies]" => line == section || named.contains(first_word(line)),
             // The yardstick of measurements.
             "[profile.plain]" => false,
@@ -104,6 +106,9 @@ fn manifest(ours: &str, crates: &str) -> String {
         }
         if is_kept && !line.is_empty() {
             manifest.extend([line.split(" # ").next().unwrap_or(line), "\n"]);
+        }
+        if line.starts_with("members = ") {
+            manifest += MEMBERS;
         }
     }
     manifest.trim_start().to_owned()
