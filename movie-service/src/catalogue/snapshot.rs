@@ -310,17 +310,16 @@ impl Snapshot {
     pub(super) fn insert(&mut self, movie: &MovieView<'_>) -> Result<Location, ChangeError> {
         movie.check()?;
         let last = self.segments.len().checked_sub(1);
-        let location =
-            match last.and_then(|last| Some(Location::new(last, self.segments[last].next_key(movie)?))) {
-                Some(location) => location,
-                None => {
-                    if let Some(last) = last {
-                        // It takes no further movies, so its dictionary can be made of all of them.
-                        self.segments.make_mut(last).pack();
-                    }
-                    Location::new(push(&mut self.segments, Segment::default())?, 0)
-                }
-            };
+        let location = last.and_then(|last| Some(Location::new(last, self.segments[last].next_key(movie)?)));
+        let location = if let Some(location) = location {
+            location
+        } else {
+            if let Some(last) = last {
+                // It takes no further movies, so its dictionary can be made of all of them.
+                self.segments.make_mut(last).pack();
+            }
+            Location::new(push(&mut self.segments, Segment::default())?, 0)
+        };
         let Self { segments, index, .. } = self;
         let inserted =
             index.insert(movie.id.as_bytes(), location, |location| frame::id(frame_at(segments, location)));

@@ -83,7 +83,7 @@ mod tests {
             |(genres, cast, create_time, update_time, year, rating)| {
                 let [create_time, update_time] = [create_time, update_time]
                     .map(|time| time.map(|(seconds, nanos)| Timestamp { seconds, nanos }));
-                Movie { genres, cast, create_time, update_time, year, rating, ..Movie::default() }
+                Movie { rating, year, genres, create_time, update_time, cast, ..Movie::default() }
             },
         )
     }

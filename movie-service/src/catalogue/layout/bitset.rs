@@ -9,7 +9,7 @@ pub(crate) type Bitset = Vec<u64>;
 pub(crate) fn fill(bits: &mut Bitset, len: usize) {
     bits.clear();
     bits.resize(len / 64, !0);
-    if len % 64 > 0 {
+    if !len.is_multiple_of(64) {
         bits.push((1 << (len % 64)) - 1);
     }
 }

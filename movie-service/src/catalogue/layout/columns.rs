@@ -142,7 +142,9 @@ impl Columns {
         let column = match field {
             OrderField::RatingCount => &self.rating_counts,
             OrderField::CreateTime => &self.create_times,
-            _ => &self.update_times,
+            OrderField::Title | OrderField::Year | OrderField::Rating | OrderField::UpdateTime => {
+                &self.update_times
+            }
         };
         column.get_or_init(|| self.keys.iter().map(|key| field.sort_key(&movie(*key))).collect())
     }

@@ -37,7 +37,11 @@ impl<'a> Candidate<'a> {
         let movie = record.movie();
         let sort_keys = keys(order, |field| match field {
             OrderField::Title => ranks.rank(movie.title).into(),
-            _ => field.sort_key(&movie),
+            OrderField::Year
+            | OrderField::Rating
+            | OrderField::RatingCount
+            | OrderField::CreateTime
+            | OrderField::UpdateTime => field.sort_key(&movie),
         });
         Self { sort_keys, source: MovieSource::Record(record) }
     }

@@ -354,6 +354,7 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::catalogue::{Catalogue, LogEntry};
     use crate::reload::tests::replace_by_fifo;
     use crate::text::error_chain;
 
@@ -381,12 +382,16 @@ mod tests {
         let mut store = Sqlite::new(path);
         let content = store.load(10).await.unwrap();
         assert!(content.snapshot.movies().map(|movie| movie.id).eq(ids));
-        assert_eq!((content.oldest.revision, content.latest.len()), (Revision::new(3), 2));
+        let catalogue = Catalogue::of_store(10, content);
+        let oldest = catalogue.point_at(Revision::new(3)).unwrap();
+        assert!(catalogue.point_at(Revision::new(2)).is_err());
         // A log that ends elsewhere is refused by `load`, and a broken chain by the catalogue.
-        let mut point = content.oldest;
-        for CommittedChange { point: next, id, record } in &content.latest {
-            point = CommittedChange::after(point, id, record.clone()).point;
-            assert_eq!(point, *next);
+        let mut point = oldest;
+        let changes = catalogue.changes(oldest, 10).unwrap();
+        assert_eq!(changes.len(), 2);
+        for LogEntry { point: next, id, after, .. } in changes {
+            point = CommittedChange::after(point, &id, after).point;
+            assert_eq!(point, next);
         }
         // The index of ids is there.
         let next = CommittedChange::after(point, "1", None);

@@ -50,7 +50,10 @@ fn assert_takes_at_most(most: usize, segment: &Segment) {
         ("columns", columns.size()),
     ];
     let all = parts.iter().map(|(_, bytes)| bytes).sum::<usize>();
-    let of_a_movie = |bytes: usize| (10 * bytes / usize::from(MOVIES)) as f64 / 10.0;
+    let of_a_movie = |bytes: usize| {
+        let tenths = 10 * bytes / usize::from(MOVIES);
+        format!("{}.{}", tenths / 10, tenths % 10)
+    };
     let parts: Vec<_> = parts.iter().map(|(part, bytes)| format!("{part} {}", of_a_movie(*bytes))).collect();
     println!("bytes of a movie: {}", parts.join(", "));
     assert!(all <= most * usize::from(MOVIES), "{} bytes: {parts:?}", of_a_movie(all));
