@@ -9,9 +9,8 @@ mod compile;
 use std::path::Path;
 
 use anyhow::{Result, bail, ensure};
-use prost_reflect::prost_types::MethodDescriptorProto;
 
-use self::changes::{NewRpc, changes, new_rpcs};
+use self::changes::{NewRpc, changes, course_changes, new_rpcs};
 pub(crate) use self::compile::{PROTO_DIR, compile, rust};
 use crate::generated::{self, Files};
 use crate::openapi;
@@ -23,8 +22,6 @@ const DESCRIPTOR_SET: &str = "descriptor_set.bin";
 const OPENAPI: &str = "openapi.json";
 /// The version of the OpenAPI document: that of the workspace.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The RPCs of the course's service, which is frozen.
-const COURSE_METHODS: [&str; 2] = ["GetMovieByID", "GetListMovies"];
 
 /// Writes the generated files, and removes those that the contract no longer calls for. Returns what it did with each, and
 /// what to do next for a new file or RPC.
@@ -87,18 +84,15 @@ pub fn check(root: &Path) -> Result<()> {
     );
 }
 
-/// Refuses further calls of the course's service, before they break its tests one by one.
+/// Refuses a changed contract of the course, before it breaks the tests one by one.
 fn check_course_contract(compiler: &protox::Compiler) -> Result<()> {
-    let files = compiler.file_descriptor_set().file;
-    let course = files.iter().filter(|file| file.package().is_empty()).flat_map(|file| &file.service);
-    let methods = course.filter(|service| service.name() == "Movie").flat_map(|service| &service.method);
-    let added = methods.map(MethodDescriptorProto::name).find(|name| !COURSE_METHODS.contains(name));
+    let changes = course_changes(&compiler.descriptor_pool());
     ensure!(
-        added.is_none(),
-        "{PROTO_DIR}/movie.proto: the service `Movie` is frozen, so it cannot have the new RPC `{}`: deployed servers of \
-         this contract do not implement it. Put the RPC into a service of its own, in a new file with a package, as \
-         docs/tutorial.md does",
-        added.unwrap_or_default()
+        changes.is_empty(),
+        "{PROTO_DIR}/movie.proto is frozen, but it was changed:\n{}\nDeployed clients and servers know an RPC by its path, \
+         and a field by its number, type and name: they would lose or misread its values. Undo the change with \
+         `git restore {PROTO_DIR}/movie.proto`, and put what is new into a new file with a package, as docs/tutorial.md does",
+        changes.join("\n")
     );
     Ok(())
 }
@@ -131,16 +125,24 @@ mod tests {
 
     use super::*;
 
-    /// A workspace with a contract of one message and nothing generated yet.
+    /// The contract of the course.
+    const COURSE: &str = include_str!("../../proto/movie.proto");
+
+    /// A workspace with the contract of the course, one message of a package, and nothing generated yet.
     fn workspace() -> tempfile::TempDir {
         let root = tempfile::tempdir().unwrap();
         fs::create_dir(root.path().join(PROTO_DIR)).unwrap();
+        write_course(root.path(), COURSE);
         write_proto(root.path(), "string id = 1;");
         root
     }
 
     fn write_proto(root: &Path, field: &str) {
-        let proto = format!("syntax = \"proto3\"; message MovieID {{ {field} }}");
+        let proto = format!("syntax = \"proto3\"; package film; message Film {{ {field} }}");
+        fs::write(root.join(PROTO_DIR).join("film.proto"), proto).unwrap();
+    }
+
+    fn write_course(root: &Path, proto: &str) {
         fs::write(root.join(PROTO_DIR).join("movie.proto"), proto).unwrap();
     }
 
@@ -164,7 +166,7 @@ mod tests {
         let error = check(root.path()).unwrap_err().to_string();
 
         assert!(error.contains("`cargo xtask regen-proto`"), "{error}");
-        assert!(error.contains("stale: movie-proto/src/generated/movie.rs"), "{error}");
+        assert!(error.contains("stale: movie-proto/src/generated/film.rs"), "{error}");
         assert!(error.contains("missing: movie-proto/src/generated/descriptor_set.bin"), "{error}");
         assert!(error.contains("left over: movie-proto/src/generated/renamed.rs"), "{error}");
         assert_eq!(generated::read(root.path(), OUT_DIR).unwrap(), before);
@@ -175,7 +177,7 @@ mod tests {
         let root = workspace();
         let first = write(root.path()).unwrap();
         assert!(
-            first.contains("wrote      movie-proto/src/generated/movie.rs") && !first.contains("next"),
+            first.contains("wrote      movie-proto/src/generated/film.rs") && !first.contains("next"),
             "{first}"
         );
         let again = write(root.path()).unwrap();
@@ -190,7 +192,7 @@ mod tests {
         let third = write(root.path()).unwrap();
         for part in [
             "wrote      movie-proto/src/generated/best.v1.rs",
-            "unchanged  movie-proto/src/generated/movie.rs",
+            "unchanged  movie-proto/src/generated/film.rs",
             "next: include the new file in the module `best::v1` of movie-proto/src/lib.rs: `include!(\"generated/best.v1.rs\");`",
             "next: the new RPC /best.v1.BestMovie/GetBest needs its method in the servicer",
             "`Entry::new(\"/best.v1.BestMovie/GetBest\", Catalog, READER, List),`",
@@ -210,8 +212,8 @@ mod tests {
         let error = check(root.path()).unwrap_err().to_string();
         for part in [
             "proto/ was changed, and generating the code again was forgotten:",
-            "changed: field MovieID.id, from `string = 1` to `int32 = 2`",
-            "added: field MovieID.title",
+            "changed: field film.Film.id, from `string = 1` to `int32 = 2`",
+            "added: field film.Film.title",
         ] {
             assert!(error.contains(part), "{part}: {error}");
         }
@@ -222,15 +224,49 @@ mod tests {
     }
 
     #[test]
-    fn a_further_call_of_the_course_is_refused_with_where_to_put_it() {
-        let root = workspace();
-        write_proto(root.path(), "} service Movie { rpc GetBestMovie(MovieID) returns (MovieID);");
-        let error = write(root.path()).unwrap_err().to_string();
-        for part in ["proto/movie.proto", "frozen", "`GetBestMovie`", "deployed servers", "docs/tutorial.md"]
-        {
-            assert!(error.contains(part), "{part}: {error}");
+    fn a_changed_contract_of_the_course_is_refused_with_what_changed_and_how_to_undo_it() {
+        for (old, new, change) in [
+            ("id = 1", "id = 7", "changed: field MovieID.id, from `string = 1` to `string = 7`"),
+            ("string title", "string name", "removed: field MovieData.title\nadded: field MovieData.name"),
+            ("float", "double", "changed: field MovieData.rating, from `float = 2` to `double = 2`"),
+            ("message Empty {}", "message Empty { int32 year = 1; }", "added: field Empty.year"),
+            (
+                "service Movie {",
+                "service Movie { rpc GetBest(MovieID) returns (MovieData);",
+                "added: rpc /Movie/GetBest",
+            ),
+            ("(stream MovieData)", "(MovieData)", "changed: rpc /Movie/GetListMovies, from "),
+            (
+                "syntax = \"proto3\";",
+                "syntax = \"proto3\"; package movie.v1;",
+                "removed: rpc /Movie/GetListMovies",
+            ),
+        ] {
+            let root = workspace();
+            write_course(root.path(), &COURSE.replace(old, new));
+            for error in [write(root.path()).unwrap_err(), check(root.path()).unwrap_err()] {
+                let error = error.to_string();
+                for part in [
+                    "proto/movie.proto is frozen",
+                    change,
+                    "`git restore proto/movie.proto`",
+                    "docs/tutorial.md",
+                ] {
+                    assert!(error.contains(part), "{part}: {error}");
+                }
+            }
+            assert!(generated::read(root.path(), OUT_DIR).unwrap().is_empty());
         }
-        assert!(generated::read(root.path(), OUT_DIR).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_contract_that_ends_too_early_is_named_with_its_last_line() {
+        let root = workspace();
+        let end = COURSE.rfind('}').unwrap();
+        write_course(root.path(), &COURSE[..end]);
+        let error = write(root.path()).unwrap_err().to_string();
+        let lines = COURSE.lines().count();
+        assert!(error.starts_with(&format!("proto/movie.proto:{lines}: expected ")), "{error}");
     }
 
     #[test]
@@ -250,7 +286,7 @@ mod tests {
         let before = generated::read(root.path(), OUT_DIR).unwrap();
         write_proto(root.path(), "string id = 1");
         let error = write(root.path()).unwrap_err().to_string();
-        assert_eq!(error, "proto/movie.proto:1:52: expected ';' or '[', but found '}'");
+        assert_eq!(error, "proto/film.proto:1:63: expected ';' or '[', but found '}'");
         assert_eq!(generated::read(root.path(), OUT_DIR).unwrap(), before);
     }
 }

@@ -14,13 +14,44 @@ pub(super) struct NewRpc {
     pub(super) kind: &'static str,
 }
 
+/// The elements of the course's contract, as [`elements`] describes them.
+const COURSE: [(&str, &str); 10] = [
+    ("message Empty", ""),
+    ("message MovieData", ""),
+    ("message MovieID", ""),
+    ("field MovieData.title", "string = 1"),
+    ("field MovieData.rating", "float = 2"),
+    ("field MovieData.director", "string = 3"),
+    ("field MovieData.id", "string = 4"),
+    ("field MovieID.id", "string = 1"),
+    ("rpc /Movie/GetMovieByID", "(MovieID) returns (MovieData)"),
+    ("rpc /Movie/GetListMovies", "(Empty) returns (stream MovieData)"),
+];
+
 /// Returns a line for each message, field, value of an enum and RPC that differs between two descriptor sets.
 ///
 /// # Errors
 ///
 /// If one of them is not a descriptor set.
 pub(super) fn changes(before: &[u8], after: &[u8]) -> Result<Vec<String>> {
-    let (before, after) = (elements(&pool(before)?), elements(&pool(after)?));
+    Ok(differences(&elements(&pool(before)?), &elements(&pool(after)?)))
+}
+
+/// Returns a line for each element of the course's contract, which has no package, that differs from the frozen one.
+pub(super) fn course_changes(pool: &DescriptorPool) -> Vec<String> {
+    let frozen = COURSE.map(|(name, definition)| (name.to_owned(), definition.to_owned()));
+    let packages: Vec<_> = pool.files().map(|file| file.package_name().to_owned()).collect();
+    let has_package = |name: &str| {
+        let (_, name) = name.split_once(' ').unwrap_or_default();
+        let name = name.trim_start_matches('/');
+        packages.iter().any(|package| !package.is_empty() && name.starts_with(&format!("{package}.")))
+    };
+    let mut current = elements(pool);
+    current.retain(|name, _| !has_package(name));
+    differences(&BTreeMap::from(frozen), &current)
+}
+
+fn differences(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Vec<String> {
     let names = before.keys().chain(after.keys().filter(|name| !before.contains_key(*name)));
     let change = |name: &String| match (before.get(name), after.get(name)) {
         (Some(before), Some(after)) if before == after => None,
@@ -28,7 +59,7 @@ pub(super) fn changes(before: &[u8], after: &[u8]) -> Result<Vec<String>> {
         (Some(_), None) => Some(format!("removed: {name}")),
         (None, _) => Some(format!("added: {name}")),
     };
-    Ok(names.filter_map(change).collect())
+    names.filter_map(change).collect()
 }
 
 /// Returns the RPCs that only the second descriptor set has.

@@ -25,9 +25,21 @@ pub(crate) fn compile(root: &Path) -> Result<protox::Compiler> {
 
     let mut compiler = protox::Compiler::new([&proto_dir])?;
     compiler.include_imports(true).include_source_info(true);
-    // The debug format of protox begins with the file, the line and the column.
-    compiler.open_files(protos).map_err(|error| anyhow!("{PROTO_DIR}/{error:?}"))?;
+    compiler.open_files(protos).map_err(|error| compile_error(&error, &proto_dir))?;
     Ok(compiler)
+}
+
+/// Describes an error with its file, line and column. At the end of a file, protox names neither.
+fn compile_error(error: &protox::Error, proto_dir: &Path) -> anyhow::Error {
+    // The debug format of protox begins with the file, the line and the column.
+    let located = format!("{error:?}");
+    match error.file() {
+        Some(file) if !located.starts_with(file) => {
+            let lines = fs::read_to_string(proto_dir.join(file)).map_or(1, |text| text.lines().count());
+            anyhow!("{PROTO_DIR}/{file}:{lines}: {error}")
+        }
+        _ => anyhow!("{PROTO_DIR}/{located}"),
+    }
 }
 
 /// Returns a file of Rust for each package of the contract.
