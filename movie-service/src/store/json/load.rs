@@ -93,7 +93,7 @@ type Warn<'a> = &'a (dyn Fn(Position, &str, Field) + Sync);
 
 /// Reads a database of about `length` bytes.
 fn read(mut window: Window<impl Read>, length: u64, warn: Warn<'_>) -> Result<Snapshot, WindowError> {
-    let mut movies = None;
+    let (mut movies, mut misspelled) = (None, None);
     window.skip(b"\xef\xbb\xbf")?; // the byte order mark that some editors write
     expect(&mut window, b'{', "`{\"movies\": [...]}`")?;
     let mut more = !next_is(&mut window, b'}')?;
@@ -101,7 +101,14 @@ fn read(mut window: Window<impl Read>, length: u64, warn: Warn<'_>) -> Result<Sn
         if window.peek()? != Some(b'"') {
             return Err(window.unexpected("a key in double quotes"));
         }
+        let at = window.position();
         let key: String = window.take_owned()?;
+        if ["movies", "movie"].iter().any(|known| key != "movies" && key.eq_ignore_ascii_case(known)) {
+            misspelled = Some(WindowError::Json {
+                at,
+                message: format!("the key `{key}` is unknown; write `movies`"),
+            });
+        }
         expect(&mut window, b':', "`:`")?;
         if key != "movies" {
             window.take_owned::<IgnoredAny>()?;
@@ -116,7 +123,9 @@ fn read(mut window: Window<impl Read>, length: u64, warn: Warn<'_>) -> Result<Sn
     if window.peek()?.is_some() {
         return Err(window.unexpected("the end of the file"));
     }
-    movies.ok_or_else(|| window.unexpected("a list `movies` in the object: `{\"movies\": [...]}`"))
+    let missing =
+        |window: &mut Window<_>| window.unexpected("a list `movies` in the object: `{\"movies\": [...]}`");
+    movies.ok_or_else(|| misspelled.unwrap_or_else(|| missing(&mut window)))
 }
 
 /// Takes the list of movies. This thread reads and encodes them, another one indexes them.
@@ -169,6 +178,9 @@ fn encode_movies<R: Read>(
     let mut number = 0_u64;
     let mut more = !next_is(window, b']')?;
     while more {
+        if window.peek()? == Some(b']') {
+            return Err(window.invalid("remove the comma before `]`: none follows the last movie".to_owned()));
+        }
         if window.peek()? != Some(b'{') {
             let error = window.unexpected("a movie: `{...}`");
             return Err(name_movie(error, number + 1, window));

@@ -22,6 +22,17 @@ pub(super) fn syntax_mistake(text: &[u8], offset: usize) -> Option<&'static str>
         ([b'0'..=b'9', ..], [.., b'0'..=b'9', b',']) => {
             "a number has no comma in JSON: write 8.2 instead of 8,2, and 1000 instead of 1,000"
         }
+        ([b'S', b'Q', b'L', b'i', b't', b'e', b' ', ..], []) => {
+            "the file is an SQLite database; write `sqlite:` in front of its name: `--database sqlite:FILE`"
+        }
+        ([b'.', b'0'..=b'9', ..], _) => "a number begins with a digit in JSON: write 0.8 instead of .8",
+        (_, [.., b'0'..=b'9', b'.']) => {
+            "a digit follows the point of a number in JSON: write 8.0 or 8 instead of 8."
+        }
+        ([b'0'..=b'9', ..], [.., b'0']) => "a number has no leading zero in JSON: write 8 instead of 08",
+        ([b'N', b'o', b'n', b'e', ..], _) => "write null instead of None",
+        ([b'T', b'r', b'u', b'e', ..], _) => "write true instead of True",
+        ([b'F', b'a', b'l', b's', b'e', ..], _) => "write false instead of False",
         ([0xff, 0xfe, ..] | [0xfe, 0xff, ..], []) => "the file is in UTF-16; save it as UTF-8",
         _ if is_conflict_marker(rest) => {
             "this line is a conflict marker of Git; choose one of the two versions and remove the markers"

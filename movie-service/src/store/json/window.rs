@@ -212,6 +212,12 @@ impl<R: Read> Window<R> {
         };
         // serde_json counts from the start of the value. The position in the file is shown in front of the message.
         let text = error.to_string();
+        // A line break within a text: serde_json reports it at the start of the next line.
+        if error.column() == 0 && text.starts_with("control character") {
+            let rest = &self.buffer[self.taken..self.offset(error).saturating_sub(1).max(self.taken)];
+            let message = "the text that begins on this line has no closing `\"`".to_owned();
+            return WindowError::Json { at: start.after(rest), message };
+        }
         let suffix = format!(" at line {} column {}", error.line(), error.column());
         let message = self.mistake(error).or_else(|| text.strip_suffix(&suffix)).unwrap_or(&text);
         let mut message = message.to_owned();
