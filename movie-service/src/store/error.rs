@@ -6,6 +6,10 @@ use std::path::PathBuf;
 use crate::movie::Revision;
 use crate::store::command::WriteError;
 
+/// Message for a database file that is gone, which callers see, too: they may be the ones who deleted it.
+const FILE_GONE: &str =
+    "its database file is gone; put it back, or restart the service to begin with an empty one";
+
 /// An error of a store.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -21,6 +25,9 @@ pub enum StoreError {
     /// The database file cannot be opened. Its name is known from the address of the store.
     #[error("the file cannot be used")]
     File(#[source] io::Error),
+    /// The database file was deleted or moved away while it was in use.
+    #[error("{}", FILE_GONE)]
+    FileGone,
     /// No host can be reached, with the reason for each.
     #[error("cannot connect to {0}")]
     Connect(String),
@@ -114,6 +121,7 @@ impl StoreError {
             Self::InUse(_)
             | Self::HardLinks(_)
             | Self::File(_)
+            | Self::FileGone
             | Self::NotSqlite
             | Self::Connect(_)
             | Self::Newer
@@ -143,6 +151,8 @@ impl StoreError {
                 "this version of the service cannot use it"
             }
             Self::Failed(_) => "it failed",
+            Self::FileGone => FILE_GONE,
+            Self::Unavailable(why) if why == FILE_GONE => FILE_GONE,
             Self::Connect(_)
             | Self::InUse(_)
             | Self::HardLinks(_)
@@ -172,6 +182,13 @@ mod tests {
         for unusable in [StoreError::Newer, StoreError::Encoding("LATIN1".into())] {
             assert_eq!(reason(unusable), "this version of the service cannot use it");
         }
+    }
+
+    #[test]
+    fn callers_are_told_that_the_file_is_gone_by_the_write_and_by_the_poll_before() {
+        let gone = WriteError::Unavailable(FILE_GONE.into());
+        assert_eq!(StoreError::FileGone.to_write_error(), gone);
+        assert_eq!(StoreError::Unavailable(StoreError::FileGone.to_string()).to_write_error(), gone);
     }
 
     #[test]

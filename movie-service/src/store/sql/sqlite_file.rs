@@ -41,7 +41,10 @@ impl FileLock {
         let failed = |error| StoreError::File(name_missing_folder(error, path));
         let mut options = File::options();
         options.read(true).append(true).create(create);
-        let file = reload::open_regular(path, &mut options).map_err(failed)?;
+        let file = reload::open_regular(path, &mut options).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound if !create => StoreError::FileGone,
+            _ => failed(error),
+        })?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(StoreError::InUse(path.to_owned())),
@@ -97,8 +100,11 @@ pub(super) struct FileVersion {
 impl FileVersion {
     /// Returns the version of the current file at the path.
     pub(super) fn of(path: &Path) -> Result<Self, StoreError> {
-        let metadata = fs::metadata(path).map_err(|error| name_missing_folder(error, path));
-        metadata.map(|metadata| Self::from(&metadata)).map_err(StoreError::File)
+        match fs::metadata(path) {
+            Ok(metadata) => Ok(Self::from(&metadata)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::FileGone),
+            Err(error) => Err(StoreError::File(error)),
+        }
     }
 
     /// Returns the identity of the file.
