@@ -188,6 +188,12 @@ fn warn_of_access(config: &Config, access: &Access, store: &Store) {
     if config.tokens.is_some() && config.allow_anonymous_writes {
         warn!("--allow-anonymous-writes has no effect with --tokens");
     }
+    if config.allow_anonymous_writes && store.is_read_only() {
+        warn!(
+            "--allow-anonymous-writes has no effect on a JSON database, which is only read; to write, use \
+             --database sqlite:movies.db"
+        );
+    }
     if config.lets_network_write() && !store.is_read_only() {
         warn!("everybody who can connect to {} may change the movies; use --tokens FILE", config.listen);
     }

@@ -243,7 +243,8 @@ impl Config {
             let first = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
             let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
             let line = superfluous_word(&error, &declared).unwrap_or(line);
-            anyhow::anyhow!("{line}; see `movie-service --help`")
+            let similar = similar_flag(&error).unwrap_or_default();
+            anyhow::anyhow!("{line}{similar}; see `movie-service --help`")
         })?;
         if config.command.is_none() {
             variables::check(&declared, &matches)?;
@@ -301,6 +302,12 @@ impl Config {
             Address::Unix(_) => false,
         }
     }
+}
+
+/// Names the flag that resembles an unknown one.
+fn similar_flag(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(flag)) = error.get(ContextKind::SuggestedArg) else { return None };
+    Some(format!(", but `{flag}` is known"))
 }
 
 /// Describes a word that is neither a flag's value nor a subcommand, such as in `--quiet yes`. clap takes it for an unknown

@@ -7,7 +7,7 @@ use crate::catalogue::fold::fold;
 use crate::catalogue::order::{MAX_ORDER_FIELDS, Order, OrderBy, OrderField};
 use crate::catalogue::query::page::Query;
 use crate::movie::{Field, Value, Violation, is_longer};
-use crate::text::camel_case;
+use crate::text::{Escaped, camel_case};
 
 /// Maximum number of values of one field of a filter.
 const MAX_FILTER_VALUES: usize = 100;
@@ -124,11 +124,15 @@ fn order_field(name: &str) -> Option<OrderField> {
     OrderField::ALL.into_iter().find(|field| field.name() == name || camel_case(field.name()) == name)
 }
 
-/// Returns what an order consists of, for errors.
-fn order_syntax() -> String {
+/// Returns what an order consists of, for errors about a part of one.
+fn order_syntax(part: &str) -> String {
     let names = OrderField::ALL.map(OrderField::name).join(", ");
+    let found = match part.trim() {
+        "" => String::new(),
+        part => format!("found `{}`, ", Escaped(part)),
+    };
     format!(
-        "expected fields separated by commas, each one of {names}, with ` desc` after it for the highest first"
+        "{found}expected fields separated by commas, each one of {names}, with ` desc` after it for the highest first"
     )
 }
 
@@ -139,11 +143,11 @@ fn parse_order(text: &str) -> Result<Order, String> {
     }
     for part in text.split(',') {
         let mut words = part.split_whitespace();
-        let field = words.next().and_then(order_field).ok_or_else(order_syntax)?;
+        let field = words.next().and_then(order_field).ok_or_else(|| order_syntax(part))?;
         let descending = match (words.next(), words.next()) {
             (None, _) => false,
             (Some("desc"), None) => true,
-            _ => return Err(order_syntax()),
+            _ => return Err(order_syntax(part)),
         };
         if order.iter().any(|by: &OrderBy| by.field == field) {
             return Err("expected each field once".into());
@@ -157,6 +161,17 @@ fn parse_order(text: &str) -> Result<Order, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_invalid_part_of_an_order_is_named() {
+        for (text, found) in
+            [("foo", "found `foo`, expected fields"), ("year, title\tup", r"found `title\tup`, expected")]
+        {
+            let error = parse_order(text).unwrap_err();
+            assert!(error.starts_with(found), "{error}");
+        }
+        assert!(parse_order("year,").unwrap_err().starts_with("expected fields"));
+    }
 
     #[test]
     fn an_order_is_fields_separated_by_commas() {

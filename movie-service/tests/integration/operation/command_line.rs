@@ -208,7 +208,12 @@ fn an_invalid_database_is_a_one_line_error_with_its_position() {
 
 #[test]
 fn an_unknown_flag_or_an_invalid_value_is_a_one_line_error_with_a_remedy() {
-    assert_fails(bare_command().arg("--lisen"), &["--lisen", "--help"]);
+    assert_fails(bare_command().arg("--lisen"), &["--lisen", "but `--listen` is known", "--help"]);
+    assert_fails(
+        bare_command().args(["--databse", "x"]),
+        &["--databse", "but `--database` is known", "--help"],
+    );
+    assert_fails(bare_command().arg("--allow-anonymous-write"), &["but `--allow-anonymous-writes` is known"]);
     assert_fails(
         bare_command().args(["--listen", "here"]),
         &["here", "--listen", "127.0.0.1:3001", "--help"],

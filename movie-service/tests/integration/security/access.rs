@@ -246,6 +246,13 @@ fn settings_of_access_that_are_probably_mistakes_cause_a_warning() {
 }
 
 #[test]
+fn anonymous_writes_to_a_json_database_cause_a_warning_with_the_other_database() {
+    let service = Service::run(command(&database("movies.json")).arg("--allow-anonymous-writes"));
+    let lines = service.early_lines.join("\n");
+    assert!(lines.contains("no effect on a JSON database") && lines.contains("sqlite:movies.db"), "{lines}");
+}
+
+#[test]
 fn an_invalid_tokens_file_is_a_one_line_error() {
     let files = Files::new();
     for (text, part) in [(Some("alice owner x"), "tokens:1: expected the second word"), (None, "read ")] {
