@@ -183,7 +183,7 @@ pub enum Error {
         address: String,
     },
     /// The service does not implement the call.
-    #[error("{address} does not implement this call: {message}")]
+    #[error("{address} does not implement this call{}{message}", if message.is_empty() { "" } else { ": " })]
     Unimplemented {
         /// The address.
         address: String,

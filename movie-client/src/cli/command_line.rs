@@ -56,6 +56,9 @@ fn with_command_tip(mut error: Error, line: &[OsString], command: &Command) -> E
         position(unknown) < position(command.get_name())
     };
     let tip = match used.filter(|used| !is_before(used)) {
+        _ if unknown == "--deadline" => {
+            Some("`--timeout TIME` sets the deadline of a call, for example `--timeout 1s`".to_owned())
+        }
         None => of_commands(unknown, command),
         Some(used) if used.get_name() != "list" => None,
         Some(_) if unknown == "--title" => Some(

@@ -186,7 +186,13 @@ async fn an_error_within_a_list_is_printed_after_the_movies_before() {
     let address = service.address;
     let Outcome { code, stdout, stderr } = outcome(client(&address).args(["list", "-o", "text"])).await;
     assert_eq!((code, stdout.as_str()), (Some(8), "Movie called First\n"));
-    assert_eq!(stderr, format!("error: the call to {address} failed: DataLoss: disk on fire\n"));
+    assert_eq!(
+        stderr,
+        format!(
+            "error: the call to {address} failed: DataLoss: disk on fire\n  \
+             the list is incomplete: it ends after 1 movie; list again\n"
+        )
+    );
 }
 
 #[tokio::test]
@@ -261,6 +267,26 @@ async fn a_part_of_the_list_of_a_course_server_is_refused_with_what_it_can_list(
     assert_fails(&refused, 8, &["`get ID`, and `list` without a filter or an order"]);
     let whole = outcome(client(&server.address).args(["list", "--limit", "1", "-o", "text"])).await;
     assert_eq!(whole, printed("Movie called Ran\n"));
+}
+
+#[tokio::test]
+async fn a_call_that_is_not_implemented_without_a_message_has_no_empty_end() {
+    let server = ScriptedServer::always([Step::End(Status::unimplemented(""))]).await;
+    for arguments in [&["list", "--genre", "Drama"][..], &["health"]] {
+        let refused = outcome(client(&server.address).args(arguments)).await;
+        assert_fails(&refused, 8, &["does not implement this call\n"]);
+    }
+}
+
+#[tokio::test]
+async fn the_flag_for_a_deadline_is_named() {
+    for arguments in
+        [&["--deadline", "1", "list"][..], &["list", "--deadline=1"], &["get", "1", "--deadline", "1"]]
+    {
+        let refused = outcome(client(&"localhost:1").args(arguments)).await;
+        let tip = "tip: `--timeout TIME` sets the deadline of a call, for example `--timeout 1s`";
+        assert!(refused.code == Some(2) && refused.stderr.contains(tip), "{}", refused.stderr);
+    }
 }
 
 #[tokio::test]
