@@ -41,9 +41,9 @@ impl FileLock {
         let failed = |error| StoreError::File(name_missing_folder(error, path));
         let mut options = File::options();
         options.read(true).append(true).create(create);
-        let file = reload::open_regular(path, &mut options).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound if !create => StoreError::FileGone,
-            _ => failed(error),
+        let file = reload::open_regular(path, &mut options).map_err(|error| {
+            let is_gone = !create && error.kind() == io::ErrorKind::NotFound;
+            if is_gone { StoreError::FileGone } else { failed(error) }
         })?;
         match file.try_lock() {
             Ok(()) => {}
