@@ -62,7 +62,7 @@ pub(super) async fn list<W: Write>(
     let is_whole = List { limit: None, ..args.clone() } == List::default();
     let mut pages = client.pages(Query::from(args));
     let mut left = usize::try_from(limit).unwrap_or(usize::MAX);
-    let mut printed = 0;
+    let mut listed = 0_u64;
     while left > 0
         && let Some(page) = pages.next().await
     {
@@ -74,24 +74,24 @@ pub(super) async fn list<W: Write>(
                 print_stream(movies, &mut printer, |printer, movie: Option<Movie>| match movie {
                     Some(movie) => {
                         is_empty = false;
-                        printed += 1;
+                        listed += 1;
                         printer.row(Row::Movie(&movie))
                     }
                     None => printer.flush(),
                 })
                 .await
-                .map_err(|error| broken_off(error, printed))?;
+                .map_err(|error| broken_off(error, listed))?;
                 break;
             }
             Err(error @ Error::Unimplemented { .. }) => {
                 return Err(error).context(Hint(COURSE_LIST_HINT.to_owned()));
             }
-            page => page.map_err(|error| broken_off(error.into(), printed))?,
+            page => page.map_err(|error| broken_off(error.into(), listed))?,
         };
         is_empty = page.total == 0;
         for movie in page.movies.iter().take(left) {
             printer.row(Row::Movie(movie))?;
-            printed += 1;
+            listed += 1;
         }
         left = left.saturating_sub(page.movies.len());
         printer.flush()?;
@@ -106,12 +106,12 @@ pub(super) async fn list<W: Write>(
 }
 
 /// Adds to the error of a list that it is incomplete.
-fn broken_off(error: anyhow::Error, printed: u64) -> anyhow::Error {
-    match printed {
+fn broken_off(error: anyhow::Error, listed: u64) -> anyhow::Error {
+    match listed {
         0 => error,
         1 => error.context(Hint("the list is incomplete: it ends after 1 movie; list again".to_owned())),
         _ => {
-            error.context(Hint(format!("the list is incomplete: it ends after {printed} movies; list again")))
+            error.context(Hint(format!("the list is incomplete: it ends after {listed} movies; list again")))
         }
     }
 }
