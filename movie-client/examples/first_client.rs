@@ -1,13 +1,11 @@
 //! The course's client with tonic alone: `first_client [ADDRESS]`
 
-use std::error::Error;
-
 use movie_proto::movie_client::MovieClient;
 use movie_proto::{Empty, MovieData, MovieId};
 use tonic::transport::Endpoint;
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     let address = std::env::args().nth(1).unwrap_or_else(|| "http://localhost:3001".to_owned());
     let channel = Endpoint::from_shared(address)?.connect().await?;
     let mut stub = MovieClient::new(channel);

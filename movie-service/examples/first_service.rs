@@ -1,9 +1,9 @@
 //! A movie service with tonic alone: `first_service [ADDRESS]`
 
 use std::collections::HashMap;
-use std::error::Error;
 use std::fs::File;
 
+use anyhow::Context;
 use movie_proto::movie_server::{Movie, MovieServer};
 use movie_proto::{Empty, MovieData, MovieId};
 use serde::Deserialize;
@@ -40,25 +40,26 @@ impl Movie for MovieServicer {
 }
 
 /// Reads the movies of a database.
-fn load(path: &str) -> Result<Vec<MovieData>, Box<dyn Error>> {
-    let mut database: HashMap<String, Vec<Entry>> = serde_json::from_reader(File::open(path)?)?;
-    let movies = database.remove("movies").ok_or("the database has no movies")?.into_iter();
+fn load(path: &str) -> anyhow::Result<Vec<MovieData>> {
+    let file = File::open(path).with_context(|| format!("cannot open {path}"))?;
+    let mut database: HashMap<String, Vec<Entry>> = serde_json::from_reader(file)?;
+    let movies = database.remove("movies").context("the database has no movies")?.into_iter();
     let movies =
         movies.map(|Entry { title, rating, director, id }| MovieData { title, rating, director, id });
     Ok(movies.collect())
 }
 
 /// Serves the movies of a database.
-async fn serve(path: &str, incoming: TcpIncoming) -> Result<(), Box<dyn Error>> {
+async fn serve(path: &str, incoming: TcpIncoming) -> anyhow::Result<()> {
     let servicer = MovieServer::new(MovieServicer(load(path)?));
     Server::builder().add_service(servicer).serve_with_incoming(incoming).await?;
     Ok(())
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     let address = std::env::args().nth(1).as_deref().unwrap_or("127.0.0.1:3001").parse()?;
-    let incoming = TcpIncoming::bind(address)?;
+    let incoming = TcpIncoming::bind(address).with_context(|| format!("cannot listen on {address}"))?;
     eprintln!("serving movies on {}", incoming.local_addr()?);
     serve("databases/movies.json", incoming).await
 }

@@ -56,9 +56,6 @@ pub enum TokensFileError {
 /// Reason for denying a call. The message is sent to the caller and never contains a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denial {
-    /// The RPC does not exist, or is not in the table; a caller cannot distinguish the two.
-    #[error("this service has no RPC with this path")]
-    NoSuchRpc,
     /// The caller sent no credentials.
     #[error("this call needs a token of a {0}; send one as `authorization: Bearer TOKEN`")]
     NoCredentials(Role),
@@ -152,19 +149,18 @@ impl Access {
     }
 
     /// Authorizes a call by its `authorization` header or, without one, by the subject names of its verified client
-    /// certificate. `rpc` is `None` if the RPC does not exist. Returns the name of the caller; `None` if the RPC
-    /// needs no role or no tokens file is used.
+    /// certificate. Returns the name of the caller; `None` if the RPC needs no role or no tokens file is used.
     ///
     /// # Errors
     ///
     /// [`Denial`] if the call is not permitted.
     pub fn check(
         &self,
-        rpc: Option<Rpc>,
+        rpc: Rpc,
         headers: &HeaderMap,
         certificate_names: &[String],
     ) -> Result<Option<Arc<str>>, Denial> {
-        match rpc.ok_or(Denial::NoSuchRpc)?.role {
+        match rpc.role {
             None => Ok(None),
             Some(role) => self.check_role(role, headers, certificate_names),
         }

@@ -13,7 +13,6 @@ use tonic::Status;
 use tonic::codegen::StdError;
 use tower::service_fn;
 
-use crate::access::Denial;
 use crate::catalogue::Catalogue;
 use crate::found::FoundPrinter;
 use crate::rpc::Rpc;
@@ -79,7 +78,7 @@ impl InProcessServer {
         B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
     {
         let Some(rpc) = Rpc::find(request.uri().path()) else {
-            let response = Status::from(Refusal::from(Denial::NoSuchRpc)).into_http();
+            let response = Status::from(Refusal::NoSuchRpc(request.uri().path().to_owned())).into_http();
             return response.map(into_bytes_body);
         };
         let generated = match FastCall::try_new(rpc, request, self.dispatcher.compresses()) {

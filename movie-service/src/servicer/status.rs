@@ -82,7 +82,7 @@ fn write_error(error: WriteError) -> (Code, &'static str, Vec<ErrorDetail>) {
         WriteError::Exists(id) => (Code::AlreadyExists, "MOVIE_EXISTS", vec![resource(&id)]),
         WriteError::Stale(id) => (Code::Aborted, "ETAG_STALE", vec![resource(&id)]),
         WriteError::ReadOnly => (Code::FailedPrecondition, "CATALOG_READ_ONLY", vec![]),
-        WriteError::Unavailable(_) => {
+        WriteError::Unavailable(_) | WriteError::StoreFileGone => {
             (Code::Unavailable, "STORE_UNAVAILABLE", vec![RetryInfo::new(Some(RETRY_DELAY)).into()])
         }
         WriteError::StoreReadOnly => {
@@ -136,6 +136,7 @@ mod tests {
     fn the_status_of_a_failed_store_says_whether_the_outcome_is_known_and_when_to_retry() {
         for (error, reason) in [
             (WriteError::Unavailable("its disk is full".into()), "STORE_UNAVAILABLE"),
+            (WriteError::StoreFileGone, "STORE_UNAVAILABLE"),
             (WriteError::StoreReadOnly, "STORE_READ_ONLY"),
             (WriteError::OutcomeUnknown, "OUTCOME_UNKNOWN"),
         ] {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::movie::Revision;
 use crate::store::command::WriteError;
 
-/// Message for a database file that is gone, which callers see, too: they may be the ones who deleted it.
+/// Message for a database file that is gone, by which the status of the store is recognised, too.
 const FILE_GONE: &str =
     "its database file is gone; put it back, or restart the service to begin with an empty one";
 
@@ -151,8 +151,8 @@ impl StoreError {
                 "this version of the service cannot use it"
             }
             Self::Failed(_) => "it failed",
-            Self::FileGone => FILE_GONE,
-            Self::Unavailable(why) if why == FILE_GONE => FILE_GONE,
+            Self::FileGone => return WriteError::StoreFileGone,
+            Self::Unavailable(why) if why == FILE_GONE => return WriteError::StoreFileGone,
             Self::Connect(_)
             | Self::InUse(_)
             | Self::HardLinks(_)
@@ -186,9 +186,11 @@ mod tests {
 
     #[test]
     fn callers_are_told_that_the_file_is_gone_by_the_write_and_by_the_poll_before() {
-        let gone = WriteError::Unavailable(FILE_GONE.into());
-        assert_eq!(StoreError::FileGone.to_write_error(), gone);
-        assert_eq!(StoreError::Unavailable(StoreError::FileGone.to_string()).to_write_error(), gone);
+        for gone in [StoreError::FileGone, StoreError::Unavailable(StoreError::FileGone.to_string())] {
+            let told = gone.to_write_error();
+            assert_eq!(told, WriteError::StoreFileGone);
+            assert!(!told.to_string().contains("try again"), "{told}");
+        }
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! Prints the best movie: `best_movie [DIRECTOR]`
 
-use std::error::Error;
-
 use movie_proto::MovieData;
 use movie_proto::exercise::v1::GetBestMovieRequest;
 use movie_proto::exercise::v1::best_movie_client::BestMovieClient;
@@ -16,7 +14,7 @@ pub(crate) async fn best_movie(channel: Channel, director: &str) -> Result<Movie
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn main() -> anyhow::Result<()> {
     let director = std::env::args().nth(1).unwrap_or_default();
     let channel = Endpoint::from_static("http://localhost:3001").connect().await?;
     match best_movie(channel, &director).await {

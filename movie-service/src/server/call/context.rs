@@ -116,8 +116,8 @@ fn authorize<B>(
     request: &Request<B>,
     observed: &mut CallObservation,
 ) -> Result<Rpc, Refusal> {
+    let rpc = rpc.ok_or_else(|| Refusal::NoSuchRpc(request.uri().path().to_owned()))?;
     let caller = connection.server.access.check(rpc, request.headers(), &connection.peer_subject_names)?;
-    let rpc = rpc.ok_or(Denial::NoSuchRpc)?;
     let writes_anonymously = caller.is_none() && rpc.role == Some(Role::Writer);
     if writes_anonymously && request.extensions().get::<FromAnySite>().is_some() {
         return Err(Denial::WriteFromAnySite.into());

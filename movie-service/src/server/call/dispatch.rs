@@ -15,7 +15,6 @@ use tonic::codegen::StdError;
 use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
-use crate::access::Denial;
 use crate::blocking_pool::BlockingPool;
 use crate::rpc::{Kind, Rpc, Service};
 use crate::server::call::compression::negotiation::{self, ACCEPTED_ENCODINGS, GRPC_ACCEPT_ENCODING, GZIP};
@@ -188,7 +187,10 @@ impl Dispatcher {
         };
         match service {
             Some(service) => Box::pin(service.clone().oneshot(request)),
-            None => Box::pin(async { Ok(Status::from(Refusal::from(Denial::NoSuchRpc)).into_http()) }),
+            None => {
+                let refusal = Refusal::NoSuchRpc(request.uri().path().to_owned());
+                Box::pin(async { Ok(Status::from(refusal).into_http()) })
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use tracing::{debug, error};
 
 use crate::access::Denial;
 use crate::servicer::status::{DOMAIN, RETRY_DELAY};
+use crate::text::Escaped;
 
 /// Reason for which the transport refuses a call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,6 +40,9 @@ pub enum Refusal {
     /// The request cannot be decoded.
     #[error("the request cannot be decoded, expected one message of the method's type")]
     MalformedRequest,
+    /// The RPC does not exist, is not in the table of RPCs, or is turned off; a caller cannot distinguish these.
+    #[error("this service has no RPC with the path `{}`", Escaped(.0))]
+    NoSuchRpc(String),
     /// The caller has no valid credentials, or its role does not allow the call.
     #[error(transparent)]
     Denial(#[from] Denial),
@@ -57,9 +61,8 @@ impl From<Refusal> for Status {
             Refusal::MessageTooLarge { .. } => (Code::ResourceExhausted, "MESSAGE_TOO_LARGE"),
             Refusal::UnsupportedEncoding => (Code::Unimplemented, "ENCODING_UNSUPPORTED"),
             Refusal::MalformedRequest => (Code::Internal, "REQUEST_MALFORMED"),
+            Refusal::NoSuchRpc(_) => return Status::unimplemented(refusal.to_string()),
             Refusal::Denial(denied) => match denied {
-                // Also the status of an RPC that is turned off, which therefore cannot be told from a missing one.
-                Denial::NoSuchRpc => return Status::unimplemented(refusal.to_string()),
                 Denial::NoCredentials(_) => (Code::Unauthenticated, "CREDENTIALS_MISSING"),
                 Denial::BadCredentials | Denial::UnknownToken => {
                     (Code::Unauthenticated, "CREDENTIALS_UNKNOWN")

@@ -63,6 +63,7 @@ impl Expected {
             Err(
                 error @ (WriteError::ReadOnly
                 | WriteError::StoreReadOnly
+                | WriteError::StoreFileGone
                 | WriteError::Rejected
                 | WriteError::Unavailable(_)
                 | WriteError::OutcomeUnknown),

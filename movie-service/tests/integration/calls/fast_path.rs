@@ -105,7 +105,7 @@ impl Pair {
     async fn assert_same(&mut self, call: Call) {
         let (ours, plain) = (self.ours.call(&call).await, self.plain.call(&call).await);
         let (ours, plain) = (ours.map_err(|error| error.reason()), plain.map_err(|error| error.reason()));
-        assert_eq!(ours, plain.map(with_our_refusals), "{call:?}");
+        assert_eq!(ours, plain.map(|response| with_our_refusals(call.path, response)), "{call:?}");
     }
 
     /// Returns the HTTP status of our server; that of the other is always 200.
@@ -118,14 +118,14 @@ impl Pair {
 
 /// Replaces tonic's messages about invalid requests, which reveal its implementation or are empty, and its code for oversized
 /// messages, which differs from the specification.
-fn with_our_refusals(mut response: Response) -> Response {
+fn with_our_refusals(path: &str, mut response: Response) -> Response {
     let status: Status = match response.headers.get("grpc-status").map(HeaderValue::as_bytes) {
         Some(b"13") => Refusal::MalformedRequest.into(),
         Some(b"11") => Refusal::MessageTooLarge { max_bytes: Limits::default().message }.into(),
         Some(b"12") if response.headers.contains_key("grpc-accept-encoding") => {
             Refusal::UnsupportedEncoding.into()
         }
-        Some(b"12") => Status::unimplemented("this service has no RPC with this path"),
+        Some(b"12") => Refusal::NoSuchRpc(path.to_owned()).into(),
         _ => return response,
     };
     status.add_header(&mut response.headers).unwrap();
@@ -261,7 +261,7 @@ async fn compression_and_timeouts_get_identical_responses() {
                 [pair.ours.call(&call).await.unwrap(), pair.plain.call(&call).await.unwrap()];
             // tonic omits it.
             assert_eq!(ours.headers.remove("grpc-accept-encoding").unwrap(), "gzip,identity");
-            assert_eq!(ours, with_our_refusals(plain), "{call:?}");
+            assert_eq!(ours, with_our_refusals(call.path, plain), "{call:?}");
         }
         pair.assert_same(call.clone().header("grpc-encoding", "identity")).await;
         pair.assert_same(call.clone().header("grpc-encoding", "brotli")).await;

@@ -51,6 +51,6 @@ async fn it_can_be_switched_off() {
     // The same status as for an RPC that does not exist.
     assert_eq!(
         (error.code(), error.message()),
-        (Code::Unimplemented, "this service has no RPC with this path")
+        (Code::Unimplemented, "this service has no RPC with the path `/grpc.health.v1.Health/Check`")
     );
 }

@@ -79,7 +79,7 @@ async fn health_needs_no_token_and_an_unknown_rpc_is_unimplemented() {
     let status = Status::from_header_map(response.trailers.as_ref().unwrap_or(&response.headers)).unwrap();
     assert_eq!(
         (status.code(), status.message()),
-        (Code::Unimplemented, "this service has no RPC with this path")
+        (Code::Unimplemented, "this service has no RPC with the path `/Movie/DropMovies`")
     );
 }
 

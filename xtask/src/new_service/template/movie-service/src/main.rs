@@ -1,7 +1,6 @@
 //! Serves movies: `movie-service [ADDRESS]`
 
-use std::error::Error;
-
+use anyhow::Context;
 use movie_service::serve;
 use tonic::transport::server::TcpIncoming;
 
