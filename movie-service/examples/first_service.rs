@@ -41,8 +41,7 @@ impl Movie for MovieServicer {
 
 /// Reads the movies of a database.
 fn load(path: &str) -> anyhow::Result<Vec<MovieData>> {
-    let file = File::open(path).with_context(|| format!("cannot open {path}"))?;
-    let mut database: HashMap<String, Vec<Entry>> = serde_json::from_reader(file)?;
+    let mut database: HashMap<String, Vec<Entry>> = serde_json::from_reader(File::open(path)?)?;
     let movies = database.remove("movies").context("the database has no movies")?.into_iter();
     let movies =
         movies.map(|Entry { title, rating, director, id }| MovieData { title, rating, director, id });
@@ -51,7 +50,8 @@ fn load(path: &str) -> anyhow::Result<Vec<MovieData>> {
 
 /// Serves the movies of a database.
 async fn serve(path: &str, incoming: TcpIncoming) -> anyhow::Result<()> {
-    let servicer = MovieServer::new(MovieServicer(load(path)?));
+    let movies = load(path).with_context(|| format!("cannot load {path}"))?;
+    let servicer = MovieServer::new(MovieServicer(movies));
     Server::builder().add_service(servicer).serve_with_incoming(incoming).await?;
     Ok(())
 }

@@ -104,12 +104,12 @@ pub const LIST_MOVIES: &str = "/movie.catalog.v1.MovieCatalog/ListMovies";
 pub const SEARCH_MOVIES: &str = "/movie.catalog.v1.MovieCatalog/SearchMovies";
 
 /// All RPCs, the most frequently called ones first. No other path can be called.
-const TABLE: [Entry; 17] = {
+const TABLE: &[Entry] = {
     use Kind::{Import, List, Probe, Unary, Watch};
     use Service::{Catalog, Health, Movie, Reflection, ReflectionAlpha};
     const READER: Option<Role> = Some(Role::Reader);
     const WRITER: Option<Role> = Some(Role::Writer);
-    [
+    &[
         Entry::new("/Movie/GetMovieByID", Movie, READER, Unary).with_fast_path(FastPath::MovieById),
         Entry::new("/Movie/GetListMovies", Movie, READER, List).with_fast_path(FastPath::ListMovies),
         Entry::new("/movie.catalog.v1.MovieCatalog/GetMovie", Catalog, READER, Unary)
@@ -138,7 +138,7 @@ const TABLE: [Entry; 17] = {
     ]
 };
 
-static RPCS: [Entry; TABLE.len()] = TABLE;
+static RPCS: &[Entry] = TABLE;
 
 /// An RPC of the table. Dereferences to its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ pub struct Rpc(usize);
 
 impl Rpc {
     /// The number of RPCs.
-    pub const COUNT: usize = RPCS.len();
+    pub const COUNT: usize = TABLE.len();
 
     /// Returns the RPC with this path, if there is one.
     #[must_use]
@@ -285,7 +285,7 @@ mod tests {
         assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
         paths.sort_unstable();
         assert!(paths.is_sorted_by(|one, other| one < other), "the table has a path twice: {paths:?}");
-        for entry in &TABLE {
+        for entry in TABLE {
             let (is_client_streaming, is_server_streaming) = methods[entry.path];
             let is_kind = match entry.kind {
                 Kind::Unary => !is_client_streaming && !is_server_streaming,

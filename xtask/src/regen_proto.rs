@@ -48,10 +48,16 @@ fn next_steps(before: &Files, fresh: &Files) -> Result<Vec<String>> {
         )
     };
     let rpc = |rpc: NewRpc| {
-        let NewRpc { path, kind } = rpc;
+        let NewRpc { path, kind, new_service } = rpc;
+        let (needs, service) = match new_service {
+            None => ("its method in the servicer, which the compiler names".to_owned(), "Catalog".to_owned()),
+            Some(service) => {
+                (format!("a servicer for its service, a variant `{service}` of the enum `Service`"), service)
+            }
+        };
         format!(
-            "next: the new RPC {path} needs its method in the servicer, which the compiler names, and a line in the \
-             table of {RPC_TABLE}, such as `Entry::new(\"{path}\", Catalog, READER, {kind}),`"
+            "next: the new RPC {path} needs {needs}, and a line in the table of {RPC_TABLE}, such as \
+             `Entry::new(\"{path}\", {service}, READER, {kind}),`"
         )
     };
     let rpcs = new_rpcs(descriptors, &fresh[DESCRIPTOR_SET])?;
@@ -194,14 +200,19 @@ mod tests {
             "wrote      movie-proto/src/generated/best.v1.rs",
             "unchanged  movie-proto/src/generated/film.rs",
             "next: include the new file in the module `best::v1` of movie-proto/src/lib.rs: `include!(\"generated/best.v1.rs\");`",
-            "next: the new RPC /best.v1.BestMovie/GetBest needs its method in the servicer",
-            "`Entry::new(\"/best.v1.BestMovie/GetBest\", Catalog, READER, List),`",
+            "next: the new RPC /best.v1.BestMovie/GetBest needs a servicer for its service, a variant `BestMovie`",
+            "`Entry::new(\"/best.v1.BestMovie/GetBest\", BestMovie, READER, List),`",
         ] {
             assert!(third.contains(part), "{part}: {third}");
         }
-        fs::remove_file(root.path().join(PROTO_DIR).join("best.proto")).unwrap();
+        let second_rpc = contract.replace("rpc GetBest", "rpc GetWorst(Best) returns (Best); rpc GetBest");
+        fs::write(root.path().join(PROTO_DIR).join("best.proto"), second_rpc).unwrap();
         let fourth = write(root.path()).unwrap();
-        assert!(fourth.contains("removed    movie-proto/src/generated/best.v1.rs"), "{fourth}");
+        let next = "next: the new RPC /best.v1.BestMovie/GetWorst needs its method in the servicer, which the compiler names, and";
+        assert!(fourth.contains(next), "{fourth}");
+        fs::remove_file(root.path().join(PROTO_DIR).join("best.proto")).unwrap();
+        let fifth = write(root.path()).unwrap();
+        assert!(fifth.contains("removed    movie-proto/src/generated/best.v1.rs"), "{fifth}");
     }
 
     #[test]

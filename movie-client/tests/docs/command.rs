@@ -119,6 +119,7 @@ impl Command {
             | ["mkdir", _]
             | ["git", "stash", "--include-untracked" | "pop"]
             | ["cargo", "run", "-p", "movie-client", "--example", "first_client", "--", _]
+            | ["cargo", "run", "-p", "movie-service", "--example", "first_service", "--", _]
             | ["cargo", "test", "--workspace"]
             | ["cargo", "test", "--workspace", "--test", "docs"]
             | ["cargo", "doc", "--workspace", "--no-deps", "--open"]
@@ -126,6 +127,9 @@ impl Command {
             | ["target/course/bin/pip", "install", ..]
             | ["target/course/bin/python", "-m", "grpc_tools.protoc", ..] => Ok(Self::Known),
             ["cargo", "test", "-p", package] if members().contains(*package) => Ok(Self::Known),
+            ["cargo", "test", "-p", package, "--test", "integration", _] if members().contains(*package) => {
+                files.find(&format!("{package}/tests/integration/main.rs")).map(|_| Self::Known)
+            }
             ["cargo", "test", "-p", package, "--test", name] if members().contains(*package) => {
                 files.find(&format!("{package}/tests/{name}.rs")).map(|_| Self::Known)
             }

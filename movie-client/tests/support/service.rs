@@ -87,7 +87,13 @@ impl Service {
             let listener = Listener::bind(&address).unwrap();
             let address = listener.address().unwrap();
             let stopped = async { stopped.await.unwrap_or_default() };
-            RUNTIME.spawn(async move { end.send(server.serve(listener, stopped).await) });
+            RUNTIME.spawn(async move {
+                let ended = server.serve(listener, stopped).await;
+                if let Err(error) = &ended {
+                    eprintln!("the service ended: {error}");
+                }
+                end.send(ended)
+            });
             address
         });
         Self { address, stop: Some(stop), ended, _store: store }

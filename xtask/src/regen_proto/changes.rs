@@ -12,6 +12,8 @@ pub(super) struct NewRpc {
     pub(super) path: String,
     /// The kind in the RPC table of the service that fits what the RPC streams.
     pub(super) kind: &'static str,
+    /// The name of its service without the package, if the service is new as well.
+    pub(super) new_service: Option<String>,
 }
 
 /// The elements of the course's contract, as [`elements`] describes them.
@@ -68,10 +70,17 @@ fn differences(before: &BTreeMap<String, String>, after: &BTreeMap<String, Strin
 ///
 /// If one of them is not a descriptor set.
 pub(super) fn new_rpcs(before: &[u8], after: &[u8]) -> Result<Vec<NewRpc>> {
-    let (before, after) = (elements(&pool(before)?), pool(after)?);
+    let (before, after) = (pool(before)?, pool(after)?);
+    let known = elements(&before);
     let methods = after.services().flat_map(|service| service.methods().collect::<Vec<_>>());
-    let new = methods.filter(|method| !before.contains_key(&rpc_name(method)));
-    Ok(new.map(|method| NewRpc { path: path(&method), kind: kind(&method) }).collect())
+    let new = methods.filter(|method| !known.contains_key(&rpc_name(method)));
+    let new = new.map(|method| {
+        let service = method.parent_service();
+        let is_new = before.get_service_by_name(service.full_name()).is_none();
+        let new_service = is_new.then(|| service.name().to_owned());
+        NewRpc { path: path(&method), kind: kind(&method), new_service }
+    });
+    Ok(new.collect())
 }
 
 fn pool(descriptor_set: &[u8]) -> Result<DescriptorPool> {

@@ -1,4 +1,4 @@
-//! Prints the best movie: `best_movie [DIRECTOR]`
+//! Prints the best movie: `best_movie [DIRECTOR [ADDRESS]]`
 
 use movie_proto::MovieData;
 use movie_proto::exercise::v1::GetBestMovieRequest;
@@ -16,7 +16,8 @@ pub(crate) async fn best_movie(channel: Channel, director: &str) -> Result<Movie
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let director = std::env::args().nth(1).unwrap_or_default();
-    let channel = Endpoint::from_static("http://localhost:3001").connect().await?;
+    let address = std::env::args().nth(2).unwrap_or_else(|| "http://localhost:3001".to_owned());
+    let channel = Endpoint::from_shared(address)?.connect().await?;
     match best_movie(channel, &director).await {
         Ok(movie) => println!("{} ({})", movie.title, movie.rating),
         Err(status) => println!("{:?}: {}", status.code(), status.message()),

@@ -145,7 +145,8 @@ impl Route {
         let template = Template::parse(&text(rule, field));
         let template = template.ok_or_else(|| refuse("expected a path of literals and whole segments"))?;
         let rpc = format!("/{}/{}", method.parent_service().full_name(), method.name());
-        let rpc = Rpc::find(&rpc).ok_or_else(|| refuse("the service has no such RPC"))?;
+        let rpc = Rpc::find(&rpc)
+            .ok_or_else(|| refuse("the table of movie-service/src/rpc.rs has no entry for it"))?;
         let request = method.input();
         let body = match text(rule, "body").as_str() {
             "" => BodyBinding::None,
