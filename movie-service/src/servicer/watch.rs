@@ -4,7 +4,7 @@ mod feed;
 mod message;
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt};
 
 use self::feed::Subscription;
+pub(crate) use self::feed::{Batch, BatchSink};
 use crate::catalogue::{Catalogue, ChangesError, HistoryPoint, Record, Snapshot};
 use crate::movie::{Revision, Violation};
 use crate::servicer::catch_up::wait_for_revision;
@@ -104,6 +105,21 @@ impl Watch {
     /// Returns whether the watch has caught up.
     pub(crate) fn is_live(&self) -> bool {
         matches!(self.stage, Stage::Live)
+    }
+
+    /// Has batches of changes passed to `sink` once the watch has caught up.
+    pub(crate) fn attach(&self, sink: Weak<dyn BatchSink>) {
+        self.subscription.attach(sink);
+    }
+
+    /// Returns the frames of a batch, and counts them as sent, if they come next.
+    pub(crate) fn advance(&mut self, batch: &Batch) -> Option<Bytes> {
+        let lag = batch.to.revision.since(self.sent.revision)?;
+        let is_next = self.is_live() && batch.from == self.sent && lag <= self.max_lag;
+        is_next.then(|| {
+            self.sent = batch.to;
+            batch.frames.clone()
+        })
     }
 
     fn poll_frames(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, CallError>> {
@@ -203,3 +219,6 @@ fn watch_error(error: ChangesError, from: Revision) -> CallError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! Bodies of requests and responses.
 
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::server::call::context::CallContext;
 use crate::server::call::permit::{Permit, PermitHandle};
 use crate::server::call::refusal::Refusal;
 use crate::server::call::response_data::ResponseData;
-use crate::servicer::watch::Watch;
+use crate::servicer::watch::{Batch, BatchSink, Watch};
 
 /// The body of a response. The call stays in flight until the last byte is written or the body is dropped.
 pub(crate) struct ResponseBody {
@@ -72,6 +72,30 @@ impl ResponseBody {
     /// Keeps the call's permit until the returned guard is dropped.
     pub(crate) fn share_permit(&mut self) -> Option<Arc<Permit>> {
         self.call.as_mut().and_then(|call| PermitHandle::share(call.permit()))
+    }
+
+    /// Returns whether this is the body of a watch.
+    pub(crate) fn is_watch(&self) -> bool {
+        matches!(self.content, Content::Watch(_))
+    }
+
+    /// If this is the body of a watch, has batches of changes passed to `sink`.
+    pub(crate) fn attach(&self, sink: Weak<dyn BatchSink>) {
+        if let Content::Watch(watch) = &self.content {
+            watch.attach(sink);
+        }
+    }
+
+    /// Returns the data of a batch of changes, if this is the body of a watch, the batch comes next, and h2 has written
+    /// all data before it.
+    pub(crate) fn next_batch(&mut self, batch: &Batch) -> Option<ResponseData> {
+        let (Content::Watch(watch), Some(call)) = (&mut self.content, &mut self.call) else { return None };
+        let permit = call.permit();
+        if permit.as_ref().is_none_or(PermitHandle::is_held_elsewhere) {
+            return None;
+        }
+        let frames = watch.advance(batch)?;
+        Some(ResponseData::shared(frames, PermitHandle::unsent_guard(permit)))
     }
 
     /// Returns why the call cannot go on, if it cannot.

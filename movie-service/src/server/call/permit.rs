@@ -145,6 +145,11 @@ impl PermitHandle {
         Self::share(handle).map(Self::Shared).map(UnsentGuard::new)
     }
 
+    /// Returns whether a guard of an earlier frame, or another body, has the permit, too.
+    pub(super) fn is_held_elsewhere(&self) -> bool {
+        matches!(self, Self::Shared(permit) if Arc::strong_count(permit) > 1)
+    }
+
     pub(super) fn connection(&self) -> &ConnectionState {
         match self {
             Self::Owned(permit) => &permit.connection,

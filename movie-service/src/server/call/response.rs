@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -16,6 +17,7 @@ use tracing::debug;
 use crate::server::call::body::ResponseBody;
 use crate::server::call::response_data::ResponseData;
 use crate::server::call::task::Call;
+use crate::servicer::watch::{Batch, BatchSink};
 
 /// A call and its stream. Completes when h2 has the whole response or the peer reset the stream.
 ///
@@ -26,6 +28,8 @@ pub(crate) enum ResponseTask {
     Waiting { call: Call, respond: SendResponse<ResponseData> },
     /// The headers of the response are sent.
     Sending(SendingBody),
+    /// The same for a watch, to which its feed sends changes, too.
+    Watching(Arc<WatchedBody>),
 }
 
 /// The body of a response on its stream.
@@ -36,6 +40,9 @@ pub(crate) struct SendingBody {
     next: Option<ResponseData>,
 }
 
+/// The body of a watch on its stream. Never contended: the task of the call and the feed are on one thread.
+pub(crate) struct WatchedBody(Mutex<SendingBody>);
+
 impl ResponseTask {
     pub(crate) fn new(call: Call, respond: SendResponse<ResponseData>) -> Self {
         Self::Waiting { call, respond }
@@ -44,18 +51,20 @@ impl ResponseTask {
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         // Checked first, because tonic treats a cancelled request as a finished one. Polling also registers the waker
         // for a reset.
-        let reset = match self {
-            Self::Waiting { call, .. } if call.is_answered() => Poll::Pending,
-            Self::Waiting { respond, .. } => respond.poll_reset(cx),
-            Self::Sending(sending) => sending.stream.poll_reset(cx),
-        };
-        if let Poll::Ready(reason) = reset {
-            return Poll::Ready(Err(reason?.into()));
-        }
         let (call, respond) = match self {
             Self::Waiting { call, respond } => (call, respond),
-            Self::Sending(sending) => return sending.poll_done(cx),
+            Self::Sending(sending) => return sending.poll(cx),
+            Self::Watching(watched) => {
+                return watched.0.lock().unwrap_or_else(PoisonError::into_inner).poll(cx);
+            }
         };
+        // Checked first, because tonic treats a cancelled request as a finished one. Polling also registers the waker
+        // for a reset.
+        if !call.is_answered()
+            && let Poll::Ready(reason) = respond.poll_reset(cx)
+        {
+            return Poll::Ready(Err(reason?.into()));
+        }
         let (mut head, body) = ready!(call.poll_response(cx)).into_parts();
         head.headers.insert(DATE, date());
         let is_trailers_only = body.is_end_stream();
@@ -65,7 +74,7 @@ impl ResponseTask {
                 let mut sending = SendingBody { body, stream, next: None };
                 let done = sending.poll_done(cx);
                 if done.is_pending() {
-                    *self = Self::Sending(sending);
+                    *self = sending.into();
                 }
                 done
             }
@@ -89,7 +98,47 @@ impl Future for ResponseTask {
     }
 }
 
+impl From<SendingBody> for ResponseTask {
+    fn from(sending: SendingBody) -> Self {
+        if !sending.body.is_watch() {
+            return Self::Sending(sending);
+        }
+        Self::Watching(Arc::new_cyclic(|watched: &Weak<WatchedBody>| {
+            sending.body.attach(watched.clone());
+            WatchedBody(Mutex::new(sending))
+        }))
+    }
+}
+
+impl BatchSink for WatchedBody {
+    fn try_send(&self, batch: &Batch) -> bool {
+        self.0.try_lock().is_ok_and(|mut sending| sending.try_send(batch))
+    }
+}
+
 impl SendingBody {
+    /// Completes when h2 has the whole body, or the peer reset the stream. Polling also registers the waker for a reset.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
+        match self.stream.poll_reset(cx) {
+            Poll::Ready(reason) => Poll::Ready(Err(reason?.into())),
+            Poll::Pending => self.poll_done(cx),
+        }
+    }
+
+    /// Sends a batch of changes, if nothing has to wait; returns whether it did.
+    fn try_send(&mut self, batch: &Batch) -> bool {
+        let Self { body, stream, next } = self;
+        let data = if next.is_none() { body.next_batch(batch) } else { None };
+        // h2 reserves the capacity itself. No more than one batch waits for it: the next one is sent when this one is
+        // written.
+        let sent = data.map(|data| stream.send_data(data, false));
+        if let Some(Err(error)) = &sent {
+            debug!(%error, "a watch failed");
+            stream.send_reset(Reason::INTERNAL_ERROR);
+        }
+        matches!(sent, Some(Ok(())))
+    }
+
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
         let Self { body, stream, next } = self;
         loop {

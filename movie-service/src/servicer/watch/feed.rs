@@ -1,10 +1,13 @@
 //! The feed of a thread: what its watches share.
 //!
-//! One task waits for changes and wakes all watches of the thread, so that a connection sends a change to all its
-//! watches at once. Each change is encoded once for all of them.
+//! One task waits for changes and passes them to all watches of the thread, so that a connection sends a change to all
+//! its watches at once. Each change is encoded once for all of them. A watch that can take the changes at once is not
+//! woken: to wake and poll its task would cost more than to send them ([`BatchSink`]).
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::mem;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Waker};
 
@@ -25,6 +28,13 @@ const FULL_BATCH_BYTES: usize = 32 * 1024;
 /// Number of batches that are kept for other watches.
 const KEPT_BATCHES: usize = 8;
 
+/// The stream of a watch, as far as a feed uses it.
+pub(crate) trait BatchSink: Send + Sync {
+    /// Sends a batch, if it continues what was sent before and nothing has to wait. Otherwise, returns false; the feed
+    /// then wakes the task of the watch. Called on the thread of the watch.
+    fn try_send(&self, batch: &Batch) -> bool;
+}
+
 /// The feed of a thread.
 pub(super) struct Feed {
     catalogue: Arc<Catalogue>,
@@ -35,18 +45,25 @@ pub(super) struct Feed {
     waiting: AbortHandle,
 }
 
-#[derive(Default)]
 struct Shared {
-    /// The waker of each watch, once it has one.
-    wakers: Slab<Option<Waker>>,
+    slots: Slab<Slot>,
+    /// The newest point when changes were last passed on.
+    passed: HistoryPoint,
     /// The batches that were encoded last.
     batches: VecDeque<Batch>,
 }
 
+/// What a feed knows of a watch, once it has it.
+#[derive(Default)]
+struct Slot {
+    waker: Option<Waker>,
+    sink: Option<Weak<dyn BatchSink>>,
+}
+
 /// Consecutive changes, encoded.
 #[derive(Clone)]
-pub(super) struct Batch {
-    from: HistoryPoint,
+pub(crate) struct Batch {
+    pub(super) from: HistoryPoint,
     /// The point after the last change.
     pub(super) to: HistoryPoint,
     /// A gRPC frame for each change.
@@ -81,16 +98,79 @@ impl Feed {
                         changed = service.changed() => changed.is_ok(),
                     };
                     if let Some(feed) = feed.upgrade() {
-                        feed.wake_all();
+                        feed.pass_on();
                     }
                 }
             });
-            Self { catalogue, stopping, shared: Mutex::default(), waiting: waiting.abort_handle() }
+            let passed = catalogue.newest_point();
+            let shared = Mutex::new(Shared { slots: Slab::new(), passed, batches: VecDeque::new() });
+            Self { catalogue, stopping, shared, waiting: waiting.abort_handle() }
         })
     }
 
-    fn wake_all(&self) {
-        self.shared().wakers.iter().filter_map(|(_, waker)| waker.as_ref()).for_each(Waker::wake_by_ref);
+    /// Passes the latest changes to the watches, and wakes those that cannot take them at once.
+    fn pass_on(&self) {
+        let batch = self.latest_batch();
+        for (_, Slot { waker, sink }) in &self.shared().slots {
+            let is_sent =
+                batch.as_ref().zip(sink.as_ref().and_then(Weak::upgrade)).is_some_and(|(batch, sink)| {
+                    // A panic must end no other watch. The task that is woken meets its cause again.
+                    panic::catch_unwind(AssertUnwindSafe(|| sink.try_send(batch))).unwrap_or(false)
+                });
+            if !is_sent && let Some(waker) = waker {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
+    /// Returns all changes since the last call, if one batch holds them and the service is not stopping.
+    fn latest_batch(&self) -> Option<Batch> {
+        let newest = self.catalogue.newest_point();
+        let passed = mem::replace(&mut self.shared().passed, newest);
+        if self.is_stopping() {
+            return None;
+        }
+        let count = newest.revision.since(passed.revision)?;
+        // On an error, each watch that is woken meets the error itself.
+        let batch = self.changes_after(passed, count).ok().flatten()?;
+        (batch.to == newest).then_some(batch)
+    }
+
+    /// Returns whether the service is stopping.
+    fn is_stopping(&self) -> bool {
+        self.stopping.has_changed().is_err()
+    }
+
+    /// Returns the changes after a point, at most `max`; `None` if there are none.
+    fn changes_after(&self, point: HistoryPoint, max: u64) -> Result<Option<Batch>, ChangesError> {
+        let fits = |batch: &&Batch| {
+            batch.from == point && batch.to.revision.since(point.revision).is_some_and(|count| count <= max)
+        };
+        let known = self.shared().batches.iter().rev().find(fits).cloned();
+        // The history of the catalogue may have changed since the batch was encoded.
+        if let Some(known) = known.filter(|known| self.catalogue.has_point(known.to)) {
+            return Ok(Some(known));
+        }
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        let (mut to, mut frames) = (point, Vec::new());
+        for change in self.catalogue.changes(point, max.min(MAX_BATCH_CHANGES))? {
+            to = change.point;
+            message::put_change(&change, &mut frames);
+            if frames.len() >= FULL_BATCH_BYTES {
+                break;
+            }
+        }
+        if frames.is_empty() {
+            return Ok(None);
+        }
+        // Exactly as large as needed: watches that wait for their peers keep it.
+        let batch = Batch { from: point, to, frames: frames.into_boxed_slice().into() };
+        let batches = &mut self.shared().batches;
+        if batches.len() == KEPT_BATCHES {
+            batches.pop_front();
+        }
+        batches.push_back(batch.clone());
+        Ok(Some(batch))
     }
 
     fn shared(&self) -> MutexGuard<'_, Shared> {
@@ -114,7 +194,7 @@ pub(super) struct Subscription {
 impl Subscription {
     pub(super) fn new(catalogue: &Arc<Catalogue>, stopping: &watch::Receiver<bool>) -> Self {
         let feed = Feed::of_this_thread(catalogue, stopping);
-        let slot = feed.shared().wakers.insert(None);
+        let slot = feed.shared().slots.insert(Slot::default());
         Self { feed, slot }
     }
 
@@ -124,12 +204,12 @@ impl Subscription {
 
     /// Returns whether the service is stopping.
     pub(super) fn is_stopping(&self) -> bool {
-        self.feed.stopping.has_changed().is_err()
+        self.feed.is_stopping()
     }
 
     /// Has the task woken at each change from now on, and when the service stops.
     pub(super) fn register(&self, cx: &Context<'_>) {
-        if let Some(waker) = self.feed.shared().wakers.get_mut(self.slot) {
+        if let Some(Slot { waker, .. }) = self.feed.shared().slots.get_mut(self.slot) {
             match waker {
                 Some(waker) => waker.clone_from(cx.waker()),
                 None => *waker = Some(cx.waker().clone()),
@@ -137,42 +217,21 @@ impl Subscription {
         }
     }
 
+    /// Has batches of changes passed to `sink` from now on.
+    pub(super) fn attach(&self, sink: Weak<dyn BatchSink>) {
+        if let Some(slot) = self.feed.shared().slots.get_mut(self.slot) {
+            slot.sink = Some(sink);
+        }
+    }
+
     /// Returns the changes after a point, at most `max`; `None` if there are none.
     pub(super) fn changes_after(&self, point: HistoryPoint, max: u64) -> Result<Option<Batch>, ChangesError> {
-        let Feed { catalogue, .. } = &*self.feed;
-        let fits = |batch: &&Batch| {
-            batch.from == point && batch.to.revision.since(point.revision).is_some_and(|count| count <= max)
-        };
-        let known = self.feed.shared().batches.iter().rev().find(fits).cloned();
-        // The history of the catalogue may have changed since the batch was encoded.
-        if let Some(known) = known.filter(|known| catalogue.has_point(known.to)) {
-            return Ok(Some(known));
-        }
-        let max = usize::try_from(max).unwrap_or(usize::MAX);
-        let (mut to, mut frames) = (point, Vec::new());
-        for change in catalogue.changes(point, max.min(MAX_BATCH_CHANGES))? {
-            to = change.point;
-            message::put_change(&change, &mut frames);
-            if frames.len() >= FULL_BATCH_BYTES {
-                break;
-            }
-        }
-        if frames.is_empty() {
-            return Ok(None);
-        }
-        // Exactly as large as needed: watches that wait for their peers keep it.
-        let batch = Batch { from: point, to, frames: frames.into_boxed_slice().into() };
-        let batches = &mut self.feed.shared().batches;
-        if batches.len() == KEPT_BATCHES {
-            batches.pop_front();
-        }
-        batches.push_back(batch.clone());
-        Ok(Some(batch))
+        self.feed.changes_after(point, max)
     }
 }
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.feed.shared().wakers.try_remove(self.slot);
+        self.feed.shared().slots.try_remove(self.slot);
     }
 }
