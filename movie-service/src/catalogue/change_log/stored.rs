@@ -56,7 +56,8 @@ impl StoredChanges {
     pub(super) fn push(&mut self, entry: &LogEntry) {
         if self.chunks.back().is_none_or(|last| last.heads.len() == CHUNK_CHANGES) {
             if let Some(full) = self.chunks.back_mut() {
-                full.contents.shrink_to_fit();
+                // `shrink_to_fit` would leave most of what is unused: the allocator keeps blocks that are half full.
+                full.contents = full.contents.clone();
             }
             let heads = Vec::with_capacity(CHUNK_CHANGES);
             self.chunks.push_back(Chunk { heads, contents: Vec::new() });
