@@ -16,8 +16,8 @@ enum Taking {
     Panics,
 }
 
-/// A watch and its stream: what it was told, and how.
-struct Watcher {
+/// A peer with a watch: what it was told, and how.
+struct Peer {
     told: Mutex<Told>,
     is_woken: AtomicBool,
     /// Number of batches that were sent without waking it.
@@ -30,17 +30,17 @@ struct Told {
     taking: Taking,
 }
 
-impl Watcher {
+impl Peer {
     /// Starts a watch that has caught up.
     fn start(watches: &Watches, taking: Taking) -> Arc<Self> {
-        let watcher = Arc::new_cyclic(|sink: &Weak<Self>| {
+        let peer = Arc::new_cyclic(|sink: &Weak<Self>| {
             let watch = watches.start(WatchMoviesRequest::default());
             watch.attach(sink.clone());
             let told = Mutex::new(Told { watch, frames: Vec::new(), taking });
             Self { told, is_woken: AtomicBool::new(false), batches: AtomicUsize::new(0) }
         });
-        watcher.poll();
-        watcher
+        peer.poll();
+        peer
     }
 
     /// Polls the watch as its task would.
@@ -59,7 +59,7 @@ impl Watcher {
     }
 }
 
-impl BatchSink for Watcher {
+impl BatchSink for Peer {
     fn try_send(&self, batch: &Batch) -> bool {
         let told = &mut *self.told.lock().unwrap();
         assert!(told.taking != Taking::Panics, "expected by this test");
@@ -71,7 +71,7 @@ impl BatchSink for Watcher {
     }
 }
 
-impl Wake for Watcher {
+impl Wake for Peer {
     fn wake(self: Arc<Self>) {
         self.is_woken.store(true, Ordering::Relaxed);
     }
@@ -95,21 +95,21 @@ async fn only_a_watch_that_cannot_take_a_batch_is_woken() {
     let (stop, stopping) = watch::channel(false);
     let catalogue = Arc::new(Catalogue::default());
     let watches = Watches::new(catalogue.clone(), stopping, 1_000);
-    let watchers = [Taking::Sends, Taking::Waits, Taking::Panics, Taking::Sends]
-        .map(|taking| Watcher::start(&watches, taking));
-    let states = || watchers.each_ref().map(|watcher| watcher.state());
+    let peers = [Taking::Sends, Taking::Waits, Taking::Panics, Taking::Sends]
+        .map(|taking| Peer::start(&watches, taking));
+    let states = || peers.each_ref().map(|peer| peer.state());
     settle().await;
     change(&catalogue, 2).await;
     assert_eq!(states(), [(1, false), (0, true), (0, true), (1, false)]);
     // A watch that was behind and has caught up is sent the next batch.
-    watchers[1].told.lock().unwrap().taking = Taking::Sends;
-    watchers[1].poll();
+    peers[1].told.lock().unwrap().taking = Taking::Sends;
+    peers[1].poll();
     change(&catalogue, 1).await;
     assert_eq!(states(), [(2, false), (1, false), (0, true), (2, false)]);
     // More changes than a batch holds.
     change(&catalogue, 100).await;
     assert_eq!(states(), [(2, true), (1, true), (0, true), (2, true)]);
-    watchers[0].poll();
+    peers[0].poll();
     drop(stop);
     settle().await;
     assert_eq!(states(), [(2, true), (1, true), (0, true), (2, true)]);
@@ -127,17 +127,17 @@ proptest! {
             let (_stop, stopping) = watch::channel(false);
             let catalogue = Arc::new(Catalogue::default());
             let watches = Watches::new(catalogue.clone(), stopping, 100_000);
-            let watcher = Watcher::start(&watches, Taking::Sends);
+            let peer = Peer::start(&watches, Taking::Sends);
             settle().await;
             for (times, sends, is_polled) in steps {
-                watcher.told.lock().unwrap().taking = if sends { Taking::Sends } else { Taking::Waits };
+                peer.told.lock().unwrap().taking = if sends { Taking::Sends } else { Taking::Waits };
                 change(&catalogue, times).await;
-                if is_polled && watcher.state().1 {
-                    watcher.poll();
+                if is_polled && peer.state().1 {
+                    peer.poll();
                 }
             }
-            watcher.poll();
-            let frames = std::mem::take(&mut watcher.told.lock().unwrap().frames);
+            peer.poll();
+            let frames = std::mem::take(&mut peer.told.lock().unwrap().frames);
             let messages = frames.into_iter().flat_map(message::decode);
             let revisions: Vec<_> = messages.map(|message| message.revision).collect();
             // The first message says that the watch has caught up, at revision 0.
