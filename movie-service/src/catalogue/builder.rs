@@ -20,6 +20,8 @@ pub struct Builder {
     bytes: usize,
     longest: usize,
     segments: CowVec<Segment>,
+    /// The number of segments that are indexed.
+    indexed: usize,
     index: IndexBuilder,
 }
 
@@ -39,8 +41,18 @@ impl Builder {
     /// [`NotAdded`] of the first movie that cannot be added, in this draft or an earlier one. The builder must not be
     /// used afterwards.
     pub fn push(&mut self, draft: &Draft) -> Result<(), NotAdded> {
+        self.append(draft).map_err(|error| (self.len, error))?;
+        self.index()
+    }
+
+    /// Adds the movies of a draft like [`Self::push`], but leaves it to [`Self::finish`] to index them.
+    ///
+    /// # Errors
+    ///
+    /// [`ChangeError::Full`].
+    pub(crate) fn append(&mut self, draft: &Draft) -> Result<(), ChangeError> {
         let ready = self.block.put(draft);
-        self.index(ready)
+        self.append_segments(ready)
     }
 
     /// Returns how many movies have been validated and indexed.
@@ -62,7 +74,8 @@ impl Builder {
     /// [`NotAdded`] of the first movie that cannot be added.
     pub fn finish(mut self) -> Result<Snapshot, NotAdded> {
         let ready = self.block.finish();
-        self.index(ready)?;
+        self.append_segments(ready).map_err(|error| (self.len, error))?;
+        self.index()?;
         let Self { len, bytes, longest, segments, index, .. } = self;
         let point = HistoryPoint::default();
         Ok(Snapshot {
@@ -78,12 +91,20 @@ impl Builder {
         })
     }
 
-    fn index(&mut self, ready: Vec<Segment>) -> Result<(), NotAdded> {
+    fn append_segments(&mut self, ready: Vec<Segment>) -> Result<(), ChangeError> {
         for segment in ready {
             self.bytes += segment.frames().len();
-            let movies = segment.clone();
-            let number = push(&mut self.segments, segment).map_err(|error| (self.len, error))?;
-            let Self { len, longest, segments, index, .. } = self;
+            push(&mut self.segments, segment)?;
+        }
+        Ok(())
+    }
+
+    /// Indexes the segments that are not indexed yet.
+    fn index(&mut self) -> Result<(), NotAdded> {
+        let Self { len, longest, segments, indexed, index, .. } = self;
+        while let Some(movies) = segments.get(*indexed) {
+            let number = *indexed;
+            *indexed += 1;
             for (key, frame) in movies.frames_by_key() {
                 let inserted = index.insert(frame::id(frame), Location::new(number, key), |location| {
                     frame::id(frame_at(segments, location))

@@ -34,6 +34,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use tokio::sync::watch;
 
 pub use self::builder::{Builder, NotAdded};
@@ -274,13 +275,13 @@ pub struct LoadedChanges(ChangeLog);
 impl LoadedChanges {
     /// Keeps these changes, which come directly after a point.
     #[must_use]
-    pub fn after(oldest: HistoryPoint, changes: Vec<CommittedChange>) -> Self {
+    pub fn after(oldest: HistoryPoint, changes: &[CommittedChange]) -> Self {
         let mut log = ChangeLog::new(oldest, changes.len());
-        let mut movies = HashMap::new();
-        log.extend(changes.into_iter().map(|CommittedChange { point, id, record }| {
+        let mut movies = HashMap::with_capacity_and_hasher(changes.len(), RandomState::default());
+        log.extend(changes.iter().map(|CommittedChange { point, id, record }| {
             // `None` for the first change of a movie, too. Pages do not go back this far, see `Snapshot::ordered_since`.
-            let before = movies.insert(id.clone(), record.clone()).flatten();
-            LogEntry { point, id, before, after: record, previous: None }
+            let before = movies.insert(&**id, record).and_then(Clone::clone);
+            LogEntry { point: *point, id: id.clone(), before, after: record.clone(), previous: None }
         }));
         Self(log)
     }

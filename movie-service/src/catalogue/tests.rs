@@ -294,7 +294,7 @@ fn after_a_reset_followers_of_the_common_part_go_on_and_others_learn_that_it_is_
     catalogue.apply_committed(&lost).unwrap();
     let new = committed(common[2].point, &entries(10..12));
     let snapshot = build(&[entries(0..3), entries(10..12)].concat()).at(new[1].point);
-    let latest = LoadedChanges::after(common[0].point, [&common[1..], &new[..]].concat());
+    let latest = LoadedChanges::after(common[0].point, &[&common[1..], &new[..]].concat());
     let before = catalogue.reset(StoreContent { snapshot, latest });
     assert_eq!(before.count_differences(&catalogue.snapshot()), 5);
 

@@ -1,5 +1,6 @@
 //! The handle of a store, and the start of its tasks.
 
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread;
@@ -9,14 +10,15 @@ use tokio::runtime;
 use tokio::sync::{Mutex, mpsc, oneshot, watch};
 use tokio::time::timeout;
 
-use crate::catalogue::Catalogue;
+use crate::catalogue::{Catalogue, StoreContent};
 use crate::store::command::{Command, Imported, Outcome, ValidCommand, WriteError};
 use crate::store::engine::Engine;
 use crate::store::error::StoreError;
 use crate::store::follower::Follower;
 use crate::store::replica::Replica;
+use crate::store::reply::reply;
 use crate::store::sql::{Postgres, SqlSource, Sqlite};
-use crate::store::status::{PanicReport, StatusSender, StoreStatus};
+use crate::store::status::{AccessMode, PanicReport, StatusSender, StoreStatus};
 use crate::store::writer::{QueuedWrite, Writer};
 use crate::telemetry::store_metrics::StoreMetrics;
 
@@ -69,23 +71,19 @@ impl Store {
     /// dropped.
     async fn start<E: Engine + Send + 'static>(
         name: &'static str,
-        mut engine: E,
+        engine: E,
         max_kept_changes: usize,
         metrics: StoreMetrics,
     ) -> Result<(Self, Arc<Catalogue>), StoreError> {
-        let mode = engine.poll().await?.mode;
-        let loaded = engine.load(max_kept_changes).await?;
+        let (mut engine, mode, loaded) = load(engine, max_kept_changes).await?;
         let catalogue = Arc::new(Catalogue::of_store(max_kept_changes, loaded));
-        // A connection belongs to the runtime that opened it. The tasks open their own.
-        engine.disconnect();
         let (queue, queued) = mpsc::channel(WRITE_QUEUE_CAPACITY);
         let status = StatusSender::new(mode);
         let (running, until_ended) = watch::channel(());
         let store = Self { name, queue: Some(queue), status: status.subscribe(), running: until_ended };
         let reloading = Mutex::default();
         let replica = Replica { catalogue: catalogue.clone(), max_kept_changes, status, metrics, reloading };
-        let runtime =
-            runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
+        let runtime = new_runtime()?;
         let run = move || {
             let _running = running;
             let _panic_report = PanicReport(replica.status.clone());
@@ -151,10 +149,37 @@ impl Store {
     }
 }
 
+/// Loads a store, on a thread that then ends: the allocator returns the memory that the rows took when their thread is gone.
+async fn load<E: Engine + Send + 'static>(
+    mut engine: E,
+    max_kept_changes: usize,
+) -> Result<(E, AccessMode, StoreContent), StoreError> {
+    let runtime = new_runtime()?;
+    let (send, loaded) = oneshot::channel();
+    let run = move || {
+        let loaded = runtime.block_on(async {
+            let mode = engine.poll().await?.mode;
+            let content = engine.load(max_kept_changes).await?;
+            // A connection belongs to the runtime that opened it. The tasks open their own.
+            engine.disconnect();
+            Ok((engine, mode, content))
+        });
+        // Fails if the caller no longer waits.
+        let _ = send.send(loaded);
+    };
+    thread::Builder::new().name("load".into()).spawn(run).map_err(StoreError::Thread)?;
+    let ended = || StoreError::Thread(io::Error::other("the thread that loads the movies has panicked"));
+    loaded.await.unwrap_or_else(|_| Err(ended()))
+}
+
+fn new_runtime() -> Result<runtime::Runtime, StoreError> {
+    runtime::Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)
+}
+
 /// Queues a validated command, and returns its result.
 async fn enqueue(queue: &mpsc::Sender<QueuedWrite>, command: ValidCommand) -> Result<Outcome, WriteError> {
-    let (result, received) = oneshot::channel();
-    let stopped = || WriteError::Unavailable("the service is stopping".into());
-    queue.send(QueuedWrite { command, result }).await.map_err(|_| stopped())?;
-    received.await.unwrap_or(Err(WriteError::OutcomeUnknown))
+    let (sender, reply) = reply();
+    let stopped = |_| WriteError::Unavailable("the service is stopping".into());
+    queue.send(QueuedWrite { command, reply: sender }).await.map_err(stopped)?;
+    reply.await
 }

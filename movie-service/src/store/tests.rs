@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc};
 
 use crate::catalogue::{
     Catalogue, ChainValue, Change, ChangesError, CommittedChange, HistoryPoint, LoadedChanges, Record,
@@ -20,6 +20,7 @@ use crate::store::error::StoreError;
 use crate::store::follower::Follower;
 use crate::store::plan::{NewRequest, StoredRequest};
 use crate::store::replica::Replica;
+use crate::store::reply::reply;
 use crate::store::status::{AccessMode, StatusSender, StoreStatus};
 use crate::store::writer::{QueuedWrite, Writer};
 use crate::telemetry::store_metrics::StoreMetrics;
@@ -154,7 +155,7 @@ impl Engine for Model {
         let head = snapshot.point();
         let skipped = log.len().saturating_sub(max_changes + 1);
         let rows = &log[skipped..];
-        let latest = LoadedChanges::after(rows[0].point, rows[1..].to_vec());
+        let latest = LoadedChanges::after(rows[0].point, &rows[1..]);
         Ok(StoreContent { snapshot: snapshot.at(head), latest })
     }
 
@@ -249,12 +250,12 @@ impl Node {
 
     async fn write(&self, id: &str, title: &str) -> Result<Outcome, WriteError> {
         let movie = Movie { id: id.into(), title: title.into(), ..Movie::default() };
-        let (result, received) = oneshot::channel();
-        let write =
-            QueuedWrite { command: ValidCommand::Import(vec![ValidMovie::try_from(movie).unwrap()]), result };
+        let (sender, reply) = reply();
+        let command = ValidCommand::Import(vec![ValidMovie::try_from(movie).unwrap()]);
+        let write = QueuedWrite { command, reply: sender };
         let (_sender, mut queue) = mpsc::channel(1);
         self.writer.write_batch(write, &mut queue).await;
-        received.await.unwrap()
+        reply.await
     }
 
     /// Lets the watcher catch up, with a full copy if the changes are not available.

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, mpsc};
 use tokio::time::{self, MissedTickBehavior, timeout};
 use tracing::error;
 
@@ -18,6 +18,7 @@ use crate::store::engine::Engine;
 use crate::store::error::StoreError;
 use crate::store::plan::Plan;
 use crate::store::replica::Replica;
+use crate::store::reply::ReplySender;
 use crate::store::status::AccessMode;
 use crate::text::error_chain;
 
@@ -46,7 +47,7 @@ const MAX_CONFLICT_ATTEMPTS: usize = 10;
 #[derive(Debug)]
 pub(super) struct QueuedWrite {
     pub(super) command: ValidCommand,
-    pub(super) result: oneshot::Sender<Result<Outcome, WriteError>>,
+    pub(super) reply: ReplySender,
 }
 
 /// The writer of a store.
@@ -106,7 +107,7 @@ impl<E: Engine> Writer<E> {
     }
 
     /// Commits the batch and sends each command its result.
-    async fn write(&self, batch: Vec<QueuedWrite>) {
+    async fn write(&self, mut batch: Vec<QueuedWrite>) {
         let results = match self.commit_with_retries(&batch).await {
             Ok(results) => results,
             // The database rejected one of the commands: commit each alone, so that only that one fails.
@@ -131,9 +132,8 @@ impl<E: Engine> Writer<E> {
                 batch.iter().map(|_| Err(error.clone())).collect()
             }
         };
-        for (write, result) in batch.into_iter().zip(results) {
-            // Sending fails if the caller no longer waits for the result.
-            let _ = write.result.send(result);
+        for (write, result) in batch.iter_mut().zip(results) {
+            write.reply.send(result);
         }
     }
 

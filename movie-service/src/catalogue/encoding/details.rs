@@ -54,9 +54,16 @@ impl<'a> Details<'a> {
         self.bytes.is_empty()
     }
 
-    /// Returns whether a field is set other than the rating.
-    pub(crate) fn has_fields(self) -> bool {
-        !self.is_empty() && self.bytes != RATED_ZERO
+    /// Returns whether a field is set other than the rating and those that a store sets.
+    pub(crate) fn has_input_fields(self) -> bool {
+        let is_input = |number| Field::inputs().any(|field| field.number() == number);
+        self.fields().any(|(number, _)| number >= FIRST_NUMBER && is_input(number))
+    }
+
+    /// Reads some of the memory that the details are in, and returns what it read.
+    pub(crate) fn prefetch(self) -> u8 {
+        let of_dictionary = self.dictionary.map_or(0, Dictionary::prefetch);
+        self.bytes.first().map_or(0, |first| first.wrapping_add(of_dictionary))
     }
 
     /// Returns the size without references, in bytes.

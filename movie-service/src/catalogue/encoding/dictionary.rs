@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
+use std::mem;
 
 use foldhash::fast::RandomState;
 
@@ -33,8 +34,19 @@ impl Dictionary {
     /// Returns the values that take less memory in a dictionary than in these details, and their numbers.
     pub(crate) fn of<'a>(all: impl Iterator<Item = Details<'a>>) -> (Self, Numbers<'a>) {
         let mut counts = HashMap::<&[u8], usize, _>::with_hasher(RandomState::default());
-        all.flat_map(Details::values_with_lengths).for_each(|value| *counts.entry(value).or_default() += 1);
-        let saves_memory = |(value, count): &(&[u8], usize)| (count - 1) * value.len() > END_BYTES + count;
+        // Neighbours often have the same times. They are counted without hashing them.
+        let (mut last, mut repeated) = (&[][..], 0);
+        for value in all.flat_map(Details::values_with_lengths) {
+            if value == last {
+                repeated += 1;
+            } else {
+                *counts.entry(last).or_default() += mem::replace(&mut repeated, 1);
+                last = value;
+            }
+        }
+        *counts.entry(last).or_default() += repeated;
+        let saves_memory =
+            |(value, count): &(&[u8], usize)| count.saturating_sub(1) * value.len() > END_BYTES + count;
         let mut values: Vec<_> = counts.into_iter().filter(saves_memory).collect();
         values.sort_unstable_by_key(|(value, count)| (Reverse(*count), *value));
         let (mut bytes, mut ends, mut numbers) = (Vec::new(), Vec::new(), Numbers::default());
@@ -51,6 +63,12 @@ impl Dictionary {
     #[cfg(test)]
     pub(crate) fn size(&self) -> usize {
         self.bytes.len() + self.ends.size()
+    }
+
+    /// Reads some of the memory that the values are in, and returns what it read.
+    pub(super) fn prefetch(&self) -> u8 {
+        let first = self.get(0).and_then(<[u8]>::first);
+        first.copied().unwrap_or_default()
     }
 
     /// Returns the value with this number.

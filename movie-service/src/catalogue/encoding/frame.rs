@@ -12,7 +12,7 @@
 use std::iter;
 
 use bytes::BufMut;
-use prost::encoding::{decode_varint, encode_varint};
+use prost::encoding::{decode_varint, encode_varint, encoded_len_varint};
 
 use crate::catalogue::encoding::details::Details;
 
@@ -64,6 +64,16 @@ impl<'a> MovieView<'a> {
         }
         put_text(DIRECTOR, self.director, out);
         put_text(ID, self.id, out);
+    }
+
+    /// Returns the size of the message that [`Self::encode_message`] appends, in bytes.
+    pub(crate) fn message_len(&self) -> usize {
+        let text_len = |text: &str| match text.len() {
+            0 => 0,
+            length => 1 + encoded_len_varint(length as u64) + length,
+        };
+        let rating_len = if self.rating == 0.0 { 0 } else { 1 + size_of::<f32>() };
+        text_len(self.title) + rating_len + text_len(self.director) + text_len(self.id)
     }
 
     /// Decodes a frame of a catalogue.

@@ -121,10 +121,11 @@ impl<'a> MovieView<'a> {
     #[must_use]
     pub fn of_record(bytes: &'a [u8]) -> Option<Self> {
         let (movie, details) = Self::split(bytes);
-        let mut message = Vec::with_capacity(movie.max_message_len());
-        movie.encode_message(&mut message);
-        let frame = bytes.strip_suffix(details);
-        (frame == Some(&message) && movie.details.is_canonical(movie.rating != 0.0)).then_some(movie)
+        // The fields that were read are in order. They have more bytes than their encoding if a text is empty or not UTF-8,
+        // if the rating is 0, or if a length has more bytes than it needs.
+        let is_canonical = bytes.len() == movie.message_len() + details.len()
+            && movie.details.is_canonical(movie.rating != 0.0);
+        is_canonical.then_some(movie)
     }
 
     /// Returns the rating, if there is one.

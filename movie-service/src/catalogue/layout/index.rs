@@ -30,6 +30,12 @@ impl Index {
         find(&self.shards[shard(hash)], hash, id, id_at)
     }
 
+    /// Returns a location that is probably that of `id`, without reading its id.
+    pub(crate) fn find_probable(&self, id: &[u8]) -> Option<Location> {
+        let hash = self.hasher.hash_one(id);
+        self.shards[shard(hash)].find(hash, |_| true).map(Location::of)
+    }
+
     /// Adds a location, or returns the existing one with the same id.
     pub(crate) fn insert<'a>(
         &mut self,

@@ -1,5 +1,7 @@
 //! A segment: the frames of some hundred consecutive movies.
 
+use std::cell::Cell;
+use std::cmp::Ordering;
 use std::mem;
 use std::sync::{Arc, OnceLock};
 
@@ -86,7 +88,28 @@ struct SegmentDetails {
 
 impl SegmentDetails {
     fn get(&self, key: u16) -> Details<'_> {
-        self.keys.binary_search(&key).map_or_else(|_| Details::default(), |index| self.at(index))
+        self.find(key).map_or_else(Details::default, |index| self.at(index))
+    }
+
+    /// Returns the index of a key. Keys are nearly evenly spaced, so it is searched for from where it would be if they were.
+    fn find(&self, key: u16) -> Option<usize> {
+        /// Maximum number of keys to compare. After that, a binary search is faster.
+        const MAX_COMPARED: usize = 32;
+        let last = *self.keys.last()?;
+        let mut index = usize::from(key.min(last)) * (self.keys.len() - 1) / usize::from(last.max(1));
+        let mut before = Ordering::Equal;
+        for _ in 0..MAX_COMPARED {
+            let order = self.keys.get(index)?.cmp(&key);
+            match order {
+                Ordering::Equal => return Some(index),
+                // It is between two keys.
+                _ if order == before.reverse() => return None,
+                Ordering::Less => index += 1,
+                Ordering::Greater => index = index.checked_sub(1)?,
+            }
+            before = order;
+        }
+        self.keys.binary_search(&key).ok()
     }
 
     fn at(&self, index: usize) -> Details<'_> {
@@ -115,12 +138,32 @@ impl SegmentDetails {
         next.shared(self.dictionary.clone())
     }
 
+    /// Returns a copy with the details of further movies, which were made with this dictionary.
+    fn extended(&self, more: &DraftDetails) -> Option<Arc<Self>> {
+        let before = self.bytes.len();
+        let ends = (1..=self.keys.len()).map(|index| end(self.ends.start(index)));
+        let all = DraftDetails {
+            bytes: [&*self.bytes, &more.bytes].concat(),
+            keys: [&*self.keys, &more.keys].concat(),
+            ends: ends.chain(more.ends.iter().map(|more| more + end(before))).collect(),
+        };
+        all.shared(self.dictionary.clone())
+    }
+
     /// Returns a copy whose dictionary is made from all details.
     fn packed(&self) -> Option<Arc<Self>> {
         let (dictionary, numbers) = Dictionary::of((0..self.keys.len()).map(|index| self.at(index)));
         let mut packed = DraftDetails::default();
+        let last = Cell::<Option<(&&[u8], usize)>>::new(None);
+        let number_of = |value: &[u8]| match last.get() {
+            Some((known, number)) if *known == value => Some(number),
+            _ => {
+                last.set(numbers.get_key_value(value).map(|(value, number)| (value, *number)));
+                last.get().map(|(_, number)| number)
+            }
+        };
         for (index, key) in self.keys.iter().enumerate() {
-            packed.push(*key, self.at(index), |value| numbers.get(value).copied());
+            packed.push(*key, self.at(index), number_of);
         }
         packed.shared(Arc::new(dictionary))
     }
@@ -191,10 +234,10 @@ impl Segment {
         self.details.as_ref().map_or_else(Details::default, |details| details.get(key))
     }
 
-    /// Returns whether any movie has a field that is not one of a frame.
+    /// Returns whether any movie has a field that is not one of a frame, other than its times, which a store sets.
     pub(crate) fn has_details(&self) -> bool {
         let details = self.details.as_deref();
-        details.is_some_and(|all| (0..all.keys.len()).any(|index| all.at(index).has_fields()))
+        details.is_some_and(|all| (0..all.keys.len()).any(|index| all.at(index).has_input_fields()))
     }
 
     /// Returns the movie of an existing key.
@@ -233,24 +276,47 @@ impl Segment {
         })
     }
 
-    /// Returns the key for the next movie; `None` if `movie` does not fit into this segment.
-    pub(crate) fn next_key(&self, movie: &MovieView<'_>) -> Option<u16> {
+    /// Returns the key for the next movie; `None` if `movie` does not fit into this segment. `pending` are the details of
+    /// movies that were pushed.
+    pub(crate) fn next_key(&self, movie: &MovieView<'_>, pending: &DraftDetails) -> Option<u16> {
         let after = self.starts.as_deref().and_then(|starts| starts.last()).map_or(0, |(last, _)| last + 1);
         let next = self.frames.len().max(usize::from(after));
-        let details = self.details.as_ref().map_or(0, |details| details.bytes.len());
+        let details = self.details.as_ref().map_or(0, |details| details.bytes.len()) + pending.bytes.len();
         (next < MAX_SEGMENT_BYTES && !is_full(&self.frames, details, movie)).then(|| key(next))
     }
 
-    /// Returns a copy with `movie` appended under a key that [`Self::next_key`] returned.
-    pub(crate) fn with_next(&self, key: u16, movie: &MovieView<'_>) -> Self {
-        let mut frames = Vec::with_capacity(self.frames.len() + movie.max_frame_len());
-        frames.extend_from_slice(&self.frames);
-        let start = frames.len();
+    /// Appends a movie under a key that [`Self::next_key`] returned. Its details are added to `details`, with which
+    /// [`Self::complete`] must be called after the last movie.
+    ///
+    /// The frames are copied at the first movie only: after that, they are no longer shared and have room.
+    pub(crate) fn push(&mut self, key: u16, movie: &MovieView<'_>, details: &mut DraftDetails) {
+        let start = self.frames.len();
+        if self.starts.is_some() || start != usize::from(key) {
+            self.starts = Some(self.all_starts().chain([(key, start)]).collect());
+        }
+        let mut frames = match mem::take(&mut self.frames).try_into_mut() {
+            Ok(frames) => Vec::from(frames),
+            Err(shared) => {
+                self.columns = Arc::default();
+                let mut frames = Vec::with_capacity(MAX_SEGMENT_BYTES.max(start + movie.max_frame_len()));
+                frames.extend_from_slice(&shared);
+                frames
+            }
+        };
         movie.encode(&mut frames);
-        let moved = self.starts.is_some() || start != usize::from(key);
-        let starts = moved.then(|| self.all_starts().chain([(key, start)]).collect());
-        let details = self.details_with(key, movie.details);
-        Self { frames: Bytes::copy_from_slice(&frames), starts, details, columns: Arc::default() }
+        self.frames = frames.into();
+        let dictionary = self.details.as_ref().map(|details| &details.dictionary);
+        details.push(key, movie.details, |value| dictionary.and_then(|dictionary| dictionary.find(value)));
+    }
+
+    /// Adds the details of the movies that were pushed, and frees unused memory.
+    pub(crate) fn complete(&mut self, details: DraftDetails) {
+        self.frames = Bytes::copy_from_slice(&self.frames);
+        if let Some(known) = &self.details {
+            self.details = known.extended(&details);
+        } else {
+            self.details = details.shared(Arc::default());
+        }
     }
 
     /// Returns a copy in which the movie with this key is replaced, or removed.
@@ -374,8 +440,8 @@ mod tests {
         let full = draft.push(&movie("a", &details)).unwrap().unwrap();
         let segment = Segment::new(full.frames().to_vec().into(), full.details());
         assert_eq!(segment.frames_by_key().count(), 3);
-        assert_eq!(segment.next_key(&movie("a", &details)), None);
-        assert!(segment.next_key(&movie("a", b"")).is_some());
+        assert_eq!(segment.next_key(&movie("a", &details), &DraftDetails::default()), None);
+        assert!(segment.next_key(&movie("a", b""), &DraftDetails::default()).is_some());
     }
 
     #[test]
@@ -384,6 +450,6 @@ mod tests {
         let mut draft = Draft::default();
         assert!(draft.push(&movie("a", &details)).unwrap().is_none());
         assert!(draft.push(&movie("b", &details)).unwrap().is_some());
-        assert!(Segment::default().next_key(&movie("d", &details)).is_some());
+        assert!(Segment::default().next_key(&movie("d", &details), &DraftDetails::default()).is_some());
     }
 }

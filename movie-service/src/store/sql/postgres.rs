@@ -188,7 +188,7 @@ impl Engine for Postgres {
         // The row before the first change is read for its chain value.
         let before = head.revision.minus(max_changes as u64).to_i64() - 1;
         // Before the movies, which then take the memory that the rows took.
-        let latest = rows::latest(head, changes(connection, before, head.revision).await?)?;
+        let latest = rows::latest(head, &changes(connection, before, head.revision).await?)?;
         let snapshot = movies(connection).await?.at(head);
         self.commit().await?;
         Ok(StoreContent { snapshot, latest })

@@ -61,47 +61,44 @@ pub(in crate::store) fn changes_between(
 
 /// Returns the latest rows of the change log, oldest first. The first row only provides the chain value at which the history
 /// starts.
-pub(super) fn latest(head: HistoryPoint, rows: Vec<CommittedChange>) -> Result<LoadedChanges, StoreError> {
-    let mut rows = rows.into_iter();
-    let Some(CommittedChange { point: oldest, .. }) = rows.next() else {
-        return Ok(LoadedChanges::after(head, Vec::new()));
+pub(super) fn latest(head: HistoryPoint, rows: &[CommittedChange]) -> Result<LoadedChanges, StoreError> {
+    let Some((CommittedChange { point: oldest, .. }, latest)) = rows.split_first() else {
+        return Ok(LoadedChanges::after(head, &[]));
     };
-    let latest: Vec<_> = rows.collect();
     let revisions = latest.iter().map(|change| change.point.revision.number());
     if !revisions.eq(oldest.revision.number() + 1..=head.revision.number())
-        || latest.last().map_or(oldest, |last| last.point) != head
+        || latest.last().map_or(*oldest, |last| last.point) != head
     {
         return Err(StoreError::Damaged("the change log does not end at the latest revision".into()));
     }
-    Ok(LoadedChanges::after(oldest, latest))
+    Ok(LoadedChanges::after(*oldest, latest))
 }
 
 /// Builds a snapshot from the rows of movies, in listing order.
 #[derive(Default)]
 pub(super) struct Movies {
+    count: usize,
     draft: Draft,
     builder: Builder,
 }
 
 impl Movies {
-    /// Reserves space for about `movies` movies, which is faster than growing step by step.
-    pub(super) fn reserve(&mut self, movies: usize) {
-        self.builder.reserve(movies);
-    }
-
     /// Adds the next movie.
     pub(super) fn push(&mut self, id: &str, record: &[u8]) -> Result<(), StoreError> {
         let movie = MovieView::of_record(record).filter(|movie| movie.id == id);
         let movie = movie.ok_or_else(|| undecodable(id))?;
+        self.count += 1;
         if let Some(full) = self.draft.push(&movie).map_err(damaged)? {
-            self.builder.push(&full).map_err(|(_, error)| damaged(error))?;
+            self.builder.append(&full).map_err(damaged)?;
         }
         Ok(())
     }
 
     /// Returns the snapshot of all movies.
     pub(super) fn finish(mut self) -> Result<Snapshot, StoreError> {
-        self.builder.push(&self.draft).map_err(|(_, error)| damaged(error))?;
+        self.builder.append(&self.draft).map_err(damaged)?;
+        // Now that their number is known, the index has its size from the start.
+        self.builder.reserve(self.count);
         self.builder.finish().map_err(|(_, error)| damaged(error))
     }
 }
@@ -253,9 +250,9 @@ mod tests {
     fn a_change_log_that_ends_at_another_point_is_damaged() {
         let rows = changes(&[("1", true), ("2", true), ("3", true)]);
         let head = rows[2].point;
-        latest(head, rows.clone()).unwrap();
+        latest(head, &rows).unwrap();
         let other = HistoryPoint { chain: ChainValue::default(), ..head };
-        assert!(matches!(latest(other, rows), Err(StoreError::Damaged(_))));
+        assert!(matches!(latest(other, &rows), Err(StoreError::Damaged(_))));
     }
 
     #[test]

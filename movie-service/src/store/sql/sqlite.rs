@@ -18,7 +18,7 @@ use crate::store::StoreError;
 use crate::store::engine::{Engine, PollResult};
 use crate::store::plan::{NewRequest, StoredRequest};
 use crate::store::sql::rows::{self, FirstMovies};
-use crate::store::sql::sqlite_file::{FileId, FileLock, FileVersion, head_without_log, remove_log};
+use crate::store::sql::sqlite_file::{FileId, FileLock, FileVersion, head_without_log, log_path, remove_log};
 use crate::store::sql::sqlite_statements::{self as statements, failed, head};
 use crate::store::status::AccessMode;
 
@@ -26,11 +26,15 @@ use crate::store::status::AccessMode;
 ///
 /// * WAL: readers and the writer do not block each other;
 /// * `synchronous = FULL`: a commit is durable when it returns;
-/// * `cache_size`: 128 MiB, so that the index of ids, which writes access randomly, stays in memory up to some millions
-///   of movies;
 /// * `wal_autocheckpoint = 0`: checkpoints are explicit, see [`Sqlite::checkpoint`].
-const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -131072; \
-    PRAGMA wal_autocheckpoint = 0";
+const PRAGMAS: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 0";
+
+/// Cache of a connection: 128 MiB, so that the index of ids, which writes access randomly, stays in memory up to some
+/// millions of movies.
+const CACHE: &str = "PRAGMA cache_size = -131072";
+
+/// Cache for reading all movies, each page of which is read once: 2 MiB, so that pages take the memory of earlier ones.
+const LOAD_CACHE: &str = "PRAGMA cache_size = -2048";
 
 /// Cache for the first movies, whose pages are written once: 16 MiB. Also the memory in which SQLite sorts the ids.
 const FILL_CACHE: &str = "PRAGMA cache_size = -16384";
@@ -53,6 +57,8 @@ pub(in crate::store) struct Sqlite {
     lock: Option<FileLock>,
     /// Version of the file after the latest checkpoint; `None` before the file was first opened.
     version: Option<FileVersion>,
+    /// Path of the write-ahead log of the connection. It is not looked up for each transaction, which takes system calls.
+    log_path: PathBuf,
     /// Identity of the file of the write-ahead log.
     log: Option<FileId>,
     /// Commits that the file may end with if it is read without its log: that of the latest checkpoint, and all since.
@@ -69,6 +75,7 @@ impl Sqlite {
             connection: None,
             lock: None,
             version: None,
+            log_path: PathBuf::new(),
             log: None,
             possible_file_heads: Vec::new(),
             log_pages: 0,
@@ -81,7 +88,7 @@ impl Sqlite {
         if self.connection.is_some() && self.version != Some(FileVersion::of(&self.path)?) {
             self.connection = None;
         }
-        if self.connection.is_some() && self.log != FileId::of_log(&self.path) {
+        if self.connection.is_some() && self.log != FileId::of(&self.log_path) {
             // The log was removed. SQLite still has it open, so its commits can be moved into the file.
             self.checkpoint()?;
             self.connection = None;
@@ -129,7 +136,8 @@ impl Sqlite {
         statements::migrate(&connection, &self.path)?;
         let in_file = in_file.ok().flatten();
         self.possible_file_heads = in_file.into_iter().chain(iter::once(head(&connection)?)).collect();
-        self.log = FileId::of_log(&self.path);
+        self.log_path = log_path(&self.path);
+        self.log = FileId::of(&self.log_path);
         self.connection = Some(connection);
         // Reads work without a complete checkpoint, as on a full disk.
         let _ = self.checkpoint();
@@ -145,7 +153,7 @@ impl Sqlite {
     /// Removes the write-ahead log of a replaced file, unless the log was replaced as well.
     fn drop_log(&self) -> Result<(), StoreError> {
         let is_other =
-            FileId::of_log(&self.path).is_some_and(|found| self.log.is_some_and(|log| log != found));
+            FileId::of(&log_path(&self.path)).is_some_and(|found| self.log.is_some_and(|log| log != found));
         let log = if is_other {
             "keeping the write-ahead log that came with the new one"
         } else {
@@ -224,12 +232,14 @@ impl Engine for Sqlite {
 
     async fn load(&mut self, max_changes: usize) -> Result<StoreContent, StoreError> {
         let head = self.begin_read().await?;
+        self.execute(LOAD_CACHE)?;
         let connection = self.transaction()?;
         // The row before the first change is read for its chain value.
         let before = head.revision.minus(max_changes as u64).to_i64() - 1;
         // Before the movies, which then take the memory that the rows took.
-        let latest = rows::latest(head, statements::changes(connection, before, head.revision)?)?;
+        let latest = rows::latest(head, &statements::changes(connection, before, head.revision)?)?;
         let snapshot = statements::movies(connection)?.at(head);
+        self.execute(CACHE)?;
         self.commit().await?;
         Ok(StoreContent { snapshot, latest })
     }
@@ -326,7 +336,7 @@ fn open_for_service(path: &Path) -> Result<Connection, StoreError> {
     let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
     // Otherwise, closing the connection would move the log into a file that may have been replaced.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).map_err(failed)?;
-    connection.execute_batch(PRAGMAS).map_err(failed)?;
+    connection.execute_batch(PRAGMAS).and_then(|()| connection.execute_batch(CACHE)).map_err(failed)?;
     Ok(connection)
 }
 

@@ -76,9 +76,9 @@ pub(super) struct FileId {
 }
 
 impl FileId {
-    /// Returns the identity of the write-ahead log of a database file, if there is one.
-    pub(super) fn of_log(path: &Path) -> Option<Self> {
-        fs::metadata(beside(path, WAL_SUFFIX)).ok().map(|metadata| Self::from(&metadata))
+    /// Returns the identity of a file, if there is one.
+    pub(super) fn of(path: &Path) -> Option<Self> {
+        fs::metadata(path).ok().map(|metadata| Self::from(&metadata))
     }
 }
 
@@ -147,6 +147,11 @@ pub(super) fn remove_log(path: &Path, index_only: bool) -> Result<(), StoreError
         }
     }
     Ok(())
+}
+
+/// Returns the path of the write-ahead log of a database file.
+pub(super) fn log_path(path: &Path) -> PathBuf {
+    beside(path, WAL_SUFFIX)
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -23,8 +23,6 @@ pub(super) fn head(connection: &Connection) -> Result<HistoryPoint, StoreError> 
 /// Reads all movies.
 pub(super) fn movies(connection: &Connection) -> Result<Snapshot, StoreError> {
     let mut movies = Movies::default();
-    let count = connection.query_row("SELECT count(*) FROM movies", [], |row| row.get::<_, u32>(0));
-    movies.reserve(count.map_err(failed)? as usize);
     let select = "SELECT id, movie FROM movies ORDER BY position";
     let mut statement = connection.prepare(select).map_err(failed)?;
     let mut found = statement.query([]).map_err(failed)?;

@@ -255,7 +255,7 @@ proptest! {
                     let movies_now = snapshot(&movies);
                     let point = HistoryPoint { revision: now.revision().plus(1), chain: movies_now.digest() };
                     let snapshot = movies_now.at(point);
-                    let latest = LoadedChanges::after(point, Vec::new());
+                    let latest = LoadedChanges::after(point, &[]);
                     catalogue.reset(StoreContent { snapshot, latest });
                     model = movies;
                 }
