@@ -46,7 +46,7 @@ pub enum Kind {
     Probe,
 }
 
-/// The RPCs with a fast path, on which the response is sent as the catalogue stores it.
+/// The RPCs with a fast path, with the response that is sent as the catalogue stores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FastPath {
     /// The frame of a `MovieData`.
@@ -57,6 +57,12 @@ pub enum FastPath {
     Movie,
     /// The frames of changes.
     Watch,
+    /// The frame of a created `Movie`.
+    Create,
+    /// The frame of an updated `Movie`.
+    Update,
+    /// An empty frame.
+    Delete,
 }
 
 /// An entry of the table.
@@ -121,9 +127,12 @@ const TABLE: &[Entry] = {
         Entry::new("/movie.catalog.v1.MovieCatalog/WatchMovies", Catalog, READER, Watch)
             .with_fast_path(FastPath::Watch),
         Entry::new("/movie.catalog.v1.MovieCatalog/GetCatalog", Catalog, READER, Unary),
-        Entry::new("/movie.catalog.v1.MovieCatalog/CreateMovie", Catalog, WRITER, Unary),
-        Entry::new("/movie.catalog.v1.MovieCatalog/UpdateMovie", Catalog, WRITER, Unary),
-        Entry::new("/movie.catalog.v1.MovieCatalog/DeleteMovie", Catalog, WRITER, Unary),
+        Entry::new("/movie.catalog.v1.MovieCatalog/CreateMovie", Catalog, WRITER, Unary)
+            .with_fast_path(FastPath::Create),
+        Entry::new("/movie.catalog.v1.MovieCatalog/UpdateMovie", Catalog, WRITER, Unary)
+            .with_fast_path(FastPath::Update),
+        Entry::new("/movie.catalog.v1.MovieCatalog/DeleteMovie", Catalog, WRITER, Unary)
+            .with_fast_path(FastPath::Delete),
         Entry::new("/movie.catalog.v1.MovieCatalog/ImportMovies", Catalog, WRITER, Import),
         // Load balancers and orchestrators have no tokens.
         Entry::new("/grpc.health.v1.Health/Check", Health, None, Probe),

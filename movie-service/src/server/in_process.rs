@@ -84,12 +84,11 @@ impl InProcessServer {
         let generated = match FastCall::try_new(rpc, request, self.dispatcher.compresses()) {
             Err(request) => self.dispatcher.call(rpc, request, None),
             Ok(mut fast) => {
-                match poll_fn(|cx| {
-                    fast.poll_result(&self.catalogue, &FoundPrinter::quiet(), self.dispatcher.watches(), cx)
-                })
-                .await
-                {
+                let found = FoundPrinter::quiet();
+                let responders = self.dispatcher.responders(&self.catalogue, &found);
+                match poll_fn(|cx| fast.poll_result(responders, cx)).await {
                     FastPathResult::Answered(response) => return response.map(into_bytes_body),
+                    FastPathResult::Writing(response) => return response.await.map(into_bytes_body),
                     FastPathResult::Declined(request) => self.dispatcher.call(rpc, request, None),
                 }
             }

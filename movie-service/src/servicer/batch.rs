@@ -11,6 +11,9 @@ use crate::servicer::response_size::{MAX_MOVIE_BYTES, MOVIE_OVERHEAD_BYTES, movi
 /// Maximum number of ids in a batch.
 const MAX_BATCH_IDS: usize = 1_000;
 
+/// The number of ids whose movies are read into the cache together.
+pub(super) const PREFETCHED_IDS: usize = 64;
+
 /// The number of the field `movies` of a response.
 const MOVIES: u32 = 1;
 
@@ -28,24 +31,23 @@ pub(super) fn get(
         return Err(vec![Violation::new("ids", expected)].into());
     }
     let snapshot = catalogue.snapshot();
-    let (mut found, mut missing) = (Vec::with_capacity(ids.len()), Vec::new());
-    for id in ids {
-        match snapshot.stored(id.as_bytes()) {
-            Some(movie) => found.push(movie),
-            None => missing.push(id.clone()),
+    let mut missing = Vec::new();
+    let mut response = Encoded::new(BatchGetMoviesResponse::default());
+    let mut bytes = 0;
+    for ids in ids.chunks(PREFETCHED_IDS) {
+        snapshot.prefetch(ids.iter().map(String::as_bytes));
+        for id in ids {
+            match snapshot.stored(id.as_bytes()) {
+                Some(movie) if bytes <= MAX_MOVIE_BYTES => {
+                    bytes += response.add_movie(MOVIES, movie) + MOVIE_OVERHEAD_BYTES;
+                }
+                Some(movie) => bytes += movie_bytes(movie),
+                None => missing.push(id.clone()),
+            }
         }
     }
     if !missing.is_empty() {
         return Err(CallError::Missing(missing));
-    }
-    let mut response = Encoded::new(BatchGetMoviesResponse::default());
-    let mut bytes = 0;
-    for movie in found {
-        bytes += if bytes <= MAX_MOVIE_BYTES {
-            response.add_movie(MOVIES, movie) + MOVIE_OVERHEAD_BYTES
-        } else {
-            movie_bytes(movie)
-        };
     }
     if bytes > MAX_MOVIE_BYTES {
         return Err(CallError::TooLarge { bytes, max_bytes: MAX_MOVIE_BYTES });

@@ -5,6 +5,7 @@ pub mod server;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use movie_proto::catalog::v1::movie_catalog_server::MovieCatalog;
 use movie_proto::catalog::v1::{
     BatchGetMoviesRequest, BatchGetMoviesResponse, Catalog, CreateMovieRequest, DeleteMovieRequest,
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::catalogue::encoding::frame;
 use crate::catalogue::{Catalogue, Record};
 use crate::movie::MovieId;
 use crate::servicer::encoded::Encoded;
@@ -76,6 +78,11 @@ impl CatalogServicer {
         Ok(batch::get(&self.catalogue, &request.ids)?)
     }
 
+    /// Reads the memory that responses to these ids need, so that it is in the cache.
+    pub(super) fn prefetch<'i>(&self, ids: impl Iterator<Item = &'i [u8]>) {
+        self.catalogue.read(|movies| movies.prefetch(ids));
+    }
+
     /// A response of `LookupMovies`, encoded.
     pub(super) fn look_up(
         &self,
@@ -109,6 +116,20 @@ impl CatalogServicer {
         Ok(searches.search(request).await?)
     }
 
+    /// Writes a movie, and returns it as a gRPC frame; an empty one if it was deleted.
+    pub(crate) fn write_encoded(
+        &self,
+        command: Command,
+    ) -> impl Future<Output = Result<Bytes, CallError>> + Send + use<> {
+        let store = self.store.clone();
+        async move {
+            match store.write(command).await? {
+                Outcome::Movie(record) => Ok(record.stored().full_frame().into()),
+                Outcome::Deleted | Outcome::Imported(_) => Ok(Bytes::from_static(frame::EMPTY)),
+            }
+        }
+    }
+
     async fn write_one(&self, command: Command) -> Result<Response<Movie>, Status> {
         match self.store.write(command).await.map_err(CallError::from)? {
             Outcome::Movie(record) => Ok(Response::new(convert::response(&record))),
@@ -120,6 +141,26 @@ impl CatalogServicer {
     fn get(&self, id: &str) -> Option<Movie> {
         self.catalogue.read(|movies| movies.get(id).as_ref().map(Record::new)).as_ref().map(convert::response)
     }
+}
+
+/// Returns the command of a `CreateMovie`.
+pub(crate) fn create(CreateMovieRequest { movie, request_id }: CreateMovieRequest) -> Command {
+    let (movie, _) = convert::movie(movie.unwrap_or_default());
+    Command::Create { movie, request_id }
+}
+
+/// Returns the command of an `UpdateMovie`.
+pub(crate) fn update(
+    UpdateMovieRequest { movie, update_mask, allow_missing }: UpdateMovieRequest,
+) -> Result<Command, CallError> {
+    let (movie, etag) = convert::movie(movie.unwrap_or_default());
+    let fields = convert::fields(&movie, update_mask.as_ref())?;
+    Ok(Command::Update { movie, etag, fields, allow_missing })
+}
+
+/// Returns the command of a `DeleteMovie`.
+pub(crate) fn delete(DeleteMovieRequest { id, etag, allow_missing }: DeleteMovieRequest) -> Command {
+    Command::Delete { id, etag, allow_missing }
 }
 
 /// Whether the caller may write; an extension of requests that ask for it.
@@ -176,22 +217,15 @@ impl MovieCatalog for CatalogServicer {
     }
 
     async fn create_movie(&self, request: Request<CreateMovieRequest>) -> Result<Response<Movie>, Status> {
-        let CreateMovieRequest { movie, request_id } = request.into_inner();
-        let (movie, _) = convert::movie(movie.unwrap_or_default());
-        self.write_one(Command::Create { movie, request_id }).await
+        self.write_one(create(request.into_inner())).await
     }
 
     async fn update_movie(&self, request: Request<UpdateMovieRequest>) -> Result<Response<Movie>, Status> {
-        let UpdateMovieRequest { movie, update_mask, allow_missing } = request.into_inner();
-        let (movie, etag) = convert::movie(movie.unwrap_or_default());
-        let fields = convert::fields(&movie, update_mask.as_ref()).map_err(CallError::from)?;
-        self.write_one(Command::Update { movie, etag, fields, allow_missing }).await
+        self.write_one(update(request.into_inner())?).await
     }
 
     async fn delete_movie(&self, request: Request<DeleteMovieRequest>) -> Result<Response<()>, Status> {
-        let DeleteMovieRequest { id, etag, allow_missing } = request.into_inner();
-        let delete = Command::Delete { id, etag, allow_missing };
-        self.store.write(delete).await.map_err(CallError::from)?;
+        self.store.write(delete(request.into_inner())).await.map_err(CallError::from)?;
         Ok(Response::new(()))
     }
 

@@ -33,9 +33,15 @@ impl<M> Encoded<M> {
         self.fields.extend_from_slice(&[0; LENGTH_BYTES]);
         movie.put_full(&mut self.fields);
         let size = self.fields.len() - start - LENGTH_BYTES;
-        let mut length = Vec::with_capacity(LENGTH_BYTES);
-        encode_varint(size as u64, &mut length);
-        self.fields.splice(start..start + LENGTH_BYTES, length);
+        let mut length = [0; LENGTH_BYTES];
+        if encoded_len_varint(size as u64) == LENGTH_BYTES {
+            encode_varint(size as u64, &mut length.as_mut_slice());
+            self.fields[start..start + LENGTH_BYTES].copy_from_slice(&length);
+        } else {
+            let mut length = Vec::new();
+            encode_varint(size as u64, &mut length);
+            self.fields.splice(start..start + LENGTH_BYTES, length);
+        }
         size
     }
 

@@ -16,10 +16,13 @@ use tower::ServiceExt;
 use tower::util::BoxCloneSyncService;
 
 use crate::blocking_pool::BlockingPool;
+use crate::catalogue::Catalogue;
+use crate::found::FoundPrinter;
 use crate::rpc::{Kind, Rpc, Service};
 use crate::server::call::compression::negotiation::{self, ACCEPTED_ENCODINGS, GRPC_ACCEPT_ENCODING, GZIP};
 use crate::server::call::compression::request::DecompressedBody;
 use crate::server::call::compression::response::CompressedBody;
+use crate::server::call::fast_path::Responders;
 use crate::server::call::message::limited_body::{LimitedBody, MessageLimits};
 use crate::server::call::origin::Origin;
 use crate::server::call::page::poster_origin::PosterOrigin;
@@ -30,7 +33,6 @@ use crate::servicer::catalog::server::CatalogServer;
 use crate::servicer::course::MovieServicer;
 use crate::servicer::health::Health;
 use crate::servicer::reflection;
-use crate::servicer::watch::Watches;
 
 /// Optional services and features of a server.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
@@ -70,7 +72,8 @@ impl Default for Features {
 pub(crate) struct Dispatcher {
     movie: MovieServer<MovieServicer>,
     catalog: BoxedService,
-    watches: Watches,
+    /// The servicer of `catalog`, for the fast path.
+    catalog_servicer: CatalogServicer,
     health: Option<BoxedService>,
     /// v1 and v1alpha.
     reflection: Option<BoxedService>,
@@ -100,14 +103,14 @@ impl Dispatcher {
         // `LimitedBody` refuses larger messages before tonic decodes them.
         let (max_message_bytes, max_import_message_bytes) = (limits.message, limits.import_message);
         let movie = MovieServer::new(movie).max_decoding_message_size(max_message_bytes);
-        let watches = catalog.watches().clone();
+        let catalog_servicer = catalog.clone();
         let catalog = CatalogServer::new(catalog, max_message_bytes.max(max_import_message_bytes));
         let health = features.health.then(|| BoxCloneSyncService::new(health.server(&[MOVIE], &[CATALOG])));
         let reflection = features.reflection.then(|| reflection::service(features.health)).transpose()?;
         Ok(Self {
             movie,
             catalog: BoxCloneSyncService::new(catalog),
-            watches,
+            catalog_servicer,
             health,
             reflection,
             max_message_bytes,
@@ -122,9 +125,14 @@ impl Dispatcher {
         self.compresses
     }
 
-    /// Returns what starts watches.
-    pub(crate) fn watches(&self) -> &Watches {
-        &self.watches
+    /// Returns what responds on the fast path.
+    pub(crate) fn responders<'a>(
+        &'a self,
+        catalogue: &'a Catalogue,
+        found: &'a FoundPrinter,
+    ) -> Responders<'a> {
+        let Self { catalog_servicer: servicer, max_message_bytes, .. } = self;
+        Responders { catalogue, found, servicer, max_message_bytes: *max_message_bytes }
     }
 
     /// Calls the service of the RPC. Reading the request fails after `deadline`.

@@ -1,5 +1,5 @@
-//! Fast path for the most frequent calls: those of the `Movie` service, and `GetMovie` and `WatchMovies` of
-//! `MovieCatalog`.
+//! Fast path for the most frequent calls: those of the `Movie` service, and `GetMovie`, `WatchMovies` and the writes of
+//! single movies of `MovieCatalog`.
 //!
 //! The generated code decodes a request into a message, and encodes the response from another. The catalogue stores
 //! encoded movies, so here the response is a slice of the catalogue: only the id is decoded, and nothing is copied.
@@ -15,8 +15,11 @@ use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use http_body::{Body, Frame};
-use movie_proto::catalog::v1::WatchMoviesRequest;
+use movie_proto::catalog::v1::{
+    CreateMovieRequest, DeleteMovieRequest, UpdateMovieRequest, WatchMoviesRequest,
+};
 use prost::Message;
+use tonic::Status;
 
 use crate::catalogue::encoding::frame;
 use crate::catalogue::{Catalogue, Snapshot};
@@ -25,15 +28,31 @@ use crate::rpc::{FastPath, Rpc};
 use crate::server::call::body::{Content, EncodedFrames, ReplayedBody, RequestBody};
 use crate::server::call::compression::{negotiation, response};
 use crate::server::call::message::prefix::{Prefix, UNCOMPRESSED};
-use crate::servicer::watch::Watches;
+use crate::servicer::catalog::{self, CatalogServicer};
+use crate::store::Command;
 
 /// The tag of `MovieID.id` and `GetMovieRequest.id`: field 1, a length and that many bytes.
 const ID: u8 = 1 << 3 | 2;
+
+/// What responds to calls on the fast path.
+#[derive(Clone, Copy)]
+pub(crate) struct Responders<'a> {
+    pub(crate) catalogue: &'a Catalogue,
+    pub(crate) found: &'a FoundPrinter,
+    pub(crate) servicer: &'a CatalogServicer,
+    /// Maximum size of the message of a write. The messages of other calls are smaller.
+    pub(crate) max_message_bytes: usize,
+}
+
+/// A future response to a write.
+pub(crate) type WriteFuture = Pin<Box<dyn Future<Output = Response<Content>> + Send>>;
 
 /// The result of the fast path.
 pub(crate) enum FastPathResult<B: Body> {
     /// The response.
     Answered(Response<Content>),
+    /// The response, once the write is durable.
+    Writing(WriteFuture),
     /// Not handled: to be passed to the generated code.
     Declined(Request<ReplayedBody<B>>),
 }
@@ -89,9 +108,7 @@ impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
     /// If polled after completion.
     pub(crate) fn poll_result(
         &mut self,
-        catalogue: &Catalogue,
-        found: &FoundPrinter,
-        watches: &Watches,
+        responders: Responders<'_>,
         cx: &mut Context<'_>,
     ) -> Poll<FastPathResult<B>> {
         let Self { fast_path, compresses, request, first_frame, .. } = self;
@@ -114,13 +131,13 @@ impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
                 || request.as_ref().is_some_and(|request| negotiation::accepts_gzip(request.headers()));
             !(*compresses && response::is_long(frame_length) && accepts_gzip())
         };
-        if is_complete
-            && let Some(content) = message
-                .and_then(|message| respond(*fast_path, (catalogue, found, watches), message, is_plain))
-        {
-            let mut response = Response::new(content);
-            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-            return Poll::Ready(FastPathResult::Answered(response));
+        if is_complete && let Some(message) = message {
+            if let Some(command) = command(*fast_path, responders.max_message_bytes, message, is_plain) {
+                return Poll::Ready(FastPathResult::Writing(write(responders.servicer, command)));
+            }
+            if let Some(content) = respond(*fast_path, responders, message, is_plain) {
+                return Poll::Ready(FastPathResult::Answered(response(content)));
+            }
         }
         let request = request.take().expect("a call has one result");
         let read = second_frame.into_iter().chain(first_frame.take()).collect();
@@ -128,11 +145,44 @@ impl<B: Body<Data = Bytes> + Unpin> FastCall<B> {
     }
 }
 
+fn response(content: Content) -> Response<Content> {
+    let mut response = Response::new(content);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    response
+}
+
+/// Returns the command of a write; `None` if the call is none, or is not plain.
+fn command(
+    fast_path: FastPath,
+    max_bytes: usize,
+    message: &[u8],
+    is_plain: impl Fn(usize) -> bool,
+) -> Option<Command> {
+    let command = match fast_path {
+        FastPath::Create => catalog::create(CreateMovieRequest::decode(message).ok()?),
+        FastPath::Update => catalog::update(UpdateMovieRequest::decode(message).ok()?).ok()?,
+        FastPath::Delete => catalog::delete(DeleteMovieRequest::decode(message).ok()?),
+        FastPath::MovieById | FastPath::ListMovies | FastPath::Movie | FastPath::Watch => return None,
+    };
+    // The generated code refuses longer messages, and compresses.
+    (message.len() <= max_bytes && is_plain(usize::MAX)).then_some(command)
+}
+
+fn write(servicer: &CatalogServicer, command: Command) -> WriteFuture {
+    let written = servicer.write_encoded(command);
+    Box::pin(async {
+        match written.await {
+            Ok(frame) => response(Content::Encoded(EncodedFrames::One(Some(frame)))),
+            Err(error) => Status::from(error).into_http(),
+        }
+    })
+}
+
 /// Returns the response to a request message; `None` if the call is not plain. `is_plain(n)` tells whether a frame of n
 /// bytes is sent uncompressed.
 fn respond(
     fast_path: FastPath,
-    (catalogue, found, watches): (&Catalogue, &FoundPrinter, &Watches),
+    Responders { catalogue, found, servicer, .. }: Responders<'_>,
     message: &[u8],
     is_plain: impl Fn(usize) -> bool,
 ) -> Option<Content> {
@@ -157,7 +207,7 @@ fn respond(
             let frames = |movies: &Snapshot| is_plain(movies.longest_frame()).then(|| movies.frames());
             EncodedFrames::Many(Box::new(catalogue.read(frames)?))
         }
-        FastPath::ListMovies => return None,
+        FastPath::ListMovies | FastPath::Create | FastPath::Update | FastPath::Delete => return None,
         // A missing movie is an error, which the generated code returns.
         FastPath::Movie => {
             let frame = catalogue.read(|movies| movies.full_frame(id(message)?))?;
@@ -166,7 +216,7 @@ fn respond(
         FastPath::Watch => {
             let request = WatchMoviesRequest::decode(message).ok()?;
             // The generated code compresses.
-            return is_plain(usize::MAX).then(|| Content::Watch(Box::new(watches.start(request))));
+            return is_plain(usize::MAX).then(|| Content::Watch(Box::new(servicer.watches().start(request))));
         }
     };
     Some(Content::Encoded(frames))
@@ -196,13 +246,22 @@ fn id(message: &[u8]) -> Option<&[u8]> {
 mod tests {
     use std::collections::VecDeque;
     use std::convert::Infallible;
+    use std::path::Path;
     use std::sync::Arc;
     use std::task::Waker;
 
+    use movie_proto::catalog::v1::Movie;
+    use movie_proto::catalog::v1::movie_catalog_server::MovieCatalog;
     use tokio::sync::watch;
+    use tonic::Code;
 
     use super::*;
+    use crate::catalogue::encoding::frame::PREFIX_BYTES;
     use crate::catalogue::{Change, MovieView};
+    use crate::server::call::refusal;
+    use crate::store::Store;
+    use crate::store::sql::SqlSource;
+    use crate::telemetry::store_metrics::StoreMetrics;
 
     /// A request body that returns these frames one by one; for `None` it is pending once.
     struct ScriptedBody(VecDeque<Option<Bytes>>);
@@ -227,6 +286,9 @@ mod tests {
         }
     }
 
+    const CREATE: &str = "/movie.catalog.v1.MovieCatalog/CreateMovie";
+    const UPDATE: &str = "/movie.catalog.v1.MovieCatalog/UpdateMovie";
+    const DELETE: &str = "/movie.catalog.v1.MovieCatalog/DeleteMovie";
     const CREED: &[u8] = b"\0\0\0\0\x03\n\x017";
 
     /// Returns the frame that the fast path responds with, or the number of frames that it read before it declined.
@@ -243,7 +305,14 @@ mod tests {
     ) -> Result<Option<Bytes>, usize> {
         let movie = Change::Insert(MovieView { id: "7", title, ..MovieView::default() });
         let catalogue = Arc::new(Catalogue::new(Snapshot::default().with([movie]).unwrap()));
-        let watches = Watches::new(catalogue.clone(), watch::channel(true).1, 1);
+        let store = Store::read_only("memory");
+        let servicer = CatalogServicer::new(catalogue.clone(), store, watch::channel(true).1, 1);
+        let responders = Responders {
+            catalogue: &catalogue,
+            found: &FoundPrinter::quiet(),
+            servicer: &servicer,
+            max_message_bytes: 1_000,
+        };
         let body = ScriptedBody(frames.iter().map(|frame| frame.map(Bytes::from_static)).collect());
         let request =
             Request::post(path).header(negotiation::GRPC_ACCEPT_ENCODING, "gzip").body(body).unwrap();
@@ -251,7 +320,7 @@ mod tests {
         let Ok(mut fast) = FastCall::try_new(rpc, request, compresses) else { return Err(0) };
         let cx = &mut Context::from_waker(Waker::noop());
         loop {
-            match fast.poll_result(&catalogue, &FoundPrinter::quiet(), &watches, cx) {
+            match fast.poll_result(responders, cx) {
                 Poll::Pending => {}
                 Poll::Ready(FastPathResult::Answered(response)) => {
                     let Content::Encoded(mut frames) = response.into_body() else {
@@ -259,6 +328,7 @@ mod tests {
                     };
                     return Ok(frames.next());
                 }
+                Poll::Ready(FastPathResult::Writing(_)) => panic!("not a read"),
                 Poll::Ready(FastPathResult::Declined(request)) => return Err(request.into_body().read.len()),
             }
         }
@@ -304,6 +374,78 @@ mod tests {
                 let result = result_of(path, &[Some(request)], &"x".repeat(length), compresses);
                 assert_eq!(result.is_err(), is_declined, "{path}, {length} bytes: {result:?}");
             }
+        }
+    }
+
+    /// A servicer over a new store, which can be written.
+    async fn writable(dir: &Path) -> CatalogServicer {
+        let source = SqlSource::Sqlite(dir.join("movies.db"));
+        let (store, catalogue) = Store::open(&source, 10, StoreMetrics::default()).await.unwrap();
+        CatalogServicer::new(catalogue, store, watch::channel(true).1, 1)
+    }
+
+    /// Returns the response of the fast path to a write: the code of its status, and its message without times and etag.
+    async fn written(servicer: &CatalogServicer, path: &str, message: &[u8]) -> Option<(Code, Movie)> {
+        let mut frame = frame::EMPTY.to_vec();
+        frame.extend(message);
+        frame::write_length(&mut frame, 0);
+        let body = ScriptedBody(VecDeque::from([Some(frame.into())]));
+        let request = Request::post(path).body(body).unwrap();
+        let mut fast = FastCall::try_new(Rpc::find(path).unwrap(), request, true).ok().unwrap();
+        let (catalogue, found) = (Catalogue::default(), FoundPrinter::quiet());
+        let responders =
+            Responders { catalogue: &catalogue, found: &found, servicer, max_message_bytes: 1_000 };
+        match fast.poll_result(responders, &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(FastPathResult::Writing(response)) => {
+                let response = response.await;
+                let code = refusal::status_code(response.headers()).unwrap_or(Code::Ok);
+                let Content::Encoded(mut frames) = response.into_body() else {
+                    return Some((code, Movie::default()));
+                };
+                let movie = Movie::decode(&frames.next().unwrap()[PREFIX_BYTES..]).unwrap();
+                Some((code, without_outputs(movie)))
+            }
+            _ => None,
+        }
+    }
+
+    fn without_outputs(movie: Movie) -> Movie {
+        Movie { create_time: None, update_time: None, etag: String::new(), ..movie }
+    }
+
+    #[tokio::test]
+    async fn a_write_has_the_result_of_the_generated_code() {
+        let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let [fast, generated] = [writable(dirs[0].path()).await, writable(dirs[1].path()).await];
+        let movie = |id: &str, year| Movie { id: id.into(), title: "Creed".into(), year, ..Movie::default() };
+        let result = |response: Result<tonic::Response<Movie>, Status>| match response {
+            Ok(response) => (Code::Ok, without_outputs(response.into_inner())),
+            Err(status) => (status.code(), Movie::default()),
+        };
+        for movie in [movie("1", 2015), movie("1", 2015), movie("2", 1)] {
+            let request = CreateMovieRequest { movie: Some(movie), request_id: String::new() };
+            let ours = written(&fast, CREATE, &request.encode_to_vec()).await;
+            assert_eq!(ours, Some(result(generated.create_movie(tonic::Request::new(request)).await)));
+        }
+        for movie in [movie("1", 2016), movie("1", 2016), movie("3", 2016)] {
+            let request = UpdateMovieRequest { movie: Some(movie), ..UpdateMovieRequest::default() };
+            let ours = written(&fast, UPDATE, &request.encode_to_vec()).await;
+            assert_eq!(ours, Some(result(generated.update_movie(tonic::Request::new(request)).await)));
+        }
+        for id in ["1", "1"] {
+            let request = DeleteMovieRequest { id: id.into(), ..DeleteMovieRequest::default() };
+            let ours = written(&fast, DELETE, &request.encode_to_vec()).await;
+            let theirs = generated.delete_movie(tonic::Request::new(request)).await;
+            assert_eq!(ours, Some(result(theirs.map(|_| tonic::Response::new(Movie::default())))));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_write_that_is_malformed_or_too_large_is_declined() {
+        let dir = tempfile::tempdir().unwrap();
+        let servicer = writable(dir.path()).await;
+        for message in [b"\x07".as_slice(), &[&[0x12, 0xe8, 7][..], &[b'x'; 1_000]].concat()] {
+            assert_eq!(written(&servicer, CREATE, message).await, None);
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::catalogue::Catalogue;
 use crate::found::FoundPrinter;
 use crate::server::accept::tls::Tls;
 use crate::server::call::dispatch::Dispatcher;
+use crate::server::call::fast_path::Responders;
 use crate::server::call::web::WebHandler;
 use crate::server::limits::Limits;
 use crate::server::usage::Usage;
@@ -27,6 +28,13 @@ pub(crate) struct ServerState {
     pub(crate) web: Option<WebHandler>,
     /// Calls and lists in flight of the whole service.
     pub(crate) usage: Usage,
+}
+
+impl ServerState {
+    /// Returns what responds on the fast path.
+    pub(crate) fn responders(&self) -> Responders<'_> {
+        self.dispatcher.responders(&self.catalogue, &self.found)
+    }
 }
 
 /// Lifecycle phase of the server.

@@ -25,10 +25,9 @@ use crate::server::call::body::{Content, RequestBody, ResponseBody};
 use crate::server::call::connection_state::ConnectionState;
 use crate::server::call::context::CallContext;
 use crate::server::call::dispatch::ResponseFuture;
-use crate::server::call::fast_path::{FastCall, FastPathResult};
+use crate::server::call::fast_path::{FastCall, FastPathResult, WriteFuture};
 use crate::server::call::origin::FromAnySite;
 use crate::server::call::refusal::{self, Refusal};
-use crate::server::call::server_state::ServerState;
 use crate::server::call::web::{WebHandler, is_grpc};
 use crate::servicer::catalog::MayWrite;
 
@@ -91,20 +90,17 @@ impl CallHandler {
     where
         B: Body<Data = Bytes, Error: Into<StdError> + Send + Unpin> + Send + Unpin + 'static,
     {
-        let ServerState { catalogue, found, dispatcher, .. } = &*self.0.server;
+        let server = &*self.0.server;
+        let dispatcher = &server.dispatcher;
         self.begin(request, |rpc, request, deadline| {
             let mut fast = match FastCall::try_new(rpc, request, dispatcher.compresses()) {
                 Ok(fast) => fast,
                 Err(request) => return Handler::Generated(dispatcher.call(rpc, request, Some(deadline))),
             };
             // No-op waker: a pending call is polled again by its task.
-            match fast.poll_result(
-                catalogue,
-                found,
-                dispatcher.watches(),
-                &mut Context::from_waker(Waker::noop()),
-            ) {
+            match fast.poll_result(server.responders(), &mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(FastPathResult::Answered(response)) => Handler::Answered(response),
+                Poll::Ready(FastPathResult::Writing(response)) => Handler::Writing(response),
                 Poll::Ready(FastPathResult::Declined(request)) => {
                     Handler::Generated(dispatcher.call(rpc, request, Some(deadline)))
                 }
@@ -228,6 +224,8 @@ enum Handler {
     /// The request has not arrived completely.
     FastCall(Box<FastCall>),
     Generated(ResponseFuture),
+    /// A write on the fast path.
+    Writing(WriteFuture),
     /// A request that is not in gRPC.
     Web {
         response: Pin<Box<dyn Future<Output = Response<tonic::body::Body>> + Send>>,
@@ -240,7 +238,7 @@ impl Call {
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.handler {
             Handler::Web { deadline, .. } => Some(*deadline),
-            Handler::Answered(_) | Handler::FastCall(_) | Handler::Generated(_) => {
+            Handler::Answered(_) | Handler::FastCall(_) | Handler::Generated(_) | Handler::Writing(_) => {
                 self.context.as_ref().map(CallContext::deadline)
             }
         }
@@ -296,13 +294,9 @@ impl Handler {
                 Self::FastCall(fast) => {
                     let Some(context) = context.as_deref() else { return Poll::Pending };
                     let Some(server) = context.server() else { return Poll::Pending };
-                    match ready!(fast.poll_result(
-                        &server.catalogue,
-                        &server.found,
-                        server.dispatcher.watches(),
-                        cx
-                    )) {
+                    match ready!(fast.poll_result(server.responders(), cx)) {
                         FastPathResult::Answered(response) => return Poll::Ready(response),
+                        FastPathResult::Writing(response) => *self = Self::Writing(response),
                         FastPathResult::Declined(request) => {
                             let deadline = Some(context.deadline());
                             *self = Self::Generated(server.dispatcher.call(fast.rpc(), request, deadline));
@@ -317,6 +311,7 @@ impl Handler {
                     }
                     return Poll::Ready(response);
                 }
+                Self::Writing(response) => return response.as_mut().poll(cx),
                 Self::Web { response, .. } => {
                     return response.as_mut().poll(cx).map(|response| response.map(Content::Generated));
                 }

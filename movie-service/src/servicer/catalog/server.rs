@@ -13,7 +13,6 @@ use movie_proto::catalog::v1::{
     BatchGetMoviesRequest, ListMoviesRequest, LookupMoviesRequest, LookupMoviesResponse, SearchMoviesRequest,
 };
 use prost::Message;
-use tokio_stream::StreamExt;
 use tonic::codegen::StdError;
 use tonic::server::Grpc;
 use tonic::{Status, Streaming};
@@ -23,6 +22,7 @@ use tower::{Service, service_fn};
 use crate::rpc::{BATCH_GET_MOVIES, LIST_MOVIES, LOOKUP_MOVIES, SEARCH_MOVIES};
 use crate::servicer::catalog::CatalogServicer;
 use crate::servicer::encoded::Encoded;
+use crate::servicer::lookups::Lookups;
 
 /// Serves `MovieCatalog`.
 #[derive(Clone, Debug)]
@@ -72,8 +72,7 @@ impl CatalogServer {
         let servicer = self.servicer.clone();
         let method = service_fn(move |request: tonic::Request<Streaming<LookupMoviesRequest>>| {
             let servicer = servicer.clone();
-            let responses = request.into_inner().map(move |request| Ok(servicer.look_up(request?)));
-            ready(Ok::<_, Status>(tonic::Response::new(responses)))
+            ready(Ok::<_, Status>(tonic::Response::new(Lookups::new(request.into_inner(), servicer))))
         });
         let mut grpc = Grpc::new(ProstCodec::<Encoded<LookupMoviesResponse>, LookupMoviesRequest>::default())
             .max_decoding_message_size(self.max_message_bytes);
