@@ -1,5 +1,7 @@
-//! The servicer of `movie.catalog.v1.MovieCatalog`. [`server`] makes a service of it.
+//! The servicer of `movie.catalog.v1.MovieCatalog`. [`server`] makes a service of it; `lookups` responds
+//! to the ids of a stream.
 
+mod lookups;
 pub mod server;
 
 use std::pin::Pin;

@@ -200,10 +200,14 @@ mod tests {
             for callers in [1, 2, 300] {
                 let (senders, replies): (Vec<_>, Vec<_>) = (0..callers).map(|_| reply()).unzip();
                 let mut waiting = JoinSet::new();
-                replies.into_iter().for_each(|reply| drop(waiting.spawn(reply)));
+                for reply in replies {
+                    waiting.spawn(reply);
+                }
                 let writer = thread::spawn(move || {
                     let mut senders = senders;
-                    senders.iter_mut().for_each(|sender| sender.send(Ok(Outcome::Deleted)));
+                    for sender in &mut senders {
+                        sender.send(Ok(Outcome::Deleted));
+                    }
                 });
                 assert_eq!(waiting.join_all().await, vec![Ok(Outcome::Deleted); callers]);
                 writer.join().unwrap();

@@ -231,6 +231,10 @@ impl<'a> Details<'a> {
         let mut rest = self.bytes;
         iter::from_fn(move || {
             let all = rest;
+            // An error of `decode_varint` is an allocation.
+            if all.is_empty() {
+                return None;
+            }
             let key = decode_varint(&mut rest).ok()?;
             let number = u32::try_from(key >> 3).ok()?;
             let value = match key & 7 {

@@ -21,8 +21,8 @@ use tower::{Service, service_fn};
 
 use crate::rpc::{BATCH_GET_MOVIES, LIST_MOVIES, LOOKUP_MOVIES, SEARCH_MOVIES};
 use crate::servicer::catalog::CatalogServicer;
+use crate::servicer::catalog::lookups::Lookups;
 use crate::servicer::encoded::Encoded;
-use crate::servicer::lookups::Lookups;
 
 /// Serves `MovieCatalog`.
 #[derive(Clone, Debug)]
