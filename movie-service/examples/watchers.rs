@@ -1,10 +1,12 @@
-//! Load generator of `cargo xtask bench watch`: watchers of the service, or of etcd.
+//! Load generator of `cargo xtask bench watch` and `cargo xtask soak`: watchers of the service, or of etcd.
 //!
 //! `watchers movies|etcd ADDRESS WATCHERS CONNECTIONS WRITES RATE CALLS` opens the watchers, and prints `ready`. For each line of
 //! its standard input, it makes WRITES writes, one after the other: RATE a second or, if that is 0, each when all watchers were
 //! told the one before. Each watcher must be told each write once and in order. Meanwhile it makes CALLS reads of a movie a second. Then it
 //! prints the 50th and the 99th percentile and the maximum of the delays from the start of a write to a watcher, and of the
 //! latencies of the reads, all in microseconds. Without watchers, it makes reads for as long as the writes would take.
+//!
+//! With the variables `MOVIE_TLS_CA` and `MOVIE_TOKEN`, the calls are encrypted and have a token.
 //!
 //! It speaks HTTP/2 by itself, because a generated client takes more time for a message than the service does.
 
@@ -20,10 +22,16 @@ use h2::{RecvStream, SendStream};
 use http::Request;
 use movie_proto::catalog::v1::{GetMovieRequest, Movie, UpdateMovieRequest};
 use prost::Message;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::task::JoinSet;
 use tokio::time::{interval, sleep_until};
+
+#[path = "shared/secure.rs"]
+mod secure;
+
+use self::secure::Credentials;
 
 type Result<T> = std::result::Result<T, Box<dyn Error + Send + Sync>>;
 
@@ -109,6 +117,13 @@ struct EtcdPair {
     value: String,
 }
 
+/// A connection, and the credentials of its calls.
+#[derive(Clone)]
+struct Caller {
+    sender: SendRequest<Bytes>,
+    credentials: Option<Arc<Credentials>>,
+}
+
 /// What is measured.
 #[derive(Clone, Copy, PartialEq)]
 enum Server {
@@ -181,31 +196,33 @@ async fn main() -> Result<()> {
     let [watchers, connections, writes, rate, calls] = numbers[..] else {
         return Err("expected five numbers".into());
     };
+    let credentials = Credentials::from_env()?.map(Arc::new);
+    let connect = || connect(address, credentials.clone());
     let began = Instant::now();
     let (events, mut told) = mpsc::unbounded_channel();
     let mut open = Vec::new();
     for connection in 0..connections {
-        let sender = connect(address).await?;
+        let caller = connect().await?;
         for _ in 0..(watchers * (connection + 1) / connections - watchers * connection / connections) {
-            open.push(watch(server, &sender, began, events.clone()).await?);
+            open.push(watch(server, &caller, began, events.clone()).await?);
         }
     }
     for _ in 0..watchers {
         told.recv().await.ok_or("a watch ended")??;
     }
     println!("ready");
-    let sender = connect(address).await?;
+    let caller = connect().await?;
     for line in std::io::stdin().lock().lines() {
         line?;
         let reads = Arc::new(AtomicBool::new(true));
         let mut readers = JoinSet::new();
         for reader in 0..if calls > 0 { READERS } else { 0 } {
-            readers.spawn(read(connect(address).await?, reader, calls, reads.clone()));
+            readers.spawn(read(connect().await?, reader, calls, reads.clone()));
         }
         let mut delays = Vec::new();
         if rate == 0 {
             for number in 0..writes {
-                write(server, &sender, began, number).await?;
+                write(server, &caller, began, number).await?;
                 collect(&mut told, watchers, &mut delays).await?;
             }
         } else {
@@ -214,7 +231,7 @@ async fn main() -> Result<()> {
                 for number in 0..writes {
                     ticks.tick().await;
                     if watchers > 0 {
-                        write(server, &sender, began, number).await?;
+                        write(server, &caller, began, number).await?;
                     }
                 }
                 Ok(())
@@ -232,9 +249,9 @@ async fn main() -> Result<()> {
 }
 
 /// Makes a write that says when it began.
-async fn write(server: Server, sender: &SendRequest<Bytes>, began: Instant, number: u64) -> Result<()> {
+async fn write(server: Server, caller: &Caller, began: Instant, number: u64) -> Result<()> {
     let (path, message) = server.write(number, began.elapsed().as_micros().to_string());
-    call(sender, path, &message).await
+    call(caller, path, &message).await
 }
 
 /// Waits until this many changes were delivered, and adds their delays.
@@ -253,9 +270,19 @@ fn percentiles(values: &mut [u32]) -> String {
     format!("{} {} {}", at(50), at(99), at(100))
 }
 
-async fn connect(address: &str) -> Result<SendRequest<Bytes>> {
+async fn connect(address: &str, credentials: Option<Arc<Credentials>>) -> Result<Caller> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
+    let sender = match &credentials {
+        Some(credentials) => handshake(secure::connect(stream, &credentials.authority, b"h2").await?).await?,
+        None => handshake(stream).await?,
+    };
+    Ok(Caller { sender, credentials })
+}
+
+async fn handshake(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) -> Result<SendRequest<Bytes>> {
     let mut builder = h2::client::Builder::new();
     builder.initial_window_size(1 << 20).initial_connection_window_size(1 << 24);
     let (sender, connection) = builder.handshake(stream).await?;
@@ -265,23 +292,27 @@ async fn connect(address: &str) -> Result<SendRequest<Bytes>> {
 
 /// Opens a call, and sends its first message.
 async fn open(
-    sender: &SendRequest<Bytes>,
+    caller: &Caller,
     path: &str,
     message: &[u8],
     is_last: bool,
 ) -> Result<(RecvStream, SendStream<Bytes>)> {
-    let request = Request::post(format!("http://localhost{path}"))
+    let scheme = if caller.credentials.is_some() { "https" } else { "http" };
+    let mut request = Request::post(format!("{scheme}://localhost{path}"))
         .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(())?;
-    let (response, mut body) = sender.clone().ready().await?.send_request(request, false)?;
+        .header("te", "trailers");
+    if let Some(credentials) = &caller.credentials {
+        request = request.header("authorization", &credentials.authorization);
+    }
+    let request = request.body(())?;
+    let (response, mut body) = caller.sender.clone().ready().await?.send_request(request, false)?;
     let length = u32::try_from(message.len())?.to_be_bytes();
     body.send_data([&[0], &length[..], message].concat().into(), is_last)?;
     Ok((response.await?.into_body(), body))
 }
 
-async fn call(sender: &SendRequest<Bytes>, path: &str, message: &[u8]) -> Result<()> {
-    let (mut response, _) = open(sender, path, message, true).await?;
+async fn call(caller: &Caller, path: &str, message: &[u8]) -> Result<()> {
+    let (mut response, _) = open(caller, path, message, true).await?;
     while let Some(data) = response.data().await {
         response.flow_control().release_capacity(data?.len())?;
     }
@@ -295,12 +326,12 @@ async fn call(sender: &SendRequest<Bytes>, path: &str, message: &[u8]) -> Result
 /// Opens a watch. For its start and for each change, it sends the delay in microseconds, or why it ended.
 async fn watch(
     server: Server,
-    sender: &SendRequest<Bytes>,
+    caller: &Caller,
     began: Instant,
     events: UnboundedSender<Result<u32>>,
 ) -> Result<SendStream<Bytes>> {
     let is_last = server == Server::Movies;
-    let (response, request) = open(sender, server.watch_path(), &server.watch_request(), is_last).await?;
+    let (response, request) = open(caller, server.watch_path(), &server.watch_request(), is_last).await?;
     tokio::spawn(async move {
         let end = follow(server, response, began, &events).await;
         let _ = events.send(Err(end.err().unwrap_or("a watch ended".into())));
@@ -342,21 +373,26 @@ async fn follow(
 }
 
 /// Reads a movie again and again, on a schedule, and returns the latencies in microseconds, from the scheduled times.
-async fn read(
-    sender: SendRequest<Bytes>,
-    reader: u64,
-    calls: u64,
-    is_running: Arc<AtomicBool>,
-) -> Result<Vec<u32>> {
+async fn read(caller: Caller, reader: u64, calls: u64, is_running: Arc<AtomicBool>) -> Result<Vec<u32>> {
     let period = Duration::from_secs(READERS) / u32::try_from(calls)?;
     let mut at = Instant::now() + period * u32::try_from(reader)? / u32::try_from(READERS)?;
-    let request = GetMovieRequest { id: "m0".into() }.encode_to_vec();
-    let mut latencies = Vec::new();
+    let request: Bytes = GetMovieRequest { id: "m0".into() }.encode_to_vec().into();
+    let (mut latencies, mut calls) = (Vec::new(), JoinSet::new());
     while is_running.load(Ordering::Relaxed) {
         sleep_until(at.into()).await;
-        call(&sender, "/movie.catalog.v1.MovieCatalog/GetMovie", &request).await?;
-        latencies.push(u32::try_from(at.elapsed().as_micros())?);
+        // A slow call does not delay those after it (open loop).
+        let (caller, request) = (caller.clone(), request.clone());
+        calls.spawn(async move {
+            call(&caller, "/movie.catalog.v1.MovieCatalog/GetMovie", &request).await?;
+            Ok::<_, Box<dyn Error + Send + Sync>>(u32::try_from(at.elapsed().as_micros())?)
+        });
         at += period;
+        while let Some(latency) = calls.try_join_next() {
+            latencies.push(latency??);
+        }
+    }
+    while let Some(latency) = calls.join_next().await {
+        latencies.push(latency??);
     }
     Ok(latencies)
 }

@@ -9,7 +9,7 @@ use xtask::{bench, fuzz, interop, new_service, regen_proto, regen_web, root, soa
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
-    /// Measure the service beside a plain tonic server, and print one table.
+    /// Measure the service beside its peers, in parts; without a part, list them.
     Bench(bench::Options),
     /// Feed made-up bytes to whatever reads bytes from outside.
     Fuzz(fuzz::Options),
@@ -28,7 +28,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Keep the service under mixed load and hostile peers for a while, and check every answer.
+    /// Keep two services under mixed load, hostile peers and watches for a while, and check every response.
     Soak(soak::Options),
     /// Test the page in Node.js and in Chromium.
     TestWeb(test_web::Options),

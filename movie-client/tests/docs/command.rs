@@ -21,6 +21,13 @@ struct NewService {
     _options: xtask::new_service::Options,
 }
 
+/// The command line of `cargo xtask bench`.
+#[derive(Parser)]
+struct Bench {
+    #[command(flatten)]
+    _options: xtask::bench::Options,
+}
+
 /// Source file of `cargo xtask`.
 const XTASK_MAIN: &str = "xtask/src/main.rs";
 
@@ -176,11 +183,8 @@ impl Command {
         files.expect(".cargo/config.toml", "\nxtask = \"run ")?;
         let (command, variant) = match args {
             [] => return Ok(Self::Known),
-            ["bench"] | ["bench", "http" | "memory" | "store" | "watch"] | ["bench", "--rounds", _] => {
-                (Self::Known, "\n    Bench(")
-            }
-            ["bench", "search"] | ["bench", "search", "--relevance"] => {
-                files.expect("xtask/src/bench/search/mod.rs", "\n    relevance: bool,")?;
+            ["bench", ..] => {
+                Bench::try_parse_from(args).map_err(|error| error.to_string())?;
                 (Self::Known, "\n    Bench(")
             }
             ["new-service"] => (Self::Known, "\n    NewService("),

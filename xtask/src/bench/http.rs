@@ -2,38 +2,24 @@
 //!
 //! Both are requests to one service, without search, over one connection that stays open.
 
-use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use clap::Args;
 
+use super::load::{self, Lookup};
 use super::server::{Kind, Server};
 use super::table::{Bar, Table};
-use super::{MILLION, data, load, micros};
+use super::{Bench, MILLION, Rounds, data, micros};
 
-/// Options of the benchmark of JSON over HTTP.
-#[derive(Args, Clone, Debug)]
-pub(super) struct Options {
-    /// Number of rounds of each figure.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
-    rounds: u64,
-}
-
-/// Runs the benchmark, and prints a table.
-pub(super) fn run(root: &Path, options: &Options) -> Result<()> {
-    load::check_tools()?;
-    let target = crate::target(root);
-    super::cargo_build(root, &["--release", "--package", "movie-service", "--bins"])?;
-    let dir = target.join("bench");
-    fs::create_dir_all(&dir)?;
-    let mut table = Table::default();
+/// Runs the part, and prints a table.
+pub(super) fn run(root: &Path, rounds: Rounds) -> Result<()> {
+    let Bench { target, rounds, mut table, dir } = Bench::new(root, rounds)?;
     let million = Server::start(&target, Kind::Ours, data::database(&dir, MILLION)?)?;
-    movie(&million, options.rounds, &mut table)?;
-    list(&million, options.rounds, &mut table)?;
+    movie(&million, rounds, &mut table)?;
+    list(&million, rounds, &mut table)?;
     drop(million);
     let films = Server::start(&target, Kind::Ours, root.join("databases/films.json"))?;
-    page(&films, options.rounds, &mut table)?;
+    page(&films, rounds, &mut table)?;
     table.print(["JSON", "gRPC"]);
     Ok(())
 }
@@ -41,14 +27,13 @@ pub(super) fn run(root: &Path, options: &Options) -> Result<()> {
 /// CPU time of a movie by its id.
 fn movie(server: &Server, rounds: u64, table: &mut Table) -> Result<()> {
     let path = format!("/v1/movies/{}", data::id(0));
-    // The more the faster a request is: CPU time is counted in ticks of 10 ms.
     for (name, protocol, streams, calls) in [
         ("HTTP/1.1, one request at a time", load::Protocol::Http1, 1, 20_000),
         ("HTTP/2, one request at a time", load::Protocol::Http2, 1, 20_000),
         ("HTTP/2, 100 requests at a time", load::Protocol::Http2, 100, 100_000),
     ] {
-        let json = || load::gets(server.address, &path, protocol, calls, streams);
-        let grpc = || load::catalog_calls(server.address, 0, calls, 1, streams);
+        let json = || load::gets(server.address, &path, protocol, calls, (1, streams));
+        let grpc = || load::calls(server.address, Lookup::Catalog, 0, calls, (1, streams));
         json()?;
         let mut pairs = Vec::new();
         for _ in 0..rounds {
@@ -61,7 +46,7 @@ fn movie(server: &Server, rounds: u64, table: &mut Table) -> Result<()> {
 
 /// CPU time of a movie in the course's list, and the memory that the list takes.
 fn list(server: &Server, rounds: u64, table: &mut Table) -> Result<()> {
-    let json = || load::gets(server.address, "/v1/course/movies", load::Protocol::Http1, 1, 1);
+    let json = || load::gets(server.address, "/v1/course/movies", load::Protocol::Http1, 1, (1, 1));
     load::lists(server.address, 1)?;
     let before = server.memory()?;
     let mut pairs = Vec::new();
@@ -82,7 +67,8 @@ fn page(server: &Server, rounds: u64, table: &mut Table) -> Result<()> {
     const PAGES: u64 = 100;
     /// The encoded `ListMoviesRequest` with a page size of 1,000.
     const REQUEST: [u8; 3] = [8, 0xe8, 7];
-    let json = || load::gets(server.address, "/v1/movies?pageSize=1000", load::Protocol::Http1, PAGES, 1);
+    let json =
+        || load::gets(server.address, "/v1/movies?pageSize=1000", load::Protocol::Http1, PAGES, (1, 1));
     let grpc = || load::list_pages(server.address, &REQUEST, PAGES);
     let mut pairs = Vec::new();
     for _ in 0..rounds {

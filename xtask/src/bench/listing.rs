@@ -1,6 +1,7 @@
-//! Resources of a client that lists movies into a pipe.
+//! `cargo xtask bench list`: resources of a client that lists movies into a pipe, beside those of the course's client.
 
 use std::io::{self, Read};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -8,20 +9,50 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
-use super::process;
+use super::server::Kind;
+use super::table::Bar;
+use super::{Bench, MILLION, Rounds, process};
+use crate::interop::python::Python;
+
+/// Lines of the course's client that are not in the list: two headings and an empty line.
+const OTHER_LINES: u64 = 3;
+
+/// Runs the part, and prints a table.
+pub(super) fn run(root: &Path, rounds: Rounds) -> Result<()> {
+    let mut bench = Bench::new(root, rounds)?;
+    let python = Python::install(root, &bench.target.join("interop"))?;
+    let server = bench.server(Kind::Ours, MILLION)?;
+    let address = server.address.to_string();
+    let (mut wall, mut cpu, mut memory) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..bench.rounds {
+        let mut ours = Command::new(bench.target.join("release/movie-client"));
+        let ours = measure(ours.args(["--address", &address, "list"]), MILLION)?;
+        let course = measure(&mut python.client(&address), MILLION + OTHER_LINES)?;
+        wall.push([ours.wall, course.wall]);
+        cpu.push([ours.cpu, course.cpu]);
+        memory.push([ours.memory, course.memory]);
+    }
+    let table = &mut bench.table;
+    let figure = "CPU of the client that lists 1M movies into a pipe";
+    table.pair(figure, "s", &cpu, Bar::Ratio(0.125));
+    table.pair("time of the client that lists 1M movies into a pipe", "s", &wall, Bar::Ratio(0.125));
+    table.pair("memory of the client that lists 1M movies, peak", "MB", &memory, Bar::Ours(50.0));
+    table.print(["ours", "the course's"]);
+    Ok(())
+}
 
 /// Resources of a client.
-pub(super) struct Listing {
+struct Listing {
     /// Time from the start of the client to its last byte, in seconds.
-    pub(super) wall: f64,
+    wall: f64,
     /// CPU time, in seconds.
-    pub(super) cpu: f64,
+    cpu: f64,
     /// Peak memory, in megabytes.
-    pub(super) memory: f64,
+    memory: f64,
 }
 
 /// Runs a client that lists into a pipe, and checks the number of lines.
-pub(super) fn measure(client: &mut Command, lines: u64) -> Result<Listing> {
+fn measure(client: &mut Command, lines: u64) -> Result<Listing> {
     let began = Instant::now();
     let mut child = client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
     let mut pipe = child.stdout.take().context("the output of the client is not a pipe")?;

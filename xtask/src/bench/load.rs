@@ -1,72 +1,86 @@
 //! Load on a server: h2load, and `movie-service/examples/load.rs` where responses must be read.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use tempfile::NamedTempFile;
 
+use super::peers::H2LOAD;
 use super::{data, process};
 use crate::program;
 
 /// Time limit of one load.
 const LOAD_TIMEOUT: Duration = Duration::from_mins(5);
 
-/// Fails if h2load is not installed.
-pub(super) fn check_tools() -> Result<()> {
-    let found = Command::new("h2load").arg("--version").stdout(Stdio::null()).status().is_ok();
-    ensure!(found, "h2load is not installed; on Debian, install the package nghttp2-client");
-    Ok(())
+const CREATE_METHOD: &str = "movie.catalog.v1.MovieCatalog/CreateMovie";
+
+/// A `CreateMovieRequest` with the title `A created movie` and the year 2026.
+const CREATE_REQUEST: &[u8] = b"\x0a\x14\x0a\x0fA created movie\x28\xea\x0f";
+
+/// A call for one movie. The requests of both have the same encoding.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Lookup {
+    /// `GetMovieByID` of the course's contract.
+    Course,
+    /// `GetMovie` of the catalogue.
+    Catalog,
 }
 
 /// Makes one call of `GetMovieByID`.
 pub(super) fn one_call(address: SocketAddr) -> Result<()> {
-    calls(address, 0, 1, 1, 1)
+    calls(address, Lookup::Course, 0, 1, (1, 1))
 }
 
-/// Makes calls of `GetMovieByID` for one movie.
+/// Makes calls for one movie.
 pub(super) fn calls(
     address: SocketAddr,
+    lookup: Lookup,
     movie: u64,
     calls: u64,
-    connections: u64,
-    streams: u64,
+    (connections, streams): (u64, u64),
 ) -> Result<()> {
-    let message = message(movie)?;
-    h2load(address, "Movie/GetMovieByID", &message, calls, connections, streams)
-}
-
-/// Makes calls of `GetMovie` for one movie. Its request has the same encoding.
-pub(super) fn catalog_calls(
-    address: SocketAddr,
-    movie: u64,
-    calls: u64,
-    connections: u64,
-    streams: u64,
-) -> Result<()> {
-    let message = message(movie)?;
-    h2load(address, "movie.catalog.v1.MovieCatalog/GetMovie", &message, calls, connections, streams)
+    let method = match lookup {
+        Lookup::Course => "Movie/GetMovieByID",
+        Lookup::Catalog => "movie.catalog.v1.MovieCatalog/GetMovie",
+    };
+    h2load(address, method, &message(movie)?, calls, (connections, streams))
 }
 
 /// Requests a page of `ListMovies` several times, one after the other.
 pub(super) fn list_pages(address: SocketAddr, message: &[u8], pages: u64) -> Result<()> {
-    h2load(address, "movie.catalog.v1.MovieCatalog/ListMovies", message, pages, 1, 1)
+    h2load(address, "movie.catalog.v1.MovieCatalog/ListMovies", message, pages, (1, 1))
 }
 
 /// Creates movies, whose ids the service generates.
-pub(super) fn creates(address: SocketAddr, movies: u64, connections: u64, streams: u64) -> Result<()> {
-    /// A `CreateMovieRequest` with the title `A created movie` and the year 2026.
-    const REQUEST: &[u8] = b"\x0a\x14\x0a\x0fA created movie\x28\xea\x0f";
-    h2load(address, "movie.catalog.v1.MovieCatalog/CreateMovie", REQUEST, movies, connections, streams)
+pub(super) fn creates(address: SocketAddr, movies: u64, writers: (u64, u64)) -> Result<()> {
+    h2load(address, CREATE_METHOD, CREATE_REQUEST, movies, writers)
+}
+
+/// Creates movies for some seconds, and returns the number of acknowledged ones.
+pub(super) fn creates_for(
+    address: SocketAddr,
+    seconds: u64,
+    (connections, streams): (u64, u64),
+) -> Result<f64> {
+    let body = Body::of(CREATE_REQUEST)?;
+    let mut command = h2load_command(connections, streams);
+    command.args(["-D", &seconds.to_string()]);
+    body.send(&mut command, address, CREATE_METHOD);
+    let printed = program::run(&mut command, LOAD_TIMEOUT)?;
+    let counts = Counts::of(&printed).with_context(|| format!("h2load printed no counts:\n{printed}"))?;
+    ensure!(counts.failed == 0, "h2load had failures:\n{printed}");
+    Ok(f64::from(counts.succeeded))
 }
 
 /// Writes to etcd, always the same key.
-pub(super) fn puts(address: SocketAddr, puts: u64, connections: u64, streams: u64) -> Result<()> {
+pub(super) fn puts(address: SocketAddr, puts: u64, writers: (u64, u64)) -> Result<()> {
     /// A `PutRequest` with a key of 36 bytes and a value of 20 bytes.
     const REQUEST: &[u8] = b"\x0a\x24c0ffee00-0000-4000-8000-00000000000a\x12\x14A created movie 2026";
-    h2load(address, "etcdserverpb.KV/Put", REQUEST, puts, connections, streams)
+    h2load(address, "etcdserverpb.KV/Put", REQUEST, puts, writers)
 }
 
 /// A version of HTTP, without TLS.
@@ -76,15 +90,15 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// Sends GET requests for one path over one connection.
+/// Sends GET requests for one path.
 pub(super) fn gets(
     address: SocketAddr,
     path: &str,
     protocol: Protocol,
     requests: u64,
-    streams: u64,
+    (connections, streams): (u64, u64),
 ) -> Result<()> {
-    let mut command = h2load_command(requests, 1, streams);
+    let mut command = h2load_command(connections, streams);
     if matches!(protocol, Protocol::Http1) {
         command.arg("--h1");
     }
@@ -126,7 +140,7 @@ fn message(movie: u64) -> Result<Vec<u8>> {
 
 /// Reads the whole list several times, one after the other.
 pub(super) fn lists(address: SocketAddr, lists: u64) -> Result<()> {
-    h2load(address, "Movie/GetListMovies", &[], lists, 1, 1)
+    h2load(address, "Movie/GetListMovies", &[], lists, (1, 1))
 }
 
 fn h2load(
@@ -134,33 +148,65 @@ fn h2load(
     method: &str,
     message: &[u8],
     calls: u64,
-    connections: u64,
-    streams: u64,
+    (connections, streams): (u64, u64),
 ) -> Result<()> {
-    let body = std::env::temp_dir().join(format!("movie-bench-{}.bin", std::process::id()));
-    let length = u32::try_from(message.len())?.to_be_bytes();
-    std::fs::write(&body, [&[0], length.as_slice(), message].concat())?;
-    let mut command = h2load_command(calls, connections, streams);
-    command.args(["-H", "content-type: application/grpc", "-H", "te: trailers", "-d"]);
-    command.arg(&body).arg(format!("http://{address}/{method}"));
-    let done = check_run(&mut command, calls);
-    let _ = std::fs::remove_file(body);
-    done
+    let body = Body::of(message)?;
+    let mut command = h2load_command(connections, streams);
+    body.send(&mut command, address, method);
+    check_run(&mut command, calls)
 }
 
-fn h2load_command(requests: u64, connections: u64, streams: u64) -> Command {
-    let mut command = Command::new("h2load");
-    command.args(["-n", &requests.to_string(), "-c", &connections.to_string(), "-m", &streams.to_string()]);
+/// A file with a length-prefixed message.
+struct Body(NamedTempFile);
+
+impl Body {
+    fn of(message: &[u8]) -> Result<Self> {
+        let mut file = NamedTempFile::new()?;
+        let length = u32::try_from(message.len())?.to_be_bytes();
+        file.write_all(&[&[0], length.as_slice(), message].concat())?;
+        Ok(Self(file))
+    }
+
+    /// Adds the arguments for calls with this message.
+    fn send(&self, command: &mut Command, address: SocketAddr, method: &str) {
+        command.args(["-H", "content-type: application/grpc", "-H", "te: trailers", "-d"]);
+        command.arg(self.0.path()).arg(format!("http://{address}/{method}"));
+    }
+}
+
+fn h2load_command(connections: u64, streams: u64) -> Command {
+    let mut command = H2LOAD.command();
+    command.args(["-c", &connections.to_string(), "-m", &streams.to_string()]);
     // Windows of 16 MiB, so that flow control does not slow down the server.
     command.args(["-w", "24", "-W", "24"]);
     command
 }
 
-/// Runs h2load, and fails if a request did.
+/// Sends this many requests with h2load, and fails if one of them did.
 fn check_run(command: &mut Command, requests: u64) -> Result<()> {
-    let printed = program::run(command, LOAD_TIMEOUT)?;
-    ensure!(printed.contains(&format!(" {requests} succeeded, 0 failed")), "h2load had failures:\n{printed}");
+    let printed = program::run(command.args(["-n", &requests.to_string()]), LOAD_TIMEOUT)?;
+    let expected = Counts { succeeded: requests.try_into()?, failed: 0 };
+    ensure!(Counts::of(&printed) == Some(expected), "h2load had failures:\n{printed}");
     Ok(())
+}
+
+/// Requests that h2load counted.
+#[derive(Debug, PartialEq, Eq)]
+struct Counts {
+    succeeded: u32,
+    failed: u32,
+}
+
+impl Counts {
+    /// Reads the line `requests: …` of what h2load prints.
+    fn of(printed: &str) -> Option<Self> {
+        let line = printed.lines().find_map(|line| line.strip_prefix("requests: "))?;
+        let count = |name| {
+            let mut counts = line.split(", ").filter_map(|count| count.split_once(' '));
+            counts.find(|(_, of)| *of == name)?.0.parse().ok()
+        };
+        Some(Self { succeeded: count("succeeded")?, failed: count("failed")? })
+    }
 }
 
 /// Compares the responses of a server with its database.
@@ -232,4 +278,16 @@ fn generator(target: &Path, command: &str, address: SocketAddr) -> Command {
 
 fn generator_path(target: &Path) -> std::path::PathBuf {
     target.join("plain/examples/load")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_counted_by_their_outcome() {
+        let printed = "finished in 2.00s\nrequests: 9 total, 9 started, 9 done, 7 succeeded, 2 failed, 1 errored, 0 timeout\n";
+        assert_eq!(Counts::of(printed), Some(Counts { succeeded: 7, failed: 2 }));
+        assert_eq!(Counts::of("usage: h2load"), None);
+    }
 }

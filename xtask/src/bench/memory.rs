@@ -1,118 +1,140 @@
-//! `cargo xtask bench memory`: memory of a million movies, and CPU time of calls that return many of them.
-//!
-//! All figures are of the service without search.
+//! `cargo xtask bench memory`: memory of a million movies by store, with search and without, and CPU time of calls that return
+//! many of them.
 
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
-use std::{fs, thread};
 
 use anyhow::Result;
-use clap::Args;
 
-use super::catalog::{IMPORT_TIMEOUT, remove};
+use super::load::{self, Lookup, Protocol};
+use super::peers::{POSTGRES, Postgres};
 use super::server::{Kind, Server};
-use super::table::{Bar, Table, median};
-use super::{MILLION, data, load, micros};
-use crate::program;
+use super::table::{Bar, median};
+use super::{Bench, MILLION, Rounds, data, micros, sqlite};
 
-/// Options of the benchmark of memory.
-#[derive(Args, Clone, Debug)]
-pub(super) struct Options {
-    /// Number of rounds of each figure.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
-    rounds: u64,
-
-    /// URL of an empty PostgreSQL database; without one, its memory is not measured.
-    #[arg(long, value_name = "URL")]
-    postgres: Option<String>,
+/// A database with a million movies.
+struct Database {
+    /// What its movies have, and where they are.
+    name: &'static str,
+    address: String,
+    /// Bar of the memory without search.
+    memory: Bar,
+    /// Bar of the memory of the index.
+    index: Bar,
 }
 
-/// Runs the benchmark, and prints a table.
-pub(super) fn run(root: &Path, options: &Options) -> Result<()> {
-    load::check_tools()?;
-    let target = crate::target(root);
-    super::build(root)?;
-    let dir = target.join("bench");
-    fs::create_dir_all(&dir)?;
-    let path = dir.join("memory.db");
-    remove(&path)?;
-    let sqlite = format!("sqlite:{}", path.display());
-    import(&target, &data::detailed(&dir, MILLION)?, &sqlite)?;
-    let json = data::database(&dir, MILLION)?;
-    let json = json.display().to_string();
-    let mut databases = vec![
-        ("all fields, SQLite", &sqlite, Bar::Ours(190.0)),
-        ("four fields, JSON", &json, Bar::Ours(130.0)),
-    ];
-    if let Some(url) = &options.postgres {
-        import(&target, Path::new(&json), url)?;
-        databases.push(("four fields and times, PostgreSQL", url, Bar::Ours(150.0)));
+/// Runs the part, and prints a table.
+pub(super) fn run(root: &Path, rounds: Rounds) -> Result<()> {
+    let mut bench = Bench::new(root, rounds)?;
+    let (target, dir) = (&bench.target, &bench.dir);
+    let store = dir.join("memory.db");
+    sqlite::create(target, &data::detailed(dir, MILLION)?, &store)?;
+    let json = data::database(dir, MILLION)?;
+    let detailed = Database {
+        name: "all fields, SQLite",
+        address: sqlite::url(&store),
+        memory: Bar::Ours(190.0),
+        index: Bar::None,
+    };
+    let four = Database {
+        name: "four fields, JSON",
+        address: json.display().to_string(),
+        memory: Bar::Ours(130.0),
+        index: Bar::Ours(60.0),
+    };
+    let mut databases = vec![detailed, four];
+    let postgres = if POSTGRES.is_available() { Some(Postgres::start()?) } else { None };
+    if let Some(postgres) = &postgres {
+        let address = postgres.create("memory")?;
+        sqlite::import(target, &json, &address)?;
+        let name = "four fields and times, PostgreSQL";
+        databases.push(Database { name, address, memory: Bar::Ours(150.0), index: Bar::None });
     }
-    let mut table = Table::default();
-    let (mut memory, mut first) = (vec![Vec::new(); databases.len()], Vec::new());
-    for _ in 0..options.rounds {
-        for ((_, database, _), memory) in databases.iter().zip(&mut memory) {
-            let server = Server::start(&target, Kind::Ours, database)?;
-            settle(&server)?;
-            load::lists(server.address, 1)?;
-            memory.push(server.memory()?);
-            if *database == &sqlite {
-                let before = server.precise_cpu()?;
-                load::pages(&target, server.address, 1)?;
-                first.push((server.precise_cpu()? - before) * 1e3);
+    bench.memory(&databases)?;
+    drop(postgres);
+    bench.many(&Server::start(&bench.target, Kind::Ours, &databases[0].address)?)?;
+    bench.table.print(["figure", "other"]);
+    sqlite::remove(&store)
+}
+
+impl Bench {
+    /// Memory once the service is idle, and CPU time of the first page.
+    fn memory(&mut self, databases: &[Database]) -> Result<()> {
+        let (mut memory, mut first) = (vec![Vec::new(); databases.len()], Vec::new());
+        for _ in 0..self.rounds {
+            for (at, (database, memory)) in databases.iter().zip(&mut memory).enumerate() {
+                let server = Server::start(&self.target, Kind::Ours, &database.address)?;
+                server.wait_until_idle()?;
+                load::lists(server.address, 1)?;
+                memory.push(server.memory()?);
+                if at == 0 {
+                    first.push(micros(&server, 1, || load::pages(&self.target, server.address, 1))? / 1e3);
+                }
             }
         }
+        for (database, memory) in databases.iter().zip(memory) {
+            let without = median(memory);
+            let figure = format!("memory of 1M movies, {}", database.name);
+            self.table.single(&figure, "MB", without, database.memory);
+            // Once: the index takes several seconds to build.
+            let index = self.with_search(database)? - without;
+            let figure = format!("memory of the index of 1M movies, {}", database.name);
+            self.table.single(&figure, "MB", index, database.index);
+        }
+        self.table.single("CPU of the first page after the start", "ms", median(first), Bar::Ours(8.0));
+        Ok(())
     }
-    for ((name, _, bar), memory) in databases.iter().zip(memory) {
-        table.single(&format!("memory of 1M movies, {name}"), "MB", median(memory), *bar);
-    }
-    table.single("CPU of the first page after the start", "ms", median(first), Bar::Ours(8.0));
-    calls(&target, &Server::start(&target, Kind::Ours, &sqlite)?, options.rounds, &mut table)?;
-    table.print(["figure", "other"]);
-    remove(&path)
-}
 
-/// CPU time of calls that return many movies.
-fn calls(target: &Path, server: &Server, rounds: u64, table: &mut Table) -> Result<()> {
-    const PAGES: u64 = 200;
-    const BATCHES: u64 = 200;
-    const BATCH_IDS: u64 = 1_000;
-    settle(server)?;
-    let (mut pages, mut batches, mut lookups) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..rounds {
-        pages.push(micros(server, PAGES, || load::pages(target, server.address, PAGES))? / 1e3);
-        let mut bytes = 0.0;
-        let movies = BATCHES * BATCH_IDS;
-        let batch = micros(server, movies, || {
-            bytes = load::batches(target, server.address, MILLION, BATCHES)?;
-            Ok(())
-        })?;
-        // What it costs to send as many bytes over TCP.
-        let bytes = load::plain_tcp(target, 400_000_000)? * bytes / 1e3 * 1e6;
-        batches.push([batch - bytes, bytes]);
-        lookups.push(micros(server, movies, || load::lookups(target, server.address, MILLION, movies))?);
+    /// Returns the memory of a service with search.
+    fn with_search(&self, database: &Database) -> Result<f64> {
+        const SEARCHES: u64 = 1000;
+        let server = Server::start(&self.target, Kind::Searching, &database.address)?;
+        server.wait_until_idle()?;
+        load::lists(server.address, 1)?;
+        // The allocator returns the memory of the index's construction while searches use it.
+        for _ in 0..2 {
+            let path = "/v1/movies:search?query=winding";
+            load::gets(server.address, path, Protocol::Http1, SEARCHES / 2, (4, 1))?;
+            server.wait_until_idle()?;
+        }
+        server.memory()
     }
-    table.single("CPU of a page with a filter and an order", "ms", median(pages), Bar::Ours(4.0));
-    let figure = "CPU of a movie in a batch of 1,000, beyond its bytes";
-    table.row(figure, "µs", &batches, Bar::Ours(0.6), "its bytes over plain TCP: ");
-    table.single("CPU of an id that is looked up, 1,000 at a time", "µs", median(lookups), Bar::Ours(0.8));
-    Ok(())
-}
 
-/// Makes a database of the movies of a JSON file.
-fn import(target: &Path, from: &Path, database: &str) -> Result<()> {
-    let mut import = Command::new(target.join("release/movie-service"));
-    import.arg("import").arg(from).args(["--database", database]);
-    program::run(&mut import, IMPORT_TIMEOUT).map(drop)
-}
-
-/// Waits until a server uses no CPU time: it builds columns after the start.
-fn settle(server: &Server) -> Result<()> {
-    let mut before = f64::NAN;
-    while before.is_nan() || server.cpu()? > before {
-        before = server.cpu()?;
-        thread::sleep(Duration::from_secs(1));
+    /// CPU time of calls that return many movies, from the store with all fields.
+    fn many(&mut self, server: &Server) -> Result<()> {
+        const PAGES: u64 = 200;
+        const BATCHES: u64 = 200;
+        const BATCH_IDS: u64 = 1_000;
+        const CALLS: u64 = 100_000;
+        let target = &self.target;
+        server.wait_until_idle()?;
+        let (mut pages, mut batches, mut lookups) = (Vec::new(), Vec::new(), Vec::new());
+        let mut calls = Vec::new();
+        for _ in 0..self.rounds {
+            pages.push(micros(server, PAGES, || load::pages(target, server.address, PAGES))? / 1e3);
+            let mut bytes = 0.0;
+            let movies = BATCHES * BATCH_IDS;
+            let batch = micros(server, movies, || {
+                bytes = load::batches(target, server.address, MILLION, BATCHES)?;
+                Ok(())
+            })?;
+            // What it costs to send as many bytes over TCP.
+            let bytes = load::plain_tcp(target, 400_000_000)? * bytes / 1e3 * 1e6;
+            batches.push([batch - bytes, bytes]);
+            lookups.push(micros(server, movies, || load::lookups(target, server.address, MILLION, movies))?);
+            calls.push([Lookup::Catalog, Lookup::Course].map(|lookup| {
+                micros(server, CALLS, || load::calls(server.address, lookup, 0, CALLS, (10, 100)))
+            }));
+        }
+        let calls = calls.into_iter().map(|[catalog, course]| Ok([catalog?, course?]));
+        let calls = calls.collect::<Result<Vec<_>>>()?;
+        let figure = "CPU of a page with a filter and an order";
+        self.table.single(figure, "ms", median(pages), Bar::Ours(4.0));
+        let figure = "CPU of a movie in a batch of 1,000, beyond its bytes";
+        self.table.row(figure, "µs", &batches, Bar::Ours(0.6), "its bytes over plain TCP: ");
+        let figure = "CPU of an id that is looked up, 1,000 at a time";
+        self.table.single(figure, "µs", median(lookups), Bar::Ours(0.8));
+        let figure = "CPU of a GetMovie with all fields";
+        self.table.row(figure, "µs", &calls, Bar::Ratio(1.25), "GetMovieByID: ");
+        Ok(())
     }
-    Ok(())
 }

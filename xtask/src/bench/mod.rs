@@ -1,102 +1,119 @@
-//! `cargo xtask bench`: compares the service with a plain tonic server in one run.
+//! `cargo xtask bench`: measures the service beside its peers, in parts that take at most five minutes each.
 //!
-//! Both are built, load the same generated data, and are measured in alternation. A figure is the median of its rounds. Most
+//! All servers of a comparison run in the same part, and are measured in alternation. A figure is the median of its rounds. Most
 //! figures are the CPU time and the memory of the server's process, as Linux reports them, because the duration of a call depends
 //! on what else the machine does.
 
-mod catalog;
+mod calls;
 pub(crate) mod data;
+mod growth;
 mod http;
 mod listing;
 pub(crate) mod load;
 mod memory;
-mod postgres;
+mod nodes;
+mod peers;
 pub(crate) mod process;
 mod search;
 mod server;
+pub(crate) mod sqlite;
+mod start;
 mod store;
-mod table;
+pub(crate) mod table;
 mod watch;
+pub(crate) mod watchers;
 
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
-use std::{fs, thread};
 
 use anyhow::{Result, ensure};
-use clap::{Args, Subcommand};
+use clap::{Args, Command, Subcommand};
 
 use self::server::{Kind, Server};
-use self::table::{Bar, Table};
-use crate::interop::python::Python;
+use self::table::Table;
 use crate::program;
 
 /// Options of the benchmark.
 #[derive(Args, Clone, Debug)]
-#[command(args_conflicts_with_subcommands = true)]
 pub struct Options {
     #[command(subcommand)]
     part: Option<Part>,
-
-    /// Number of movies in the database for calls and lists.
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
-    movies: u64,
-
-    /// Number of rounds of each figure.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..))]
-    rounds: u64,
-
-    /// Measure only the writable catalogue and its store.
-    #[arg(long)]
-    catalog: bool,
 }
 
-/// Benchmarks with a table of their own.
+/// Parts of the benchmark. The first line of each says how long it takes once everything is built.
 #[derive(Subcommand, Clone, Debug)]
 enum Part {
-    /// Measure what JSON over HTTP costs beside gRPC.
-    Http(http::Options),
-    /// Measure the memory of a million movies, and calls that return many of them.
-    Memory(memory::Options),
-    /// Measure search: its relevance, or what it costs.
+    /// CPU time and latency of calls and lists, beside a plain tonic server, nghttpd and grpcio; 2 minutes
+    Calls(calls::Options),
+    /// CPU time and memory of the client that lists a million movies, beside the course's; 5 minutes
+    List(Rounds),
+    /// Time and memory of a start with a million movies, and of reloads, beside a plain tonic server; 3 minutes
+    Start(Rounds),
+    /// Memory of a million movies by store, with search and without, and CPU time of pages and batches; 5 minutes
+    Memory(Rounds),
+    /// What grows with the number of movies, up to ten million in JSON and in SQLite; 5 minutes
+    Growth(Rounds),
+    /// CPU time of JSON over HTTP beside gRPC; 2 minutes
+    Http(Rounds),
+    /// Search: its CPU time, latency and memory, or its relevance; 5 minutes
     Search(search::Options),
-    /// Measure what watches cost beside those of etcd.
+    /// The SQL stores: imports, starts and writes, beside bare programs, PostgreSQL's COPY and etcd; 5 minutes
+    Store(Rounds),
+    /// Writes of two nodes on one PostgreSQL, beside those of one node; 3 minutes
+    Nodes(Rounds),
+    /// Watches: CPU time, memory and delays of many, beside those of etcd; 5 minutes
     Watch(watch::Options),
-    /// Measure what the SQL stores cost.
-    Store(store::Options),
+}
+
+/// The option of most parts.
+#[derive(Args, Clone, Copy, Debug)]
+struct Rounds {
+    /// Number of rounds of each figure.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
+    rounds: u64,
 }
 
 const MILLION: u64 = 1_000_000;
 
-/// Runs the benchmark, and prints a table.
+/// Runs a part of the benchmark, and prints its table and the bars that it misses. Without a part, lists the parts.
 ///
 /// # Errors
 ///
 /// If a program cannot be built or run, or if a response is wrong.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
-    match &options.part {
-        Some(Part::Http(options)) => return http::run(root, options),
-        Some(Part::Memory(options)) => return memory::run(root, options),
-        Some(Part::Search(options)) => return search::run(root, options),
-        Some(Part::Watch(options)) => return watch::run(root, options),
-        Some(Part::Store(options)) => return store::run(root, options),
-        None => {}
+    let Some(part) = &options.part else {
+        print!("{}", parts());
+        return Ok(());
+    };
+    match part {
+        Part::Calls(options) => calls::run(root, options),
+        Part::List(rounds) => listing::run(root, *rounds),
+        Part::Start(rounds) => start::run(root, *rounds),
+        Part::Memory(rounds) => memory::run(root, *rounds),
+        Part::Growth(rounds) => growth::run(root, *rounds),
+        Part::Http(rounds) => http::run(root, *rounds),
+        Part::Search(options) => search::run(root, options),
+        Part::Store(rounds) => store::run(root, *rounds),
+        Part::Nodes(rounds) => nodes::run(root, *rounds),
+        Part::Watch(options) => watch::run(root, options),
     }
-    load::check_tools()?;
-    let target = crate::target(root);
-    build(root)?;
-    let dir = target.join("bench");
-    fs::create_dir_all(&dir)?;
-    let python = Python::install(root, &target.join("interop"))?;
-    let bench = Bench { target, dir, python, rounds: options.rounds, table: Table::default() };
-    bench.run(options.movies, options.catalog)
+}
+
+/// Returns the list of the parts.
+fn parts() -> String {
+    let command = Options::augment_args(Command::new("bench"));
+    let lines = command.get_subcommands().map(|part| {
+        let about = part.get_about().map(ToString::to_string).unwrap_or_default();
+        format!("  cargo xtask bench {:<7} {about}\n", part.get_name())
+    });
+    format!("Run one part at a time, on a quiet machine:\n\n{}", lines.collect::<String>())
 }
 
 /// Builds the service and the client with the profile `release`, and the load generators with the profile `plain`.
 pub(crate) fn build(root: &Path) -> Result<()> {
-    let packages = ["--package", "movie-service", "--package", "movie-client"];
-    cargo_build(root, &[&["--release", "--bins"][..], &packages].concat())?;
-    cargo_build(root, &[&["--profile", "plain", "--examples"][..], &packages].concat())
+    cargo_build(root, &["--release", "--bins", "--package", "movie-service", "--package", "movie-client"])?;
+    // Not those of the client, whose tests need half of this program.
+    cargo_build(root, &["--profile", "plain", "--examples", "--package", "movie-service"])
 }
 
 fn cargo_build(root: &Path, args: &[&str]) -> Result<()> {
@@ -105,228 +122,44 @@ fn cargo_build(root: &Path, args: &[&str]) -> Result<()> {
     Ok(())
 }
 
+/// A part that runs.
 struct Bench {
+    /// Folder of what cargo builds.
     target: PathBuf,
+    /// Folder of databases.
     dir: PathBuf,
-    python: Python,
     rounds: u64,
     table: Table,
 }
 
 impl Bench {
-    fn run(mut self, movies: u64, catalog: bool) -> Result<()> {
-        if !catalog {
-            self.calls_and_lists(movies)?;
-            self.start_and_memory()?;
-            self.sizes()?;
-            self.stalled_readers()?;
-            self.reloads()?;
-            self.listing()?;
-        }
-        self.catalog()?;
-        self.table.print(["ours", "naive"]);
-        Ok(())
+    /// Builds the programs.
+    fn new(root: &Path, Rounds { rounds }: Rounds) -> Result<Self> {
+        peers::H2LOAD.require()?;
+        build(root)?;
+        let target = crate::target(root);
+        let dir = target.join("bench");
+        fs::create_dir_all(&dir)?;
+        Ok(Self { target, dir, rounds, table: Table::default() })
     }
 
+    /// Starts a server with a generated JSON database of this many movies.
     fn server(&self, kind: Kind, movies: u64) -> Result<Server> {
-        Server::start(&self.target, kind, &data::database(&self.dir, movies)?)
-    }
-
-    /// CPU time of a call and of a movie in a list, and latency of a call.
-    fn calls_and_lists(&mut self, movies: u64) -> Result<()> {
-        const CALLS: u64 = 200_000;
-        const ONE_BY_ONE: u64 = 5_000;
-        let database = data::database(&self.dir, movies)?;
-        let servers = [self.server(Kind::Ours, movies)?, self.server(Kind::Naive, movies)?];
-        for server in &servers {
-            load::check(&self.target, server.address, &database)?;
-            load::calls(server.address, 0, CALLS / 10, 10, 100)?;
-        }
-        // Enough CPU time for the resolution of Linux, a hundredth of a second.
-        let lists = (20 * MILLION).div_ceil(movies);
-        let metered = [self.server(Kind::Metered, movies)?, self.server(Kind::Ours, movies)?];
-        for server in &metered {
-            load::calls(server.address, 0, CALLS / 10, 10, 100)?;
-        }
-        let (mut call, mut movie, mut latency) = (Pairs::new(), Pairs::new(), Pairs::new());
-        let mut metrics = Pairs::new();
-        let mut copy = Vec::new();
-        for round in 0..self.rounds {
-            let asked = round * 7919 % movies;
-            call.push(&servers, |server| {
-                micros(server, CALLS, || load::calls(server.address, asked, CALLS, 10, 100))
-            })?;
-            metrics.push(&metered, |server| {
-                micros(server, CALLS, || load::calls(server.address, asked, CALLS, 10, 100))
-            })?;
-            movie.push(&servers, |server| {
-                micros(server, lists * movies, || load::lists(server.address, lists))
-            })?;
-            // A movie of these databases is 91 bytes, the prefix included.
-            let plain_tcp = load::plain_tcp(&self.target, 400_000_000)? * 91.0 * 1e6;
-            copy.push([movie.0[movie.0.len() - 1][0], plain_tcp]);
-            latency.push(&servers, |server| {
-                load::random_calls(&self.target, server.address, movies, ONE_BY_ONE, (1, 1))
-            })?;
-        }
-        let size = table::count(movies);
-        self.table.pair(&format!("CPU of a GetMovieByID, {size} movies"), "µs", &call.0, Bar::Ratio(0.40));
-        self.table.row("the same with metrics on", "µs", &metrics.0, Bar::Ratio(1.10), "off: ");
-        self.table.pair(&format!("CPU of a streamed movie, {size} movies"), "µs", &movie.0, Bar::Ratio(0.08));
-        self.table.row("the same against 91 bytes over plain TCP", "µs", &copy, Bar::None, "TCP: ");
-        self.table.pair("latency of one call at a time, p50", "µs", &latency.0, Bar::Ratio(1.0));
-        Ok(())
-    }
-
-    /// Start time and memory with a million movies.
-    fn start_and_memory(&mut self) -> Result<()> {
-        let (mut start, mut memory, mut peak) = (Pairs::new(), Pairs::new(), Pairs::new());
-        for _ in 0..self.rounds {
-            let mut measured = Vec::new();
-            for kind in [Kind::Ours, Kind::Naive] {
-                let server = self.server(kind, MILLION)?;
-                let peak = server.peak_memory()?;
-                load::lists(server.address, 1)?;
-                measured.push((server.start.as_secs_f64() * 1e3, peak, server.memory()?));
-            }
-            start.0.push([measured[0].0, measured[1].0]);
-            peak.0.push([measured[0].1, measured[1].1]);
-            memory.0.push([measured[0].2, measured[1].2]);
-        }
-        self.table.pair("start to first answer, 1M movies", "ms", &start.0, Bar::Ratio(0.45));
-        self.table.pair("memory while loading 1M movies, peak", "MB", &peak.0, Bar::Ours(300.0));
-        self.table.pair("memory at 1M movies, after one list", "MB", &memory.0, Bar::Ours(130.0));
-        Ok(())
-    }
-
-    /// Growth of CPU time, memory and start time with the size of the database.
-    fn sizes(&mut self) -> Result<()> {
-        const CALLS: u64 = 100_000;
-        let sizes = [7, MILLION, 10 * MILLION];
-        let mut starts = Vec::new();
-        for _ in 0..self.rounds {
-            let [ten, million] = [10 * MILLION, MILLION].map(|size| self.server(Kind::Ours, size));
-            starts.push([ten?.start.as_secs_f64() * 1e3, million?.start.as_secs_f64() * 1e3]);
-        }
-        self.table.ours("start to first answer, 10M movies against 1M", "ms", &starts, Bar::Ratio(11.0));
-
-        let mut servers = Vec::new();
-        for size in sizes {
-            servers.push(self.server(Kind::Ours, size)?);
-        }
-        let mut rounds = Vec::new();
-        for _ in 0..self.rounds {
-            let mut round = [0.0; 3];
-            for (cost, (server, size)) in round.iter_mut().zip(servers.iter().zip(sizes)) {
-                *cost = micros(server, CALLS, || {
-                    load::random_calls(&self.target, server.address, size, CALLS, (10, 100)).map(drop)
-                })?;
-            }
-            rounds.push(round);
-        }
-        let against = |large: usize, small: usize| -> Vec<[f64; 2]> {
-            rounds.iter().map(|round| [round[large], round[small]]).collect()
-        };
-        self.table.ours(
-            "CPU of a call at random ids, 1M movies against 7",
-            "µs",
-            &against(1, 0),
-            Bar::Ratio(1.15),
-        );
-        self.table.ours(
-            "CPU of a call at random ids, 10M movies against 1M",
-            "µs",
-            &against(2, 1),
-            Bar::Ratio(1.15),
-        );
-        let memory = servers[2].memory()?;
-        self.table.ours("memory at 10M movies", "MB", &[[memory, servers[1].memory()?]], Bar::Ours(1200.0));
-        Ok(())
-    }
-
-    /// Memory for a thousand callers that stop reading a list of a million movies.
-    fn stalled_readers(&mut self) -> Result<()> {
-        let server = self.server(Kind::Ours, MILLION)?;
-        load::lists(server.address, 1)?;
-        let before = server.memory()?;
-        let stalled = load::stall(&self.target, server.address, 1000)?;
-        load::calls(server.address, 1, 1000, 1, 1)?;
-        let grown = server.memory()? - before;
-        drop(stalled);
-        self.table.single("memory of 1,000 stalled readers, 1M movies", "MB", grown, Bar::Ours(100.0));
-        Ok(())
-    }
-
-    /// Resources of our client and of the course's client for a list of a million movies into a pipe.
-    fn listing(&mut self) -> Result<()> {
-        /// Lines of the course's client that are not in the list: two headings and an empty line.
-        const OTHER_LINES: u64 = 3;
-        let server = self.server(Kind::Ours, MILLION)?;
-        let address = server.address.to_string();
-        let (mut wall, mut cpu, mut memory) = (Pairs::new(), Pairs::new(), Pairs::new());
-        for _ in 0..self.rounds {
-            let mut ours = Command::new(self.target.join("release/movie-client"));
-            let ours = listing::measure(ours.args(["--address", &address, "list"]), MILLION)?;
-            let course = listing::measure(&mut self.python.client(&address), MILLION + OTHER_LINES)?;
-            wall.0.push([ours.wall, course.wall]);
-            cpu.0.push([ours.cpu, course.cpu]);
-            memory.0.push([ours.memory, course.memory]);
-        }
-        let course = "the course's: ";
-        self.table.row(
-            "CPU of the client that lists 1M movies into a pipe",
-            "s",
-            &cpu.0,
-            Bar::Ratio(0.125),
-            course,
-        );
-        self.table.row("time until it has", "s", &wall.0, Bar::Ratio(0.125), course);
-        self.table.row("memory of the client meanwhile, peak", "MB", &memory.0, Bar::Ours(50.0), course);
-        Ok(())
-    }
-
-    /// Growth of memory over reloads.
-    fn reloads(&mut self) -> Result<()> {
-        let database = self.dir.join("reloaded.json");
-        let source = data::database(&self.dir, MILLION)?;
-        fs::copy(&source, &database)?;
-        let server = Server::start(&self.target, Kind::Ours, &database)?;
-        let (mut first, mut last) = (0.0, 0.0);
-        for reload in 0..10 {
-            let before = server.cpu()?;
-            fs::copy(&source, &database)?;
-            // CPU time grows while the service reloads, and stops growing at the end.
-            while server.cpu()? - before < 0.2 {
-                thread::sleep(Duration::from_millis(50));
-            }
-            let mut busy = f64::NAN;
-            while server.cpu()? > busy || busy.is_nan() {
-                busy = server.cpu()?;
-                thread::sleep(Duration::from_millis(1500));
-            }
-            last = server.memory()?;
-            if reload == 0 {
-                first = last;
-            }
-        }
-        self.table.single(
-            "most memory in ten reloads of 1M movies",
-            "MB",
-            server.peak_memory()?,
-            Bar::Ours(300.0),
-        );
-        self.table.ours("memory after ten reloads against one", "MB", &[[last, first]], Bar::Ratio(1.05));
-        fs::remove_file(database)?;
-        Ok(())
+        Server::start(&self.target, kind, data::database(&self.dir, movies)?)
     }
 }
 
 /// Returns the CPU time that a server uses for `work`, divided by `count`, in microseconds.
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 fn micros(server: &Server, count: u64, work: impl FnOnce() -> Result<()>) -> Result<f64> {
-    let before = server.cpu()?;
+    micros_of(|| server.cpu(), count, work)
+}
+
+/// Returns by how much the CPU time `cpu` grows during `work`, divided by `count`, in microseconds.
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn micros_of(cpu: impl Fn() -> Result<f64>, count: u64, work: impl FnOnce() -> Result<()>) -> Result<f64> {
+    let before = cpu()?;
     work()?;
-    Ok((server.cpu()? - before) * 1e6 / count as f64)
+    Ok((cpu()? - before) * 1e6 / count as f64)
 }
 
 /// A figure of two servers, by round.
@@ -347,5 +180,28 @@ impl Pairs {
         }
         self.0.push(round);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_says_that_it_takes_five_minutes_or_less() {
+        let command = Options::augment_args(Command::new("bench"));
+        for part in command.get_subcommands() {
+            let about = part.get_about().unwrap_or_default().to_string();
+            let (_, time) = about.rsplit_once("; ").unwrap();
+            let minutes: u32 = time.strip_suffix(" minutes").unwrap().parse().unwrap();
+            assert!((1..=5).contains(&minutes), "{about}");
+        }
+    }
+
+    #[test]
+    fn the_list_of_the_parts_has_a_line_for_each() {
+        let parts = parts();
+        assert!(parts.contains("\n  cargo xtask bench calls   CPU time and latency of calls"), "{parts}");
+        assert!(parts.lines().all(|line| line.chars().count() <= 140), "{parts}");
     }
 }

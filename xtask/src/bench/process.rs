@@ -1,43 +1,53 @@
 //! Resources of a process, as Linux reports them.
 
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 
-/// Returns the CPU time of a process, in seconds.
+/// Returns the CPU time of a process and of its threads that have ended, in seconds.
+///
+/// It comes from the CPU-time clock of the process, in nanoseconds: `/proc` has ticks of 10 ms, longer than many a measurement.
+#[cfg(target_os = "linux")]
 pub(crate) fn cpu(process: u32) -> Result<f64> {
-    cpu_in(&format!("/proc/{process}/stat"), 11)
+    use nix::time::clock_getcpuclockid;
+    use nix::unistd::Pid;
+
+    let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(process)?));
+    let time = clock.and_then(nix::time::ClockId::now);
+    let time = time.with_context(|| format!("read the CPU time of the process {process}"))?;
+    Ok(Duration::from(time).as_secs_f64())
+}
+
+/// Returns the CPU time of a process.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn cpu(_process: u32) -> Result<f64> {
+    anyhow::bail!("CPU time is measured on Linux only")
 }
 
 /// Returns the CPU time of the child processes that have ended, in seconds.
 pub(crate) fn cpu_of_ended() -> Result<f64> {
-    cpu_in("/proc/self/stat", 13)
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let micros = (usage.user_time() + usage.system_time()).num_microseconds();
+    Ok(Duration::from_micros(micros.try_into()?).as_secs_f64())
 }
 
-/// Returns the CPU time of the threads of a process that have not ended, in seconds, as the scheduler counts it: in nanoseconds.
-pub(crate) fn cpu_of_threads(process: u32) -> Result<f64> {
-    let mut nanos = 0.0;
-    for thread in fs::read_dir(format!("/proc/{process}/task"))? {
-        let schedule = fs::read_to_string(thread?.path().join("schedstat"))?;
-        nanos += schedule.split(' ').next().unwrap_or_default().parse::<f64>()?;
-    }
-    Ok(nanos / 1e9)
-}
-
-/// Returns the CPU time of a process and of its child processes that have ended, in seconds.
+/// Returns the CPU time of a process and of its child processes that have ended, in seconds. That of the children is counted in
+/// ticks of 10 ms.
 pub(crate) fn cpu_of_family(process: u32) -> Result<f64> {
-    let path = format!("/proc/{process}/stat");
-    Ok(cpu_in(&path, 11)? + cpu_in(&path, 13)?)
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    Ok(cpu(process)? + cpu_of_children(&stat).with_context(|| format!("/proc/{process}/stat: {stat}"))?)
 }
 
-/// Reads the user and the system time. `field` is the index of the user time after the name (`proc_pid_stat(5)`).
-fn cpu_in(path: &str, field: usize) -> Result<f64> {
-    let stat = fs::read_to_string(path)?;
+/// Returns the user and the system time of ended child processes in a line of `proc_pid_stat(5)`, in seconds.
+fn cpu_of_children(stat: &str) -> Option<f64> {
     // The name may contain spaces.
-    let fields: Vec<&str> = stat.rsplit(") ").next().unwrap_or_default().split(' ').collect();
-    let ticks: f64 = fields[field].parse::<f64>()? + fields[field + 1].parse::<f64>()?;
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut ticks = fields.split(' ').skip(13).map(str::parse::<f64>);
     // Linux reports hundredths of a second on all common platforms.
-    Ok(ticks / 100.0)
+    Some((ticks.next()?.ok()? + ticks.next()?.ok()?) / 100.0)
 }
 
 /// Returns a memory figure of a process, by its name in `proc_pid_status(5)`, in megabytes.
@@ -53,4 +63,32 @@ pub(crate) fn memory(process: u32, name: &str) -> Result<f64> {
 /// Returns the number of open files and sockets of a process.
 pub(crate) fn descriptors(process: u32) -> Result<usize> {
     Ok(fs::read_dir(format!("/proc/{process}/fd"))?.count())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cpu_time_of_a_process_is_finer_than_a_tick() {
+        let read = || cpu(std::process::id()).unwrap();
+        // A tick is 10 ms, and reading the clock takes less than a microsecond.
+        let shortest = (0..1000).map(|_| -(read() - read())).fold(f64::INFINITY, f64::min);
+        assert!(shortest < 0.001, "{shortest}");
+        assert!((0..1000).any(|_| read() < read()));
+    }
+
+    #[test]
+    fn the_cpu_time_of_a_process_that_does_not_exist_is_an_error() {
+        // The number after the highest of Linux.
+        let error = cpu(1 << 22).unwrap_err().to_string();
+        assert_eq!(error, "read the CPU time of the process 4194304");
+    }
+
+    #[test]
+    fn the_cpu_time_of_children_is_read_after_a_name_with_spaces() {
+        let stat = "7 (a) name) S 1 7 7 0 -1 4194560 9 9 9 9 11 22 250 150 20 0 1 0 9";
+        assert_eq!(cpu_of_children(stat), Some(4.0));
+        assert_eq!(cpu_of_children("7 (name) S 1 7"), None);
+    }
 }

@@ -1,6 +1,7 @@
 //! A server under measurement.
 
 use std::ffi::OsStr;
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,6 +14,9 @@ use super::{load, process};
 
 /// Time limit for loading the movies.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
+
+/// Time in which an idle server is observed.
+const IDLE_TIME: Duration = Duration::from_millis(1500);
 
 /// Kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +36,8 @@ pub(super) struct Server {
     child: Child,
     pub(super) kind: Kind,
     pub(super) address: SocketAddr,
+    /// Address of the metrics of [`Kind::Metered`].
+    metrics: SocketAddr,
     /// Time from the start of the process to the first accepted connection.
     pub(super) listening: Duration,
     /// Time from the start of the process to the response to the first call.
@@ -41,8 +47,20 @@ pub(super) struct Server {
 impl Server {
     /// Starts a server, and waits for the response to a first call.
     pub(super) fn start(target: &Path, kind: Kind, database: impl AsRef<OsStr>) -> Result<Self> {
-        // The port is free now, and probably stays free until the server binds it.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        Self::start_with(target, kind, database, &[])
+    }
+
+    /// Starts a server with further options of the service.
+    pub(super) fn start_with(
+        target: &Path,
+        kind: Kind,
+        database: impl AsRef<OsStr>,
+        options: &[&str],
+    ) -> Result<Self> {
+        // Two ports that are free now, and probably stay free until the server binds them.
+        let ports = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
+        let [address, metrics] = [ports[0].local_addr()?, ports[1].local_addr()?];
+        drop(ports);
         // A thousand connections need more open files than the usual limit.
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -n 4096; exec \"$@\"", "sh"]);
@@ -51,8 +69,9 @@ impl Server {
                 command.arg(target.join("release/movie-service"));
                 command.args(["--search", if kind == Kind::Searching { "on" } else { "off" }]);
                 if kind == Kind::Metered {
-                    command.args(["--metrics", "127.0.0.1:0"]);
+                    command.args(["--metrics", &metrics.to_string()]);
                 }
+                command.args(options);
                 command.args(["--allow-anonymous-writes", "--listen", &address.to_string(), "--database"])
             }
             Kind::Naive => command.arg(target.join("plain/examples/naive")).arg(address.to_string()),
@@ -60,7 +79,8 @@ impl Server {
         command.arg(database.as_ref()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let began = Instant::now();
         let child = command.spawn().context("start a server")?;
-        let mut server = Self { child, kind, address, listening: Duration::ZERO, start: Duration::ZERO };
+        let mut server =
+            Self { child, kind, address, metrics, listening: Duration::ZERO, start: Duration::ZERO };
         while TcpStream::connect(address).is_err() {
             ensure!(server.child.try_wait()?.is_none(), "the server {kind:?} ended before it listened");
             ensure!(
@@ -75,14 +95,39 @@ impl Server {
         Ok(server)
     }
 
+    /// Returns the number of the process.
+    pub(super) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Returns the CPU time, in seconds.
     pub(super) fn cpu(&self) -> Result<f64> {
         process::cpu(self.child.id())
     }
 
-    /// Returns the CPU time of the threads that have not ended, in seconds, with the resolution of the scheduler.
-    pub(super) fn precise_cpu(&self) -> Result<f64> {
-        process::cpu_of_threads(self.child.id())
+    /// Returns the page of metrics of [`Kind::Metered`].
+    pub(super) fn metrics(&self) -> Result<String> {
+        let mut stream = TcpStream::connect(self.metrics)?;
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+        let mut page = String::new();
+        stream.read_to_string(&mut page)?;
+        ensure!(page.starts_with("HTTP/1.1 200 "), "no metrics: {page}");
+        Ok(page)
+    }
+
+    /// Waits until the server is idle: after the start, it builds columns, and its index.
+    pub(super) fn wait_until_idle(&self) -> Result<()> {
+        /// CPU time of an idle server in [`IDLE_TIME`], at most: timers, and the wait of the measurement.
+        const IDLE_CPU: f64 = 0.01;
+        let mut before = self.cpu()?;
+        loop {
+            thread::sleep(IDLE_TIME);
+            let now = self.cpu()?;
+            if now - before < IDLE_CPU {
+                return Ok(());
+            }
+            before = now;
+        }
     }
 
     /// Returns the resident memory, in megabytes.

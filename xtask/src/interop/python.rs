@@ -66,7 +66,7 @@ impl Python {
     }
 
     /// Returns the server, for a database.
-    pub(super) fn server(&self, database: &str) -> Command {
+    pub(crate) fn server(&self, database: &str) -> Command {
         let mut server = self.command();
         server.args(["xtask/interop/server.py", database]);
         server

@@ -1,19 +1,16 @@
 //! CPU time, latency and memory of search, and its cost to the rest of the service.
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::Result;
 
 use super::traffic::{self, Cost, Query, Traffic};
 use super::{Bench, judged};
-use crate::bench::catalog::{self, IMPORT_TIMEOUT};
 use crate::bench::server::{Kind, Server};
 use crate::bench::table::{self, Bar, median};
-use crate::bench::{MILLION, Pairs};
+use crate::bench::{MILLION, Pairs, sqlite};
 use crate::program;
 
 /// Time limit of a run of writes.
@@ -68,7 +65,7 @@ impl Bench {
         Ok(())
     }
 
-    /// Memory of the index, and CPU time to build it.
+    /// Memory of the index, and CPU time to build it. Measured once, because the service takes long to become idle.
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     fn index(&mut self, movies: u64) -> Result<()> {
         let millions = movies as f64 / MILLION as f64;
@@ -76,23 +73,20 @@ impl Bench {
             [("title and director", false), ("and year, genres, countries, languages", true)]
         {
             let database = self.films.parts().database(&self.dir, movies, details)?;
-            let (mut memory, mut build) = (Vec::new(), Vec::new());
-            for _ in 0..self.rounds {
-                let (mut megabytes, mut cpu) = ([0.0; 2], [0.0; 2]);
-                for (at, kind) in KINDS.into_iter().enumerate() {
-                    let server = Server::start(&self.target, kind, &database)?;
-                    wait_until_idle(&server)?;
-                    cpu[at] = server.cpu()?;
-                    self.settle(&server)?;
-                    megabytes[at] = server.memory()?;
-                }
-                memory.push((megabytes[0] - megabytes[1]) / millions);
-                build.push((cpu[0] - cpu[1]) / millions);
+            let (mut megabytes, mut cpu) = ([0.0; 2], [0.0; 2]);
+            for (at, kind) in KINDS.into_iter().enumerate() {
+                let server = Server::start(&self.target, kind, &database)?;
+                server.wait_until_idle()?;
+                cpu[at] = server.cpu()?;
+                self.settle(&server)?;
+                megabytes[at] = server.memory()?;
             }
+            let memory = (megabytes[0] - megabytes[1]) / millions;
+            let build = (cpu[0] - cpu[1]) / millions;
             let bars = if details { [Bar::None; 2] } else { [Bar::Ours(60.0), Bar::Ours(6.0)] };
             let per = "the index, per 1M movies";
-            self.table.single(&format!("memory of {per}: {fields}"), "MB", median(memory), bars[0]);
-            self.table.single(&format!("CPU to build {per}: {fields}"), "s", median(build), bars[1]);
+            self.table.single(&format!("memory of {per}: {fields}"), "MB", memory, bars[0]);
+            self.table.single(&format!("CPU to build {per}: {fields}"), "s", build, bars[1]);
         }
         Ok(())
     }
@@ -145,20 +139,13 @@ impl Bench {
     fn writes(&mut self, movies: u64) -> Result<()> {
         let parts = self.films.parts();
         let stores = ["searched.db", "unsearched.db"].map(|name| self.dir.join(name));
-        for store in &stores {
-            catalog::remove(store)?;
-        }
-        let mut import = Command::new(self.target.join("release/movie-service"));
-        import
-            .arg("import")
-            .arg(parts.database(&self.dir, movies, true)?)
-            .args(["--database", &sqlite(&stores[0])]);
-        program::run(&mut import, IMPORT_TIMEOUT)?;
+        sqlite::create(&self.target, &parts.database(&self.dir, movies, true)?, &stores[0])?;
+        sqlite::remove(&stores[1])?;
         fs::copy(&stores[0], &stores[1])?;
 
         let mut servers = Vec::new();
         for (kind, store) in KINDS.into_iter().zip(&stores) {
-            let server = Server::start(&self.target, kind, sqlite(store))?;
+            let server = Server::start(&self.target, kind, sqlite::url(store))?;
             self.settle(&server)?;
             servers.push(server);
         }
@@ -178,7 +165,7 @@ impl Bench {
                         .arg(writers.to_string());
                     program::run(&mut command, WRITE_TIMEOUT)?;
                     // Larger parts of the index are merged in the background.
-                    wait_until_idle(server)?;
+                    server.wait_until_idle()?;
                     Ok((server.cpu()? - before) * 1e6 / writes as f64)
                 })?;
             }
@@ -186,7 +173,7 @@ impl Bench {
             self.table.pair(&figure, "µs", &rounds.0, Bar::Ratio(1.2));
         }
         drop(servers);
-        stores.iter().try_for_each(|store| catalog::remove(store))
+        stores.iter().try_for_each(|store| sqlite::remove(store))
     }
 
     /// Returns the cost of a query: medians over the rounds.
@@ -199,29 +186,15 @@ impl Bench {
 
     /// Waits until a service has its index and is idle.
     fn settle(&self, server: &Server) -> Result<()> {
-        wait_until_idle(server)?;
+        server.wait_until_idle()?;
         if server.kind == Kind::Searching {
             // A search waits for the index. The allocator returns the memory of its construction while searches use it.
             for _ in 0..2 {
                 let titles = self.films.titles().into_iter().take(500);
                 traffic::send(&self.target, &self.dir, server, &traffic::plain(titles))?;
-                wait_until_idle(server)?;
+                server.wait_until_idle()?;
             }
         }
         Ok(())
     }
-}
-
-/// Waits until a service has used no CPU time for a while.
-fn wait_until_idle(server: &Server) -> Result<()> {
-    let mut busy = f64::NAN;
-    while server.cpu()? > busy || busy.is_nan() {
-        busy = server.cpu()?;
-        thread::sleep(Duration::from_millis(1500));
-    }
-    Ok(())
-}
-
-fn sqlite(path: &Path) -> String {
-    format!("sqlite:{}", path.display())
 }

@@ -11,7 +11,6 @@ mod relevance;
 mod text;
 mod traffic;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -22,7 +21,7 @@ use self::judged::JudgedQuery;
 use self::relevance::Judgement;
 use super::server::{Kind, Server};
 use super::table::Table;
-use super::{MILLION, load};
+use super::{MILLION, Rounds};
 
 /// Options of the benchmark of the search.
 #[derive(Args, Clone, Debug)]
@@ -48,22 +47,16 @@ pub(super) struct Options {
     )]
     movies: u64,
 
-    /// Number of rounds of each figure.
-    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "relevance")]
-    rounds: u64,
+    #[command(flatten)]
+    rounds: Rounds,
 }
 
 /// Runs the benchmark, and prints a table.
 pub(super) fn run(root: &Path, options: &Options) -> Result<()> {
-    load::check_tools()?;
-    let target = crate::target(root);
-    super::cargo_build(root, &["--release", "--package", "movie-service", "--bins"])?;
-    super::cargo_build(root, &["--profile", "plain", "--package", "movie-service", "--example", "search"])?;
-    let dir = target.join("bench");
-    fs::create_dir_all(&dir)?;
+    let super::Bench { target, dir, rounds, table } = super::Bench::new(root, options.rounds)?;
     let database = root.join("databases/films.json");
     let films = Films::read(&database)?;
-    let bench = Bench { target, dir, database, films, rounds: options.rounds, table: Table::default() };
+    let bench = Bench { target, dir, database, films, rounds, table };
     if options.relevance { bench.relevance(options) } else { bench.costs(options.movies) }
 }
 

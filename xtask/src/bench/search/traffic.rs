@@ -13,6 +13,7 @@ use super::films::Parts;
 use super::judged::{self, Kind};
 use super::random::Random;
 use crate::bench::server::Server;
+use crate::bench::table::percentile;
 use crate::program;
 
 /// Time limit of a run.
@@ -179,17 +180,15 @@ pub(super) fn send(target: &Path, dir: &Path, server: &Server, queries: &[Query]
 /// Sends queries one at a time, and returns the cost of one. Runs them again until the CPU time can be measured.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 pub(super) fn measure(target: &Path, dir: &Path, server: &Server, queries: &[Query]) -> Result<Cost> {
-    /// A hundred times the resolution.
-    const ENOUGH: f64 = 1.0;
+    /// Seconds of CPU time, so that the queries differ in what else they meet.
+    const ENOUGH: f64 = 0.25;
     let before = server.cpu()?;
     let mut times = Vec::new();
     while server.cpu()? - before < ENOUGH {
         times.extend(send(target, dir, server, queries)?.iter().map(|response| response.nanoseconds / 1e6));
     }
     let cpu = (server.cpu()? - before) * 1e3 / times.len() as f64;
-    times.sort_by(f64::total_cmp);
-    let percentile = |hundredths: usize| times[(times.len() * hundredths / 100).min(times.len() - 1)];
-    Ok(Cost { cpu, p50: percentile(50), p99: percentile(99) })
+    Ok(Cost { cpu, p50: percentile(times.iter().copied(), 50), p99: percentile(times, 99) })
 }
 
 #[cfg(test)]

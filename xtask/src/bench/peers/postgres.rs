@@ -8,10 +8,10 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use tempfile::TempDir;
 
-use super::process;
+use crate::bench::process;
 use crate::program;
 
 /// Time limit of a command.
@@ -21,7 +21,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const NOBODY: u32 = 65_534;
 
 /// A server. It is stopped when it is dropped.
-pub(super) struct Postgres {
+pub(in crate::bench) struct Postgres {
     programs: PathBuf,
     child: Child,
     dir: TempDir,
@@ -30,8 +30,8 @@ pub(super) struct Postgres {
 
 impl Postgres {
     /// Starts a server with new data and the default configuration.
-    pub(super) fn start() -> Result<Self> {
-        let programs = programs()?;
+    pub(in crate::bench) fn start() -> Result<Self> {
+        let programs = super::postgres_programs()?;
         let dir = tempfile::tempdir()?;
         let is_root = fs::metadata("/proc/self").is_ok_and(|process| {
             use std::os::unix::fs::MetadataExt;
@@ -65,21 +65,27 @@ impl Postgres {
     }
 
     /// Creates a database, and returns its URL.
-    pub(super) fn create(&self, database: &str) -> Result<String> {
+    pub(in crate::bench) fn create(&self, database: &str) -> Result<String> {
         program::run(&mut self.psql("postgres", &format!("CREATE DATABASE {database}")), TIMEOUT)?;
         Ok(format!("postgres://bench@127.0.0.1:{}/{database}", self.port))
     }
 
     /// Returns a command that executes one command of psql.
-    pub(super) fn psql(&self, database: &str, command: &str) -> Command {
+    pub(in crate::bench) fn psql(&self, database: &str, command: &str) -> Command {
         let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "bench"]);
         psql.args(["-p", &self.port.to_string(), "-d", database, "-c", command]);
         psql
     }
 
+    /// Returns the number that a query of a database results in.
+    pub(in crate::bench) fn number(&self, database: &str, query: &str) -> Result<f64> {
+        let printed = program::run(self.psql(database, query).arg("-At"), TIMEOUT)?;
+        Ok(printed.trim().parse()?)
+    }
+
     /// Returns the CPU time of the server's processes, those that have ended included, in seconds.
-    pub(super) fn cpu(&self) -> Result<f64> {
+    pub(in crate::bench) fn cpu(&self) -> Result<f64> {
         // A process of the server ends after its client.
         thread::sleep(Duration::from_millis(500));
         process::cpu_of_family(self.child.id())
@@ -93,12 +99,4 @@ impl Drop for Postgres {
         let _ = self.child.wait();
         let _ = &self.dir;
     }
-}
-
-/// Returns the folder of the server's programs, which Debian does not put on the search path.
-fn programs() -> Result<PathBuf> {
-    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
-    let folders = versions.map(|version| version.path().join("bin"));
-    let found = folders.filter(|folder| folder.join("initdb").exists()).max();
-    found.context("PostgreSQL is not installed; on Debian, install the package postgresql")
 }

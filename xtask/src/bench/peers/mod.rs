@@ -1,0 +1,79 @@
+//! Programs of others: load generators, and servers that ours is compared with.
+
+mod etcd;
+mod nghttpd;
+mod postgres;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result};
+
+pub(super) use self::etcd::Etcd;
+pub(super) use self::nghttpd::Nghttpd;
+pub(super) use self::postgres::Postgres;
+
+/// A program, and the package that has it on Debian.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::bench) struct Tool {
+    name: &'static str,
+    package: &'static str,
+}
+
+pub(super) const H2LOAD: Tool = Tool { name: "h2load", package: "nghttp2-client" };
+pub(super) const NGHTTPD: Tool = Tool { name: "nghttpd", package: "nghttp2-server" };
+pub(super) const ETCD: Tool = Tool { name: "etcd", package: "etcd-server" };
+pub(super) const POSTGRES: Tool = Tool { name: "PostgreSQL", package: "postgresql" };
+
+impl Tool {
+    /// Returns a command of this program.
+    pub(super) fn command(self) -> Command {
+        Command::new(self.name)
+    }
+
+    /// Fails if the program is not installed.
+    pub(super) fn require(self) -> Result<()> {
+        self.is_installed().then_some(()).with_context(|| self.missing())
+    }
+
+    /// Returns whether the program is installed. If it is not, prints which figures are missing, and how to install it.
+    pub(super) fn is_available(self) -> bool {
+        let found = self.is_installed();
+        if !found {
+            eprintln!("{}; the figures that need it are left out", self.missing());
+        }
+        found
+    }
+
+    fn is_installed(self) -> bool {
+        if self.name == POSTGRES.name {
+            return postgres_programs().is_ok();
+        }
+        self.command().arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+    }
+
+    fn missing(self) -> String {
+        format!("{} is not installed; on Debian: apt-get install {}", self.name, self.package)
+    }
+}
+
+/// Returns the folder of the programs of PostgreSQL, which Debian does not put on the search path.
+fn postgres_programs() -> Result<PathBuf> {
+    let versions = Path::new("/usr/lib/postgresql").read_dir().into_iter().flatten().flatten();
+    let folders = versions.map(|version| version.path().join("bin"));
+    let found = folders.filter(|folder| folder.join("initdb").exists()).max();
+    found.with_context(|| POSTGRES.missing())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_program_is_named_with_its_package() {
+        let tool = Tool { name: "no-such-program", package: "a-package" };
+        assert!(!tool.is_available());
+        let error = tool.require().unwrap_err().to_string();
+        assert_eq!(error, "no-such-program is not installed; on Debian: apt-get install a-package");
+    }
+}
