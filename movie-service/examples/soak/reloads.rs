@@ -1,12 +1,12 @@
 //! Replaces the database repeatedly, and waits each time until the service serves the new version.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use movie_proto::MovieId;
 
 use crate::calls::connect;
+use crate::route::Route;
 use crate::tally::{Problem, Tally};
 use crate::versions::Versions;
 
@@ -17,18 +17,18 @@ const PAUSE: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Replaces the database until `end`, and then restores it.
-pub(crate) async fn run(address: SocketAddr, end: Instant, versions: Arc<Versions>, tally: Arc<Tally>) {
+pub(crate) async fn run(route: Route, end: Instant, versions: Arc<Versions>, tally: Arc<Tally>) {
     while Instant::now() < end {
         for version in [1, 0] {
             tokio::time::sleep(PAUSE).await;
-            tally.call("reload", reload(address, &versions, version).await);
+            tally.call(route.label("reload"), reload(&route, &versions, version).await);
         }
     }
 }
 
-async fn reload(address: SocketAddr, versions: &Versions, version: usize) -> Result<(), Problem> {
+async fn reload(route: &Route, versions: &Versions, version: usize) -> Result<(), Problem> {
     versions.write(version).map_err(|error| Problem::Failed(error.to_string()))?;
-    let mut stub = connect(address).await?;
+    let mut stub = connect(route).await?;
     let wanted = versions.movie(version, versions.len() - 1);
     let end = Instant::now() + TIMEOUT;
     while Instant::now() < end {

@@ -13,8 +13,8 @@ pub(crate) struct Tally(Mutex<Counts>);
 
 #[derive(Debug, Default)]
 struct Counts {
-    calls: BTreeMap<&'static str, usize>,
-    peers: BTreeMap<&'static str, usize>,
+    calls: BTreeMap<String, usize>,
+    peers: BTreeMap<String, usize>,
     wrong: u64,
     failed: u64,
 }
@@ -30,19 +30,19 @@ pub(crate) enum Problem {
 
 impl Tally {
     /// Counts an ordinary call, or a reload.
-    pub(crate) fn call(&self, kind: &'static str, outcome: Result<(), Problem>) {
+    pub(crate) fn call(&self, kind: String, outcome: Result<(), Problem>) {
         let mut counts = self.counts();
-        *counts.calls.entry(kind).or_default() += 1;
         if let Err(problem) = outcome {
-            counts.add(kind, &problem);
+            counts.add(&kind, &problem);
         }
+        *counts.calls.entry(kind).or_default() += 1;
     }
 
     /// Counts hostile peers of a kind, or their unexpected response.
     pub(crate) fn peers(&self, kind: &'static str, outcome: Result<usize, String>) {
         let mut counts = self.counts();
         match outcome {
-            Ok(peers) => *counts.peers.entry(kind).or_default() += peers,
+            Ok(peers) => *counts.peers.entry(kind.to_owned()).or_default() += peers,
             Err(text) => counts.add(kind, &Problem::Wrong(text)),
         }
     }
@@ -76,11 +76,14 @@ impl Display for Tally {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Counts { calls, peers, wrong, failed } = &*self.counts();
         write!(f, "{} calls ({}), ", calls.values().sum::<usize>(), list(calls))?;
-        write!(f, "{wrong} wrong, {failed} failed; ")?;
-        write!(f, "{} hostile peers ({})", peers.values().sum::<usize>(), list(peers))
+        write!(f, "{wrong} wrong, {failed} failed")?;
+        if peers.is_empty() {
+            return Ok(());
+        }
+        write!(f, "; {} hostile peers ({})", peers.values().sum::<usize>(), list(peers))
     }
 }
 
-fn list(counts: &BTreeMap<&str, usize>) -> String {
+fn list(counts: &BTreeMap<String, usize>) -> String {
     counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect::<Vec<_>>().join(", ")
 }

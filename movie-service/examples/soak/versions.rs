@@ -21,7 +21,7 @@ pub(crate) struct Versions {
 
 impl Versions {
     /// Reads a database, and derives the second version from it.
-    pub(crate) fn of(path: &Path) -> Result<Self, Box<dyn Error>> {
+    pub(crate) fn of(path: &Path) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let first = fs::read_to_string(path)?;
         let second = first.replace("\"title\": \"The Long", "\"title\": \"The Next");
         let movies = [movies(path, &first)?, movies(path, &second)?];
@@ -66,7 +66,7 @@ impl Versions {
 }
 
 /// Reads the movies of a JSON text as the service does.
-fn movies(path: &Path, text: &str) -> Result<Vec<MovieData>, Box<dyn Error>> {
+fn movies(path: &Path, text: &str) -> Result<Vec<MovieData>, Box<dyn Error + Send + Sync>> {
     let copy = path.with_extension("copy");
     fs::write(&copy, text)?;
     let movies = json::load(&copy)?.movies().map(MovieData::from).collect();
