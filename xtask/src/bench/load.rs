@@ -132,6 +132,13 @@ pub(super) fn writes(target: &Path, address: SocketAddr, writers: u64, movies: u
     Ok(printed.trim().parse()?)
 }
 
+/// Writes new movies to a catalogue alone, which keeps `kept` changes, and returns its memory in bytes.
+pub(super) fn change_log(target: &Path, kept: u32, movies: u32) -> Result<f64> {
+    let mut command = Command::new(target.join("plain/examples/change_log"));
+    let printed = program::run(command.args([kept, movies].map(|number| number.to_string())), LOAD_TIMEOUT)?;
+    Ok(printed.trim().parse()?)
+}
+
 /// Returns a request message whose first field is the id of a movie.
 fn message(movie: u64) -> Result<Vec<u8>> {
     let id = data::id(movie);

@@ -15,7 +15,6 @@ use super::server::{Kind, Server};
 use super::table::Bar;
 use super::watchers::{self, LIMITS, Load, Watched};
 use super::{Bench, Rounds, load, process, sqlite};
-use crate::program;
 
 /// Options of this part.
 #[derive(Args, Clone, Debug)]
@@ -150,13 +149,8 @@ impl Bench {
     /// Memory of a kept change of a new movie: in a catalogue alone, then in the service, whose store also has a row for it.
     fn change_log(&mut self) -> Result<()> {
         const MOVIES: u32 = 100_000;
-        let alone = |kept: u32| -> Result<f64> {
-            let mut command = Command::new(self.target.join("plain/examples/change_log"));
-            let printed =
-                program::run(command.args([kept, MOVIES].map(|number| number.to_string())), START_TIMEOUT)?;
-            Ok(printed.trim().parse()?)
-        };
-        let log = (alone(MOVIES)? - alone(1)?) / f64::from(MOVIES);
+        let [with, without] = [MOVIES, 1].map(|kept| load::change_log(&self.target, kept, MOVIES));
+        let log = (with? - without?) / f64::from(MOVIES);
         self.table.single("memory of the change log for a new movie", "bytes", log, Bar::Ours(120.0));
         let mut grown = [0.0; 2];
         for (grown, keep) in grown.iter_mut().zip(["100000", "1"]) {

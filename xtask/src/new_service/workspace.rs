@@ -15,9 +15,9 @@ use crate::generated::{self, Files};
 const TEMPLATE: &str = "xtask/src/new_service/template";
 const MANIFEST: &str = "manifest.toml";
 const MEMBERS: &str = "members = [\"movie-client\", \"movie-proto\", \"movie-service\", \"xtask\"]\n";
+const CONFIG: &str = ".cargo/config.toml";
 /// Files that are copied unchanged.
-const COPIED: [&str; 6] =
-    [".cargo/config.toml", "Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT", "clippy.toml", "rustfmt.toml"];
+const COPIED: [&str; 5] = ["Cargo.lock", "LICENSE-APACHE", "LICENSE-MIT", "clippy.toml", "rustfmt.toml"];
 const SERVICE: &str = "movie-service/examples/first_service.rs";
 const CLIENT: &str = "movie-client/examples/first_client.rs";
 const CONTRACT: &str = "proto/movie.proto";
@@ -76,6 +76,9 @@ fn render(root: &Path, resource: &Resource) -> Result<Files> {
         add(path, read(path)?.split("\n#[cfg(test)]\n").next().unwrap_or_default().to_owned());
     }
     let mut files = Files::from([(".gitignore".to_owned(), b"/target\n".to_vec())]);
+    // Without the variables, which are for our tests and stores.
+    let config = read(CONFIG)?.split("\n[env]").next().unwrap_or_default().to_owned();
+    files.insert(CONFIG.to_owned(), config.into_bytes());
     for path in COPIED {
         files.insert(path.to_owned(), read(path)?.into_bytes());
     }

@@ -193,13 +193,11 @@ impl Dispatcher {
             Service::Health => self.health.as_ref(),
             Service::Reflection | Service::ReflectionAlpha => self.reflection.as_ref(),
         };
-        match service {
-            Some(service) => Box::pin(service.clone().oneshot(request)),
-            None => {
-                let refusal = Refusal::NoSuchRpc(request.uri().path().to_owned());
-                Box::pin(async { Ok(Status::from(refusal).into_http()) })
-            }
+        if let Some(service) = service {
+            return Box::pin(service.clone().oneshot(request));
         }
+        let refusal = Refusal::NoSuchRpc(request.uri().path().to_owned());
+        Box::pin(async { Ok(Status::from(refusal).into_http()) })
     }
 }
 
