@@ -231,10 +231,10 @@ pub enum WriteError {
          reached; reads continue, try again in a second"
     )]
     StoreReadOnly,
-    /// The database file was deleted or moved away. A retry does not help, and the caller may be the one who did it.
+    /// The database file was deleted, moved away or emptied. A retry does not help, and the caller may be the one who did it.
     #[error(
-        "the store accepts no writes, nothing was changed: its database file is gone; reads continue; put the file \
-         back, or restart the service to begin with an empty one"
+        "the store accepts no writes, nothing was changed: its database file is gone or empty; reads continue; put \
+         the file back, or restart the service to begin with a new one"
     )]
     StoreFileGone,
     /// The database rejected a value.

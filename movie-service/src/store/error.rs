@@ -8,7 +8,7 @@ use crate::store::command::WriteError;
 
 /// Message for a database file that is gone, by which the status of the store is recognised, too.
 const FILE_GONE: &str =
-    "its database file is gone; put it back, or restart the service to begin with an empty one";
+    "its database file is gone or empty; put it back, or restart the service to begin with a new one";
 
 /// An error of a store.
 #[derive(Debug, thiserror::Error)]
@@ -25,7 +25,7 @@ pub enum StoreError {
     /// The database file cannot be opened. Its name is known from the address of the store.
     #[error("the file cannot be used")]
     File(#[source] io::Error),
-    /// The database file was deleted or moved away while it was in use.
+    /// The database file was deleted, moved away or emptied while it was in use.
     #[error("{}", FILE_GONE)]
     FileGone,
     /// No host can be reached, with the reason for each.

@@ -109,6 +109,10 @@ impl Sqlite {
             self.lock = Some(FileLock::take(&self.path, self.version.is_none())?);
         }
         let version = self.locked_version()?;
+        // Neither is an emptied one filled: a copy is probably being written over it. SQLite would write to it when it opens it.
+        if self.version.is_some() && version.is_empty() {
+            return Err(StoreError::FileGone);
+        }
         let in_file = head_without_log(&self.path);
         let is_changed = self.version.is_some_and(|known| known != version);
         if let Some(known) = self.version
@@ -133,7 +137,7 @@ impl Sqlite {
             self.drop_log()?;
             connection = open_for_service(&self.path)?;
         }
-        statements::migrate(&connection, &self.path)?;
+        statements::migrate(&connection, &self.path, self.version.is_none())?;
         let in_file = in_file.ok().flatten();
         self.possible_file_heads = in_file.into_iter().chain(iter::once(head(&connection)?)).collect();
         self.log_path = log_path(&self.path);

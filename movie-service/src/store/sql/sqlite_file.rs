@@ -107,6 +107,11 @@ impl FileVersion {
         }
     }
 
+    /// Returns whether the file has no bytes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.size == 0
+    }
+
     /// Returns the identity of the file.
     pub(super) fn id(&self) -> FileId {
         self.id

@@ -174,18 +174,22 @@ pub(super) fn compact(
     Ok((removed, has_more))
 }
 
-/// Applies the missing migrations to the database at `path`, which may be empty.
+/// Applies the missing migrations to the database at `path`, which may be empty if `may_be_new` is true.
 ///
 /// # Errors
 ///
 /// [`StoreError::OtherProgram`] if the database has tables, but none of ours. Its tables stay as they are.
-pub(super) fn migrate(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// [`StoreError::FileGone`] if it has none, but must have them.
+pub(super) fn migrate(connection: &Connection, path: &Path, may_be_new: bool) -> Result<(), StoreError> {
     let transaction = connection.unchecked_transaction().map_err(failed)?;
     let count = "SELECT count(*), count(*) FILTER (WHERE name = '_sqlx_migrations') FROM sqlite_master";
     let counts = transaction.query_row(count, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
     let (objects, migration_tables) = counts.map_err(failed)?;
     if objects > 0 && migration_tables == 0 {
         return Err(StoreError::OtherProgram(path.to_owned()));
+    }
+    if objects == 0 && !may_be_new {
+        return Err(StoreError::FileGone);
     }
     let mut applied = Vec::new();
     if migration_tables > 0 {

@@ -77,6 +77,29 @@ async fn a_copy_with_the_same_number_of_changes_that_replaces_the_file_is_detect
 }
 
 #[tokio::test]
+async fn an_emptied_file_is_not_taken_for_a_new_store() {
+    let store = sqlite();
+    let service = store.start();
+    let mut client = stub(&service).await;
+    create(&mut client, movie("before", "movie")).await.unwrap();
+    let saved = store.file("saved.db");
+    Connection::open(file(&store)).unwrap().execute("VACUUM INTO ?1", [saved.to_str().unwrap()]).unwrap();
+    fs::write(file(&store), "").unwrap();
+    let refused = create(&mut client, movie("after", "movie")).await.unwrap_err();
+    assert!(refused.message().contains("its database file is gone or empty"), "{refused}");
+    assert_eq!(list(&mut client).await.len(), 1);
+    assert_eq!(fs::metadata(file(&store)).unwrap().len(), 0, "the service writes to the emptied file");
+    overwrite(&saved, file(&store));
+    let accepted = async {
+        while create(&mut client, movie("after", "movie")).await.is_err() {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(TIMEOUT, accepted).await.unwrap();
+    assert_eq!(list(&mut client).await.len(), 2);
+}
+
+#[tokio::test]
 async fn commits_are_kept_although_the_write_ahead_log_is_removed() {
     let store = sqlite();
     let mut service = store.start();
