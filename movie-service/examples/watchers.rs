@@ -3,7 +3,7 @@
 //! `watchers movies|etcd ADDRESS WATCHERS CONNECTIONS WRITES RATE CALLS` opens the watchers, and prints `ready`. For each line of
 //! its standard input, it makes WRITES writes, one after the other: RATE a second or, if that is 0, each when all watchers were
 //! told the one before. Each watcher must be told each write once and in order. Meanwhile it makes CALLS reads of a movie a second. Then it
-//! prints the 50th and the 99th percentile and the maximum of the delays from the start of a write to a watcher, and of the
+//! prints the 50th and the 99th percentile and the maximum of the delays from the time at which a write was due to a watcher, and of the
 //! latencies of the reads, all in microseconds. Without watchers, it makes reads for as long as the writes would take.
 //!
 //! With the variables `MOVIE_TLS_CA` and `MOVIE_TOKEN`, the calls are encrypted and have a token.
@@ -222,16 +222,17 @@ async fn main() -> Result<()> {
         let mut delays = Vec::new();
         if rate == 0 {
             for number in 0..writes {
-                write(server, &caller, began, number).await?;
+                write(server, &caller, began.elapsed(), number).await?;
                 collect(&mut told, watchers, &mut delays).await?;
             }
         } else {
             let write_all = async {
                 let mut ticks = interval(Duration::from_secs(1) / u32::try_from(rate)?);
                 for number in 0..writes {
-                    ticks.tick().await;
+                    // After a stall, the writes that it held up count from the time at which they were due.
+                    let due = ticks.tick().await.into_std();
                     if watchers > 0 {
-                        write(server, &caller, began, number).await?;
+                        write(server, &caller, due.duration_since(began), number).await?;
                     }
                 }
                 Ok(())
@@ -248,9 +249,9 @@ async fn main() -> Result<()> {
     Ok(())
 }
 
-/// Makes a write that says when it began.
-async fn write(server: Server, caller: &Caller, began: Instant, number: u64) -> Result<()> {
-    let (path, message) = server.write(number, began.elapsed().as_micros().to_string());
+/// Makes a write that says when it was due.
+async fn write(server: Server, caller: &Caller, due: Duration, number: u64) -> Result<()> {
+    let (path, message) = server.write(number, due.as_micros().to_string());
     call(caller, path, &message).await
 }
 

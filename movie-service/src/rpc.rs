@@ -147,8 +147,6 @@ const TABLE: &[Entry] = {
     ]
 };
 
-static RPCS: &[Entry] = TABLE;
-
 /// An RPC of the table. Dereferences to its entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rpc(usize);
@@ -160,7 +158,7 @@ impl Rpc {
     /// Returns the RPC with this path, if there is one.
     #[must_use]
     pub fn find(path: &str) -> Option<Self> {
-        RPCS.iter().position(|entry| entry.path == path).map(Self)
+        TABLE.iter().position(|entry| entry.path == path).map(Self)
     }
 
     /// Returns all RPCs in the order of the table.
@@ -177,7 +175,7 @@ impl Rpc {
     /// Returns the name for logs, metrics and traces: `package.Service/Method`.
     #[must_use]
     pub fn name(self) -> &'static str {
-        RPCS[self.0].path.trim_start_matches('/')
+        TABLE[self.0].path.trim_start_matches('/')
     }
 }
 
@@ -185,7 +183,7 @@ impl Deref for Rpc {
     type Target = Entry;
 
     fn deref(&self) -> &Entry {
-        &RPCS[self.0]
+        &TABLE[self.0]
     }
 }
 

@@ -87,8 +87,8 @@ impl InProcessServer {
                 let found = FoundPrinter::quiet();
                 let responders = self.dispatcher.responders(&self.catalogue, &found);
                 match poll_fn(|cx| fast.poll_result(responders, cx)).await {
-                    FastPathResult::Answered(response) => return response.map(into_bytes_body),
-                    FastPathResult::Writing(response) => return response.await.map(into_bytes_body),
+                    FastPathResult::Response(response) => return response.map(into_bytes_body),
+                    FastPathResult::PendingWrite(response) => return response.await.map(into_bytes_body),
                     FastPathResult::Declined(request) => self.dispatcher.call(rpc, request, None),
                 }
             }

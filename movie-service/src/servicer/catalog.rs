@@ -67,7 +67,7 @@ impl CatalogServicer {
         Self { searches: Some(Searches::new(self.catalogue.clone())), ..self }
     }
 
-    /// Returns what starts watches.
+    /// Returns the part that serves watches.
     pub(crate) fn watches(&self) -> &Watches {
         &self.watches
     }

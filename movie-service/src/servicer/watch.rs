@@ -107,7 +107,7 @@ impl Watch {
         matches!(self.stage, Stage::Live)
     }
 
-    /// Has batches of changes passed to `sink` once the watch has caught up.
+    /// Has the feed offer batches of changes to `sink`. [`Self::advance`] takes none before the watch has caught up.
     pub(crate) fn attach(&self, sink: Weak<dyn BatchSink>) {
         self.subscription.attach(sink);
     }

@@ -13,12 +13,14 @@ use std::task::{Context, Poll, Wake, Waker, ready};
 
 use tokio::runtime::{self, Handle};
 use tokio::sync::oneshot;
+use tokio::task::coop::unconstrained;
 
 use crate::store::command::{Outcome, WriteError};
 
 type WriteResult = Result<Outcome, WriteError>;
 
-/// Returns a future reply, and its sender. Must be called on the thread that polls the reply, if that is known.
+/// Returns a future reply, and its sender. The caller is woken by the runtime on which this is called, so that runtime must be
+/// running for as long as the reply is awaited. On the thread that polls the reply, this saves a system call.
 pub(super) fn reply() -> (ReplySender, Reply) {
     let (sender, result) = oneshot::channel();
     let inbox = Inbox::of_this_thread();
@@ -66,12 +68,14 @@ impl Future for Reply {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<WriteResult> {
         let Self { result, waker } = &mut *self;
+        // Unconstrained: a task that has used its budget up would be deferred by a waker that only the writer may call.
+        let mut result = unconstrained(result);
         let result = match waker {
-            None => ready!(Pin::new(result).poll(cx)),
+            None => ready!(Pin::new(&mut result).poll(cx)),
             Some(deferred) => {
                 deferred.set(cx.waker());
                 let waker = Waker::from(deferred.clone());
-                ready!(Pin::new(result).poll(&mut Context::from_waker(&waker)))
+                ready!(Pin::new(&mut result).poll(&mut Context::from_waker(&waker)))
             }
         };
         Poll::Ready(result.unwrap_or(Err(WriteError::OutcomeUnknown)))
@@ -155,7 +159,7 @@ impl Inbox {
         .await;
     }
 
-    /// Wakes the task that wakes those in the inbox, if there are any.
+    /// Wakes the task of the inbox, if the inbox has wakers.
     fn wake_task(&self) {
         let mut state = lock(&self.state);
         if state.woken.is_empty() {
@@ -191,7 +195,22 @@ mod tests {
     use super::*;
 
     fn current_thread() -> runtime::Runtime {
-        runtime::Builder::new_current_thread().build().unwrap()
+        runtime::Builder::new_current_thread().enable_time().build().unwrap()
+    }
+
+    #[test]
+    fn a_task_that_awaits_many_replies_gets_them_all() {
+        current_thread().block_on(async {
+            let (senders, mut replies): (Vec<_>, Vec<_>) = (0..300).map(|_| reply()).unzip();
+            let mut poll_all = |cx: &mut Context<'_>| {
+                replies.retain_mut(|reply| Pin::new(reply).poll(cx).is_pending());
+                replies.is_empty()
+            };
+            poll_fn(|cx| Poll::Ready(poll_all(cx))).await;
+            drop(senders);
+            let all = poll_fn(|cx| if poll_all(cx) { Poll::Ready(()) } else { Poll::Pending });
+            tokio::time::timeout(std::time::Duration::from_secs(30), all).await.unwrap();
+        });
     }
 
     #[test]

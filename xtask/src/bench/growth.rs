@@ -26,11 +26,13 @@ impl Bench {
     fn json(&mut self) -> Result<()> {
         let mut starts = Vec::new();
         for _ in 0..self.rounds {
-            let [ten, million] = [TEN_MILLION, MILLION].map(|size| self.server(Kind::Ours, size));
-            starts.push([ten?.start.as_secs_f64() * 1e3, million?.start.as_secs_f64() * 1e3]);
+            // One after the other: a server that holds ten million movies slows the start of another down.
+            let start =
+                |size| Ok::<_, anyhow::Error>(self.server(Kind::Ours, size)?.start.as_secs_f64() * 1e3);
+            starts.push([start(TEN_MILLION)?, start(MILLION)?]);
         }
         let figure = "start to first response, JSON, 10M movies against 1M";
-        self.table.row(figure, "ms", &starts, Bar::Ratio(11.0), "");
+        self.table.row(figure, "ms", &starts, Bar::MaxRatio(11.0), "");
         Ok(())
     }
 
@@ -55,10 +57,10 @@ impl Bench {
         for (figure, large, small) in [("1M movies against 7", 1, 0), ("10M movies against 1M", 2, 1)] {
             let pairs: Vec<_> = rounds.iter().map(|round| [round[large], round[small]]).collect();
             let figure = format!("CPU of a call at random ids, {figure}");
-            self.table.row(&figure, "µs", &pairs, Bar::Ratio(1.15), "");
+            self.table.row(&figure, "µs", &pairs, Bar::MaxRatio(1.15), "");
         }
         let memory = [[servers[2].memory()?, servers[1].memory()?]];
-        self.table.row("memory at 10M movies against 1M", "MB", &memory, Bar::Ours(1200.0), "");
+        self.table.row("memory at 10M movies against 1M", "MB", &memory, Bar::MaxFigure(1200.0), "");
         Ok(())
     }
 
@@ -81,7 +83,7 @@ impl Bench {
             memory.push(megabytes);
         }
         let figure = "CPU of a start, SQLite, 10M movies against 1M";
-        self.table.row(figure, "s", &starts, Bar::Ratio(12.0), "");
+        self.table.row(figure, "s", &starts, Bar::MaxRatio(12.0), "");
         self.table.row("memory after a start, SQLite, 10M movies against 1M", "MB", &memory, Bar::None, "");
         stores.iter().try_for_each(|store| sqlite::remove(store))
     }

@@ -242,6 +242,8 @@ pub(super) fn plain_tcp(target: &Path, bytes: u32) -> Result<f64> {
     let mut command = generator(target, "send", listener.local_addr()?);
     let mut sender = Generator(command.arg(bytes.to_string()).stdin(Stdio::piped()).spawn()?);
     let (mut stream, _) = listener.accept()?;
+    // Without the start of the sender.
+    let before = process::cpu(sender.0.id())?;
     let (mut received, mut buffer) = (0.0, vec![0; 256 * 1024]);
     loop {
         match stream.read(&mut buffer)? {
@@ -249,7 +251,7 @@ pub(super) fn plain_tcp(target: &Path, bytes: u32) -> Result<f64> {
             read => received += f64::from(u32::try_from(read)?),
         }
     }
-    let cpu = process::cpu(sender.0.id())?;
+    let cpu = process::cpu(sender.0.id())? - before;
     drop(sender.0.stdin.take());
     Ok(cpu / received)
 }

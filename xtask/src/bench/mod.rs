@@ -68,7 +68,7 @@ enum Part {
 /// The option of most parts.
 #[derive(Args, Clone, Copy, Debug)]
 struct Rounds {
-    /// Number of rounds of each figure.
+    /// Number of rounds of each figure; some that take long are measured once.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..))]
     rounds: u64,
 }

@@ -17,14 +17,15 @@ use super::{Bench, Rounds};
 /// Connections with writers to each node, and writers of each connection.
 const WRITERS: (u64, u64) = (4, 64);
 
-/// Seconds of writes before those that count, and of those that count.
-const WARM_UP: u64 = 2;
-const SECONDS: u64 = 10;
+/// Seconds of writes that do not count.
+const WARM_UP_SECONDS: u64 = 2;
+/// Seconds of writes that count.
+const MEASURED_SECONDS: u64 = 10;
 
 /// Runs the part, and prints a table.
 pub(super) fn run(root: &Path, rounds: Rounds) -> Result<()> {
-    let mut bench = Bench::new(root, rounds)?;
     POSTGRES.require()?;
+    let mut bench = Bench::new(root, rounds)?;
     bench.nodes(&Postgres::start()?)?;
     bench.table.print(["two nodes", "peer"]);
     Ok(())
@@ -71,13 +72,13 @@ impl Bench {
             fairness.push(two.extremes());
             retried.push(two.retried());
             changes.push([two, one].map(|outcome| {
-                let seconds = f64::from(u32::try_from(SECONDS).unwrap_or(u32::MAX));
+                let seconds = f64::from(u32::try_from(MEASURED_SECONDS).unwrap_or(u32::MAX));
                 outcome.total() * seconds / outcome.commits
             }));
         }
         let table = &mut self.table;
         let figure = "durable writes a second, two nodes with 256 writers each";
-        table.row(figure, "/s", &rates, Bar::AtLeast(1.0), "one node: ");
+        table.row(figure, "/s", &rates, Bar::MinRatio(1.0), "one node: ");
         table.row("of these, by the slower node", "/s", &fairness, Bar::None, "the faster node: ");
         table.row("writes in a transaction", "", &changes, Bar::None, "one node: ");
         let figure = "transactions that two nodes tried again, of 100";
@@ -89,14 +90,14 @@ impl Bench {
     fn write(&self, postgres: &Postgres, url: &str, count: usize) -> Result<Outcome> {
         let nodes = (0..count).map(|_| Server::start(&self.target, Kind::Metered, url));
         let nodes = nodes.collect::<Result<Vec<_>>>()?;
-        each(&nodes, |node| load::creates_for(node.address, WARM_UP, WRITERS))?;
+        each(&nodes, |node| load::creates_for(node.address, WARM_UP_SECONDS, WRITERS))?;
         let movies = || postgres.number("nodes", "SELECT count(*) FROM movies");
         let (rows, before) = (movies()?, Metrics::of(&nodes)?);
-        let written = each(&nodes, |node| load::creates_for(node.address, SECONDS, WRITERS))?;
+        let written = each(&nodes, |node| load::creates_for(node.address, MEASURED_SECONDS, WRITERS))?;
         let after = Metrics::of(&nodes)?;
         let (rows, acknowledged) = (movies()? - rows, written.iter().sum::<f64>());
         ensure!(rows >= acknowledged, "{acknowledged} writes were acknowledged, {rows} are stored");
-        let seconds = f64::from(u32::try_from(SECONDS)?);
+        let seconds = f64::from(u32::try_from(MEASURED_SECONDS)?);
         Ok(Outcome {
             rates: written.iter().map(|written| written / seconds).collect(),
             commits: after.commits - before.commits,

@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::{load, process};
 
@@ -119,8 +119,8 @@ impl Server {
     pub(super) fn wait_until_idle(&self) -> Result<()> {
         /// CPU time of an idle server in [`IDLE_TIME`], at most: timers, and the wait of the measurement.
         const IDLE_CPU: f64 = 0.01;
-        let mut before = self.cpu()?;
-        loop {
+        let (mut before, began) = (self.cpu()?, Instant::now());
+        while began.elapsed() < START_TIMEOUT {
             thread::sleep(IDLE_TIME);
             let now = self.cpu()?;
             if now - before < IDLE_CPU {
@@ -128,6 +128,7 @@ impl Server {
             }
             before = now;
         }
+        bail!("the server {:?} is still busy after {START_TIMEOUT:?}", self.kind)
     }
 
     /// Returns the resident memory, in megabytes.

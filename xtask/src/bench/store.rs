@@ -50,10 +50,15 @@ impl Bench {
             starts.push([server.cpu()?, select.cpu]);
         }
         let figure = "CPU of importing 1M movies into SQLite";
-        self.table.row(figure, "s", &imports, Bar::Ratio(1.5), "inserts: ");
-        self.table.single("memory while importing 1M movies into SQLite, peak", "MB", peak, Bar::Ours(200.0));
+        self.table.row(figure, "s", &imports, Bar::MaxRatio(1.5), "inserts: ");
+        self.table.single(
+            "memory while importing 1M movies into SQLite, peak",
+            "MB",
+            peak,
+            Bar::MaxFigure(200.0),
+        );
         let figure = "CPU of a start with 1M movies of SQLite";
-        self.table.row(figure, "s", &starts, Bar::Ratio(1.5), "SELECT: ");
+        self.table.row(figure, "s", &starts, Bar::MaxRatio(1.5), "SELECT: ");
         sqlite::remove(&store)?;
         sqlite::remove(&floor)
     }
@@ -80,9 +85,9 @@ impl Bench {
             rate.push([many, load::writes(&self.target, server.address, 1, 500)?]);
         }
         let figure = "CPU of a durable write, 256 writers, SQLite";
-        self.table.row(figure, "µs", &cpu, Bar::Ratio(0.45), "etcd: ");
+        self.table.row(figure, "µs", &cpu, Bar::MaxRatio(0.45), "etcd: ");
         let figure = "durable writes a second, 256 writers against one, SQLite";
-        self.table.row(figure, "/s", &rate, Bar::AtLeast(10.0), "one: ");
+        self.table.row(figure, "/s", &rate, Bar::MinRatio(10.0), "one: ");
         drop(server);
         sqlite::remove(&store)
     }
@@ -112,7 +117,7 @@ impl Bench {
             cpus.push([import.cpu + imported - before, copied.cpu + server.cpu()? - began]);
             measure(&mut server.psql("postgres", &format!("DROP DATABASE {database}")))?;
         }
-        self.table.row("time to import 1M movies into PostgreSQL", "s", &times, Bar::Ratio(1.5), "COPY: ");
+        self.table.row("time to import 1M movies into PostgreSQL", "s", &times, Bar::MaxRatio(1.5), "COPY: ");
         self.table.row(
             "CPU of importing 1M movies into PostgreSQL, client and server",
             "s",

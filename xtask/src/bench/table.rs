@@ -4,11 +4,11 @@
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Bar {
     /// Highest ratio.
-    Ratio(f64),
+    MaxRatio(f64),
     /// Highest figure of the service.
-    Ours(f64),
+    MaxFigure(f64),
     /// Lowest ratio.
-    AtLeast(f64),
+    MinRatio(f64),
     /// No limit: the figure explains another one.
     None,
 }
@@ -26,7 +26,7 @@ struct Row {
 }
 
 impl Table {
-    /// Adds a figure of the service and the naive server.
+    /// Adds a figure of the service and its peer.
     pub(super) fn pair(&mut self, figure: &str, unit: &str, rounds: &[[f64; 2]], bar: Bar) {
         self.row(figure, unit, rounds, bar, "");
     }
@@ -95,9 +95,9 @@ impl Table {
 /// Returns the description of a limit, and whether the figure is within it.
 fn judge(bar: Bar, ours: f64, ratio: f64) -> (String, Option<bool>) {
     let (words, judged, is_met) = match bar {
-        Bar::Ratio(most) => (format!("ratio ≤ {most}"), ratio, ratio <= most),
-        Bar::Ours(most) => (format!("≤ {most}"), ours, ours <= most),
-        Bar::AtLeast(least) => (format!("ratio ≥ {least}"), ratio, ratio >= least),
+        Bar::MaxRatio(max) => (format!("ratio ≤ {max}"), ratio, ratio <= max),
+        Bar::MaxFigure(max) => (format!("≤ {max}"), ours, ours <= max),
+        Bar::MinRatio(min) => (format!("ratio ≥ {min}"), ratio, ratio >= min),
         Bar::None => return (String::new(), None),
     };
     // A figure is not a number if the peer is not installed.
@@ -153,15 +153,15 @@ mod tests {
 
     #[test]
     fn a_figure_outside_its_limit_is_marked() {
-        assert_eq!(judge(Bar::Ratio(0.4), 9.0, 0.5), ("ratio ≤ 0.4".into(), Some(false)));
-        assert_eq!(judge(Bar::Ours(10.0), 9.0, 5.0), ("≤ 10".into(), Some(true)));
-        assert_eq!(judge(Bar::AtLeast(10.0), 9.0, 5.0), ("ratio ≥ 10".into(), Some(false)));
+        assert_eq!(judge(Bar::MaxRatio(0.4), 9.0, 0.5), ("ratio ≤ 0.4".into(), Some(false)));
+        assert_eq!(judge(Bar::MaxFigure(10.0), 9.0, 5.0), ("≤ 10".into(), Some(true)));
+        assert_eq!(judge(Bar::MinRatio(10.0), 9.0, 5.0), ("ratio ≥ 10".into(), Some(false)));
     }
 
     #[test]
     fn a_bar_without_its_peer_is_neither_met_nor_missed() {
         let mut table = Table::default();
-        table.pair("CPU", "µs", &[[2.0, f64::NAN]], Bar::Ratio(0.5));
+        table.pair("CPU", "µs", &[[2.0, f64::NAN]], Bar::MaxRatio(0.5));
         assert_eq!((table.missed(), table.0[0].is_met), (0, None));
         assert_eq!(table.0[0].cells[2], "–");
     }
@@ -169,9 +169,9 @@ mod tests {
     #[test]
     fn missed_bars_are_listed_with_their_figures() {
         let mut table = Table::default();
-        table.single("memory", "MB", 90.0, Bar::Ours(100.0));
+        table.single("memory", "MB", 90.0, Bar::MaxFigure(100.0));
         assert_eq!(table.verdict(), "All bars are met: 1.");
-        table.pair("CPU", "µs", &[[2.0, 4.0]], Bar::Ratio(0.25));
+        table.pair("CPU", "µs", &[[2.0, 4.0]], Bar::MaxRatio(0.25));
         table.single("threads", "", 3.0, Bar::None);
         let verdict = "1 of 2 bars are missed:\n* CPU: 2.00 µs, ratio 0.500; the bar is ratio ≤ 0.25";
         assert_eq!(table.verdict(), verdict);

@@ -125,7 +125,7 @@ impl Bench {
         };
         let pairs = self.pairs(peers, |watched| cpu(watched, 300, 10))?;
         let figure = "CPU of a change delivered to a watcher, 300 watchers on 10 connections";
-        self.table.pair(figure, "µs", &pairs, Bar::Ratio(0.25));
+        self.table.pair(figure, "µs", &pairs, Bar::MaxRatio(0.25));
         let pairs = self.pairs(peers, |watched| cpu(watched, 1, 1))?;
         let figure = "CPU of a change with a single watcher, its write included";
         self.table.pair(figure, "µs", &pairs, Bar::None);
@@ -142,7 +142,7 @@ impl Bench {
             let grown = process::memory(watched.process, "VmRSS:")? - before;
             Ok(grown * 1e6 / 1024.0 / f64::from(load.watchers))
         })?;
-        self.table.pair("memory of a watcher, 2,000 on 50 connections", "KiB", &pairs, Bar::Ours(6.0));
+        self.table.pair("memory of a watcher, 2,000 on 50 connections", "KiB", &pairs, Bar::MaxFigure(6.0));
         Ok(())
     }
 
@@ -151,7 +151,7 @@ impl Bench {
         const MOVIES: u32 = 100_000;
         let [with, without] = [MOVIES, 1].map(|kept| load::change_log(&self.target, kept, MOVIES));
         let log = (with? - without?) / f64::from(MOVIES);
-        self.table.single("memory of the change log for a new movie", "bytes", log, Bar::Ours(120.0));
+        self.table.single("memory of the change log for a new movie", "bytes", log, Bar::MaxFigure(120.0));
         let mut grown = [0.0; 2];
         for (grown, keep) in grown.iter_mut().zip(["100000", "1"]) {
             let server = self.watched_with(&["--keep-changes", keep])?;

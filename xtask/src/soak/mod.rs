@@ -3,8 +3,8 @@
 //! The open one serves a JSON file, which is replaced repeatedly, without encryption, to ordinary callers and to hostile peers. The
 //! secure one serves a SQLite store with TLS and tokens, in gRPC and in gRPC-Web, to ordinary callers, writers and watchers.
 //!
-//! Every response is checked. What the services hold is looked at before and after: what peers and watchers made them hold has to be
-//! back.
+//! Every response is checked. Memory and descriptors are compared before and after: the services must release what peers and
+//! watchers used.
 
 mod service;
 
@@ -78,7 +78,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     open.stop()?;
     secure.service.stop()?;
     fs::remove_dir_all(soak.dir)?;
-    table.print(["figure", "other"]);
+    table.print(["ours", "other"]);
     ensure!(table.missed() == 0, "bars of the watches are missed");
     println!("All is well.");
     Ok(())
@@ -182,7 +182,7 @@ impl Soak {
     fn service(&self, limits: &str) -> Command {
         let mut command = Command::new(self.target.join("release/movie-service"));
         command.args(["--listen", "127.0.0.1:0", "--quiet", "--log-format", "text", "--limit", limits]);
-        // Else the changes that reloads and writes make, which are kept for those who follow them, take more than peers may.
+        // With the default number of changes, the change log would grow by more memory than the peers may leave behind.
         command.args(["--keep-changes", "1000", "--metrics", "127.0.0.1:0"]);
         command
     }
@@ -203,7 +203,7 @@ impl Soak {
 
 /// Runs a load, and prints what it says with what the process of the service uses meanwhile.
 fn follow(service: &str, process: u32, load: &mut Command) -> Result<()> {
-    // What the panic of a peer says is enough.
+    // The message of a peer that panics names the wrong response; its backtrace adds nothing.
     let load = Program::start(load.stdin(Stdio::null()).env("RUST_BACKTRACE", "0"))?;
     while let Some(line) = load.line(Duration::from_mins(1) + LOAD_TIMEOUT)? {
         println!("{service}: {}; {}", line.trim_end(), Usage::of(process)?);

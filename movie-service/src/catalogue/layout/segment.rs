@@ -312,6 +312,7 @@ impl Segment {
     /// Adds the details of the movies that were pushed, and frees unused memory.
     pub(crate) fn complete(&mut self, details: DraftDetails) {
         self.frames = Bytes::copy_from_slice(&self.frames);
+        self.columns = Arc::default();
         if let Some(known) = &self.details {
             self.details = known.extended(&details);
         } else {

@@ -125,7 +125,7 @@ impl Dispatcher {
         self.compresses
     }
 
-    /// Returns what responds on the fast path.
+    /// Returns the handlers of the fast path.
     pub(crate) fn responders<'a>(
         &'a self,
         catalogue: &'a Catalogue,

@@ -145,7 +145,7 @@ impl PermitHandle {
         Self::share(handle).map(Self::Shared).map(UnsentGuard::new)
     }
 
-    /// Returns whether a guard of an earlier frame, or another body, has the permit, too.
+    /// Returns whether something else shares the permit: a frame that was not yet sent, or another body.
     pub(super) fn is_held_elsewhere(&self) -> bool {
         matches!(self, Self::Shared(permit) if Arc::strong_count(permit) > 1)
     }

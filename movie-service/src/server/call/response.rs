@@ -49,8 +49,6 @@ impl ResponseTask {
     }
 
     fn poll_done(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), h2::Error>> {
-        // Checked first, because tonic treats a cancelled request as a finished one. Polling also registers the waker
-        // for a reset.
         let (call, respond) = match self {
             Self::Waiting { call, respond } => (call, respond),
             Self::Sending(sending) => return sending.poll(cx),

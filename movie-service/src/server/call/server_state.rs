@@ -31,7 +31,7 @@ pub(crate) struct ServerState {
 }
 
 impl ServerState {
-    /// Returns what responds on the fast path.
+    /// Returns the handlers of the fast path.
     pub(crate) fn responders(&self) -> Responders<'_> {
         self.dispatcher.responders(&self.catalogue, &self.found)
     }

@@ -99,8 +99,8 @@ impl CallHandler {
             };
             // No-op waker: a pending call is polled again by its task.
             match fast.poll_result(server.responders(), &mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(FastPathResult::Answered(response)) => Handler::Answered(response),
-                Poll::Ready(FastPathResult::Writing(response)) => Handler::Writing(response),
+                Poll::Ready(FastPathResult::Response(response)) => Handler::Answered(response),
+                Poll::Ready(FastPathResult::PendingWrite(response)) => Handler::Writing(response),
                 Poll::Ready(FastPathResult::Declined(request)) => {
                     Handler::Generated(dispatcher.call(rpc, request, Some(deadline)))
                 }
@@ -295,8 +295,8 @@ impl Handler {
                     let Some(context) = context.as_deref() else { return Poll::Pending };
                     let Some(server) = context.server() else { return Poll::Pending };
                     match ready!(fast.poll_result(server.responders(), cx)) {
-                        FastPathResult::Answered(response) => return Poll::Ready(response),
-                        FastPathResult::Writing(response) => *self = Self::Writing(response),
+                        FastPathResult::Response(response) => return Poll::Ready(response),
+                        FastPathResult::PendingWrite(response) => *self = Self::Writing(response),
                         FastPathResult::Declined(request) => {
                             let deadline = Some(context.deadline());
                             *self = Self::Generated(server.dispatcher.call(fast.rpc(), request, deadline));

@@ -47,8 +47,8 @@ pub(super) struct Feed {
 
 struct Shared {
     slots: Slab<Slot>,
-    /// The newest point when changes were last passed on.
-    passed: HistoryPoint,
+    /// The newest point when changes were last sent.
+    last_sent: HistoryPoint,
     /// The batches that were encoded last.
     batches: VecDeque<Batch>,
 }
@@ -98,19 +98,26 @@ impl Feed {
                         changed = service.changed() => changed.is_ok(),
                     };
                     if let Some(feed) = feed.upgrade() {
-                        feed.pass_on();
+                        feed.broadcast();
                     }
                 }
             });
-            let passed = catalogue.newest_point();
-            let shared = Mutex::new(Shared { slots: Slab::new(), passed, batches: VecDeque::new() });
+            let last_sent = catalogue.newest_point();
+            let shared = Mutex::new(Shared { slots: Slab::new(), last_sent, batches: VecDeque::new() });
             Self { catalogue, stopping, shared, waiting: waiting.abort_handle() }
         })
     }
 
-    /// Passes the latest changes to the watches, and wakes those that cannot take them at once.
-    fn pass_on(&self) {
-        let batch = self.latest_batch();
+    /// Sends the latest changes to the watches, and wakes those that cannot take them at once.
+    fn broadcast(&self) {
+        let newest = self.catalogue.newest_point();
+        let last_sent = mem::replace(&mut self.shared().last_sent, newest);
+        // The notification of a change that was sent with the one before it.
+        if newest == last_sent && !self.is_stopping() {
+            return;
+        }
+        let batch = self.batch_between(last_sent, newest);
+        // A sink and its drop must not use this feed, whose lock is held. The task of a watch is on this thread, and owns the sink.
         for (_, Slot { waker, sink }) in &self.shared().slots {
             let is_sent =
                 batch.as_ref().zip(sink.as_ref().and_then(Weak::upgrade)).is_some_and(|(batch, sink)| {
@@ -123,16 +130,14 @@ impl Feed {
         }
     }
 
-    /// Returns all changes since the last call, if one batch holds them and the service is not stopping.
-    fn latest_batch(&self) -> Option<Batch> {
-        let newest = self.catalogue.newest_point();
-        let passed = mem::replace(&mut self.shared().passed, newest);
+    /// Returns all changes between two points, if one batch holds them and the service is not stopping.
+    fn batch_between(&self, last_sent: HistoryPoint, newest: HistoryPoint) -> Option<Batch> {
         if self.is_stopping() {
             return None;
         }
-        let count = newest.revision.since(passed.revision)?;
+        let count = newest.revision.since(last_sent.revision)?;
         // On an error, each watch that is woken meets the error itself.
-        let batch = self.changes_after(passed, count).ok().flatten()?;
+        let batch = self.changes_after(last_sent, count).ok().flatten()?;
         (batch.to == newest).then_some(batch)
     }
 
@@ -217,7 +222,7 @@ impl Subscription {
         }
     }
 
-    /// Has batches of changes passed to `sink` from now on.
+    /// Has batches of changes offered to `sink` from now on.
     pub(super) fn attach(&self, sink: Weak<dyn BatchSink>) {
         if let Some(slot) = self.feed.shared().slots.get_mut(self.slot) {
             slot.sink = Some(sink);

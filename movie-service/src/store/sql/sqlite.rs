@@ -213,6 +213,17 @@ impl Sqlite {
         Ok(true)
     }
 
+    /// Reads all movies and the latest changes, in the transaction.
+    fn read(&self, head: HistoryPoint, max_changes: usize) -> Result<StoreContent, StoreError> {
+        let connection = self.transaction()?;
+        // The row before the first change is read for its chain value.
+        let before = head.revision.minus(max_changes as u64).to_i64() - 1;
+        // Before the movies, which then take the memory that the rows took.
+        let latest = rows::latest(head, &statements::changes(connection, before, head.revision)?)?;
+        let snapshot = statements::movies(connection)?.at(head);
+        Ok(StoreContent { snapshot, latest })
+    }
+
     /// Returns the connection of the transaction.
     fn transaction(&self) -> Result<&Connection, StoreError> {
         self.connection.as_ref().ok_or(StoreError::NotConnected)
@@ -237,15 +248,11 @@ impl Engine for Sqlite {
     async fn load(&mut self, max_changes: usize) -> Result<StoreContent, StoreError> {
         let head = self.begin_read().await?;
         self.execute(LOAD_CACHE)?;
-        let connection = self.transaction()?;
-        // The row before the first change is read for its chain value.
-        let before = head.revision.minus(max_changes as u64).to_i64() - 1;
-        // Before the movies, which then take the memory that the rows took.
-        let latest = rows::latest(head, &statements::changes(connection, before, head.revision)?)?;
-        let snapshot = statements::movies(connection)?.at(head);
+        let content = self.read(head, max_changes);
         self.execute(CACHE)?;
+        let content = content?;
         self.commit().await?;
-        Ok(StoreContent { snapshot, latest })
+        Ok(content)
     }
 
     async fn begin_read(&mut self) -> Result<HistoryPoint, StoreError> {

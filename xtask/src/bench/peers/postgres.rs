@@ -84,7 +84,7 @@ impl Postgres {
         Ok(printed.trim().parse()?)
     }
 
-    /// Returns the CPU time of the server's processes, those that have ended included, in seconds.
+    /// Returns the CPU time of the server's main process and of its child processes that have ended, in seconds.
     pub(in crate::bench) fn cpu(&self) -> Result<f64> {
         // A process of the server ends after its client.
         thread::sleep(Duration::from_millis(500));

@@ -39,7 +39,7 @@ impl Bench {
         let server = Server::start(&self.target, Kind::Searching, &self.database)?;
         self.settle(&server)?;
         let cost = self.cost(&server, &queries)?;
-        self.table.single("CPU of a query, films.json", "ms", cost.cpu, Bar::Ours(0.25));
+        self.table.single("CPU of a query, films.json", "ms", cost.cpu, Bar::MaxFigure(0.25));
         self.table.single("latency of a query, films.json, p50", "ms", cost.p50, Bar::None);
         self.table.single("latency of a query, films.json, p99", "ms", cost.p99, Bar::None);
         Ok(())
@@ -60,8 +60,13 @@ impl Bench {
             answer.push(times[1]);
         }
         let size = table::count(movies);
-        self.table.pair(&format!("start to listening, {size} movies"), "ms", &listening, Bar::Ratio(1.1));
-        self.table.pair(&format!("start to first answer, {size} movies"), "ms", &answer, Bar::Ratio(1.1));
+        self.table.pair(&format!("start to listening, {size} movies"), "ms", &listening, Bar::MaxRatio(1.1));
+        self.table.pair(
+            &format!("start to first response, {size} movies"),
+            "ms",
+            &answer,
+            Bar::MaxRatio(1.1),
+        );
         Ok(())
     }
 
@@ -83,7 +88,7 @@ impl Bench {
             }
             let memory = (megabytes[0] - megabytes[1]) / millions;
             let build = (cpu[0] - cpu[1]) / millions;
-            let bars = if details { [Bar::None; 2] } else { [Bar::Ours(60.0), Bar::Ours(6.0)] };
+            let bars = if details { [Bar::None; 2] } else { [Bar::MaxFigure(60.0), Bar::MaxFigure(6.0)] };
             let per = "the index, per 1M movies";
             self.table.single(&format!("memory of {per}: {fields}"), "MB", memory, bars[0]);
             self.table.single(&format!("CPU to build {per}: {fields}"), "s", build, bars[1]);
@@ -104,8 +109,8 @@ impl Bench {
 
         let size = table::count(movies);
         let is_million = movies <= MILLION;
-        let p99 = Bar::Ours(if is_million { 4.0 } else { 12.0 });
-        let mean = |bar| if is_million { Bar::Ours(bar) } else { Bar::None };
+        let p99 = Bar::MaxFigure(if is_million { 4.0 } else { 12.0 });
+        let mean = |bar| if is_million { Bar::MaxFigure(bar) } else { Bar::None };
         for (name, queries, [cpu, p50]) in [
             ("mixed queries", &mixed, [mean(0.7), mean(0.8)]),
             ("typing errors", &typos, [Bar::None; 2]),
@@ -129,7 +134,7 @@ impl Bench {
             &format!("most expensive hostile query, {size} movies: CPU"),
             "ms",
             most,
-            Bar::Ours(20.0),
+            Bar::MaxFigure(20.0),
         );
         Ok(())
     }
@@ -170,7 +175,7 @@ impl Bench {
                 })?;
             }
             let figure = format!("CPU of a write, {writers} at a time, {} movies", table::count(movies));
-            self.table.pair(&figure, "µs", &rounds.0, Bar::Ratio(1.2));
+            self.table.pair(&figure, "µs", &rounds.0, Bar::MaxRatio(1.2));
         }
         drop(servers);
         stores.iter().try_for_each(|store| sqlite::remove(store))
