@@ -166,7 +166,12 @@ impl Bench {
         let [with, without] = grown;
         let figure = "the same in the service, with SQLite's cached pages of the log";
         self.table.single(figure, "bytes", with - without, Bar::None);
-        self.table.single("memory of such a movie itself", "bytes", without, Bar::None);
+        self.table.single(
+            "memory of a new movie in the service, with SQLite's cached pages",
+            "bytes",
+            without,
+            Bar::None,
+        );
         Ok(())
     }
 }
