@@ -1,8 +1,5 @@
 //! PostgreSQL: a database is replaced by a copy of the same name, as after a restore.
 
-use movie_proto::catalog::v1::Movie;
-use tonic::Status;
-
 use super::*;
 use crate::stores::postgres;
 use crate::stores::postgres::cluster::shared;
@@ -35,16 +32,6 @@ async fn a_copy_with_more_changes_is_detected() {
 async fn a_copy_with_fewer_changes_is_detected() {
     let Some((node, other)) = replace(LOST - 2).await else { return };
     node.assert_serves(&other).await;
-}
-
-/// Repeats a write while the store is unavailable.
-async fn once_available(write: impl AsyncFn() -> Result<Movie, Status>) -> Result<Movie, Status> {
-    loop {
-        match write().await {
-            Err(status) if reason(&status) == "STORE_UNAVAILABLE" => sleep(Duration::from_millis(1)).await,
-            written => return written,
-        }
-    }
 }
 
 #[tokio::test]

@@ -180,3 +180,13 @@ fn failure(status: &Status) -> (Code, String) {
 fn signed(revision: usize) -> i64 {
     i64::try_from(revision).unwrap()
 }
+
+/// Repeats a write while the store is unavailable.
+async fn once_available(write: impl AsyncFn() -> Result<Movie, Status>) -> Result<Movie, Status> {
+    loop {
+        match write().await {
+            Err(status) if reason(&status) == "STORE_UNAVAILABLE" => sleep(Duration::from_millis(1)).await,
+            written => return written,
+        }
+    }
+}
