@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
+use super::process::Resources;
 use super::server::Kind;
 use super::table::Bar;
 use super::{Bench, MILLION, Rounds, process};
@@ -41,18 +42,8 @@ pub(super) fn run(root: &Path, rounds: Rounds) -> Result<()> {
     Ok(())
 }
 
-/// Resources of a client.
-struct Listing {
-    /// Time from the start of the client to its last byte, in seconds.
-    wall: f64,
-    /// CPU time, in seconds.
-    cpu: f64,
-    /// Peak memory, in megabytes.
-    memory: f64,
-}
-
-/// Runs a client that lists into a pipe, and checks the number of lines.
-fn measure(client: &mut Command, lines: u64) -> Result<Listing> {
+/// Runs a client that lists into a pipe, until its last byte, and checks the number of lines.
+fn measure(client: &mut Command, lines: u64) -> Result<Resources> {
     let began = Instant::now();
     let mut child = client.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn()?;
     let mut pipe = child.stdout.take().context("the output of the client is not a pipe")?;
@@ -74,7 +65,7 @@ fn measure(client: &mut Command, lines: u64) -> Result<Listing> {
     let wall = began.elapsed().as_secs_f64();
     let cpu = cpu_at_end(&mut child)?;
     ensure!(counted? == lines, "expected {lines} lines from the client");
-    Ok(Listing {
+    Ok(Resources {
         wall,
         cpu,
         memory: memory.map_err(|_| anyhow::anyhow!("the memory of the client cannot be read"))?,

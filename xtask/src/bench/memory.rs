@@ -16,7 +16,7 @@ struct Database {
     /// What its movies have, and where they are.
     name: &'static str,
     address: String,
-    /// Bar of the memory without search. `bench search` has that of the index, for realistic titles.
+    /// Bar of the memory without search. `bench search` has a bar for the index, with realistic titles.
     memory: Bar,
 }
 

@@ -1,11 +1,31 @@
 //! Resources of a process, as Linux reports them.
 
 use std::fs;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+
+/// Resources of a program that has ended.
+pub(super) struct Resources {
+    /// In seconds.
+    pub(super) wall: f64,
+    /// In seconds.
+    pub(super) cpu: f64,
+    /// Peak, in megabytes.
+    pub(super) memory: f64,
+}
+
+/// Returns loopback addresses whose ports are free now, and probably stay free until a program binds them.
+pub(super) fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
+    // All are bound before any is released, so that they differ.
+    let listeners = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<Vec<_>>>()?;
+    let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
+    addresses.try_into().map_err(|_| anyhow!("expected {N} addresses"))
+}
 
 /// Returns the CPU time of a process and of its threads that have ended, in seconds.
 ///

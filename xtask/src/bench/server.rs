@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -57,10 +57,7 @@ impl Server {
         database: impl AsRef<OsStr>,
         options: &[&str],
     ) -> Result<Self> {
-        // Two ports that are free now, and probably stay free until the server binds them.
-        let ports = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-        let [address, metrics] = [ports[0].local_addr()?, ports[1].local_addr()?];
-        drop(ports);
+        let [address, metrics] = process::free_addresses()?;
         // A thousand connections need more open files than the usual limit.
         let mut command = Command::new("sh");
         command.args(["-c", "ulimit -n 4096; exec \"$@\"", "sh"]);

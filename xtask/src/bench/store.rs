@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::peers::{ETCD, Etcd, POSTGRES, Postgres};
+use super::process::Resources;
 use super::server::{Kind, Server};
 use super::table::Bar;
 use super::{Bench, MILLION, Rounds, data, load, micros, micros_of, process, sqlite};
@@ -133,16 +134,6 @@ impl Bench {
         floor.arg(command);
         floor
     }
-}
-
-/// Resources of a program that has ended.
-struct Resources {
-    /// In seconds.
-    wall: f64,
-    /// In seconds.
-    cpu: f64,
-    /// Peak, in megabytes.
-    memory: f64,
 }
 
 /// Runs a program to its end.

@@ -54,7 +54,7 @@ impl<'a> Details<'a> {
         self.bytes.is_empty()
     }
 
-    /// Returns whether a field is set other than the rating and those that a store sets.
+    /// Returns whether any field is set, except for the rating and the times, which a store sets.
     pub(crate) fn has_input_fields(self) -> bool {
         let is_input = |number| Field::inputs().any(|field| field.number() == number);
         self.fields().any(|(number, _)| number >= FIRST_NUMBER && is_input(number))

@@ -30,7 +30,7 @@ impl Index {
         find(&self.shards[shard(hash)], hash, id, id_at)
     }
 
-    /// Returns a location that is probably that of `id`, without reading its id.
+    /// Returns the probable location of `id`, without comparing the id there.
     pub(crate) fn find_probable(&self, id: &[u8]) -> Option<Location> {
         let hash = self.hasher.hash_one(id);
         self.shards[shard(hash)].find(hash, |_| true).map(Location::of)

@@ -297,7 +297,6 @@ impl Segment {
         let mut frames = match mem::take(&mut self.frames).try_into_mut() {
             Ok(frames) => Vec::from(frames),
             Err(shared) => {
-                self.columns = Arc::default();
                 let mut frames = Vec::with_capacity(MAX_SEGMENT_BYTES.max(start + movie.max_frame_len()));
                 frames.extend_from_slice(&shared);
                 frames

@@ -23,7 +23,7 @@ pub(super) struct Lookups<R> {
     servicer: CatalogServicer,
     /// Requests without a response.
     taken: VecDeque<LookupMoviesRequest>,
-    /// Whether more requests follow those that are taken.
+    /// State of the stream of requests.
     end: End,
 }
 

@@ -108,7 +108,7 @@ impl Feed {
         })
     }
 
-    /// Sends the latest changes to the watches, and wakes those that cannot take them at once.
+    /// Sends the latest changes to each watch that can take them at once, and wakes the others.
     fn broadcast(&self) {
         let newest = self.catalogue.newest_point();
         let last_sent = mem::replace(&mut self.shared().last_sent, newest);

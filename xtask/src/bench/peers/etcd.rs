@@ -1,7 +1,7 @@
 //! etcd with one member.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::thread;
@@ -26,10 +26,7 @@ impl Etcd {
     /// Starts a server, and waits until it accepts writes.
     pub(in crate::bench) fn start(dir: &Path) -> Result<Self> {
         let _ = fs::remove_dir_all(dir);
-        // Two ports that are free now, and probably stay free until the server binds them.
-        let ports = [TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?];
-        let [address, peer] = [ports[0].local_addr()?, ports[1].local_addr()?];
-        drop(ports);
+        let [address, peer] = process::free_addresses()?;
         let [client_url, peer_url] = [address, peer].map(|address| format!("http://{address}"));
         let mut command = ETCD.command();
         command.arg("--data-dir").arg(dir);

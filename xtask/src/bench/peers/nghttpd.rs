@@ -1,7 +1,7 @@
 //! nghttpd, the server of the HTTP/2 library nghttp2, which serves files.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,8 +27,7 @@ impl Nghttpd {
     pub(in crate::bench) fn start(bytes: usize) -> Result<Self> {
         let files = tempfile::tempdir()?;
         fs::write(files.path().join("movie"), vec![b'm'; bytes])?;
-        // The port is free now, and probably stays free until the server binds it.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let [address] = process::free_addresses()?;
         let mut command = NGHTTPD.command();
         command.args(["--no-tls", "--address", "127.0.0.1", "--htdocs"]).arg(files.path());
         command.arg(address.port().to_string());

@@ -1,7 +1,6 @@
 //! A PostgreSQL server under measurement, with data of its own.
 
 use std::fs;
-use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -51,7 +50,8 @@ impl Postgres {
         let mut initdb = command("initdb");
         initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=bench", "data"]);
         program::run(&mut initdb, TIMEOUT)?;
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let [address] = process::free_addresses()?;
+        let port = address.port();
         let mut postgres = command("postgres");
         postgres.args(["-D", "data", "-h", "127.0.0.1", "-k", "", "-p", &port.to_string()]);
         let child = postgres.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
