@@ -3,6 +3,7 @@
 //! It is a library too, so that `movie-proto` can test that its generated code is fresh.
 
 pub mod bench;
+pub mod deploy;
 pub mod fuzz;
 mod generated;
 pub mod interop;
@@ -12,6 +13,7 @@ mod openapi;
 mod program;
 pub mod regen_proto;
 pub mod regen_web;
+mod service;
 pub mod soak;
 pub mod test_web;
 

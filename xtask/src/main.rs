@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{bench, fuzz, interop, new_service, regen_proto, regen_web, root, soak, test_web};
+use xtask::{bench, deploy, fuzz, interop, new_service, regen_proto, regen_web, root, soak, test_web};
 
 /// The project's automation.
 #[derive(Parser)]
@@ -30,6 +30,8 @@ enum Command {
     },
     /// Keep two services under mixed load, hostile peers and watches for a while, and check every response.
     Soak(soak::Options),
+    /// Use what `deploy/` has: packages, the container, the chart, the monitoring and the examples of proxies.
+    TestDeploy(deploy::Options),
     /// Test the page in Node.js and in Chromium.
     TestWeb(test_web::Options),
 }
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         Command::RegenWeb { check: false } => regen_web::write(&root()).map(|report| println!("{report}")),
         Command::RegenWeb { check: true } => regen_web::check(&root()),
         Command::Soak(options) => soak::run(&root(), &options),
+        Command::TestDeploy(options) => deploy::run(&root(), &options),
         Command::TestWeb(options) => test_web::run(&root(), &options),
     };
     match done {

@@ -1,29 +1,25 @@
 //! A service under load.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
 
 use crate::bench::process;
-use crate::program::Program;
+use crate::service;
 
 /// Megabytes that may stay with the service: its allocator returns freed memory in its own time.
 const MAX_RETAINED_MB: f64 = 24.0;
 
-/// Time for the service to start, and to give back what peers made it hold.
+/// Time for the service to give back what peers made it hold.
 const TIMEOUT: Duration = Duration::from_mins(1);
-
-/// Time for the service to end: the grace that it gives to calls, and a second.
-const STOP_TIMEOUT: Duration = Duration::from_secs(21);
 
 /// A running service.
 pub(super) struct Service {
     /// Its name in the output.
     pub(super) name: &'static str,
-    program: Program,
-    pub(super) address: String,
+    running: service::Service,
 }
 
 /// What a service holds of the machine, and what it has used.
@@ -47,16 +43,17 @@ impl fmt::Display for Usage {
 impl Service {
     /// Starts a service.
     pub(super) fn start(name: &'static str, command: &mut Command) -> Result<Self> {
-        let program = Program::start(command.stdin(Stdio::null()))?;
-        let line = program.wait_for("serving ", TIMEOUT)?;
-        let (_, address) =
-            line.trim_end().rsplit_once(" on ").with_context(|| format!("no address in {line:?}"))?;
-        Ok(Self { name, address: address.to_owned(), program })
+        Ok(Self { name, running: service::Service::start(command)? })
+    }
+
+    /// Returns where the service listens.
+    pub(super) fn address(&self) -> &str {
+        &self.running.address
     }
 
     /// Returns the number of the process.
     pub(super) fn id(&self) -> u32 {
-        self.program.id()
+        self.running.id()
     }
 
     /// Waits until the service holds no more than before.
@@ -80,12 +77,8 @@ impl Service {
     /// Asks the service to stop, and waits until it has ended.
     pub(super) fn stop(self) -> Result<()> {
         let (name, began) = (self.name, Instant::now());
-        let output = self.program.stop(STOP_TIMEOUT)?;
-        let (status, log) = (output.status, output.stderr);
-        ensure!(status.success(), "the {name} service ended with {status}\n{log}");
-        ensure!(!log.contains("panicked"), "the {name} service panicked\n{log}");
-        let time = began.elapsed().as_secs_f64();
-        println!("the {name} service ended {time:.1} s after it was asked to, with {status}");
+        self.running.stop().with_context(|| format!("the {name} service"))?;
+        println!("the {name} service ended {:.1} s after it was asked to", began.elapsed().as_secs_f64());
         Ok(())
     }
 

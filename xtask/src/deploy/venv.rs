@@ -1,0 +1,39 @@
+//! Python packages in an environment of their own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use crate::program;
+
+/// Time to install packages, which come over the network.
+const INSTALL_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// A virtual environment.
+pub(super) struct Venv(PathBuf);
+
+impl Venv {
+    /// Makes the environment in `folder`, unless it is there, and installs the packages of a file of requirements.
+    ///
+    /// # Errors
+    ///
+    /// If Python or its module venv is missing, or a package cannot be installed.
+    pub(super) fn install(folder: &Path, requirements: &Path) -> Result<Self> {
+        let venv = Self(folder.to_owned());
+        if !folder.join("bin/pip").exists() {
+            let mut python = Command::new("python3");
+            program::run(python.args(["-m", "venv", "--clear"]).arg(folder), INSTALL_TIMEOUT)?;
+        }
+        let mut pip = venv.tool("python");
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"]);
+        program::run(pip.arg(requirements), INSTALL_TIMEOUT)?;
+        Ok(venv)
+    }
+
+    /// Returns the command of a program of the environment.
+    pub(super) fn tool(&self, name: &str) -> Command {
+        Command::new(self.0.join("bin").join(name))
+    }
+}
