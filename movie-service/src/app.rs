@@ -25,7 +25,7 @@ use crate::telemetry::log::{self, LogFormat};
 use crate::telemetry::metrics::{Metrics, Reload};
 use crate::telemetry::trace::Traces;
 use crate::text::name_missing_folder;
-use crate::{admin, offline, reload, signals};
+use crate::{admin, manual, offline, reload, signals};
 
 /// Runs the program by its command line.
 ///
@@ -41,6 +41,8 @@ pub fn run() -> anyhow::Result<()> {
             offline::import(files, database)
         }
         Some(Command::Export { database, output }) => offline::export(database, output.as_deref()),
+        Some(Command::Completions { shell }) => manual::completions(*shell),
+        Some(Command::Man { directory }) => manual::man(directory.as_deref()),
         Some(Command::Token { name, role }) => {
             let NewToken { token, line } = token::make(name, *role)?;
             let text = format!("{token}\n{line}\n");
@@ -69,6 +71,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     if features.http {
         log_page(&address, security.tls.is_some());
     }
+    info!("`movie-service man` prints the manual");
 
     let health = Health::default();
     if let Some(listener) = listeners.admin {
@@ -99,11 +102,12 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
 fn log_page(address: &Address, is_secure: bool) {
     let Address::Tcp(address) = address else { return };
     let scheme = if is_secure { "https" } else { "http" };
-    if address.ip().is_unspecified() {
-        info!("the page is at {scheme}://localhost:{}/", address.port());
+    let address = if address.ip().is_unspecified() {
+        format!("localhost:{}", address.port())
     } else {
-        info!("the page is at {scheme}://{address}/");
-    }
+        address.to_string()
+    };
+    info!("the page is at {scheme}://{address}/, and gRPC and JSON use the same port");
 }
 
 /// Starts exporting spans if the environment configures it. An error does not prevent serving.
@@ -144,7 +148,9 @@ async fn open_store(config: &Config, metrics: &Metrics) -> anyhow::Result<Opened
         Database::Json(path) => {
             let (file, movies) = JsonDatabase::open(path).map_err(|error| {
                 let hint = match &error {
-                    LoadError::Read { .. } => "; name another file with --database FILE",
+                    LoadError::Read { .. } => {
+                        "; name a file with --database FILE, or begin without movies with --database sqlite:movies.db"
+                    }
                     LoadError::Invalid { .. } => "",
                 };
                 anyhow::Error::new(error).context(format!("cannot load the database{hint}"))

@@ -1,9 +1,10 @@
 //! Flags and environment variables.
 
+mod command;
+mod database;
 mod variables;
 
 use std::env;
-use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -11,29 +12,54 @@ use std::time::Duration;
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue};
-use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser};
 
+pub use self::command::Command;
+pub use self::database::Database;
 use crate::catalogue::DEFAULT_KEPT_CHANGES;
-use crate::rpc::Role;
 use crate::server::accept::listener::Address;
 use crate::server::accept::tls::TlsFiles;
 use crate::server::call::dispatch::Features;
 use crate::server::call::origin::Origin;
 use crate::server::call::page::poster_origin::PosterOrigin;
 use crate::server::limits::{Limits, parse_duration};
-use crate::store::sql::{PostgresUrl, SqlSource};
 use crate::telemetry::log::LogFormat;
+
+/// Help headings of the flags.
+const CALLERS: &str = "Callers";
+const FEATURES: &str = "Features";
+const LOG: &str = "Log and metrics";
+const MOVIES: &str = "Movies";
+const STOP: &str = "Stop";
+
+/// What follows the flags in the help, and in the manual page.
+const EXAMPLES: &str = "\
+Examples:
+  movie-service --listen 127.0.0.1:3001
+      Serve databases/movies.json to callers on this machine.
+  movie-service --database sqlite:movies.db --listen 127.0.0.1:3001
+      --allow-anonymous-writes
+      Serve a store, created if missing, that callers on this machine may write.
+  movie-service --database sqlite:movies.db --tokens tokens
+      --tls-cert server.pem --tls-key server.key
+      Serve a store to a network, to callers who have a token.
+
+Signals: SIGTERM and SIGINT stop the service; calls in flight may end. SIGHUP
+reads the JSON file, the certificates and the tokens again.
+Exit codes: 0 stopped, 1 error, 130 ended by a second signal.
+Documentation: docs/operations/README.md of the sources.";
 
 /// Serves a movie database over gRPC.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "movie-service", version, args_conflicts_with_subcommands = true)]
+#[command(name = "movie-service", version, args_conflicts_with_subcommands = true, after_long_help = EXAMPLES)]
 pub struct Config {
     /// Address and port to listen on, or unix:PATH; `[::]` also accepts IPv4 connections, port 0 picks a free port.
-    #[arg(long, env = "MOVIE_LISTEN", value_name = "ADDRESS", default_value = "[::]:3001", value_parser = address)]
+    #[arg(help_heading = CALLERS, long, env = "MOVIE_LISTEN", value_name = "ADDRESS", default_value = "[::]:3001", value_parser = address)]
     pub listen: Address,
 
     /// Database of movies: a JSON file, which is only read, or sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
     #[arg(
+        help_heading = MOVIES,
         long,
         env = "MOVIE_DATABASE",
         value_name = "DATABASE",
@@ -43,46 +69,46 @@ pub struct Config {
     pub database: Database,
 
     /// Number of recent changes to keep for watchers and other nodes; each takes about half a kilobyte of memory.
-    #[arg(long, env = "MOVIE_KEEP_CHANGES", value_name = "NUMBER", default_value_t = DEFAULT_KEPT_CHANGES)]
+    #[arg(help_heading = MOVIES, long, env = "MOVIE_KEEP_CHANGES", value_name = "NUMBER", default_value_t = DEFAULT_KEPT_CHANGES)]
     pub keep_changes: usize,
 
     /// Do not print `Movie found!` for each movie that a caller finds.
-    #[arg(long, env = "MOVIE_QUIET", value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = LOG, long, env = "MOVIE_QUIET", value_parser = BoolishValueParser::new())]
     pub quiet: bool,
 
     /// Time for calls in flight to end after a stop request.
-    #[arg(long, env = "MOVIE_GRACE", value_name = "TIME", default_value = "20s", value_parser = parse_duration)]
+    #[arg(help_heading = STOP, long, env = "MOVIE_GRACE", value_name = "TIME", default_value = "20s", value_parser = parse_duration)]
     pub grace: Duration,
 
     /// Time to keep accepting calls after a stop request, so that load balancers notice first.
-    #[arg(long, env = "MOVIE_PAUSE", value_name = "TIME", default_value = "0", value_parser = parse_duration)]
+    #[arg(help_heading = STOP, long, env = "MOVIE_PAUSE", value_name = "TIME", default_value = "0", value_parser = parse_duration)]
     pub pause: Duration,
 
     /// Limit on the resources that a peer may use, for example idle=5m; `docs/operations/limits.md` lists them.
-    #[arg(long = "limit", env = "MOVIE_LIMITS", value_name = "NAME=VALUE", value_delimiter = ',', value_parser = limit)]
+    #[arg(help_heading = CALLERS, long = "limit", env = "MOVIE_LIMITS", value_name = "NAME=VALUE", value_delimiter = ',', value_parser = limit)]
     limits: Vec<Option<String>>,
 
     #[command(flatten)]
     tls: TlsFlags,
 
     /// Tokens file: the callers and their roles, by token or client certificate; without it, everybody may read.
-    #[arg(long, env = "MOVIE_TOKENS", value_name = "FILE")]
+    #[arg(help_heading = CALLERS, long, env = "MOVIE_TOKENS", value_name = "FILE")]
     pub tokens: Option<PathBuf>,
 
     /// Let everybody write; has no effect with --tokens.
-    #[arg(long, env = "MOVIE_ALLOW_ANONYMOUS_WRITES", value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = CALLERS, long, env = "MOVIE_ALLOW_ANONYMOUS_WRITES", value_parser = BoolishValueParser::new())]
     pub allow_anonymous_writes: bool,
 
     /// Log levels, as in `RUST_LOG`: a level, and `MODULE=LEVEL` for single modules.
-    #[arg(long, env = "MOVIE_LOG", value_name = "LEVELS")]
+    #[arg(help_heading = LOG, long, env = "MOVIE_LOG", value_name = "LEVELS")]
     pub log: Option<String>,
 
     /// Format of the log.
-    #[arg(long, env = "MOVIE_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t)]
+    #[arg(help_heading = LOG, long, env = "MOVIE_LOG_FORMAT", value_name = "FORMAT", value_enum, default_value_t)]
     pub log_format: LogFormat,
 
     /// Address and port for /metrics, /livez and /readyz.
-    #[arg(long, env = "MOVIE_METRICS", value_name = "ADDRESS", value_parser = tcp_address)]
+    #[arg(help_heading = LOG, long, env = "MOVIE_METRICS", value_name = "ADDRESS", value_parser = tcp_address)]
     pub metrics: Option<SocketAddr>,
 
     #[command(flatten)]
@@ -98,31 +124,31 @@ pub struct Config {
 #[derive(Args, Clone, Debug)]
 struct FeatureFlags {
     /// The page at `/`, JSON over HTTP, and gRPC-Web for pages of the service itself.
-    #[arg(long, env = "MOVIE_HTTP", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = FEATURES, long, env = "MOVIE_HTTP", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     http: bool,
 
     /// Origin whose pages may call, for example <https://films.example>, or `*` for all.
-    #[arg(long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin::<Origin>)]
+    #[arg(help_heading = FEATURES, long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin::<Origin>)]
     web_origin: Vec<Option<Origin>>,
 
     /// Origin that the page may load posters from, for example <https://posters.example>; without one, it draws them.
-    #[arg(long, env = "MOVIE_POSTER_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin::<PosterOrigin>)]
+    #[arg(help_heading = FEATURES, long, env = "MOVIE_POSTER_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin::<PosterOrigin>)]
     poster_origin: Vec<Option<PosterOrigin>>,
 
     /// Search: an index of titles and people, which takes about 40 bytes a movie.
-    #[arg(long, env = "MOVIE_SEARCH", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = FEATURES, long, env = "MOVIE_SEARCH", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     search: bool,
 
     /// Compress response messages of 1 KiB or more for callers that accept gzip.
-    #[arg(long, env = "MOVIE_GZIP", value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = FEATURES, long, env = "MOVIE_GZIP", value_parser = BoolishValueParser::new())]
     gzip: bool,
 
     /// Serve gRPC health checks.
-    #[arg(long, env = "MOVIE_HEALTH", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = FEATURES, long, env = "MOVIE_HEALTH", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     health: bool,
 
     /// Serve gRPC server reflection.
-    #[arg(long, env = "MOVIE_REFLECTION", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
+    #[arg(help_heading = FEATURES, long, env = "MOVIE_REFLECTION", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     reflection: bool,
 }
 
@@ -130,93 +156,16 @@ struct FeatureFlags {
 #[derive(Args, Clone, Debug)]
 struct TlsFlags {
     /// Certificate chain of the service, in PEM; turns TLS on.
-    #[arg(long = "tls-cert", env = "MOVIE_TLS_CERT", value_name = "FILE", requires = "key")]
+    #[arg(help_heading = CALLERS, long = "tls-cert", env = "MOVIE_TLS_CERT", value_name = "FILE", requires = "key")]
     cert: Option<PathBuf>,
 
     /// Private key of the certificate, in PEM.
-    #[arg(long = "tls-key", env = "MOVIE_TLS_KEY", value_name = "FILE", requires = "cert")]
+    #[arg(help_heading = CALLERS, long = "tls-key", env = "MOVIE_TLS_KEY", value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
 
     /// Authorities of client certificates, in PEM; each caller then needs a certificate.
-    #[arg(long = "tls-client-ca", env = "MOVIE_TLS_CLIENT_CA", value_name = "FILE", requires = "cert")]
+    #[arg(help_heading = CALLERS, long = "tls-client-ca", env = "MOVIE_TLS_CLIENT_CA", value_name = "FILE", requires = "cert")]
     client_ca: Option<PathBuf>,
-}
-
-/// A command to run instead of serving.
-#[derive(Clone, Debug, Subcommand)]
-pub enum Command {
-    /// Generate a token for a caller: prints the token, then the line for the tokens file.
-    Token {
-        /// Name of the caller: one word.
-        name: String,
-        /// Role of the caller: reader or writer.
-        #[arg(long)]
-        role: Role,
-    },
-    /// Add the movies of JSON files to a store, or replace those that differ; can be run again after an interruption.
-    Import {
-        /// JSON files; `databases/README.md` describes the format.
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
-        /// The store: sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
-        #[arg(long, env = "MOVIE_DATABASE", value_name = "DATABASE", hide_env_values = true)]
-        database: Database,
-    },
-    /// Write the movies of a store as a JSON file.
-    Export {
-        /// The store, which may be in use by a service: sqlite:PATH, or `postgres://USER:PASSWORD@HOST/DATABASE`.
-        #[arg(long, env = "MOVIE_DATABASE", value_name = "DATABASE", hide_env_values = true)]
-        database: Database,
-        /// The file to write; `-`, or none, is standard output.
-        #[arg(long, value_name = "FILE")]
-        output: Option<PathBuf>,
-    },
-}
-
-/// The address of a database.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Database {
-    /// A JSON file.
-    Json(PathBuf),
-    /// A store.
-    Sql(SqlSource),
-}
-
-impl FromStr for Database {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text.split_once(':') {
-            Some(("sqlite", path)) => match path.strip_prefix("//").unwrap_or(path) {
-                "" => Err("expected a path after `sqlite:`".into()),
-                path if path.contains(":memory:") || path.contains("mode=memory") => Err(
-                    "a database in memory keeps nothing; name a file, as in sqlite:movies.db, or serve a JSON file"
-                        .into(),
-                ),
-                path if path.contains('?') => Err("expected a path without options after `?`".into()),
-                path => Ok(Self::Sql(SqlSource::Sqlite(path.into()))),
-            },
-            Some(("postgres" | "postgresql", rest)) if rest.starts_with("//") => {
-                let url = text.parse::<PostgresUrl>().map_err(|error| error.to_string())?;
-                Ok(Self::Sql(SqlSource::Postgres(Box::new(url))))
-            }
-            Some((scheme, rest)) if rest.starts_with("//") => Err(format!(
-                "`{scheme}` databases are not supported, expected a JSON file, sqlite:PATH or postgres://…"
-            )),
-            _ if text.is_empty() => Err("expected a JSON file, sqlite:PATH or postgres://…".into()),
-            _ => Ok(Self::Json(text.into())),
-        }
-    }
-}
-
-/// Displays the address; for SQL stores without user, password and parameters, and with the default ports.
-impl fmt::Display for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Json(path) => path.display().fmt(f),
-            Self::Sql(source) => source.fmt(f),
-        }
-    }
 }
 
 impl Config {
@@ -374,29 +323,6 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Config::command().debug_assert();
-    }
-
-    #[test]
-    fn a_database_is_recognized_by_its_scheme_and_shown_without_its_password() {
-        let shown = |text: &str| text.parse::<Database>().map(|database| database.to_string());
-        assert_eq!(shown("movies.json").unwrap(), "movies.json");
-        assert_eq!(shown("a:b.json").unwrap(), "a:b.json");
-        assert_eq!(shown("sqlite:films.db").unwrap(), "sqlite:films.db");
-        assert_eq!(shown("sqlite:///srv/films.db").unwrap(), "sqlite:/srv/films.db");
-        let url = "postgres://me:p%40ss@host:1,other/films?sslmode=require";
-        assert_eq!(shown(url).unwrap(), "postgres://host:1,other:5432/films");
-        assert_eq!(shown("postgresql://host/films").unwrap(), "postgres://host:5432/films");
-        for wrong in [
-            "",
-            "sqlite:",
-            "sqlite://",
-            "sqlite::memory:",
-            "sqlite:films.db?mode=ro",
-            "mysql://host/films",
-            "https://films.example",
-        ] {
-            shown(wrong).unwrap_err();
-        }
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! * [`access`] — authentication and authorization. Independent of gRPC;
 //! * [`telemetry`] — logs, metrics and traces; [`admin`] — the HTTP server for `/metrics`, `/livez` and `/readyz`; [`found`] — the line `Movie found!`;
 //! * `blocking_pool` — CPU-bound work on blocking threads;
-//! * [`offline`] — import and export without a running service;
+//! * [`offline`] — import and export without a running service; [`manual`] — manual pages and completion scripts;
 //! * [`reload`] — reloads files when they change; [`signals`] — shutdown and reload by signal;
 //! * [`text`] — text for errors and log lines.
 
@@ -21,6 +21,7 @@ mod blocking_pool;
 pub mod catalogue;
 pub mod config;
 pub mod found;
+pub mod manual;
 pub mod movie;
 pub mod offline;
 pub mod reload;

@@ -160,6 +160,11 @@ pub enum Command {
         /// The shell.
         shell: Shell,
     },
+    /// Print the manual page; `movie-client man | man -l -` shows it.
+    Man {
+        /// Write it, and a page for each command, into this directory.
+        directory: Option<PathBuf>,
+    },
 }
 
 /// Filter of a list or a search.

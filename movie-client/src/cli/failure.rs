@@ -129,7 +129,7 @@ fn invalid_value(InvalidField { field, description }: &InvalidField) -> String {
 fn hint_for(error: &Error) -> Option<&'static str> {
     Some(match error {
         Error::Unreachable { .. } => {
-            "start a service with `cargo run -p movie-service`, or give another address with --address HOST:PORT; --verbose shows each step"
+            "start one with `movie-service`, or `cargo run -p movie-service` in its sources, or give another address with --address HOST:PORT; --verbose shows each step"
         }
         Error::UntrustedCertificate { .. } => "give the certificate of its authority with --tls-ca FILE",
         Error::TlsMismatch { server_uses_tls: true, .. } => {

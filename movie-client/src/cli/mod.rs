@@ -4,7 +4,7 @@
 //! * `command_line`: parses the command line, and explains errors; `environment`: environment variables that count.
 //! * [`main`]: runs a command and returns the exit code; `stdout`: standard output.
 //! * `client_config`: the configuration of the library.
-//! * `reads`, `search`, `course`, `writes`, `watch`, `export`, [`import`], [`mod@bench`], `completions`: the commands.
+//! * `reads`, `search`, `course`, `writes`, `watch`, `export`, [`import`], [`mod@bench`], `manual`: the commands.
 //! * [`output`]: text, table, JSON and CSV; `stream`: prints items as they arrive.
 //! * [`failure`]: error messages, hints and exit codes.
 //! * `log`: the log on standard error.
@@ -13,7 +13,6 @@ pub mod args;
 pub mod bench;
 mod client_config;
 mod command_line;
-mod completions;
 mod course;
 mod environment;
 mod export;
@@ -21,6 +20,7 @@ pub mod failure;
 pub mod field_flags;
 pub mod import;
 mod log;
+mod manual;
 pub mod output;
 mod parse;
 mod reads;
@@ -129,7 +129,8 @@ async fn call<W: Write>(args: Args, out: &mut W) -> Result<Exit> {
         Some(Command::Watch(args)) => watch::watch(&client()?, &args, &mut to(out)).await,
         Some(Command::Info) => reads::info(&client()?, &mut to(out)).await,
         Some(Command::Bench(args)) => bench::bench(&config()?, &args, &options, out).await,
-        Some(Command::Completions { shell }) => completions::completions(shell, out),
+        Some(Command::Completions { shell }) => manual::completions(shell, out),
+        Some(Command::Man { directory }) => manual::man(directory.as_deref(), out),
         Some(Command::Health { service }) => reads::health(&client()?, &service, &mut to(out)).await,
     }
 }

@@ -1,5 +1,6 @@
 //! Commands, their output and their exit codes.
 
+use std::fs;
 use std::io;
 use std::process::{self, Stdio};
 
@@ -9,6 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use movie_proto::MovieData;
 use prost::bytes::Bytes;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tonic::{Code, Status};
@@ -380,7 +382,7 @@ async fn a_create_with_an_unknown_outcome_prints_a_hint() {
 async fn invalid_tls_files_and_tokens_are_usage_errors() {
     let directory = tempfile::tempdir().unwrap();
     let empty = directory.path().join("empty.pem");
-    std::fs::write(&empty, "").unwrap();
+    fs::write(&empty, "").unwrap();
     let empty = empty.to_str().unwrap();
     let missing = directory.path().join("missing.pem");
     let missing = missing.to_str().unwrap();
@@ -466,4 +468,20 @@ fn bash_completes_flags_after_a_command() {
     assert_eq!(complete("movie-client list", "--year"), "--year --year-from --year-to");
     assert_eq!(complete("movie-client list -o", "nd"), "ndjson");
     assert_eq!(complete("movie-client help", "wat"), "watch");
+}
+
+#[tokio::test]
+async fn the_manual_has_the_variables_the_exit_codes_and_the_examples_of_a_command() {
+    let directory = TempDir::new().unwrap();
+    let Outcome { code, stdout, stderr } = outcome(program().arg("man").arg(directory.path())).await;
+    assert_eq!((code, stdout.as_str(), stderr.as_str()), (Some(0), "", ""));
+    let page = |name: &str| fs::read_to_string(directory.path().join(name)).unwrap().replace('\\', "");
+    for part in [".TH movie-client 1", "MOVIE_ADDRESS", ".SH EXIT STATUS", "movie-client-search(1)"] {
+        assert!(page("movie-client.1").contains(part), "{part} is missing");
+    }
+    assert!(
+        page("movie-client-search.1").contains(".SH EXAMPLES\n.nf\n  movie-client search sevn samurai\n")
+    );
+    let Outcome { stdout, .. } = outcome(program().arg("man")).await;
+    assert_eq!(stdout.replace('\\', ""), page("movie-client.1"));
 }

@@ -1,9 +1,12 @@
 //! Start, flags, errors and signals.
 
+use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::path::Path;
+use std::process::Command;
 
 use movie_proto::{Empty, MovieId};
+use tempfile::TempDir;
 
 use crate::support::databases::database;
 use crate::support::process;
@@ -137,7 +140,7 @@ fn help_and_version_go_to_standard_output() {
 }
 
 /// Asserts that a command fails with one line that contains `parts`, and prints nothing else.
-fn assert_fails(command: &mut std::process::Command, parts: &[&str]) {
+fn assert_fails(command: &mut Command, parts: &[&str]) {
     let (status, stdout, stderr) = outcome(command);
     assert!(!status.success());
     assert_eq!(stdout, "");
@@ -201,7 +204,7 @@ fn a_folder_as_database_is_a_one_line_error() {
 fn an_invalid_database_is_a_one_line_error_with_its_position() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("broken.json");
-    std::fs::write(&path, "{\"movies\": [\n{\"id\": \"1\", \"title\": \"a\", \"rating\": 11}\n]}").unwrap();
+    fs::write(&path, "{\"movies\": [\n{\"id\": \"1\", \"title\": \"a\", \"rating\": 11}\n]}").unwrap();
     let parts = ["broken.json:2:1: movie 1 (id `1`)", "`rating`: expected a number from 0 to 10, or none"];
     assert_fails(&mut command(&path), &parts);
 }
@@ -248,7 +251,7 @@ async fn the_service_runs_on_if_its_log_cannot_be_written() {
         .current_dir(&dir)
         .args(["--listen", &address.to_string(), "--database"])
         .arg(database("movies.json"));
-    command.stderr(std::fs::File::create("/dev/full").unwrap());
+    command.stderr(fs::File::create("/dev/full").unwrap());
     let mut child = command.spawn().unwrap();
     let stub = async {
         while tokio::net::TcpStream::connect(address).await.is_err() {
@@ -272,4 +275,50 @@ async fn sigint_and_sigterm_end_the_service_with_exit_code_0_while_a_client_is_c
         service.signal(signal);
         assert!(service.wait().await.success(), "after SIG{signal}");
     }
+}
+
+#[test]
+fn the_manual_has_every_flag_with_its_variable_and_the_examples() {
+    let (status, stdout, _) = outcome(bare_command().arg("man"));
+    assert!(status.success());
+    let page = stdout.replace('\\', "");
+    for part in
+        [".TH movie-service 8", "--allow-anonymous-writes", "MOVIE_DATABASE", ".SH EXAMPLES", "SIGHUP"]
+    {
+        assert!(page.contains(part), "{part} is missing: {page}");
+    }
+}
+
+#[test]
+fn the_manual_pages_are_written_into_a_directory_that_is_created() {
+    let directory = TempDir::new().unwrap();
+    let pages = directory.path().join("man8");
+    let (status, stdout, stderr) = outcome(bare_command().arg("man").arg(&pages));
+    assert!(status.success() && stdout.is_empty(), "{stderr}");
+    let mut names: Vec<_> =
+        fs::read_dir(pages).unwrap().map(|page| page.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let commands = ["-completions", "-export", "-import", "-man", "-token", ""];
+    assert_eq!(names, commands.map(|command| format!("movie-service{command}.8")));
+
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    assert_fails(bare_command().arg("man").arg(&file), &["write the manual pages into", "file"]);
+}
+
+#[test]
+fn bash_completes_commands_and_flags() {
+    let program = env!("CARGO_BIN_EXE_movie-service");
+    let complete = |words: &str, prefix: &str| {
+        let script = format!(
+            "source <({program} completions bash); COMP_WORDS=({words} {prefix}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); \
+             _movie__service movie-service {prefix} \"${{COMP_WORDS[COMP_CWORD - 1]}}\"; echo \"${{COMPREPLY[@]}}\""
+        );
+        let output = Command::new("bash").args(["--norc", "-c", &script]).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    };
+    assert_eq!(complete("movie-service", "im"), "import");
+    assert_eq!(complete("movie-service", "--tls-c"), "--tls-cert --tls-client-ca");
+    assert_eq!(complete("movie-service export", "--out"), "--output");
 }

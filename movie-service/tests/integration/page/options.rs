@@ -91,14 +91,15 @@ fn an_invalid_origin_of_posters_is_a_one_line_error_with_an_example() {
 #[test]
 fn the_log_says_where_the_page_is() {
     let mut service = start(&[]);
-    let expected = format!("INFO the page is at http://{}/\n", service.address);
+    let expected =
+        format!("INFO the page is at http://{}/, and gRPC and JSON use the same port\n", service.address);
     let line = service.log_line();
     assert!(line.ends_with(&expected), "{line}");
 
     let mut command = bare_command();
     command.args(["--listen", "0.0.0.0:0", "--database"]).arg(database("movies.json"));
     let mut service = Service::run(&mut command);
-    let expected = format!("INFO the page is at http://localhost:{}/\n", service.address.port());
+    let expected = format!("INFO the page is at http://localhost:{}/, and gRPC", service.address.port());
     let line = service.log_line();
-    assert!(line.ends_with(&expected), "{line}");
+    assert!(line.contains(&expected), "{line}");
 }
