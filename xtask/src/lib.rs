@@ -13,6 +13,7 @@ mod openapi;
 mod program;
 pub mod regen_proto;
 pub mod regen_web;
+pub mod release;
 mod service;
 pub mod soak;
 pub mod test_web;

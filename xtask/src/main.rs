@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use xtask::{bench, deploy, fuzz, interop, new_service, regen_proto, regen_web, root, soak, test_web};
+use xtask::{
+    bench, deploy, fuzz, interop, new_service, regen_proto, regen_web, release, root, soak, test_web,
+};
 
 /// The project's automation.
 #[derive(Parser)]
@@ -28,6 +30,8 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Make a release: version, changelog, commit, tag, packages and checksums.
+    Release(release::Options),
     /// Keep two services under mixed load, hostile peers and watches for a while, and check every response.
     Soak(soak::Options),
     /// Use what `deploy/` has: packages, the container, the chart, the monitoring and the examples of proxies.
@@ -48,6 +52,7 @@ fn main() -> ExitCode {
         Command::RegenProto { check: true } => regen_proto::check(&root()),
         Command::RegenWeb { check: false } => regen_web::write(&root()).map(|report| println!("{report}")),
         Command::RegenWeb { check: true } => regen_web::check(&root()),
+        Command::Release(options) => release::run(&root(), &options),
         Command::Soak(options) => soak::run(&root(), &options),
         Command::TestDeploy(options) => deploy::run(&root(), &options),
         Command::TestWeb(options) => test_web::run(&root(), &options),

@@ -1,0 +1,55 @@
+//! The changelog, in the format of Keep a Changelog 1.1.0.
+
+use anyhow::{Context, Result, ensure};
+use semver::Version;
+
+/// A changelog whose entries belong to a version.
+#[derive(Debug)]
+pub(super) struct Released {
+    /// The changelog.
+    pub(super) text: String,
+    /// The entries of the version.
+    pub(super) notes: String,
+}
+
+/// The heading of what is not released.
+const UNRELEASED: &str = "## Unreleased\n";
+
+/// Gives the entries that are not released to a version.
+///
+/// # Errors
+///
+/// If there are none, or the changelog has the version already.
+pub(super) fn release(text: &str, version: &Version, date: &str) -> Result<Released> {
+    let (before, rest) = text.split_once(UNRELEASED).context("no heading `## Unreleased`")?;
+    ensure!(!rest.contains(&format!("\n## {version} ")), "the version {version} has entries already");
+    let notes = rest.split("\n## ").next().unwrap_or(rest).trim();
+    ensure!(notes.lines().any(|line| line.starts_with("* ")), "no entries under `## Unreleased`");
+    let text = format!("{before}{UNRELEASED}\n## {version} - {date}\n{rest}");
+    Ok(Released { text, notes: format!("{notes}\n") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_entries_get_the_version_and_the_date() {
+        let text = "# Changelog\n\n## Unreleased\n\n### Added\n\n* A.\n\n## 0.1.0 - 2026-01-01\n\n* B.\n";
+        let Released { text, notes } = release(text, &Version::new(0, 2, 0), "2026-02-03").unwrap();
+        let expected = "# Changelog\n\n## Unreleased\n\n## 0.2.0 - 2026-02-03\n\n### Added\n\n* A.\n\n## 0.1.0 - 2026-01-01\n\n* B.\n";
+        assert_eq!(text, expected);
+        assert_eq!(notes, "### Added\n\n* A.\n");
+    }
+
+    #[test]
+    fn a_changelog_without_new_entries_is_refused() {
+        let version = Version::new(0, 2, 0);
+        for text in ["# Changelog\n", "## Unreleased\n\n### Added\n\n## 0.1.0 - 2026-01-01\n\n* B.\n"] {
+            release(text, &version, "2026-02-03").unwrap_err();
+        }
+        let twice = "## Unreleased\n\n* C.\n\n## 0.2.0 - 2026-01-01\n\n* B.\n";
+        let error = release(twice, &version, "2026-02-03").unwrap_err().to_string();
+        assert_eq!(error, "the version 0.2.0 has entries already");
+    }
+}
