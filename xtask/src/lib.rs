@@ -3,6 +3,7 @@
 //! It is a library too, so that `movie-proto` can test that its generated code is fresh.
 
 pub mod bench;
+pub mod command;
 pub mod deploy;
 pub mod fuzz;
 mod generated;

@@ -4,32 +4,40 @@ use std::net::SocketAddr;
 use std::process;
 
 use clap::Parser;
+use clap::error::ErrorKind;
 use movie_client::cli::args::Args;
 use movie_service::config::{Config, Database};
 use movie_service::store::json;
 use nix::sys::signal::Signal;
+use xtask::command::Command as Automation;
 
 use crate::curl::Curl;
 use crate::example::{self, FirstService};
 use crate::files::{Files, members};
 use crate::service::Service;
 
-/// The command line of `cargo xtask new-service`.
-#[derive(Parser)]
-struct NewService {
-    #[command(flatten)]
-    _options: xtask::new_service::Options,
-}
-
-/// The command line of `cargo xtask bench`.
-#[derive(Parser)]
-struct Bench {
-    #[command(flatten)]
-    _options: xtask::bench::Options,
-}
-
 /// Source file of `cargo xtask`.
 const XTASK_MAIN: &str = "xtask/src/main.rs";
+
+/// Programs for machines, containers, clusters, databases and monitoring.
+const OPERATORS_PROGRAMS: [&str; 16] = [
+    "apt-get",
+    "buildah",
+    "dnf",
+    "docker",
+    "helm",
+    "journalctl",
+    "kubectl",
+    "patronictl",
+    "pg_basebackup",
+    "pg_dump",
+    "pg_restore",
+    "podman",
+    "promtool",
+    "psql",
+    "sqlite3",
+    "systemctl",
+];
 
 /// A known command.
 #[derive(Debug)]
@@ -125,6 +133,7 @@ impl Command {
             | ["cd", "../books"]
             | ["mkdir", _]
             | ["git", "stash", "--include-untracked" | "pop"]
+            | ["git", "push", "--follow-tags"]
             | ["cargo", "run", "-p", "movie-client", "--example", "first_client", "--", _]
             | ["cargo", "run", "-p", "movie-service", "--example", "first_service", "--", _]
             | ["cargo", "test", "--workspace"]
@@ -141,6 +150,12 @@ impl Command {
                 files.find(&format!("{package}/tests/{name}.rs")).map(|_| Self::Known)
             }
             ["cargo", "xtask", args @ ..] => Self::xtask(files, args),
+            // As a package installs them.
+            ["movie-service" | "movie-client", args @ ..] => {
+                Self::program(files, words[0], args).map(|_| Self::Known)
+            }
+            // Programs of operators: `cargo xtask test-deploy` uses those that can be had.
+            [program, ..] if OPERATORS_PROGRAMS.contains(program) => Ok(Self::Known),
             ["curl", args @ ..] => {
                 Curl::parse(args).map(|curl| if curl.is_endless { Self::Known } else { Self::Curl(curl) })
             }
@@ -181,27 +196,18 @@ impl Command {
 
     fn xtask(files: &Files, args: &[&str]) -> Result<Self, String> {
         files.expect(".cargo/config.toml", "\nxtask = \"run ")?;
-        let (command, variant) = match args {
-            [] => return Ok(Self::Known),
-            ["bench", ..] => {
-                Bench::try_parse_from(args).map_err(|error| error.to_string())?;
-                (Self::Known, "\n    Bench(")
+        let words = [&["cargo xtask"], args].concat();
+        let parsed = match Automation::try_parse_from(words) {
+            Ok(parsed) => parsed,
+            // The command's name alone stands for it.
+            Err(error) if !error.use_stderr() || error.kind() == ErrorKind::MissingRequiredArgument => {
+                return Ok(Self::Known);
             }
-            ["new-service"] => (Self::Known, "\n    NewService("),
-            ["new-service", ..] => {
-                NewService::try_parse_from(args).map_err(|error| error.to_string())?;
-                (Self::Known, "\n    NewService(")
-            }
-            ["fuzz"] => (Self::Known, "\n    Fuzz("),
-            ["soak"] => (Self::Known, "\n    Soak("),
-            ["interop"] => (Self::Known, "\n    Interop("),
-            ["test-web"] => (Self::Known, "\n    TestWeb("),
-            ["regen-web"] | ["regen-web", "--check"] => (Self::Known, "\n    RegenWeb {"),
-            ["regen-proto"] => (Self::Generate, "\n    RegenProto {"),
-            ["regen-proto", "--check"] => (Self::CheckGenerated, "\n        check: bool,"),
-            _ => return Err(format!("unverified command `cargo xtask {}`", args.join(" "))),
+            Err(_) if args.is_empty() => return Ok(Self::Known),
+            Err(error) => return Err(format!("unverified command: {error}")),
         };
-        files.expect(XTASK_MAIN, variant).map(|()| command)
+        let Automation::RegenProto { check } = parsed else { return Ok(Self::Known) };
+        Ok(if check { Self::CheckGenerated } else { Self::Generate })
     }
 
     /// Returns whether the command only changes files, and takes no time.

@@ -1,0 +1,68 @@
+//! The command line of `cargo xtask`.
+
+use std::path::Path;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::{bench, deploy, fuzz, interop, new_service, regen_proto, regen_web, release, soak, test_web};
+
+/// The project's automation.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub enum Command {
+    /// Measure the service beside its peers, in parts; without a part, list them.
+    Bench(bench::Options),
+    /// Feed made-up bytes to whatever reads bytes from outside.
+    Fuzz(fuzz::Options),
+    /// Check that the service and the client work with Python programs at the other end.
+    Interop(interop::Options),
+    /// Write a small workspace in the form of this one, for another resource, such as `new-service book author:string pages:int32`.
+    NewService(new_service::Options),
+    /// Generate `movie-proto/src/generated/` from `proto/`.
+    RegenProto {
+        /// Change nothing; fail if a generated file is stale, missing or left over.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the page in `movie-service/web/`, and its stubs from `proto/`; needs Node.js 20.19, 22.12 or newer.
+    RegenWeb {
+        /// Change nothing; fail if a generated file is stale, missing or left over. Skipped without Node.js.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Make a release: version, changelog, commit, tag, packages and checksums.
+    Release(release::Options),
+    /// Keep two services under mixed load, hostile peers and watches for a while, and check every response.
+    Soak(soak::Options),
+    /// Use what `deploy/` has: packages, the container, the chart, the monitoring and the examples of proxies.
+    TestDeploy(deploy::Options),
+    /// Test the page in Node.js and in Chromium.
+    TestWeb(test_web::Options),
+}
+
+impl Command {
+    /// Runs the command in the workspace with this root.
+    ///
+    /// # Errors
+    ///
+    /// What failed, for people.
+    pub fn run(self, root: &Path) -> Result<()> {
+        match self {
+            Command::Bench(options) => bench::run(root, &options),
+            Command::Fuzz(options) => fuzz::run(root, &options),
+            Command::Interop(options) => interop::check(root, &options),
+            Command::NewService(options) => new_service::run(root, &options),
+            Command::RegenProto { check: false } => {
+                regen_proto::write(root).map(|report| println!("{report}"))
+            }
+            Command::RegenProto { check: true } => regen_proto::check(root),
+            Command::RegenWeb { check: false } => regen_web::write(root).map(|report| println!("{report}")),
+            Command::RegenWeb { check: true } => regen_web::check(root),
+            Command::Release(options) => release::run(root, &options),
+            Command::Soak(options) => soak::run(root, &options),
+            Command::TestDeploy(options) => deploy::run(root, &options),
+            Command::TestWeb(options) => test_web::run(root, &options),
+        }
+    }
+}
