@@ -68,7 +68,7 @@ pub struct Config {
     )]
     pub database: Database,
 
-    /// Number of recent changes to keep for watchers and other nodes; each takes about half a kilobyte of memory.
+    /// Number of recent changes to keep for watchers and other nodes; each takes about 80 bytes of memory, and those of the movie before it.
     #[arg(help_heading = MOVIES, long, env = "MOVIE_KEEP_CHANGES", value_name = "NUMBER", default_value_t = DEFAULT_KEPT_CHANGES)]
     pub keep_changes: usize,
 
