@@ -13,19 +13,23 @@ use crate::access::token::{self, NewToken};
 use crate::catalogue::{Catalogue, Snapshot};
 use crate::config::{Command, Config, Database};
 use crate::found::FoundPrinter;
+use crate::reload::WatcherHandle;
 use crate::server::accept::listener::{Address, Listener};
 use crate::server::accept::tls::Tls;
 use crate::server::call::dispatch::Features;
+use crate::server::connection::heartbeat::Heartbeat;
 use crate::server::serve::Server;
 use crate::servicer::health::Health;
 use crate::store::json::{JsonDatabase, LoadError};
 use crate::store::{Store, StoreStatus};
+use crate::systemd::notify;
+use crate::systemd::sockets::{self, Socket, Sockets};
 use crate::telemetry::calls::Observer;
 use crate::telemetry::log::{self, LogFormat};
 use crate::telemetry::metrics::{Metrics, Reload};
 use crate::telemetry::trace::Traces;
 use crate::text::name_missing_folder;
-use crate::{admin, manual, offline, reload, signals};
+use crate::{admin, manual, offline, signals};
 
 /// Runs the program by its command line.
 ///
@@ -35,7 +39,8 @@ use crate::{admin, manual, offline, reload, signals};
 pub fn run() -> anyhow::Result<()> {
     let config = Config::from_env()?;
     match &config.command {
-        None => serve(&config),
+        // Before the runtime starts threads.
+        None => serve(&config, sockets::take()?),
         Some(Command::Import { files, database }) => {
             let _log_guard = log::start(LogFormat::Text, Some("warn"));
             offline::import(files, database)
@@ -52,22 +57,31 @@ pub fn run() -> anyhow::Result<()> {
 }
 
 #[tokio::main(flavor = "current_thread")]
-async fn serve(config: &Config) -> anyhow::Result<()> {
+async fn serve(config: &Config, sockets: Sockets) -> anyhow::Result<()> {
     let _log_guard = log::start(config.log_format, config.log.as_deref());
     let traces = start_traces();
-    let metrics = if config.metrics.is_some() { Metrics::on() } else { Metrics::off() };
+    let has_metrics = config.metrics.is_some() || sockets.metrics.is_some();
+    let metrics = if has_metrics { Metrics::on() } else { Metrics::off() };
     let mut opened = open_store(config, &metrics).await?;
     let features = config.features();
     let security = Security::load(config, &opened.store, &features)?;
-    let listeners = bind(config).await?;
+    let listeners = bind(config, sockets).await?;
+    let address = listeners.calls.address()?;
+    warn_of_access(config, &address, &security.access, &opened.store);
     let found = if config.quiet { FoundPrinter::quiet() } else { FoundPrinter::printing_to(io::stdout())? };
     let shutdown = signals::shutdown_requested()?;
+    let time_for_calls = config.pause.saturating_add(config.grace);
+    let shutdown = async move {
+        shutdown.await;
+        notify::stopping(time_for_calls);
+    };
     signals::ignore_file_size_signal()?;
     start_reloads(&mut opened, &security, &metrics)?;
     // All signals are handled from here on. Scripts wait for the log line below.
     let movies = opened.catalogue.read(Snapshot::len);
-    let address = listeners.calls.address()?;
-    info!("serving {movies} movies from {} on {address}", config.database);
+    let serving = format!("serving {movies} movies from {} on {address}", config.database);
+    info!("{serving}");
+    notify::ready(&serving);
     if features.http {
         log_page(&address, security.tls.is_some());
     }
@@ -86,6 +100,8 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
         metrics,
         health,
         features,
+        heartbeat: notify::alive_interval()
+            .map(|interval| Heartbeat { interval, beat: Box::new(notify::alive) }),
         ..configured_server(config, opened.catalogue, security, found.clone())
     };
     server.serve(listeners.calls, shutdown).await?;
@@ -181,14 +197,13 @@ impl Security {
         let has_web = features.http || !features.web.is_empty();
         let tls = config.tls().map(|files| Tls::load(files, has_web)).transpose();
         let tls = tls.context("cannot use TLS")?;
-        warn_of_access(config, &access, store);
         Ok(Self { access, tls })
     }
 }
 
 /// Warns of settings of access control that are probably mistakes.
-fn warn_of_access(config: &Config, access: &Access, store: &Store) {
-    if config.sends_tokens_unencrypted() {
+fn warn_of_access(config: &Config, address: &Address, access: &Access, store: &Store) {
+    if config.sends_tokens_unencrypted(address) {
         warn!("tokens are sent unencrypted; turn TLS on with --tls-cert and --tls-key");
     }
     if config.tokens.is_some() && config.allow_anonymous_writes {
@@ -200,8 +215,8 @@ fn warn_of_access(config: &Config, access: &Access, store: &Store) {
              --database sqlite:movies.db"
         );
     }
-    if config.lets_network_write() && !store.is_read_only() {
-        warn!("everybody who can connect to {} may change the movies; use --tokens FILE", config.listen);
+    if config.lets_network_write(address) && !store.is_read_only() {
+        warn!("everybody who can connect to {address} may change the movies; use --tokens FILE");
     }
     if access.needs_certificates() && config.tls().is_none_or(|tls| tls.client_ca.is_none()) {
         warn!(
@@ -211,26 +226,38 @@ fn warn_of_access(config: &Config, access: &Access, store: &Store) {
     }
 }
 
+/// Context of an error of a socket that systemd has passed.
+const CANNOT_USE_SOCKET: &str = "cannot use the socket that systemd passes";
+
 /// The bound listeners.
 struct Listeners {
     calls: Listener,
     admin: Option<TcpListener>,
 }
 
-async fn bind(config: &Config) -> anyhow::Result<Listeners> {
-    let calls = Listener::bind(&config.listen).map_err(|error| {
-        let error = match &config.listen {
-            Address::Unix(path) => name_missing_folder(error, path),
-            Address::Tcp(_) => error,
-        };
-        cannot_listen(error, &config.listen, "--listen")
-    })?;
-    let admin = match config.metrics {
-        Some(address) => {
+/// Binds the addresses of the command line, except where systemd has passed a socket.
+async fn bind(config: &Config, sockets: Sockets) -> anyhow::Result<Listeners> {
+    let calls = match sockets.calls {
+        Some(Socket::Tcp(socket)) => Listener::from_tcp(socket).context(CANNOT_USE_SOCKET)?,
+        Some(Socket::Unix(socket)) => Listener::from_unix(socket).context(CANNOT_USE_SOCKET)?,
+        None => Listener::bind(&config.listen).map_err(|error| {
+            let error = match &config.listen {
+                Address::Unix(path) => name_missing_folder(error, path),
+                Address::Tcp(_) => error,
+            };
+            cannot_listen(error, &config.listen, "--listen")
+        })?,
+    };
+    let admin = match (sockets.metrics, config.metrics) {
+        (Some(socket), _) => {
+            socket.set_nonblocking(true).context(CANNOT_USE_SOCKET)?;
+            Some(TcpListener::from_std(socket).context(CANNOT_USE_SOCKET)?)
+        }
+        (None, Some(address)) => {
             let bound = TcpListener::bind(address).await;
             Some(bound.map_err(|error| cannot_listen(error, &Address::Tcp(address), "--metrics"))?)
         }
-        None => None,
+        (None, None) => None,
     };
     Ok(Listeners { calls, admin })
 }
@@ -267,7 +294,16 @@ fn start_reloads(opened: &mut Opened, security: &Security, metrics: &Metrics) ->
     if let Some(tls) = &security.tls {
         handles.push(tls.watch(report(Reload::Tls))?);
     }
-    signals::on_hangup(move || handles.iter().for_each(reload::WatcherHandle::reload_now))?;
+    signals::on_hangup(move || {
+        notify::reloading();
+        let reloads: Vec<_> = handles.iter().map(WatcherHandle::reload_now).collect();
+        tokio::spawn(async move {
+            for over in reloads {
+                over.await;
+            }
+            notify::reloaded();
+        });
+    })?;
     Ok(())
 }
 

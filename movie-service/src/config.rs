@@ -229,27 +229,19 @@ impl Config {
         Some(TlsFiles { cert: cert?, key: key?, client_ca })
     }
 
-    /// Returns whether callers send their tokens unencrypted over a network.
+    /// Returns whether callers send their tokens unencrypted over a network, if the service listens on `address`: on
+    /// that of a socket that systemd passes, or on `self.listen`.
     #[must_use]
-    pub fn sends_tokens_unencrypted(&self) -> bool {
-        self.listens_on_network() && self.tokens.is_some() && self.tls().is_none()
+    pub fn sends_tokens_unencrypted(&self, address: &Address) -> bool {
+        address.is_on_network() && self.tokens.is_some() && self.tls().is_none()
     }
 
-    /// Returns whether everybody on a network may write, if the store can be written.
+    /// Returns whether everybody on a network may write, if the service listens on `address` and the store can be
+    /// written.
     #[must_use]
-    pub fn lets_network_write(&self) -> bool {
+    pub fn lets_network_write(&self, address: &Address) -> bool {
         let needs_certificate = self.tls().is_some_and(|tls| tls.client_ca.is_some());
-        self.listens_on_network()
-            && self.tokens.is_none()
-            && self.allow_anonymous_writes
-            && !needs_certificate
-    }
-
-    fn listens_on_network(&self) -> bool {
-        match &self.listen {
-            Address::Tcp(address) => !address.ip().to_canonical().is_loopback(),
-            Address::Unix(_) => false,
-        }
+        address.is_on_network() && self.tokens.is_none() && self.allow_anonymous_writes && !needs_certificate
     }
 }
 
@@ -384,10 +376,29 @@ mod tests {
 
     #[test]
     fn tokens_are_sent_unencrypted_without_tls_except_on_this_machine() {
-        assert!(parse(&["--tokens", "t"]).sends_tokens_unencrypted());
-        assert!(!parse(&["--tokens", "t", "--listen", "127.0.0.1:1"]).sends_tokens_unencrypted());
-        assert!(!parse(&["--tokens", "t", "--listen", "unix:socket"]).sends_tokens_unencrypted());
-        assert!(!parse(&["--tokens", "t", "--tls-cert", "c", "--tls-key", "k"]).sends_tokens_unencrypted());
-        assert!(!parse(&[]).sends_tokens_unencrypted());
+        let sends_on = |address: &str, flags: &[&str]| {
+            parse(flags).sends_tokens_unencrypted(&address.parse::<Address>().unwrap())
+        };
+        assert!(sends_on("[::]:3001", &["--tokens", "t"]));
+        assert!(sends_on("192.0.2.1:1", &["--tokens", "t", "--listen", "127.0.0.1:1"]));
+        assert!(!sends_on("127.0.0.1:1", &["--tokens", "t"]));
+        assert!(!sends_on("[::ffff:127.0.0.1]:1", &["--tokens", "t"]));
+        assert!(!sends_on("unix:socket", &["--tokens", "t"]));
+        assert!(!sends_on("[::]:3001", &["--tokens", "t", "--tls-cert", "c", "--tls-key", "k"]));
+        assert!(!sends_on("[::]:3001", &[]));
+    }
+
+    #[test]
+    fn everybody_on_a_network_may_write_unless_tokens_or_certificates_are_needed() {
+        let lets_on = |address: &str, flags: &[&str]| {
+            parse(flags).lets_network_write(&address.parse::<Address>().unwrap())
+        };
+        let all = "--allow-anonymous-writes";
+        assert!(lets_on("0.0.0.0:1", &[all, "--listen", "127.0.0.1:1"]));
+        assert!(!lets_on("127.0.0.1:1", &[all]));
+        assert!(!lets_on("0.0.0.0:1", &[]));
+        assert!(!lets_on("0.0.0.0:1", &[all, "--tokens", "t"]));
+        let tls = ["--tls-cert", "c", "--tls-key", "k", "--tls-client-ca", "a"];
+        assert!(!lets_on("0.0.0.0:1", &[&[all], &tls[..]].concat()));
     }
 }

@@ -12,6 +12,7 @@
 //! * `blocking_pool` — CPU-bound work on blocking threads;
 //! * [`offline`] — import and export without a running service; [`manual`] — manual pages and completion scripts;
 //! * [`reload`] — reloads files when they change; [`signals`] — shutdown and reload by signal;
+//! * [`systemd`] — notifications to systemd, and sockets from it;
 //! * [`text`] — text for errors and log lines.
 
 pub mod access;
@@ -30,5 +31,6 @@ pub mod server;
 pub mod servicer;
 pub mod signals;
 pub mod store;
+pub mod systemd;
 pub mod telemetry;
 pub mod text;

@@ -9,11 +9,11 @@ use std::io;
 use std::mem;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Thread};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
+use tokio::sync::oneshot;
 use tracing::{error, info};
 
 use crate::text::error_chain;
@@ -49,9 +49,14 @@ pub enum ReloadOutcome {
 
 /// Handle of a file watcher, to request a reload.
 #[derive(Clone, Debug)]
-pub struct WatcherHandle {
-    requested: Arc<AtomicBool>,
-    thread: Thread,
+pub struct WatcherHandle(Sender<oneshot::Sender<()>>);
+
+/// Requested reloads.
+#[derive(Debug)]
+struct Requests {
+    receiver: Receiver<oneshot::Sender<()>>,
+    /// The requests that the next reload serves. Dropping one tells its sender that the reload is over.
+    pending: Vec<oneshot::Sender<()>>,
 }
 
 /// Watches `files` on a thread named `name`. Calls `read` when the files have changed and are no longer being
@@ -69,12 +74,11 @@ pub fn watch(
     report: impl Fn(bool) + Send + 'static,
     mut read: impl FnMut() -> ReloadOutcome + Send + 'static,
 ) -> io::Result<WatcherHandle> {
-    let requested = Arc::new(AtomicBool::new(false));
-    let watched = requested.clone();
-    let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+    let (handle, mut requests) = Requests::new();
+    thread::Builder::new().name(name.to_owned()).spawn(move || {
         let mut last_refused = String::new();
         loop {
-            let poll = files.poll(&watched);
+            let poll = files.poll(&mut requests);
             if poll == Poll::Unchanged {
                 continue;
             }
@@ -96,16 +100,47 @@ pub fn watch(
                 }
                 ReloadOutcome::Unneeded => return,
             }
+            requests.pending.clear();
         }
     })?;
-    Ok(WatcherHandle { requested, thread: thread.thread().clone() })
+    Ok(handle)
 }
 
 impl WatcherHandle {
-    /// Requests a reload now, whether or not the files changed.
-    pub fn reload_now(&self) {
-        self.requested.store(true, Ordering::Release);
-        self.thread.unpark();
+    /// Requests a reload now, whether or not the files changed. The returned future completes when the reload is over,
+    /// successful or not.
+    pub fn reload_now(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (pending, over) = oneshot::channel();
+        // If the watcher has stopped, this drops `pending`.
+        let _ = self.0.send(pending);
+        async {
+            // An error is the expected result: `pending` was dropped.
+            let _ = over.await;
+        }
+    }
+}
+
+impl Requests {
+    fn new() -> (WatcherHandle, Self) {
+        let (sender, receiver) = mpsc::channel();
+        (WatcherHandle(sender), Self { receiver, pending: Vec::new() })
+    }
+
+    /// Waits for the poll interval, or until a reload is requested; returns whether it was requested.
+    fn wait(&mut self) -> bool {
+        match self.receiver.recv_timeout(POLL_INTERVAL) {
+            Ok(request) => {
+                self.pending.push(request);
+                self.pending.extend(self.receiver.try_iter());
+                true
+            }
+            Err(RecvTimeoutError::Timeout) => false,
+            Err(RecvTimeoutError::Disconnected) => {
+                // Nobody can request a reload any more.
+                thread::sleep(POLL_INTERVAL);
+                false
+            }
+        }
     }
 }
 
@@ -160,9 +195,9 @@ impl Files {
         Self { paths, seen }
     }
 
-    /// Waits for the next poll, or until a reload is `requested`. If the files changed, waits until they stop changing.
-    fn poll(&mut self, requested: &AtomicBool) -> Poll {
-        let mut is_requested = wait(requested);
+    /// Waits for the next poll, or until a reload is requested. If the files changed, waits until they stop changing.
+    fn poll(&mut self, requests: &mut Requests) -> Poll {
+        let mut is_requested = requests.wait();
         let mut now = versions(&self.paths);
         if now == self.seen && !is_requested {
             return Poll::Unchanged;
@@ -171,7 +206,7 @@ impl Files {
             if is_requested {
                 break;
             }
-            is_requested = wait(requested);
+            is_requested = requests.wait();
             let before = mem::replace(&mut now, versions(&self.paths));
             if now == before {
                 break;
@@ -185,15 +220,6 @@ impl Files {
     fn forget(&mut self) {
         self.seen.fill(Version(None));
     }
-}
-
-/// Waits for the poll interval, or until a reload is `requested`; returns whether it was requested. A spurious
-/// wake-up only causes an early poll.
-fn wait(requested: &AtomicBool) -> bool {
-    if !requested.load(Ordering::Acquire) {
-        thread::park_timeout(POLL_INTERVAL);
-    }
-    requested.swap(false, Ordering::AcqRel)
 }
 
 fn versions(paths: &[PathBuf]) -> Vec<Version> {
@@ -220,10 +246,8 @@ impl Version {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::process::Command;
-    use std::sync::mpsc::{self, Receiver};
-
     use super::*;
+    use std::process::Command;
 
     /// Time after which a test fails.
     const TIMEOUT: Duration = Duration::from_secs(30);
@@ -271,17 +295,19 @@ pub(crate) mod tests {
     fn files_that_do_not_change_are_unchanged() {
         let mut files = Fixture::new().files;
         // The folder of the fixture is deleted by now, which is one change.
-        assert_eq!(files.poll(&AtomicBool::new(false)), Poll::Changed);
-        assert_eq!(files.poll(&AtomicBool::new(false)), Poll::Unchanged);
+        let (_handle, mut requests) = Requests::new();
+        assert_eq!(files.poll(&mut requests), Poll::Changed);
+        assert_eq!(files.poll(&mut requests), Poll::Unchanged);
     }
 
     #[test]
     fn a_change_of_any_file_is_one_change() {
         let Fixture { dir, mut files } = Fixture::new();
+        let (_handle, mut requests) = Requests::new();
         for name in ["cert", "key"] {
             fs::write(dir.path().join(name), "new and longer").unwrap();
-            assert_eq!(files.poll(&AtomicBool::new(false)), Poll::Changed);
-            assert_eq!(files.poll(&AtomicBool::new(false)), Poll::Unchanged);
+            assert_eq!(files.poll(&mut requests), Poll::Changed);
+            assert_eq!(files.poll(&mut requests), Poll::Unchanged);
         }
     }
 
@@ -298,8 +324,29 @@ pub(crate) mod tests {
         let fixture = Fixture::new();
         let (handle, read) = fixture.watch(false);
         for _ in 0..2 {
-            handle.reload_now();
+            let _over = handle.reload_now();
             read.recv_timeout(TIMEOUT).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reload_request_is_over_after_the_files_were_read() {
+        let fixture = Fixture::new();
+        let (handle, read) = fixture.watch(false);
+        let all = [handle.reload_now(), handle.reload_now()];
+        for over in all {
+            tokio::time::timeout(TIMEOUT, over).await.unwrap();
+        }
+        read.try_recv().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_reload_request_is_over_if_the_watcher_has_stopped() {
+        let fixture = Fixture::new();
+        let (handle, read) = fixture.watch(false);
+        drop(read);
+        for _ in 0..2 {
+            tokio::time::timeout(TIMEOUT, handle.reload_now()).await.unwrap();
         }
     }
 
@@ -307,7 +354,7 @@ pub(crate) mod tests {
     fn a_transient_error_is_tried_again() {
         let fixture = Fixture::new();
         let (handle, read) = fixture.watch(true);
-        handle.reload_now();
+        let _over = handle.reload_now();
         read.recv_timeout(TIMEOUT).unwrap();
         read.recv_timeout(TIMEOUT).unwrap();
     }

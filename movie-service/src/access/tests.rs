@@ -160,7 +160,7 @@ fn a_reload_request_makes_a_watched_tokens_file_take_effect() {
     let handle = access.watch(|_| {}).unwrap().unwrap();
     let made = token::make("bob", Role::Reader).ok().unwrap();
     fixture.write(&made.line);
-    handle.reload_now();
+    let _over = handle.reload_now();
     let end = Instant::now() + Duration::from_secs(30);
     while reader(&access, &format!("Bearer {}", made.token)).is_err() {
         assert!(Instant::now() < end, "the new file is not used");

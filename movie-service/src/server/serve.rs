@@ -19,6 +19,7 @@ use crate::server::accept::tls::Tls;
 use crate::server::call::dispatch::{Dispatcher, Features};
 use crate::server::call::server_state::{Phase, ServerState};
 use crate::server::call::web::{WebHandler, WebOptions};
+use crate::server::connection::heartbeat::Heartbeat;
 use crate::server::connection::worker::Worker;
 use crate::server::limits::Limits;
 use crate::server::usage::Usage;
@@ -59,6 +60,8 @@ pub struct Server {
     /// Time for which connections are still accepted after the shutdown was requested, so that load balancers notice the
     /// change of health first.
     pub pause: Duration,
+    /// Sign of life, from the start of the workers until the runtime ends.
+    pub heartbeat: Option<Heartbeat>,
 }
 
 impl Server {
@@ -79,6 +82,7 @@ impl Server {
             features: Features::default(),
             grace: Duration::from_secs(20),
             pause: Duration::ZERO,
+            heartbeat: None,
         }
     }
 
@@ -102,6 +106,7 @@ impl Server {
             features,
             grace,
             pause,
+            heartbeat,
         } = self;
         limits.connections = limits.connections.min(max_connections_by_open_files());
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
@@ -139,6 +144,9 @@ impl Server {
         let mut workers = (0..cores)
             .map(|core| Worker::start(core, state.clone(), phases.clone()))
             .collect::<io::Result<Vec<_>>>()?;
+        if let Some(heartbeat) = heartbeat {
+            tokio::spawn(heartbeat.run(workers.iter().map(Worker::probe).collect()));
+        }
         // After the workers, so that calls need not wait for it.
         state.catalogue.start_building_columns()?;
         if let Some(catalogue) = search {

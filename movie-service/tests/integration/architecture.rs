@@ -21,6 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "servicer",
             "signals",
             "store",
+            "systemd",
             "telemetry",
             "text",
         ],
@@ -89,6 +90,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("servicer", &["store", "catalogue", "movie", "found", "blocking_pool", "rpc", "text"]),
     ("signals", &[]),
     ("store", &["catalogue", "movie", "telemetry", "reload", "text"]),
+    ("systemd", &[]),
     ("telemetry", &["rpc"]),
     ("text", &[]),
 ];

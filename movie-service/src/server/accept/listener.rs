@@ -28,6 +28,17 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    /// Returns whether other machines may connect: not to a loopback address or a Unix socket.
+    #[must_use]
+    pub fn is_on_network(&self) -> bool {
+        match self {
+            Self::Tcp(address) => !address.ip().to_canonical().is_loopback(),
+            Self::Unix(_) => false,
+        }
+    }
+}
+
 impl FromStr for Address {
     type Err = &'static str;
 
@@ -51,14 +62,14 @@ impl fmt::Display for Address {
     }
 }
 
-/// A listener. On drop, it removes its Unix socket.
+/// A listener. On drop, it removes the Unix socket that it has created.
 #[derive(Debug)]
 pub struct Listener(Inner);
 
 #[derive(Debug)]
 enum Inner {
     Tcp(TcpListener),
-    Unix { listener: UnixListener, path: PathBuf },
+    Unix { listener: UnixListener, path: PathBuf, is_removed_on_drop: bool },
 }
 
 /// An accepted connection that is not registered with a runtime yet.
@@ -93,6 +104,29 @@ impl Listener {
             bound => bound,
         };
         Ok(Self(Inner::Tcp(listener?)))
+    }
+
+    /// Takes a TCP socket that listens already, for example one of systemd.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system refuses.
+    pub fn from_tcp(listener: std::net::TcpListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self(Inner::Tcp(TcpListener::from_std(listener)?)))
+    }
+
+    /// Takes a Unix socket that listens already, for example one of systemd. Its owner removes it, not this process.
+    ///
+    /// # Errors
+    ///
+    /// If the operating system refuses.
+    pub fn from_unix(listener: std::os::unix::net::UnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        // Only for the log. A name in the abstract namespace is no path.
+        let path = listener.local_addr()?.as_pathname().unwrap_or(Path::new("(abstract)")).to_owned();
+        let listener = UnixListener::from_std(listener)?;
+        Ok(Self(Inner::Unix { listener, path, is_removed_on_drop: false }))
     }
 
     /// Returns the local address.
@@ -133,7 +167,7 @@ impl Listener {
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Inner::Unix { path, .. } = &self.0 {
+        if let Inner::Unix { path, is_removed_on_drop: true, .. } = &self.0 {
             let _ = std::fs::remove_file(path);
         }
     }
@@ -176,7 +210,7 @@ fn bind_unix(path: &Path) -> io::Result<Listener> {
         std::fs::remove_file(path)?;
     }
     let listener = UnixListener::bind(path)?;
-    Ok(Listener(Inner::Unix { listener, path: path.to_owned() }))
+    Ok(Listener(Inner::Unix { listener, path: path.to_owned(), is_removed_on_drop: true }))
 }
 
 fn is_any_ipv6(address: SocketAddr) -> bool {

@@ -24,10 +24,21 @@ const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// A running worker.
 pub(crate) struct Worker {
-    queue: mpsc::UnboundedSender<QueuedConnection>,
+    queue: mpsc::UnboundedSender<Message>,
     connections: Arc<AtomicUsize>,
     finished: oneshot::Receiver<()>,
 }
+
+/// What a worker is asked for.
+enum Message {
+    /// To serve a connection.
+    Serve(QueuedConnection),
+    /// To respond, which shows that its runtime makes progress.
+    Respond(oneshot::Sender<()>),
+}
+
+/// Asks a worker to respond.
+pub(crate) struct Probe(mpsc::WeakUnboundedSender<Message>);
 
 /// A connection on its way to a worker.
 struct QueuedConnection {
@@ -67,9 +78,14 @@ impl Worker {
     pub(crate) fn serve(&self, accepted: Accepted, ticket: Ticket) {
         self.connections.fetch_add(1, Ordering::Relaxed);
         let count = ConnectionCount(self.connections.clone());
-        if self.queue.send(QueuedConnection { accepted, ticket, count }).is_err() {
+        if self.queue.send(Message::Serve(QueuedConnection { accepted, ticket, count })).is_err() {
             debug!("closed a connection: its worker has ended");
         }
+    }
+
+    /// Returns a probe of this worker, which does not keep it running.
+    pub(crate) fn probe(&self) -> Probe {
+        Probe(self.queue.downgrade())
     }
 
     /// Stops taking connections. The returned future completes when all are closed.
@@ -83,6 +99,19 @@ impl Worker {
     }
 }
 
+impl Probe {
+    /// Waits until the worker responds. Returns false if it has ended before it was asked to. A worker that drains its
+    /// connections counts as responding: the grace period bounds it.
+    pub(crate) async fn responds(&self) -> bool {
+        let Some(queue) = self.0.upgrade() else { return true };
+        let (respond, response) = oneshot::channel();
+        let _ = queue.send(Message::Respond(respond));
+        // The worker drains when the last sender is dropped.
+        drop(queue);
+        response.await.is_ok() || self.0.upgrade().is_none()
+    }
+}
+
 impl Drop for ConnectionCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
@@ -92,7 +121,7 @@ impl Drop for ConnectionCount {
 /// Serves the connections from `queue` until it is closed, then drains, and force-closes when the phase says so.
 async fn run(
     worker: usize,
-    mut queue: mpsc::UnboundedReceiver<QueuedConnection>,
+    mut queue: mpsc::UnboundedReceiver<Message>,
     server: &Arc<ServerState>,
     mut phase: watch::Receiver<Phase>,
 ) {
@@ -100,12 +129,15 @@ async fn run(
     loop {
         tokio::select! {
             queued = queue.recv() => match queued {
-                Some(QueuedConnection { accepted, ticket, count }) => {
+                Some(Message::Serve(QueuedConnection { accepted, ticket, count })) => {
                     let context = WorkerContext { server: server.clone(), phase: phase.clone(), worker };
                     open.spawn(async move {
                         lifecycle::serve(accepted, ticket, context).await;
                         drop(count);
                     });
+                }
+                Some(Message::Respond(respond)) => {
+                    let _ = respond.send(());
                 }
                 None => break,
             },

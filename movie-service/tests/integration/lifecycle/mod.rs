@@ -3,5 +3,7 @@
 mod aging;
 mod drain;
 mod goaway;
+mod notify;
+mod socket_activation;
 mod unix_socket;
 mod workers;

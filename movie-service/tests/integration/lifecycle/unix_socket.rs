@@ -24,7 +24,7 @@ fn command(socket: &Path) -> Command {
 }
 
 /// Makes a call through a socket.
-async fn call(socket: &Path) {
+pub(super) async fn call(socket: &Path) {
     let endpoint = Endpoint::from_shared(format!("unix:{}", socket.display())).unwrap();
     let mut stub = MovieClient::new(endpoint.connect().await.unwrap());
     stub.get_movie_by_id(MovieId::default()).await.unwrap();
