@@ -10,6 +10,7 @@ use tracing::{info, warn};
 
 use crate::access::Access;
 use crate::access::token::{self, NewToken};
+use crate::catalogue::search::index::SearchIndex;
 use crate::catalogue::{Catalogue, Snapshot};
 use crate::config::{Command, Config, Database};
 use crate::found::FoundPrinter;
@@ -89,7 +90,8 @@ async fn serve(config: &Config, sockets: Sockets) -> anyhow::Result<()> {
 
     let health = Health::default();
     if let Some(listener) = listeners.admin {
-        serve_admin(listener, &opened, &metrics, &health)?;
+        let measured = Measured { opened: &opened, tls: security.tls.as_ref(), has_search: features.search };
+        serve_admin(listener, &measured, &metrics, &health)?;
     }
     let observer = Observer::new(metrics.clone(), traces.as_ref().map(Traces::tracer));
     let upkeep = observer.clone();
@@ -307,18 +309,33 @@ fn start_reloads(opened: &mut Opened, security: &Security, metrics: &Metrics) ->
     Ok(())
 }
 
+/// What the metrics show as it is when they are read.
+struct Measured<'a> {
+    opened: &'a Opened,
+    tls: Option<&'a Tls>,
+    has_search: bool,
+}
+
 /// Serves metrics, liveness and readiness until the process ends.
 fn serve_admin(
     listener: TcpListener,
-    opened: &Opened,
+    &Measured { opened, tls, has_search }: &Measured<'_>,
     metrics: &Metrics,
     health: &Health,
 ) -> anyhow::Result<()> {
     info!("metrics on http://{}/metrics", listener.local_addr()?);
-    let (catalogue, metrics) = (opened.catalogue.clone(), metrics.clone());
+    let (catalogue, tls, metrics) = (opened.catalogue.clone(), tls.cloned(), metrics.clone());
     let status = opened.store.status();
     let page = move || {
-        catalogue.read(|movies| metrics.catalogue(movies.len(), movies.revision().number()));
+        catalogue.read(|movies| {
+            metrics.catalogue(movies.len(), movies.revision().number());
+            if has_search {
+                metrics.search_index(movies.search_index().map(SearchIndex::len));
+            }
+        });
+        if let Some(expiry) = tls.as_ref().and_then(Tls::expiry) {
+            metrics.certificate_expiry(expiry);
+        }
         let status = status.borrow().clone();
         metrics.store().status(status.is_available(), status == StoreStatus::Available);
         metrics.render()

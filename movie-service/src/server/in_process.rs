@@ -26,6 +26,7 @@ use crate::servicer::catalog::CatalogServicer;
 use crate::servicer::course::MovieServicer;
 use crate::servicer::health::Health;
 use crate::store::Store;
+use crate::telemetry::search_metrics::SearchMetrics;
 
 /// Handles calls as a connection does after admission.
 pub struct InProcessServer {
@@ -46,7 +47,7 @@ impl InProcessServer {
         let movie = MovieServicer::new(catalogue.clone(), FoundPrinter::quiet());
         let store = Store::read_only("memory");
         let catalog = CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
-        let catalog = catalog.with_search();
+        let catalog = catalog.with_search(SearchMetrics::default());
         catalogue.start_indexing()?;
         let dispatcher =
             Dispatcher::new(movie, catalog, &health, &features, &limits).map_err(io::Error::other)?;

@@ -114,9 +114,10 @@ impl Server {
         let movie = MovieServicer::new(catalogue.clone(), found.clone());
         let status = store.status();
         let mut catalog =
-            CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind);
+            CatalogServicer::new(catalogue.clone(), store, health.subscribe(), limits.watch_behind)
+                .with_watch_metrics(metrics.watches());
         if features.search {
-            catalog = catalog.with_search();
+            catalog = catalog.with_search(metrics.searches());
         }
         let search = features.search.then(|| catalogue.clone());
         let dispatcher = Dispatcher::new(movie, catalog, &health, &features, &limits);
@@ -151,7 +152,7 @@ impl Server {
         state.catalogue.start_building_columns()?;
         if let Some(catalogue) = search {
             catalogue.start_indexing()?;
-            tokio::spawn(log_index(catalogue, Instant::now()));
+            tokio::spawn(log_index(catalogue, state.metrics.clone(), Instant::now()));
         }
 
         {
@@ -189,10 +190,12 @@ async fn drain(workers: Vec<Worker>, phase: &watch::Sender<Phase>, grace: Durati
     }
 }
 
-/// Logs when the search index, whose building began at this time, is built.
-async fn log_index(catalogue: Arc<Catalogue>, began: Instant) {
+/// Logs and records when the search index, whose building began at this time, is built.
+async fn log_index(catalogue: Arc<Catalogue>, metrics: Metrics, began: Instant) {
     if catalogue.index_built().wait_for(|is_built| *is_built).await.is_ok() {
-        let (movies, milliseconds) = (catalogue.read(Snapshot::len), began.elapsed().as_millis());
+        let elapsed = began.elapsed();
+        metrics.search_index_built(elapsed);
+        let (movies, milliseconds) = (catalogue.read(Snapshot::len), elapsed.as_millis());
         info!("the search index of {movies} movies is ready after {milliseconds} ms");
     }
 }

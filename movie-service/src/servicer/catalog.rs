@@ -29,6 +29,8 @@ use crate::servicer::search::Searches;
 use crate::servicer::watch::Watches;
 use crate::servicer::{batch, convert, import};
 use crate::store::{Command, Outcome, Store};
+use crate::telemetry::search_metrics::SearchMetrics;
+use crate::telemetry::watch_metrics::WatchMetrics;
 
 /// Implements `MovieCatalog`: reads from the catalogue, writes through the store. Its methods only decode requests and
 /// encode responses.
@@ -61,10 +63,16 @@ impl CatalogServicer {
         }
     }
 
-    /// Serves searches, too. The index must be built by [`Catalogue::start_indexing`].
+    /// Serves searches, too, and counts them in `metrics`. The index must be built by [`Catalogue::start_indexing`].
     #[must_use]
-    pub fn with_search(self) -> Self {
-        Self { searches: Some(Searches::new(self.catalogue.clone())), ..self }
+    pub fn with_search(self, metrics: SearchMetrics) -> Self {
+        Self { searches: Some(Searches::new(self.catalogue.clone(), metrics)), ..self }
+    }
+
+    /// Counts watches in `metrics`.
+    #[must_use]
+    pub fn with_watch_metrics(self, metrics: WatchMetrics) -> Self {
+        Self { watches: self.watches.with_metrics(metrics), ..self }
     }
 
     /// Returns the part that serves watches.

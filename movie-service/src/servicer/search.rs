@@ -20,6 +20,7 @@ use crate::servicer::error::CallError;
 use crate::servicer::query::{self, PageSizes};
 use crate::servicer::response_size::{MAX_MOVIE_BYTES, fitting, movie_bytes};
 use crate::servicer::tokens::page_token::{PageToken, hash_of_search};
+use crate::telemetry::search_metrics::{SearchMetrics, SearchOutcome};
 
 /// The page sizes of `SearchMovies`.
 const PAGE_SIZES: PageSizes = PageSizes { default: 10, max: 100 };
@@ -53,12 +54,33 @@ pub(super) struct Searches {
     catalogue: Arc<Catalogue>,
     pool: BlockingPool,
     waiting: Arc<Semaphore>,
+    metrics: SearchMetrics,
 }
 
 impl Searches {
-    pub(super) fn new(catalogue: Arc<Catalogue>) -> Self {
+    /// Searches the movies of `catalogue`, and counts the searches in `metrics`.
+    pub(super) fn new(catalogue: Arc<Catalogue>, metrics: SearchMetrics) -> Self {
         let waiting = Arc::new(Semaphore::new(MAX_WAITING));
-        Self { catalogue, pool: BlockingPool::sequential(), waiting }
+        Self { catalogue, pool: BlockingPool::sequential(), waiting, metrics }
+    }
+
+    /// Returns the requested page, and counts the search. Waits until the index is built.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Searches::page`].
+    pub(super) async fn search(
+        &self,
+        request: SearchMoviesRequest,
+    ) -> Result<Encoded<SearchMoviesResponse>, CallError> {
+        let page = self.page(request).await;
+        self.metrics.searched(match &page {
+            Ok(response) if response.rest.total_size > 0 => SearchOutcome::Found,
+            Ok(_) => SearchOutcome::Empty,
+            Err(CallError::Busy) => SearchOutcome::Busy,
+            Err(_) => SearchOutcome::Refused,
+        });
+        page
     }
 
     /// Returns the requested page. Waits until the index is built.
@@ -67,10 +89,7 @@ impl Searches {
     ///
     /// [`CallError`] if the request or its page token is invalid, if the token has expired, or if too
     /// many searches wait.
-    pub(super) async fn search(
-        &self,
-        request: SearchMoviesRequest,
-    ) -> Result<Encoded<SearchMoviesResponse>, CallError> {
+    async fn page(&self, request: SearchMoviesRequest) -> Result<Encoded<SearchMoviesResponse>, CallError> {
         let (search, size) = search_query(&request)?;
         let hash = hash_of_search(&request);
         let token = match request.page_token.as_str() {

@@ -20,6 +20,7 @@ use crate::movie::{Revision, Violation};
 use crate::servicer::catch_up::wait_for_revision;
 use crate::servicer::error::CallError;
 use crate::servicer::tokens::resume_token;
+use crate::telemetry::watch_metrics::{OpenWatch, WatchEnd, WatchMetrics};
 
 /// Starts watches.
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ pub struct Watches {
     /// The sender is dropped when the service stops.
     stopping: watch::Receiver<bool>,
     max_lag: u64,
+    metrics: WatchMetrics,
 }
 
 impl Watches {
@@ -35,7 +37,13 @@ impl Watches {
     /// they have caught up.
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, stopping: watch::Receiver<bool>, max_lag: usize) -> Self {
-        Self { catalogue, stopping, max_lag: max_lag as u64 }
+        Self { catalogue, stopping, max_lag: max_lag as u64, metrics: WatchMetrics::default() }
+    }
+
+    /// Counts watches in `metrics`.
+    #[must_use]
+    pub fn with_metrics(self, metrics: WatchMetrics) -> Self {
+        Self { metrics, ..self }
     }
 
     /// Starts a watch.
@@ -53,14 +61,15 @@ impl Watches {
             Some(Start::FullCopy(true)) => Stage::Copying { snapshot, next_segment: 0 },
             Some(Start::FullCopy(false)) | None => Stage::CatchingUp { until: sent.revision },
         };
-        let subscription = Subscription::new(&self.catalogue, &self.stopping);
-        Watch { subscription, max_lag: self.max_lag, sent, stage }
+        let subscription = Subscription::new(&self.catalogue, &self.stopping, &self.metrics);
+        Watch { subscription, open: self.metrics.opened(), max_lag: self.max_lag, sent, stage }
     }
 }
 
 /// A watch: a stream of encoded messages. Each item has one gRPC frame or more. It ends with an error.
 pub(crate) struct Watch {
     subscription: Subscription,
+    open: OpenWatch,
     max_lag: u64,
     /// History point of the last change that was sent.
     sent: HistoryPoint,
@@ -94,7 +103,8 @@ impl Stream for Watch {
         // First, so that no change is missed between a look and the registration.
         self.subscription.register(cx);
         let frames = ready!(self.poll_frames(cx));
-        if frames.is_err() {
+        if let Err(error) = &frames {
+            self.open.set_end(end(error));
             self.stage = Stage::Ended;
         }
         Poll::Ready(Some(frames))
@@ -155,7 +165,7 @@ impl Watch {
     }
 
     fn poll_changes(&mut self, max: u64) -> Poll<Result<Bytes, CallError>> {
-        let Self { subscription, max_lag, sent, stage } = self;
+        let Self { subscription, max_lag, sent, stage, .. } = self;
         let newest = subscription.catalogue().newest_point();
         if newest == *sent {
             return Poll::Pending;
@@ -217,6 +227,26 @@ fn watch_error(error: ChangesError, from: Revision) -> CallError {
         ChangesError::Ahead { newest } => {
             CallError::RevisionUnknown { requested: from.to_i64(), revision: newest }
         }
+    }
+}
+
+/// Returns the reason of a watch that ends with this error.
+fn end(error: &CallError) -> WatchEnd {
+    match error {
+        CallError::TooSlow { .. } => WatchEnd::TooSlow,
+        CallError::HistoryChanged { .. } => WatchEnd::HistoryChanged,
+        CallError::Compacted { .. } => WatchEnd::Compacted,
+        CallError::Stopping => WatchEnd::Stopping,
+        // An unknown revision, or a token that is none. A watch has none of the other errors.
+        CallError::RevisionUnknown { .. }
+        | CallError::Write(_)
+        | CallError::Missing(_)
+        | CallError::TooLarge { .. }
+        | CallError::PageTokenInvalid
+        | CallError::PageTokenExpired
+        | CallError::UnknownService { .. }
+        | CallError::SearchOff
+        | CallError::Busy => WatchEnd::Refused,
     }
 }
 

@@ -148,7 +148,8 @@ impl CallObservation {
         // The clock is read only if the duration is counted or logged.
         let is_timed = sinks.metrics.is_on() || code != Code::Ok || enabled!(Level::DEBUG);
         let latency = is_timed.then(|| self.began.elapsed());
-        sinks.metrics.call_ended(self.rpc, code, latency.unwrap_or_default());
+        let is_fault = is_server_error(self.rpc, code) && !self.is_callers_fault;
+        sinks.metrics.call_ended(self.rpc, code, latency.unwrap_or_default(), is_fault);
 
         // Names what is missing for a new RPC of a contract.
         let unknown = self.unknown_path.as_ref().filter(|_| code == Code::Unimplemented);
@@ -175,7 +176,7 @@ impl CallObservation {
         }
         let Some(suppressed) = sinks.throttles[code as usize].admit(Instant::now()) else { return };
         log_suppressed(code, suppressed);
-        if is_server_error(self.rpc, code) && !self.is_callers_fault {
+        if is_fault {
             line!(Level::ERROR, "call failed");
         } else {
             line!(Level::INFO, "call ended");
@@ -297,6 +298,20 @@ mod tests {
             let lines = logged(Level::INFO, || call.end(Code::Unavailable, "stopping"));
             assert!(lines.len() == 1 && lines[0].starts_with(start), "{path}: {lines:?}");
         }
+    }
+
+    #[test]
+    fn the_faults_that_are_counted_are_those_that_are_logged_as_errors() {
+        let observer = observer();
+        for code in [Code::Ok, Code::NotFound, Code::Internal, Code::DeadlineExceeded, Code::Unavailable] {
+            begin(&observer).end(code, "");
+        }
+        let mut blamed = begin(&observer);
+        blamed.blame_caller();
+        blamed.end(Code::Internal, "");
+        let page = observer.0.sinks.metrics.render();
+        let faults = r#"movie_service_call_faults_total{method="Movie/GetMovieByID"} 2"#;
+        assert!(page.lines().any(|line| line == faults), "{page}");
     }
 
     #[test]

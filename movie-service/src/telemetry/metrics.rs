@@ -1,17 +1,23 @@
 //! Prometheus metrics.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::StatusCode;
 use metrics::{Counter, Gauge, Histogram, Unit};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use tonic::Code;
 
 use crate::rpc::Rpc;
+use crate::telemetry::http_metrics::HttpMetrics;
+pub use crate::telemetry::http_metrics::HttpRequest;
 use crate::telemetry::process_metrics::ProcessMetrics;
+pub use crate::telemetry::reload_metrics::Reload;
+use crate::telemetry::reload_metrics::ReloadMetrics;
+use crate::telemetry::search_metrics::{IndexMetrics, SearchMetrics};
 use crate::telemetry::store_metrics::{COMMIT_CHANGES, COMMIT_CHANGES_BUCKETS, StoreMetrics};
+use crate::telemetry::watch_metrics::WatchMetrics;
 
 /// Method label of calls of RPCs that do not exist. A path made up by a caller must not become a label.
 pub(super) const UNKNOWN_METHOD: &str = "other";
@@ -22,31 +28,19 @@ const DURATION_BUCKETS: [f64; 14] =
     [10e-6, 50e-6, 100e-6, 500e-6, 1e-3, 5e-3, 10e-3, 50e-3, 0.1, 0.5, 1.0, 5.0, 10.0, 60.0];
 
 const CALLS: &str = "movie_service_calls_total";
+const FAULTS: &str = "movie_service_call_faults_total";
 const DURATION: &str = "movie_service_call_duration_seconds";
 const STREAMS: &str = "movie_service_streams_open";
 const CONNECTIONS: &str = "movie_service_connections_open";
 const SENT: &str = "movie_service_sent_bytes_total";
 const RECEIVED: &str = "movie_service_received_bytes_total";
 const SHEDS: &str = "movie_service_sheds_total";
-const HTTP_REFUSALS: &str = "movie_service_http_refusals_total";
 const RESETS: &str = "movie_service_resets_total";
 const DRAINS: &str = "movie_service_drains_total";
 const MOVIES: &str = "movie_service_catalogue_movies";
 const REVISION: &str = "movie_service_catalogue_revision";
-const RELOADS: &str = "movie_service_reloads_total";
+const CERTIFICATE_EXPIRY: &str = "movie_service_tls_certificate_expiry_timestamp_seconds";
 const BUILD: &str = "movie_service_build_info";
-
-/// The HTTP statuses of requests that are for no call.
-const HTTP_REFUSAL_STATUSES: [(StatusCode, &str); 8] = [
-    (StatusCode::BAD_REQUEST, "400"),
-    (StatusCode::FORBIDDEN, "403"),
-    (StatusCode::NOT_FOUND, "404"),
-    (StatusCode::METHOD_NOT_ALLOWED, "405"),
-    (StatusCode::PRECONDITION_FAILED, "412"),
-    (StatusCode::UNSUPPORTED_MEDIA_TYPE, "415"),
-    (StatusCode::MISDIRECTED_REQUEST, "421"),
-    (StatusCode::HTTP_VERSION_NOT_SUPPORTED, "505"),
-];
 
 /// Reason for shedding a connection or a call. The limits are described in `docs/operations/limits.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,17 +68,6 @@ pub enum Drain {
     Forced,
 }
 
-/// A group of files that is reloaded when it changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reload {
-    /// The JSON database.
-    Database,
-    /// The certificate, its key and the certificate authorities.
-    Tls,
-    /// The tokens file.
-    Tokens,
-}
-
 /// The metrics. Records nothing if metrics are off. Clones share the metrics.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics(Option<Arc<Registered>>);
@@ -92,6 +75,8 @@ pub struct Metrics(Option<Arc<Registered>>);
 /// All metrics, registered once, so that counting is an atomic addition.
 #[derive(Debug)]
 struct Registered {
+    /// Registers what depends on the options of the service.
+    recorder: Arc<PrometheusRecorder>,
     page: PrometheusHandle,
     /// Updated when the page is rendered.
     process: ProcessMetrics,
@@ -103,14 +88,18 @@ struct Registered {
     sent: Counter,
     received: Counter,
     sheds: [Counter; 6],
-    /// For each of [`HTTP_REFUSAL_STATUSES`].
-    http_refusals: [Counter; HTTP_REFUSAL_STATUSES.len()],
+    http: HttpMetrics,
     resets: Counter,
     drains: [Counter; 2],
     movies: Gauge,
     revision: Gauge,
-    /// For each [`Reload`]: taken, refused.
-    reloads: [[Counter; 2]; 3],
+    reloads: ReloadMetrics,
+    watches: WatchMetrics,
+    searches: SearchMetrics,
+    /// Set if the service searches.
+    index: OnceLock<IndexMetrics>,
+    /// Set if the service has a certificate.
+    certificate_expiry: OnceLock<Gauge>,
 }
 
 /// The metrics of one method.
@@ -118,6 +107,8 @@ struct Registered {
 struct MethodMetrics {
     /// Ended calls by code.
     ended: [Counter; CODES],
+    /// Ended calls that failed by the service's fault.
+    faults: Counter,
     duration: Histogram,
 }
 
@@ -142,11 +133,7 @@ impl Metrics {
         let builder =
             builder.set_buckets_for_metric(changes, &COMMIT_CHANGES_BUCKETS).expect("there are buckets");
         let recorder = builder.build_recorder();
-        let page = recorder.handle();
-        Self(Some(Arc::new(metrics::with_local_recorder(&recorder, || {
-            describe();
-            Registered::new(page)
-        }))))
+        Self(Some(Arc::new(Registered::new(recorder))))
     }
 
     /// Returns whether metrics are recorded.
@@ -163,6 +150,18 @@ impl Metrics {
             registered.page.render()
         };
         self.0.as_ref().map(render).unwrap_or_default()
+    }
+
+    /// Returns the metrics of watches.
+    #[must_use]
+    pub fn watches(&self) -> WatchMetrics {
+        self.0.as_ref().map(|registered| registered.watches.clone()).unwrap_or_default()
+    }
+
+    /// Returns the metrics of searches.
+    #[must_use]
+    pub fn searches(&self) -> SearchMetrics {
+        self.0.as_ref().map(|registered| registered.searches.clone()).unwrap_or_default()
     }
 
     /// Returns the metrics of the store.
@@ -182,12 +181,15 @@ impl Metrics {
         self.count(|to| to.streams.increment(1.0));
     }
 
-    /// Counts a call that ended; `rpc` is `None` if there is no such RPC.
-    pub(super) fn call_ended(&self, rpc: Option<Rpc>, code: Code, duration: Duration) {
+    /// Counts a call that ended; `rpc` is `None` if there is no such RPC. `is_fault` tells whether the service is at fault.
+    pub(super) fn call_ended(&self, rpc: Option<Rpc>, code: Code, duration: Duration, is_fault: bool) {
         self.count(|to| {
             to.streams.decrement(1.0);
             if let Some(calls) = to.calls.get(rpc.map_or(Rpc::COUNT, Rpc::index)) {
                 calls.ended[code as usize].increment(1);
+                if is_fault {
+                    calls.faults.increment(1);
+                }
                 calls.duration.record(duration);
             }
         });
@@ -218,13 +220,14 @@ impl Metrics {
         self.count(|to| to.sheds[reason as usize].increment(1));
     }
 
+    /// Counts a request that is not in gRPC, when its response begins.
+    pub(crate) fn http_responded(&self, request: HttpRequest, status: StatusCode) {
+        self.count(|to| to.http.responded(request, status));
+    }
+
     /// Counts a request that ended before a call began, with this status.
     pub(crate) fn http_refused(&self, status: StatusCode) {
-        let index = HTTP_REFUSAL_STATUSES.iter().position(|(known, _)| *known == status);
-        debug_assert!(index.is_some(), "{status} has no counter");
-        if let Some(index) = index {
-            self.count(|to| to.http_refusals[index].increment(1));
-        }
+        self.count(|to| to.http.refused(status));
     }
 
     /// Counts a stream that its peer reset.
@@ -248,7 +251,27 @@ impl Metrics {
 
     /// Counts a reload; `taken` is true if the new version is in use.
     pub fn reloaded(&self, reload: Reload, taken: bool) {
-        self.count(|to| to.reloads[reload as usize][usize::from(!taken)].increment(1));
+        self.count(|to| to.reloads.reloaded(reload, taken));
+    }
+
+    /// Sets the number of movies in the search index; `None` until it is built. Not to be called if the service does not
+    /// search.
+    pub fn search_index(&self, documents: Option<usize>) {
+        self.count(|to| to.index().set(documents));
+    }
+
+    /// Sets the time in which the search index was built.
+    pub fn search_index_built(&self, duration: Duration) {
+        self.count(|to| to.index().built(duration));
+    }
+
+    /// Sets when the certificate of the service expires, in seconds since 1970.
+    #[expect(clippy::cast_precision_loss, reason = "Prometheus's values are floating-point numbers")]
+    pub fn certificate_expiry(&self, seconds: i64) {
+        self.count(|to| {
+            let gauge = to.certificate_expiry.get_or_init(|| to.register(|| gauge!(CERTIFICATE_EXPIRY)));
+            gauge.set(seconds as f64);
+        });
     }
 
     fn count(&self, record: impl FnOnce(&Registered)) {
@@ -259,31 +282,46 @@ impl Metrics {
 }
 
 impl Registered {
-    /// Registers with the recorder of this thread.
-    fn new(page: PrometheusHandle) -> Self {
-        gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        let names = Rpc::all().map(Rpc::name).chain([UNKNOWN_METHOD]);
-        Self {
+    fn new(recorder: PrometheusRecorder) -> Self {
+        let page = recorder.handle();
+        let with = |recorder| Self {
+            recorder,
             page,
             process: ProcessMetrics::registered(),
             store: StoreMetrics::registered(),
-            calls: names.map(MethodMetrics::new).collect(),
+            calls: Rpc::all().map(Rpc::name).chain([UNKNOWN_METHOD]).map(MethodMetrics::new).collect(),
             streams: gauge!(STREAMS),
             connections: gauge!(CONNECTIONS),
             sent: counter!(SENT),
             received: counter!(RECEIVED),
             sheds: ["connections", "address", "lists", "calls", "lists_per_address", "calls_per_address"]
                 .map(|reason| counter!(SHEDS, "reason" => reason)),
-            http_refusals: HTTP_REFUSAL_STATUSES
-                .map(|(_, status)| counter!(HTTP_REFUSALS, "status" => status)),
+            http: HttpMetrics::registered(),
             resets: counter!(RESETS),
             drains: ["finished", "forced"].map(|outcome| counter!(DRAINS, "outcome" => outcome)),
             movies: gauge!(MOVIES),
             revision: gauge!(REVISION),
-            reloads: ["database", "tls", "tokens"].map(|what| {
-                ["taken", "refused"].map(|outcome| counter!(RELOADS, "what" => what, "outcome" => outcome))
-            }),
-        }
+            reloads: ReloadMetrics::registered(),
+            watches: WatchMetrics::registered(),
+            searches: SearchMetrics::registered(),
+            index: OnceLock::new(),
+            certificate_expiry: OnceLock::new(),
+        };
+        let recorder = Arc::new(recorder);
+        metrics::with_local_recorder(&*recorder.clone(), || {
+            describe();
+            gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+            with(recorder)
+        })
+    }
+
+    /// Registers a metric that only some services have.
+    fn register<T>(&self, register: impl FnOnce() -> T) -> T {
+        metrics::with_local_recorder(&*self.recorder, register)
+    }
+
+    fn index(&self) -> &IndexMetrics {
+        self.index.get_or_init(|| self.register(IndexMetrics::registered))
     }
 }
 
@@ -294,6 +332,7 @@ impl MethodMetrics {
         });
         Self {
             ended: codes.map(|code| counter!(CALLS, "method" => method, "code" => code_name(code))),
+            faults: counter!(FAULTS, "method" => method),
             duration: histogram!(DURATION, "method" => method),
         }
     }
@@ -302,18 +341,18 @@ impl MethodMetrics {
 /// Registers the help texts of the page.
 fn describe() {
     describe_counter!(CALLS, "Calls that ended, by method and code.");
+    describe_counter!(FAULTS, "Calls that failed by the fault of the service, by method.");
     describe_histogram!(DURATION, Unit::Seconds, "Time from the headers of a call to its end, by method.");
     describe_gauge!(STREAMS, "Calls in flight.");
     describe_gauge!(CONNECTIONS, "Connections open.");
     describe_counter!(SENT, Unit::Bytes, "Bytes sent to callers.");
     describe_counter!(RECEIVED, Unit::Bytes, "Bytes received from callers.");
     describe_counter!(SHEDS, "Connections and calls that were shed, by reason.");
-    describe_counter!(HTTP_REFUSALS, "Requests over HTTP that were refused before a call began, by status.");
     describe_counter!(RESETS, "Streams that peers reset.");
     describe_counter!(DRAINS, "Drained connections, by outcome.");
     describe_gauge!(MOVIES, "Movies in the catalogue.");
     describe_gauge!(REVISION, "Revision of the catalogue.");
-    describe_counter!(RELOADS, "Reloads of files, by whether the new version was taken.");
+    describe_gauge!(CERTIFICATE_EXPIRY, Unit::Seconds, "Expiry of the certificate, in seconds since 1970.");
     describe_gauge!(BUILD, "1, with the version as label.");
 }
 
@@ -341,102 +380,4 @@ pub(crate) fn code_name(code: Code) -> &'static str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Asserts that the page has a line.
-    fn assert_has(metrics: &Metrics, line: &str) {
-        let page = metrics.render();
-        assert!(page.lines().any(|found| found == line), "no `{line}` in:\n{page}");
-    }
-
-    #[test]
-    fn calls_are_counted_by_method_and_code_and_timed() {
-        let metrics = Metrics::on();
-        for code in [Code::Ok, Code::Ok, Code::Unauthenticated] {
-            metrics.call_began();
-            metrics.call_ended(Rpc::find("/Movie/GetMovieByID"), code, Duration::from_micros(20));
-        }
-        metrics.call_began();
-        assert_has(&metrics, r#"movie_service_calls_total{method="Movie/GetMovieByID",code="OK"} 2"#);
-        assert_has(
-            &metrics,
-            r#"movie_service_calls_total{method="Movie/GetMovieByID",code="UNAUTHENTICATED"} 1"#,
-        );
-        let bucket = "movie_service_call_duration_seconds_bucket";
-        assert_has(&metrics, &format!(r#"{bucket}{{method="Movie/GetMovieByID",le="0.00001"}} 0"#));
-        assert_has(&metrics, &format!(r#"{bucket}{{method="Movie/GetMovieByID",le="0.00005"}} 3"#));
-        assert_has(&metrics, "movie_service_streams_open 1");
-    }
-
-    #[test]
-    fn an_unknown_method_has_the_label_other() {
-        let metrics = Metrics::on();
-        metrics.call_began();
-        metrics.call_ended(None, Code::Unimplemented, Duration::ZERO);
-        assert_has(&metrics, r#"movie_service_calls_total{method="other",code="UNIMPLEMENTED"} 1"#);
-    }
-
-    #[test]
-    fn the_page_has_every_metric() {
-        let metrics = Metrics::on();
-        metrics.connection_opened();
-        metrics.connection_opened();
-        metrics.connection_closed();
-        metrics.sent(3);
-        metrics.received(4);
-        metrics.shed(ShedReason::Calls);
-        metrics.http_refused(StatusCode::NOT_FOUND);
-        metrics.reset();
-        metrics.drained(Drain::Forced);
-        metrics.catalogue(7, 2);
-        metrics.reloaded(Reload::Database, true);
-        metrics.reloaded(Reload::Tokens, false);
-        for line in [
-            "movie_service_connections_open 1",
-            "movie_service_sent_bytes_total 3",
-            "movie_service_received_bytes_total 4",
-            r#"movie_service_sheds_total{reason="calls"} 1"#,
-            r#"movie_service_sheds_total{reason="lists"} 0"#,
-            r#"movie_service_http_refusals_total{status="404"} 1"#,
-            r#"movie_service_http_refusals_total{status="415"} 0"#,
-            "movie_service_resets_total 1",
-            r#"movie_service_drains_total{outcome="forced"} 1"#,
-            "movie_service_catalogue_movies 7",
-            "movie_service_catalogue_revision 2",
-            r#"movie_service_reloads_total{what="database",outcome="taken"} 1"#,
-            r#"movie_service_reloads_total{what="tokens",outcome="refused"} 1"#,
-            "# TYPE process_cpu_seconds_total counter",
-            "# TYPE process_resident_memory_bytes gauge",
-            "# TYPE process_open_fds gauge",
-            "# TYPE process_start_time_seconds gauge",
-            "movie_service_store_retries_total 0",
-            concat!(r#"movie_service_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
-            "# HELP movie_service_calls_total Calls that ended, by method and code.",
-            "# TYPE movie_service_calls_total counter",
-            "# TYPE movie_service_call_duration_seconds histogram",
-        ] {
-            assert_has(&metrics, line);
-        }
-    }
-
-    #[test]
-    fn metrics_that_are_off_record_nothing() {
-        let metrics = Metrics::off();
-        metrics.connection_opened();
-        assert!(!metrics.is_on() && metrics.render().is_empty());
-    }
-
-    #[test]
-    fn upkeep_loses_no_duration() {
-        let metrics = Metrics::on();
-        for _ in 0..1000 {
-            metrics.call_ended(Rpc::find("/Movie/GetListMovies"), Code::Ok, Duration::from_millis(2));
-            metrics.upkeep();
-        }
-        assert_has(
-            &metrics,
-            r#"movie_service_call_duration_seconds_count{method="Movie/GetListMovies"} 1000"#,
-        );
-    }
-}
+mod tests;

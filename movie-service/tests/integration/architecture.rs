@@ -87,7 +87,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     ("server/connection", &["server/accept", "server/call", "server/limits", "server/usage", "telemetry"]),
-    ("servicer", &["store", "catalogue", "movie", "found", "blocking_pool", "rpc", "text"]),
+    ("servicer", &["store", "catalogue", "movie", "found", "blocking_pool", "rpc", "telemetry", "text"]),
     ("signals", &[]),
     ("store", &["catalogue", "movie", "telemetry", "reload", "text"]),
     ("systemd", &[]),

@@ -47,7 +47,6 @@ impl SearchIndex {
     }
 
     /// Returns the number of documents.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.segments.iter().map(SegmentReader::live_count).sum()
     }

@@ -42,7 +42,15 @@ struct Inner {
     files: TlsFiles,
     http1: bool,
     watched: Files,
-    config: ArcSwap<ServerConfig>,
+    loaded: ArcSwap<Loaded>,
+}
+
+/// What was read from the files.
+#[derive(Debug)]
+struct Loaded {
+    config: Arc<ServerConfig>,
+    /// When the first certificate of the chain expires, in seconds since 1970.
+    expiry: Option<i64>,
 }
 
 /// Error of loading the TLS files.
@@ -91,14 +99,20 @@ impl Tls {
     pub fn load(files: TlsFiles, http1: bool) -> Result<Self, TlsError> {
         let paths = [&files.cert, &files.key].into_iter().chain(&files.client_ca);
         let watched = Files::new(paths.cloned().collect());
-        let config = ArcSwap::from_pointee(load(&files, http1)?);
-        Ok(Self(Arc::new(Inner { files, http1, watched, config })))
+        let loaded = ArcSwap::from_pointee(load(&files, http1)?);
+        Ok(Self(Arc::new(Inner { files, http1, watched, loaded })))
     }
 
     /// Returns the configuration for a new connection.
     #[must_use]
     pub fn config(&self) -> Arc<ServerConfig> {
-        self.0.config.load_full()
+        self.0.loaded.load().config.clone()
+    }
+
+    /// Returns when the certificate, or one that leads to its authority, expires: the earliest time, in seconds since 1970.
+    #[must_use]
+    pub fn expiry(&self) -> Option<i64> {
+        self.0.loaded.load().expiry
     }
 
     /// Reloads the files.
@@ -107,7 +121,7 @@ impl Tls {
     ///
     /// [`TlsError`] if a file cannot be read or used; the previous configuration stays in use.
     pub fn reload(&self) -> Result<(), TlsError> {
-        self.0.config.store(Arc::new(load(&self.0.files, self.0.http1)?));
+        self.0.loaded.store(Arc::new(load(&self.0.files, self.0.http1)?));
         Ok(())
     }
 
@@ -140,10 +154,11 @@ pub fn peer_subject_names(connection: &ServerConnection) -> Vec<String> {
     connection.peer_certificates().and_then(<[_]>::first).map(certificate::subject_names).unwrap_or_default()
 }
 
-fn load(files: &TlsFiles, http1: bool) -> Result<ServerConfig, TlsError> {
+fn load(files: &TlsFiles, http1: bool) -> Result<Loaded, TlsError> {
     let TlsFiles { cert, key, client_ca } = files;
     let provider = Arc::new(ring::default_provider());
     let pair = pair(cert, key, &provider)?;
+    let expiry = certificate::expiry(&pair.cert);
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(DEFAULT_VERSIONS)
         .expect("ring supports TLS 1.2 and 1.3");
@@ -156,7 +171,7 @@ fn load(files: &TlsFiles, http1: bool) -> Result<ServerConfig, TlsError> {
     if http1 {
         config.alpn_protocols.push(b"http/1.1".to_vec());
     }
-    Ok(config)
+    Ok(Loaded { config: Arc::new(config), expiry })
 }
 
 /// Reads a certificate and its key.

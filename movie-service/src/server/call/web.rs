@@ -32,7 +32,7 @@ use crate::server::call::transcoding::response::{full, options, with_etag};
 use crate::server::call::transcoding::routes::RoutesError;
 use crate::server::call::transcoding::transcoder::Transcoder;
 use crate::server::limits::Limits;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{HttpRequest, Metrics};
 
 /// Minimum size of a body that is compressed, in bytes.
 const MIN_COMPRESSED_BYTES: u64 = 1024;
@@ -114,15 +114,32 @@ impl WebHandler {
         B: http_body::Body<Data = Bytes, Error: Into<StdError> + Display> + Send + Unpin + 'static,
     {
         let is_head = *request.method() == Method::HEAD;
-        let metrics = self.0.metrics.clone();
+        let (metrics, kind) = (self.0.metrics.clone(), self.kind(&request));
         let mut response = self.checked(request, calls).await;
         if let Some(error) = response.extensions_mut().remove::<HttpError>() {
             let (status, _, reason) = error.status();
             metrics.http_refused(status);
             debug!(%status, reason, %error, "refused a request that is no call");
         }
+        metrics.http_responded(kind, response.status());
         vary(response.headers_mut());
         if is_head { response.map(|_| Body::empty()) } else { response }
+    }
+
+    /// Returns the kind of a request, for the metrics.
+    fn kind<B>(&self, request: &Request<B>) -> HttpRequest {
+        if grpc_web::is_call(request) {
+            HttpRequest::GrpcWeb
+        } else if is_preflight(request) {
+            HttpRequest::Preflight
+        } else {
+            match request.uri().path() {
+                "/" => HttpRequest::Page,
+                "/healthz" => HttpRequest::Health,
+                path if self.has_asset(path) => HttpRequest::Page,
+                _ => HttpRequest::Json,
+            }
+        }
     }
 
     /// Returns whether the page has an asset with this path.

@@ -11,7 +11,7 @@ use crate::store::WriteError;
 fn searches() -> (Arc<Catalogue>, Searches) {
     let catalogue = Arc::new(Catalogue::default());
     catalogue.apply([Change::Insert(MovieView { title: "Creed", id: "1", ..MovieView::default() })]).unwrap();
-    (catalogue.clone(), Searches::new(catalogue))
+    (catalogue.clone(), Searches::new(catalogue, SearchMetrics::default()))
 }
 
 fn request() -> SearchMoviesRequest {

@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 
 use super::message;
 use crate::catalogue::{Catalogue, ChangesError, HistoryPoint};
+use crate::telemetry::watch_metrics::WatchMetrics;
 
 /// Maximum number of changes in a batch.
 const MAX_BATCH_CHANGES: usize = 64;
@@ -40,6 +41,7 @@ pub(super) struct Feed {
     catalogue: Arc<Catalogue>,
     /// The sender is dropped when the service stops.
     stopping: watch::Receiver<bool>,
+    metrics: WatchMetrics,
     shared: Mutex<Shared>,
     /// The task that waits for changes.
     waiting: AbortHandle,
@@ -70,24 +72,35 @@ pub(crate) struct Batch {
     pub(super) frames: Bytes,
 }
 
+impl Batch {
+    /// Returns the number of changes.
+    fn count(&self) -> u64 {
+        self.to.revision.since(self.from.revision).unwrap_or_default()
+    }
+}
+
 thread_local! {
     static CURRENT: RefCell<Weak<Feed>> = const { RefCell::new(Weak::new()) };
 }
 
 impl Feed {
     /// Returns the feed of this thread. It ends with its last subscription.
-    fn of_this_thread(catalogue: &Arc<Catalogue>, stopping: &watch::Receiver<bool>) -> Arc<Self> {
+    fn of_this_thread(
+        catalogue: &Arc<Catalogue>,
+        stopping: &watch::Receiver<bool>,
+        metrics: &WatchMetrics,
+    ) -> Arc<Self> {
         CURRENT.with_borrow_mut(|current| match current.upgrade() {
             Some(feed) if Arc::ptr_eq(&feed.catalogue, catalogue) => feed,
             _ => {
-                let feed = Self::start(catalogue.clone(), stopping.clone());
+                let feed = Self::start(catalogue.clone(), stopping.clone(), metrics.clone());
                 *current = Arc::downgrade(&feed);
                 feed
             }
         })
     }
 
-    fn start(catalogue: Arc<Catalogue>, stopping: watch::Receiver<bool>) -> Arc<Self> {
+    fn start(catalogue: Arc<Catalogue>, stopping: watch::Receiver<bool>, metrics: WatchMetrics) -> Arc<Self> {
         Arc::new_cyclic(|feed: &Weak<Self>| {
             let (feed, mut newest, mut service) = (feed.clone(), catalogue.newest(), stopping.clone());
             let waiting = tokio::spawn(async move {
@@ -104,7 +117,7 @@ impl Feed {
             });
             let last_sent = catalogue.newest_point();
             let shared = Mutex::new(Shared { slots: Slab::new(), last_sent, batches: VecDeque::new() });
-            Self { catalogue, stopping, shared, waiting: waiting.abort_handle() }
+            Self { catalogue, stopping, metrics, shared, waiting: waiting.abort_handle() }
         })
     }
 
@@ -117,6 +130,7 @@ impl Feed {
             return;
         }
         let batch = self.batch_between(last_sent, newest);
+        let mut sent_to = 0;
         // A sink and its drop must not use this feed, whose lock is held. The task of a watch is on this thread, and owns the sink.
         for (_, Slot { waker, sink }) in &self.shared().slots {
             let is_sent =
@@ -124,9 +138,15 @@ impl Feed {
                     // A panic must end no other watch. The task that is woken meets its cause again.
                     panic::catch_unwind(AssertUnwindSafe(|| sink.try_send(batch))).unwrap_or(false)
                 });
-            if !is_sent && let Some(waker) = waker {
+            if is_sent {
+                sent_to += 1;
+            } else if let Some(waker) = waker {
                 waker.wake_by_ref();
             }
+        }
+        // Once for all watches: each addition moves the counter between cores.
+        if let Some(batch) = batch.filter(|_| sent_to > 0) {
+            self.metrics.changes_sent(batch.count() * sent_to);
         }
     }
 
@@ -197,8 +217,12 @@ pub(super) struct Subscription {
 }
 
 impl Subscription {
-    pub(super) fn new(catalogue: &Arc<Catalogue>, stopping: &watch::Receiver<bool>) -> Self {
-        let feed = Feed::of_this_thread(catalogue, stopping);
+    pub(super) fn new(
+        catalogue: &Arc<Catalogue>,
+        stopping: &watch::Receiver<bool>,
+        metrics: &WatchMetrics,
+    ) -> Self {
+        let feed = Feed::of_this_thread(catalogue, stopping, metrics);
         let slot = feed.shared().slots.insert(Slot::default());
         Self { feed, slot }
     }
@@ -229,9 +253,13 @@ impl Subscription {
         }
     }
 
-    /// Returns the changes after a point, at most `max`; `None` if there are none.
+    /// Returns the changes after a point, at most `max`, and counts them as sent; `None` if there are none.
     pub(super) fn changes_after(&self, point: HistoryPoint, max: u64) -> Result<Option<Batch>, ChangesError> {
-        self.feed.changes_after(point, max)
+        let changes = self.feed.changes_after(point, max)?;
+        if let Some(batch) = &changes {
+            self.feed.metrics.changes_sent(batch.count());
+        }
+        Ok(changes)
     }
 }
 

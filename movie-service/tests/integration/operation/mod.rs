@@ -4,5 +4,6 @@ mod command_line;
 mod found;
 mod logs;
 mod metrics;
+mod metrics_of_parts;
 mod reload;
 mod traces;

@@ -68,6 +68,15 @@ pub(super) fn warning(certificate: &CertificateDer<'_>, now: ASN1Time) -> Option
     }
 }
 
+/// Returns when the first of these certificates expires, in seconds since 1970.
+pub(super) fn expiry(chain: &[CertificateDer<'_>]) -> Option<i64> {
+    let expiries = chain.iter().filter_map(|certificate| {
+        let (_, certificate) = parse_x509_certificate(certificate).ok()?;
+        Some(certificate.validity().not_after.timestamp())
+    });
+    expiries.min()
+}
+
 /// Returns the type of a key that is not supported; `None` if it is.
 fn unsupported_key(key: &SubjectPublicKeyInfo<'_>) -> Option<String> {
     let algorithm = &key.algorithm.algorithm;
