@@ -16,7 +16,7 @@ use crate::command::{Command, Running};
 use crate::exchange::exchange;
 use crate::files::Files;
 use crate::markdown::{self, Kind};
-use crate::{arrows, translation, wire};
+use crate::{arrows, operations, translation, wire};
 
 /// Line that stands for omitted lines.
 const ELLIPSIS: &str = "…";
@@ -81,6 +81,8 @@ impl Reader {
             ["text", "tokens"] => {
                 Tokens::parse(&lines.join("\n")).map(drop).map_err(|error| at_first_line(error.to_string()))
             }
+            ["promql"] => operations::query(lines),
+            ["text", "log"] => operations::log(lines),
             ["text", "arrows"] => arrows::check(&lines.join("\n")).map_err(at_first_line),
             _ => Err(at_first_line(format!(
                 "unverified block `{info}`: movie-client/tests/docs/check.rs has no check for it"

@@ -18,6 +18,8 @@
 //! | `text refused=FILE` | the error of the service about this file |
 //! | `text movie=ID` | the wire format of this movie |
 //! | `text exchange=PROTOCOL` | a call in grpc, grpc-web or json, as it is on the wire |
+//! | `promql` | the metrics of the query exist |
+//! | `text log` | the service has the text of each line of its log; `…` stands for what differs |
 //! | `text arrows` | the crates of the workspace and their dependencies |
 //!
 //! A translation, in `docs/fr/`, is followed in the same way, but its commands are not run again: its headings, blocks and tables
@@ -45,6 +47,7 @@ mod exercise_in_place;
 mod files;
 mod http1;
 mod markdown;
+mod operations;
 #[path = "../support/service.rs"]
 #[allow(dead_code, reason = "the integration tests use the rest")]
 mod service;
@@ -154,7 +157,7 @@ fn the_other_documents_are_accurate() {
 /// Returns the documents in these folders, except for those that have a test of their own.
 fn pages() -> Vec<String> {
     let mut pages = Vec::new();
-    for folder in ["", "databases/", "docs/", "docs/operations/"] {
+    for folder in ["", "databases/", "docs/", "docs/operations/", "docs/operations/runbook/"] {
         for entry in fs::read_dir(xtask::root().join(folder)).unwrap() {
             let file = entry.unwrap().path();
             let path = format!("{folder}{}", file.file_name().unwrap().display());
@@ -228,6 +231,21 @@ fn an_unchecked_block_is_an_error() {
     assert_wrong(&["See `this"], "d.md:1: unverified: a ` without its pair");
     let unclosed = ["```json file=databases/movies.json", "{"];
     assert_wrong(&unclosed, "d.md:1: unverified: a block that does not end");
+}
+
+#[test]
+fn an_unknown_metric_or_log_line_is_an_error() {
+    let (sum, known) =
+        ("sum(rate(movie_service_calls_total{code=~\"OK\"}[5m]))", "job_method:movie_service_calls:rate5m");
+    assert_wrong(&["```promql", sum, known, "movie_service_call_duration_seconds_bucket", "```"], "nothing");
+    for unknown in
+        ["movie_service_call", "movie_service_streams_open_bucket", "job_method:movie_service_calls:rate9m"]
+    {
+        let expected = format!("d.md:2: no metric and no rule is named `{unknown}`");
+        assert_wrong(&["```promql", unknown, "```"], &expected);
+    }
+    assert_wrong(&["```text log", "serving {movies} movies from …", "```"], "nothing");
+    assert_wrong(&["```text log", "stopped", "gave up", "```"], "d.md:3: the service does not log `gave up`");
 }
 
 #[test]
