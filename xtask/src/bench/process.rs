@@ -20,7 +20,7 @@ pub(super) struct Resources {
 }
 
 /// Returns loopback addresses whose ports are free now, and probably stay free until a program binds them.
-pub(super) fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
+pub(crate) fn free_addresses<const N: usize>() -> Result<[SocketAddr; N]> {
     // All are bound before any is released, so that they differ.
     let listeners = (0..N).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<io::Result<Vec<_>>>()?;
     let addresses = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
