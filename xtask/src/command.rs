@@ -15,6 +15,8 @@ pub enum Command {
     Bench(bench::Options),
     /// Feed made-up bytes to whatever reads bytes from outside.
     Fuzz(fuzz::Options),
+    /// Build the container image of the service and the client, with their bills of materials.
+    Image(deploy::container::Options),
     /// Check that the service and the client work with Python programs at the other end.
     Interop(interop::Options),
     /// Write a small workspace in the form of this one, for another resource, such as `new-service book author:string pages:int32`.
@@ -51,6 +53,7 @@ impl Command {
         match self {
             Command::Bench(options) => bench::run(root, &options),
             Command::Fuzz(options) => fuzz::run(root, &options),
+            Command::Image(options) => deploy::container::run(root, &options),
             Command::Interop(options) => interop::check(root, &options),
             Command::NewService(options) => new_service::run(root, &options),
             Command::RegenProto { check: false } => {

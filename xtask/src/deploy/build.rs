@@ -47,6 +47,11 @@ impl Build {
         self.target.join(if self.profile == "dev" { "debug" } else { &self.profile })
     }
 
+    /// Returns the folder of programs of other projects, which `cargo install` built.
+    pub(super) fn tools(&self) -> PathBuf {
+        self.target.join("tools")
+    }
+
     /// Returns a new, empty folder for a test.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 
 mod build;
 mod chart;
-mod container;
+pub mod container;
 mod failover;
 mod monitoring;
 mod packages;

@@ -1,0 +1,56 @@
+//! Certificate authorities: the programs of the image trust those of its bundle.
+
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use super::{CALL_TIMEOUT, Test};
+use crate::deploy::build::Build;
+use crate::program;
+
+/// Where the bundle is in the image.
+const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// Options of both requests for certificates.
+const REQUEST: [&str; 8] =
+    ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days"];
+
+/// A service with TLS is trusted if its authority is in the bundle, and only then.
+pub(super) fn test(build: &Build, test: &Test) -> Result<()> {
+    let folder = build.new_folder("container-tls")?;
+    let openssl = |args: &[&str]| {
+        let mut openssl = Command::new("openssl");
+        program::run(openssl.args(REQUEST).arg("1").args(args).current_dir(&folder), CALL_TIMEOUT)
+    };
+    openssl(&["-subj", "/CN=Authority", "-keyout", "ca.key", "-out", "ca.pem"])?;
+    let names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"];
+    let files = ["-CA", "ca.pem", "-CAkey", "ca.key", "-keyout", "server.key", "-out", "server.pem"];
+    openssl(&[&["-subj", "/CN=Service"], &names[..], &files[..]].concat())?;
+    // The key is for the user of the container, who is another one.
+    program::run(Command::new("chmod").args(["a+r", "server.key"]).current_dir(&folder), CALL_TIMEOUT)?;
+
+    let mount = |file: &str, path: &str| format!("--volume={}:{path}:ro", folder.join(file).display());
+    let certificate = [mount("server.pem", "/tls/server.pem"), mount("server.key", "/tls/server.key")];
+    let variables = ["--env=MOVIE_TLS_CERT=/tls/server.pem", "--env=MOVIE_TLS_KEY=/tls/server.key"];
+    let secure = format!("--env=MOVIE_ADDRESS=https://{}", test.address);
+    let mut args: Vec<&str> = certificate.iter().map(String::as_str).chain(variables).collect();
+    args.push(&secure);
+
+    test.create("unknown", &args)?;
+    test.podman.run(&["start", "unknown"])?;
+    let refused = test.podman.run(&["exec", "unknown", "/usr/bin/movie-client", "health"]);
+    let error = refused.err().context("a client trusts an authority that is not in the bundle")?.to_string();
+    ensure!(error.contains("no trusted authority signed it"), "{error}");
+    test.stop("unknown")?;
+
+    let bundle = mount("ca.pem", BUNDLE);
+    args.push(&bundle);
+    test.create("known", &args)?;
+    test.podman.run(&["start", "known"])?;
+    test.podman.run(&["exec", "known", "/usr/bin/movie-client", "health"])?;
+    test.podman.run(&["healthcheck", "run", "known"])?;
+    test.stop("known")?;
+    fs::remove_dir_all(folder)?;
+    Ok(())
+}
