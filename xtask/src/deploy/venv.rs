@@ -11,6 +11,14 @@ use crate::program;
 /// Time to install packages, which come over the network.
 const INSTALL_TIMEOUT: Duration = Duration::from_mins(10);
 
+/// Returns what is missing for virtual environments, and how to install it.
+pub(super) fn missing() -> Option<String> {
+    let mut python = Command::new("python3");
+    let found = program::run(python.args(["-c", "import ensurepip, venv"]), INSTALL_TIMEOUT);
+    let missing = "no python3 with its module venv; on Debian, install the package python3-venv";
+    found.is_err().then(|| missing.to_owned())
+}
+
 /// A virtual environment.
 pub(super) struct Venv(PathBuf);
 

@@ -19,6 +19,7 @@ use self::image::BuildContext;
 use self::podman::Podman;
 use super::Outcome;
 use super::build::{self, Build};
+use super::venv;
 use crate::bench::process;
 use crate::program;
 
@@ -61,6 +62,9 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
     }
     if program::run(Command::new("id").arg("-u"), CALL_TIMEOUT)?.trim() != "0" {
         return Ok(Outcome::Skipped("containers of a test need root".to_owned()));
+    }
+    if let Some(reason) = venv::missing() {
+        return Ok(Outcome::Skipped(reason));
     }
     let folder = build.new_folder("container")?;
     let context = BuildContext::assemble(build, &build.new_folder("image")?)?;
