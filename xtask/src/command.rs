@@ -5,7 +5,9 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::{bench, deploy, fuzz, interop, new_service, regen_proto, regen_web, release, soak, test_web};
+use crate::{
+    bench, deploy, fuzz, interop, new_service, regen_proto, regen_web, release, simulate, soak, test_web,
+};
 
 /// The project's automation.
 #[derive(Debug, Parser)]
@@ -35,6 +37,8 @@ pub enum Command {
     },
     /// Make a release: version, changelog, commit, tag, packages and checksums.
     Release(release::Options),
+    /// Say what breaks first as the service grows, from measured costs.
+    Simulate(simulate::Options),
     /// Keep two services under mixed load, hostile peers and watches for a while, and check every response.
     Soak(soak::Options),
     /// Use what `deploy/` has: packages, the container, the chart, the monitoring and the examples of proxies.
@@ -51,21 +55,20 @@ impl Command {
     /// What failed, for people.
     pub fn run(self, root: &Path) -> Result<()> {
         match self {
-            Command::Bench(options) => bench::run(root, &options),
-            Command::Fuzz(options) => fuzz::run(root, &options),
-            Command::Image(options) => deploy::container::run(root, &options),
-            Command::Interop(options) => interop::check(root, &options),
-            Command::NewService(options) => new_service::run(root, &options),
-            Command::RegenProto { check: false } => {
-                regen_proto::write(root).map(|report| println!("{report}"))
-            }
-            Command::RegenProto { check: true } => regen_proto::check(root),
-            Command::RegenWeb { check: false } => regen_web::write(root).map(|report| println!("{report}")),
-            Command::RegenWeb { check: true } => regen_web::check(root),
-            Command::Release(options) => release::run(root, &options),
-            Command::Soak(options) => soak::run(root, &options),
-            Command::TestDeploy(options) => deploy::run(root, &options),
-            Command::TestWeb(options) => test_web::run(root, &options),
+            Self::Bench(options) => bench::run(root, &options),
+            Self::Fuzz(options) => fuzz::run(root, &options),
+            Self::Image(options) => deploy::container::run(root, &options),
+            Self::Interop(options) => interop::check(root, &options),
+            Self::NewService(options) => new_service::run(root, &options),
+            Self::RegenProto { check: false } => regen_proto::write(root).map(|report| println!("{report}")),
+            Self::RegenProto { check: true } => regen_proto::check(root),
+            Self::RegenWeb { check: false } => regen_web::write(root).map(|report| println!("{report}")),
+            Self::RegenWeb { check: true } => regen_web::check(root),
+            Self::Release(options) => release::run(root, &options),
+            Self::Simulate(options) => simulate::run(root, &options),
+            Self::Soak(options) => soak::run(root, &options),
+            Self::TestDeploy(options) => deploy::run(root, &options),
+            Self::TestWeb(options) => test_web::run(root, &options),
         }
     }
 }

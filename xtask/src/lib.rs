@@ -7,6 +7,7 @@ pub mod command;
 pub mod deploy;
 pub mod fuzz;
 mod generated;
+mod http;
 pub mod interop;
 pub mod new_service;
 mod node;
@@ -16,6 +17,7 @@ pub mod regen_proto;
 pub mod regen_web;
 pub mod release;
 mod service;
+pub mod simulate;
 pub mod soak;
 pub mod test_web;
 

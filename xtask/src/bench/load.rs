@@ -23,7 +23,7 @@ const CREATE_REQUEST: &[u8] = b"\x0a\x14\x0a\x0fA created movie\x28\xea\x0f";
 
 /// A call for one movie. The requests of both have the same encoding.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Lookup {
+pub(crate) enum Lookup {
     /// `GetMovieByID` of the course's contract.
     Course,
     /// `GetMovie` of the catalogue.
@@ -31,12 +31,12 @@ pub(super) enum Lookup {
 }
 
 /// Makes one call of `GetMovieByID`.
-pub(super) fn one_call(address: SocketAddr) -> Result<()> {
+pub(crate) fn one_call(address: SocketAddr) -> Result<()> {
     calls(address, Lookup::Course, 0, 1, (1, 1))
 }
 
 /// Makes calls for one movie.
-pub(super) fn calls(
+pub(crate) fn calls(
     address: SocketAddr,
     lookup: Lookup,
     movie: u64,
@@ -51,17 +51,17 @@ pub(super) fn calls(
 }
 
 /// Requests a page of `ListMovies` several times, one after the other.
-pub(super) fn list_pages(address: SocketAddr, message: &[u8], pages: u64) -> Result<()> {
+pub(crate) fn list_pages(address: SocketAddr, message: &[u8], pages: u64) -> Result<()> {
     h2load(address, "movie.catalog.v1.MovieCatalog/ListMovies", message, pages, (1, 1))
 }
 
 /// Creates movies, whose ids the service generates.
-pub(super) fn creates(address: SocketAddr, movies: u64, writers: (u64, u64)) -> Result<()> {
+pub(crate) fn creates(address: SocketAddr, movies: u64, writers: (u64, u64)) -> Result<()> {
     h2load(address, CREATE_METHOD, CREATE_REQUEST, movies, writers)
 }
 
 /// Creates movies for some seconds, and returns the number of acknowledged ones.
-pub(super) fn creates_for(
+pub(crate) fn creates_for(
     address: SocketAddr,
     seconds: u64,
     (connections, streams): (u64, u64),
@@ -76,8 +76,24 @@ pub(super) fn creates_for(
     Ok(f64::from(counts.succeeded))
 }
 
+/// Connections with calls at a constant rate.
+pub(crate) const RATE_CONNECTIONS: u32 = 4;
+
+/// Makes calls for one movie at a constant rate for some seconds, and returns the number of successful ones.
+pub(crate) fn calls_at_rate(address: SocketAddr, movie: u64, rate: u64, seconds: u64) -> Result<f64> {
+    let body = Body::of(&message(movie)?)?;
+    let connections = u64::from(RATE_CONNECTIONS);
+    let mut command = h2load_command(connections, 100);
+    command.args(["-D", &seconds.to_string(), "--rps", &(rate / connections).to_string()]);
+    body.send(&mut command, address, "Movie/GetMovieByID");
+    let printed = program::run(&mut command, LOAD_TIMEOUT)?;
+    let counts = Counts::of(&printed).with_context(|| format!("h2load printed no counts:\n{printed}"))?;
+    ensure!(counts.failed == 0, "h2load had failures:\n{printed}");
+    Ok(f64::from(counts.succeeded))
+}
+
 /// Writes to etcd, always the same key.
-pub(super) fn puts(address: SocketAddr, puts: u64, writers: (u64, u64)) -> Result<()> {
+pub(crate) fn puts(address: SocketAddr, puts: u64, writers: (u64, u64)) -> Result<()> {
     /// A `PutRequest` with a key of 36 bytes and a value of 20 bytes.
     const REQUEST: &[u8] = b"\x0a\x24c0ffee00-0000-4000-8000-00000000000a\x12\x14A created movie 2026";
     h2load(address, "etcdserverpb.KV/Put", REQUEST, puts, writers)
@@ -85,13 +101,13 @@ pub(super) fn puts(address: SocketAddr, puts: u64, writers: (u64, u64)) -> Resul
 
 /// A version of HTTP, without TLS.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Protocol {
+pub(crate) enum Protocol {
     Http1,
     Http2,
 }
 
 /// Sends GET requests for one path.
-pub(super) fn gets(
+pub(crate) fn gets(
     address: SocketAddr,
     path: &str,
     protocol: Protocol,
@@ -106,12 +122,12 @@ pub(super) fn gets(
 }
 
 /// Requests pages with filters and orders, one after the other.
-pub(super) fn pages(target: &Path, address: SocketAddr, pages: u64) -> Result<()> {
+pub(crate) fn pages(target: &Path, address: SocketAddr, pages: u64) -> Result<()> {
     program::run(generator(target, "pages", address).arg(pages.to_string()), LOAD_TIMEOUT).map(drop)
 }
 
 /// Requests batches of 1,000 movies of a generated database, one after the other, and returns the size of one in bytes.
-pub(super) fn batches(target: &Path, address: SocketAddr, movies: u64, batches: u64) -> Result<f64> {
+pub(crate) fn batches(target: &Path, address: SocketAddr, movies: u64, batches: u64) -> Result<f64> {
     let mut command = generator(target, "batches", address);
     let printed =
         program::run(command.args([movies, batches].map(|number| number.to_string())), LOAD_TIMEOUT)?;
@@ -119,13 +135,13 @@ pub(super) fn batches(target: &Path, address: SocketAddr, movies: u64, batches: 
 }
 
 /// Looks ids of a generated database up in bursts, on one stream.
-pub(super) fn lookups(target: &Path, address: SocketAddr, movies: u64, ids: u64) -> Result<()> {
+pub(crate) fn lookups(target: &Path, address: SocketAddr, movies: u64, ids: u64) -> Result<()> {
     let mut command = generator(target, "lookups", address);
     program::run(command.args([movies, ids].map(|number| number.to_string())), LOAD_TIMEOUT).map(drop)
 }
 
 /// Creates movies with concurrent writers, and returns the number of movies per second.
-pub(super) fn writes(target: &Path, address: SocketAddr, writers: u64, movies: u64) -> Result<f64> {
+pub(crate) fn writes(target: &Path, address: SocketAddr, writers: u64, movies: u64) -> Result<f64> {
     let mut command = generator(target, "writes", address);
     let printed =
         program::run(command.args([writers, movies].map(|number| number.to_string())), LOAD_TIMEOUT)?;
@@ -133,7 +149,7 @@ pub(super) fn writes(target: &Path, address: SocketAddr, writers: u64, movies: u
 }
 
 /// Writes new movies to a catalogue alone, which keeps `kept` changes, and returns its memory in bytes.
-pub(super) fn change_log(target: &Path, kept: u32, movies: u32) -> Result<f64> {
+pub(crate) fn change_log(target: &Path, kept: u32, movies: u32) -> Result<f64> {
     let mut command = Command::new(target.join("plain/examples/change_log"));
     let printed = program::run(command.args([kept, movies].map(|number| number.to_string())), LOAD_TIMEOUT)?;
     Ok(printed.trim().parse()?)
@@ -146,7 +162,7 @@ fn message(movie: u64) -> Result<Vec<u8>> {
 }
 
 /// Reads the whole list several times, one after the other.
-pub(super) fn lists(address: SocketAddr, lists: u64) -> Result<()> {
+pub(crate) fn lists(address: SocketAddr, lists: u64) -> Result<()> {
     h2load(address, "Movie/GetListMovies", &[], lists, (1, 1))
 }
 
@@ -223,7 +239,7 @@ pub(crate) fn check(target: &Path, address: SocketAddr, database: &Path) -> Resu
 }
 
 /// Makes calls of `GetMovieByID` with random ids, and returns the median latency in microseconds.
-pub(super) fn random_calls(
+pub(crate) fn random_calls(
     target: &Path,
     address: SocketAddr,
     movies: u64,
@@ -237,7 +253,7 @@ pub(super) fn random_calls(
 }
 
 /// Sends bytes over plain TCP from another process, and returns its CPU time per byte, in seconds.
-pub(super) fn plain_tcp(target: &Path, bytes: u32) -> Result<f64> {
+pub(crate) fn plain_tcp(target: &Path, bytes: u32) -> Result<f64> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let mut command = generator(target, "send", listener.local_addr()?);
     let mut sender = Generator(command.arg(bytes.to_string()).stdin(Stdio::piped()).spawn()?);
@@ -257,10 +273,10 @@ pub(super) fn plain_tcp(target: &Path, bytes: u32) -> Result<f64> {
 }
 
 /// A process with connections that request the list and read nothing. It is killed when it is dropped.
-pub(super) struct Generator(Child);
+pub(crate) struct Generator(Child);
 
 /// Opens connections that request the list and read nothing.
-pub(super) fn stall(target: &Path, address: SocketAddr, connections: u64) -> Result<Generator> {
+pub(crate) fn stall(target: &Path, address: SocketAddr, connections: u64) -> Result<Generator> {
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 4096; exec \"$@\"", "sh"]).arg(generator_path(target));
     command.args(["stall", &address.to_string(), &connections.to_string()]);

@@ -15,7 +15,7 @@ mod nodes;
 pub(crate) mod peers;
 pub(crate) mod process;
 mod search;
-mod server;
+pub(crate) mod server;
 pub(crate) mod sqlite;
 mod start;
 mod store;
@@ -111,9 +111,14 @@ fn parts() -> String {
 
 /// Builds the service and the client with the profile `release`, and the load generators with the profile `plain`.
 pub(crate) fn build(root: &Path) -> Result<()> {
-    cargo_build(root, &["--release", "--bins", "--package", "movie-service", "--package", "movie-client"])?;
+    build_programs(root)?;
     // Not those of the client, whose tests need half of this program.
     cargo_build(root, &["--profile", "plain", "--examples", "--package", "movie-service"])
+}
+
+/// Builds the service and the client with the profile `release`.
+pub(crate) fn build_programs(root: &Path) -> Result<()> {
+    cargo_build(root, &["--release", "--bins", "--package", "movie-service", "--package", "movie-client"])
 }
 
 fn cargo_build(root: &Path, args: &[&str]) -> Result<()> {

@@ -61,6 +61,15 @@ pub(crate) fn cpu_of_family(process: u32) -> Result<f64> {
     Ok(cpu(process)? + cpu_of_children(&stat).with_context(|| format!("/proc/{process}/stat: {stat}"))?)
 }
 
+/// Returns the CPU time of a process, of its child processes that run and of those that have ended, in seconds.
+pub(crate) fn cpu_of_tree(process: u32) -> Result<f64> {
+    let children = fs::read_to_string(format!("/proc/{process}/task/{process}/children"))?;
+    let children = children.split_whitespace().filter_map(|child| child.parse().ok());
+    // One that ends meanwhile is counted with its parent next time.
+    let running: f64 = children.filter_map(|child| cpu(child).ok()).sum();
+    Ok(running + cpu_of_family(process)?)
+}
+
 /// Returns the user and the system time of ended child processes in a line of `proc_pid_stat(5)`, in seconds.
 fn cpu_of_children(stat: &str) -> Option<f64> {
     // The name may contain spaces.

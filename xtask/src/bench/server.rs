@@ -20,7 +20,7 @@ const IDLE_TIME: Duration = Duration::from_millis(1500);
 
 /// Kind of server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// The service without search.
     Ours,
     /// The service with search.
@@ -32,26 +32,26 @@ pub(super) enum Kind {
 }
 
 /// A running server. It is killed when it is dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     child: Child,
-    pub(super) kind: Kind,
-    pub(super) address: SocketAddr,
+    pub(crate) kind: Kind,
+    pub(crate) address: SocketAddr,
     /// Address of the metrics of [`Kind::Metered`].
     metrics: SocketAddr,
     /// Time from the start of the process to the first accepted connection.
-    pub(super) listening: Duration,
+    pub(crate) listening: Duration,
     /// Time from the start of the process to the response to the first call.
-    pub(super) start: Duration,
+    pub(crate) start: Duration,
 }
 
 impl Server {
     /// Starts a server, and waits for the response to a first call.
-    pub(super) fn start(target: &Path, kind: Kind, database: impl AsRef<OsStr>) -> Result<Self> {
+    pub(crate) fn start(target: &Path, kind: Kind, database: impl AsRef<OsStr>) -> Result<Self> {
         Self::start_with(target, kind, database, &[])
     }
 
     /// Starts a server with further options of the service.
-    pub(super) fn start_with(
+    pub(crate) fn start_with(
         target: &Path,
         kind: Kind,
         database: impl AsRef<OsStr>,
@@ -93,17 +93,17 @@ impl Server {
     }
 
     /// Returns the number of the process.
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Returns the CPU time, in seconds.
-    pub(super) fn cpu(&self) -> Result<f64> {
+    pub(crate) fn cpu(&self) -> Result<f64> {
         process::cpu(self.child.id())
     }
 
     /// Returns the page of metrics of [`Kind::Metered`].
-    pub(super) fn metrics(&self) -> Result<String> {
+    pub(crate) fn metrics(&self) -> Result<String> {
         let mut stream = TcpStream::connect(self.metrics)?;
         stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
         let mut page = String::new();
@@ -113,7 +113,7 @@ impl Server {
     }
 
     /// Waits until the server is idle: after the start, it builds columns, and its index.
-    pub(super) fn wait_until_idle(&self) -> Result<()> {
+    pub(crate) fn wait_until_idle(&self) -> Result<()> {
         /// CPU time of an idle server in [`IDLE_TIME`], at most: timers, and the wait of the measurement.
         const IDLE_CPU: f64 = 0.01;
         let (mut before, began) = (self.cpu()?, Instant::now());
@@ -129,12 +129,12 @@ impl Server {
     }
 
     /// Returns the resident memory, in megabytes.
-    pub(super) fn memory(&self) -> Result<f64> {
+    pub(crate) fn memory(&self) -> Result<f64> {
         process::memory(self.child.id(), "VmRSS:")
     }
 
     /// Returns the peak resident memory, in megabytes.
-    pub(super) fn peak_memory(&self) -> Result<f64> {
+    pub(crate) fn peak_memory(&self) -> Result<f64> {
         process::memory(self.child.id(), "VmHWM:")
     }
 }

@@ -123,12 +123,12 @@ fn number(value: f64, unit: &str) -> String {
 }
 
 /// Returns the middle value.
-pub(super) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     percentile(values, 50)
 }
 
 /// Returns the smallest value that is greater than this share of the values, in hundredths.
-pub(super) fn percentile(values: impl IntoIterator<Item = f64>, hundredths: usize) -> f64 {
+pub(crate) fn percentile(values: impl IntoIterator<Item = f64>, hundredths: usize) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() * hundredths / 100).or(values.last()).copied().unwrap_or(f64::NAN)

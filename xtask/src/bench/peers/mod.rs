@@ -20,14 +20,14 @@ pub(crate) struct Tool {
     package: &'static str,
 }
 
-pub(super) const H2LOAD: Tool = Tool { name: "h2load", package: "nghttp2-client" };
+pub(crate) const H2LOAD: Tool = Tool { name: "h2load", package: "nghttp2-client" };
 pub(super) const NGHTTPD: Tool = Tool { name: "nghttpd", package: "nghttp2-server" };
 pub(super) const ETCD: Tool = Tool { name: "etcd", package: "etcd-server" };
 pub(crate) const POSTGRES: Tool = Tool { name: "PostgreSQL", package: "postgresql" };
 
 impl Tool {
     /// Returns a command of this program.
-    pub(super) fn command(self) -> Command {
+    pub(crate) fn command(self) -> Command {
         Command::new(self.name)
     }
 

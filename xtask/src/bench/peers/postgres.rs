@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
 use crate::bench::process;
@@ -78,10 +78,31 @@ impl Postgres {
         psql
     }
 
+    /// Executes a script of SQL again and again for some seconds, over 8 connections or at a rate, and returns how often a second.
+    pub(crate) fn repeat(&self, database: &str, query: &str, seconds: u32, rate: Option<u32>) -> Result<f64> {
+        let script = tempfile::NamedTempFile::new()?;
+        fs::write(script.path(), query)?;
+        let mut pgbench = Command::new(self.programs.join("pgbench"));
+        pgbench.args(["-n", "-h", "127.0.0.1", "-U", "bench", "-p", &self.port.to_string()]);
+        match rate {
+            Some(rate) => pgbench.args(["-R", &rate.to_string()]),
+            None => pgbench.args(["-c", "8"]),
+        };
+        pgbench.args(["-T", &seconds.to_string(), "-f"]);
+        let printed = program::run(pgbench.arg(script.path()).arg(database), TIMEOUT)?;
+        let rate = printed.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next());
+        Ok(rate.with_context(|| format!("pgbench printed no rate:\n{printed}"))?.parse()?)
+    }
+
     /// Returns the number that a query of a database results in.
     pub(crate) fn number(&self, database: &str, query: &str) -> Result<f64> {
         let printed = program::run(self.psql(database, query).arg("-At"), TIMEOUT)?;
         Ok(printed.trim().parse()?)
+    }
+
+    /// Returns the CPU time of the server, with its processes that run, in seconds.
+    pub(crate) fn cpu_now(&self) -> Result<f64> {
+        process::cpu_of_tree(self.child.id())
     }
 
     /// Returns the CPU time of the server's main process and of its child processes that have ended, in seconds.
