@@ -2,6 +2,7 @@
 //!
 //! A part whose programs are missing says so and is skipped; `.ci/run` installs them.
 
+mod backup;
 mod build;
 mod chart;
 pub mod container;
@@ -42,6 +43,8 @@ enum Part {
     Monitoring,
     /// The examples for nginx, `HAProxy` and Envoy: calls through each, while one of two nodes stops.
     Proxies,
+    /// Backup and restore of SQLite and PostgreSQL under writes: what was acknowledged is there, nothing wrong is served.
+    Backup,
     /// Two services through a failover of Patroni; only on request.
     Failover,
 }
@@ -62,7 +65,7 @@ enum Outcome {
 /// If the programs do not build, or a part fails.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
     let build = Build::new(root, &options.profile)?;
-    let all = [Part::Packages, Part::Container, Part::Chart, Part::Monitoring, Part::Proxies];
+    let all = [Part::Packages, Part::Container, Part::Chart, Part::Monitoring, Part::Proxies, Part::Backup];
     let parts = if options.parts.is_empty() { &all } else { &options.parts[..] };
     for part in parts {
         let name = part.to_possible_value();
@@ -83,6 +86,7 @@ impl Part {
             Self::Chart => chart::test(build),
             Self::Monitoring => monitoring::test(build),
             Self::Proxies => proxies::test(build),
+            Self::Backup => backup::test(build),
             Self::Failover => failover::test(build),
         }
     }

@@ -80,13 +80,13 @@ struct Batched {
 }
 
 impl Batched {
-    /// Returns the CPU time a second of this work and `further` work, on cores of which other programs take `taken`.
+    /// Returns the CPU time a second of this work and `further` work, on some cores.
     ///
-    /// Poisson arrivals find a core idle with the probability 1 − u, where u is its utilisation. So a call costs busy + (1 − u) · (alone −
-    /// busy), and u is the solution of a linear equation. At u = 1 each call costs `busy`.
-    fn cpu(&self, further: f64, cores: f64, taken: f64) -> f64 {
+    /// Poisson arrivals find a core without work of this program with the probability 1 − u, where u is its utilisation. So a call
+    /// costs busy + (1 − u) · (alone − busy), and u is the solution of a linear equation. At u = 1 each call costs `busy`.
+    fn cpu(&self, further: f64, cores: f64) -> f64 {
         let wake = self.alone - self.busy;
-        let utilisation = (self.rate * self.alone + further + taken) / (cores + self.rate * wake);
+        let utilisation = (self.rate * self.alone + further) / (cores + self.rate * wake);
         self.rate * (self.busy + (1.0 - utilisation).max(0.0) * wake) + further
     }
 }
@@ -188,17 +188,7 @@ impl System {
         let store = self.polls * self.scaled(costs::POLL_NODE)
             + self.reads() * self.scaled(costs::READ_NODE)
             + self.writes * others * self.scaled(costs::CHANGE_NODE);
-        let further = work / self.nodes + store;
-        let (calls, mut cpu) = (self.calls_of_node(), 0.0);
-        if self.machine_cores <= 0.0 {
-            return calls.cpu(further, self.cores, self.other_cores);
-        }
-        // What the others take depends on what this one takes.
-        for _ in 0..20 {
-            let taken = self.other_cores + self.store_cpu() + (self.nodes - 1.0) * cpu;
-            cpu = calls.cpu(further, self.machine_cores, taken);
-        }
-        cpu
+        self.calls_of_node().cpu(work / self.nodes + store, self.cores)
     }
 
     fn calls_of_node(&self) -> Batched {
@@ -218,7 +208,7 @@ impl System {
             alone: self.scaled(costs::POLL_STORE_ALONE) + read * self.scaled(costs::READ_STORE_ALONE),
             busy: self.scaled(costs::POLL_STORE) + read * self.scaled(costs::READ_STORE),
         };
-        polls.cpu(other, self.store_cores, 0.0)
+        polls.cpu(other, self.store_cores)
     }
 
     /// Returns the memory of a node.
@@ -325,13 +315,11 @@ mod tests {
     #[test]
     fn a_core_is_full_when_calls_cost_what_they_cost_at_full_load() {
         let work = |rate| Batched { rate, alone: 15e-6, busy: 3e-6 };
-        close(work(1.0 / 3e-6).cpu(0.0, 1.0, 0.0), 1.0, 1e-9);
+        close(work(1.0 / 3e-6).cpu(0.0, 1.0), 1.0, 1e-9);
         // Few calls find an idle core.
-        close(work(100.0).cpu(0.0, 1.0, 0.0), 0.0015, 0.01);
-        // So do calls that find other programs there.
-        close(work(1000.0).cpu(0.0, 1.0, 1.0), 0.003, 1e-9);
+        close(work(100.0).cpu(0.0, 1.0), 0.0015, 0.01);
         // Beyond, the demand grows with the calls.
-        close(work(2.0 / 3e-6).cpu(0.5, 1.0, 0.0), 2.5, 1e-9);
+        close(work(2.0 / 3e-6).cpu(0.5, 1.0), 2.5, 1e-9);
     }
 
     #[test]

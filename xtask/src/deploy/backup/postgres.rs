@@ -1,0 +1,122 @@
+//! The drill of PostgreSQL: a dump, and a point-in-time recovery to before a mistake.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use super::cluster::{Cluster, Place};
+use super::history::{History, Movies, Tokens, check_restored, run, serve};
+use crate::deploy::build::Build;
+use crate::http::Connection;
+
+/// Settings of a server that archives its write-ahead log.
+const ARCHIVE: [&str; 2] = ["archive_mode=on", "archive_command=cp %p ../archive/%f"];
+
+/// Time until a segment of the log is archived.
+const ARCHIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Movies that are deleted by mistake.
+const MISTAKES: usize = 20;
+
+/// What is known of the backups.
+struct Backups {
+    /// Movies acknowledged before the dump, and begun before its end.
+    dumped: [u32; 2],
+    /// Movies acknowledged before the point in time, which is before the mistake.
+    before: u32,
+    point: String,
+    tokens: Tokens,
+}
+
+/// Backs up a database under writes, makes a mistake, loses the server, and restores both backups.
+pub(super) fn test(build: &Build, programs: &Path) -> Result<()> {
+    let place = Place::new(programs)?;
+    let mut initdb = place.command("initdb");
+    initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C", "--username=films", "data"]);
+    run(&mut initdb)?;
+    let primary = place.start("data", &ARCHIVE)?;
+    primary.query("postgres", "CREATE DATABASE films")?;
+    let service = serve(build, &primary.url("films"))?;
+    let (mut backups, created) =
+        History::write(&service.address, |history| back_up(build, &primary, history))?;
+    // The writer has ended: all that was acknowledged is before this point.
+    backups.before = u32::try_from(created.len())?;
+    backups.point = primary.query("postgres", "SELECT clock_timestamp()")?;
+    mistake(&service.address, &created)?;
+    backups.tokens = Tokens::take(build, &service.address)?;
+    archive(&primary)?;
+    service.stop()?;
+    drop(primary);
+    restore(build, &place, &created, &backups)
+}
+
+/// Makes both backups while movies are created.
+fn back_up(build: &Build, primary: &Cluster, history: &History) -> Result<Backups> {
+    history.wait_for(100)?;
+    run(primary.command("pg_basebackup").args(["-D", "base", "-c", "fast", "-X", "none"]))?;
+    let from = history.wait_for(50)?;
+    run(primary.command("pg_dump").args(["--format=custom", "--file=films.dump", "films"]))?;
+    let dumped = [from, history.begun()];
+    history.wait_for(50)?;
+    let address = primary.url("films");
+    let service = serve(build, &address)?;
+    let tokens = Tokens::take(build, &service.address)?;
+    service.stop()?;
+    Ok(Backups { dumped, before: 0, point: String::new(), tokens })
+}
+
+/// Deletes movies, and creates others afterwards.
+fn mistake(address: &str, created: &Movies) -> Result<()> {
+    let mut connection = Connection::open(address.parse()?)?;
+    for id in created.keys().take(MISTAKES) {
+        let (status, response) = connection.call(&format!("DELETE /v1/movies/{id}"), "")?;
+        ensure!(status == 200, "DELETE {id}: {status}: {response}");
+    }
+    for number in 0..MISTAKES {
+        connection.create(&(1_000_000 + number).to_string())?;
+    }
+    Ok(())
+}
+
+/// Waits until the log of all that was committed is archived.
+fn archive(primary: &Cluster) -> Result<()> {
+    let segment = primary.query("postgres", "SELECT pg_walfile_name(pg_current_wal_lsn())")?;
+    primary.query("postgres", "SELECT pg_switch_wal()")?;
+    let began = Instant::now();
+    let archived = format!("SELECT last_archived_wal >= '{segment}' FROM pg_stat_archiver");
+    while primary.query("postgres", &archived)? != "t" {
+        ensure!(began.elapsed() < ARCHIVE_TIMEOUT, "the segment {segment} is not archived");
+        thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// Restores both backups, and checks them.
+fn restore(build: &Build, place: &Place, created: &Movies, backups: &Backups) -> Result<()> {
+    let Backups { dumped, before, point, tokens } = backups;
+    let verified = run(place.command("pg_verifybackup").args(["--no-parse-wal", "base"]))?;
+    ensure!(verified.contains("successfully verified"), "{verified}");
+    run(place.as_user(Command::new("touch")).arg("base/recovery.signal"))?;
+    let target = format!("recovery_target_time={point}");
+    let recovery = ["restore_command=cp ../archive/%f %p", &target, "recovery_target_action=promote"];
+    let recovered = place.start("base", &recovery)?;
+    // A point in time has all movies: those that were deleted by mistake, and none that was created after it.
+    let restored = check_restored(build, &recovered.url("films"), created, [*before, *before], tokens)?;
+    println!(
+        "PostgreSQL: the recovery to {point} has all {restored} movies, {MISTAKES} of them deleted later"
+    );
+    recovered.query("postgres", "CREATE DATABASE dumped")?;
+    run(recovered.command("pg_restore").args(["--dbname=dumped", "--exit-on-error", "films.dump"]))?;
+    let restored = check_restored(build, &recovered.url("dumped"), created, *dumped, tokens)?;
+    println!(
+        "PostgreSQL: a dump under writes has {restored} of {} movies, all {} of before it",
+        created.len(),
+        dumped[0]
+    );
+    fs::remove_file(place.path("films.dump"))?;
+    Ok(())
+}
