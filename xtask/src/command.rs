@@ -6,7 +6,8 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::{
-    bench, deploy, fuzz, interop, new_service, regen_proto, regen_web, release, simulate, soak, test_web,
+    bench, deploy, fuzz, interop, new_service, package, regen_proto, regen_web, release, simulate, soak,
+    test_web,
 };
 
 /// The project's automation.
@@ -23,6 +24,8 @@ pub enum Command {
     Interop(interop::Options),
     /// Write a small workspace in the form of this one, for another resource, such as `new-service book author:string pages:int32`.
     NewService(new_service::Options),
+    /// Make the Debian packages and the RPM packages of both programs, and print their paths.
+    Package(package::Options),
     /// Generate `movie-proto/src/generated/` from `proto/`.
     RegenProto {
         /// Change nothing; fail if a generated file is stale, missing or left over.
@@ -60,6 +63,7 @@ impl Command {
             Self::Image(options) => deploy::container::run(root, &options),
             Self::Interop(options) => interop::check(root, &options),
             Self::NewService(options) => new_service::run(root, &options),
+            Self::Package(options) => package::run(root, &options),
             Self::RegenProto { check: false } => regen_proto::write(root).map(|report| println!("{report}")),
             Self::RegenProto { check: true } => regen_proto::check(root),
             Self::RegenWeb { check: false } => regen_web::write(root).map(|report| println!("{report}")),

@@ -12,6 +12,7 @@ pub mod interop;
 pub mod new_service;
 mod node;
 mod openapi;
+pub mod package;
 mod program;
 pub mod regen_proto;
 pub mod regen_web;

@@ -1,0 +1,144 @@
+//! `cargo xtask package`: the packages of both programs for Debian and for systems with RPM.
+//!
+//! Their content is listed in the manifests of the two crates, `[package.metadata.deb]` and
+//! `[package.metadata.generate-rpm]`. The manual pages, the completion scripts and the changelog are generated here.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+
+use crate::program;
+
+/// What to package.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Cargo's profile of the programs.
+    #[arg(long, default_value = "release")]
+    profile: String,
+
+    /// Revision of the packages, which distinguishes packages of the same version.
+    #[arg(long, default_value = "1")]
+    revision: String,
+}
+
+/// The programs, which are packages of the same names.
+pub(crate) const PROGRAMS: [&str; 2] = ["movie-service", "movie-client"];
+
+/// Time to generate a file.
+const GENERATE_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Time to make a package, most of which is its compression.
+const PACKAGE_TIMEOUT: Duration = Duration::from_mins(10);
+
+/// Builds the programs, makes their packages, and prints the paths.
+///
+/// # Errors
+///
+/// If a program does not build, or a package cannot be made.
+pub fn run(root: &Path, options: &Options) -> Result<()> {
+    let Options { profile, revision } = options;
+    let mut cargo = program::cargo(root);
+    cargo.args(["build", "--package", "movie-service", "--package", "movie-client", "--bins"]);
+    ensure!(cargo.args(["--profile", profile]).status()?.success(), "cargo build failed");
+    let packages = crate::target(root).join("packages");
+    if packages.exists() {
+        fs::remove_dir_all(&packages).with_context(|| format!("remove {}", packages.display()))?;
+    }
+    for path in make(root, profile, revision, &packages)? {
+        println!("{}", path.display());
+    }
+    Ok(())
+}
+
+/// Makes the packages of programs that are built, in the folder `packages`; returns their paths.
+///
+/// # Errors
+///
+/// If a package cannot be made.
+pub(crate) fn make(root: &Path, profile: &str, revision: &str, packages: &Path) -> Result<Vec<PathBuf>> {
+    let target = crate::target(root);
+    // The profile `dev` has a folder by another name.
+    let programs = target.join(if profile == "dev" { "debug" } else { profile });
+    fs::create_dir_all(packages).with_context(|| format!("create {}", packages.display()))?;
+    let epoch = commit(root, "%ct")?;
+    for name in PROGRAMS {
+        generate(root, &programs, name, revision)?;
+        let mut deb = subcommand(root, "deb")?;
+        deb.args(["--no-build", "--quiet", "--package", name, "--profile", profile]);
+        deb.args(["--deb-revision", revision, "--output"]).arg(packages);
+        program::run(deb.env("SOURCE_DATE_EPOCH", &epoch), PACKAGE_TIMEOUT)?;
+        let mut rpm = subcommand(root, "generate-rpm")?;
+        rpm.args(["--package", name, "--profile", profile, "--auto-req", "builtin", "--target-dir"])
+            .arg(&target);
+        rpm.args(["--set-metadata", &format!("release = {revision:?}"), "--output"]).arg(packages);
+        program::run(rpm.env("SOURCE_DATE_EPOCH", &epoch), PACKAGE_TIMEOUT)?;
+    }
+    let paths = fs::read_dir(packages)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>();
+    let mut paths = paths.with_context(|| format!("list {}", packages.display()))?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// Writes what the packages of a program have beside the files of the repository.
+fn generate(root: &Path, programs: &Path, name: &str, revision: &str) -> Result<()> {
+    let folder = programs.join("package").join(name);
+    if folder.exists() {
+        fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
+    }
+    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    let built = programs.join(name);
+    // cargo-generate-rpm packages symbols, too.
+    let mut strip = Command::new("strip");
+    program::run(strip.arg("-o").arg(folder.join(name)).arg(&built), GENERATE_TIMEOUT)?;
+    program::run(Command::new(&built).arg("man").arg(folder.join("man")), GENERATE_TIMEOUT)?;
+    for shell in ["bash", "zsh", "fish"] {
+        let script = program::run(Command::new(&built).args(["completions", shell]), GENERATE_TIMEOUT)?;
+        write(&folder.join(shell), &script)?;
+    }
+    // That of the workspace. In Debian's order of versions, a tilde comes before the end.
+    let version = env!("CARGO_PKG_VERSION").replace('-', "~");
+    let date = commit(root, "%cD")?;
+    let changelog = format!(
+        "{name} ({version}-{revision}) unstable; urgency=medium\n\n  * The changes are in changelog.gz.\n\n -- The movie service authors \
+         <authors@movie-service.example>  {date}\n"
+    );
+    write(&folder.join("changelog"), &changelog)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+}
+
+/// Returns the command of a subcommand of cargo that is installed beside the build or in the search path.
+///
+/// # Errors
+///
+/// If it is not installed, with the command that installs it.
+fn subcommand(root: &Path, name: &str) -> Result<Command> {
+    let tools = crate::target(root).join("tools");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<_> = [tools.join("bin")].into_iter().chain(env::split_paths(&path)).collect();
+    let program = format!("cargo-{name}");
+    ensure!(
+        folders.iter().any(|folder| folder.join(&program).is_file()),
+        "{program} is not installed; install it with `cargo install --locked --debug --root {} {program}`",
+        tools.display()
+    );
+    let path: OsString = env::join_paths(folders)?;
+    let mut cargo = program::cargo(root);
+    cargo.env("PATH", path).arg(name);
+    Ok(cargo)
+}
+
+/// Returns the date of the last commit, so that the same commit makes the same packages.
+fn commit(root: &Path, format: &str) -> Result<String> {
+    let mut git = Command::new("git");
+    git.current_dir(root).args(["log", "-1", &format!("--format={format}")]);
+    Ok(program::run(&mut git, GENERATE_TIMEOUT)?.trim().to_owned())
+}
