@@ -6,12 +6,15 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
+use flate2::Compression;
+use flate2::write::GzEncoder;
 
 use crate::program;
 
@@ -70,7 +73,7 @@ pub(crate) fn make(root: &Path, profile: &str, revision: &str, packages: &Path) 
     for name in PROGRAMS {
         generate(root, &programs, name, revision)?;
         let mut deb = subcommand(root, "deb")?;
-        deb.args(["--no-build", "--quiet", "--package", name, "--profile", profile]);
+        deb.args(["--no-build", "--quiet", "--compress-system", "--package", name, "--profile", profile]);
         deb.args(["--deb-revision", revision, "--output"]).arg(packages);
         program::run(deb.env("SOURCE_DATE_EPOCH", &epoch), PACKAGE_TIMEOUT)?;
         let mut rpm = subcommand(root, "generate-rpm")?;
@@ -96,10 +99,17 @@ fn generate(root: &Path, programs: &Path, name: &str, revision: &str) -> Result<
     // cargo-generate-rpm packages symbols, too.
     let mut strip = Command::new("strip");
     program::run(strip.arg("-o").arg(folder.join(name)).arg(&built), GENERATE_TIMEOUT)?;
-    program::run(Command::new(&built).arg("man").arg(folder.join("man")), GENERATE_TIMEOUT)?;
+    let pages = folder.join("man");
+    program::run(Command::new(&built).arg("man").arg(&pages), GENERATE_TIMEOUT)?;
+    for page in fs::read_dir(&pages).with_context(|| format!("list {}", pages.display()))? {
+        let page = page?.path();
+        compress(&page, &fs::read(&page)?)?;
+        fs::remove_file(page)?;
+    }
     for shell in ["bash", "zsh", "fish"] {
         let script = program::run(Command::new(&built).args(["completions", shell]), GENERATE_TIMEOUT)?;
-        write(&folder.join(shell), &script)?;
+        let path = folder.join(shell);
+        fs::write(&path, script).with_context(|| format!("write {}", path.display()))?;
     }
     // That of the workspace. In Debian's order of versions, a tilde comes before the end.
     let version = env!("CARGO_PKG_VERSION").replace('-', "~");
@@ -108,11 +118,16 @@ fn generate(root: &Path, programs: &Path, name: &str, revision: &str) -> Result<
         "{name} ({version}-{revision}) unstable; urgency=medium\n\n  * The changes are in changelog.gz.\n\n -- The movie service authors \
          <authors@movie-service.example>  {date}\n"
     );
-    write(&folder.join("changelog"), &changelog)
+    compress(&folder.join("changelog.Debian"), changelog.as_bytes())
 }
 
-fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).with_context(|| format!("write {}", path.display()))
+/// Writes a file whose name gets the ending `.gz`. Without a date in it, the same text makes the same file.
+fn compress(path: &Path, text: &[u8]) -> Result<()> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
+    gzip.write_all(text)?;
+    let mut name = path.as_os_str().to_owned();
+    name.push(".gz");
+    fs::write(&name, gzip.finish()?).with_context(|| format!("write {}", Path::new(&name).display()))
 }
 
 /// Returns the command of a subcommand of cargo that is installed beside the build or in the search path.

@@ -1,0 +1,209 @@
+//! A throw-away machine: this one's files, to which an overlay in memory takes the changes, with systemd as its first process.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::program::{self, Program};
+
+/// Time for the machine to start, or for a unit to get into a state.
+const START_TIMEOUT: Duration = Duration::from_mins(1);
+
+/// Time for a command in the machine.
+const COMMAND_TIMEOUT: Duration = Duration::from_mins(3);
+
+/// Time between two looks at a state.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Namespaces of the machine: it sees no process or network of this one, and its mounts end with it.
+const NAMESPACES: [&str; 6] = ["--mount", "--pid", "--uts", "--ipc", "--cgroup", "--net"];
+
+/// Prepares the root directory in `$1`, and becomes systemd.
+///
+/// `/sys` and `/proc/sys` are read-only, by which systemd knows that the devices and settings of the kernel are not the machine's.
+/// A `chroot` would not do: a process in one may make no user namespaces (`PrivateUsers=`).
+const BOOT: &str = r#"
+mount -t tmpfs -o size=2g tmpfs "$1"
+cd "$1"
+mkdir upper work root
+mount -t overlay -o lowerdir=/,upperdir=upper,workdir=work overlay root
+cd root
+mount -t proc proc proc
+mount --bind proc/sys proc/sys
+mount -o remount,bind,ro proc/sys
+mount -t sysfs -o ro sysfs sys
+mount --rbind /dev dev
+mount -t tmpfs tmpfs run
+mount -t tmpfs tmpfs tmp
+if [ -e /sys/fs/cgroup/cgroup.controllers ]; then
+    mount -t cgroup2 cgroup2 sys/fs/cgroup
+else
+    mount -t tmpfs tmpfs sys/fs/cgroup
+    mkdir sys/fs/cgroup/systemd sys/fs/cgroup/unified
+    mount -t cgroup -o name=systemd,none cgroup sys/fs/cgroup/systemd
+    mount -t cgroup2 cgroup2 sys/fs/cgroup/unified
+fi
+# Units of this machine are not the test's, nor is a policy against starting services.
+rm -rf etc/systemd/system usr/sbin/policy-rc.d
+mkdir -p etc/systemd/system etc/systemd/journald.conf.d mnt
+cat > etc/systemd/system/test.target <<END
+[Unit]
+Description=Machine of a test
+Requires=systemd-journald.service
+After=systemd-journald.service
+END
+ln -s /dev/null etc/systemd/system/systemd-modules-load.service
+printf '[Journal]\nStorage=volatile\nReadKMsg=no\n' > etc/systemd/journald.conf.d/test.conf
+tr -d - < /proc/sys/kernel/random/uuid > etc/machine-id
+pivot_root . mnt
+exec env -i container=overlay chroot . sh -c 'umount -l /mnt && exec /lib/systemd/systemd --system --unit=test.target --show-status=no'
+"#;
+
+/// A running machine. It ends, with all that runs in it, when this is dropped.
+pub(super) struct Machine {
+    /// The program that made the namespaces; the machine ends with it.
+    _unshare: Program,
+    /// Process id of the machine's systemd, outside of the machine.
+    init: String,
+}
+
+/// Returns why no machine can be started here, if so.
+pub(super) fn why_not() -> Option<String> {
+    if !Path::new("/lib/systemd/systemd").exists() {
+        return Some("systemd is missing (Debian: systemd)".to_owned());
+    }
+    let mut unshare = unshare();
+    let made = program::run(unshare.arg("true").stdin(Stdio::null()), COMMAND_TIMEOUT);
+    made.is_err().then(|| "a machine needs root, who may make namespaces".to_owned())
+}
+
+fn unshare() -> Command {
+    let mut unshare = Command::new("unshare");
+    unshare.args(NAMESPACES).args(["--fork", "--kill-child"]);
+    unshare
+}
+
+impl Machine {
+    /// Starts a machine; `folder` is an empty folder for its mounts.
+    ///
+    /// # Errors
+    ///
+    /// If systemd does not start.
+    pub(super) fn start(folder: &Path) -> Result<Self> {
+        let mut command = unshare();
+        command.args(["sh", "-euc", BOOT, "sh"]).arg(folder).stdin(Stdio::null());
+        let unshare = Program::start(&mut command)?;
+        let id = unshare.id();
+        let booted = poll("the machine's systemd", || {
+            let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
+            let init = children.trim().to_owned();
+            let name = fs::read_to_string(format!("/proc/{init}/comm")).ok()?;
+            (name.trim() == "systemd").then_some(init)
+        });
+        let init = match booted {
+            Ok(init) => init,
+            Err(error) => {
+                let said = unshare.stop(START_TIMEOUT).map(|output| output.stderr).unwrap_or_default();
+                return Err(error.context(said));
+            }
+        };
+        let machine = Self { _unshare: unshare, init };
+        poll("the machine", || {
+            let mut state = machine.command(&["systemctl", "is-system-running"]);
+            // It fails in other states than these.
+            let state = state.output().ok()?.stdout;
+            [&b"running\n"[..], b"degraded\n"].contains(&&state[..]).then_some(())
+        })?;
+        Ok(machine)
+    }
+
+    /// Returns a command in the machine.
+    pub(super) fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command.args(["--target", &self.init]).args(NAMESPACES).arg("--").args(words);
+        command.stdin(Stdio::null()).current_dir("/");
+        command.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C.UTF-8");
+        command
+    }
+
+    /// Runs a command in the machine, and returns what it prints.
+    ///
+    /// # Errors
+    ///
+    /// If it fails; with the log of the service.
+    pub(super) fn run(&self, words: &[&str]) -> Result<String> {
+        program::run(&mut self.command(words), COMMAND_TIMEOUT).with_context(|| self.log())
+    }
+
+    /// Runs a script in the machine, and returns what it prints.
+    ///
+    /// # Errors
+    ///
+    /// If a command of the script fails.
+    pub(super) fn shell(&self, script: &str) -> Result<String> {
+        self.run(&["sh", "-euc", script])
+    }
+
+    /// Runs a command in the machine that has to fail, and returns its errors.
+    ///
+    /// # Errors
+    ///
+    /// If it succeeds.
+    pub(super) fn refused(&self, words: &[&str]) -> Result<String> {
+        let output = self.command(words).output()?;
+        ensure!(!output.status.success(), "{words:?} was expected to fail");
+        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
+    /// Returns a property of a unit.
+    ///
+    /// # Errors
+    ///
+    /// If systemd does not answer.
+    pub(super) fn property(&self, unit: &str, name: &str) -> Result<String> {
+        Ok(self.run(&["systemctl", "show", "--value", "--property", name, unit])?.trim().to_owned())
+    }
+
+    /// Waits until a property of the service has a value that `is_expected`.
+    ///
+    /// # Errors
+    ///
+    /// If it has not within a minute; with the log of the service.
+    pub(super) fn wait(&self, name: &str, is_expected: impl Fn(&str) -> bool) -> Result<()> {
+        let mut last = String::new();
+        let reached = poll(&format!("{name} of the service"), || {
+            last = self.property(super::SERVICE, name).ok()?;
+            is_expected(&last).then_some(())
+        });
+        reached.with_context(|| format!("{name} is {last:?}\n{}", self.log()))
+    }
+
+    /// Returns the log of the service.
+    pub(super) fn log(&self) -> String {
+        let mut log = self.command(&["journalctl", "--no-pager", "--lines=40", "--unit", super::SERVICE]);
+        program::run(&mut log, COMMAND_TIMEOUT).unwrap_or_default()
+    }
+
+    /// Returns the file that stands for the network of the machine.
+    pub(super) fn network(&self) -> String {
+        format!("/proc/{}/ns/net", self.init)
+    }
+}
+
+/// Looks until there is a result.
+fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
+    let end = Instant::now() + START_TIMEOUT;
+    loop {
+        if let Some(found) = look() {
+            return Ok(found);
+        }
+        if Instant::now() > end {
+            bail!("{what} is not as expected after {START_TIMEOUT:?}");
+        }
+        thread::sleep(POLL_INTERVAL);
+    }
+}
