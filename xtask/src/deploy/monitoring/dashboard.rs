@@ -49,6 +49,7 @@ struct Panel {
     #[serde(default)]
     description: String,
     grid_pos: Position,
+    datasource: Option<Datasource>,
     #[serde(default)]
     field_config: Value,
     #[serde(default)]
@@ -138,17 +139,25 @@ impl Panel {
         let unit = self.field_config["defaults"]["unit"].as_str().unwrap_or_default();
         ensure!(!unit.is_empty(), "it has no unit");
         ensure!(!self.targets.is_empty(), "it has no query");
+        let is_variable = self.datasource.as_ref().is_some_and(Datasource::is_variable);
+        ensure!(is_variable, "its data source is not the variable");
         let mut ids = BTreeSet::new();
         for Target { ref_id, expr, datasource } in &self.targets {
             ensure!(ids.insert(ref_id), "two queries have the refId {ref_id}");
-            let is_variable = datasource.kind == "prometheus" && datasource.uid == "${datasource}";
-            ensure!(is_variable, "the data source of the query {ref_id} is not the variable");
+            ensure!(datasource.is_variable(), "the data source of the query {ref_id} is not the variable");
             let rest = substituted(expr);
             if let Some((_, unknown)) = rest.split_once('$') {
                 bail!("the query {ref_id} has an unknown variable: ${unknown}");
             }
         }
         Ok(())
+    }
+}
+
+impl Datasource {
+    /// Returns whether the reader of the dashboard chooses the data source.
+    fn is_variable(&self) -> bool {
+        self.kind == "prometheus" && self.uid == "${datasource}"
     }
 }
 
