@@ -173,7 +173,8 @@ def check_custom(manifest: Manifest, services: list[Manifest]) -> None:
         names = {port["name"] for port in found[0]["spec"]["ports"]}
         assert spec.keys() == {"selector", "endpoints"}, spec
         for endpoint in spec["endpoints"]:
-            assert endpoint.keys() == {"port", "interval"} and endpoint["port"] in names, endpoint
+            assert endpoint.keys() == {"port", "interval", "relabelings"} and endpoint["port"] in names, endpoint
+            assert {"targetLabel": "job", "replacement": "movie-service"} in endpoint["relabelings"], endpoint
     else:
         assert spec.keys() == {"groups"} and spec["groups"], spec
         for group in spec["groups"]:

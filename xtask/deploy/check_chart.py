@@ -6,18 +6,15 @@ RULES is a folder with files of rules of Prometheus, which the chart can be give
 """
 
 import itertools
-import os
 import re
-import select
-import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import chart_rules
 import helm_python as helm
 import kubernetes_validate
+import programs
 import yaml
 
 Values = dict[str, Any]
@@ -25,7 +22,6 @@ Values = dict[str, Any]
 NAMESPACE = "movies"
 # The severity of warnings in a report of lint.
 WARNING = 2
-START_SECONDS = 30
 
 # Values that are refused, and a word of the reason.
 REFUSED: list[tuple[Values, str]] = [
@@ -71,12 +67,6 @@ SWITCHES: list[list[Values]] = [
 ]
 
 
-def flags_of(program: str) -> set[str]:
-    """Returns the flags and variables of a program, as its help has them."""
-    printed = subprocess.run([program, "--help"], capture_output=True, text=True, check=True, timeout=10).stdout
-    return set(re.findall(r"--[a-z-]+|\bMOVIE_[A-Z_]+", printed))
-
-
 def render(chart: helm.Chart, values: Values, release: str = "films") -> list[chart_rules.Manifest]:
     """Returns the manifests of a release."""
     rendered = chart.render(values, name=release, namespace=NAMESPACE)
@@ -102,27 +92,12 @@ def validate(manifests: list[chart_rules.Manifest], versions: list[str]) -> int:
     return count
 
 
-def check_start(manifests: list[chart_rules.Manifest], service: str, movies: Path) -> None:
-    """The service starts with the rendered options, except for addresses and files that are not on this machine."""
+def options_of(manifests: list[chart_rules.Manifest]) -> tuple[list[str], dict[str, str]]:
+    """Returns the arguments and variables of the service's container."""
     workload = next(m for m in manifests if m["kind"] in ("Deployment", "StatefulSet"))
     container = workload["spec"]["template"]["spec"]["containers"][0]
-    files = {"MOVIE_TLS_CERT", "MOVIE_TLS_KEY", "MOVIE_TLS_CLIENT_CA", "MOVIE_TOKENS"}
-    rendered = {variable["name"]: variable.get("value", "") for variable in container["env"]}
-    options = {name: value for name, value in rendered.items() if name not in files}
-    here = {"MOVIE_DATABASE": str(movies), "MOVIE_LISTEN": "127.0.0.1:0", "MOVIE_METRICS": "127.0.0.1:0"}
-    environment = {"PATH": os.environ["PATH"], **options, **here}
-    command = [service, *container.get("args", [])]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL) as running:
-        log = b""
-        deadline = time.monotonic() + START_SECONDS
-        while b"serving " not in log:
-            ready, _, _ = select.select([running.stderr], [], [], max(0, deadline - time.monotonic()))
-            more = os.read(running.stderr.fileno(), 65536) if ready else b""
-            if not more:
-                running.kill()
-                raise AssertionError(f"the service does not start with {options}:\n{log.decode()}")
-            log += more
-        running.kill()
+    variables = {variable["name"]: variable.get("value", "") for variable in container["env"]}
+    return container.get("args", []), variables
 
 
 def merged(parts: tuple[Values, ...]) -> Values:
@@ -164,7 +139,7 @@ def check_refusals(chart: helm.Chart) -> None:
 def main() -> None:
     """Checks the chart."""
     folder, rules, service, client = (Path(argument).resolve() for argument in sys.argv[1:])
-    flags = {"movie-service": flags_of(str(service)), "movie-client": flags_of(str(client))}
+    flags = {"movie-service": programs.flags_of(service), "movie-client": programs.flags_of(client)}
     oldest = yaml.safe_load((folder / "Chart.yaml").read_text())["kubeVersion"]
     versions = [re.sub(r">=([\d.]+).*", r"\1", oldest), kubernetes_validate.latest_version()]
     movies = folder.parents[2] / "databases/movies.json"
@@ -182,7 +157,7 @@ def main() -> None:
             manifests = render(chart, values)
             chart_rules.check(manifests, flags)
             count = validate(manifests, versions)
-            check_start(manifests, str(service), movies)
+            programs.check_start(service, *options_of(manifests), movies)
             kinds |= {manifest["kind"] for manifest in manifests}
             print(f"{name}: {len(manifests)} manifests, {count} valid in Kubernetes {' and '.join(versions)}")
         sources = "".join(template["data"] for template in chart.templates)
