@@ -1,5 +1,7 @@
 //! The Helm chart and the Compose file: rendered and validated.
 
+mod databases;
+
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -41,6 +43,9 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
     compose.arg(scripts.join("check_compose.py")).arg(&file);
     print!("{}", program::run(compose.arg(build.service()), TIMEOUT)?);
     validate(&build.kept_folder("dclint"), &file)?;
+    if let Some(reason) = databases::test(build)? {
+        println!("SKIPPED: the databases of Compose: {reason}");
+    }
     Ok(Outcome::Passed)
 }
 
