@@ -93,7 +93,7 @@ struct Servers {
     /// Programs of PostgreSQL.
     programs: PathBuf,
     /// Of the primary and the standby.
-    servers: [SocketAddr; 2],
+    postgres: [SocketAddr; 2],
     pgbouncers: [SocketAddr; 2],
 }
 
@@ -108,7 +108,7 @@ impl Servers {
         fs::write(folder.path().join("password"), PASSWORD)?;
         chown(folder.path(), Some(NOBODY), Some(NOBODY))?;
         let [first, second, third, fourth] = process::free_addresses()?;
-        Ok(Self { folder, programs, servers: [first, second], pgbouncers: [third, fourth] })
+        Ok(Self { folder, programs, postgres: [first, second], pgbouncers: [third, fourth] })
     }
 
     /// Creates and starts the primary as the image of PostgreSQL does, with the script of the Compose file.
@@ -126,7 +126,7 @@ impl Servers {
         let primary = Program::start(postgres.args(self.listening(0)))?;
         primary.wait_for("ready to accept connections", TIMEOUT)?;
 
-        let socket = [("PGHOST", self.path("")), ("PGPORT", self.servers[0].port().to_string())];
+        let socket = [("PGHOST", self.path("")), ("PGPORT", self.postgres[0].port().to_string())];
         program::run(
             self.command("createdb").args(["--username=films", "films"]).envs(socket.clone()),
             TIMEOUT,
@@ -144,7 +144,7 @@ impl Servers {
     fn start_standby(&self) -> Result<Program> {
         let mut script = self.command("bash");
         script.arg("standby.sh").env("PGDATA", self.path("standby")).env("PRIMARY", "127.0.0.1");
-        script.env("PRIMARY_PORT", self.servers[0].port().to_string());
+        script.env("PRIMARY_PORT", self.postgres[0].port().to_string());
         script.env("REPLICATION_PASSWORD", REPLICATION_PASSWORD);
         let standby = Program::start(script.args(self.listening(1)))?;
         standby.wait_for("ready to accept read-only connections", TIMEOUT)?;
@@ -155,7 +155,7 @@ impl Servers {
     fn start_pgbouncer(&self, program: &Path, server: usize) -> Result<Program> {
         let folder = self.folder.path().join(format!("pgbouncer{server}"));
         fs::create_dir(&folder)?;
-        let port = self.servers[server].port();
+        let port = self.postgres[server].port();
         fs::write(
             folder.join("databases.ini"),
             format!("[databases]\nfilms = host=127.0.0.1 port={port}\n"),
@@ -199,7 +199,7 @@ impl Servers {
 
     /// Returns the options of PostgreSQL for where a server listens.
     fn listening(&self, server: usize) -> [String; 6] {
-        let port = self.servers[server].port().to_string();
+        let port = self.postgres[server].port().to_string();
         ["-h", "127.0.0.1", "-k", &self.path(""), "-p", &port].map(str::to_owned)
     }
 

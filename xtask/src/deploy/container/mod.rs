@@ -41,6 +41,12 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// A user that the image does not know, as `OpenShift` assigns them, in the group that it assigns.
 const ARBITRARY_USER: &str = "1000810000:0";
 
+/// Name of the image in the test.
+const IMAGE: &str = "localhost/movie-service:test";
+
+/// Lets the calls of the test write.
+const WRITES: &str = "--env=MOVIE_ALLOW_ANONYMOUS_WRITES=true";
+
 /// The image, containers of it, and where these listen.
 struct Test {
     podman: Podman,
@@ -55,7 +61,7 @@ struct Test {
 ///
 /// If something fails.
 pub(super) fn test(build: &Build) -> Result<Outcome> {
-    for program in ["buildah", "podman", "runc"] {
+    for program in ["buildah", "podman", "runc", "openssl"] {
         if build::find(program).is_none() {
             return Ok(Outcome::Skipped(format!("no {program}; on Debian, install the package {program}")));
         }
@@ -66,6 +72,8 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
     if let Some(reason) = venv::missing() {
         return Ok(Outcome::Skipped(reason));
     }
+    // Of a test that was killed.
+    podman::unmount(&build.kept_folder("container"));
     let folder = build.new_folder("container")?;
     let context = BuildContext::assemble(build, &build.new_folder("image")?)?;
     sbom::check(build, &context.folder.join("sbom"))?;
@@ -77,7 +85,7 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
         context.build(&mut podman.buildah(), IMAGE)?;
         layers.push(podman.inspect(IMAGE)?["RootFS"].take());
     }
-    ensure!(layers[0] == layers[1], "the same files made other layers: {}, {}", layers[0], layers[1]);
+    ensure!(layers[0] == layers[1], "the same files made other layers: {layers:?}");
     check_image(&podman)?;
 
     let [address, metrics] = process::free_addresses()?.map(|address| address.to_string());
@@ -92,9 +100,6 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
     tls::test(build, &test)?;
     Ok(Outcome::Passed)
 }
-
-/// Name of the image in the test.
-const IMAGE: &str = "localhost/movie-service:test";
 
 /// Checks the size of the image, and what it says of itself.
 fn check_image(podman: &Podman) -> Result<()> {
@@ -247,9 +252,6 @@ impl Test {
         program::run(client.args(args).env("MOVIE_ADDRESS", &self.address), CALL_TIMEOUT)
     }
 }
-
-/// Lets the calls of the test write.
-const WRITES: &str = "--env=MOVIE_ALLOW_ANONYMOUS_WRITES=true";
 
 /// Returns the seconds since midnight of a time as in RFC 3339, in UTC.
 fn seconds(time: &Value) -> Result<f64> {

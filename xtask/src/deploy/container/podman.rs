@@ -111,11 +111,16 @@ impl Drop for Podman {
     fn drop(&mut self) {
         // Errors have no reader here; a mount that is left shows in the next test, which cannot remove its folder.
         let _ = self.run(&["rm", "--all", "--force", "--time", "0"]);
-        let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).rev();
-        for point in points.filter(|point| Path::new(point).starts_with(&self.0)) {
-            let _ = program::run(Command::new("umount").args(["--lazy", point]), TIMEOUT);
-        }
+        unmount(&self.0);
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Unmounts everything below a folder.
+pub(super) fn unmount(folder: &Path) {
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).rev();
+    for point in points.filter(|point| Path::new(point).starts_with(folder)) {
+        let _ = program::run(Command::new("umount").args(["--lazy", point]), TIMEOUT);
     }
 }
