@@ -142,9 +142,12 @@ def main() -> None:
     flags = {"movie-service": programs.flags_of(service), "movie-client": programs.flags_of(client)}
     oldest = yaml.safe_load((folder / "Chart.yaml").read_text())["kubeVersion"]
     versions = [re.sub(r">=([\d.]+).*", r"\1", oldest), kubernetes_validate.latest_version()]
-    movies = folder.parents[2] / "databases/movies.json"
+    root = folder.parents[2]
+    movies = root / "databases/movies.json"
 
     with helm.Chart.load(folder) as chart:
+        own = {chart.version, chart.metadata["appVersion"]}
+        assert own == {programs.version(root)}, f"the chart has the versions {own}"
         cases: dict[str, Values] = {"the default values": {}}
         for path in sorted((folder / "ci").glob("*.yaml")):
             cases[path.name] = helm.values_from_yaml(path.read_text())

@@ -130,11 +130,13 @@ def main() -> None:
     folder = file.parent
     compose = load(file)
     ports = ports_of(compose, folder)
-    movies = folder.parents[1] / "databases/movies.json"
+    root = folder.parents[1]
+    movies = root / "databases/movies.json"
     nodes = []
     for name, service in compose["services"].items():
         check_service(name, service, compose, folder)
         if service["image"].startswith(NODE_IMAGE):
+            assert service["image"] == f"{NODE_IMAGE}:{programs.version(root)}", f"{name}: {service['image']}"
             check_node(name, service, ports, program, movies)
             nodes.append(name)
     assert len(nodes) == 2, nodes

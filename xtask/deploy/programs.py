@@ -5,12 +5,18 @@ import re
 import select
 import subprocess
 import time
+import tomllib
 from pathlib import Path
 
 START_SECONDS = 30
 
 # Options that name files of a container or a cluster.
 FILES = {"MOVIE_TLS_CERT", "MOVIE_TLS_KEY", "MOVIE_TLS_CLIENT_CA", "MOVIE_TOKENS"}
+
+
+def version(root: Path) -> str:
+    """Returns the version of the workspace, which the chart and the image have as well."""
+    return tomllib.loads((root / "Cargo.toml").read_text())["workspace"]["package"]["version"]
 
 
 def flags_of(program: Path) -> set[str]:
