@@ -243,6 +243,9 @@ impl Reader {
             let known = contract + &course + &pages;
             let is_known = known.contains(&format!("\"{}\"", path.split('?').next().unwrap_or_default()));
             is_known.then_some(()).ok_or_else(|| format!("no request has the path `{path}`"))
+        } else if ["/data", "/etc/", "/usr/"].iter().any(|folder| code.starts_with(folder)) {
+            // A path where the service is installed. The tests of `deploy/` use these.
+            Ok(())
         } else if code.starts_with('/') {
             let generated = self.files.read("movie-proto/src/generated/movie.rs")?;
             let exercise = self.files.finished("movie-proto/src/generated/exercise.v1.rs")?;
