@@ -6,6 +6,7 @@ mod backup;
 mod build;
 mod chart;
 pub mod container;
+mod example;
 mod failover;
 mod monitoring;
 mod packages;

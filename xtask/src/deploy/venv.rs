@@ -29,9 +29,18 @@ impl Venv {
     ///
     /// If Python or its module venv is missing, or a package cannot be installed.
     pub(super) fn install(folder: &Path, requirements: &Path) -> Result<Self> {
+        Self::install_with("python3", folder, requirements)
+    }
+
+    /// Does the same with the Python at a path, for example with one that every user may run.
+    ///
+    /// # Errors
+    ///
+    /// As [`Venv::install`].
+    pub(super) fn install_with(python: &str, folder: &Path, requirements: &Path) -> Result<Self> {
         let venv = Self(folder.to_owned());
         if !folder.join("bin/pip").exists() {
-            let mut python = Command::new("python3");
+            let mut python = Command::new(python);
             program::run(python.args(["-m", "venv", "--clear"]).arg(folder), INSTALL_TIMEOUT)?;
         }
         let mut pip = venv.tool("python");

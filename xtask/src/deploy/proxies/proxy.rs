@@ -17,6 +17,7 @@ use super::TIMEOUT;
 use super::nodes::Nodes;
 use crate::bench::process;
 use crate::deploy::build;
+use crate::deploy::example::{self, Substitutes};
 use crate::deploy::venv::Venv;
 use crate::program::Program;
 
@@ -50,9 +51,6 @@ enum Retries {
     /// On a port for administrators.
     Port(SocketAddr),
 }
-
-/// What an example has, and what the test uses instead.
-type Substitutes = Vec<(&'static str, String)>;
 
 /// Returns free addresses.
 pub(super) fn addresses() -> Result<Addresses> {
@@ -205,18 +203,8 @@ impl Run<'_> {
 
     /// Writes an example with other addresses and paths.
     fn configure(&self, name: &str, substitutes: &Substitutes) -> Result<PathBuf> {
-        let example = self.examples.join(name);
-        let mut text = fs::read_to_string(&example).with_context(|| format!("read {}", example.display()))?;
-        for (old, new) in substitutes {
-            ensure!(
-                text.contains(old),
-                "{} does not have {old:?}, which the test replaces",
-                example.display()
-            );
-            text = text.replace(old, new);
-        }
         let file = self.folder.join(name);
-        fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+        example::write(&self.examples.join(name), substitutes, &file)?;
         Ok(file)
     }
 

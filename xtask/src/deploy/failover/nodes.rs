@@ -1,0 +1,151 @@
+//! Two nodes of the service on one PostgreSQL cluster.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::http;
+use crate::bench::process;
+use crate::deploy::build::Build;
+use crate::program::{self, Program};
+use crate::service::Service;
+
+/// Time for a command that makes no load.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Both nodes.
+pub(super) struct Nodes {
+    services: Vec<Service>,
+    client: PathBuf,
+    pub(super) addresses: [SocketAddr; 2],
+    metrics: [SocketAddr; 2],
+}
+
+/// Watches of both nodes.
+pub(super) struct Watches(Vec<Program>);
+
+impl Nodes {
+    /// Imports the films into a new database, and starts both nodes.
+    pub(super) fn start(build: &Build, url: &str) -> Result<Self> {
+        let films = build.root.join("databases/films.json");
+        program::run(
+            Command::new(build.service()).arg("import").arg(films).args(["--database", url]),
+            TIMEOUT,
+        )?;
+        let [a, b, c, d] = process::free_addresses()?;
+        let (addresses, metrics) = ([a, b], [c, d]);
+        let mut services = Vec::new();
+        for (address, metrics) in addresses.iter().zip(metrics) {
+            let mut command = Command::new(build.service());
+            command.args(["--listen", &address.to_string(), "--metrics", &metrics.to_string()]);
+            command.args(["--database", url, "--allow-anonymous-writes", "--quiet", "--log-format", "text"]);
+            services.push(Service::start(&mut command)?);
+        }
+        Ok(Self { services, client: build.client(), addresses, metrics })
+    }
+
+    /// Starts a watch of each node.
+    pub(super) fn watch(&self) -> Result<Watches> {
+        let watch = |address: &SocketAddr| {
+            let watch = Program::start(self.client(*address).args(["--output", "ndjson", "watch"]))?;
+            // The first line says that the watch has begun.
+            watch.line(TIMEOUT)?.context("a watch does not begin")?;
+            Ok(watch)
+        };
+        Ok(Watches(self.addresses.iter().map(watch).collect::<Result<_>>()?))
+    }
+
+    /// Waits until both nodes have the same revision and the store takes writes, compares all movies, and returns their ids.
+    pub(super) fn agree(&self, limit: Duration) -> Result<BTreeSet<String>> {
+        let began = Instant::now();
+        loop {
+            let [one, two] = self.addresses.map(|address| http::request(address, "GET", "/v1/catalog", ""));
+            let (one, two) = (one?.body, two?.body);
+            if one == two {
+                break;
+            }
+            ensure!(began.elapsed() < limit, "the nodes differ:\n{one}\n{two}");
+            thread::sleep(Duration::from_millis(100));
+        }
+        let export = |address| program::run(self.client(address).arg("export"), TIMEOUT);
+        let [one, two] = self.addresses.map(export);
+        let (one, two) = (one?, two?);
+        ensure!(one == two, "the nodes have the same revision and other movies");
+        let database: Value = serde_json::from_str(&one).context("read an exported database")?;
+        let movies = database["movies"].as_array().context("the exported database has no movies")?;
+        Ok(movies.iter().filter_map(|movie| movie["id"].as_str()).map(str::to_owned).collect())
+    }
+
+    /// Returns how often the nodes have reloaded all movies because the store had another history.
+    pub(super) fn reloads(&self) -> Result<u64> {
+        let mut sum = 0;
+        for metrics in self.metrics {
+            let page = http::request(metrics, "GET", "/metrics", "")?.body;
+            let name = "movie_service_store_reloads_total{reason=\"history_changed\"} ";
+            let value = page.lines().find_map(|line| line.strip_prefix(name));
+            sum += value.map_or(Ok(0), str::parse)?;
+        }
+        Ok(sum)
+    }
+
+    /// Stops both nodes, which must not have panicked.
+    pub(super) fn stop(self) -> Result<()> {
+        self.services.into_iter().try_for_each(|service| service.stop().map(drop))
+    }
+
+    fn client(&self, address: SocketAddr) -> Command {
+        let mut client = Command::new(&self.client);
+        client.args(["--address", &address.to_string()]);
+        client
+    }
+}
+
+impl Watches {
+    /// Checks that each watch had each revision once, and says how they ended.
+    pub(super) fn end(self) -> Result<String> {
+        let mut ends = Vec::new();
+        for watch in self.0 {
+            let mut last = None;
+            // What has come is there already.
+            while let Ok(Some(line)) = watch.line(Duration::from_millis(500)) {
+                let line: Value = serde_json::from_str(&line)?;
+                let revision = line["revision"].as_u64().context("a change without a revision")?;
+                ensure!(
+                    last.is_none_or(|last| revision == last + 1),
+                    "a watch has {revision} after {last:?}"
+                );
+                last = Some(revision);
+            }
+            ends.push(watch);
+        }
+        let interrupted = ends.iter().map(interrupt).collect::<Result<Vec<_>>>();
+        interrupted?;
+        let mut words = Vec::new();
+        for watch in ends {
+            let output = watch.finish(TIMEOUT)?;
+            words.push(match output.status.code() {
+                // Interrupted by this test.
+                Some(130) => "go on".to_owned(),
+                _ => format!(
+                    "end with {}: {}",
+                    output.status,
+                    output.stderr.lines().next().unwrap_or_default()
+                ),
+            });
+        }
+        words.dedup();
+        Ok(words.join(", "))
+    }
+}
+
+/// Interrupts a watch, unless it has ended.
+fn interrupt(watch: &Program) -> Result<()> {
+    Command::new("sh").args(["-c", "kill -INT \"$0\"", &watch.id().to_string()]).status()?;
+    Ok(())
+}
