@@ -147,6 +147,13 @@ fn compare(nodes: &Nodes, system: &System) -> Result<[Row; 6]> {
         number(writes / counted.seconds),
         number(counted.others)
     );
+    let asked = system.writes * f64::from(SECONDS);
+    // With random times, the number of writes varies by its square root.
+    ensure!(
+        writes > asked - 4.0 * asked.sqrt() && counted.seconds < 1.2 * f64::from(SECONDS),
+        "the machine is too busy: {writes} writes took {} s; run the check again",
+        number(counted.seconds)
+    );
     // The generator may have been slower than the rate: the model gets what was made.
     let system = System {
         calls: calls / counted.seconds,

@@ -47,15 +47,8 @@ pub struct Options {
 ///
 /// If a program cannot be built or run, or the model differs from real nodes.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
-    if options.costs {
-        println!("| cost | value | measured by |\n|---|---|---|");
-        for cost in costs::ALL {
-            println!("{}", cost.line());
-        }
-        return Ok(());
-    }
-    if !options.measure && !options.check {
-        print(&options.system);
+    if let Some(report) = report(options) {
+        print!("{report}");
         return Ok(());
     }
     H2LOAD.require()?;
@@ -66,52 +59,69 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     if options.measure { measure::run(&target) } else { check::run(&target) }
 }
 
-/// Prints a table of the resources, what is exhausted first, and latencies.
-fn print(system: &System) {
-    println!("| resource | demand | capacity | used | exhausted at × traffic | × movies | × nodes |");
-    println!("|---|---|---|---|---|---|---|");
+/// Returns what the command prints, unless it measures. It is the same on every machine.
+#[must_use]
+pub fn report(options: &Options) -> Option<String> {
+    if options.measure || options.check {
+        return None;
+    }
+    let lines = if options.costs {
+        let head = ["| cost | value | measured by |", "|---|---|---|"].map(str::to_owned);
+        head.into_iter().chain(costs::ALL.iter().map(costs::Cost::line)).collect()
+    } else {
+        [resources(&options.system), delays(&options.system)].concat()
+    };
+    Some(lines.join("\n") + "\n")
+}
+
+/// Returns a table of the resources, and what is exhausted first.
+fn resources(system: &System) -> Vec<String> {
+    let mut lines = vec![
+        "| resource | demand | capacity | used | traffic | movies | nodes |".to_owned(),
+        "|---|---|---|---|---|---|---|".to_owned(),
+    ];
     let shown = |resource: &&Resource| (resource.of)(system)[1].is_finite();
     for resource in RESOURCES.iter().filter(shown) {
         let [demand, capacity] = (resource.of)(system);
-        let Resource { name, unit, .. } = resource;
         let limits = AXES.map(|axis| factor(system.limit(resource, axis))).join(" | ");
-        let (demanded, there) = (number(demand), number(capacity));
-        println!(
-            "| {name} | {demanded} {unit} | {there} {unit} | {:.1} % | {limits} |",
-            demand / capacity * 100.0
-        );
+        let used = number(demand / capacity * 100.0);
+        let [demand, capacity] =
+            [demand, capacity].map(|value| format!("{} {}", number(value), resource.unit));
+        let cells = [resource.name, demand.trim(), capacity.trim(), &format!("{used} %"), &limits];
+        lines.push(format!("| {} |", cells.join(" | ")));
     }
     for axis in AXES {
         let limits =
             RESOURCES.iter().filter(shown).map(|resource| (system.limit(resource, axis), resource.name));
         let first = limits.min_by(|(one, _), (other, _)| one.total_cmp(other));
-        if let Some((limit, name)) = first.filter(|(limit, _)| limit.is_finite()) {
+        if let Some((limit, name)) = first.filter(|(limit, _)| limit.is_finite() && *limit > 1e-5) {
             let axis = format!("{axis:?}").to_lowercase();
-            println!(
-                "\nWith more {axis}, the first to be exhausted is {name}, at {} of today's.",
-                factor(limit)
-            );
+            lines.push(format!("{axis} × {}: {name} is the first to be exhausted", number(limit)));
         }
     }
+    lines
+}
+
+/// Returns latencies, and the delay of a change.
+fn delays(system: &System) -> Vec<String> {
     let ms = |seconds: f64| {
-        if seconds.is_finite() { format!("{} ms", number(seconds * 1e3)) } else { "no limit".into() }
+        if seconds.is_finite() { format!("{} ms", number(seconds * 1e3)) } else { "endless".into() }
     };
     let [p50, p99] = system.latency().map(ms);
-    println!("\nLatency of a call: p50 {p50}, p99 {p99} (an idle service's, and the wait for its worker).");
+    let mut lines = vec![format!("latency of a call: p50 {p50}, p99 {p99}")];
     for (what, queue) in [("search", system.search_queue()), ("page", system.page_queue())] {
-        println!(
-            "Wait of a {what} for its thread: mean {}, p99 {}.",
-            ms(queue.mean_wait()),
-            ms(queue.wait_percentile(0.99))
-        );
+        let [mean, p99] = [queue.mean_wait(), queue.wait_percentile(0.99)].map(ms);
+        lines.push(format!("wait of a {what} for a thread: mean {mean}, p99 {p99}"));
     }
     let [transactions, time] = system.transactions();
-    println!("Transactions of the store: {} a second, of {} each.", number(transactions), ms(time));
+    lines.push(format!("transactions of the store: {} a second, of {}", number(transactions), ms(time)));
     if system.nodes > 1.0 {
         let model::Outcome { polls, delays: [p50, p99] } = system.delays();
-        println!("Polls that the store serves: {} a second (simulated).", number(polls));
-        println!("Delay of a change at another node: p50 {}, p99 {} (simulated).", ms(p50), ms(p99));
+        lines.push(format!("polls that the store serves, simulated: {} a second", number(polls)));
+        let [p50, p99] = [p50, p99].map(ms);
+        lines.push(format!("delay of a change at another node, simulated: p50 {p50}, p99 {p99}"));
     }
+    lines
 }
 
 /// Formats a number with three digits or more.
@@ -127,7 +137,12 @@ fn number(value: f64) -> String {
 
 /// Formats a factor of growth.
 fn factor(factor: f64) -> String {
-    if factor.is_finite() { format!("{} ×", number(factor)) } else { "never".to_owned() }
+    match factor {
+        // This axis does not help: the resource is exhausted without it.
+        ..1e-5 => "full".to_owned(),
+        _ if factor.is_finite() => format!("× {}", number(factor)),
+        _ => "–".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -135,8 +150,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_report_names_what_is_exhausted_first() {
+        let flags = ["simulate", "--nodes", "4", "--machine-cores", "2"];
+        let matches = Options::augment_args(clap::Command::new("simulate")).get_matches_from(flags);
+        let report = report(&<Options as clap::FromArgMatches>::from_arg_matches(&matches).unwrap()).unwrap();
+        assert!(
+            report.contains("\nnodes × 12.1: store: connections is the first to be exhausted\n"),
+            "{report}"
+        );
+        assert!(report.contains("| machine: CPU of all programs |"), "{report}");
+    }
+
+    #[test]
     fn numbers_have_three_digits() {
         assert_eq!([1234.5, 12.34, 1.234, 0.1234].map(number), ["1234", "12.3", "1.23", "0.123"]);
-        assert_eq!([f64::INFINITY, 3.0].map(factor), ["never", "3.00 ×"]);
+        assert_eq!([f64::INFINITY, 3.0, 1e-6].map(factor), ["–", "× 3.00", "full"]);
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 
 use super::cluster::{Cluster, Place};
-use super::history::{History, Movies, Tokens, check_restored, run, serve};
+use super::history::{History, Movies, Presented, Tokens, check_restored, run, serve};
 use crate::deploy::build::Build;
 use crate::http::Connection;
 
@@ -41,32 +41,28 @@ pub(super) fn test(build: &Build, programs: &Path) -> Result<()> {
     let primary = place.start("data", &ARCHIVE)?;
     primary.query("postgres", "CREATE DATABASE films")?;
     let service = serve(build, &primary.url("films"))?;
-    let (mut backups, created) =
-        History::write(&service.address, |history| back_up(build, &primary, history))?;
+    let (dumped, created) = History::write(&service.address, |history| back_up(&primary, history))?;
     // The writer has ended: all that was acknowledged is before this point.
-    backups.before = u32::try_from(created.len())?;
-    backups.point = primary.query("postgres", "SELECT clock_timestamp()")?;
+    let before = u32::try_from(created.len())?;
+    let point = primary.query("postgres", "SELECT clock_timestamp()")?;
     mistake(&service.address, &created)?;
-    backups.tokens = Tokens::take(build, &service.address)?;
+    let tokens = Tokens::take(build, &service.address)?;
+    let backups = Backups { dumped, before, point, tokens };
     archive(&primary)?;
     service.stop()?;
     drop(primary);
     restore(build, &place, &created, &backups)
 }
 
-/// Makes both backups while movies are created.
-fn back_up(build: &Build, primary: &Cluster, history: &History) -> Result<Backups> {
+/// Makes both backups while movies are created. Returns how many were acknowledged before the dump, and begun before its end.
+fn back_up(primary: &Cluster, history: &History) -> Result<[u32; 2]> {
     history.wait_for(100)?;
     run(primary.command("pg_basebackup").args(["-D", "base", "-c", "fast", "-X", "none"]))?;
     let from = history.wait_for(50)?;
     run(primary.command("pg_dump").args(["--format=custom", "--file=films.dump", "films"]))?;
     let dumped = [from, history.begun()];
     history.wait_for(50)?;
-    let address = primary.url("films");
-    let service = serve(build, &address)?;
-    let tokens = Tokens::take(build, &service.address)?;
-    service.stop()?;
-    Ok(Backups { dumped, before: 0, point: String::new(), tokens })
+    Ok(dumped)
 }
 
 /// Deletes movies, and creates others afterwards.
@@ -105,13 +101,20 @@ fn restore(build: &Build, place: &Place, created: &Movies, backups: &Backups) ->
     let recovery = ["restore_command=cp ../archive/%f %p", &target, "recovery_target_action=promote"];
     let recovered = place.start("base", &recovery)?;
     // A point in time has all movies: those that were deleted by mistake, and none that was created after it.
-    let restored = check_restored(build, &recovered.url("films"), created, [*before, *before], tokens)?;
+    let restored = check_restored(
+        build,
+        &recovered.url("films"),
+        created,
+        [*before, *before],
+        (tokens, Presented::BeforeAndAfter),
+    )?;
     println!(
         "PostgreSQL: the recovery to {point} has all {restored} movies, {MISTAKES} of them deleted later"
     );
     recovered.query("postgres", "CREATE DATABASE dumped")?;
     run(recovered.command("pg_restore").args(["--dbname=dumped", "--exit-on-error", "films.dump"]))?;
-    let restored = check_restored(build, &recovered.url("dumped"), created, *dumped, tokens)?;
+    let restored =
+        check_restored(build, &recovered.url("dumped"), created, *dumped, (tokens, Presented::After))?;
     println!(
         "PostgreSQL: a dump under writes has {restored} of {} movies, all {} of before it",
         created.len(),

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use super::history::{History, Tokens, check_restored, run, serve, transfer};
+use super::history::{History, Presented, Tokens, check_restored, run, serve, transfer};
 use crate::deploy::build::Build;
 
 /// Copies a store that is in use, with SQLite's backup API, and checks the copy.
@@ -36,14 +36,15 @@ pub(super) fn test(build: &Build, python: &Path) -> Result<()> {
         Ok((copied, written, Tokens::take(build, &service.address)?))
     })?;
     service.stop()?;
-    let restored = check_restored(build, &url(&copy), &created, copied, &tokens)?;
+    let restored =
+        check_restored(build, &url(&copy), &created, copied, (&tokens, Presented::BeforeAndAfter))?;
     println!(
         "SQLite: a copy under writes has {restored} of {} movies, all {} of before it",
         created.len(),
         copied[0]
     );
     run(&mut transfer(build, "import", Some(&exported), &url(&imported)))?;
-    let restored = check_restored(build, &url(&imported), &created, written, &tokens)?;
+    let restored = check_restored(build, &url(&imported), &created, written, (&tokens, Presented::After))?;
     println!(
         "SQLite: an export under writes has {restored} of {} movies, all {} of before it",
         created.len(),
