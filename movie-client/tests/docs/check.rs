@@ -82,6 +82,7 @@ impl Reader {
                 Tokens::parse(&lines.join("\n")).map(drop).map_err(|error| at_first_line(error.to_string()))
             }
             ["promql"] => operations::query(lines),
+            ["ini"] => operations::unit(lines),
             ["text", "log"] => operations::log(lines),
             ["text", "arrows"] => arrows::check(&lines.join("\n")).map_err(at_first_line),
             _ => Err(at_first_line(format!(
@@ -243,7 +244,10 @@ impl Reader {
             let known = contract + &course + &pages;
             let is_known = known.contains(&format!("\"{}\"", path.split('?').next().unwrap_or_default()));
             is_known.then_some(()).ok_or_else(|| format!("no request has the path `{path}`"))
-        } else if ["/data", "/etc/", "/usr/"].iter().any(|folder| code.starts_with(folder)) {
+        } else if ["/data", "/etc/", "/run/", "/usr/", "/var/lib/"]
+            .iter()
+            .any(|folder| code.starts_with(folder))
+        {
             // A path where the service is installed. The tests of `deploy/` use these.
             Ok(())
         } else if code.starts_with('/') {

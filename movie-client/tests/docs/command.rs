@@ -21,7 +21,7 @@ const XTASK_MAIN: &str = "xtask/src/main.rs";
 
 /// Programs for machines, containers, clusters, databases and monitoring.
 const OPERATORS_PROGRAMS: [&str; 16] = [
-    "apt-get",
+    "apt",
     "buildah",
     "dnf",
     "docker",
@@ -161,8 +161,16 @@ impl Command {
             ["movie-service" | "movie-client", args @ ..] => {
                 Self::program(files, words[0], args).map(|_| Self::Known)
             }
+            ["cargo", "install", "--locked", "--path", package] if members().contains(*package) => {
+                Ok(Self::Known)
+            }
+            ["echo", variable, "|", "sudo", "tee", "-a", "/etc/default/movie-service"] => {
+                files
+                    .expect("movie-service/src/config.rs", variable.split('=').next().unwrap_or_default())?;
+                Ok(Self::Known)
+            }
             // Programs of operators: `cargo xtask test-deploy` uses those that can be had.
-            [program, ..] if OPERATORS_PROGRAMS.contains(program) => Ok(Self::Known),
+            ["sudo", program, ..] | [program, ..] if OPERATORS_PROGRAMS.contains(program) => Ok(Self::Known),
             ["curl", args @ ..] => {
                 Curl::parse(args).map(|curl| if curl.is_endless { Self::Known } else { Self::Curl(curl) })
             }

@@ -19,6 +19,7 @@
 //! | `text movie=ID` | the wire format of this movie |
 //! | `text exchange=PROTOCOL` | a call in grpc, grpc-web or json, as it is on the wire |
 //! | `promql` | the metrics of the query exist |
+//! | `ini` | settings of a unit of systemd, in sections |
 //! | `text log` | the service has the text of each line of its log; `…` stands for what differs |
 //! | `text arrows` | the crates of the workspace and their dependencies |
 //!
@@ -246,6 +247,16 @@ fn an_unknown_metric_or_log_line_is_an_error() {
     }
     assert_wrong(&["```text log", "serving {movies} movies from …", "```"], "nothing");
     assert_wrong(&["```text log", "stopped", "gave up", "```"], "d.md:3: the service does not log `gave up`");
+}
+
+#[test]
+fn a_line_that_is_no_setting_of_a_unit_is_an_error() {
+    assert_wrong(
+        &["```ini", "[Service]", "LoadCredential=tokens:/etc/movie-service/tokens", "```"],
+        "nothing",
+    );
+    let expected = "d.md:3: `Environment` is no setting of a unit";
+    assert_wrong(&["```ini", "[Service]", "Environment", "```"], expected);
 }
 
 #[test]

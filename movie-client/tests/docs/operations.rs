@@ -1,7 +1,23 @@
-//! Queries for Prometheus, and lines of the log, in documents.
+//! Queries for Prometheus, settings of units, and lines of the log, in documents.
 
 use std::fs;
 use std::path::Path;
+
+/// Checks that each line is a section of a unit, or a setting in one.
+pub(crate) fn unit(lines: &[String]) -> Result<(), (usize, String)> {
+    let mut has_section = false;
+    for (below, line) in (1..).zip(lines) {
+        let is_section = ["[Unit]", "[Service]", "[Socket]", "[Install]"].contains(&line.as_str());
+        has_section |= is_section;
+        let is_setting = line.split_once('=').is_some_and(|(name, _)| {
+            has_section && !name.is_empty() && name.chars().all(|character| character.is_ascii_alphanumeric())
+        });
+        if !is_section && !is_setting {
+            return Err((below, format!("`{line}` is no setting of a unit")));
+        }
+    }
+    Ok(())
+}
 
 /// Checks that each metric in the lines of a query exists.
 pub(crate) fn query(lines: &[String]) -> Result<(), (usize, String)> {
