@@ -5,6 +5,7 @@ Usage: check_compose.py FILE SERVICE
 SERVICE is the program of the service.
 """
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -69,6 +70,9 @@ def check_service(name: str, service: Service, compose: dict[str, Any], folder: 
         else:
             assert source in compose["volumes"], f"{name}: no volume {source}"
         assert target.startswith("/"), f"{name}: {target}"
+        if target.startswith("/docker-entrypoint-initdb.d/"):
+            # The image would read any other script into its own shell, with its options.
+            assert os.access(folder / source, os.X_OK), f"{name}: {source} is not executable"
 
 
 def check_node(name: str, node: Service, ports: dict[str, set[int]], program: Path, movies: Path) -> None:
