@@ -168,7 +168,7 @@ impl Value for Duration {
 ///
 /// A message that says what was expected.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    if text == "0" {
+    if text == "0" || humantime::parse_duration(text).is_ok_and(|time| time.is_zero()) {
         return Ok(Duration::ZERO);
     }
     Duration::parse(text).ok_or_else(|| format!("expected 0 or {}", Duration::EXPECTED))
@@ -218,6 +218,14 @@ mod tests {
             );
         }
         assert!(refused("speed=9").starts_with("there is no limit `speed`, expected one of connections, "));
+    }
+
+    #[test]
+    fn a_time_of_zero_is_valid_with_and_without_a_unit_where_it_turns_something_off() {
+        for (text, expected) in [("0", 0), ("0s", 0), ("0ms", 0), ("1500ms", 1500)] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(expected)), "{text}");
+        }
+        parse_duration("").unwrap_err();
     }
 
     #[test]
