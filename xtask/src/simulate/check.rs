@@ -20,6 +20,10 @@ use crate::http::Watch;
 /// Seconds of each load.
 const SECONDS: u32 = 10;
 
+/// Time after a load until PostgreSQL has counted all transactions: a session reports at most one time a second, at the end of a
+/// transaction, and the writer of a node makes one every five seconds.
+const SETTLE: Duration = Duration::from_secs(6);
+
 /// Movies of the store, and watchers.
 const MOVIES: u32 = 100_000;
 const WATCHERS: u32 = 20;
@@ -41,7 +45,7 @@ pub(super) fn run(target: &Path) -> Result<()> {
     let mut outside = Vec::new();
     println!("| nodes, load | figure | predicted | measured | ratio | within |\n|---|---|---|---|---|---|");
     for count in [2, 4] {
-        let nodes = Nodes::start(target, &movies, count)?;
+        let nodes = Nodes::start(target, &movies, count, SETTLE)?;
         let system = calibrated(&nodes, cores)?;
         for (name, writes, calls) in LOADS {
             let system = System { writes, calls: calls.into(), ..system.clone() };

@@ -41,10 +41,10 @@ COMMIT;";
 pub(super) fn run(target: &Path) -> Result<()> {
     let movies = data::database(&target.join("bench"), 100_000)?;
     println!("| cost | measured |\n|---|---|");
-    let one = Nodes::start(target, &movies, 1)?;
+    let one = Nodes::start(target, &movies, 1, Duration::ZERO)?;
     alone(&one)?;
     drop(one);
-    followed(&Nodes::start(target, &movies, 2)?)
+    followed(&Nodes::start(target, &movies, 2, Duration::ZERO)?)
 }
 
 fn print(what: &str, value: f64, unit: &str) {

@@ -20,6 +20,9 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// The database of the nodes.
 const DATABASE: &str = "simulated";
 
+/// Transactions a second of an idle node: polls, and looks for changes to remove.
+const IDLE_RATE: f64 = 20.2;
+
 /// Connections with writers.
 const WRITERS: u32 = 8;
 
@@ -28,6 +31,8 @@ pub(super) struct Nodes {
     // Dropped before their store.
     pub(super) servers: Vec<Server>,
     pub(super) postgres: Postgres,
+    /// Time after a load until the store has counted all transactions.
+    settle: Duration,
 }
 
 /// Counters at a time, or their differences.
@@ -46,7 +51,7 @@ pub(super) struct Counters {
 
 impl Nodes {
     /// Starts a store with the movies of a file, and nodes on it; waits until all are idle.
-    pub(super) fn start(target: &Path, movies: &Path, count: usize) -> Result<Self> {
+    pub(super) fn start(target: &Path, movies: &Path, count: usize, settle: Duration) -> Result<Self> {
         let postgres = Postgres::start()?;
         let url = postgres.create(DATABASE)?;
         crate::bench::sqlite::import(target, movies, &url)?;
@@ -58,7 +63,7 @@ impl Nodes {
         let servers = (0..count).map(|_| start()).collect::<Result<Vec<_>>>()?;
         // An idle node polls, so it never counts as idle: time for the index, the columns and the first compaction.
         thread::sleep(Duration::from_secs(4));
-        Ok(Self { servers, postgres })
+        Ok(Self { servers, postgres, settle })
     }
 
     /// Reads the CPU times.
@@ -84,12 +89,12 @@ impl Nodes {
         let loaded = load(self)?;
         let (seconds, (nodes_after, store_after)) = (began.elapsed().as_secs_f64(), self.cpu()?);
         let busy = busy_time()? - busy;
+        thread::sleep(self.settle);
         let transactions_after = self.transactions()?;
-        let of_count = seconds / counted.elapsed().as_secs_f64();
-        let transactions_of_count = transactions_after[0] - transactions[0];
-        // Polls go on meanwhile, writes do not.
-        let (transactions, writing) =
-            (transactions_of_count * of_count, transactions_after[1] - transactions[1]);
+        let between = counted.elapsed().as_secs_f64() - seconds;
+        let [all, writing] = [0, 1].map(|at| transactions_after[at] - transactions[at]);
+        // Before and after the load, the nodes polled.
+        let transactions = all - IDLE_RATE * f64::from(u32::try_from(self.servers.len())?) * between;
         let nodes: Vec<_> = nodes_after.iter().zip(&nodes).map(|(after, before)| after - before).collect();
         let store = store_after - store;
         let others = (busy - nodes.iter().sum::<f64>() - store) / seconds;

@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::deploy::build::Build;
 use crate::http::Connection;
-use crate::program::{self, Program};
+use crate::program::{self, Output, Program};
 use crate::service::Service;
 
 /// Time for a program to end.
@@ -139,12 +139,22 @@ impl Tokens {
         Ok(Self { resume, page })
     }
 
-    /// Checks that a service of another history refuses them.
-    pub(super) fn check_refused(&self, build: &Build, address: &str) -> Result<()> {
+    fn watch(&self, build: &Build, address: &str) -> Command {
         let mut watch = Command::new(build.client());
         watch.args(["watch", "--from", &self.resume, "--until-caught-up", "--tries", "1"]);
+        watch.args(["--address", address]);
+        watch
+    }
+
+    /// Resumes a watch, and returns how it ended.
+    fn resume(&self, build: &Build, address: &str) -> Result<Output> {
+        Program::start(&mut self.watch(build, address))?.finish(TIMEOUT)
+    }
+
+    /// Checks that a service of another history refuses them.
+    pub(super) fn check_refused(&self, build: &Build, address: &str) -> Result<()> {
         // At the same time: both may wait for the revision.
-        let watch = Program::start(watch.args(["--address", address]))?;
+        let watch = Program::start(&mut self.watch(build, address))?;
         let request = format!("GET /v1/movies?pageSize=10&pageToken={}", self.page);
         let (status, page) = Connection::open(address.parse()?)?.call(&request, "")?;
         let is_expired = page.to_string().contains("PAGE_TOKEN_EXPIRED");
@@ -156,13 +166,16 @@ impl Tokens {
     }
 }
 
-/// When tokens of the lost history are presented to a restored service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Presented {
-    /// After their revisions were assigned again.
-    After,
-    /// Also before: the service then waits for a revision that does not come.
-    BeforeAndAfter,
+/// What callers present to a restored service.
+pub(super) struct Presented<'a> {
+    /// Tokens of a revision that the backup has.
+    pub(super) early: &'a Tokens,
+    /// Whether the restored store has that history, which an imported one has not.
+    pub(super) continues: bool,
+    /// Tokens of a revision that the backup lacks.
+    pub(super) lost: &'a Tokens,
+    /// Whether those are also presented before their revisions are assigned again: the service then waits for one that does not come.
+    pub(super) before: bool,
 }
 
 /// Starts a service on a restored store, and checks it: the movies, tokens of the lost history, and that it can be written. Returns how many of the created movies it has.
@@ -171,18 +184,21 @@ pub(super) fn check_restored(
     database: &str,
     created: &Movies,
     [from, to]: [u32; 2],
-    (tokens, presented): (&Tokens, Presented),
+    presented: &Presented,
 ) -> Result<u32> {
     let service = serve(build, database)?;
     let restored = check(&movies(&service.address)?, created, from, to)?;
-    if presented == Presented::BeforeAndAfter {
-        tokens.check_refused(build, &service.address)?;
+    let Presented { early, continues, lost, before } = presented;
+    if *before {
+        lost.check_refused(build, &service.address)?;
     }
     let mut connection = Connection::open(service.address.parse()?)?;
     for number in restored..u32::try_from(created.len())? + 10 {
         connection.create(&number.to_string())?;
     }
-    tokens.check_refused(build, &service.address)?;
+    lost.check_refused(build, &service.address)?;
+    let resumed = early.resume(build, &service.address)?.status;
+    ensure!(resumed.success() == *continues, "a watch that begins before the backup ended with {resumed}");
     drop(connection);
     let log = service.stop()?;
     if log.contains("ERROR") {

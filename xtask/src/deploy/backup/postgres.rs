@@ -29,7 +29,8 @@ struct Backups {
     /// Movies acknowledged before the point in time, which is before the mistake.
     before: u32,
     point: String,
-    tokens: Tokens,
+    early: Tokens,
+    lost: Tokens,
 }
 
 /// Backs up a database under writes, makes a mistake, loses the server, and restores both backups.
@@ -41,13 +42,16 @@ pub(super) fn test(build: &Build, programs: &Path) -> Result<()> {
     let primary = place.start("data", &ARCHIVE)?;
     primary.query("postgres", "CREATE DATABASE films")?;
     let service = serve(build, &primary.url("films"))?;
-    let (dumped, created) = History::write(&service.address, |history| back_up(&primary, history))?;
+    let ((early, dumped), created) = History::write(&service.address, |history| {
+        history.wait_for(50)?;
+        Ok((Tokens::take(build, &service.address)?, back_up(&primary, history)?))
+    })?;
     // The writer has ended: all that was acknowledged is before this point.
     let before = u32::try_from(created.len())?;
     let point = primary.query("postgres", "SELECT clock_timestamp()")?;
     mistake(&service.address, &created)?;
-    let tokens = Tokens::take(build, &service.address)?;
-    let backups = Backups { dumped, before, point, tokens };
+    let lost = Tokens::take(build, &service.address)?;
+    let backups = Backups { dumped, before, point, early, lost };
     archive(&primary)?;
     service.stop()?;
     drop(primary);
@@ -93,7 +97,8 @@ fn archive(primary: &Cluster) -> Result<()> {
 
 /// Restores both backups, and checks them.
 fn restore(build: &Build, place: &Place, created: &Movies, backups: &Backups) -> Result<()> {
-    let Backups { dumped, before, point, tokens } = backups;
+    let Backups { dumped, before, point, early, lost } = backups;
+    let presented = Presented { early, continues: true, lost, before: true };
     let verified = run(place.command("pg_verifybackup").args(["--no-parse-wal", "base"]))?;
     ensure!(verified.contains("successfully verified"), "{verified}");
     run(place.as_user(Command::new("touch")).arg("base/recovery.signal"))?;
@@ -101,20 +106,19 @@ fn restore(build: &Build, place: &Place, created: &Movies, backups: &Backups) ->
     let recovery = ["restore_command=cp ../archive/%f %p", &target, "recovery_target_action=promote"];
     let recovered = place.start("base", &recovery)?;
     // A point in time has all movies: those that were deleted by mistake, and none that was created after it.
-    let restored = check_restored(
-        build,
-        &recovered.url("films"),
-        created,
-        [*before, *before],
-        (tokens, Presented::BeforeAndAfter),
-    )?;
+    let restored = check_restored(build, &recovered.url("films"), created, [*before, *before], &presented)?;
     println!(
         "PostgreSQL: the recovery to {point} has all {restored} movies, {MISTAKES} of them deleted later"
     );
     recovered.query("postgres", "CREATE DATABASE dumped")?;
     run(recovered.command("pg_restore").args(["--dbname=dumped", "--exit-on-error", "films.dump"]))?;
-    let restored =
-        check_restored(build, &recovered.url("dumped"), created, *dumped, (tokens, Presented::After))?;
+    let restored = check_restored(
+        build,
+        &recovered.url("dumped"),
+        created,
+        *dumped,
+        &Presented { before: false, ..presented },
+    )?;
     println!(
         "PostgreSQL: a dump under writes has {restored} of {} movies, all {} of before it",
         created.len(),

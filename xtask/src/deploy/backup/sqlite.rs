@@ -23,8 +23,10 @@ pub(super) fn test(build: &Build, python: &Path) -> Result<()> {
         ["films.db", "copy.db", "copy.json", "imported.db"].map(|name| folder.join(name));
     let url = |path: &Path| format!("sqlite:{}", path.display());
     let service = serve(build, &url(&store))?;
-    let ((copied, written, tokens), created) = History::write(&service.address, |history| {
-        let from = history.wait_for(200)?;
+    let ((copied, written, [early, lost]), created) = History::write(&service.address, |history| {
+        history.wait_for(100)?;
+        let early = Tokens::take(build, &service.address)?;
+        let from = history.wait_for(100)?;
         let checked = run(Command::new(python).args(["-c", BACK_UP]).arg(&store).arg(&copy))?;
         ensure!(checked.trim() == "ok", "the copy is damaged: {checked}");
         let copied = [from, history.begun()];
@@ -33,18 +35,19 @@ pub(super) fn test(build: &Build, python: &Path) -> Result<()> {
         let written = [from, history.begun()];
         // These writes will be lost.
         history.wait_for(50)?;
-        Ok((copied, written, Tokens::take(build, &service.address)?))
+        Ok((copied, written, [early, Tokens::take(build, &service.address)?]))
     })?;
     service.stop()?;
-    let restored =
-        check_restored(build, &url(&copy), &created, copied, (&tokens, Presented::BeforeAndAfter))?;
+    let presented = Presented { early: &early, continues: true, lost: &lost, before: true };
+    let restored = check_restored(build, &url(&copy), &created, copied, &presented)?;
     println!(
         "SQLite: a copy under writes has {restored} of {} movies, all {} of before it",
         created.len(),
         copied[0]
     );
     run(&mut transfer(build, "import", Some(&exported), &url(&imported)))?;
-    let restored = check_restored(build, &url(&imported), &created, written, (&tokens, Presented::After))?;
+    let presented = Presented { continues: false, before: false, ..presented };
+    let restored = check_restored(build, &url(&imported), &created, written, &presented)?;
     println!(
         "SQLite: an export under writes has {restored} of {} movies, all {} of before it",
         created.len(),
