@@ -36,7 +36,7 @@ pub struct Options {
     #[arg(long, conflicts_with_all = ["costs", "check"])]
     measure: bool,
 
-    /// Compare the model with two and four nodes on one PostgreSQL on this machine; fails if it is wrong; 90 seconds.
+    /// Compare the model with two and four nodes on one PostgreSQL on this machine; fails if it is wrong; three minutes.
     #[arg(long, conflicts_with = "costs")]
     check: bool,
 }
