@@ -53,25 +53,31 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     if packages.exists() {
         fs::remove_dir_all(&packages).with_context(|| format!("remove {}", packages.display()))?;
     }
-    for path in make(root, profile, revision, &packages)? {
+    for path in make(root, profile, revision, &PROGRAMS, &packages)? {
         println!("{}", path.display());
     }
     Ok(())
 }
 
-/// Makes the packages of programs that are built, in the folder `packages`; returns their paths.
+/// Makes the packages of these programs, which are built, in the folder `packages`; returns their paths.
 ///
 /// # Errors
 ///
 /// If a package cannot be made.
-pub(crate) fn make(root: &Path, profile: &str, revision: &str, packages: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn make(
+    root: &Path,
+    profile: &str,
+    revision: &str,
+    programs: &[&str],
+    packages: &Path,
+) -> Result<Vec<PathBuf>> {
     let target = crate::target(root);
     // The profile `dev` has a folder by another name.
-    let programs = target.join(if profile == "dev" { "debug" } else { profile });
+    let built = target.join(if profile == "dev" { "debug" } else { profile });
     fs::create_dir_all(packages).with_context(|| format!("create {}", packages.display()))?;
     let epoch = commit(root, "%ct")?;
-    for name in PROGRAMS {
-        generate(root, &programs, name, revision)?;
+    for &name in programs {
+        generate(root, &built, name, revision)?;
         let mut deb = subcommand(root, "deb")?;
         deb.args(["--no-build", "--quiet", "--compress-system", "--package", name, "--profile", profile]);
         deb.args(["--deb-revision", revision, "--output"]).arg(packages);

@@ -83,9 +83,9 @@ fn reload(machine: &Machine) -> Result<()> {
     machine.wait("StatusText", |status| status.starts_with("serving 17470 movies"))?;
     let pid = main_pid(machine)?;
     machine.run(&["systemctl", "reload", SERVICE])?;
+    // `systemctl` may return before the service says that it reloads.
+    machine.wait_for_log("serving 17470 movies from the new version")?;
     machine.wait("ActiveState", |state| state == "active")?;
-    let log = machine.log();
-    ensure!(log.contains("serving 17470 movies from the new version"), "{log}");
     ensure!(main_pid(machine)? == pid, "a reload restarted the service");
     println!("packages: reloaded by systemctl reload");
     Ok(())

@@ -25,7 +25,8 @@ const NAMESPACES: [&str; 6] = ["--mount", "--pid", "--uts", "--ipc", "--cgroup",
 /// Prepares the root directory in `$1`, and becomes systemd.
 ///
 /// `/sys` and `/proc/sys` are read-only, by which systemd knows that the devices and settings of the kernel are not the machine's.
-/// A `chroot` would not do: a process in one may make no user namespaces (`PrivateUsers=`).
+/// A `chroot` would not do: a process in one may make no user namespaces (`PrivateUsers=`). Mounts of a unit, such as its credentials,
+/// are made in another namespace, and have to propagate.
 const BOOT: &str = r#"
 mount -t tmpfs -o size=2g tmpfs "$1"
 cd "$1"
@@ -60,7 +61,7 @@ ln -s /dev/null etc/systemd/system/systemd-modules-load.service
 printf '[Journal]\nStorage=volatile\nReadKMsg=no\n' > etc/systemd/journald.conf.d/test.conf
 tr -d - < /proc/sys/kernel/random/uuid > etc/machine-id
 pivot_root . mnt
-exec env -i container=overlay chroot . sh -c 'umount -l /mnt && exec /lib/systemd/systemd --system --unit=test.target --show-status=no'
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=overlay chroot . sh -c 'umount -l /mnt && mount --make-rshared / && exec /lib/systemd/systemd --system --unit=test.target --show-status=no'
 "#;
 
 /// A running machine. It ends, with all that runs in it, when this is dropped.
@@ -182,7 +183,17 @@ impl Machine {
         reached.with_context(|| format!("{name} is {last:?}\n{}", self.log()))
     }
 
-    /// Returns the log of the service.
+    /// Waits until the log of the service has a text.
+    ///
+    /// # Errors
+    ///
+    /// If it has not within a minute; with the log.
+    pub(super) fn wait_for_log(&self, text: &str) -> Result<()> {
+        let found = poll(&format!("{text:?} in the log"), || self.log().contains(text).then_some(()));
+        found.with_context(|| self.log())
+    }
+
+    /// Returns the end of the log of the service.
     pub(super) fn log(&self) -> String {
         let mut log = self.command(&["journalctl", "--no-pager", "--lines=40", "--unit", super::SERVICE]);
         program::run(&mut log, COMMAND_TIMEOUT).unwrap_or_default()

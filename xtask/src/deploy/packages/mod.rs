@@ -64,8 +64,10 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
 impl Packages {
     /// Makes the packages in two revisions.
     fn make(build: &Build, folder: &Path) -> Result<Self> {
-        let make = |revision| package::make(&build.root, &build.profile, revision, &folder.join(revision));
-        let (older, newer) = (make("1")?, make("2")?);
+        let make = |revision, programs| {
+            package::make(&build.root, &build.profile, revision, programs, &folder.join(revision))
+        };
+        let (older, newer) = (make("1", &package::PROGRAMS[..])?, make("2", &["movie-service"])?);
         Ok(Self {
             service_deb: path(&older, "movie-service", "deb")?,
             client_deb: path(&older, "movie-client", "deb")?,
