@@ -139,6 +139,19 @@ fn help_and_version_go_to_standard_output() {
     assert_eq!(stdout, concat!("movie-service ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
+#[test]
+fn the_file_of_variables_in_the_packages_has_each_variable() {
+    let (_, help, _) = outcome(bare_command().arg("--help"));
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/systemd/movie-service.env");
+    let file = fs::read_to_string(file).unwrap();
+    let variables: Vec<_> =
+        help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next()).collect();
+    assert!(variables.len() > 20, "{variables:?}");
+    for variable in variables {
+        assert!(file.contains(&format!("\n#{variable}=")), "{variable} is missing");
+    }
+}
+
 /// Asserts that a command fails with one line that contains `parts`, and prints nothing else.
 fn assert_fails(command: &mut Command, parts: &[&str]) {
     let (status, stdout, stderr) = outcome(command);
