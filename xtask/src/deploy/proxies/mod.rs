@@ -70,8 +70,13 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
     }
     ensure!(rolled.iter().chain(&killed).all(Counts::is_load), "there was hardly any load");
 
-    let (failed, sent) = load::kill_with_writes(&proxies, &mut nodes)?;
-    println!("proxies: of {sent} writes, {failed} were with a node that was killed: not sent again");
+    for (proxy, failed) in proxies.iter().zip(load::kill_with_writes(&proxies, &mut nodes)?) {
+        ensure!(failed > 0, "{} sends writes again that a node has received", proxy.name);
+        println!(
+            "proxies: {}: {failed} writes were with a node that was killed, and not sent again",
+            proxy.name
+        );
+    }
 
     nodes.stop_store();
     checks::reads_without_store(build, &proxies)?;

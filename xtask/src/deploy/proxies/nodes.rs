@@ -13,7 +13,7 @@ use super::TIMEOUT;
 use super::proxy::Addresses;
 use crate::bench::peers::Postgres;
 use crate::deploy::build::Build;
-use crate::program;
+use crate::program::{self, Program};
 use crate::service::Service;
 
 /// What a node needs to be known as running by all proxies again: two checks, or a second after a failed connection.
@@ -76,14 +76,7 @@ impl Nodes {
         Ok(())
     }
 
-    /// Lets a node, which keeps its connections, not run any more.
-    pub(super) fn freeze_one(&self) -> Result<()> {
-        let node = self.running[0].as_ref().context("the node does not run")?;
-        let mut kill = Command::new("sh");
-        program::run(kill.args(["-c", "kill -STOP \"$0\"", &node.id().to_string()]), TIMEOUT).map(drop)
-    }
-
-    /// Kills the node, waits, and starts it.
+    /// Kills a node, waits, and starts it.
     pub(super) fn kill_one(&mut self) -> Result<()> {
         // A service that is dropped is killed.
         drop(self.running[0].take());
@@ -100,6 +93,16 @@ impl Nodes {
 }
 
 impl Store {
+    /// Lets all writes wait for some seconds. Reads, and the nodes' looks at the database, go on.
+    pub(super) fn hold_writes(&self) -> Result<Program> {
+        let server = self.server.as_ref().context("the database server does not run")?;
+        // Each write changes this row. Both commands are one transaction.
+        let hold = "SELECT revision FROM head FOR UPDATE; SELECT pg_sleep(4)";
+        let hold = Program::start(&mut server.psql(DATABASE, hold))?;
+        thread::sleep(Duration::from_millis(300));
+        Ok(hold)
+    }
+
     /// Returns the revision of the store: the number of changes since it was created.
     pub(super) fn revision(&self) -> Result<u64> {
         let server = self.server.as_ref().context("the database server does not run")?;
