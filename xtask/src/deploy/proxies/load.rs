@@ -1,5 +1,6 @@
 //! Load through proxies, while something happens to the nodes.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::iter;
@@ -30,7 +31,7 @@ const WRITE_PAUSE: Duration = Duration::from_millis(100);
 /// How writes are sent.
 const WRITERS: [Writer; 2] = [Writer::Grpc, Writer::Json];
 
-/// Writes through each proxy that wait when a node is killed, and time to send them. So many that each node has some.
+/// Writes through each proxy that wait when a node is killed, and time to send them.
 const WAITING_WRITES: usize = 10;
 const SENDING_TIME: Duration = Duration::from_millis(1_500);
 
@@ -159,14 +160,14 @@ pub(super) fn run(
     Ok(all)
 }
 
-/// Kills one of two nodes while both have writes that wait for the database. Returns how many failed, by proxy.
+/// Kills one of two nodes while both have writes that wait for the database. Returns how many failed, by proxy and kind.
 ///
 /// A proxy cannot know whether the node made those writes, so it must not send them to the other node.
 ///
 /// # Errors
 ///
 /// If something does not run, an acknowledged write is not stored, or one is stored twice.
-pub(super) fn kill_with_writes(proxies: &[Proxy], nodes: &mut Nodes) -> Result<Vec<usize>> {
+pub(super) fn kill_with_writes(proxies: &[Proxy], nodes: &mut Nodes) -> Result<BTreeMap<String, usize>> {
     let before = (nodes.store.revision()?, nodes.store.titles(TITLE)?.len());
     let hold = nodes.store.hold_writes()?;
     let writes = thread::scope(|scope| {
@@ -187,7 +188,15 @@ pub(super) fn kill_with_writes(proxies: &[Proxy], nodes: &mut Nodes) -> Result<V
     })?;
     hold.finish(TIMEOUT)?;
     check_writes(writes.iter(), &nodes.store, before)?;
-    Ok(writes.iter().map(|writes| writes.failed.len()).collect())
+    let mut counts = BTreeMap::new();
+    for (proxy, writes) in proxies.iter().zip(&writes) {
+        for writer in WRITERS {
+            let begin = writer.titles(proxy);
+            let failed = writes.failed.iter().filter(|title| title.starts_with(&begin)).count();
+            counts.insert(format!("{}, {writer:?}", proxy.name), failed);
+        }
+    }
+    Ok(counts)
 }
 
 /// Checks that each acknowledged write is stored, each attempt at most once, and that nothing else was written.
@@ -258,7 +267,7 @@ impl Writer {
     /// Writes once, over a connection of its own.
     fn write(self, proxy: &Proxy) -> Result<Writes> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let title = format!("{TITLE}{}, {self:?}, {number}", proxy.name);
+        let title = format!("{}{number}", self.titles(proxy));
         let mut body = NamedTempFile::new()?;
         body.write_all(&self.body(&title))?;
         let mut curl = self.curl(proxy);
@@ -269,9 +278,16 @@ impl Writer {
             writes.acknowledged.push(title);
         } else {
             writes.failed.push(title);
-            writes.error = format!("[{}]", response.replace(['\r', '\n'], " "));
+            // Its head has the status.
+            writes.error =
+                format!("[{}…]", response.replace(['\r', '\n'], " ").chars().take(80).collect::<String>());
         }
         Ok(writes)
+    }
+
+    /// Returns what the titles of its movies begin with.
+    fn titles(self, proxy: &Proxy) -> String {
+        format!("{TITLE}{}, {self:?}, ", proxy.name)
     }
 
     fn curl(self, proxy: &Proxy) -> Command {

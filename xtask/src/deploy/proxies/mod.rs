@@ -70,17 +70,31 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
     }
     ensure!(rolled.iter().chain(&killed).all(Counts::is_load), "there was hardly any load");
 
-    for (proxy, failed) in proxies.iter().zip(load::kill_with_writes(&proxies, &mut nodes)?) {
-        ensure!(failed > 0, "{} sends writes again that a node has received", proxy.name);
-        println!(
-            "proxies: {}: {failed} writes were with a node that was killed, and not sent again",
-            proxy.name
-        );
-    }
+    check_no_write_is_repeated(&proxies, &mut nodes)?;
 
     nodes.stop_store();
     checks::reads_without_store(build, &proxies)?;
     Ok(Outcome::Passed)
+}
+
+/// Checks that no proxy repeats a write that a node had received before it was killed.
+fn check_no_write_is_repeated(proxies: &[Proxy], nodes: &mut Nodes) -> Result<()> {
+    /// It is unlikely, but possible, that all writes of a kind go to the other node.
+    const ATTEMPTS: usize = 3;
+    let mut failed = load::kill_with_writes(proxies, nodes)?;
+    for _ in 1..ATTEMPTS {
+        if failed.values().all(|count| *count > 0) {
+            break;
+        }
+        for (kind, count) in load::kill_with_writes(proxies, nodes)? {
+            *failed.entry(kind).or_default() += count;
+        }
+    }
+    for (kind, count) in failed {
+        ensure!(count > 0, "{kind}: writes that a node has received are sent again");
+        println!("proxies: {kind}: {count} writes were with a node that was killed, and not sent again");
+    }
+    Ok(())
 }
 
 /// Creates an authority, `ca.pem`, and a certificate of localhost: `server.pem`, `server.key` and both in `films.pem`.
