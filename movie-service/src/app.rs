@@ -328,7 +328,7 @@ fn serve_admin(
     let status = opened.store.status();
     let page = move || {
         catalogue.read(|movies| {
-            metrics.catalogue(movies.len(), movies.revision().number());
+            metrics.set_catalogue(movies.len(), movies.revision().number());
             if has_search {
                 metrics.search_index(movies.search_index().map(SearchIndex::len));
             }
@@ -337,7 +337,7 @@ fn serve_admin(
             metrics.certificate_expiry(expiry);
         }
         let status = status.borrow().clone();
-        metrics.store().status(status.is_available(), status == StoreStatus::Available);
+        metrics.store().set_status(status.is_available(), status == StoreStatus::Available);
         metrics.render()
     };
     let (status, serving) = (opened.store.status(), health.subscribe());

@@ -11,7 +11,7 @@
 //! * [`telemetry`] — logs, metrics and traces; [`admin`] — the HTTP server for `/metrics`, `/livez` and `/readyz`; [`found`] — the line `Movie found!`;
 //! * `blocking_pool` — CPU-bound work on blocking threads;
 //! * [`offline`] — import and export without a running service; [`manual`] — manual pages and completion scripts;
-//! * [`reload`] — reloads files when they change; [`signals`] — shutdown and reload by signal;
+//! * [`reload`] — reloads files when they change; [`regular_file`] — opens them; [`signals`] — shutdown and reload by signal;
 //! * [`systemd`] — notifications to systemd, and sockets from it;
 //! * [`text`] — text for errors and log lines.
 
@@ -25,6 +25,7 @@ pub mod found;
 pub mod manual;
 pub mod movie;
 pub mod offline;
+pub mod regular_file;
 pub mod reload;
 pub mod rpc;
 pub mod server;

@@ -4,10 +4,10 @@
 //! for files that are written in place or replaced, for symbolic links, and on every file system.
 
 use std::error::Error;
-use std::fs::{self, File, OpenOptions};
+use std::fs;
 use std::io;
 use std::mem;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
@@ -152,32 +152,6 @@ impl ReloadOutcome {
     }
 }
 
-/// Opens a regular file with these options, without blocking. Opening a FIFO would otherwise wait until another process
-/// opens its other end, which may never happen.
-///
-/// # Errors
-///
-/// If the file cannot be opened, or is not a regular file.
-pub fn open_regular(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // Checked after opening, so that the file cannot be replaced in between.
-    let file = options.custom_flags(libc::O_NONBLOCK).open(path)?;
-    let found = match file.metadata()?.file_type() {
-        kind if kind.is_file() => return Ok(file),
-        kind if kind.is_dir() => "a directory",
-        _ => "a special file, such as a pipe or a device",
-    };
-    Err(io::Error::other(format!("it is {found}, expected a regular file")))
-}
-
-/// Opens a regular file for reading, see [`open_regular`].
-///
-/// # Errors
-///
-/// If the file cannot be opened, or is not a regular file.
-pub fn open_to_read(path: &Path) -> io::Result<File> {
-    open_regular(path, File::options().read(true))
-}
-
 /// Result of a poll.
 #[derive(Debug, PartialEq, Eq)]
 enum Poll {
@@ -233,37 +207,17 @@ struct Version(Option<(SystemTime, u64, u64)>);
 
 impl Version {
     fn of(path: &Path) -> Self {
-        #[cfg(unix)]
-        let inode = std::os::unix::fs::MetadataExt::ino;
-        #[cfg(not(unix))]
-        let inode = |_: &fs::Metadata| 0;
         let metadata = fs::metadata(path).ok();
-        Self(
-            metadata.and_then(|metadata| Some((metadata.modified().ok()?, metadata.len(), inode(&metadata)))),
-        )
+        Self(metadata.and_then(|metadata| Some((metadata.modified().ok()?, metadata.len(), metadata.ino()))))
     }
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+mod tests {
     use super::*;
-    use std::process::Command;
 
     /// Time after which a test fails.
     const TIMEOUT: Duration = Duration::from_secs(30);
-
-    /// Replaces a file by a FIFO that no other process opens.
-    pub(crate) fn replace_by_fifo(path: &Path) {
-        fs::remove_file(path).unwrap();
-        assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
-    }
-
-    /// Returns the result of `work`, and fails if it does not end.
-    pub(crate) fn ends<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-        let (sender, result) = mpsc::channel();
-        thread::spawn(move || sender.send(work()));
-        result.recv_timeout(TIMEOUT).unwrap()
-    }
 
     struct Fixture {
         dir: tempfile::TempDir,
@@ -360,22 +314,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_a_regular_file_is_opened_and_a_pipe_does_not_block() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("file");
-        fs::write(&path, "text").unwrap();
-        assert_eq!(io::read_to_string(open_to_read(&path).unwrap()).unwrap(), "text");
-        replace_by_fifo(&path);
-        let refused = ends(move || open_to_read(&path).unwrap_err().to_string());
-        assert_eq!(refused, "it is a special file, such as a pipe or a device, expected a regular file");
-        let refused = open_to_read(dir.path()).unwrap_err().to_string();
-        assert_eq!(refused, "it is a directory, expected a regular file");
-    }
-
-    #[test]
     fn an_error_is_one_line_with_its_causes() {
-        let cause = io::Error::other("the disk is gone");
-        let error = crate::store::json::LoadError::Read { path: "movies.json".into(), source: cause };
+        #[derive(Debug, thiserror::Error)]
+        #[error("read movies.json")]
+        struct ReadError(#[source] io::Error);
+
+        let error = ReadError(io::Error::other("the disk is gone"));
         let ReloadOutcome::Refused { why, .. } =
             ReloadOutcome::refused("still serving the previous movies", &error, true)
         else {

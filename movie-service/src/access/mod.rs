@@ -17,6 +17,7 @@ use http::header::AUTHORIZATION;
 use tracing::warn;
 
 use self::tokens::{Caller, Tokens, TokensError};
+use crate::regular_file;
 use crate::reload::{self, Files, ReloadOutcome, WatcherHandle};
 use crate::rpc::{Role, Rpc};
 
@@ -202,7 +203,7 @@ impl Access {
 }
 
 fn load(path: &Path) -> Result<Tokens, TokensFileError> {
-    let text = reload::open_to_read(path)
+    let text = regular_file::open_to_read(path)
         .and_then(io::read_to_string)
         .map_err(|source| TokensFileError::Read { path: path.to_owned(), source })?;
     let tokens =

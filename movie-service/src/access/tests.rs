@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use http::HeaderValue;
 
 use super::*;
-use crate::reload::tests::{ends, replace_by_fifo};
+use crate::regular_file::tests::{ends, replace_by_fifo};
 
 const READ: &str = "/Movie/GetMovieByID";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";

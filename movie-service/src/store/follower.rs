@@ -76,7 +76,7 @@ impl<E: Engine> Follower<E> {
     async fn poll_once(&mut self, engine: &mut E) -> Result<AccessMode, StoreError> {
         let polled = timeout(POLL_TIMEOUT, engine.poll()).await.map_err(|_| StoreError::TimedOut)??;
         let known = self.replica.point();
-        self.replica.metrics.lag(polled.head.revision.since(known.revision).unwrap_or_default());
+        self.replica.metrics.set_lag(polled.head.revision.since(known.revision).unwrap_or_default());
         if polled.mode == AccessMode::ReadOnly && polled.head.revision < known.revision {
             // It may still receive the missing changes, or become a primary without them.
             let behind = *self.behind_since.get_or_insert_with(Instant::now);

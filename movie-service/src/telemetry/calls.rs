@@ -187,7 +187,7 @@ impl CallObservation {
 impl Drop for CallObservation {
     fn drop(&mut self) {
         if let Some(observer) = &self.observer {
-            observer.0.sinks.metrics.reset();
+            observer.0.sinks.metrics.stream_reset();
         }
         self.finish(Code::Cancelled, CALLER_GONE);
     }

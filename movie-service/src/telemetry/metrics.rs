@@ -173,17 +173,17 @@ impl Metrics {
     /// Sorts recorded durations into their buckets. Until then, each takes 8 bytes, even if metrics are never
     /// scraped.
     pub fn upkeep(&self) {
-        self.count(|to| to.page.run_upkeep());
+        self.record(|to| to.page.run_upkeep());
     }
 
     /// Counts a call that began.
     pub(super) fn call_began(&self) {
-        self.count(|to| to.streams.increment(1.0));
+        self.record(|to| to.streams.increment(1.0));
     }
 
     /// Counts a call that ended; `rpc` is `None` if there is no such RPC. `is_fault` tells whether the service is at fault.
     pub(super) fn call_ended(&self, rpc: Option<Rpc>, code: Code, duration: Duration, is_fault: bool) {
-        self.count(|to| {
+        self.record(|to| {
             to.streams.decrement(1.0);
             if let Some(calls) = to.calls.get(rpc.map_or(Rpc::COUNT, Rpc::index)) {
                 calls.ended[code as usize].increment(1);
@@ -197,53 +197,53 @@ impl Metrics {
 
     /// Counts an accepted connection.
     pub fn connection_opened(&self) {
-        self.count(|to| to.connections.increment(1.0));
+        self.record(|to| to.connections.increment(1.0));
     }
 
     /// Counts a closed connection.
     pub fn connection_closed(&self) {
-        self.count(|to| to.connections.decrement(1.0));
+        self.record(|to| to.connections.decrement(1.0));
     }
 
     /// Adds bytes sent to a peer.
     pub fn sent(&self, bytes: u64) {
-        self.count(|to| to.sent.increment(bytes));
+        self.record(|to| to.sent.increment(bytes));
     }
 
     /// Adds bytes received from a peer.
     pub fn received(&self, bytes: u64) {
-        self.count(|to| to.received.increment(bytes));
+        self.record(|to| to.received.increment(bytes));
     }
 
     /// Counts a connection or a call that was shed.
     pub fn shed(&self, reason: ShedReason) {
-        self.count(|to| to.sheds[reason as usize].increment(1));
+        self.record(|to| to.sheds[reason as usize].increment(1));
     }
 
     /// Counts a request that is not in gRPC, when its response begins.
     pub(crate) fn http_responded(&self, request: HttpRequest, status: StatusCode) {
-        self.count(|to| to.http.responded(request, status));
+        self.record(|to| to.http.responded(request, status));
     }
 
     /// Counts a request that ended before a call began, with this status.
     pub(crate) fn http_refused(&self, status: StatusCode) {
-        self.count(|to| to.http.refused(status));
+        self.record(|to| to.http.refused(status));
     }
 
     /// Counts a stream that its peer reset.
-    pub fn reset(&self) {
-        self.count(|to| to.resets.increment(1));
+    pub fn stream_reset(&self) {
+        self.record(|to| to.resets.increment(1));
     }
 
     /// Counts a drained connection.
     pub fn drained(&self, drain: Drain) {
-        self.count(|to| to.drains[drain as usize].increment(1));
+        self.record(|to| to.drains[drain as usize].increment(1));
     }
 
     /// Sets the number of movies and the revision of the catalogue.
     #[expect(clippy::cast_precision_loss, reason = "Prometheus's values are floating-point numbers")]
-    pub fn catalogue(&self, movies: usize, revision: u64) {
-        self.count(|to| {
+    pub fn set_catalogue(&self, movies: usize, revision: u64) {
+        self.record(|to| {
             to.movies.set(movies as f64);
             to.revision.set(revision as f64);
         });
@@ -251,30 +251,30 @@ impl Metrics {
 
     /// Counts a reload; `taken` is true if the new version is in use.
     pub fn reloaded(&self, reload: Reload, taken: bool) {
-        self.count(|to| to.reloads.reloaded(reload, taken));
+        self.record(|to| to.reloads.reloaded(reload, taken));
     }
 
     /// Sets the number of movies in the search index; `None` until it is built. Not to be called if the service does not
     /// search.
     pub fn search_index(&self, documents: Option<usize>) {
-        self.count(|to| to.index().set(documents));
+        self.record(|to| to.index().set(documents));
     }
 
     /// Sets the time in which the search index was built.
     pub fn search_index_built(&self, duration: Duration) {
-        self.count(|to| to.index().built(duration));
+        self.record(|to| to.index().built(duration));
     }
 
     /// Sets when the certificate of the service expires, in seconds since 1970.
     #[expect(clippy::cast_precision_loss, reason = "Prometheus's values are floating-point numbers")]
     pub fn certificate_expiry(&self, seconds: i64) {
-        self.count(|to| {
+        self.record(|to| {
             let gauge = to.certificate_expiry.get_or_init(|| to.register(|| gauge!(CERTIFICATE_EXPIRY)));
             gauge.set(seconds as f64);
         });
     }
 
-    fn count(&self, record: impl FnOnce(&Registered)) {
+    fn record(&self, record: impl FnOnce(&Registered)) {
         if let Some(registered) = &self.0 {
             record(registered);
         }
@@ -340,20 +340,20 @@ impl MethodMetrics {
 
 /// Registers the help texts of the page.
 fn describe() {
-    describe_counter!(CALLS, "Calls that ended, by method and code.");
-    describe_counter!(FAULTS, "Calls that failed by the fault of the service, by method.");
-    describe_histogram!(DURATION, Unit::Seconds, "Time from the headers of a call to its end, by method.");
-    describe_gauge!(STREAMS, "Calls in flight.");
-    describe_gauge!(CONNECTIONS, "Connections open.");
-    describe_counter!(SENT, Unit::Bytes, "Bytes sent to callers.");
-    describe_counter!(RECEIVED, Unit::Bytes, "Bytes received from callers.");
-    describe_counter!(SHEDS, "Connections and calls that were shed, by reason.");
-    describe_counter!(RESETS, "Streams that peers reset.");
-    describe_counter!(DRAINS, "Drained connections, by outcome.");
-    describe_gauge!(MOVIES, "Movies in the catalogue.");
-    describe_gauge!(REVISION, "Revision of the catalogue.");
-    describe_gauge!(CERTIFICATE_EXPIRY, Unit::Seconds, "Expiry of the certificate, in seconds since 1970.");
-    describe_gauge!(BUILD, "1, with the version as label.");
+    describe_counter!(CALLS, "Calls that ended, by method and code");
+    describe_counter!(FAULTS, "Calls that failed by the fault of the service, by method");
+    describe_histogram!(DURATION, Unit::Seconds, "Time from the headers of a call to its end, by method");
+    describe_gauge!(STREAMS, "Calls in flight");
+    describe_gauge!(CONNECTIONS, "Connections open");
+    describe_counter!(SENT, Unit::Bytes, "Bytes sent to callers");
+    describe_counter!(RECEIVED, Unit::Bytes, "Bytes received from callers");
+    describe_counter!(SHEDS, "Connections and calls that were shed, by reason");
+    describe_counter!(RESETS, "Streams that peers reset");
+    describe_counter!(DRAINS, "Drained connections, by outcome");
+    describe_gauge!(MOVIES, "Movies in the catalogue");
+    describe_gauge!(REVISION, "Revision of the catalogue");
+    describe_gauge!(CERTIFICATE_EXPIRY, Unit::Seconds, "Expiry of the certificate, in seconds since 1970");
+    describe_gauge!(BUILD, "1, with the version as label");
 }
 
 /// Returns the name of a code as in gRPC's documentation.

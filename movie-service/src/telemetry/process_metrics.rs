@@ -2,6 +2,11 @@
 
 use metrics::{Counter, Gauge, Unit};
 use metrics::{counter, describe_counter, describe_gauge, gauge};
+#[cfg(target_os = "linux")]
+use procfs::{
+    ProcResult,
+    process::{LimitValue, Process},
+};
 
 const CPU: &str = "process_cpu_seconds_total";
 const MEMORY: &str = "process_resident_memory_bytes";
@@ -38,24 +43,33 @@ impl ProcessMetrics {
 
     /// Updates the metrics; one that cannot be read keeps its value.
     pub(super) fn update(&self) {
-        #[cfg(target_os = "linux")]
         // A page without a current value is better than no page.
-        let _ = self.read();
+        #[cfg(target_os = "linux")]
+        for read in [Self::read_times, Self::read_open_files, Self::read_max_files] {
+            let _ = read(self);
+        }
     }
+}
 
-    #[cfg(target_os = "linux")]
-    #[expect(clippy::cast_precision_loss, reason = "Prometheus's values are floating-point numbers")]
-    fn read(&self) -> procfs::ProcResult<()> {
-        use procfs::process::{LimitValue, Process};
-
-        let process = Process::myself()?;
-        let stat = process.stat()?;
+#[cfg(target_os = "linux")]
+#[expect(clippy::cast_precision_loss, reason = "Prometheus's values are floating-point numbers")]
+impl ProcessMetrics {
+    fn read_times(&self) -> ProcResult<()> {
+        let stat = Process::myself()?.stat()?;
         let ticks = procfs::ticks_per_second();
         self.cpu.absolute((stat.utime + stat.stime) / ticks);
         self.memory.set((stat.rss * procfs::page_size()) as f64);
         self.start.set((procfs::boot_time_secs()? + stat.starttime / ticks) as f64);
-        self.open_files.set(process.fd_count()? as f64);
-        if let LimitValue::Value(limit) = process.limits()?.max_open_files.soft_limit {
+        Ok(())
+    }
+
+    fn read_open_files(&self) -> ProcResult<()> {
+        self.open_files.set(Process::myself()?.fd_count()? as f64);
+        Ok(())
+    }
+
+    fn read_max_files(&self) -> ProcResult<()> {
+        if let LimitValue::Value(limit) = Process::myself()?.limits()?.max_open_files.soft_limit {
             self.max_files.set(limit as f64);
         }
         Ok(())

@@ -56,8 +56,8 @@ impl StoreMetrics {
     }
 
     /// Sets whether the store can be read, and whether it accepts writes.
-    pub fn status(&self, is_available: bool, is_writable: bool) {
-        self.count(|to| {
+    pub fn set_status(&self, is_available: bool, is_writable: bool) {
+        self.record(|to| {
             to.available.set(f64::from(u8::from(is_available)));
             to.writable.set(f64::from(u8::from(is_writable)));
         });
@@ -65,14 +65,14 @@ impl StoreMetrics {
 
     /// Sets by how many revisions the store was ahead of the catalogue at the last poll.
     #[expect(clippy::cast_precision_loss, reason = "Prometheus's values are floating-point numbers")]
-    pub fn lag(&self, revisions: u64) {
-        self.count(|to| to.lag.set(revisions as f64));
+    pub fn set_lag(&self, revisions: u64) {
+        self.record(|to| to.lag.set(revisions as f64));
     }
 
     /// Counts a committed transaction with its number of changes and the time to write and commit it.
     #[expect(clippy::cast_precision_loss, reason = "Prometheus's values are floating-point numbers")]
     pub fn committed(&self, duration: Duration, changes: usize) {
-        self.count(|to| {
+        self.record(|to| {
             to.commit_duration.record(duration);
             to.commit_changes.record(changes as f64);
         });
@@ -80,15 +80,15 @@ impl StoreMetrics {
 
     /// Counts a transaction that is tried again.
     pub fn retried(&self) {
-        self.count(|to| to.retries.increment(1));
+        self.record(|to| to.retries.increment(1));
     }
 
     /// Counts a reload of all movies.
     pub fn reloaded(&self, reason: StoreReload) {
-        self.count(|to| to.reloads[reason as usize].increment(1));
+        self.record(|to| to.reloads[reason as usize].increment(1));
     }
 
-    fn count(&self, record: impl FnOnce(&Registered)) {
+    fn record(&self, record: impl FnOnce(&Registered)) {
         if let Some(registered) = &self.0 {
             record(registered);
         }

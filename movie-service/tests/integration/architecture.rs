@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules that a module may import from. The entry with the longest matching path counts.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("access", &["rpc", "reload"]),
+    ("access", &["rpc", "regular_file", "reload"]),
     ("admin", &["server/accept", "telemetry"]),
     (
         "app",
@@ -64,12 +64,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("manual", &["config"]),
     ("movie", &[]),
     ("offline", &["catalogue", "config", "movie", "store", "telemetry", "text"]),
+    ("regular_file", &[]),
     ("reload", &["text"]),
     ("rpc", &[]),
     ("server", &["server", "servicer", "store", "access", "catalogue", "found", "rpc", "telemetry"]),
     ("server/limits", &[]),
     ("server/usage", &[]),
-    ("server/accept", &["server/usage", "reload", "telemetry"]),
+    ("server/accept", &["server/usage", "regular_file", "reload", "telemetry"]),
     (
         "server/call",
         &[
@@ -91,7 +92,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("server/connection", &["server/accept", "server/call", "server/limits", "server/usage", "telemetry"]),
     ("servicer", &["store", "catalogue", "movie", "found", "blocking_pool", "rpc", "telemetry", "text"]),
     ("signals", &[]),
-    ("store", &["catalogue", "movie", "telemetry", "reload", "text"]),
+    ("store", &["catalogue", "movie", "telemetry", "regular_file", "reload", "text"]),
     ("systemd", &[]),
     ("telemetry", &["rpc"]),
     ("text", &[]),

@@ -19,6 +19,7 @@ use tokio_rustls::rustls::{
 use tracing::warn;
 use x509_parser::time::ASN1Time;
 
+use crate::regular_file;
 use crate::reload::{self, Files, ReloadOutcome, WatcherHandle};
 use crate::server::accept::tls::certificate::SUPPORTED_KEYS;
 
@@ -225,7 +226,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     let mut content = Vec::new();
-    let read = reload::open_to_read(path).and_then(|mut file| file.read_to_end(&mut content));
+    let read = regular_file::open_to_read(path).and_then(|mut file| file.read_to_end(&mut content));
     read.map_err(|source| TlsError::Read { path: path.to_owned(), source })?;
     Ok(content)
 }

@@ -1,4 +1,4 @@
-//! Heartbeat: a sign of life, given as long as all workers respond.
+//! Reports liveness while all workers respond.
 
 use std::fmt;
 use std::time::Duration;

@@ -7,6 +7,7 @@ use std::{fs, io};
 
 use crate::catalogue::{Catalogue, HistoryPoint, Snapshot};
 use crate::movie::Revision;
+use crate::regular_file;
 use crate::reload::{self, Files, ReloadOutcome, WatcherHandle};
 use crate::store::json::load::{LoadError, load_file};
 
@@ -27,7 +28,7 @@ impl JsonDatabase {
         let files = Files::new(vec![path.to_owned()]);
         // Read before the file, so that a version written meanwhile causes another reload.
         let modified = fs::metadata(path).and_then(|metadata| metadata.modified());
-        let movies = load_file(reload::open_to_read(path), path)?;
+        let movies = load_file(regular_file::open_to_read(path), path)?;
         // The first revision is the modification time of the file in microseconds. Services over the same file
         // therefore agree on it, also after a restart, and a later version of the file has a higher revision than all
         // changes before.
@@ -52,7 +53,7 @@ impl JsonDatabase {
         let catalogue = Arc::downgrade(catalogue);
         reload::watch("database", files, report, move || {
             let Some(catalogue) = catalogue.upgrade() else { return ReloadOutcome::Unneeded };
-            match load_file(reload::open_to_read(&path), &path) {
+            match load_file(regular_file::open_to_read(&path), &path) {
                 Ok(movies) => {
                     let count = movies.len();
                     catalogue.replace(movies);

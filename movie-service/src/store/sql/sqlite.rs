@@ -376,7 +376,7 @@ mod tests {
 
     use super::*;
     use crate::catalogue::{Catalogue, LogEntry};
-    use crate::reload::tests::replace_by_fifo;
+    use crate::regular_file::tests::replace_by_fifo;
     use crate::text::error_chain;
 
     #[tokio::test]

@@ -14,7 +14,7 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::catalogue::HistoryPoint;
-use crate::reload;
+use crate::regular_file;
 use crate::store::StoreError;
 use crate::store::sql::sqlite_statements::{failed, head};
 use crate::text::name_missing_folder;
@@ -41,7 +41,7 @@ impl FileLock {
         let failed = |error| StoreError::File(name_missing_folder(error, path));
         let mut options = File::options();
         options.read(true).append(true).create(create);
-        let file = reload::open_regular(path, &mut options).map_err(|error| {
+        let file = regular_file::open(path, &mut options).map_err(|error| {
             let is_gone = !create && error.kind() == io::ErrorKind::NotFound;
             if is_gone { StoreError::FileGone } else { failed(error) }
         })?;

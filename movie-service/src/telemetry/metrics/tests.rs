@@ -49,9 +49,9 @@ fn the_page_has_every_metric() {
     metrics.http_refused(StatusCode::NOT_FOUND);
     metrics.http_responded(HttpRequest::Page, StatusCode::NOT_MODIFIED);
     metrics.searches().searched(SearchOutcome::Empty);
-    metrics.reset();
+    metrics.stream_reset();
     metrics.drained(Drain::Forced);
-    metrics.catalogue(7, 2);
+    metrics.set_catalogue(7, 2);
     metrics.reloaded(Reload::Database, true);
     metrics.reloaded(Reload::Tokens, false);
     for line in [
@@ -84,7 +84,7 @@ fn the_page_has_every_metric() {
         "# TYPE process_start_time_seconds gauge",
         "movie_service_store_retries_total 0",
         concat!(r#"movie_service_build_info{version=""#, env!("CARGO_PKG_VERSION"), r#""} 1"#),
-        "# HELP movie_service_calls_total Calls that ended, by method and code.",
+        "# HELP movie_service_calls_total Calls that ended, by method and code",
         "# TYPE movie_service_calls_total counter",
         "# TYPE movie_service_call_duration_seconds histogram",
     ] {

@@ -10,7 +10,7 @@ use tokio_rustls::rustls::version::{TLS12, TLS13};
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, ProtocolVersion, SupportedProtocolVersion};
 
 use super::*;
-use crate::reload::tests::{ends, replace_by_fifo};
+use crate::regular_file::tests::{ends, replace_by_fifo};
 
 type Authority = CertifiedIssuer<'static, KeyPair>;
 
