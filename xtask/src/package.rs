@@ -148,7 +148,8 @@ fn subcommand(root: &Path, name: &str) -> Result<Command> {
     let program = format!("cargo-{name}");
     ensure!(
         folders.iter().any(|folder| folder.join(&program).is_file()),
-        "{program} is not installed; install it with `cargo install --locked --debug --root {} {program}`",
+        // Not with `--debug`: it would compress for minutes.
+        "{program} is not installed; install it with `cargo install --locked --root {} {program}`",
         tools.display()
     );
     let path: OsString = env::join_paths(folders)?;

@@ -83,8 +83,9 @@ pub(super) fn why_not() -> Option<String> {
 }
 
 fn unshare() -> Command {
-    let mut unshare = Command::new("unshare");
-    unshare.args(NAMESPACES).args(["--fork", "--kill-child"]);
+    // It ends with this program, also if that is killed.
+    let mut unshare = Command::new("setpriv");
+    unshare.args(["--pdeathsig", "KILL", "unshare"]).args(NAMESPACES).args(["--fork", "--kill-child"]);
     unshare
 }
 
