@@ -60,6 +60,7 @@ pub fn run() -> anyhow::Result<()> {
 #[tokio::main(flavor = "current_thread")]
 async fn serve(config: &Config, sockets: Sockets) -> anyhow::Result<()> {
     let _log_guard = log::start(config.log_format, config.log.as_deref());
+    signals::ignore_hangup()?;
     let traces = start_traces();
     let has_metrics = config.metrics.is_some() || sockets.metrics.is_some();
     let metrics = if has_metrics { Metrics::on() } else { Metrics::off() };
@@ -351,12 +352,29 @@ fn readiness(
     status: &watch::Receiver<StoreStatus>,
     serving: &watch::Receiver<bool>,
 ) -> Result<&'static str, String> {
+    // First, because proxies look for this text, and take a node out that stops; not one that only has no store.
+    if !*serving.borrow() {
+        return Err("starting or stopping".to_owned());
+    }
     match &*status.borrow() {
         StoreStatus::Unavailable(why) => Err(format!("the store is unavailable, reads continue: {why}")),
-        StoreStatus::Available | StoreStatus::ReadOnly if !*serving.borrow() => {
-            Err("starting or stopping".to_owned())
-        }
         StoreStatus::Available => Ok("ready"),
         StoreStatus::ReadOnly => Ok("ready, read-only: no host of the store takes writes"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_stops_says_so_even_if_its_store_is_down() {
+        let down = StoreStatus::Unavailable("the disk is gone".into());
+        let (_, status) = watch::channel(down);
+        let (_, serving) = watch::channel(false);
+        assert_eq!(readiness(&status, &serving).unwrap_err(), "starting or stopping");
+        let (_, serving) = watch::channel(true);
+        let why = readiness(&status, &serving).unwrap_err();
+        assert_eq!(why, "the store is unavailable, reads continue: the disk is gone");
     }
 }

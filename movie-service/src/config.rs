@@ -5,12 +5,13 @@ mod database;
 mod variables;
 
 use std::env;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::builder::BoolishValueParser;
+use clap::builder::{BoolishValueParser, Resettable};
 use clap::error::{ContextKind, ContextValue};
 use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser};
 
@@ -177,7 +178,13 @@ impl Config {
     /// `--version` print and exit.
     pub fn from_env() -> anyhow::Result<Self> {
         let declared = Self::command();
+        let is_command =
+            |word: OsString| declared.get_subcommands().any(|command| command.get_name() == word);
         let mut command = variables::ignore_empty(declared.clone());
+        if env::args_os().nth(1).is_some_and(is_command) {
+            // The variables of the service do not matter to a command.
+            command = command.mut_args(|arg| arg.env(Resettable::Reset));
+        }
         let parsed = command.try_get_matches_from_mut(env::args_os());
         let parsed = parsed.and_then(|matches| Ok((Self::from_arg_matches(&matches)?, matches)));
         let (config, matches) = parsed.map_err(|error| {

@@ -23,7 +23,9 @@ pub fn man(directory: Option<&Path>) -> anyhow::Result<()> {
     let mut program = Config::command().disable_help_subcommand(true);
     program.build();
     let Some(directory) = directory else {
-        return render(program, &mut io::stdout()).context("print the manual page");
+        let mut page = Vec::new();
+        render(program, &mut page)?;
+        return print(&page).context("print the manual page");
     };
     let write = || -> io::Result<()> {
         fs::create_dir_all(directory)?;
@@ -49,7 +51,15 @@ pub fn completions(shell: Shell) -> anyhow::Result<()> {
         // clap_complete 4.6 misinterprets the hyphen of the name in one of two places.
         script = String::from_utf8(script)?.replace("movie__subcmd__service", "movie__service").into_bytes();
     }
-    io::stdout().write_all(&script).context("print the completion script")
+    print(&script).context("print the completion script")
+}
+
+fn print(text: &[u8]) -> io::Result<()> {
+    match io::stdout().write_all(text) {
+        // The reader needs no more, as in `man | head`.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
 }
 
 fn render(command: Command, out: &mut impl Write) -> io::Result<()> {

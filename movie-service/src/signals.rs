@@ -12,6 +12,16 @@ const EXIT_INTERRUPTED: i32 = 130;
 /// a single request, to the process or to its process group.
 const REPEATED_SIGNAL_WINDOW: Duration = Duration::from_millis(500);
 
+/// Ignores SIGHUP, which would end the process, until [`on_hangup`]: what it asks for is being read.
+///
+/// # Errors
+///
+/// If the operating system refuses the handler.
+pub fn ignore_hangup() -> io::Result<()> {
+    // tokio keeps its handler installed after the stream is dropped.
+    signal(SignalKind::hangup()).map(drop)
+}
+
 /// Calls `act` on each SIGHUP, on the current runtime.
 ///
 /// # Errors

@@ -157,6 +157,39 @@ fn the_watchdog_of_another_process_gets_no_sign_of_life() {
 async fn it_serves_although_systemd_cannot_be_notified() {
     let mut command = process::command(&database("movies.json"));
     let mut service = Service::run(command.env("NOTIFY_SOCKET", "/no/such/socket"));
-    service.log_line_with("cannot notify systemd at the socket in NOTIFY_SOCKET");
+    let line = service.log_line_with("systemd is not told the state of the service");
+    assert!(line.contains("/no/such/socket") && line.contains("Type=notify"), "{line}");
     service.end().await;
+}
+
+#[tokio::test]
+async fn it_serves_reloads_and_stops_although_systemd_reads_nothing() {
+    let manager = Manager::new();
+    // As full as a systemd that hangs leaves it.
+    let filler = UnixDatagram::unbound().unwrap();
+    filler.set_nonblocking(true).unwrap();
+    while filler.send_to(b"X=1", &manager.path).is_ok() {}
+    let mut service = manager.run_watched("$$");
+    for _ in 0..20 {
+        service.signal("HUP");
+        service.log_line_with("serving 7 movies from the new version of ");
+    }
+    Peer::connect(service.address).begin(&peer::fields(GET));
+    service.end().await;
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_in_the_abstract_namespace_is_notified() {
+    use std::os::linux::net::SocketAddrExt as _;
+    use std::os::unix::net::SocketAddr;
+
+    let name = format!("movie-service-test-{}", std::process::id());
+    let socket = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
+    socket.set_read_timeout(Some(TIMEOUT)).unwrap();
+    let mut command = process::command(&database("movies.json"));
+    let _service = Service::run(command.env("NOTIFY_SOCKET", format!("@{name}")));
+    let mut buffer = [0; 1024];
+    let length = socket.recv(&mut buffer).unwrap();
+    assert!(buffer[..length].starts_with(b"READY=1\n"));
 }

@@ -335,3 +335,11 @@ fn bash_completes_commands_and_flags() {
     assert_eq!(complete("movie-service", "--tls-c"), "--tls-cert --tls-client-ca");
     assert_eq!(complete("movie-service export", "--out"), "--output");
 }
+
+#[test]
+fn an_invalid_variable_of_the_service_does_not_matter_to_a_command() {
+    let (status, stdout, stderr) =
+        outcome(bare_command().args(["completions", "bash"]).env("MOVIE_PAUSE", "soon"));
+    assert!(status.success() && !stdout.is_empty(), "{stderr}");
+    assert_fails(bare_command().env("MOVIE_PAUSE", "soon"), &["soon", "--pause"]);
+}
