@@ -19,23 +19,30 @@ use crate::program;
 /// What to release.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The version, such as 0.2.0; at least the current one, and not released before.
+    /// The version, such as 0.2.0: at least the current one, not released before, and no pre-release.
     version: Version,
 
     /// Make everything, but leave the repository as it is.
     #[arg(long)]
     dry_run: bool,
 
-    /// Cargo's profile of the packages.
-    #[arg(long, default_value = "release")]
+    /// Cargo's profile of the packages of a dry run.
+    #[arg(long, default_value = RELEASE_PROFILE, requires = "dry_run")]
     profile: String,
 }
 
-/// Files whose version is that of the workspace.
-const LOCK_FILES: [&str; 2] = ["Cargo.toml", "movie-service/fuzz/Cargo.toml"];
+/// Cargo's profile of what is released.
+const RELEASE_PROFILE: &str = "release";
 
-/// Time for a command of Git or for one that updates a lock file.
-const COMMAND_TIMEOUT: Duration = Duration::from_mins(2);
+/// Manifests whose lock files have the version.
+const MANIFESTS: [&str; 2] = ["Cargo.toml", "movie-service/fuzz/Cargo.toml"];
+
+/// Files that quote the version.
+const QUOTING: [&str; 3] =
+    ["deploy/compose/compose.yaml", "docs/operations/container.md", "docs/operations/install.md"];
+
+/// Time for a command of Git, or for one that updates a file.
+const COMMAND_TIMEOUT: Duration = Duration::from_mins(5);
 
 /// Time to build the packages.
 const PACKAGE_TIMEOUT: Duration = Duration::from_mins(45);
@@ -47,48 +54,74 @@ const CHECKSUMS: &str = "SHA256SUMS";
 ///
 /// # Errors
 ///
-/// If the repository has changes that are not committed, the version is lower or released already, the changelog has nothing to
-/// release, or a command fails. The repository is then as it was.
+/// If the repository has changes that are not committed or no branch, the version is lower or released already, the changelog
+/// has nothing to release, a command fails, or the branch has moved meanwhile. The repository is then as it was.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
     let Options { version, dry_run, profile } = options;
+    ensure!(
+        version.pre.is_empty() && version.build.is_empty(),
+        "{version} is a pre-release, which packages cannot have: Debian and RPM order such versions in another way"
+    );
     if !dry_run {
         let changes = git(root, &["status", "--porcelain"])?;
         ensure!(changes.is_empty(), "commit or remove these changes first:\n{changes}");
     }
     let tag = format!("v{version}");
     ensure!(git(root, &["tag", "--list", &tag])?.is_empty(), "the tag {tag} exists already");
-    let folder = crate::target(root).join("releases").join(tag);
+    let folder = crate::target(root).join("releases").join(&tag);
     if folder.exists() {
         fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
     }
     fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
-    let release = Release { root, clone: folder.join("source"), folder, version };
+    // A dry run shares what is built: that saves time. In a release, another build could replace the programs.
+    let target = if *dry_run { crate::target(root) } else { folder.join("target") };
+    let from = Origin::of(root).context("releases are made on a branch: check one out")?;
+    let release = Release { root, from, clone: folder.join("source"), folder, target, version, tag };
     release.clone_repository()?;
     let notes = release.set_version()?;
     release.commit(&notes)?;
     let packages = release.build_packages(profile)?;
     release.write_checksums(&packages)?;
+    let shown = release.folder.display();
     if *dry_run {
-        println!(
-            "This was a dry run: the repository is as it was. The files are in {}.",
-            release.folder.display()
-        );
+        println!("This was a dry run: the repository is as it was. The files are in {shown}.");
     } else {
         release.take_over()?;
-        println!("The files are in {}.", release.folder.display());
-        println!("Next: git push --follow-tags, and publish the files with {CHECKSUMS}.");
+        fs::remove_dir_all(&release.target)
+            .with_context(|| format!("remove {}", release.target.display()))?;
+        println!("The files are in {shown}.");
+        println!("Next: run .ci/run, git push --follow-tags, and publish the files with {CHECKSUMS}.");
     }
     fs::remove_dir_all(&release.clone).with_context(|| format!("remove {}", release.clone.display()))
+}
+
+/// The branch that is released, and its commit.
+#[derive(Debug, PartialEq, Eq)]
+struct Origin {
+    branch: String,
+    commit: String,
+}
+
+impl Origin {
+    /// Returns the branch that is checked out.
+    fn of(root: &Path) -> Result<Self> {
+        let branch = git(root, &["symbolic-ref", "HEAD"])?;
+        Ok(Self { branch, commit: git(root, &["rev-parse", "HEAD"])? })
+    }
 }
 
 /// A release that is being made.
 struct Release<'a> {
     root: &'a Path,
+    from: Origin,
     /// The folder of what is released.
     folder: PathBuf,
     /// A clone of the repository, in which the release is made.
     clone: PathBuf,
+    /// Where cargo builds.
+    target: PathBuf,
     version: &'a Version,
+    tag: String,
 }
 
 impl Release<'_> {
@@ -107,13 +140,24 @@ impl Release<'_> {
 
     /// Sets the version wherever it is written, and gives the changelog's entries to it; returns them.
     fn set_version(&self) -> Result<String> {
-        self.edit("Cargo.toml", |manifest| version::set(manifest, self.version))?;
-        for manifest in LOCK_FILES {
+        let mut current = None;
+        self.edit("Cargo.toml", |manifest| {
+            let set = version::set(manifest, self.version)?;
+            current = Some(set.previous);
+            Ok(set.manifest)
+        })?;
+        for manifest in MANIFESTS {
             let mut update = program::cargo(&self.clone);
             update.args(["update", "--quiet", "--offline", "--workspace", "--manifest-path", manifest]);
             program::run(&mut update, COMMAND_TIMEOUT)?;
         }
+        let (current, version) = (current.context("no version")?.to_string(), self.version.to_string());
+        for file in QUOTING {
+            self.edit(file, |text| Ok(text.replace(&current, &version)))?;
+        }
         self.edit("deploy/helm/movie-service/Chart.yaml", |chart| version::set_chart(chart, self.version))?;
+        // The document of the interface has the version.
+        program::run(self.cargo().args(["xtask", "regen-proto"]), PACKAGE_TIMEOUT)?;
         let today = program::run(Command::new("date").args(["--utc", "+%Y-%m-%d"]), COMMAND_TIMEOUT)?;
         let mut notes = String::new();
         self.edit("CHANGELOG.md", |text| {
@@ -124,6 +168,13 @@ impl Release<'_> {
         Ok(notes)
     }
 
+    /// Returns the command of cargo in the clone.
+    fn cargo(&self) -> Command {
+        let mut cargo = program::cargo(&self.clone);
+        cargo.env("CARGO_TARGET_DIR", &self.target);
+        cargo
+    }
+
     fn edit(&self, file: &str, change: impl FnOnce(&str) -> Result<String>) -> Result<()> {
         let path = self.clone.join(file);
         let text = fs::read_to_string(&path).with_context(|| format!("read {file}"))?;
@@ -132,22 +183,19 @@ impl Release<'_> {
     }
 
     fn commit(&self, notes: &str) -> Result<()> {
-        let version = self.version;
+        let Self { version, tag, .. } = self;
         let title = format!("release: {version}");
         git(&self.clone, &["commit", "--quiet", "--all", "--message", &title])?;
         let message = format!("Movie service {version}\n\n{notes}");
         // Lines of the notes may begin with the character of comments.
-        let tag = ["tag", "--annotate", "--cleanup=verbatim", "--message", &message, &format!("v{version}")];
-        git(&self.clone, &tag).map(drop)
+        let arguments = ["tag", "--annotate", "--cleanup=verbatim", "--message", &message, tag];
+        git(&self.clone, &arguments).map(drop)
     }
 
     /// Builds the packages from the clone, and moves them into the folder; returns their names.
     fn build_packages(&self, profile: &str) -> Result<Vec<String>> {
-        let mut package = program::cargo(&self.clone);
-        // What is built of the dependencies is built once.
-        package.env("CARGO_TARGET_DIR", crate::target(self.root));
-        package.args(["xtask", "package", "--profile", profile]);
-        let printed = program::run(&mut package, PACKAGE_TIMEOUT)?;
+        let printed =
+            program::run(self.cargo().args(["xtask", "package", "--profile", profile]), PACKAGE_TIMEOUT)?;
         let mut names = Vec::new();
         for path in printed.lines().map(Path::new).filter(|path| path.is_file()) {
             let name = path.file_name().and_then(|name| name.to_str()).context("a package without a name")?;
@@ -155,12 +203,12 @@ impl Release<'_> {
             names.push(name.to_owned());
         }
         names.sort();
+        ensure!(!names.is_empty(), "`cargo xtask package` printed no files:\n{printed}");
         let version = self.version.to_string();
-        let Some(other) = names.iter().find(|name| !name.contains(&version)) else {
-            ensure!(!names.is_empty(), "`cargo xtask package` printed no files:\n{printed}");
-            return Ok(names);
-        };
-        bail!("the name of {other} does not have the version {version}")
+        if let Some(other) = names.iter().find(|name| !name.contains(&version)) {
+            bail!("the name of {other} does not have the version {version}");
+        }
+        Ok(names)
     }
 
     fn write_checksums(&self, packages: &[String]) -> Result<()> {
@@ -175,14 +223,73 @@ impl Release<'_> {
         program::run(&mut check, COMMAND_TIMEOUT).map(drop)
     }
 
-    /// Brings the commit and the tag into the repository.
+    /// Brings the commit and then the tag into the repository, if its branch is where the release began.
     fn take_over(&self) -> Result<()> {
+        let Self { root, from, tag, .. } = self;
+        ensure!(
+            Origin::of(root)? == *from,
+            "{} is no longer at {}, or another branch is checked out; make the release again",
+            from.branch,
+            from.commit
+        );
         let clone = self.clone.to_str().context("the path of the clone is not UTF-8")?;
-        git(self.root, &["pull", "--quiet", "--ff-only", "--tags", clone, "HEAD"]).map(drop)
+        git(root, &["fetch", "--quiet", "--no-tags", clone, "HEAD"])?;
+        git(root, &["merge", "--quiet", "--ff-only", "FETCH_HEAD"])?;
+        git(root, &["fetch", "--quiet", clone, "tag", tag]).map(drop)
     }
 }
 
 /// Runs Git in a folder; returns what it prints.
 fn git(folder: &Path, arguments: &[&str]) -> Result<String> {
-    program::run(Command::new("git").current_dir(folder).args(arguments), COMMAND_TIMEOUT)
+    let printed = program::run(Command::new("git").current_dir(folder).args(arguments), COMMAND_TIMEOUT)?;
+    Ok(printed.trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A repository with one commit, and a clone in which the release 1.0.0 was made.
+    fn repositories(folder: &Path) -> (PathBuf, PathBuf) {
+        let (root, clone) = (folder.join("root"), folder.join("clone"));
+        git(folder, &["init", "--quiet", "--initial-branch", "main", "root"]).unwrap();
+        commit(&root, "first");
+        git(folder, &["clone", "--quiet", "root", "clone"]).unwrap();
+        commit(&clone, "release: 1.0.0");
+        git(&clone, &["tag", "v1.0.0"]).unwrap();
+        (root, clone)
+    }
+
+    fn commit(repository: &Path, title: &str) {
+        let author = ["-c", "user.name=Author", "-c", "user.email=author@films.example"];
+        git(repository, &[&author[..], &["commit", "--quiet", "--allow-empty", "--message", title]].concat())
+            .unwrap();
+    }
+
+    fn take_over(root: &Path, from: Origin, clone: PathBuf) -> Result<()> {
+        let (folder, target) = (root.to_owned(), root.to_owned());
+        let version = &Version::new(1, 0, 0);
+        Release { root, from, folder, clone, target, version, tag: "v1.0.0".to_owned() }.take_over()
+    }
+
+    #[test]
+    fn the_branch_takes_over_the_commit_and_the_tag() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, clone) = repositories(folder.path());
+        take_over(&root, Origin::of(&root).unwrap(), clone).unwrap();
+        assert_eq!(git(&root, &["log", "-1", "--format=%s", "v1.0.0"]).unwrap(), "release: 1.0.0");
+        assert_eq!(git(&root, &["log", "-1", "--format=%s", "main"]).unwrap(), "release: 1.0.0");
+    }
+
+    #[test]
+    fn a_branch_that_has_moved_takes_over_neither_the_commit_nor_the_tag() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, clone) = repositories(folder.path());
+        let from = Origin::of(&root).unwrap();
+        commit(&root, "another");
+        let error = take_over(&root, from, clone).unwrap_err().to_string();
+        assert!(error.contains("refs/heads/main is no longer at"), "{error}");
+        assert_eq!(git(&root, &["tag", "--list"]).unwrap(), "");
+        assert_eq!(git(&root, &["log", "-1", "--format=%s"]).unwrap(), "another");
+    }
 }

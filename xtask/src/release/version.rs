@@ -3,20 +3,29 @@
 use anyhow::{Context, Result, ensure};
 use semver::Version;
 
-/// Returns the workspace's manifest with a version, which may be the one that it has: the first release has none before it.
+/// A manifest with another version.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Set {
+    /// The manifest.
+    pub(super) manifest: String,
+    /// The version that it had.
+    pub(super) previous: Version,
+}
+
+/// Returns the workspace's manifest with this version. The same version is allowed, for the first release.
 ///
 /// # Errors
 ///
 /// If the manifest has no version of the workspace, or a higher one.
-pub(super) fn set(manifest: &str, version: &Version) -> Result<String> {
+pub(super) fn set(manifest: &str, version: &Version) -> Result<Set> {
     let (before, section) = manifest.split_once("[workspace.package]\n").context("no [workspace.package]")?;
     let line =
         section.lines().find(|line| line.starts_with("version = ")).context("no version of the workspace")?;
-    let current = line.trim_start_matches("version = ").trim_matches('"');
-    let current: Version = current.parse().with_context(|| format!("the version `{current}`"))?;
-    ensure!(*version >= current, "the version {version} is lower than {current}");
+    let previous = line.trim_start_matches("version = ").trim_matches('"');
+    let previous: Version = previous.parse().with_context(|| format!("the version `{previous}`"))?;
+    ensure!(*version >= previous, "the version {version} is lower than {previous}");
     let section = section.replacen(line, &format!("version = \"{version}\""), 1);
-    Ok(format!("{before}[workspace.package]\n{section}"))
+    Ok(Set { manifest: format!("{before}[workspace.package]\n{section}"), previous })
 }
 
 /// Returns the Helm chart's description with the version, which is that of the chart and of what it deploys.
@@ -44,9 +53,10 @@ mod tests {
 
     #[test]
     fn only_the_version_of_the_workspace_is_set() {
-        let set = set(MANIFEST, &Version::new(0, 2, 0)).unwrap();
-        assert_eq!(set, MANIFEST.replacen("version = \"0.1.0\"", "version = \"0.2.0\"", 1));
-        assert_eq!(super::set(MANIFEST, &Version::new(0, 1, 0)).unwrap(), MANIFEST);
+        let Set { manifest, previous } = set(MANIFEST, &Version::new(0, 2, 0)).unwrap();
+        assert_eq!(manifest, MANIFEST.replacen("version = \"0.1.0\"", "version = \"0.2.0\"", 1));
+        assert_eq!(previous, Version::new(0, 1, 0));
+        assert_eq!(set(MANIFEST, &previous).unwrap().manifest, MANIFEST);
     }
 
     #[test]
