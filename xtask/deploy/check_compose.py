@@ -21,6 +21,8 @@ NODE_IMAGE = "movie-service"
 METRICS_PORT = 9000
 # A password as the file of variables asks for: other letters would have a meaning in a URL.
 PASSWORD = "secret1"
+# The variable with the version of the image, so that a release need not change the file.
+VERSION_VARIABLE = "MOVIE_VERSION"
 
 
 def load(file: Path) -> dict[str, Any]:
@@ -31,7 +33,10 @@ def load(file: Path) -> dict[str, Any]:
     assert used == known, f"{used} are used, {known} are in .env.example"
     # Without a value, Compose stops and says which variable is missing.
     assert not re.search(r"\$\{\w+\}|\$\{\w+:-|\$\w", text), "a variable may be empty"
-    return yaml.safe_load(re.sub(r"\$\{\w+:\?[^}]*\}", PASSWORD, text))
+    version = programs.version(file.parents[2])
+    return yaml.safe_load(
+        re.sub(r"\$\{(\w+):\?[^}]*\}", lambda found: version if found[1] == VERSION_VARIABLE else PASSWORD, text)
+    )
 
 
 def ports_of(compose: dict[str, Any], folder: Path) -> dict[str, set[int]]:

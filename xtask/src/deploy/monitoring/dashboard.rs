@@ -15,8 +15,13 @@ const COLUMNS: u32 = 24;
 const MIN_SCHEMA: u32 = 41;
 
 /// The values of the dashboard's variables in a query.
-const VARIABLES: [(&str, &str); 4] =
-    [("$job", "movie-service"), ("$instance", ".*"), ("$method", ".*"), ("$__rate_interval", "10s")];
+const VARIABLES: [(&str, &str); 5] = [
+    ("$job", "movie-service"),
+    ("$namespace", ".*"),
+    ("$instance", ".*"),
+    ("$method", ".*"),
+    ("$__rate_interval", "10s"),
+];
 
 /// The dashboard.
 #[derive(Debug, Deserialize)]
@@ -93,7 +98,7 @@ impl Dashboard {
         let version = dashboard.schema_version;
         ensure!(version >= MIN_SCHEMA, "its schemaVersion is {version}, expected {MIN_SCHEMA} or more");
         let names: Vec<_> = dashboard.templating.list.iter().map(|variable| variable.name.as_str()).collect();
-        ensure!(names == ["datasource", "job", "instance", "method"], "its variables are {names:?}");
+        ensure!(names == ["datasource", "job", "namespace", "instance", "method"], "its variables are {names:?}");
         let mut ids = BTreeSet::new();
         for (index, panel) in dashboard.panels.iter().enumerate() {
             panel.check().with_context(|| format!("panel {} ({})", panel.id, panel.title))?;
