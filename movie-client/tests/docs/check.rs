@@ -244,7 +244,7 @@ impl Reader {
             let known = contract + &course + &pages;
             let is_known = known.contains(&format!("\"{}\"", path.split('?').next().unwrap_or_default()));
             is_known.then_some(()).ok_or_else(|| format!("no request has the path `{path}`"))
-        } else if ["/data", "/etc/", "/run/", "/usr/", "/var/lib/"]
+        } else if ["/data", "/etc/", "/run/", "/usr/", "/var/backups/", "/var/lib/"]
             .iter()
             .any(|folder| code.starts_with(folder))
         {

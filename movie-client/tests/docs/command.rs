@@ -20,8 +20,9 @@ use crate::service::Service;
 const XTASK_MAIN: &str = "xtask/src/main.rs";
 
 /// Programs for machines, containers, clusters, databases and monitoring.
-const OPERATORS_PROGRAMS: [&str; 16] = [
+const OPERATORS_PROGRAMS: [&str; 20] = [
     "apt",
+    "apt-get",
     "buildah",
     "dnf",
     "docker",
@@ -30,12 +31,15 @@ const OPERATORS_PROGRAMS: [&str; 16] = [
     "kubectl",
     "patronictl",
     "pg_basebackup",
+    "pg_dropcluster",
     "pg_dump",
+    "pg_dumpall",
     "pg_restore",
     "podman",
     "promtool",
     "psql",
     "sqlite3",
+    "ss",
     "systemctl",
 ];
 
@@ -154,9 +158,11 @@ impl Command {
             }
             ["cargo", "xtask", args @ ..] => Self::xtask(files, args),
             // As a package installs them.
-            ["movie-service" | "movie-client", args @ ..] => {
-                Self::program(files, words[0], args).map(|_| Self::Known)
+            ["sudo", program @ ("movie-service" | "movie-client"), args @ ..]
+            | [program @ ("movie-service" | "movie-client"), args @ ..] => {
+                Self::program(files, program, args).map(|_| Self::Known)
             }
+            ["cargo", "install", "cargo-deb", "cargo-generate-rpm"] => Ok(Self::Known),
             ["cargo", "install", "--locked", "--path", package] if members().contains(*package) => {
                 Ok(Self::Known)
             }
@@ -166,6 +172,7 @@ impl Command {
                 Ok(Self::Known)
             }
             // Programs of operators: `cargo xtask test-deploy` uses those that can be had.
+            ["sudo", "chown" | "cp" | "mkdir" | "mv", ..] => Ok(Self::Known),
             ["sudo", program, ..] | [program, ..] if OPERATORS_PROGRAMS.contains(program) => Ok(Self::Known),
             ["curl", args @ ..] => {
                 Curl::parse(args).map(|curl| if curl.is_endless { Self::Known } else { Self::Curl(curl) })

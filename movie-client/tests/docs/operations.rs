@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-/// Checks that each line is a section of a unit, or a setting in one.
+/// Checks that each line is a section of a unit, or a setting in one, or empty.
 pub(crate) fn unit(lines: &[String]) -> Result<(), (usize, String)> {
     let mut has_section = false;
     for (below, line) in (1..).zip(lines) {
-        let is_section = ["[Unit]", "[Service]", "[Socket]", "[Install]"].contains(&line.as_str());
+        let is_section = ["[Unit]", "[Service]", "[Socket]", "[Timer]", "[Container]", "[Install]"]
+            .contains(&line.as_str());
         has_section |= is_section;
-        let is_setting = line.split_once('=').is_some_and(|(name, _)| {
+        let is_setting = line.is_empty() || line.split_once('=').is_some_and(|(name, _)| {
             has_section && !name.is_empty() && name.chars().all(|character| character.is_ascii_alphanumeric())
         });
         if !is_section && !is_setting {

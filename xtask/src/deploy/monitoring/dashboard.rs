@@ -98,7 +98,10 @@ impl Dashboard {
         let version = dashboard.schema_version;
         ensure!(version >= MIN_SCHEMA, "its schemaVersion is {version}, expected {MIN_SCHEMA} or more");
         let names: Vec<_> = dashboard.templating.list.iter().map(|variable| variable.name.as_str()).collect();
-        ensure!(names == ["datasource", "job", "namespace", "instance", "method"], "its variables are {names:?}");
+        ensure!(
+            names == ["datasource", "job", "namespace", "instance", "method"],
+            "its variables are {names:?}"
+        );
         let mut ids = BTreeSet::new();
         for (index, panel) in dashboard.panels.iter().enumerate() {
             panel.check().with_context(|| format!("panel {} ({})", panel.id, panel.title))?;
