@@ -12,7 +12,7 @@ use movie_service::config::Config;
 use movie_service::store::json;
 use nix::sys::signal::Signal;
 
-use crate::command::{Command, Running};
+use crate::command::{self, Command, Running};
 use crate::exchange::exchange;
 use crate::files::Files;
 use crate::markdown::{self, Kind};
@@ -233,7 +233,8 @@ impl Reader {
     /// Checks that commands, flags, environment variables, file paths and RPC paths exist.
     fn code(&self, code: &str) -> Result<(), String> {
         let ends = [".rs", ".proto", ".json", ".toml", ".md"];
-        if ["cargo ", "git ", "curl "].iter().any(|program| code.starts_with(program)) {
+        let is_command = ["cargo ", "git ", "curl ", "sudo "].iter().any(|program| code.starts_with(program));
+        if is_command || command::is_operators(code) {
             Command::parse(code, &self.files).map(drop)
         } else if let Some((method, path)) = code.split_once(' ')
             && ["GET", "POST", "PATCH", "DELETE"].contains(&method)

@@ -74,6 +74,11 @@ pub(crate) enum Command {
     Restore(String),
 }
 
+/// Returns whether a command is one of an operator's programs with its arguments.
+pub(crate) fn is_operators(line: &str) -> bool {
+    line.split_once(' ').is_some_and(|(program, _)| OPERATORS_PROGRAMS.contains(&program))
+}
+
 /// Returns whether a command is `.ci/run` or one of its steps.
 fn is_check(line: &str, files: &Files) -> bool {
     let script = files.read(".ci/run").unwrap_or_default();
@@ -172,6 +177,7 @@ impl Command {
                 Ok(Self::Known)
             }
             // Programs of operators: `cargo xtask test-deploy` uses those that can be had.
+            ["echo", _, "|", "sudo", "socat", "stdio", "/run/haproxy/admin.sock"] => Ok(Self::Known),
             ["sudo", "chown" | "cp" | "mkdir" | "mv", ..] => Ok(Self::Known),
             ["sudo", program, ..] | [program, ..] if OPERATORS_PROGRAMS.contains(program) => Ok(Self::Known),
             ["curl", args @ ..] => {

@@ -10,9 +10,12 @@ pub(crate) fn unit(lines: &[String]) -> Result<(), (usize, String)> {
         let is_section = ["[Unit]", "[Service]", "[Socket]", "[Timer]", "[Container]", "[Install]"]
             .contains(&line.as_str());
         has_section |= is_section;
-        let is_setting = line.is_empty() || line.split_once('=').is_some_and(|(name, _)| {
-            has_section && !name.is_empty() && name.chars().all(|character| character.is_ascii_alphanumeric())
-        });
+        let is_setting = line.is_empty()
+            || line.split_once('=').is_some_and(|(name, _)| {
+                has_section
+                    && !name.is_empty()
+                    && name.chars().all(|character| character.is_ascii_alphanumeric())
+            });
         if !is_section && !is_setting {
             return Err((below, format!("`{line}` is no setting of a unit")));
         }
