@@ -38,7 +38,8 @@ const RELEASE_PROFILE: &str = "release";
 const MANIFESTS: [&str; 2] = ["Cargo.toml", "movie-service/fuzz/Cargo.toml"];
 
 /// Files that quote the version.
-const QUOTING: [&str; 2] = ["docs/operations/container.md", "docs/operations/install.md"];
+const QUOTING: [&str; 3] =
+    ["docs/operations/backup.md", "docs/operations/container.md", "docs/operations/install.md"];
 
 /// Time for a command of Git, or for one that updates a file.
 const COMMAND_TIMEOUT: Duration = Duration::from_mins(5);
