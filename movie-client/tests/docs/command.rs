@@ -144,6 +144,9 @@ impl Command {
             | ["sqlite3" | "pg_dump" | "pg_restore" | "createdb", ..]
             | ["cd", "../books"]
             | ["mkdir", _]
+            | ["sudo", "chown" | "cp", ..]
+            | ["echo", _, "|", "sudo", "socat", "stdio", "/run/haproxy/admin.sock"]
+            | ["cargo", "install", "cargo-deb", "cargo-generate-rpm"]
             | ["git", "stash", "--include-untracked" | "pop"]
             | ["git", "push", "--follow-tags"]
             | ["cargo", "run", "-p", "movie-client", "--example", "first_client", "--", _]
@@ -167,7 +170,6 @@ impl Command {
             | [program @ ("movie-service" | "movie-client"), args @ ..] => {
                 Self::program(files, program, args).map(|_| Self::Known)
             }
-            ["cargo", "install", "cargo-deb", "cargo-generate-rpm"] => Ok(Self::Known),
             ["cargo", "install", "--locked", "--path", package] if members().contains(*package) => {
                 Ok(Self::Known)
             }
@@ -177,8 +179,6 @@ impl Command {
                 Ok(Self::Known)
             }
             // Programs of operators: `cargo xtask test-deploy` uses those that can be had.
-            ["echo", _, "|", "sudo", "socat", "stdio", "/run/haproxy/admin.sock"] => Ok(Self::Known),
-            ["sudo", "chown" | "cp" | "mkdir" | "mv", ..] => Ok(Self::Known),
             ["sudo", program, ..] | [program, ..] if OPERATORS_PROGRAMS.contains(program) => Ok(Self::Known),
             ["curl", args @ ..] => {
                 Curl::parse(args).map(|curl| if curl.is_endless { Self::Known } else { Self::Curl(curl) })
