@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+import programs
+
 Manifest = dict[str, Any]
 
 # Kinds that the operator of Prometheus defines.
@@ -158,9 +160,8 @@ def check_pod(spec: Manifest, flags: dict[str, set[str]]) -> None:
 def check_end(spec: Manifest) -> None:
     """The pod is not killed before the service has ended by itself."""
     values = {variable["name"]: variable.get("value", "") for variable in spec["containers"][0]["env"]}
-    needed = sum(int(values[name].removesuffix("s")) for name in ("MOVIE_PAUSE", "MOVIE_GRACE"))
-    # Connections are closed within a second after the grace.
-    assert spec["terminationGracePeriodSeconds"] > needed + 1, f"killed after {spec['terminationGracePeriodSeconds']} s"
+    period = spec["terminationGracePeriodSeconds"]
+    assert period > programs.stop_seconds(values), f"killed after {period} s"
 
 
 def check_custom(manifest: Manifest, services: list[Manifest]) -> None:

@@ -90,8 +90,8 @@ def check_node(name: str, node: Service, ports: dict[str, set[int]], program: Pa
     for server in servers:
         host, port = server.split(":")
         assert int(port) in ports[host], f"{name}: nothing listens on {server}"
-    needed = sum(int(variables[option].removesuffix("s")) for option in ("MOVIE_PAUSE", "MOVIE_GRACE"))
-    assert int(node["stop_grace_period"].removesuffix("s")) > needed + 1, f"{name}: killed before it has stopped"
+    period = int(node["stop_grace_period"].removesuffix("s"))
+    assert period > programs.stop_seconds(variables), f"{name}: killed before it has stopped"
     assert node["read_only"] and node["cap_drop"] == ["ALL"], f"{name}: has more rights than it needs"
     programs.check_start(program, [], variables, movies)
 

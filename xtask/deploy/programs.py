@@ -10,6 +10,9 @@ from pathlib import Path
 
 START_SECONDS = 30
 
+# Connections are closed within a second after the grace.
+STOP_MARGIN_SECONDS = 1
+
 # Options that name files of a container or a cluster.
 FILES = {"MOVIE_TLS_CERT", "MOVIE_TLS_KEY", "MOVIE_TLS_CLIENT_CA", "MOVIE_TOKENS"}
 
@@ -23,6 +26,12 @@ def flags_of(program: Path) -> set[str]:
     """Returns the flags and variables of a program, as its help has them."""
     printed = subprocess.run([program, "--help"], capture_output=True, text=True, check=True, timeout=10).stdout
     return set(re.findall(r"--[a-z-]+|\bMOVIE_[A-Z_]+", printed))
+
+
+def stop_seconds(variables: dict[str, str]) -> int:
+    """Returns the seconds within which a service with these variables stops."""
+    options = (variables[name].removesuffix("s") for name in ("MOVIE_PAUSE", "MOVIE_GRACE"))
+    return sum(int(value) for value in options) + STOP_MARGIN_SECONDS
 
 
 def check_start(service: Path, args: list[str], variables: dict[str, str], movies: Path) -> None:

@@ -16,7 +16,7 @@ use crate::{
 pub enum Command {
     /// Measure the service beside its peers, in parts; without a part, list them.
     Bench(bench::Options),
-    /// Feed made-up bytes to whatever reads bytes from outside.
+    /// Fuzz every parser of external input.
     Fuzz(fuzz::Options),
     /// Build the container image of the service and the client, with their bills of materials.
     Image(deploy::container::Options),
@@ -40,11 +40,11 @@ pub enum Command {
     },
     /// Make a release: version, changelog, commit, tag, packages and checksums.
     Release(release::Options),
-    /// Say what breaks first as the service grows, from measured costs.
+    /// Predict which resource is exhausted first as the service grows, from measured costs.
     Simulate(simulate::Options),
     /// Keep two services under mixed load, hostile peers and watches for a while, and check every response.
     Soak(soak::Options),
-    /// Use what `deploy/` has: packages, the container, the chart, the monitoring and the examples of proxies.
+    /// Test what `deploy/` has: packages, the container, the chart, the monitoring, the examples of proxies, and backups.
     TestDeploy(deploy::Options),
     /// Test the page in Node.js and in Chromium.
     TestWeb(test_web::Options),

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
 use super::nodes::Nodes;
@@ -151,7 +151,7 @@ fn compare(nodes: &Nodes, system: &System) -> Result<[Row; 6]> {
             };
             let calls: Vec<_> = nodes.servers.iter().map(call).collect();
             let (writes, delays) = nodes.write(system.writes, SECONDS)?;
-            let calls = calls.into_iter().map(|calls| calls.join().unwrap_or(Ok(0.0)));
+            let calls = calls.into_iter().map(|calls| calls.join().ok().context("a load panicked")?);
             Ok((writes, delays, calls.sum::<Result<f64>>()?))
         })
     })?;

@@ -6,8 +6,8 @@ use std::collections::BinaryHeap;
 use crate::bench::data::mixed;
 use crate::bench::table::percentile;
 
-/// Random numbers.
-struct Random(u64);
+/// Random numbers, which are the same for the same seed.
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     /// Returns a number between 0 and 1, both excluded.
@@ -23,7 +23,8 @@ impl Random {
         u32::try_from(((mixed(self.0) >> 32) * u64::from(end)) >> 32).unwrap_or_default()
     }
 
-    fn exponential(&mut self, mean: f64) -> f64 {
+    /// Returns a time between two events of a Poisson process.
+    pub(super) fn exponential(&mut self, mean: f64) -> f64 {
         -mean * self.uniform().ln()
     }
 }

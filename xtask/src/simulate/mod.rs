@@ -17,7 +17,7 @@ use std::path::Path;
 use anyhow::Result;
 use clap::Args;
 
-use self::model::{RESOURCES, Resource};
+use self::model::{NO_GROWTH, RESOURCES, Resource};
 use self::system::{AXES, System};
 use crate::bench;
 use crate::bench::peers::{H2LOAD, POSTGRES};
@@ -80,9 +80,9 @@ fn resources(system: &System) -> Vec<String> {
         "| resource | demand | capacity | used | traffic | movies | nodes |".to_owned(),
         "|---|---|---|---|---|---|---|".to_owned(),
     ];
-    let shown = |resource: &&Resource| (resource.of)(system)[1].is_finite();
+    let shown = |resource: &&Resource| (resource.demand_and_capacity)(system)[1].is_finite();
     for resource in RESOURCES.iter().filter(shown) {
-        let [demand, capacity] = (resource.of)(system);
+        let [demand, capacity] = (resource.demand_and_capacity)(system);
         let limits = AXES.map(|axis| factor(system.limit(resource, axis))).join(" | ");
         let used = number(demand / capacity * 100.0);
         let [demand, capacity] =
@@ -94,7 +94,7 @@ fn resources(system: &System) -> Vec<String> {
         let limits =
             RESOURCES.iter().filter(shown).map(|resource| (system.limit(resource, axis), resource.name));
         let first = limits.min_by(|(one, _), (other, _)| one.total_cmp(other));
-        if let Some((limit, name)) = first.filter(|(limit, _)| limit.is_finite() && *limit > 1e-5) {
+        if let Some((limit, name)) = first.filter(|(limit, _)| limit.is_finite() && *limit > NO_GROWTH) {
             let axis = format!("{axis:?}").to_lowercase();
             lines.push(format!("{axis} × {}: {name} is the first to be exhausted", number(limit)));
         }
@@ -139,7 +139,7 @@ fn number(value: f64) -> String {
 fn factor(factor: f64) -> String {
     match factor {
         // This axis does not help: the resource is exhausted without it.
-        ..1e-5 => "full".to_owned(),
+        ..NO_GROWTH => "full".to_owned(),
         _ if factor.is_finite() => format!("× {}", number(factor)),
         _ => "–".to_owned(),
     }

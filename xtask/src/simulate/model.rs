@@ -10,8 +10,20 @@ use super::system::{Axis, System};
 pub(super) struct Resource {
     pub(super) name: &'static str,
     pub(super) unit: &'static str,
-    pub(super) of: fn(&System) -> [f64; 2],
+    pub(super) demand_and_capacity: fn(&System) -> [f64; 2],
 }
+
+/// Megabytes of a gigabit.
+const MEGABYTES_A_GIGABIT: f64 = 1e9 / 8.0 / 1e6;
+
+/// Movies of `databases/films.json`, with which [`costs::SEARCH_FILMS`] is measured.
+const FILMS: f64 = 17_470.0;
+
+/// The least factor of growth that is looked at: a resource that is exhausted below it is exhausted whatever the growth.
+const MIN_FACTOR: f64 = 1e-6;
+
+/// Factors up to this one count as [`MIN_FACTOR`].
+pub(super) const NO_GROWTH: f64 = 10.0 * MIN_FACTOR;
 
 /// Bytes of the frame headers of a response: HEADERS, DATA and trailers (RFC 9113, §4.1).
 const FRAME_BYTES: f64 = 9.0;
@@ -28,44 +40,64 @@ const CONNECTIONS: f64 = 2.0;
 const MAX_BATCH: f64 = 1024.0;
 
 pub(super) const RESOURCES: [Resource; 11] = [
-    Resource { name: "node: CPU", unit: "cores", of: |system| [system.node_cpu(), system.cores] },
+    Resource {
+        name: "node: CPU",
+        unit: "cores",
+        demand_and_capacity: |system| [system.node_cpu(), system.cores],
+    },
     Resource {
         name: "node: search thread",
         unit: "threads",
-        of: |system| [system.search_queue().utilisation(), 1.0],
+        demand_and_capacity: |system| [system.search_queue().utilisation(), 1.0],
     },
     Resource {
         name: "node: memory, while all movies are loaded again",
         unit: "GB",
-        of: |system| [system.memory_loading() / 1e9, system.memory],
+        demand_and_capacity: |system| [system.memory_loading() / 1e9, system.memory],
     },
     Resource {
         name: "node: network, sent",
         unit: "MB/s",
-        of: |system| [system.node_bytes() / 1e6, system.network * 125.0],
+        demand_and_capacity: |system| [system.node_bytes() / 1e6, system.network * MEGABYTES_A_GIGABIT],
     },
-    Resource { name: "node: time of a start", unit: "s", of: |system| [system.start_time(), system.start] },
-    Resource { name: "store: CPU", unit: "cores", of: |system| [system.store_cpu(), system.store_cores] },
+    Resource {
+        name: "node: time of a start",
+        unit: "s",
+        demand_and_capacity: |system| [system.start_time(), system.start],
+    },
+    Resource {
+        name: "store: CPU",
+        unit: "cores",
+        demand_and_capacity: |system| [system.store_cpu(), system.store_cores],
+    },
     Resource {
         name: "store: polls",
         unit: "/s",
-        of: |system| [system.all_polls(), system.store_cores / system.scaled(costs::POLL_STORE)],
+        demand_and_capacity: |system| {
+            [system.all_polls(), system.store_cores / system.scaled(costs::POLL_STORE)]
+        },
     },
     Resource {
         name: "store: connections",
         unit: "",
-        of: |system| [system.nodes * CONNECTIONS, system.store_connections],
+        demand_and_capacity: |system| [system.nodes * CONNECTIONS, system.store_connections],
     },
-    Resource { name: "store: writes", unit: "/s", of: |system| [system.writes, system.max_writes()] },
+    Resource {
+        name: "store: writes",
+        unit: "/s",
+        demand_and_capacity: |system| [system.writes, system.max_writes()],
+    },
     Resource {
         name: "store: network, changes to all nodes",
         unit: "MB/s",
-        of: |system| [system.nodes * system.writes * system.change_bytes / 1e6, system.network * 125.0],
+        demand_and_capacity: |system| {
+            [system.nodes * system.writes * system.change_bytes / 1e6, system.network * MEGABYTES_A_GIGABIT]
+        },
     },
     Resource {
         name: "machine: CPU of all programs",
         unit: "cores",
-        of: |system| {
+        demand_and_capacity: |system| {
             let cores = if system.machine_cores > 0.0 { system.machine_cores } else { f64::INFINITY };
             [system.nodes * system.node_cpu() + system.store_cpu() + system.other_cores, cores]
         },
@@ -95,10 +127,10 @@ impl System {
     /// Returns the factor of growth at which a resource is exhausted; infinite if never.
     pub(super) fn limit(&self, resource: &Resource, axis: Axis) -> f64 {
         let is_within = |factor| {
-            let [demand, capacity] = (resource.of)(&self.grown(axis, factor));
+            let [demand, capacity] = (resource.demand_and_capacity)(&self.grown(axis, factor));
             demand <= capacity
         };
-        let (mut low, mut high) = (1e-6_f64, 1e9_f64);
+        let (mut low, mut high) = (MIN_FACTOR, 1e9_f64);
         if is_within(high) {
             return f64::INFINITY;
         }
@@ -162,7 +194,7 @@ impl System {
 
     fn search_time(&self) -> f64 {
         let [films, million] = [costs::SEARCH_FILMS, costs::SEARCH_MILLION].map(|cost| self.scaled(cost));
-        films + (million - films) * (self.movies - 17_470.0) / (1e6 - 17_470.0)
+        films + (million - films) * (self.movies - FILMS) / (1e6 - FILMS)
     }
 
     pub(super) fn search_queue(&self) -> Queue {

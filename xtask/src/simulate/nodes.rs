@@ -5,9 +5,9 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
-use crate::bench::data::mixed;
+use super::events::Random;
 use crate::bench::peers::Postgres;
 use crate::bench::server::{Kind, Server};
 use crate::bench::watchers::LIMITS;
@@ -22,6 +22,9 @@ const DATABASE: &str = "simulated";
 
 /// Transactions a second of an idle node: polls, and looks for changes to remove.
 const IDLE_RATE: f64 = 20.2;
+
+/// Ticks of `/proc/stat` in a second, on all common platforms.
+const TICKS_A_SECOND: f64 = 100.0;
 
 /// Connections with writers.
 const WRITERS: u32 = 8;
@@ -116,10 +119,10 @@ impl Nodes {
                 let (address, is_last) = (node.address, node.address == last.address);
                 scope.spawn(move || {
                     let mut connection = Connection::open(address)?;
+                    let mut random = Random(u64::from(writer) << 32);
                     let (mut due, mut count) = (0.0, 0_u32);
                     loop {
-                        let random = u32::try_from(mixed(u64::from(writer) << 32 | u64::from(count)) >> 32)?;
-                        due -= ((f64::from(random) + 0.5) / 4_294_967_296.0).ln() * f64::from(WRITERS) / rate;
+                        due += random.exponential(f64::from(WRITERS) / rate);
                         if due > f64::from(seconds) {
                             return Ok::<_, anyhow::Error>(count);
                         }
@@ -148,6 +151,9 @@ pub(super) fn busy_time() -> Result<f64> {
     let stat = fs::read_to_string("/proc/stat")?;
     let ticks = stat.lines().next().unwrap_or_default().split_whitespace().skip(1).map(str::parse::<f64>);
     let ticks = ticks.collect::<Result<Vec<_>, _>>()?;
-    // User, nice and system time, interrupts; idle time and that of waiting for disks are the fourth and the fifth.
-    Ok(ticks.iter().take(7).sum::<f64>() / 100.0 - (ticks[3] + ticks[4]) / 100.0)
+    // Times of proc_stat(5); those of guests, which follow, are part of the user's.
+    let [user, nice, system, _idle, _wait_for_disks, interrupts, soft_interrupts, ..] = ticks[..] else {
+        bail!("/proc/stat has too few times: {stat}");
+    };
+    Ok([user, nice, system, interrupts, soft_interrupts].iter().sum::<f64>() / TICKS_A_SECOND)
 }
