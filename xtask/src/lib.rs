@@ -3,6 +3,7 @@
 //! It is a library too, so that `movie-proto` can test that its generated code is fresh.
 
 pub mod bench;
+mod build;
 pub mod command;
 pub mod deploy;
 pub mod fuzz;
@@ -13,6 +14,7 @@ pub mod new_service;
 mod node;
 mod openapi;
 pub mod package;
+mod postgres;
 mod program;
 pub mod regen_proto;
 pub mod regen_web;
@@ -21,6 +23,8 @@ mod service;
 pub mod simulate;
 pub mod soak;
 pub mod test_web;
+mod tools;
+mod wait;
 
 use std::env;
 use std::path::{Path, PathBuf};

@@ -3,20 +3,19 @@
 //! Their content is listed in the manifests of the two crates, `[package.metadata.deb]` and
 //! `[package.metadata.generate-rpm]`. The manual pages, the completion scripts and the changelog are generated here.
 
-use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use crate::program;
+use crate::build::{Build, new_folder};
+use crate::{program, tools};
 
 /// What to package.
 #[derive(Args, Clone, Debug)]
@@ -45,15 +44,10 @@ const PACKAGE_TIMEOUT: Duration = Duration::from_mins(10);
 ///
 /// If a program does not build, or a package cannot be made.
 pub fn run(root: &Path, options: &Options) -> Result<()> {
-    let Options { profile, revision } = options;
-    let mut cargo = program::cargo(root);
-    cargo.args(["build", "--package", "movie-service", "--package", "movie-client", "--bins"]);
-    ensure!(cargo.args(["--profile", profile]).status()?.success(), "cargo build failed");
-    let packages = crate::target(root).join("packages");
-    if packages.exists() {
-        fs::remove_dir_all(&packages).with_context(|| format!("remove {}", packages.display()))?;
-    }
-    for path in make(root, profile, revision, &PROGRAMS, &packages)? {
+    let build = Build::new(root, &options.profile)?;
+    let packages = build.target.join("packages");
+    new_folder(&packages)?;
+    for path in make(&build, &options.revision, &PROGRAMS, &packages)? {
         println!("{}", path.display());
     }
     Ok(())
@@ -65,26 +59,23 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
 ///
 /// If a package cannot be made.
 pub(crate) fn make(
-    root: &Path,
-    profile: &str,
+    build: &Build,
     revision: &str,
     programs: &[&str],
     packages: &Path,
 ) -> Result<Vec<PathBuf>> {
-    let target = crate::target(root);
-    // The profile `dev` has a folder by another name.
-    let built = target.join(if profile == "dev" { "debug" } else { profile });
+    let Build { root, profile, target } = build;
     fs::create_dir_all(packages).with_context(|| format!("create {}", packages.display()))?;
-    let epoch = commit(root, "%ct")?;
+    let epoch = commit_date(root, "%ct")?;
     for &name in programs {
-        generate(root, &built, name, revision)?;
-        let mut deb = subcommand(root, "deb")?;
+        generate(root, &build.programs(), name, revision)?;
+        let mut deb = tools::subcommand(root, "deb")?;
         deb.args(["--no-build", "--quiet", "--compress-system", "--package", name, "--profile", profile]);
         deb.args(["--deb-revision", revision, "--output"]).arg(packages);
         program::run(deb.env("SOURCE_DATE_EPOCH", &epoch), PACKAGE_TIMEOUT)?;
-        let mut rpm = subcommand(root, "generate-rpm")?;
-        rpm.args(["--package", name, "--profile", profile, "--auto-req", "builtin", "--target-dir"])
-            .arg(&target);
+        let mut rpm = tools::subcommand(root, "generate-rpm")?;
+        rpm.args(["--package", name, "--profile", profile, "--auto-req", "builtin", "--target-dir"]);
+        rpm.arg(target);
         rpm.args(["--set-metadata", &format!("release = {revision:?}"), "--output"]).arg(packages);
         program::run(rpm.env("SOURCE_DATE_EPOCH", &epoch), PACKAGE_TIMEOUT)?;
     }
@@ -97,10 +88,7 @@ pub(crate) fn make(
 /// Writes what the packages of a program have beside the files of the repository.
 fn generate(root: &Path, programs: &Path, name: &str, revision: &str) -> Result<()> {
     let folder = programs.join("package").join(name);
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
-    }
-    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    new_folder(&folder)?;
     let built = programs.join(name);
     // cargo-generate-rpm packages symbols, too.
     let mut strip = Command::new("strip");
@@ -117,9 +105,9 @@ fn generate(root: &Path, programs: &Path, name: &str, revision: &str) -> Result<
         let path = folder.join(shell);
         fs::write(&path, script).with_context(|| format!("write {}", path.display()))?;
     }
-    // That of the workspace. In Debian's order of versions, a tilde comes before the end.
-    let version = env!("CARGO_PKG_VERSION").replace('-', "~");
-    let date = commit(root, "%cD")?;
+    // That of the workspace.
+    let version = version(env!("CARGO_PKG_VERSION"));
+    let date = commit_date(root, "%cD")?;
     let changelog = format!(
         "{name} ({version}-{revision}) unstable; urgency=medium\n\n  * The changes are in changelog.gz.\n\n -- The movie service authors \
          <authors@movie-service.example>  {date}\n"
@@ -136,30 +124,13 @@ fn compress(path: &Path, text: &[u8]) -> Result<()> {
     fs::write(&name, gzip.finish()?).with_context(|| format!("write {}", Path::new(&name).display()))
 }
 
-/// Returns the command of a subcommand of cargo that is installed beside the build or in the search path.
-///
-/// # Errors
-///
-/// If it is not installed, with the command that installs it.
-fn subcommand(root: &Path, name: &str) -> Result<Command> {
-    let tools = crate::target(root).join("tools");
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<_> = [tools.join("bin")].into_iter().chain(env::split_paths(&path)).collect();
-    let program = format!("cargo-{name}");
-    ensure!(
-        folders.iter().any(|folder| folder.join(&program).is_file()),
-        // Not with `--debug`: it would compress for minutes.
-        "{program} is not installed; install it with `cargo install --locked --root {} {program}`",
-        tools.display()
-    );
-    let path: OsString = env::join_paths(folders)?;
-    let mut cargo = program::cargo(root);
-    cargo.env("PATH", path).arg(name);
-    Ok(cargo)
+/// Returns a version as packages have it: in their order of versions, a tilde comes before the end, as a pre-release before its release.
+pub(crate) fn version(version: &str) -> String {
+    version.replace('-', "~")
 }
 
 /// Returns the date of the last commit, so that the same commit makes the same packages.
-fn commit(root: &Path, format: &str) -> Result<String> {
+fn commit_date(root: &Path, format: &str) -> Result<String> {
     let mut git = Command::new("git");
     git.current_dir(root).args(["log", "-1", &format!("--format={format}")]);
     Ok(program::run(&mut git, GENERATE_TIMEOUT)?.trim().to_owned())

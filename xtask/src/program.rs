@@ -1,6 +1,7 @@
 //! A program that runs beside this one: bounded in time, and gone when this one is done with it.
 
 use std::env;
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -9,8 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 
-/// A running program. It is killed when this is dropped.
+/// A running program. It is killed when this is dropped, with the programs that it has started.
 #[derive(Debug)]
 pub(crate) struct Program {
     /// How it was started, for errors: as one would type it into a shell.
@@ -52,6 +55,33 @@ pub fn cargo(root: &Path) -> Command {
     }
     cargo.current_dir(root);
     cargo
+}
+
+/// Says that a program is missing, and how to install it.
+pub(crate) fn not_installed(program: &str, package: &str) -> String {
+    format!("{program} is not installed; on Debian: apt-get install {package}")
+}
+
+/// Sends a signal to a process.
+///
+/// # Errors
+///
+/// If there is no such process, or it belongs to another user.
+pub(crate) fn send_signal(process: u32, signal: Signal) -> Result<()> {
+    let sent = signal::kill(Pid::from_raw(i32::try_from(process)?), signal);
+    sent.with_context(|| format!("send {signal} to the process {process}"))
+}
+
+/// Returns the processes that a process has started and that run. Where there is no `/proc`, none.
+pub(crate) fn children(process: u32) -> Vec<u32> {
+    let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok());
+    // After the name, which is in parentheses: the state, then the parent.
+    let parent = |child: u32| {
+        let stat = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok()
+    };
+    processes.filter(|child| parent(*child) == Some(process)).collect()
 }
 
 /// Runs a program to its end and returns what it printed.
@@ -100,6 +130,11 @@ impl Program {
         }
     }
 
+    /// Returns the errors that the program has printed and nobody has read yet.
+    pub(crate) fn said(&self) -> String {
+        self.stderr.0.try_iter().collect()
+    }
+
     /// Returns the process's number.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
@@ -134,20 +169,44 @@ impl Program {
     ///
     /// # Errors
     ///
-    /// If it does not end within `limit`.
-    pub(crate) fn stop(self, limit: Duration) -> Result<Output> {
-        // The standard library can only kill; a shell can ask.
-        let id = self.child.id().to_string();
-        let asked = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &id]).status()?;
-        ensure!(asked.success(), "{}\nended before it was asked to", self.command);
+    /// If it has ended before, or does not end within `limit`.
+    pub(crate) fn stop(mut self, limit: Duration) -> Result<Output> {
+        if let Some(status) = self.child.try_wait()? {
+            let command = self.command.clone();
+            let stderr = self.finish(limit)?.stderr;
+            bail!("{command}\nended before it was asked to: {status}\n{stderr}");
+        }
+        self.signal(Signal::SIGTERM)?;
         self.finish(limit)
+    }
+
+    /// Sends a signal to the program, which may have ended.
+    ///
+    /// # Errors
+    ///
+    /// If it belongs to another user.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        // Its id is not used again before it is waited for, which consumes it.
+        send_signal(self.id(), signal)
     }
 }
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // An error means that it has ended already.
-        let _ = self.child.kill();
+        if !matches!(self.child.try_wait(), Ok(None)) {
+            return;
+        }
+        // A process group of its own would end them more simply, but not when this program is interrupted in a terminal.
+        let mut processes = vec![self.id()];
+        let mut index = 0;
+        while let Some(process) = processes.get(index) {
+            processes.extend(children(*process));
+            index += 1;
+        }
+        for process in processes {
+            // An error means that it has ended already.
+            let _ = send_signal(process, Signal::SIGKILL);
+        }
         let _ = self.child.wait();
     }
 }
@@ -189,7 +248,7 @@ impl Lines {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(all(test, target_os = "linux"))]
 mod tests {
     use super::*;
 
@@ -243,8 +302,33 @@ mod tests {
     fn a_dropped_program_is_gone() {
         let program = Program::start(&mut shell("echo ready >&2; exec sleep 60")).unwrap();
         program.wait_for("ready", LATE).unwrap();
-        let id = program.child.id();
+        let id = program.id();
         drop(program);
-        run(&mut shell(&format!("kill -0 {id}")), LATE).unwrap_err();
+        send_signal(id, Signal::SIGCONT).unwrap_err();
+    }
+
+    #[test]
+    fn a_dropped_program_takes_those_that_it_has_started_with_it() {
+        // `:` keeps the shell from becoming the program.
+        let program = Program::start(&mut shell("sh -c 'sleep 60; :' & echo ready >&2; wait")).unwrap();
+        program.wait_for("ready", LATE).unwrap();
+        let [child] = children(program.id())[..] else { panic!("expected a child") };
+        drop(program);
+        // It belongs to the first process of the machine now, which may not have waited for it.
+        let state = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    }
+
+    #[test]
+    fn a_program_that_has_ended_cannot_be_stopped() {
+        let program = Program::start(&mut shell("echo because >&2; exit 3")).unwrap();
+        program.wait_for("because", LATE).unwrap();
+        program.line(LATE).unwrap();
+        let state = || fs::read_to_string(format!("/proc/{}/stat", program.id())).unwrap_or_default();
+        while !state().contains(") Z ") {
+            thread::sleep(Duration::from_millis(1));
+        }
+        let error = program.stop(LATE).unwrap_err().to_string();
+        assert!(error.contains("ended before it was asked to: exit status: 3"), "{error}");
     }
 }

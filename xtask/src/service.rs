@@ -1,5 +1,6 @@
 //! A running service.
 
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -10,15 +11,16 @@ use crate::program::Program;
 /// Time for the service to start.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
-/// Time for the service to end: the grace that it gives to calls by default, and a second.
-const STOP_TIMEOUT: Duration = Duration::from_secs(21);
+/// Time for the service to end: the longest `--pause` of the tests, the grace that it gives to calls by default, and some seconds for
+/// a busy machine.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2 + 20 + 8);
 
 /// A running service. It is killed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Service {
     program: Program,
     /// Where it listens for calls, as its log says.
-    pub(crate) address: String,
+    pub(crate) address: SocketAddr,
 }
 
 impl Service {
@@ -32,7 +34,8 @@ impl Service {
         let line = program.wait_for("serving ", START_TIMEOUT)?;
         let (_, address) = line.rsplit_once(" on ").with_context(|| format!("no address in {line:?}"))?;
         // In the JSON log, the message ends with a quotation mark.
-        let address = address.split('"').next().unwrap_or(address).trim_end().to_owned();
+        let address = address.split('"').next().unwrap_or(address).trim_end();
+        let address = address.parse().with_context(|| format!("the service listens on {address}"))?;
         Ok(Self { program, address })
     }
 

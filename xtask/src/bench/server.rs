@@ -1,7 +1,6 @@
 //! A server under measurement.
 
 use std::ffi::OsStr;
-use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -11,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 
 use super::{load, process};
+use crate::http;
 
 /// Time limit for loading the movies.
 const START_TIMEOUT: Duration = Duration::from_mins(2);
@@ -104,12 +104,7 @@ impl Server {
 
     /// Returns the page of metrics of [`Kind::Metered`].
     pub(crate) fn metrics(&self) -> Result<String> {
-        let mut stream = TcpStream::connect(self.metrics)?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page)?;
-        ensure!(page.starts_with("HTTP/1.1 200 "), "no metrics: {page}");
-        Ok(page)
+        http::get(self.metrics, "/metrics")
     }
 
     /// Waits until the server is idle: after the start, it builds columns, and its index.

@@ -14,7 +14,8 @@ use clap::Args;
 use semver::Version;
 use sha2::{Digest, Sha256};
 
-use crate::program;
+use crate::build::new_folder;
+use crate::{package, program};
 
 /// What to release.
 #[derive(Args, Clone, Debug)]
@@ -69,10 +70,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let tag = format!("v{version}");
     ensure!(git(root, &["tag", "--list", &tag])?.is_empty(), "the tag {tag} exists already");
     let folder = crate::target(root).join("releases").join(&tag);
-    if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
-    }
-    fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+    new_folder(&folder)?;
     // A dry run shares what is built: that saves time. In a release, another build could replace the programs.
     let target = if *dry_run { crate::target(root) } else { folder.join("target") };
     let from = Origin::of(root).context("releases are made on a branch: check one out")?;

@@ -60,7 +60,7 @@ pub fn run(root: &Path, options: &Options) -> Result<()> {
     let (open, database) = soak.open()?;
     let secure = soak.secure()?;
 
-    let open_address = open.address().parse()?;
+    let open_address = open.address();
     load::check(&soak.target, open_address, &database)?;
     secure.watched.warm_up()?;
     let services = [&open, &secure.service];
@@ -138,7 +138,7 @@ impl Soak {
             generator: watchers::generator(&self.target),
             is_etcd: false,
             process: service.id(),
-            address: service.address().parse()?,
+            address: service.address(),
             credentials: Some((authority.clone(), writer)),
         };
         Ok(Secure { service, database, authority, reader, watched })
@@ -158,9 +158,12 @@ impl Soak {
         const OPENING: u32 = 10;
         let seconds = 60 * minutes;
         let mut open_load = self.generator();
-        open_load.args(["open", open.address()]).arg(database).arg(seconds.to_string());
+        open_load.args(["open", &open.address().to_string()]).arg(database).arg(seconds.to_string());
         let mut secure_load = self.generator();
-        secure_load.args(["secure", secure.service.address()]).arg(&secure.database).arg(seconds.to_string());
+        secure_load
+            .args(["secure", &secure.service.address().to_string()])
+            .arg(&secure.database)
+            .arg(seconds.to_string());
         secure_load.env("MOVIE_TLS_CA", &secure.authority).env("MOVIE_TOKEN", &secure.reader);
         let (open_process, secure_process) = (open.id(), secure.service.id());
         let (open_name, secure_name) = (open.name, secure.service.name);

@@ -1,5 +1,6 @@
 //! A service under load.
 
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
@@ -47,8 +48,8 @@ impl Service {
     }
 
     /// Returns where the service listens.
-    pub(super) fn address(&self) -> &str {
-        &self.running.address
+    pub(super) fn address(&self) -> SocketAddr {
+        self.running.address
     }
 
     /// Returns the number of the process.

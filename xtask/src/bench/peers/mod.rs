@@ -1,17 +1,17 @@
 //! Programs of others: load generators, and servers that ours is compared with.
 
+mod database;
 mod etcd;
 mod nghttpd;
-mod postgres;
 
-use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
 
+pub(crate) use self::database::Postgres;
 pub(super) use self::etcd::Etcd;
 pub(super) use self::nghttpd::Nghttpd;
-pub(crate) use self::postgres::Postgres;
+use crate::{postgres, program};
 
 /// A program, and the package that has it on Debian.
 #[derive(Clone, Copy, Debug)]
@@ -47,22 +47,14 @@ impl Tool {
 
     fn is_installed(self) -> bool {
         if self.name == POSTGRES.name {
-            return postgres_programs().is_ok();
+            return postgres::programs().is_ok();
         }
         self.command().arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
     }
 
     fn missing(self) -> String {
-        format!("{} is not installed; on Debian: apt-get install {}", self.name, self.package)
+        program::not_installed(self.name, self.package)
     }
-}
-
-/// Returns the folder of the programs of PostgreSQL, which Debian does not put on the search path.
-pub(crate) fn postgres_programs() -> Result<PathBuf> {
-    let versions = Path::new("/usr/lib/postgresql").read_dir().into_iter().flatten().flatten();
-    let folders = versions.map(|version| version.path().join("bin"));
-    let found = folders.filter(|folder| folder.join("initdb").exists()).max();
-    found.with_context(|| POSTGRES.missing())
 }
 
 #[cfg(test)]

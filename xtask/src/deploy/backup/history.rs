@@ -1,19 +1,21 @@
 //! Writes whose acknowledgements are recorded, and what a restored service has of them.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
 
-use crate::deploy::build::Build;
+use crate::build::Build;
 use crate::http::Connection;
 use crate::program::{self, Output, Program};
 use crate::service::Service;
+use crate::wait;
 
 /// Time for a program to end.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,28 +34,28 @@ pub(super) fn serve(build: &Build, database: &str) -> Result<Service> {
 pub(super) type Movies = BTreeMap<String, u32>;
 
 /// Movies that one writer creates one after the other, each with the next number.
-pub(super) struct History {
+pub(super) struct RecordedWrites {
     next: AtomicU32,
     acknowledged: AtomicU32,
     ended: AtomicBool,
 }
 
-impl History {
+impl RecordedWrites {
     /// Creates movies while `work` runs. Returns its result, and all acknowledged movies.
-    pub(super) fn write<T>(address: &str, work: impl FnOnce(&Self) -> Result<T>) -> Result<(T, Movies)> {
-        let history =
+    pub(super) fn make<T>(address: SocketAddr, work: impl FnOnce(&Self) -> Result<T>) -> Result<(T, Movies)> {
+        let writes =
             Self { next: AtomicU32::new(0), acknowledged: AtomicU32::new(0), ended: AtomicBool::new(false) };
         thread::scope(|scope| {
-            let writer = scope.spawn(|| history.create(address));
-            let done = work(&history);
-            history.ended.store(true, Ordering::SeqCst);
-            let movies = writer.join().ok().context("the writer panicked")??;
+            let thread = scope.spawn(|| writes.create(address));
+            let done = work(&writes);
+            writes.ended.store(true, Ordering::SeqCst);
+            let movies = thread.join().ok().context("the writer panicked")??;
             Ok((done?, movies))
         })
     }
 
-    fn create(&self, address: &str) -> Result<Movies> {
-        let (mut connection, mut movies) = (Connection::open(address.parse()?)?, Movies::new());
+    fn create(&self, address: SocketAddr) -> Result<Movies> {
+        let (mut connection, mut movies) = (Connection::open(address)?, Movies::new());
         while !self.ended.load(Ordering::SeqCst) {
             let number = self.next.fetch_add(1, Ordering::SeqCst);
             movies.insert(connection.create(&number.to_string())?, number);
@@ -66,11 +68,12 @@ impl History {
 
     /// Waits for this many further acknowledgements, and returns the number of all.
     pub(super) fn wait_for(&self, further: u32) -> Result<u32> {
-        let (began, enough) = (Instant::now(), self.acknowledged() + further);
-        while self.acknowledged() < enough {
-            ensure!(began.elapsed() < TIMEOUT, "{further} writes took longer than {TIMEOUT:?}");
-            thread::sleep(Duration::from_millis(5));
-        }
+        let enough = self.acknowledged() + further;
+        wait::until(&format!("{further} writes"), TIMEOUT, || {
+            let acknowledged = self.acknowledged();
+            ensure!(acknowledged >= enough, "{acknowledged} of {enough} are acknowledged");
+            Ok(())
+        })?;
         Ok(self.acknowledged())
     }
 
@@ -86,9 +89,8 @@ impl History {
 }
 
 /// Reads all movies of a service.
-pub(super) fn movies(address: &str) -> Result<Movies> {
-    let (mut connection, mut movies, mut token) =
-        (Connection::open(address.parse()?)?, Movies::new(), String::new());
+pub(super) fn movies(address: SocketAddr) -> Result<Movies> {
+    let (mut connection, mut movies, mut token) = (Connection::open(address)?, Movies::new(), String::new());
     loop {
         let request = format!("GET /v1/movies?pageSize=1000&pageToken={token}");
         let (status, page) = connection.call(&request, "")?;
@@ -128,35 +130,36 @@ pub(super) struct Tokens {
 
 impl Tokens {
     /// Takes the tokens of the latest revision.
-    pub(super) fn take(build: &Build, address: &str) -> Result<Self> {
+    pub(super) fn take(build: &Build, address: SocketAddr) -> Result<Self> {
         let mut watch = Command::new(build.client());
-        watch.args(["watch", "--copy", "--until-caught-up", "-o", "ndjson", "--address", address]);
+        watch.args(["watch", "--copy", "--until-caught-up", "-o", "ndjson"]);
+        watch.args(["--address", &address.to_string()]);
         let printed = program::run(&mut watch, TIMEOUT)?;
         let line: Value = serde_json::from_str(printed.lines().last().context("the watch printed nothing")?)?;
         let resume = line["resume_token"].as_str().context("a line without a resume token")?.to_owned();
-        let (_, page) = Connection::open(address.parse()?)?.call("GET /v1/movies?pageSize=10", "")?;
+        let (_, page) = Connection::open(address)?.call("GET /v1/movies?pageSize=10", "")?;
         let page = page["nextPageToken"].as_str().context("a page without a token")?.to_owned();
         Ok(Self { resume, page })
     }
 
-    fn watch(&self, build: &Build, address: &str) -> Command {
+    fn watch(&self, build: &Build, address: SocketAddr) -> Command {
         let mut watch = Command::new(build.client());
         watch.args(["watch", "--from", &self.resume, "--until-caught-up", "--tries", "1"]);
-        watch.args(["--address", address]);
+        watch.args(["--address", &address.to_string()]);
         watch
     }
 
     /// Resumes a watch, and returns how it ended.
-    fn resume(&self, build: &Build, address: &str) -> Result<Output> {
+    fn resume(&self, build: &Build, address: SocketAddr) -> Result<Output> {
         Program::start(&mut self.watch(build, address))?.finish(TIMEOUT)
     }
 
     /// Checks that a service of another history refuses them.
-    pub(super) fn check_refused(&self, build: &Build, address: &str) -> Result<()> {
+    pub(super) fn check_refused(&self, build: &Build, address: SocketAddr) -> Result<()> {
         // At the same time: both may wait for the revision.
         let watch = Program::start(&mut self.watch(build, address))?;
         let request = format!("GET /v1/movies?pageSize=10&pageToken={}", self.page);
-        let (status, page) = Connection::open(address.parse()?)?.call(&request, "")?;
+        let (status, page) = Connection::open(address)?.call(&request, "")?;
         let is_expired = page.to_string().contains("PAGE_TOKEN_EXPIRED");
         ensure!(status == 400 && is_expired, "a page of the lost history: {status}: {page}");
         let watched = watch.finish(TIMEOUT)?;
@@ -187,17 +190,17 @@ pub(super) fn check_restored(
     presented: &Presented,
 ) -> Result<u32> {
     let service = serve(build, database)?;
-    let restored = check(&movies(&service.address)?, created, from, to)?;
+    let restored = check(&movies(service.address)?, created, from, to)?;
     let Presented { early, continues, lost, before } = presented;
     if *before {
-        lost.check_refused(build, &service.address)?;
+        lost.check_refused(build, service.address)?;
     }
-    let mut connection = Connection::open(service.address.parse()?)?;
+    let mut connection = Connection::open(service.address)?;
     for number in restored..u32::try_from(created.len())? + 10 {
         connection.create(&number.to_string())?;
     }
-    lost.check_refused(build, &service.address)?;
-    let resumed = early.resume(build, &service.address)?.status;
+    lost.check_refused(build, service.address)?;
+    let resumed = early.resume(build, service.address)?.status;
     ensure!(resumed.success() == *continues, "a watch that begins before the backup ended with {resumed}");
     drop(connection);
     let log = service.stop()?;

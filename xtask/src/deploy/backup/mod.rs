@@ -1,15 +1,14 @@
 //! The drill of docs/operations/backup.md: back up a store under writes, restore it in a new place, and compare.
 
-mod cluster;
 mod history;
-mod postgres;
+mod point_in_time;
 mod sqlite;
 
 use anyhow::Result;
 
 use super::Outcome;
-use super::build::{Build, find};
-use crate::bench::peers::postgres_programs;
+use crate::build::{self, Build};
+use crate::postgres;
 
 /// Tests this part.
 ///
@@ -17,12 +16,13 @@ use crate::bench::peers::postgres_programs;
 ///
 /// If a backup cannot be made or restored, an acknowledged write is missing, or something of the lost history is served.
 pub(super) fn test(build: &Build) -> Result<Outcome> {
-    let Some(python) = find("python3") else {
-        return Ok(Outcome::Skipped("python3 is not installed; on Debian: apt-get install python3".into()));
+    let [python] = match build::programs([("python3", "python3")]) {
+        Ok(found) => found,
+        Err(missing) => return Ok(Outcome::Skipped(missing.to_string())),
     };
     sqlite::test(build, &python)?;
-    match postgres_programs() {
-        Ok(programs) => postgres::test(build, &programs)?,
+    match postgres::programs() {
+        Ok(_) => point_in_time::test(build)?,
         Err(missing) => println!("SKIPPED: the drill of PostgreSQL: {missing}"),
     }
     Ok(Outcome::Passed)

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Result, ensure};
 
-use super::history::{History, Presented, Tokens, check_restored, run, serve, transfer};
-use crate::deploy::build::Build;
+use super::history::{Presented, RecordedWrites, Tokens, check_restored, run, serve, transfer};
+use crate::build::Build;
 
 /// Copies a store that is in use, with SQLite's backup API, and checks the copy.
 const BACK_UP: &str = "
@@ -23,19 +23,19 @@ pub(super) fn test(build: &Build, python: &Path) -> Result<()> {
         ["films.db", "copy.db", "copy.json", "imported.db"].map(|name| folder.join(name));
     let url = |path: &Path| format!("sqlite:{}", path.display());
     let service = serve(build, &url(&store))?;
-    let ((copied, written, [early, lost]), created) = History::write(&service.address, |history| {
-        history.wait_for(100)?;
-        let early = Tokens::take(build, &service.address)?;
-        let from = history.wait_for(100)?;
+    let ((copied, written, [early, lost]), created) = RecordedWrites::make(service.address, |writes| {
+        writes.wait_for(100)?;
+        let early = Tokens::take(build, service.address)?;
+        let from = writes.wait_for(100)?;
         let checked = run(Command::new(python).args(["-c", BACK_UP]).arg(&store).arg(&copy))?;
         ensure!(checked.trim() == "ok", "the copy is damaged: {checked}");
-        let copied = [from, history.begun()];
-        let from = history.acknowledged();
+        let copied = [from, writes.begun()];
+        let from = writes.acknowledged();
         run(transfer(build, "export", None, &url(&store)).arg("--output").arg(&exported))?;
-        let written = [from, history.begun()];
+        let written = [from, writes.begun()];
         // These writes will be lost.
-        history.wait_for(50)?;
-        Ok((copied, written, [early, Tokens::take(build, &service.address)?]))
+        writes.wait_for(50)?;
+        Ok((copied, written, [early, Tokens::take(build, service.address)?]))
     })?;
     service.stop()?;
     let presented = Presented { early: &early, continues: true, lost: &lost, before: true };

@@ -4,26 +4,23 @@ use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::chown;
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use tempfile::TempDir;
+use serde_json::json;
 
 use crate::bench::process;
-use crate::deploy::build::{self, Build};
+use crate::build::{self, Build};
+use crate::deploy::example;
+use crate::postgres::ServerFolder;
 use crate::program::{self, Program};
 use crate::service::Service;
+use crate::{http, wait};
 
 /// Time for a step: a program starts, or a node follows a failover.
 const TIMEOUT: Duration = Duration::from_mins(1);
-
-/// The user `nobody`: PostgreSQL refuses to run as root.
-const NOBODY: u32 = 65_534;
 
 /// Passwords, of the users `films` and `replicator`.
 const PASSWORD: &str = "secret1";
@@ -35,15 +32,16 @@ const REPLICATION_PASSWORD: &str = "secret2";
 ///
 /// If a step fails.
 pub(super) fn test(build: &Build) -> Result<Option<String>> {
-    let Some(postgres) = newest_postgres()? else {
-        return Ok(Some("no PostgreSQL; on Debian, install the package postgresql".to_owned()));
+    let [pgbouncer] = match build::programs([("pgbouncer", "pgbouncer")]) {
+        Ok(found) => found,
+        Err(missing) => return Ok(Some(missing.to_string())),
     };
-    let Some(pgbouncer) = build::find("pgbouncer") else {
-        return Ok(Some("no PgBouncer; on Debian, install the package pgbouncer".to_owned()));
+    let mut servers = match ServerFolder::new() {
+        Ok(folder) => Servers::new(&build.root.join("deploy/compose"), folder)?,
+        Err(missing) => return Ok(Some(missing.to_string())),
     };
-    let servers = Servers::new(&build.root.join("deploy/compose"), postgres)?;
-    let primary = servers.start_primary()?;
-    let standby = servers.start_standby()?;
+    servers.start_primary()?;
+    servers.start_standby()?;
     let [first, second] = [0, 1].map(|server| servers.start_pgbouncer(&pgbouncer, server));
     let pgbouncers = [first?, second?];
 
@@ -55,26 +53,36 @@ pub(super) fn test(build: &Build) -> Result<Option<String>> {
     let nodes = [node()?, node()?];
     let call = |node: &Service, args: &[&str]| {
         let mut client = Command::new(build.client());
-        program::run(client.args(args).args(["--address", &node.address]), TIMEOUT)
+        program::run(client.args(args).args(["--address", &node.address.to_string()]), TIMEOUT).map(drop)
     };
-    let create = |id: &str| call(&nodes[0], &["create", "--id", id, "--title", id, "--tries", "1"]);
+    // With the id as that of the request, a create whose outcome was lost can be repeated.
+    let create = |id: &str| {
+        let head = format!("POST /v1/movies\r\ncontent-type: application/json\r\nidempotency-key: {id}");
+        let movie = json!({ "id": id, "title": id }).to_string();
+        let (status, response) = http::exchange(nodes[0].address, &head, &movie)?;
+        ensure!(status == 201, "the status is {status}: {response}");
+        Ok(())
+    };
     let get = |node: &Service, id: &str| call(node, &["get", id]);
 
     create("before")?;
-    eventually("another node serves a write", || get(&nodes[1], "before").map(drop))?;
+    wait::until("another node serves a write", TIMEOUT, || get(&nodes[1], "before"))?;
 
-    servers.control("primary", &["stop", "--mode", "fast"])?;
-    primary.finish(TIMEOUT)?;
+    servers.stop("primary")?;
     for node in &nodes {
         get(node, "before").context("a node without its primary")?;
     }
-    ensure!(create("meanwhile").is_err(), "a write is acknowledged without a primary");
+    let refused = create("meanwhile").err().context("a write is acknowledged without a primary")?.to_string();
+    ensure!(
+        refused.contains("STORE_UNAVAILABLE"),
+        "a write without a primary fails for another reason: {refused}"
+    );
 
     servers.control("standby", &["promote"])?;
     let promoted = Instant::now();
-    eventually("a node writes to the new primary", || create("after").map(drop))?;
+    wait::until("a node writes to the new primary", TIMEOUT, || create("after"))?;
     let elapsed = promoted.elapsed().as_millis();
-    eventually("another node serves the write", || get(&nodes[1], "after").map(drop))?;
+    wait::until("another node serves the write", TIMEOUT, || get(&nodes[1], "after"))?;
     println!(
         "Compose: its databases replicate and fail over; a write succeeds {elapsed} ms after the promotion"
     );
@@ -83,15 +91,15 @@ pub(super) fn test(build: &Build) -> Result<Option<String>> {
         node.stop()?;
     }
     drop(pgbouncers);
-    servers.control("standby", &["stop", "--mode", "fast"])?;
-    standby.finish(TIMEOUT).map(|_| None)
+    servers.stop("standby")?;
+    Ok(None)
 }
 
 /// Two PostgreSQL servers and a `PgBouncer` before each, in a folder. The servers are stopped when this is dropped.
 struct Servers {
-    folder: TempDir,
-    /// Programs of PostgreSQL.
-    programs: PathBuf,
+    folder: ServerFolder,
+    /// The servers that run, each with the folder of its data.
+    running: Vec<(&'static str, Program)>,
     /// Of the primary and the standby.
     postgres: [SocketAddr; 2],
     pgbouncers: [SocketAddr; 2],
@@ -99,20 +107,18 @@ struct Servers {
 
 impl Servers {
     /// Copies the files of the Compose file to where every user can read them.
-    fn new(compose: &Path, programs: PathBuf) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
+    fn new(compose: &Path, folder: ServerFolder) -> Result<Self> {
         for file in ["postgres/primary.sh", "postgres/standby.sh", "pgbouncer.ini"] {
-            let name = Path::new(file).file_name().context("a file without a name")?;
-            fs::copy(compose.join(file), folder.path().join(name)).with_context(|| format!("copy {file}"))?;
+            let name = file.rsplit('/').next().unwrap_or(file);
+            fs::copy(compose.join(file), folder.path(name)).with_context(|| format!("copy {file}"))?;
         }
-        fs::write(folder.path().join("password"), PASSWORD)?;
-        chown(folder.path(), Some(NOBODY), Some(NOBODY))?;
+        fs::write(folder.path("password"), PASSWORD)?;
         let [first, second, third, fourth] = process::free_addresses()?;
-        Ok(Self { folder, programs, postgres: [first, second], pgbouncers: [third, fourth] })
+        Ok(Self { folder, running: Vec::new(), postgres: [first, second], pgbouncers: [third, fourth] })
     }
 
     /// Creates and starts the primary as the image of PostgreSQL does, with the script of the Compose file.
-    fn start_primary(&self) -> Result<Program> {
+    fn start_primary(&mut self) -> Result<()> {
         let mut initdb = self.command("initdb");
         initdb.args([
             "--username=films",
@@ -123,8 +129,8 @@ impl Servers {
         program::run(initdb.arg("primary"), TIMEOUT)?;
         let mut postgres = self.command("postgres");
         postgres.args(["-D", "primary", "-c", "max_slot_wal_keep_size=1GB"]);
-        let primary = Program::start(postgres.args(self.listening(0)))?;
-        primary.wait_for("ready to accept connections", TIMEOUT)?;
+        postgres.args(self.listening(0));
+        self.start("primary", &mut postgres, "ready to accept connections")?;
 
         let socket = [("PGHOST", self.path("")), ("PGPORT", self.postgres[0].port().to_string())];
         program::run(
@@ -136,39 +142,53 @@ impl Servers {
         script.env("POSTGRES_USER", "films").env("POSTGRES_DB", "films");
         program::run(script.env("REPLICATION_PASSWORD", REPLICATION_PASSWORD), TIMEOUT)?;
         // The image restarts the server after its scripts.
-        self.control("primary", &["reload"])?;
-        Ok(primary)
+        self.control("primary", &["reload"])
     }
 
     /// Starts the standby with the script of the Compose file.
-    fn start_standby(&self) -> Result<Program> {
+    fn start_standby(&mut self) -> Result<()> {
         let mut script = self.command("bash");
         script.arg("standby.sh").env("PGDATA", self.path("standby")).env("PRIMARY", "127.0.0.1");
         script.env("PRIMARY_PORT", self.postgres[0].port().to_string());
         script.env("REPLICATION_PASSWORD", REPLICATION_PASSWORD);
-        let standby = Program::start(script.args(self.listening(1)))?;
-        standby.wait_for("ready to accept read-only connections", TIMEOUT)?;
-        Ok(standby)
+        script.args(self.listening(1));
+        self.start("standby", &mut script, "ready to accept read-only connections")
+    }
+
+    /// Starts a server, and waits until it says that it is ready.
+    fn start(&mut self, data: &'static str, command: &mut Command, ready: &str) -> Result<()> {
+        self.running.push((data, Program::start(command)?));
+        let [.., (_, server)] = self.running.as_slice() else { return Ok(()) };
+        server.wait_for(ready, TIMEOUT).map(drop)
+    }
+
+    /// Stops a server, and waits until it has ended.
+    fn stop(&mut self, data: &str) -> Result<()> {
+        self.control(data, &["stop", "--mode", "fast"])?;
+        let index = self.running.iter().position(|(running, _)| *running == data);
+        let (_, server) = self.running.remove(index.with_context(|| format!("the {data} does not run"))?);
+        server.finish(TIMEOUT).map(drop)
     }
 
     /// Starts a `PgBouncer` with the configuration of the Compose file.
     fn start_pgbouncer(&self, program: &Path, server: usize) -> Result<Program> {
-        let folder = self.folder.path().join(format!("pgbouncer{server}"));
-        fs::create_dir(&folder)?;
+        let name = format!("pgbouncer{server}");
+        let folder = self.folder.create(&name)?;
         let port = self.postgres[server].port();
         fs::write(
             folder.join("databases.ini"),
             format!("[databases]\nfilms = host=127.0.0.1 port={port}\n"),
         )?;
         fs::write(folder.join("users.txt"), format!("\"films\" \"{PASSWORD}\"\n"))?;
-        let settings = fs::read_to_string(self.folder.path().join("pgbouncer.ini"))?;
-        let settings = settings.replace("/etc/pgbouncer/", &format!("{}/", folder.display()));
-        let here = format!("listen_addr = 127.0.0.1\nlisten_port = {}", self.pgbouncers[server].port());
-        let placed = settings.replace("listen_addr = *\nlisten_port = 6432", &here);
-        ensure!(placed != settings, "pgbouncer.ini has another address");
-        fs::write(folder.join("pgbouncer.ini"), placed)?;
+        let port = self.pgbouncers[server].port();
+        let substitutes = vec![
+            ("/etc/pgbouncer/", format!("{}/", folder.display())),
+            ("listen_addr = *\nlisten_port = 6432", format!("listen_addr = 127.0.0.1\nlisten_port = {port}")),
+        ];
+        let settings = folder.join("pgbouncer.ini");
+        example::write(&self.folder.path("pgbouncer.ini"), &substitutes, &settings)?;
         let mut pgbouncer = self.command(program);
-        let pgbouncer = Program::start(pgbouncer.arg(folder.join("pgbouncer.ini")))?;
+        let pgbouncer = Program::start(pgbouncer.arg(settings))?;
         pgbouncer.wait_for("process up", TIMEOUT)?;
         Ok(pgbouncer)
     }
@@ -187,13 +207,14 @@ impl Servers {
 
     /// Returns a command in the folder, under a user that PostgreSQL accepts.
     fn command(&self, program: impl AsRef<Path>) -> Command {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let mut programs = OsString::from(&self.programs);
-        programs.push(":");
-        programs.push(path);
-        let own = self.programs.join(program.as_ref());
-        let mut command = Command::new(if own.exists() { &own } else { program.as_ref() });
-        command.current_dir(self.folder.path()).env("PATH", programs).uid(NOBODY).gid(NOBODY);
+        let programs = self.folder.programs();
+        let own = programs.join(program.as_ref());
+        let mut path = OsString::from(programs);
+        path.push(":");
+        path.push(env::var_os("PATH").unwrap_or_default());
+        let mut command =
+            self.folder.as_user(Command::new(if own.exists() { &own } else { program.as_ref() }));
+        command.env("PATH", path);
         command
     }
 
@@ -204,43 +225,18 @@ impl Servers {
     }
 
     fn path(&self, name: &str) -> String {
-        self.folder.path().join(name).display().to_string()
+        self.folder.path(name).display().to_string()
     }
 }
 
 impl Drop for Servers {
     fn drop(&mut self) {
-        for data in ["standby", "primary"] {
-            // An error means that it does not run.
-            let _ = self.control(data, &["stop", "--mode", "immediate"]);
+        for (data, server) in self.running.drain(..).rev() {
+            // An error means that it does not run; otherwise it is killed.
+            let mut stop = self.folder.command("pg_ctl");
+            stop.args(["--silent", "--pgdata", data, "stop", "--mode", "immediate"]);
+            let _ = program::run(&mut stop, TIMEOUT);
+            drop(server);
         }
     }
-}
-
-/// Repeats a step until it succeeds.
-fn eventually(what: &str, step: impl Fn() -> Result<()>) -> Result<()> {
-    let started = Instant::now();
-    loop {
-        match step() {
-            Ok(()) => return Ok(()),
-            Err(error) if started.elapsed() > TIMEOUT => return Err(error.context(what.to_owned())),
-            Err(_) => thread::sleep(Duration::from_millis(50)),
-        }
-    }
-}
-
-/// Returns the folder of the programs of the newest PostgreSQL.
-fn newest_postgres() -> Result<Option<PathBuf>> {
-    let Ok(versions) = fs::read_dir("/usr/lib/postgresql") else { return Ok(None) };
-    let mut found = Vec::new();
-    for version in versions {
-        let version = version?;
-        let number = version.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
-        found.extend(number.map(|number| (number, version.path().join("bin"))));
-    }
-    Ok(found
-        .into_iter()
-        .filter(|(_, programs)| programs.join("initdb").exists())
-        .max()
-        .map(|(_, programs)| programs))
 }

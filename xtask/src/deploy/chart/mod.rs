@@ -10,8 +10,8 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Outcome;
-use super::build::Build;
 use super::venv::{self, Venv};
+use crate::build::Build;
 use crate::{node, program};
 
 /// Time to check all renderings of the chart.
@@ -42,7 +42,7 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
     let mut compose = venv.tool("python");
     compose.arg(scripts.join("check_compose.py")).arg(&file);
     print!("{}", program::run(compose.arg(build.service()), TIMEOUT)?);
-    validate(&build.kept_folder("dclint"), &file)?;
+    validate(&build.kept_folder(DCLINT), &file)?;
     if let Some(reason) = databases::test(build)? {
         println!("SKIPPED: the databases of Compose: {reason}");
     }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 
 use super::sbom;
-use crate::deploy::build::Build;
+use crate::build::Build;
 use crate::program;
 
 /// Time to build an image.

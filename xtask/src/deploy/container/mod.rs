@@ -18,9 +18,9 @@ pub use self::image::{Options, run};
 use self::image::BuildContext;
 use self::podman::Podman;
 use super::Outcome;
-use super::build::{self, Build};
 use super::venv;
 use crate::bench::process;
+use crate::build::{self, Build};
 use crate::program;
 
 /// Most bytes of the layers of the image, compressed, as a registry keeps them.
@@ -61,10 +61,9 @@ struct Test {
 ///
 /// If something fails.
 pub(super) fn test(build: &Build) -> Result<Outcome> {
-    for program in ["buildah", "podman", "runc", "openssl"] {
-        if build::find(program).is_none() {
-            return Ok(Outcome::Skipped(format!("no {program}; on Debian, install the package {program}")));
-        }
+    let programs = ["buildah", "podman", "runc", "openssl"].map(|program| (program, program));
+    if let Err(missing) = build::programs(programs) {
+        return Ok(Outcome::Skipped(missing.to_string()));
     }
     if program::run(Command::new("id").arg("-u"), CALL_TIMEOUT)?.trim() != "0" {
         return Ok(Outcome::Skipped("containers of a test need root".to_owned()));
@@ -72,8 +71,7 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
     if let Some(reason) = venv::missing() {
         return Ok(Outcome::Skipped(reason));
     }
-    // Of a test that was killed.
-    podman::unmount(&build.kept_folder("container"));
+    Podman::remove_left(&build.kept_folder("container"));
     let folder = build.new_folder("container")?;
     let context = BuildContext::assemble(build, &build.new_folder("image")?)?;
     sbom::check(build, &context.folder.join("sbom"))?;

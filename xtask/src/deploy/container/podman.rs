@@ -43,6 +43,13 @@ impl Podman {
         Ok(Self(folder.to_owned()))
     }
 
+    /// Removes what a test that was killed has left in a folder.
+    pub(super) fn remove_left(folder: &Path) {
+        if folder.join("containers.conf").exists() {
+            drop(Self(folder.to_owned()));
+        }
+    }
+
     /// Returns the command of buildah with the same images.
     pub(super) fn buildah(&self) -> Command {
         let mut buildah = Command::new("buildah");
@@ -117,7 +124,7 @@ impl Drop for Podman {
 }
 
 /// Unmounts everything below a folder.
-pub(super) fn unmount(folder: &Path) {
+fn unmount(folder: &Path) {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
     let points = mounts.lines().filter_map(|line| line.split(' ').nth(1)).rev();
     for point in points.filter(|point| Path::new(point).starts_with(folder)) {

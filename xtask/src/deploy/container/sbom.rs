@@ -2,20 +2,19 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::deploy::build::Build;
+use crate::build::Build;
 use crate::deploy::venv::Venv;
-use crate::program;
+use crate::{program, tools};
 
-/// The program that writes them.
-const TOOL: &str = "cargo-cyclonedx@0.5.9";
-
-/// Time to build that program, and to run it.
+/// Time to run the program that writes them.
 const TIMEOUT: Duration = Duration::from_mins(15);
+
+/// The packages of the workspace that have programs.
+const PACKAGES: [&str; 3] = ["movie-service", "movie-client", "xtask"];
 
 /// Writes `movie-service.cdx.json` and `movie-client.cdx.json` into a folder, and returns their paths.
 ///
@@ -23,36 +22,38 @@ const TIMEOUT: Duration = Duration::from_mins(15);
 ///
 /// If the program that writes them cannot be installed, or fails.
 pub(super) fn write(build: &Build, folder: &Path) -> Result<Vec<PathBuf>> {
-    let tools = build.tools();
-    let tool = tools.join("bin/cargo-cyclonedx");
-    if !tool.exists() {
-        println!("installing {TOOL}");
-        let mut install = program::cargo(&build.root);
-        install.args(["install", "--quiet", "--locked", "--debug", TOOL, "--root"]).arg(&tools);
-        program::run(&mut install, TIMEOUT)?;
-    }
-    let mut cyclonedx = Command::new(&tool);
-    cyclonedx.current_dir(&build.root);
+    let mut cyclonedx = tools::subcommand(&build.root, "cyclonedx")?;
     // A time of its own would make each image another one.
     cyclonedx.env("SOURCE_DATE_EPOCH", "0");
-    cyclonedx.args(["cyclonedx", "--quiet", "--format", "json", "--spec-version", "1.5"]);
+    cyclonedx.args(["--quiet", "--format", "json", "--spec-version", "1.5"]);
+    let written = Written(PACKAGES.map(|package| {
+        // It has no option for another folder than that of each package.
+        build.root.join(package).join(format!("{package}_bin.cdx.json"))
+    }));
     program::run(cyclonedx.args(["--describe", "binaries", "--no-build-deps"]), TIMEOUT)?;
     fs::create_dir_all(folder)?;
     let mut bills = Vec::new();
-    // It has no option for another folder than that of each package.
-    for package in ["movie-service", "movie-client", "xtask"] {
-        let written = build.root.join(package).join(format!("{package}_bin.cdx.json"));
-        let bill = fs::read_to_string(&written).with_context(|| format!("read {}", written.display()))?;
-        fs::remove_file(&written)?;
-        if package != "xtask" {
-            let path = folder.join(format!("{package}.cdx.json"));
-            // The same image, wherever the sources are.
-            let root = format!("file://{}/", build.root.display());
-            fs::write(&path, bill.replace(&root, "file:///"))?;
-            bills.push(path);
-        }
+    for (package, written) in PACKAGES.iter().zip(&written.0).filter(|(package, _)| **package != "xtask") {
+        let bill = fs::read_to_string(written).with_context(|| format!("read {}", written.display()))?;
+        let path = folder.join(format!("{package}.cdx.json"));
+        // The same image, wherever the sources are.
+        let root = format!("file://{}/", build.root.display());
+        fs::write(&path, bill.replace(&root, "file:///"))?;
+        bills.push(path);
     }
     Ok(bills)
+}
+
+/// Bills in the folders of the sources. They are removed when this is dropped.
+struct Written([PathBuf; PACKAGES.len()]);
+
+impl Drop for Written {
+    fn drop(&mut self) {
+        for bill in &self.0 {
+            // One may not have been written.
+            let _ = fs::remove_file(bill);
+        }
+    }
 }
 
 /// Checks bills: their format by the schema of `CycloneDX`, their packages by `Cargo.lock`.

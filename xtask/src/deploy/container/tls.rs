@@ -6,27 +6,17 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use super::{CALL_TIMEOUT, Test};
-use crate::deploy::build::Build;
+use crate::build::Build;
+use crate::deploy::certificate;
 use crate::program;
 
 /// Where the bundle is in the image.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
-/// Options of both requests for certificates.
-const REQUEST: [&str; 8] =
-    ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days"];
-
 /// A service with TLS is trusted if its authority is in the bundle, and only then.
 pub(super) fn test(build: &Build, test: &Test) -> Result<()> {
     let folder = build.new_folder("container-tls")?;
-    let openssl = |args: &[&str]| {
-        let mut openssl = Command::new("openssl");
-        program::run(openssl.args(REQUEST).arg("1").args(args).current_dir(&folder), CALL_TIMEOUT)
-    };
-    openssl(&["-subj", "/CN=Authority", "-keyout", "ca.key", "-out", "ca.pem"])?;
-    let names = ["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"];
-    let files = ["-CA", "ca.pem", "-CAkey", "ca.key", "-keyout", "server.key", "-out", "server.pem"];
-    openssl(&[&["-subj", "/CN=Service"], &names[..], &files[..]].concat())?;
+    certificate::create(&folder, "IP:127.0.0.1", 1)?;
     // The key is for the user of the container, who is another one.
     program::run(Command::new("chmod").args(["a+r", "server.key"]).current_dir(&folder), CALL_TIMEOUT)?;
 

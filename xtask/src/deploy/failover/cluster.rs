@@ -2,32 +2,25 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::http;
 use super::member::Member;
 use crate::bench::process;
-use crate::deploy::build::{self, Build};
+use crate::build::{self, Build};
 use crate::deploy::example;
 use crate::deploy::venv::Venv;
 use crate::program::{self, Program};
+use crate::{http, postgres, wait};
 
 /// Time for a step: the creation of a member is one.
 const TIMEOUT: Duration = Duration::from_secs(90);
-
-/// Pause between looks at what changes.
-const PAUSE: Duration = Duration::from_millis(100);
-
-/// The user that runs the servers if the test runs as root.
-const NOBODY: u32 = 65_534;
 
 const NAMES: [&str; 3] = ["db1", "db2", "db3"];
 
@@ -49,14 +42,12 @@ impl Cluster {
     /// Starts etcd and three members, one after the other, and waits until two follow the first.
     pub(super) fn start(build: &Build, programs: &Path) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        // The programs of PostgreSQL refuse to run as root, and another user may not run every Python.
-        let is_root = fs::metadata(folder.path())?.uid() == 0;
-        let python = if is_root { "/usr/bin/python3" } else { "python3" };
+        let user = postgres::other_user()?;
+        // Another user may not run every Python.
+        let python = if user.is_some() { "/usr/bin/python3" } else { "python3" };
         let requirements = build.root.join("xtask/deploy/requirements-failover.txt");
         let venv = Venv::install_with(python, &build.kept_folder("failover"), &requirements)?;
-        if is_root {
-            chown(folder.path(), Some(NOBODY), Some(NOBODY))?;
-        }
+        chown(folder.path(), user, user)?;
         let [client, peer, addresses @ ..] = process::free_addresses::<8>()?;
         let etcd = start_etcd(folder.path(), client, peer)?;
         let mut cluster =
@@ -65,11 +56,12 @@ impl Cluster {
         let example = build.root.join("deploy/postgres/patroni.yaml");
         for (name, [postgres, rest]) in NAMES.into_iter().zip(addresses.as_chunks().0) {
             let own = folder.join(name);
-            create_folder(&own, is_root)?;
+            fs::create_dir(&own).with_context(|| format!("create {}", own.display()))?;
+            chown(&own, user, user)?;
             let file = own.join("patroni.yaml");
             example::write(&example, &substitutes(name, &own, programs, client, *postgres, *rest), &file)?;
             fs::set_permissions(&file, fs::Permissions::from_mode(0o644))?;
-            cluster.members.push(Member::new(name, own, *postgres, *rest, is_root.then_some(NOBODY)));
+            cluster.members.push(Member::new(name, own, *postgres, *rest, user));
             cluster.start_member(cluster.members.len() - 1)?;
         }
         cluster.wait_until_synchronous()?;
@@ -124,15 +116,14 @@ impl Cluster {
     /// Turns synchronous replication off.
     pub(super) fn make_asynchronous(&self) -> Result<()> {
         self.patronictl(&["edit-config", "films", "--force", "--quiet", "--set", "synchronous_mode=false"])?;
-        let began = Instant::now();
-        while !self.sql("SHOW synchronous_standby_names")?.trim().is_empty() {
-            ensure!(began.elapsed() < TIMEOUT, "replication is still synchronous after {TIMEOUT:?}");
-            thread::sleep(PAUSE);
-        }
-        Ok(())
+        wait::until("replication is asynchronous", TIMEOUT, || {
+            let standbys = self.sql("SHOW synchronous_standby_names")?;
+            ensure!(standbys.trim().is_empty(), "the synchronous standbys are {standbys}");
+            Ok(())
+        })
     }
 
-    /// Lets the primary send nothing more to its standbys.
+    /// Suspends the WAL senders of the primary.
     pub(super) fn hold_replication(&self) -> Result<()> {
         self.members[self.primary()?].hold_replication()
     }
@@ -157,18 +148,18 @@ impl Cluster {
     /// Returns the members, as one of those that run sees them.
     fn states(&self) -> Result<Vec<Value>> {
         let running = self.members.iter().filter(|member| member.is_running());
-        let mut pages = running.filter_map(|member| http::request(member.rest, "GET", "/cluster", "").ok());
-        let page: Value = serde_json::from_str(&pages.next().context("no member of Patroni responds")?.body)?;
+        let mut pages = running.filter_map(|member| http::exchange(member.rest, "GET /cluster", "").ok());
+        let (_, page) = pages.next().context("no member of Patroni responds")?;
+        let page: Value = serde_json::from_str(&page)?;
         Ok(page["members"].as_array().cloned().unwrap_or_default())
     }
 
     fn wait(&self, what: &str, is_there: impl Fn(&[Value]) -> bool) -> Result<()> {
-        let began = Instant::now();
-        while !self.states().is_ok_and(|members| is_there(&members)) {
-            ensure!(began.elapsed() < TIMEOUT, "no {what} within {TIMEOUT:?}: {:?}", self.states());
-            thread::sleep(PAUSE);
-        }
-        Ok(())
+        wait::until(what, TIMEOUT, || {
+            let members = self.states()?;
+            ensure!(is_there(&members), "the members are {members:?}");
+            Ok(())
+        })
     }
 
     /// Executes a command on the primary.
@@ -225,14 +216,6 @@ fn substitutes(
     substitutes
 }
 
-fn create_folder(folder: &Path, is_root: bool) -> Result<()> {
-    fs::create_dir(folder).with_context(|| format!("create {}", folder.display()))?;
-    if is_root {
-        chown(folder, Some(NOBODY), Some(NOBODY))?;
-    }
-    Ok(())
-}
-
 fn start_etcd(folder: &Path, client: SocketAddr, peer: SocketAddr) -> Result<Program> {
     let [client_url, peer_url] = [client, peer].map(|address| format!("http://{address}"));
     let mut etcd = Command::new(build::find("etcd").context("etcd is not installed")?);
@@ -241,11 +224,6 @@ fn start_etcd(folder: &Path, client: SocketAddr, peer: SocketAddr) -> Result<Pro
     etcd.args(["--listen-peer-urls", &peer_url, "--initial-advertise-peer-urls", &peer_url]);
     etcd.args(["--initial-cluster", &format!("default={peer_url}")]);
     let etcd = Program::start(etcd.stdin(Stdio::null()))?;
-    let began = Instant::now();
-    let is_healthy = || http::request(client, "GET", "/health", "").is_ok_and(|page| page.status == 200);
-    while !is_healthy() {
-        ensure!(began.elapsed() < TIMEOUT, "etcd is not healthy within {TIMEOUT:?}");
-        thread::sleep(PAUSE);
-    }
+    wait::until("etcd is healthy", TIMEOUT, || http::get(client, "/health").map(drop))?;
     Ok(etcd)
 }

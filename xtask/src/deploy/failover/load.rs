@@ -1,5 +1,6 @@
 //! Readers and writers of both nodes.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,11 +8,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use serde_json::{Value, json};
 
-use super::http;
 use super::nodes::Nodes;
+use crate::{http, wait};
 
 /// Readers and writers of each node.
 const THREADS: u64 = 2;
@@ -34,12 +35,12 @@ pub(super) struct Load {
 #[derive(Default)]
 struct Shared {
     ended: AtomicBool,
-    seen: Mutex<Seen>,
+    recorded: Mutex<Recorded>,
 }
 
 /// What happened so far.
 #[derive(Default)]
-struct Seen {
+struct Recorded {
     reads: usize,
     failed_reads: usize,
     writes: Vec<Write>,
@@ -49,7 +50,8 @@ struct Seen {
 struct Write {
     node: SocketAddr,
     id: String,
-    at: Instant,
+    began: Instant,
+    ended: Instant,
     /// What the service said, if it did not acknowledge the write.
     refusal: Option<String>,
 }
@@ -62,7 +64,7 @@ pub(super) struct Summary {
     /// By reason.
     refused: Vec<(String, usize)>,
     /// The longest time without an acknowledged write, of the node for which it was longer.
-    pause: Duration,
+    longest_gap: Duration,
 }
 
 impl Load {
@@ -83,47 +85,41 @@ impl Load {
 
     /// Waits until each node has acknowledged a write that began after this call.
     pub(super) fn wait_for_writes(&self, limit: Duration) -> Result<()> {
-        let began = Instant::now();
-        // A write that is acknowledged later than the longest one takes, usually some milliseconds, began later, too.
-        let after = began + Duration::from_millis(500);
-        loop {
-            let writes = &self.shared.seen().writes;
-            let recent = writes.iter().filter(|write| write.refusal.is_none() && write.at > after);
-            let nodes = recent.map(|write| write.node).collect::<std::collections::BTreeSet<_>>();
-            if nodes.len() == 2 {
-                return Ok(());
-            }
-            ensure!(began.elapsed() < limit, "writes are not acknowledged within {limit:?}");
-            thread::sleep(PAUSE);
-        }
+        let after = Instant::now();
+        wait::until("writes through both nodes", limit, || {
+            let writes = &self.shared.recorded().writes;
+            let later = writes.iter().filter(|write| write.refusal.is_none() && write.began > after);
+            let nodes = later.map(|write| write.node).collect::<BTreeSet<_>>();
+            ensure!(nodes.len() == 2, "only {nodes:?} have acknowledged one");
+            Ok(())
+        })
     }
 
     /// Ends the threads; returns what happened from `began` on, and the ids of all acknowledged writes.
-    pub(super) fn stop(self, began: Instant) -> (Summary, Vec<String>) {
+    pub(super) fn stop(self, began: Instant) -> Result<(Summary, Vec<String>)> {
         self.shared.ended.store(true, Ordering::Relaxed);
         for thread in self.threads {
-            // One that panicked has written nothing more.
-            let _ = thread.join();
+            thread.join().map_err(|_| anyhow!("a reader or a writer panicked"))?;
         }
-        let seen = &*self.shared.seen();
-        let acknowledged = seen.writes.iter().filter(|write| write.refusal.is_none());
+        let recorded = &*self.shared.recorded();
+        let acknowledged = recorded.writes.iter().filter(|write| write.refusal.is_none());
         let ids = acknowledged.map(|write| write.id.clone()).collect::<Vec<_>>();
-        (seen.summary(began, ids.len()), ids)
+        Ok((recorded.summary(began, ids.len()), ids))
     }
 }
 
 impl Shared {
-    fn seen(&self) -> std::sync::MutexGuard<'_, Seen> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    fn recorded(&self) -> std::sync::MutexGuard<'_, Recorded> {
+        self.recorded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn read(&self, node: SocketAddr) {
         while !self.ended.load(Ordering::Relaxed) {
-            let is_read = http::request(node, "GET", READ, "").is_ok_and(|response| response.status == 200);
-            let mut seen = self.seen();
-            seen.reads += 1;
-            seen.failed_reads += usize::from(!is_read);
-            drop(seen);
+            let is_read = http::get(node, READ).is_ok();
+            let mut recorded = self.recorded();
+            recorded.reads += 1;
+            recorded.failed_reads += usize::from(!is_read);
+            drop(recorded);
             thread::sleep(PAUSE);
         }
     }
@@ -132,18 +128,19 @@ impl Shared {
         while !self.ended.load(Ordering::Relaxed) {
             let id = format!("written-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
             let body = json!({ "id": id, "title": "A movie written during a failover" }).to_string();
-            let refusal = match http::request(node, "POST", "/v1/movies", &body) {
-                Ok(response) if response.status == 201 => None,
-                Ok(response) => Some(reason(&response.body)),
+            let (began, head) = (Instant::now(), "POST /v1/movies\r\ncontent-type: application/json");
+            let refusal = match http::exchange(node, head, &body) {
+                Ok((201, _)) => None,
+                Ok((_, body)) => Some(reason(&body)),
                 Err(error) => Some(error.to_string()),
             };
-            self.seen().writes.push(Write { node, id, at: Instant::now(), refusal });
+            self.recorded().writes.push(Write { node, id, began, ended: Instant::now(), refusal });
             thread::sleep(PAUSE);
         }
     }
 }
 
-impl Seen {
+impl Recorded {
     fn summary(&self, began: Instant, acknowledged: usize) -> Summary {
         let mut refused = Vec::<(String, usize)>::new();
         for refusal in self.writes.iter().filter_map(|write| write.refusal.as_ref()) {
@@ -152,24 +149,29 @@ impl Seen {
                 None => refused.push((refusal.clone(), 1)),
             }
         }
-        let nodes: std::collections::BTreeSet<_> = self.writes.iter().map(|write| write.node).collect();
-        let pause = nodes.into_iter().map(|node| self.pause(node, began)).max().unwrap_or_default();
-        Summary { reads: self.reads, failed_reads: self.failed_reads, acknowledged, refused, pause }
+        let nodes: BTreeSet<_> = self.writes.iter().map(|write| write.node).collect();
+        let longest_gap =
+            nodes.into_iter().map(|node| self.longest_gap(node, began)).max().unwrap_or_default();
+        Summary { reads: self.reads, failed_reads: self.failed_reads, acknowledged, refused, longest_gap }
     }
 
     /// Returns the longest time between two acknowledged writes of a node, of which the later one came after `began`.
-    fn pause(&self, node: SocketAddr, began: Instant) -> Duration {
+    fn longest_gap(&self, node: SocketAddr, began: Instant) -> Duration {
         let acknowledged = self.writes.iter().filter(|write| write.node == node && write.refusal.is_none());
-        let times: Vec<_> = acknowledged.map(|write| write.at).collect();
-        let pauses = times.windows(2).filter(|pair| pair[1] > began).map(|pair| pair[1] - pair[0]);
-        pauses.max().unwrap_or_default()
+        let times: Vec<_> = acknowledged.map(|write| write.ended).collect();
+        let gaps = times.windows(2).filter(|pair| pair[1] > began).map(|pair| pair[1] - pair[0]);
+        gaps.max().unwrap_or_default()
     }
 }
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reads, failed_reads, acknowledged, refused, pause } = self;
-        write!(f, "{:.1} s without writes; {reads} reads, {failed_reads} failed; ", pause.as_secs_f64())?;
+        let Self { reads, failed_reads, acknowledged, refused, longest_gap } = self;
+        write!(
+            f,
+            "{:.1} s without writes; {reads} reads, {failed_reads} failed; ",
+            longest_gap.as_secs_f64()
+        )?;
         write!(f, "{acknowledged} writes acknowledged")?;
         for (reason, count) in refused {
             write!(f, ", {count} {reason}")?;
@@ -189,18 +191,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_pause_is_the_longest_of_a_node_after_the_beginning() {
+    fn the_longest_gap_is_that_of_a_node_after_the_beginning() {
         let (began, node) = (Instant::now(), SocketAddr::from(([127, 0, 0, 1], 1)));
-        let mut seen = Seen::default();
+        let mut recorded = Recorded::default();
         for (millis, refusal) in
             [(0, None), (10, None), (20, Some("STORE_UNAVAILABLE")), (310, None), (320, None)]
         {
-            let at = began + Duration::from_millis(millis);
-            seen.writes.push(Write { node, id: String::new(), at, refusal: refusal.map(str::to_owned) });
+            let ended = began + Duration::from_millis(millis);
+            recorded.writes.push(Write {
+                node,
+                id: String::new(),
+                began,
+                ended,
+                refusal: refusal.map(str::to_owned),
+            });
         }
-        assert_eq!(seen.pause(node, began), Duration::from_millis(300));
-        assert_eq!(seen.pause(node, began + Duration::from_millis(315)), Duration::from_millis(10));
-        let summary = seen.summary(began, 4).to_string();
+        assert_eq!(recorded.longest_gap(node, began), Duration::from_millis(300));
+        assert_eq!(recorded.longest_gap(node, began + Duration::from_millis(315)), Duration::from_millis(10));
+        let summary = recorded.summary(began, 4).to_string();
         assert_eq!(
             summary,
             "0.3 s without writes; 0 reads, 0 failed; 4 writes acknowledged, 1 STORE_UNAVAILABLE"

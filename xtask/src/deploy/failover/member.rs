@@ -5,12 +5,13 @@ use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 
-use crate::program::Program;
+use crate::program::{Program, children, send_signal};
+use crate::wait;
 
 /// Time for a killed server to be gone.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -63,11 +64,14 @@ impl Member {
             self.postmaster().with_context(|| format!("{} does not run PostgreSQL", self.name))?;
         let mut processes = children(postmaster);
         processes.insert(0, postmaster);
-        signal("KILL", &processes)?;
+        for process in processes {
+            // One that has ended meanwhile need not be killed.
+            let _ = send_signal(process, Signal::SIGKILL);
+        }
         self.wait_until_gone(postmaster)
     }
 
-    /// Suspends the processes that send to standbys.
+    /// Suspends the WAL senders, the processes that send to standbys.
     pub(super) fn hold_replication(&self) -> Result<()> {
         let postmaster =
             self.postmaster().with_context(|| format!("{} does not run PostgreSQL", self.name))?;
@@ -77,7 +81,7 @@ impl Member {
         };
         let senders: Vec<_> = children(postmaster).into_iter().filter(is_sender).collect();
         ensure!(!senders.is_empty(), "{} has no standbys", self.name);
-        signal("STOP", &senders)
+        senders.into_iter().try_for_each(|sender| send_signal(sender, Signal::SIGSTOP))
     }
 
     /// Returns the main process of PostgreSQL, if it runs.
@@ -90,12 +94,10 @@ impl Member {
     }
 
     fn wait_until_gone(&self, process: u32) -> Result<()> {
-        let began = Instant::now();
-        while self.postmaster() == Some(process) {
-            ensure!(began.elapsed() < TIMEOUT, "PostgreSQL of {} does not end", self.name);
-            thread::sleep(Duration::from_millis(10));
-        }
-        Ok(())
+        wait::until(&format!("PostgreSQL of {} ends", self.name), TIMEOUT, || {
+            ensure!(self.postmaster() != Some(process), "the process {process} runs");
+            Ok(())
+        })
     }
 }
 
@@ -104,28 +106,8 @@ impl Drop for Member {
         drop(self.patroni.take());
         if let Some(postmaster) = self.postmaster() {
             // Immediate shutdown: it ends its processes, and removes its shared memory.
-            let _ = signal("QUIT", &[postmaster]);
+            let _ = send_signal(postmaster, Signal::SIGQUIT);
             let _ = self.wait_until_gone(postmaster);
         }
     }
-}
-
-/// Sends a signal to processes, some of which may have ended.
-fn signal(name: &str, processes: &[u32]) -> Result<()> {
-    let mut kill = Command::new("sh");
-    kill.args(["-c", &format!("kill -{name} \"$@\""), "sh"]).args(processes.iter().map(u32::to_string));
-    kill.stderr(Stdio::null()).status().with_context(|| format!("start {kill:?}"))?;
-    Ok(())
-}
-
-/// Returns the processes that a process has started.
-fn children(process: u32) -> Vec<u32> {
-    let folders = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let processes = folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok());
-    // After the name, which is in parentheses: the state, then the parent.
-    let parent = |child: u32| {
-        let stat = fs::read_to_string(format!("/proc/{child}/stat")).ok()?;
-        stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse::<u32>().ok()
-    };
-    processes.filter(|child| parent(*child) == Some(process)).collect()
 }

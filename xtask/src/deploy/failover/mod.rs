@@ -5,7 +5,6 @@
 //! may be lost, and without.
 
 mod cluster;
-mod http;
 mod load;
 mod member;
 mod nodes;
@@ -18,8 +17,10 @@ use self::cluster::Cluster;
 use self::load::Load;
 use self::nodes::Nodes;
 use super::Outcome;
-use super::build::{self, Build};
-use crate::bench::peers::{POSTGRES, postgres_programs};
+use super::venv;
+use crate::bench::peers::POSTGRES;
+use crate::build::{self, Build};
+use crate::postgres;
 
 /// Load before and after a failover.
 const MARGIN: Duration = Duration::from_secs(2);
@@ -33,15 +34,13 @@ const TIMEOUT: Duration = Duration::from_secs(90);
 ///
 /// If a program does not start, a read fails, or more is lost than may be.
 pub(super) fn test(build: &Build) -> Result<Outcome> {
-    if build::find("etcd").is_none() {
-        return Ok(Outcome::Skipped(
-            "etcd is not installed; on Debian: apt-get install etcd-server".to_owned(),
-        ));
-    }
-    if let Err(missing) = POSTGRES.require() {
+    if let Err(missing) = build::programs([("etcd", "etcd-server")]).and_then(|_| POSTGRES.require()) {
         return Ok(Outcome::Skipped(missing.to_string()));
     }
-    let mut cluster = Cluster::start(build, &postgres_programs()?)?;
+    if let Some(missing) = venv::missing() {
+        return Ok(Outcome::Skipped(missing));
+    }
+    let mut cluster = Cluster::start(build, &postgres::programs()?)?;
     let nodes = Nodes::start(build, &cluster.url()?)?;
 
     let planned = observe(&nodes, || cluster.switch_over())?;
@@ -103,8 +102,9 @@ fn observe(nodes: &Nodes, event: impl FnOnce() -> Result<()>) -> Result<Report> 
     let done = event();
     let resumed = done.and_then(|()| load.wait_for_writes(TIMEOUT));
     std::thread::sleep(MARGIN);
-    let (summary, acknowledged) = load.stop(began);
+    let stopped = load.stop(began);
     resumed?;
+    let (summary, acknowledged) = stopped?;
     ensure!(summary.failed_reads == 0, "{} reads failed", summary.failed_reads);
     let stored = nodes.agree(TIMEOUT)?;
     let lost = acknowledged.iter().filter(|id| !stored.contains(*id)).count();

@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use super::http;
 use crate::bench::process;
-use crate::deploy::build::Build;
+use crate::build::Build;
 use crate::program::{self, Program};
 use crate::service::Service;
+use crate::{http, wait};
 
 /// Time for a command that makes no load.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -63,16 +63,12 @@ impl Nodes {
 
     /// Waits until both nodes have the same revision and the store takes writes, compares all movies, and returns their ids.
     pub(super) fn agree(&self, limit: Duration) -> Result<BTreeSet<String>> {
-        let began = Instant::now();
-        loop {
-            let [one, two] = self.addresses.map(|address| http::request(address, "GET", "/v1/catalog", ""));
-            let (one, two) = (one?.body, two?.body);
-            if one == two {
-                break;
-            }
-            ensure!(began.elapsed() < limit, "the nodes differ:\n{one}\n{two}");
-            thread::sleep(Duration::from_millis(100));
-        }
+        wait::until("both nodes have the same revision", limit, || {
+            let [one, two] = self.addresses.map(|address| http::exchange(address, "GET /v1/catalog", ""));
+            let ((_, one), (_, two)) = (one?, two?);
+            ensure!(one == two, "the nodes differ:\n{one}\n{two}");
+            Ok(())
+        })?;
         let export = |address| program::run(self.client(address).arg("export"), TIMEOUT);
         let [one, two] = self.addresses.map(export);
         let (one, two) = (one?, two?);
@@ -86,7 +82,7 @@ impl Nodes {
     pub(super) fn reloads(&self) -> Result<u64> {
         let mut sum = 0;
         for metrics in self.metrics {
-            let page = http::request(metrics, "GET", "/metrics", "")?.body;
+            let page = http::get(metrics, "/metrics")?;
             let name = "movie_service_store_reloads_total{reason=\"history_changed\"} ";
             let value = page.lines().find_map(|line| line.strip_prefix(name));
             sum += value.map_or(Ok(0), str::parse)?;
@@ -124,8 +120,7 @@ impl Watches {
             }
             ends.push(watch);
         }
-        let interrupted = ends.iter().map(interrupt).collect::<Result<Vec<_>>>();
-        interrupted?;
+        ends.iter().try_for_each(|watch| watch.signal(Signal::SIGINT))?;
         let mut words = Vec::new();
         for watch in ends {
             let output = watch.finish(TIMEOUT)?;
@@ -142,10 +137,4 @@ impl Watches {
         words.dedup();
         Ok(words.join(", "))
     }
-}
-
-/// Interrupts a watch, unless it has ended.
-fn interrupt(watch: &Program) -> Result<()> {
-    Command::new("sh").args(["-c", "kill -INT \"$0\"", &watch.id().to_string()]).status()?;
-    Ok(())
 }

@@ -3,15 +3,15 @@
 //! * [`rules`] — `promtool`, and that each alert has two tests and a page of the runbook;
 //! * [`dashboard`] — the shape of the dashboard, and its queries;
 //! * [`services`] — two services under load;
-//! * [`prometheus`] — a Prometheus that scrapes them; [`http`] — requests to both.
+//! * [`prometheus`] — a Prometheus that scrapes them.
 
 mod dashboard;
-mod http;
 mod prometheus;
 mod rules;
 mod services;
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,8 @@ use self::dashboard::Dashboard;
 use self::prometheus::Prometheus;
 use self::services::Services;
 use super::Outcome;
-use super::build::{Build, find};
+use crate::build::{Build, programs};
+use crate::http;
 
 /// Time in which every query has to return data.
 const DATA_TIMEOUT: Duration = Duration::from_secs(45);
@@ -41,14 +42,13 @@ const RUNBOOK: &str = "docs/operations/runbook";
 ///
 /// If something fails.
 pub(super) fn test(build: &Build) -> Result<Outcome> {
-    let programs = ["prometheus", "promtool", "openssl"].map(|name| find(name).ok_or(name));
-    let (prometheus, promtool) = match programs {
-        [Ok(prometheus), Ok(promtool), Ok(_)] => (prometheus, promtool),
-        [_, _, Err(name)] => return Ok(Outcome::Skipped(format!("{name} is missing (Debian: openssl)"))),
-        [Err(name), ..] | [_, Err(name), _] => {
-            return Ok(Outcome::Skipped(format!("{name} is missing (Debian: prometheus)")));
-        }
+    let [prometheus, promtool] = match programs([("prometheus", "prometheus"), ("promtool", "prometheus")]) {
+        Ok(found) => found,
+        Err(missing) => return Ok(Outcome::Skipped(missing.to_string())),
     };
+    if let Err(missing) = programs([("openssl", "openssl")]) {
+        return Ok(Outcome::Skipped(missing.to_string()));
+    }
     let folder = build.root.join(FOLDER);
     let dashboard = Dashboard::read(&folder.join("dashboard.json"))?;
     rules::check(&promtool, &folder)?;
@@ -110,9 +110,9 @@ fn wait_for_data(
 }
 
 /// Checks that the metrics of the services are those of the table.
-fn check_documented(root: &Path, addresses: &[String]) -> Result<()> {
+fn check_documented(root: &Path, addresses: &[SocketAddr]) -> Result<()> {
     let table = fs::read_to_string(root.join(METRICS))?;
-    for address in addresses {
+    for &address in addresses {
         let page = http::get(address, "/metrics")?;
         let names = page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
         for name in names {

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::RUNBOOK;
 use super::prometheus::Rule;
-use crate::deploy::build::find;
+use crate::build::find;
 use crate::program::{self, Program};
 
 /// Time for `promtool`. The tests evaluate the rules over days.

@@ -1,15 +1,17 @@
 //! Two services under load: one on SQLite with TLS and tokens, one on a JSON file.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::http;
 use crate::bench::process::free_addresses;
-use crate::deploy::build::Build;
+use crate::build::Build;
+use crate::deploy::certificate;
+use crate::http;
 use crate::program::{self, Program};
 use crate::service::Service;
 
@@ -17,21 +19,21 @@ use crate::service::Service;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Validity of the certificate: below the bound of the warning, and above that of the critical alert.
-const CERTIFICATE_DAYS: &str = "10";
+const CERTIFICATE_DAYS: u32 = 10;
 
 /// Number of the calls of the clients that run all the time.
 const CALLS_PER_SECOND: &str = "50";
 
 /// Requests over HTTP/1.0 with their statuses: JSON, the page, health, and requests that are for no call.
 const REQUESTS: [(&str, u16); 8] = [
-    ("GET /v1/catalog HTTP/1.0", 200),
-    ("GET /v1/movies?page_size=3 HTTP/1.0", 200),
-    ("GET /v1/movies/unknown HTTP/1.0", 404),
-    ("GET / HTTP/1.0", 200),
-    ("GET /healthz HTTP/1.0", 200),
-    ("GET /nothing HTTP/1.0", 404),
-    ("PUT /v1/catalog HTTP/1.0", 405),
-    ("POST /Movie/GetMovieByID HTTP/1.0\r\ncontent-type: application/grpc-web+proto", 200),
+    ("GET /v1/catalog", 200),
+    ("GET /v1/movies?page_size=3", 200),
+    ("GET /v1/movies/unknown", 404),
+    ("GET /", 200),
+    ("GET /healthz", 200),
+    ("GET /nothing", 404),
+    ("PUT /v1/catalog", 405),
+    ("POST /Movie/GetMovieByID\r\ncontent-type: application/grpc-web+proto", 200),
 ];
 
 /// The services and the clients that call them all the time. All are killed when this is dropped.
@@ -40,8 +42,8 @@ pub(super) struct Services {
     sqlite: Service,
     json: Service,
     /// Addresses of the metrics.
-    metrics: [String; 2],
-    certificate: PathBuf,
+    metrics: [SocketAddr; 2],
+    authority: PathBuf,
     token: String,
     /// The file of the JSON service.
     movies: PathBuf,
@@ -51,8 +53,7 @@ pub(super) struct Services {
 impl Services {
     /// Starts the services, and clients that call them.
     pub(super) fn start(build: &Build, work: &Path) -> Result<Self> {
-        let (certificate, key) = (work.join("cert.pem"), work.join("key.pem"));
-        make_certificate(&certificate, &key)?;
+        let certificate = certificate::create(work, "IP:127.0.0.1", CERTIFICATE_DAYS)?;
         let (token, tokens) = make_tokens(build, work)?;
         let movies = work.join("movies.json");
         fs::copy(build.root.join("databases/movies.json"), &movies)?;
@@ -60,19 +61,34 @@ impl Services {
         let mut import = Command::new(build.service());
         program::run(import.arg("import").arg(&movies).args(["--database", &store]), TIMEOUT)?;
 
-        let metrics = free_addresses::<2>()?.map(|address| address.to_string());
-        let command = |metrics: &String| {
+        let metrics = free_addresses::<2>()?;
+        let command = |metrics: SocketAddr| {
             let mut command = Command::new(build.service());
-            command.args(["--listen", "127.0.0.1:0", "--quiet", "--metrics", metrics, "--database"]);
+            command.args([
+                "--listen",
+                "127.0.0.1:0",
+                "--quiet",
+                "--metrics",
+                &metrics.to_string(),
+                "--database",
+            ]);
             command
         };
-        let mut sqlite = command(&metrics[0]);
-        sqlite.arg(&store).arg("--tls-cert").arg(&certificate).arg("--tls-key").arg(&key);
+        let mut sqlite = command(metrics[0]);
+        sqlite.arg(&store).arg("--tls-cert").arg(&certificate.chain).arg("--tls-key").arg(&certificate.key);
         let sqlite = Service::start(sqlite.arg("--tokens").arg(&tokens))?;
-        let json = Service::start(command(&metrics[1]).arg(&movies))?;
+        let json = Service::start(command(metrics[1]).arg(&movies))?;
         let client = build.client();
-        let mut services =
-            Self { client, sqlite, json, metrics, certificate, token, movies, clients: Vec::new() };
+        let mut services = Self {
+            client,
+            sqlite,
+            json,
+            metrics,
+            authority: certificate.authority,
+            token,
+            movies,
+            clients: Vec::new(),
+        };
         let watch = Program::start(services.secure().args(["watch", "--output", "ndjson"]))?;
         let mut clients = vec![watch];
         for call in ["get", "page", "course-get", "course-list"] {
@@ -86,8 +102,8 @@ impl Services {
     }
 
     /// Returns the addresses of the metrics.
-    pub(super) fn metrics(&self) -> Vec<String> {
-        self.metrics.to_vec()
+    pub(super) fn metrics(&self) -> [SocketAddr; 2] {
+        self.metrics
     }
 
     /// Makes calls of other kinds: writes, searches, and requests over HTTP.
@@ -107,7 +123,7 @@ impl Services {
         }
         for (head, expected) in REQUESTS {
             let body = if head.starts_with("POST") { "\0\0\0\0\0" } else { "" };
-            let (status, _) = http::exchange(&self.json.address, head, body)?;
+            let (status, _) = http::exchange(self.json.address, head, body)?;
             ensure!(status == expected, "{head}: the status is {status}, expected {expected}");
         }
         if round == 1 {
@@ -130,26 +146,16 @@ impl Services {
     fn secure(&self) -> Command {
         let mut command = Command::new(&self.client);
         command.env("MOVIE_ADDRESS", format!("https://{}", self.sqlite.address));
-        command.env("MOVIE_TLS_CA", &self.certificate).env("MOVIE_TOKEN", &self.token);
+        command.env("MOVIE_TLS_CA", &self.authority).env("MOVIE_TOKEN", &self.token);
         command
     }
 
     /// Returns the client of the service on a JSON file.
     fn plain(&self) -> Command {
         let mut command = Command::new(&self.client);
-        command.env("MOVIE_ADDRESS", &self.json.address);
+        command.env("MOVIE_ADDRESS", self.json.address.to_string());
         command
     }
-}
-
-/// Makes a certificate that signs itself.
-fn make_certificate(certificate: &Path, key: &Path) -> Result<()> {
-    let mut openssl = Command::new("openssl");
-    openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]);
-    openssl.args(["-days", CERTIFICATE_DAYS, "-subj", "/CN=localhost"]);
-    openssl.args(["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"]);
-    program::run(openssl.arg("-keyout").arg(key).arg("-out").arg(certificate), TIMEOUT)?;
-    Ok(())
 }
 
 /// Makes a token of a writer; returns it, and the file of tokens.

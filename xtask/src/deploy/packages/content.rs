@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use super::Packages;
-use crate::deploy::build::find;
+use crate::build::find;
 use crate::package::PROGRAMS;
 use crate::program;
 

@@ -3,21 +3,18 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::program::{self, Program};
+use crate::wait;
 
 /// Time for the machine to start, or for a unit to get into a state.
 const START_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Time for a command in the machine.
 const COMMAND_TIMEOUT: Duration = Duration::from_mins(3);
-
-/// Time between two looks at a state.
-const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Namespaces of the machine: it sees no process or network of this one, and its mounts end with it.
 const NAMESPACES: [&str; 6] = ["--mount", "--pid", "--uts", "--ipc", "--cgroup", "--net"];
@@ -73,7 +70,7 @@ pub(super) struct Machine {
 }
 
 /// Returns why no machine can be started here, if so.
-pub(super) fn why_not() -> Option<String> {
+pub(super) fn unsupported_reason() -> Option<String> {
     if !Path::new("/lib/systemd/systemd").exists() {
         return Some("systemd is missing (Debian: systemd)".to_owned());
     }
@@ -100,25 +97,24 @@ impl Machine {
         command.args(["sh", "-euc", BOOT, "sh"]).arg(folder).stdin(Stdio::null());
         let unshare = Program::start(&mut command)?;
         let id = unshare.id();
-        let booted = poll("the machine's systemd", || {
-            let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).ok()?;
+        let booted = wait::until("the machine's systemd", START_TIMEOUT, || {
+            let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"))?;
             let init = children.trim().to_owned();
-            let name = fs::read_to_string(format!("/proc/{init}/comm")).ok()?;
-            (name.trim() == "systemd").then_some(init)
+            let name = fs::read_to_string(format!("/proc/{init}/comm"))?;
+            ensure!(name.trim() == "systemd", "it is still {name}");
+            Ok(init)
         });
         let init = match booted {
             Ok(init) => init,
-            Err(error) => {
-                let said = unshare.stop(START_TIMEOUT).map(|output| output.stderr).unwrap_or_default();
-                return Err(error.context(said));
-            }
+            Err(error) => return Err(error.context(unshare.said())),
         };
         let machine = Self { _unshare: unshare, init };
-        poll("the machine", || {
+        wait::until("the machine", START_TIMEOUT, || {
             let mut state = machine.command(&["systemctl", "is-system-running"]);
             // It fails in other states than these.
-            let state = state.output().ok()?.stdout;
-            [&b"running\n"[..], b"degraded\n"].contains(&&state[..]).then_some(())
+            let state = Program::start(&mut state)?.finish(COMMAND_TIMEOUT)?.stdout;
+            ensure!(["running\n", "degraded\n"].contains(&state.as_str()), "its state is {state}");
+            Ok(())
         })?;
         Ok(machine)
     }
@@ -155,10 +151,10 @@ impl Machine {
     /// # Errors
     ///
     /// If it succeeds.
-    pub(super) fn refused(&self, words: &[&str]) -> Result<String> {
-        let output = self.command(words).output()?;
+    pub(super) fn run_expecting_failure(&self, words: &[&str]) -> Result<String> {
+        let output = Program::start(&mut self.command(words))?.finish(COMMAND_TIMEOUT)?;
         ensure!(!output.status.success(), "{words:?} was expected to fail");
-        Ok(String::from_utf8_lossy(&output.stderr).into_owned())
+        Ok(output.stderr)
     }
 
     /// Returns a property of a unit.
@@ -176,12 +172,12 @@ impl Machine {
     ///
     /// If it has not within a minute; with the log of the service.
     pub(super) fn wait(&self, name: &str, is_expected: impl Fn(&str) -> bool) -> Result<()> {
-        let mut last = String::new();
-        let reached = poll(&format!("{name} of the service"), || {
-            last = self.property(super::SERVICE, name).ok()?;
-            is_expected(&last).then_some(())
+        let reached = wait::until(&format!("{name} of the service"), START_TIMEOUT, || {
+            let value = self.property(super::SERVICE, name)?;
+            ensure!(is_expected(&value), "it is {value:?}");
+            Ok(())
         });
-        reached.with_context(|| format!("{name} is {last:?}\n{}", self.log()))
+        reached.with_context(|| self.log())
     }
 
     /// Waits until the log of the service has a text.
@@ -190,8 +186,11 @@ impl Machine {
     ///
     /// If it has not within a minute; with the log.
     pub(super) fn wait_for_log(&self, text: &str) -> Result<()> {
-        let found = poll(&format!("{text:?} in the log"), || self.log().contains(text).then_some(()));
-        found.with_context(|| self.log())
+        wait::until(&format!("{text:?} in the log"), START_TIMEOUT, || {
+            let log = self.log();
+            ensure!(log.contains(text), "it has\n{log}");
+            Ok(())
+        })
     }
 
     /// Returns the end of the log of the service.
@@ -203,19 +202,5 @@ impl Machine {
     /// Returns the file that stands for the network of the machine.
     pub(super) fn network(&self) -> String {
         format!("/proc/{}/ns/net", self.init)
-    }
-}
-
-/// Looks until there is a result.
-fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<T> {
-    let end = Instant::now() + START_TIMEOUT;
-    loop {
-        if let Some(found) = look() {
-            return Ok(found);
-        }
-        if Instant::now() > end {
-            bail!("{what} is not as expected after {START_TIMEOUT:?}");
-        }
-        thread::sleep(POLL_INTERVAL);
     }
 }

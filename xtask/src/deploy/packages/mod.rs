@@ -16,7 +16,7 @@ use anyhow::{Context, Result};
 
 use self::machine::Machine;
 use super::Outcome;
-use super::build::{Build, find};
+use crate::build::{self, Build};
 use crate::package;
 
 /// The unit of the service.
@@ -41,17 +41,14 @@ struct Packages {
 ///
 /// If something fails.
 pub(super) fn test(build: &Build) -> Result<Outcome> {
-    for (program, debian) in
-        [("dpkg-deb", "dpkg"), ("rpm", "rpm"), ("nsenter", "util-linux"), ("strip", "binutils")]
-    {
-        if find(program).is_none() {
-            return Ok(Outcome::Skipped(format!("{program} is missing (Debian: {debian})")));
-        }
+    let programs = [("dpkg-deb", "dpkg"), ("rpm", "rpm"), ("nsenter", "util-linux"), ("strip", "binutils")];
+    if let Err(missing) = build::programs(programs) {
+        return Ok(Outcome::Skipped(missing.to_string()));
     }
     let folder = build.new_folder("packages")?;
     let packages = Packages::make(build, &folder)?;
     content::test(&build.programs(), &packages)?;
-    if let Some(reason) = machine::why_not() {
+    if let Some(reason) = machine::unsupported_reason() {
         return Ok(Outcome::Skipped(reason));
     }
     for (name, test) in [("debian", debian::test as fn(&_, &_) -> _), ("rpm", rpm::test)] {
@@ -64,9 +61,7 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
 impl Packages {
     /// Makes the packages in two revisions.
     fn make(build: &Build, folder: &Path) -> Result<Self> {
-        let make = |revision, programs| {
-            package::make(&build.root, &build.profile, revision, programs, &folder.join(revision))
-        };
+        let make = |revision, programs| package::make(build, revision, programs, &folder.join(revision));
         let (older, newer) = (make("1", &package::PROGRAMS[..])?, make("2", &["movie-service"])?);
         Ok(Self {
             service_deb: path(&older, "movie-service", "deb")?,

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use prost::encoding::encode_varint;
@@ -11,14 +11,19 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use super::TIMEOUT;
-use super::nodes::origin;
+use super::nodes::{NOTICE_TIME, origin};
 use super::proxy::Proxy;
-use crate::deploy::build::Build;
+use crate::build::Build;
 use crate::program::{self, Program};
+use crate::wait;
 
 /// A film of `databases/films.json`.
 const FILM: &str = "tt0047478";
 const TITLE: &str = "Seven Samurai";
+
+/// Bytes of a header that is too large for the service (16 KiB), and of a body that is (1 MiB), but not for the proxies.
+const LARGE_HEADER: usize = 18_000;
+const LARGE_BODY: usize = 2_000_000;
 
 /// What responses begin with.
 const HTTP_1: &str = "HTTP/1.1 ";
@@ -39,12 +44,13 @@ pub(super) fn all(build: &Build, proxies: &[Proxy]) -> Result<()> {
 pub(super) fn reads_without_store(build: &Build, proxies: &[Proxy]) -> Result<()> {
     each(proxies, |proxy| {
         let check = Check { build, proxy };
-        // The nodes have noticed when they refuse a write, and the proxies a second later.
-        let began = Instant::now();
-        while !check.post("/v1/movies", br#"{"title":"Unstored"}"#)?.contains("STORE_UNAVAILABLE") {
-            ensure!(began.elapsed() < TIMEOUT, "writes without a store are not refused");
-        }
-        thread::sleep(Duration::from_millis(1_500));
+        // The nodes have noticed when they refuse a write, and the proxies at their next checks.
+        wait::until("writes without a store are refused", TIMEOUT, || {
+            let response = check.post("/v1/movies", br#"{"title":"Unstored"}"#)?;
+            ensure!(response.contains("STORE_UNAVAILABLE"), "{response}");
+            Ok(())
+        })?;
+        thread::sleep(NOTICE_TIME);
         for _ in 0..4 {
             check.get()?;
         }
@@ -177,20 +183,22 @@ impl Check<'_> {
             let unknown = response(&mut self.proxy.curl(version, "/nothing"))?;
             expect(&unknown, protocol, "404", &["PATH_UNKNOWN"])?;
             let mut curl = self.proxy.curl(version, "/v1/catalog");
-            let head = response(curl.arg("--header").arg(format!("x-large: {}", "a".repeat(18_000))))?;
+            let head = response(curl.arg("--header").arg(format!("x-large: {}", "a".repeat(LARGE_HEADER))))?;
             expect(&head, protocol, "431", &[])?;
             ensure!(!head.contains("<html"), "a page of the proxy: {head}");
         }
-        let too_large = self.post("/v1/movies", &vec![b' '; 2_000_000])?;
+        let too_large = self.post("/v1/movies", &vec![b' '; LARGE_BODY])?;
         expect(&too_large, HTTP_1, "413", &["MESSAGE_TOO_LARGE"])?;
         Ok(())
     }
 
     fn tls(&self) -> Result<()> {
         let mut old = self.proxy.curl("--http1.1", "/v1/catalog");
-        let old = Program::start(old.args(["--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0"]))?
-            .finish(TIMEOUT)?;
+        old.args(["--show-error", "--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0"]);
+        let old = Program::start(&mut old)?.finish(TIMEOUT)?;
         ensure!(!old.status.success(), "TLS 1.1 is accepted: {old:?}");
+        // The alert of the proxy: curl itself would refuse in other words.
+        ensure!(old.stderr.contains("alert protocol version"), "no alert about TLS 1.1: {old:?}");
         Ok(())
     }
 

@@ -10,13 +10,14 @@ use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use nix::sys::signal::Signal;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use super::TIMEOUT;
 use super::nodes::{Nodes, Store};
 use super::proxy::Proxy;
-use crate::deploy::build::Build;
+use crate::build::Build;
 use crate::program::Program;
 
 /// Connections of the readers of a proxy.
@@ -81,7 +82,7 @@ impl Counts {
     }
 
     /// Returns whether there were enough calls to say something.
-    pub(super) fn is_load(&self) -> bool {
+    pub(super) fn has_enough_calls(&self) -> bool {
         self.reads >= 1_000 && self.writes.acknowledged.len() >= 20
     }
 }
@@ -236,7 +237,7 @@ fn start_reading(build: &Build, proxy: &Proxy) -> Result<Program> {
 
 /// Interrupts the calls, and returns the client's report.
 fn end_reading(reader: Program) -> Result<Value> {
-    Command::new("sh").args(["-c", "kill -INT \"$0\"", &reader.id().to_string()]).status()?;
+    reader.signal(Signal::SIGINT)?;
     let output = reader.finish(TIMEOUT)?;
     serde_json::from_str(&output.stdout)
         .with_context(|| format!("no report of the client:\n{}", output.stderr))

@@ -12,12 +12,12 @@ use serde_json::Value;
 use super::TIMEOUT;
 use super::proxy::Addresses;
 use crate::bench::peers::Postgres;
-use crate::deploy::build::Build;
+use crate::build::Build;
 use crate::program::{self, Program};
 use crate::service::Service;
 
 /// What a node needs to be known as running by all proxies again: two checks, or a second after a failed connection.
-const NOTICE_TIME: Duration = Duration::from_millis(1_500);
+pub(super) const NOTICE_TIME: Duration = Duration::from_millis(1_500);
 
 const DATABASE: &str = "films";
 

@@ -9,17 +9,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
 use super::TIMEOUT;
 use super::nodes::Nodes;
 use crate::bench::process;
-use crate::deploy::build;
+use crate::build;
 use crate::deploy::example::{self, Substitutes};
 use crate::deploy::venv::Venv;
 use crate::program::Program;
+use crate::wait;
 
 /// Where everything listens.
 pub(super) struct Addresses {
@@ -67,7 +68,6 @@ impl Proxy {
         envoy: &Venv,
     ) -> Result<Vec<Self>> {
         let Addresses { proxies: [nginx, haproxy, envoy_listener], admin, .. } = nodes.addresses;
-        let started = Instant::now();
         let run = Run { examples, folder };
         let proxies = vec![
             run.nginx(nginx, &nodes.addresses)?,
@@ -75,12 +75,19 @@ impl Proxy {
             run.envoy(envoy_listener, admin, &nodes.addresses, envoy)?,
         ];
         for proxy in &proxies {
-            while !proxy.serves()? {
-                ensure!(started.elapsed() < TIMEOUT, "{} does not serve within {TIMEOUT:?}", proxy.name);
-                thread::sleep(Duration::from_millis(100));
+            if let Err(error) = wait::until(proxy.name, TIMEOUT, || proxy.serves()) {
+                return Err(error.context(proxy.log()));
             }
         }
         Ok(proxies)
+    }
+
+    /// Returns what the program has complained about so far, and the error log of nginx.
+    fn log(&self) -> String {
+        let said = self.program.as_ref().and_then(|program| Some(program.lock().ok()?.said()));
+        let file = self.authority.with_file_name("error.log");
+        let logged = fs::read_to_string(file).ok().filter(|_| self.name == "nginx");
+        [said, logged].into_iter().flatten().collect()
     }
 
     /// Returns a command of curl for the proxy, which prints the head of the response, too.
@@ -106,12 +113,16 @@ impl Proxy {
             Retries::Socket(path) => {
                 let stream =
                     UnixStream::connect(path).with_context(|| format!("connect to {}", path.display()))?;
+                stream.set_read_timeout(Some(TIMEOUT))?;
                 haproxy_retries(&ask(stream, b"show stat\n")?)
             }
             Retries::Port(address) => {
+                // Envoy refuses HTTP/1.0.
                 let request = b"GET /stats?filter=^cluster.nodes.upstream_rq_retry$ HTTP/1.1\r\n\
                     host: localhost\r\nconnection: close\r\n\r\n";
-                let page = ask(TcpStream::connect(address)?, request)?;
+                let stream = TcpStream::connect(address)?;
+                stream.set_read_timeout(Some(TIMEOUT))?;
+                let page = ask(stream, request)?;
                 let count =
                     page.lines().find_map(|line| line.strip_prefix("cluster.nodes.upstream_rq_retry: "));
                 Ok(count.with_context(|| format!("Envoy does not count retries: {page}"))?.trim().parse()?)
@@ -119,10 +130,11 @@ impl Proxy {
         }
     }
 
-    /// Returns whether the proxy passes a request on to a node.
-    fn serves(&self) -> Result<bool> {
+    /// Checks that the proxy passes a request on to a node.
+    fn serves(&self) -> Result<()> {
         let output = Program::start(&mut self.curl("--http1.1", "/v1/catalog"))?.finish(TIMEOUT)?;
-        Ok(output.stdout.starts_with("HTTP/1.1 200"))
+        ensure!(output.stdout.starts_with("HTTP/1.1 200"), "it does not serve: {}", output.stdout);
+        Ok(())
     }
 }
 

@@ -1,21 +1,22 @@
-//! The programs that are deployed.
+//! The programs that are packaged and deployed, and folders for what is made of them.
 
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Error, Result, ensure};
 
 use crate::program;
 
 /// The built programs, and folders for tests.
-pub(super) struct Build {
+pub(crate) struct Build {
     /// Root of the workspace.
-    pub(super) root: PathBuf,
+    pub(crate) root: PathBuf,
     /// Cargo's profile.
-    pub(super) profile: String,
-    target: PathBuf,
+    pub(crate) profile: String,
+    /// The folder of what cargo builds.
+    pub(crate) target: PathBuf,
 }
 
 impl Build {
@@ -24,7 +25,7 @@ impl Build {
     /// # Errors
     ///
     /// If one of them does not build.
-    pub(super) fn new(root: &Path, profile: &str) -> Result<Self> {
+    pub(crate) fn new(root: &Path, profile: &str) -> Result<Self> {
         let mut cargo = program::cargo(root);
         cargo.args(["build", "--package", "movie-service", "--package", "movie-client", "--bins"]);
         ensure!(cargo.args(["--profile", profile]).status()?.success(), "cargo build failed");
@@ -32,24 +33,19 @@ impl Build {
     }
 
     /// Returns the program of the service.
-    pub(super) fn service(&self) -> PathBuf {
+    pub(crate) fn service(&self) -> PathBuf {
         self.programs().join("movie-service")
     }
 
     /// Returns the program of the client.
-    pub(super) fn client(&self) -> PathBuf {
+    pub(crate) fn client(&self) -> PathBuf {
         self.programs().join("movie-client")
     }
 
     /// Returns the folder of the built programs.
-    pub(super) fn programs(&self) -> PathBuf {
+    pub(crate) fn programs(&self) -> PathBuf {
         // The profile `dev` has a folder by another name.
         self.target.join(if self.profile == "dev" { "debug" } else { &self.profile })
-    }
-
-    /// Returns the folder of programs of other projects, which `cargo install` built.
-    pub(super) fn tools(&self) -> PathBuf {
-        self.target.join("tools")
     }
 
     /// Returns a new, empty folder for a test.
@@ -57,24 +53,48 @@ impl Build {
     /// # Errors
     ///
     /// If an earlier one cannot be removed, or the folder cannot be created.
-    pub(super) fn new_folder(&self, name: &str) -> Result<PathBuf> {
+    pub(crate) fn new_folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.kept_folder(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder).with_context(|| format!("remove {}", folder.display()))?;
-        }
-        fs::create_dir_all(&folder).with_context(|| format!("create {}", folder.display()))?;
+        new_folder(&folder)?;
         Ok(folder)
     }
 
     /// Returns the folder of what is kept between tests, such as installed packages.
-    pub(super) fn kept_folder(&self, name: &str) -> PathBuf {
+    pub(crate) fn kept_folder(&self, name: &str) -> PathBuf {
         self.target.join("deploy").join(name)
     }
 }
 
+/// Creates an empty folder, in place of an earlier one.
+///
+/// # Errors
+///
+/// If the earlier one cannot be removed, or the folder cannot be created.
+pub(crate) fn new_folder(folder: &Path) -> Result<()> {
+    if folder.exists() {
+        fs::remove_dir_all(folder).with_context(|| format!("remove {}", folder.display()))?;
+    }
+    fs::create_dir_all(folder).with_context(|| format!("create {}", folder.display()))
+}
+
 /// Finds a program in the search path, and where Debian has those of administrators.
-pub(super) fn find(program: &str) -> Option<PathBuf> {
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/sbin")]);
     folders.map(|folder| folder.join(OsStr::new(program))).find(|program| program.is_file())
+}
+
+/// Finds programs, each of which has a package on Debian.
+///
+/// # Errors
+///
+/// If one is missing, with how to install it.
+pub(crate) fn programs<const N: usize>(programs: [(&str, &str); N]) -> Result<[PathBuf; N]> {
+    let found =
+        programs.map(|(name, package)| find(name).ok_or_else(|| program::not_installed(name, package)));
+    let mut paths = [const { PathBuf::new() }; N];
+    for (path, found) in paths.iter_mut().zip(found) {
+        *path = found.map_err(Error::msg)?;
+    }
+    Ok(paths)
 }
