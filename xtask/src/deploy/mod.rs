@@ -8,6 +8,7 @@ mod chart;
 pub mod container;
 mod example;
 mod failover;
+mod films;
 mod monitoring;
 mod packages;
 mod proxies;

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::bench::process;
 use crate::build::Build;
+use crate::deploy::films;
 use crate::program::{self, Program};
 use crate::service::Service;
 use crate::{http, wait};
@@ -33,18 +34,12 @@ pub(super) struct Watches(Vec<Program>);
 impl Nodes {
     /// Imports the films into a new database, and starts both nodes.
     pub(super) fn start(build: &Build, url: &str) -> Result<Self> {
-        let films = build.root.join("databases/films.json");
-        program::run(
-            Command::new(build.service()).arg("import").arg(films).args(["--database", url]),
-            TIMEOUT,
-        )?;
+        films::import(build, url)?;
         let [a, b, c, d] = process::free_addresses()?;
         let (addresses, metrics) = ([a, b], [c, d]);
         let mut services = Vec::new();
         for (address, metrics) in addresses.iter().zip(metrics) {
-            let mut command = Command::new(build.service());
-            command.args(["--listen", &address.to_string(), "--metrics", &metrics.to_string()]);
-            command.args(["--database", url, "--allow-anonymous-writes", "--quiet", "--log-format", "text"]);
+            let mut command = films::node(&build.service(), url, *address, metrics);
             services.push(Service::start(&mut command)?);
         }
         Ok(Self { services, client: build.client(), addresses, metrics })
@@ -73,9 +68,7 @@ impl Nodes {
         let [one, two] = self.addresses.map(export);
         let (one, two) = (one?, two?);
         ensure!(one == two, "the nodes have the same revision and other movies");
-        let database: Value = serde_json::from_str(&one).context("read an exported database")?;
-        let movies = database["movies"].as_array().context("the exported database has no movies")?;
-        Ok(movies.iter().filter_map(|movie| movie["id"].as_str()).map(str::to_owned).collect())
+        Ok(films::fields(&one, "id")?.into_iter().collect())
     }
 
     /// Returns how often the nodes have reloaded all movies because the store had another history.

@@ -30,7 +30,7 @@ pub(super) fn test(programs: &Path, packages: &Packages) -> Result<()> {
         [(&packages.service_deb, &packages.service_rpm), (&packages.client_deb, &packages.client_rpm)]
     {
         compare(deb, rpm)?;
-        if is_there("lintian", "lintian") {
+        if is_there("lintian") {
             // Its warnings are about the archive of Debian, such as the bug that the first upload closes.
             let mut lintian = Command::new("lintian");
             let tags = program::run(
@@ -42,7 +42,7 @@ pub(super) fn test(programs: &Path, packages: &Packages) -> Result<()> {
     }
     for name in PROGRAMS {
         let folder = programs.join("package").join(name);
-        if is_there("mandoc", "mandoc") {
+        if is_there("mandoc") {
             for page in fs::read_dir(folder.join("man"))? {
                 let mut mandoc = Command::new("mandoc");
                 program::run(mandoc.args(["-T", "lint", "-W", "error"]).arg(page?.path()), CHECK_TIMEOUT)?;
@@ -63,7 +63,7 @@ pub(super) fn test(programs: &Path, packages: &Packages) -> Result<()> {
                 ),
             ),
         ] {
-            if is_there(shell, shell) {
+            if is_there(shell) {
                 let mut loaded = Command::new(shell);
                 loaded.args(["-c", &load]).arg(folder.join(shell)).env("HOME", &folder);
                 program::run(&mut loaded, CHECK_TIMEOUT).with_context(|| format!("completions of {name}"))?;
@@ -74,11 +74,11 @@ pub(super) fn test(programs: &Path, packages: &Packages) -> Result<()> {
     Ok(())
 }
 
-/// Returns whether a program is there; otherwise names the Debian package with it.
-fn is_there(name: &str, package: &str) -> bool {
+/// Returns whether a program is there; otherwise names the Debian package of the same name.
+fn is_there(name: &str) -> bool {
     let is_there = find(name).is_some();
     if !is_there {
-        println!("SKIPPED: checks of packages by {name} (Debian: {package})");
+        println!("SKIPPED: checks of packages: {}", program::not_installed(name, name));
     }
     is_there
 }

@@ -7,12 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use serde_json::Value;
 
 use super::TIMEOUT;
 use super::proxy::Addresses;
 use crate::bench::peers::Postgres;
 use crate::build::Build;
+use crate::deploy::films;
 use crate::program::{self, Program};
 use crate::service::Service;
 
@@ -41,10 +41,8 @@ impl Nodes {
     pub(super) fn start(build: &Build, addresses: Addresses) -> Result<Self> {
         let server = Postgres::start()?;
         let url = server.create(DATABASE)?;
-        let films = build.root.join("databases/films.json");
+        films::import(build, &url)?;
         let service = build.service();
-        let mut import = Command::new(&service);
-        program::run(import.arg("import").arg(&films).args(["--database", &url]), TIMEOUT)?;
         let store = Store { server: Some(server), url, service: service.clone() };
         let mut nodes = Self { running: [None, None], service, addresses, store };
         for index in [0, 1] {
@@ -55,13 +53,11 @@ impl Nodes {
 
     fn start_one(&mut self, index: usize) -> Result<()> {
         let Addresses { proxies, nodes, metrics, .. } = &self.addresses;
-        let mut command = Command::new(&self.service);
-        command.args(["--listen", &nodes[index].to_string(), "--metrics", &metrics[index].to_string()]);
-        command.args(["--database", &self.store.url, "--allow-anonymous-writes", "--pause", "2s", "--quiet"]);
+        let mut command = films::node(&self.service, &self.store.url, nodes[index], metrics[index]);
+        command.args(["--pause", "2s"]);
         for proxy in proxies {
             command.args(["--web-origin", &origin(*proxy)]);
         }
-        command.args(["--log-format", "text"]);
         self.running[index] = Some(Service::start(&mut command)?);
         Ok(())
     }
@@ -114,10 +110,8 @@ impl Store {
     pub(super) fn titles(&self, prefix: &str) -> Result<Vec<String>> {
         let mut export = Command::new(&self.service);
         let exported = program::run(export.args(["export", "--database", &self.url]), TIMEOUT)?;
-        let database: Value = serde_json::from_str(&exported).context("read an exported database")?;
-        let movies = database["movies"].as_array().context("the exported database has no movies")?;
-        let titles = movies.iter().filter_map(|movie| movie["title"].as_str());
-        Ok(titles.filter(|title| title.starts_with(prefix)).map(str::to_owned).collect())
+        let titles = films::fields(&exported, "title")?.into_iter();
+        Ok(titles.filter(|title| title.starts_with(prefix)).collect())
     }
 }
 
