@@ -15,7 +15,7 @@ use semver::Version;
 use sha2::{Digest, Sha256};
 
 use crate::build::new_folder;
-use crate::{package, program};
+use crate::program;
 
 /// What to release.
 #[derive(Args, Clone, Debug)]
