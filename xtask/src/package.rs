@@ -125,7 +125,7 @@ fn compress(path: &Path, text: &[u8]) -> Result<()> {
 }
 
 /// Returns a version as packages have it: in their order of versions, a tilde comes before the end, as a pre-release before its release.
-pub(crate) fn version(version: &str) -> String {
+fn version(version: &str) -> String {
     version.replace('-', "~")
 }
 

@@ -1,14 +1,13 @@
 //! The drill of docs/operations/backup.md: back up a store under writes, restore it in a new place, and compare.
 
 mod history;
-mod point_in_time;
+mod postgres;
 mod sqlite;
 
 use anyhow::Result;
 
 use super::Outcome;
 use crate::build::{self, Build};
-use crate::postgres;
 
 /// Tests this part.
 ///
@@ -21,8 +20,8 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
         Err(missing) => return Ok(Outcome::Skipped(missing.to_string())),
     };
     sqlite::test(build, &python)?;
-    match postgres::programs() {
-        Ok(_) => point_in_time::test(build)?,
+    match crate::postgres::programs() {
+        Ok(_) => postgres::test(build)?,
         Err(missing) => println!("SKIPPED: the drill of PostgreSQL: {missing}"),
     }
     Ok(Outcome::Passed)
