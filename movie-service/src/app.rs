@@ -341,7 +341,7 @@ fn serve_admin(
         metrics.store().set_status(status.is_available(), status == StoreStatus::Available);
         metrics.render()
     };
-    let (status, serving) = (opened.store.status(), health.subscribe());
+    let (status, serving) = (opened.store.status(), health.subscribe_reading());
     let ready = move || readiness(&status, &serving);
     tokio::spawn(admin::serve(listener, page, ready, std::future::pending()));
     Ok(())

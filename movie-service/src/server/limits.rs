@@ -89,7 +89,7 @@ limits! {
     age: Duration = Duration::from_hours(1);
     /// Silence after which a peer gets a PING.
     keep_alive: Duration = Duration::from_mins(1);
-    /// Time to acknowledge that PING; at least `unread`, because a slow peer reads the data sent before it first.
+    /// Time to acknowledge that PING, but never shorter than `unread`: so 1m by default. A slow peer reads the data sent before it first.
     keep_alive_timeout: Duration = Duration::from_secs(20);
     /// Time that a closed connection is still read from, so that the peer receives the last bytes (lingering close).
     linger: Duration = Duration::from_secs(1);

@@ -54,6 +54,13 @@ impl Health {
         self.whole.subscribe()
     }
 
+    /// Returns a receiver of the status of the services that only read: false until the start and from the stop on,
+    /// whatever the store does.
+    #[must_use]
+    pub fn subscribe_reading(&self) -> watch::Receiver<bool> {
+        self.reading.subscribe()
+    }
+
     /// Sets whether the service is serving, and whether its store is available. Notifies watches of changes.
     pub fn set_serving(&self, serving: bool, store_available: bool) {
         for (health, serving) in [(&self.reading, serving), (&self.whole, serving && store_available)] {
