@@ -24,8 +24,8 @@ const TOOLS: [Tool; 3] = [
     Tool { name: "cargo-generate-rpm", version: "0.21.1", is_optimised: true },
 ];
 
-/// Time to build a program.
-const INSTALL_TIMEOUT: Duration = Duration::from_mins(15);
+/// Time to build a program, also on a busy machine.
+const INSTALL_TIMEOUT: Duration = Duration::from_mins(30);
 
 /// Returns the command of a subcommand of cargo, which is installed first if it is missing.
 ///
