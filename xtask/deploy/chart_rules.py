@@ -28,6 +28,9 @@ def check(manifests: list[Manifest], flags: dict[str, set[str]]) -> None:
     assert len(identities) == len(set(identities)), f"two manifests with one name: {identities}"
     for kind, name in identities:
         assert len(name) <= 63, f"{kind} {name} has a name of {len(name)} characters"
+    for service in by_kind["Service"]:
+        name = service["metadata"]["name"]
+        assert re.fullmatch("[a-z]([-a-z0-9]*[a-z0-9])?", name), f"Service {name} has a name that is no label of DNS"
     assert "Secret" not in by_kind, "the chart renders a Secret"
 
     check_selectors(by_kind, workload)
@@ -35,6 +38,8 @@ def check(manifests: list[Manifest], flags: dict[str, set[str]]) -> None:
     check_references(by_kind, workload, pods)
     for pod in pods:
         check_pod(pod["spec"], flags)
+    without_health = {"name": "MOVIE_HEALTH", "value": "false"} in template["spec"]["containers"][0]["env"]
+    assert not (without_health and "Pod" in by_kind), "`helm test` checks health, which is off"
     check_end(template["spec"])
     for manifest in manifests:
         if manifest["kind"] in CUSTOM:
@@ -62,6 +67,8 @@ def check_selectors(by_kind: dict[str, list[Manifest]], workload: Manifest) -> N
         # A Service would send calls to the test, a Deployment adopt it.
         assert not any(selects(selector, test["metadata"]["labels"]) for test in tests), f"{selector} matches the test"
     for policy in by_kind.get("NetworkPolicy", []):
+        metrics = any(rule["ports"] == [{"port": "metrics"}] for rule in policy["spec"]["ingress"])
+        assert metrics or "ServiceMonitor" not in by_kind, "the NetworkPolicy keeps Prometheus out"
         calls = next(rule for rule in policy["spec"]["ingress"] if rule["ports"] == [{"port": "grpc"}])
         peers = [peer.get("podSelector", {}).get("matchLabels", {}) for peer in calls.get("from", [])]
         for test in tests:
@@ -112,7 +119,7 @@ def check_references(by_kind: dict[str, list[Manifest]], workload: Manifest, pod
         assert secured in (set(), hosts), f"only {secured} of {hosts} have a certificate"
     if workload["kind"] == "StatefulSet":
         assert services[workload["spec"]["serviceName"]]["spec"]["clusterIP"] == "None", "not headless"
-        assert workload["spec"]["replicas"] == 1, "an SQLite store has one writer"
+        assert workload["spec"]["replicas"] in (0, 1), "an SQLite store has one writer"
         assert "PodDisruptionBudget" not in by_kind, "a budget for one pod keeps nodes from being drained"
     created = {account["metadata"]["name"] for account in by_kind.get("ServiceAccount", [])}
     for account in by_kind.get("ServiceAccount", []):

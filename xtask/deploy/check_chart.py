@@ -46,13 +46,27 @@ REFUSED: list[tuple[Values, str]] = [
     ({"shutdown": {"graceSeconds": "20s"}}, "graceSeconds"),
     ({"shutdown": {"graceSeconds": 0}}, "graceSeconds"),
     ({"service": {"port": 70000}}, "port"),
+    ({"options": {"webOrigins": ["https://a.example,https://b.example"]}}, "webOrigins"),
+    ({"options": {"webOrigins": ["https://*.films.example"]}}, "webOrigins"),
     ({"ingress": {"enabled": True}}, "hosts"),
+    ({"ingress": {"enabled": True, "hosts": ["*.films.example"]}}, "options.webOrigins"),
+    ({"ingress": {"enabled": True, "hosts": ["films.example:443"]}}, "hosts"),
+    ({"ingress": {"enabled": True, "hosts": ["films.example,movies.example"]}}, "hosts"),
+    ({"ingress": {"enabled": True, "hosts": ["www.*.example"]}}, "hosts"),
+    ({"ingress": {"enabled": True, "hosts": ["https://films.example"]}}, "hosts"),
+    ({"fullnameOverride": "films.v2"}, "fullnameOverride"),
+    ({"fullnameOverride": "2films"}, "fullnameOverride"),
+    ({"nameOverride": "movie.service"}, "nameOverride"),
+    ({"networkPolicy": {"enabled": True}, "serviceMonitor": {"enabled": True}}, "networkPolicy.monitoring"),
     ({"autoscaling": {"enabled": True, "minReplicas": 5, "maxReplicas": 2}}, "minReplicas"),
     ({"prometheusRule": {"enabled": True}}, "files"),
     ({"prometheusRule": {"enabled": True, "files": {"alerts": "rules: []"}}}, "groups"),
     ({"topologySpreadConstraints": [{"topologyKey": "zone"}]}, "topologySpreadConstraints"),
     ({"extraEnv": [{"value": "1"}]}, "extraEnv"),
 ]
+
+# A peer of a network policy.
+PEER = {"podSelector": {"matchLabels": {"app": "site"}}}
 
 # Values of which every combination is rendered, unless the chart refuses it.
 SWITCHES: list[list[Values]] = [
@@ -61,7 +75,7 @@ SWITCHES: list[list[Values]] = [
     [{}, {"access": {"tokensSecretName": "tokens"}}],
     [{}, {"ingress": {"enabled": True, "hosts": ["films.example"]}}],
     [{}, {"autoscaling": {"enabled": True}}],
-    [{}, {"networkPolicy": {"enabled": True, "callers": [{"podSelector": {"matchLabels": {"app": "site"}}}]}}],
+    [{}, {"networkPolicy": {"enabled": True, "callers": [PEER], "monitoring": [PEER]}}],
     [{"probes": {"kind": "http"}}, {"probes": {"kind": "grpc", "requireStore": True}}],
     [{"serviceMonitor": {"enabled": True}, "nameOverride": "a" * 63}, {"fullnameOverride": "b" * 80, "serviceAccount": {"create": False}}],
 ]
@@ -124,6 +138,47 @@ def check_combinations(chart: helm.Chart, flags: dict[str, set[str]]) -> None:
     print(f"combinations of values: {rendered} rendered, {refused} refused")
 
 
+def check_releases(chart: helm.Chart, flags: dict[str, set[str]]) -> None:
+    """Releases of any name have Services whose names are valid, or are refused."""
+    for release in ("films.v2", "a" * 53, "a." * 26 + "a"):
+        chart_rules.check(render(chart, {}, release), flags)
+    try:
+        render(chart, {}, "2films")
+    except helm.HelmRenderError as error:
+        assert "fullnameOverride" in str(error), error
+    else:
+        raise AssertionError("a Service has a name that begins with a digit")
+    chart_rules.check(render(chart, {"fullnameOverride": "films"}, "2films"), flags)
+
+
+def check_stopped(chart: helm.Chart) -> None:
+    """Each kind of store can be without pods, and SQLite has one at most."""
+    for store in ({"kind": "json"}, {"kind": "sqlite"}, {"kind": "postgres", "postgres": {"secretName": "db"}}):
+        for replicas in (0, 1, 3):
+            manifests = render(chart, {"store": store, "replicas": replicas})
+            workload = next(m for m in manifests if m["kind"] in ("Deployment", "StatefulSet"))
+            expected = min(replicas, 1) if store["kind"] == "sqlite" else replicas
+            assert workload["spec"]["replicas"] == expected, f"{store}, {replicas}: {workload['spec']['replicas']} pods"
+
+
+def check_notes(chart: helm.Chart) -> None:
+    """The notes warn of writes by everyone, and tell of `helm test` only if there is one."""
+    cases: list[tuple[Values, str, bool]] = [
+        ({}, "WARNING", False),
+        ({"access": {"allowAnonymousWrites": True}}, "WARNING", True),
+        # A tokens file takes precedence.
+        ({"access": {"allowAnonymousWrites": True, "tokensSecretName": "tokens"}}, "WARNING", False),
+        ({}, " test films", True),
+        ({"options": {"health": False}}, " test films", False),
+        ({"tls": {"secretName": "tls", "clientCaSecretName": "ca"}}, " test films", False),
+    ]
+    for values, words, expected in cases:
+        rendered = chart.render(values, name="films", namespace=NAMESPACE)
+        notes = "".join(text for path, text in rendered.items() if path.endswith("NOTES.txt"))
+        assert "port-forward" in notes, f"no notes: {list(rendered)}"
+        assert (words in notes) == expected, f"{values}: {words!r} in the notes is not {expected}: {notes}"
+
+
 def check_refusals(chart: helm.Chart) -> None:
     """Wrong values are refused, for the right reason."""
     for values, reason in REFUSED:
@@ -167,6 +222,9 @@ def main() -> None:
         named = set(re.findall(r"^kind: (\w+)$", sources, re.MULTILINE)) | {"Deployment", "StatefulSet"}
         assert kinds == named, f"never rendered: {named - kinds}"
         check_combinations(chart, flags)
+        check_releases(chart, flags)
+        check_stopped(chart)
+        check_notes(chart)
         check_refusals(chart)
 
 

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
+use nix::sys::signal::Signal;
 
 use crate::program::Program;
 
@@ -42,6 +43,15 @@ impl Service {
     /// Returns the number of the process.
     pub(crate) fn id(&self) -> u32 {
         self.program.id()
+    }
+
+    /// Sends a signal to the service.
+    ///
+    /// # Errors
+    ///
+    /// If it has ended.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
+        self.program.signal(signal)
     }
 
     /// Asks the service to stop, waits until it has ended, and returns the rest of its log.

@@ -59,7 +59,7 @@ pub(super) fn reads_without_store(build: &Build, proxies: &[Proxy]) -> Result<()
 }
 
 /// Does something with all proxies at the same time. An error names the proxy.
-fn each(proxies: &[Proxy], work: impl Fn(&Proxy) -> Result<()> + Sync) -> Result<()> {
+pub(super) fn each(proxies: &[Proxy], work: impl Fn(&Proxy) -> Result<()> + Sync) -> Result<()> {
     thread::scope(|scope| {
         let work = &work;
         let threads: Vec<_> =

@@ -1,6 +1,5 @@
 //! Load through proxies, while something happens to the nodes.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::io::Write;
 use std::iter;
@@ -30,11 +29,7 @@ pub(super) const READS_PER_SECOND: u64 = 400;
 const WRITE_PAUSE: Duration = Duration::from_millis(100);
 
 /// How writes are sent.
-const WRITERS: [Writer; 2] = [Writer::Grpc, Writer::Json];
-
-/// Writes through each proxy that wait when a node is killed, and time to send them.
-const WAITING_WRITES: usize = 10;
-const SENDING_TIME: Duration = Duration::from_millis(1_500);
+pub(super) const WRITERS: [Writer; 3] = [Writer::Grpc, Writer::Json, Writer::JsonOverHttp2];
 
 /// Load before and after what happens to the nodes.
 const MARGIN: Duration = Duration::from_secs(1);
@@ -58,18 +53,21 @@ pub(super) struct Counts {
 
 /// Attempts to write, by title: each attempt has its own.
 #[derive(Default)]
-struct Writes {
-    acknowledged: Vec<String>,
-    failed: Vec<String>,
+pub(super) struct Writes {
+    pub(super) acknowledged: Vec<String>,
+    pub(super) failed: Vec<String>,
     /// The responses to these.
     error: String,
 }
 
 /// Creates movies without an id and without a request id, so that a repeated request would create two.
+///
+/// Over HTTP/2, curl does as clients of gRPC do: it sends a request again whose stream was refused.
 #[derive(Clone, Copy, Debug)]
-enum Writer {
+pub(super) enum Writer {
     Grpc,
     Json,
+    JsonOverHttp2,
 }
 
 impl Counts {
@@ -120,7 +118,7 @@ pub(super) fn run(
     nodes: &mut Nodes,
     disturb: impl FnOnce(&mut Nodes) -> Result<()>,
 ) -> Result<Vec<Counts>> {
-    let before = (nodes.store.revision()?, nodes.store.titles(TITLE)?.len());
+    let before = state(&nodes.store)?;
     let retries = proxies.iter().map(Proxy::retries).collect::<Result<Vec<_>>>()?;
     let ended = &AtomicBool::new(false);
     let (readers, writes) = thread::scope(|scope| {
@@ -161,47 +159,13 @@ pub(super) fn run(
     Ok(all)
 }
 
-/// Kills one of two nodes while both have writes that wait for the database. Returns how many failed, by proxy and kind.
-///
-/// A proxy cannot know whether the node made those writes, so it must not send them to the other node.
-///
-/// # Errors
-///
-/// If something does not run, an acknowledged write is not stored, or one is stored twice.
-pub(super) fn kill_with_writes(proxies: &[Proxy], nodes: &mut Nodes) -> Result<BTreeMap<String, usize>> {
-    let before = (nodes.store.revision()?, nodes.store.titles(TITLE)?.len());
-    let hold = nodes.store.hold_writes()?;
-    let writes = thread::scope(|scope| {
-        let writers = proxies.iter().map(|proxy| {
-            let write = |number: usize| scope.spawn(move || WRITERS[number % 2].write(proxy));
-            (0..WAITING_WRITES).map(write).collect::<Vec<_>>()
-        });
-        let writers: Vec<_> = writers.collect();
-        thread::sleep(SENDING_TIME);
-        nodes.kill_one()?;
-        let join = |writers: Vec<ScopedJoinHandle<'_, _>>| {
-            let results = writers
-                .into_iter()
-                .map(|writer| writer.join().unwrap_or_else(|_| Err(anyhow!("a writer panicked"))));
-            results.sum::<Result<Writes>>()
-        };
-        writers.into_iter().map(join).collect::<Result<Vec<_>>>()
-    })?;
-    hold.finish(TIMEOUT)?;
-    check_writes(writes.iter(), &nodes.store, before)?;
-    let mut counts = BTreeMap::new();
-    for (proxy, writes) in proxies.iter().zip(&writes) {
-        for writer in WRITERS {
-            let begin = writer.titles(proxy);
-            let failed = writes.failed.iter().filter(|title| title.starts_with(&begin)).count();
-            counts.insert(format!("{}, {writer:?}", proxy.name), failed);
-        }
-    }
-    Ok(counts)
+/// Returns the revision of a store, and how many movies were written.
+pub(super) fn state(store: &Store) -> Result<(u64, usize)> {
+    Ok((store.revision()?, store.titles(TITLE)?.len()))
 }
 
 /// Checks that each acknowledged write is stored, each attempt at most once, and that nothing else was written.
-fn check_writes<'a>(
+pub(super) fn check_writes<'a>(
     all: impl Iterator<Item = &'a Writes>,
     store: &Store,
     (revision, count): (u64, usize),
@@ -266,7 +230,7 @@ impl Writer {
     }
 
     /// Writes once, over a connection of its own.
-    fn write(self, proxy: &Proxy) -> Result<Writes> {
+    pub(super) fn write(self, proxy: &Proxy) -> Result<Writes> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let title = format!("{}{number}", self.titles(proxy));
         let mut body = NamedTempFile::new()?;
@@ -287,7 +251,7 @@ impl Writer {
     }
 
     /// Returns what the titles of its movies begin with.
-    fn titles(self, proxy: &Proxy) -> String {
+    pub(super) fn titles(self, proxy: &Proxy) -> String {
         format!("{TITLE}{}, {self:?}, ", proxy.name)
     }
 
@@ -298,8 +262,9 @@ impl Writer {
                 curl.args(["--header", "content-type: application/grpc", "--header", "te: trailers"]);
                 curl
             }
-            Self::Json => {
-                let mut curl = proxy.curl("--http1.1", "/v1/movies");
+            Self::Json | Self::JsonOverHttp2 => {
+                let version = if matches!(self, Self::Json) { "--http1.1" } else { "--http2" };
+                let mut curl = proxy.curl(version, "/v1/movies");
                 curl.args(["--header", "content-type: application/json"]);
                 curl
             }
@@ -315,7 +280,9 @@ impl Writer {
                 let request = field(&field(title.as_bytes()));
                 [&[0, 0, 0, 0, u8::try_from(request.len()).unwrap_or(0)], request.as_slice()].concat()
             }
-            Self::Json => serde_json::json!({ "title": title }).to_string().into_bytes(),
+            Self::Json | Self::JsonOverHttp2 => {
+                serde_json::json!({ "title": title }).to_string().into_bytes()
+            }
         }
     }
 
@@ -324,6 +291,7 @@ impl Writer {
             // curl prints the trailers right after the message.
             Self::Grpc => response.lines().any(|line| line.ends_with("grpc-status: 0")),
             Self::Json => response.starts_with("HTTP/1.1 201"),
+            Self::JsonOverHttp2 => response.starts_with("HTTP/2 201"),
         }
     }
 }
@@ -339,6 +307,8 @@ mod tests {
         assert!(!Writer::Grpc.is_acknowledged(""));
         assert!(Writer::Json.is_acknowledged("HTTP/1.1 201 Created\r\n"));
         assert!(!Writer::Json.is_acknowledged("HTTP/1.1 502 Bad Gateway\r\n"));
+        assert!(Writer::JsonOverHttp2.is_acknowledged("HTTP/2 201 \r\n"));
+        assert!(!Writer::JsonOverHttp2.is_acknowledged("HTTP/2 502 \r\n"));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! `deploy/proxies/` are used as they are, except for addresses and paths.
 
 mod checks;
+mod kill;
 mod load;
 mod nodes;
 mod proxy;
@@ -66,31 +67,11 @@ pub(super) fn test(build: &Build) -> Result<Outcome> {
     }
     ensure!(rolled.iter().chain(&killed).all(Counts::has_enough_calls), "there was hardly any load");
 
-    check_no_write_is_repeated(&proxies, &mut nodes)?;
+    kill::check(&proxies, &mut nodes)?;
 
     nodes.stop_store();
     checks::reads_without_store(build, &proxies)?;
     Ok(Outcome::Passed)
-}
-
-/// Checks that no proxy repeats a write that a node had received before it was killed.
-fn check_no_write_is_repeated(proxies: &[Proxy], nodes: &mut Nodes) -> Result<()> {
-    /// It is unlikely, but possible, that all writes of a kind go to the other node.
-    const ATTEMPTS: usize = 3;
-    let mut failed = load::kill_with_writes(proxies, nodes)?;
-    for _ in 1..ATTEMPTS {
-        if failed.values().all(|count| *count > 0) {
-            break;
-        }
-        for (kind, count) in load::kill_with_writes(proxies, nodes)? {
-            *failed.entry(kind).or_default() += count;
-        }
-    }
-    for (kind, count) in failed {
-        ensure!(count > 0, "{kind}: writes that a node has received are sent again");
-        println!("proxies: {kind}: {count} writes were with a node that was killed, and not sent again");
-    }
-    Ok(())
 }
 
 /// Creates a certificate of localhost, and `films.pem` with it and its key.

@@ -7,6 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use nix::sys::signal::Signal;
 
 use super::TIMEOUT;
 use super::proxy::Addresses;
@@ -74,12 +75,26 @@ impl Nodes {
 
     /// Kills a node, waits, and starts it.
     pub(super) fn kill_one(&mut self) -> Result<()> {
+        self.kill_one_during(|| {
+            thread::sleep(NOTICE_TIME);
+            Ok(())
+        })
+    }
+
+    /// Kills the node that [`Self::suspend_one`] suspends, does something, and starts it.
+    pub(super) fn kill_one_during(&mut self, meanwhile: impl FnOnce() -> Result<()>) -> Result<()> {
         // A service that is dropped is killed.
         drop(self.running[0].take());
-        thread::sleep(NOTICE_TIME);
+        let done = meanwhile();
         self.start_one(0)?;
         thread::sleep(NOTICE_TIME);
-        Ok(())
+        done
+    }
+
+    /// Suspends a node: the system still takes connections and requests for it.
+    pub(super) fn suspend_one(&self) -> Result<()> {
+        let node = self.running[0].as_ref().context("the node does not run")?;
+        node.signal(Signal::SIGSTOP)
     }
 
     /// Stops the database server.

@@ -45,7 +45,7 @@ pub(super) struct Proxy {
 
 /// Where a proxy tells how many calls it has tried again.
 enum Retries {
-    /// In the access log: a line has the addresses of all nodes that were tried.
+    /// In the access log: a line has the addresses of all nodes that were tried, with `, ` or, in two locations, ` : ` between.
     Log(PathBuf),
     /// On a socket for administrators.
     Socket(PathBuf),
@@ -108,7 +108,9 @@ impl Proxy {
                 let upstreams = log
                     .lines()
                     .filter_map(|line| line.split_once(" upstream=")?.1.split_once(" upstream_status="));
-                Ok(upstreams.filter(|(addresses, _)| addresses.contains(", ")).count() as u64)
+                let tried_again =
+                    |(addresses, _): &(&str, _)| addresses.contains(", ") || addresses.contains(" : ");
+                Ok(upstreams.filter(tried_again).count() as u64)
             }
             Retries::Socket(path) => {
                 let stream =
@@ -168,7 +170,8 @@ impl Run<'_> {
             ("/etc/ssl/films/", path("")),
             ("default_type application/octet-stream;", temporary),
         ];
-        substitutes.extend(to.of_nodes());
+        let [one, two] = to.nodes.map(|node| node.to_string());
+        substitutes.extend([("10.0.0.11:3001", one), ("10.0.0.12:3001", two)]);
         let file = self.configure("nginx.conf", &substitutes)?;
         let mut nginx = command("nginx")?;
         nginx.arg("-p").arg(self.folder).arg("-c").arg(file).args(["-g", "daemon off;"]);
@@ -190,7 +193,6 @@ impl Run<'_> {
         let server = |index: usize| format!("{} port {}", to.nodes[index], to.metrics[index].port());
         substitutes
             .extend([("10.0.0.11:3001 port 9000", server(0)), ("10.0.0.12:3001 port 9000", server(1))]);
-        substitutes.extend(to.of_nodes());
         let file = self.configure("haproxy.cfg", &substitutes)?;
         let mut haproxy = command("haproxy")?;
         self.start("HAProxy", haproxy.arg("-db").arg("-f").arg(file), address, Retries::Socket(socket))
@@ -229,14 +231,6 @@ impl Run<'_> {
     ) -> Result<Proxy> {
         let program = Some(Mutex::new(Program::start(command.stdin(Stdio::null()))?));
         Ok(Proxy { name, address, authority: self.folder.join("ca.pem"), retries, program })
-    }
-}
-
-impl Addresses {
-    /// Returns the substitutes of the nodes' addresses.
-    fn of_nodes(&self) -> [(&'static str, String); 2] {
-        let [one, two] = self.nodes.map(|node| node.to_string());
-        [("10.0.0.11:3001", one), ("10.0.0.12:3001", two)]
     }
 }
 
