@@ -40,14 +40,16 @@ Examples:
       Serve databases/movies.json to callers on this machine.
   movie-service --database sqlite:movies.db --listen 127.0.0.1:3001
       --allow-anonymous-writes
-      Serve a store, created if missing, that callers on this machine may write.
+      Serve a store that callers on this machine may write.
   movie-service --database sqlite:movies.db --tokens tokens
       --tls-cert server.pem --tls-key server.key
       Serve a store to a network, to callers who have a token.
 
 Signals: SIGTERM and SIGINT stop the service; calls in flight may end. SIGHUP
 reads the JSON file, the certificates and the tokens again.
+
 Exit codes: 0 stopped, 1 error, 130 ended by a second signal.
+
 Documentation: docs/operations/README.md of the sources.";
 
 /// Serves a movie database over gRPC.
@@ -128,11 +130,11 @@ struct FeatureFlags {
     #[arg(help_heading = FEATURES, long, env = "MOVIE_HTTP", value_name = "on|off", default_value = "on", hide_possible_values = true, action = ArgAction::Set, value_parser = BoolishValueParser::new())]
     http: bool,
 
-    /// Origin whose pages may call, for example <https://films.example>, or `*` for all.
+    /// Origin whose pages may call, for example `https://films.example`, or `*` for all.
     #[arg(help_heading = FEATURES, long, env = "MOVIE_WEB_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin::<Origin>)]
     web_origin: Vec<Option<Origin>>,
 
-    /// Origin that the page may load posters from, for example <https://posters.example>; without one, it draws them.
+    /// Origin that the page may load posters from, for example `https://posters.example`; without one, it draws them.
     #[arg(help_heading = FEATURES, long, env = "MOVIE_POSTER_ORIGIN", value_name = "ORIGIN", value_delimiter = ',', value_parser = origin::<PosterOrigin>)]
     poster_origin: Vec<Option<PosterOrigin>>,
 
@@ -200,7 +202,11 @@ impl Config {
             let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
             let line = superfluous_word(&error, &declared).unwrap_or(line);
             let similar = similar_flag(&error).unwrap_or_default();
-            anyhow::anyhow!("{line}{similar}; see `movie-service --help`")
+            let of_command = declared.get_subcommands().map(clap::Command::get_name);
+            let of_command =
+                of_command.filter(|name| env::args_os().nth(1).is_some_and(|word| word == *name));
+            let help: Vec<_> = ["movie-service"].into_iter().chain(of_command).collect();
+            anyhow::anyhow!("{line}{similar}; see `{} --help`", help.join(" "))
         })?;
         if config.command.is_none() {
             variables::check(&declared, &matches)?;
@@ -272,7 +278,13 @@ fn superfluous_word(error: &clap::Error, command: &clap::Command) -> Option<Stri
         Some(flag) if flag.starts_with("--") => {
             format!("unexpected `{word}` after {flag}, which takes no value")
         }
-        _ => format!("unexpected argument `{word}`; a database is given as --database {word}"),
+        _ if word.contains(['.', '/', ':']) => {
+            format!("unexpected argument `{word}`; a database is given as --database {word}")
+        }
+        _ => {
+            let commands: Vec<_> = command.get_subcommands().map(clap::Command::get_name).collect();
+            format!("there is no command `{word}`, expected one of {}", commands.join(", "))
+        }
     })
 }
 
@@ -306,7 +318,7 @@ fn address(text: &str) -> Result<Address, &'static str> {
 
 /// Parses an IP address and a port, ignoring surrounding blanks.
 fn tcp_address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.trim().parse().map_err(|_| "expected an IP address and a port, for example 127.0.0.1:9090")
+    text.trim().parse().map_err(|_| "expected an IP address and a port, for example 127.0.0.1:9000")
 }
 
 #[cfg(test)]
@@ -366,7 +378,7 @@ mod tests {
     #[test]
     fn an_address_for_metrics_that_is_none_is_refused_with_an_example() {
         let error = Config::try_parse_from(["movie-service", "--metrics", "foo"]).unwrap_err().to_string();
-        assert!(error.contains("expected an IP address and a port, for example 127.0.0.1:9090"), "{error}");
+        assert!(error.contains("expected an IP address and a port, for example 127.0.0.1:9000"), "{error}");
     }
 
     #[test]

@@ -66,7 +66,15 @@ fn render(command: Command, out: &mut impl Write) -> io::Result<()> {
     let mut page = Vec::new();
     let source = concat!("movie-service ", env!("CARGO_PKG_VERSION"));
     Man::new(command).section(SECTION).source(source).manual("Movie service").render(&mut page)?;
-    // What follows the options in the help is one block of lines; the page shows them as they are.
-    let page = String::from_utf8(page).map_err(io::Error::other)?;
-    out.write_all(page.replace(".SH EXTRA\nExamples:\n", ".SH EXAMPLES\n.nf\n").as_bytes())
+    // What follows the options in the help is one block of lines; the page shows them as they are, under headings.
+    let mut page = String::from_utf8(page).map_err(io::Error::other)?;
+    for (start, heading) in [
+        ("\n.SH EXTRA\nExamples:\n", "\n.SH EXAMPLES\n.nf\n"),
+        ("\nSignals: ", "\n.SH SIGNALS\n"),
+        ("\nExit codes: ", "\n.SH EXIT STATUS\n"),
+        ("\nDocumentation: ", "\n.SH SEE ALSO\n"),
+    ] {
+        page = page.replace(start, heading);
+    }
+    out.write_all(page.as_bytes())
 }

@@ -47,7 +47,7 @@ impl FromStr for Address {
             Some("") => Err("expected the path of a socket after `unix:`"),
             Some(path) => Ok(Self::Unix(path.into())),
             None => text.parse().map(Self::Tcp).map_err(|_| {
-                "expected an IP address and a port, for example [::]:3001 or 127.0.0.1:3001, or unix:PATH"
+                "expected an IP address and a port, for example [::]:3001, or 127.0.0.1:3001 for localhost, or unix:PATH"
             }),
         }
     }

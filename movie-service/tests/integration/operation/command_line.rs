@@ -243,6 +243,7 @@ fn a_word_that_is_no_value_is_not_called_a_subcommand() {
         (&["--quiet", "yes"][..], "unexpected `yes` after --quiet, which takes no value"),
         (&["--gzip", "on", "--pause", "1s"], "unexpected `on` after --gzip, which takes no value"),
         (&["films.json"], "unexpected argument `films.json`; a database is given as --database films.json"),
+        (&["improt", "a.json"], "there is no command `improt`, expected one of token, import, export"),
         (&["--pause", "1s", "a.db"], "unexpected argument `a.db`; a database is given as --database a.db"),
     ] {
         assert_fails(bare_command().args(arguments), &[message, "--help"]);
@@ -295,9 +296,15 @@ fn the_manual_has_every_flag_with_its_variable_and_the_examples() {
     let (status, stdout, _) = outcome(bare_command().arg("man"));
     assert!(status.success());
     let page = stdout.replace('\\', "");
-    for part in
-        [".TH movie-service 8", "--allow-anonymous-writes", "MOVIE_DATABASE", ".SH EXAMPLES", "SIGHUP"]
-    {
+    for part in [
+        ".TH movie-service 8",
+        "--allow-anonymous-writes",
+        "MOVIE_DATABASE",
+        ".SH EXAMPLES\n.nf\n",
+        ".SH SIGNALS\nSIGTERM",
+        ".SH EXIT STATUS\n0 stopped",
+        ".SH SEE ALSO\n",
+    ] {
         assert!(page.contains(part), "{part} is missing: {page}");
     }
 }
