@@ -158,7 +158,7 @@ fn the_other_documents_are_accurate() {
 /// Returns the documents in these folders, except for those that have a test of their own.
 fn pages() -> Vec<String> {
     let mut pages = Vec::new();
-    for folder in ["", "databases/", "docs/", "docs/operations/", "docs/operations/runbook/"] {
+    for folder in ["", "databases/", "deploy/", "docs/", "docs/operations/", "docs/operations/runbook/"] {
         for entry in fs::read_dir(xtask::root().join(folder)).unwrap() {
             let file = entry.unwrap().path();
             let path = format!("{folder}{}", file.file_name().unwrap().display());
