@@ -41,7 +41,7 @@ fn with_the_exercise_in_place_all_tests_pass() {
     let workspace = target.join("exercise");
     let _ = fs::remove_dir_all(&workspace);
     for directory in
-        members().iter().map(String::as_str).chain(["databases", "docs", "proto", ".cargo", ".ci"])
+        members().iter().map(String::as_str).chain(["databases", "deploy", "docs", "proto", ".cargo", ".ci"])
     {
         copy(&root.join(directory), &workspace.join(directory));
     }
