@@ -5,7 +5,6 @@ mod database;
 mod variables;
 
 use std::env;
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -180,10 +179,9 @@ impl Config {
     /// `--version` print and exit.
     pub fn from_env() -> anyhow::Result<Self> {
         let declared = Self::command();
-        let is_command =
-            |word: OsString| declared.get_subcommands().any(|command| command.get_name() == word);
+        let used = env::args_os().nth(1).and_then(|word| declared.find_subcommand(word));
         let mut command = variables::ignore_empty(declared.clone());
-        if env::args_os().nth(1).is_some_and(is_command) {
+        if used.is_some() {
             // The variables of the service do not matter to a command.
             command = command.mut_args(|arg| arg.env(Resettable::Reset));
         }
@@ -202,11 +200,8 @@ impl Config {
             let line = first.split_whitespace().collect::<Vec<_>>().join(" ");
             let line = superfluous_word(&error, &declared).unwrap_or(line);
             let similar = similar_flag(&error).unwrap_or_default();
-            let of_command = declared.get_subcommands().map(clap::Command::get_name);
-            let of_command =
-                of_command.filter(|name| env::args_os().nth(1).is_some_and(|word| word == *name));
-            let help: Vec<_> = ["movie-service"].into_iter().chain(of_command).collect();
-            anyhow::anyhow!("{line}{similar}; see `{} --help`", help.join(" "))
+            let used = used.map(|used| format!("{} ", used.get_name())).unwrap_or_default();
+            anyhow::anyhow!("{line}{similar}; see `movie-service {used}--help`")
         })?;
         if config.command.is_none() {
             variables::check(&declared, &matches)?;
@@ -242,8 +237,8 @@ impl Config {
         Some(TlsFiles { cert: cert?, key: key?, client_ca })
     }
 
-    /// Returns whether callers send their tokens unencrypted over a network, if the service listens on `address`: on
-    /// that of a socket that systemd passes, or on `self.listen`.
+    /// Returns whether callers send their tokens unencrypted over a network, if the service listens on `address`:
+    /// `self.listen`, or the address of a socket from systemd.
     #[must_use]
     pub fn sends_tokens_unencrypted(&self, address: &Address) -> bool {
         address.is_on_network() && self.tokens.is_some() && self.tls().is_none()

@@ -24,8 +24,8 @@ use crate::support::{http1, metrics};
 /// Upper bound of any wait, so that a test does not hang.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Returns the command that runs the service with sockets as systemd passes them: the first is the descriptor 3. `names` is the value of
-/// `LISTEN_FDNAMES`, and `pid` that of `LISTEN_PID`.
+/// Returns the command that runs the service with sockets as systemd passes them: the first is the descriptor 3. `names` and
+/// `pid` are the values of `LISTEN_FDNAMES` and `LISTEN_PID`.
 fn passing(sockets: Vec<OwnedFd>, names: &str, pid: &str) -> Command {
     let count = sockets.len();
     let mut command = Command::new("sh");
